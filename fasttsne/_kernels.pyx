@@ -1,0 +1,565 @@
+# cython: language_level=3
+# cython: boundscheck=False, wraparound=False, initializedcheck=False
+# cython: embedsignature=False, binding=True, freethreading_compatible=False
+"""The gate to the C kernels: check, release the GIL, call, raise.
+
+Nothing here computes. Arrays arrive C-contiguous and of the type that the signature says, from
+the modules beside this one; what is checked is what would make C read or write out of bounds.
+Every call can be interrupted: while a kernel runs, the calling thread looks for signals a few
+times a second, and the exception that a signal handler raises leaves the call.
+"""
+
+import os
+
+import numpy as np
+
+from libc.stdint cimport int32_t, int64_t
+from libc.math cimport log, sqrt
+from scipy.linalg.cython_blas cimport sgemm
+
+
+cdef extern from "fasttsne.h" nogil:
+    ctypedef enum ft_status:
+        FT_OK
+        FT_NO_MEMORY
+        FT_INTERRUPTED
+        FT_DIVERGED
+
+    ctypedef struct ft_run:
+        int n_threads
+        int (*poll)() noexcept
+        double next_poll
+        int stopped
+        void *team
+
+    ctypedef enum ft_isa:
+        pass
+
+    ctypedef struct ft_points:
+        const void *values
+        int is_double
+
+    ctypedef struct ft_student:
+        double degrees_of_freedom
+
+    ctypedef struct ft_step:
+        double learning_rate
+        double momentum
+        double exaggeration
+        double degrees_of_freedom
+        double sum_q
+
+    ctypedef struct ft_tree:
+        pass
+
+    ctypedef void (*ft_sgemm)(
+        char *, char *, int *, int *, int *, float *, float *, int *, float *, int *, float *,
+        float *, int *) noexcept
+
+    const int FT_ROWS
+
+    void ft_parallel_init()
+    ft_status ft_parallel_team(
+        ft_run *run, ft_status (*body)(void *context) noexcept, void *context)
+    int ft_parallel_forked()
+    int ft_parallel_openmp()
+    int ft_parallel_max_threads()
+    ft_isa ft_isa_best()
+    ft_isa ft_isa_current()
+    void ft_isa_select(ft_isa isa)
+
+    ft_status ft_neighbors_find(
+        const float *screen, ft_points points, int64_t n, int64_t d, int64_t k, int32_t *indices,
+        double *squared_distances, ft_sgemm sgemm, ft_run *run)
+    ft_status ft_affinity_calibrate(
+        const double *squared_distances, int64_t n, int64_t k, double perplexity,
+        int skip_diagonal, float *conditional, double *beta, ft_run *run)
+    ft_status ft_affinity_symmetrize_prepare(
+        int32_t *indices, float *conditional, int64_t n, int64_t k, int64_t *transposed_indptr,
+        int32_t *transposed_indices, float *transposed_data, int64_t *indptr, ft_run *run)
+    ft_status ft_affinity_symmetrize_fill(
+        const int32_t *indices, const float *conditional, int64_t n, int64_t k,
+        const int64_t *transposed_indptr, const int32_t *transposed_indices,
+        const float *transposed_data, const int64_t *indptr, int32_t *joint_indices,
+        float *joint_data, ft_run *run)
+    ft_status ft_affinity_symmetrize_dense(float *conditional, int64_t n, ft_run *run)
+    ft_status ft_affinity_permute(
+        const int64_t *indptr, const int32_t *indices, const float *data, int64_t n,
+        const int32_t *order, const int32_t *inverse, int64_t *new_indptr, int32_t *new_indices,
+        float *new_data, ft_run *run)
+    ft_status ft_affinity_negative_entropy(
+        const float *data, int64_t n_edges, double *sum, ft_run *run)
+
+    ft_tree *ft_tree_create(int64_t n, int dim, int n_threads)
+    void ft_tree_destroy(ft_tree *tree)
+    ft_status ft_tree_build(ft_tree *tree, const float *embedding, ft_run *run)
+    const int32_t *ft_tree_order(const ft_tree *tree)
+    int64_t ft_repulsion_groups(const ft_tree *tree)
+    ft_status ft_repulsion_compute(
+        const ft_tree *tree, ft_student student, double angle, int64_t first, int64_t last,
+        float *repulsive, double *sum_q, ft_run *run)
+    ft_status ft_attraction_compute(
+        const int64_t *indptr, const int32_t *indices, const float *data, const float *embedding,
+        int dim, ft_student student, int64_t first, int64_t last, float *attractive,
+        double *cross_entropy, double *partial, ft_run *run)
+    ft_status ft_exact_compute(
+        const float *joint, const float *embedding, int64_t n, int dim, ft_student student,
+        int64_t first, int64_t last, float *attractive, float *repulsive, double *sum_q,
+        double *cross_entropy, float *coordinates, double *partial, ft_run *run)
+    ft_status ft_update_step(
+        const ft_step *step, int64_t first, int64_t last, int dim, const float *attractive,
+        const float *repulsive, float *embedding, float *velocity, float *gains,
+        double *squared_norm, double *partial, ft_run *run)
+
+
+# ---- Interruption and errors -----------------------------------------------------------------
+
+cdef extern from "Python.h":
+    # Declared without an exception value, so that a pending exception stays pending.
+    int PyErr_CheckSignals() noexcept
+
+cdef extern from *:
+    """
+    static int ft_raise_pending(void) { return -1; }
+    """
+    int ft_raise_pending() except -1
+
+
+cdef int poll_signals() noexcept with gil:
+    return PyErr_CheckSignals()
+
+
+cdef ft_run make_run(int n_threads):
+    if n_threads < 1:
+        raise ValueError(f"n_threads must be at least 1, got {n_threads}")
+    cdef ft_run run
+    run.n_threads = n_threads
+    run.poll = poll_signals
+    run.next_poll = 0.0
+    run.stopped = 0
+    run.team = NULL
+    return run
+
+
+cdef int check(ft_status status) except -1:
+    if status == FT_INTERRUPTED:
+        return ft_raise_pending()
+    if status == FT_NO_MEMORY:
+        raise MemoryError("a kernel could not allocate its working memory")
+    if status == FT_DIVERGED:
+        raise FloatingPointError("a coordinate of the map is not finite or too large")
+    return 0
+
+
+cdef int expect(bint condition, str what) except -1:
+    if not condition:
+        raise ValueError(what)
+    return 0
+
+
+# ---- Configuration ---------------------------------------------------------------------------
+
+_ISA_NAMES = ("baseline", "avx2", "avx512")
+
+ft_parallel_init()
+
+
+def available_isas():
+    """Instruction sets that this binary holds and this processor runs, the best last."""
+    return _ISA_NAMES[: <int> ft_isa_best() + 1]
+
+
+def current_isa():
+    """The instruction set that the kernels use."""
+    return _ISA_NAMES[<int> ft_isa_current()]
+
+
+def select_isa(name):
+    """Makes the kernels use one of `available_isas()`."""
+    if name not in available_isas():
+        raise ValueError(f"instruction set {name!r} is not one of {available_isas()}")
+    ft_isa_select(<ft_isa> <int> _ISA_NAMES.index(name))
+
+
+if os.environ.get("FASTTSNE_ISA"):
+    select_isa(os.environ["FASTTSNE_ISA"])
+
+
+def openmp_enabled():
+    """Whether the kernels were built with OpenMP."""
+    return bool(ft_parallel_openmp())
+
+
+def openmp_max_threads():
+    """What OpenMP would use by itself (OMP_NUM_THREADS, threadpoolctl)."""
+    return ft_parallel_max_threads()
+
+
+def in_forked_child():
+    """Whether this process was forked after the import; it then runs on one thread."""
+    return bool(ft_parallel_forked())
+
+
+# ---- Neighbours ------------------------------------------------------------------------------
+
+def find_neighbors(
+    const float[:, ::1] screen not None, exact not None, int64_t n_neighbors, int n_threads
+):
+    """Exact k nearest neighbours: indices and squared distances, nearest first."""
+    cdef int64_t n = screen.shape[0], d = screen.shape[1]
+    cdef const float[:, ::1] singles
+    cdef const double[:, ::1] doubles
+    cdef ft_points points
+    expect(exact.shape == (n, d), "screen and exact must have the same shape")
+    expect(0 < n_neighbors < n and d > 0, "n_neighbors must be in 1 .. n - 1")
+    expect(n < 2**31 and d < 2**31, "more than 2**31 - 1 points or features")
+    if exact.dtype == np.float64:
+        doubles = exact
+        points = ft_points(&doubles[0, 0], 1)
+    else:
+        singles = exact
+        points = ft_points(&singles[0, 0], 0)
+
+    indices = np.empty((n, n_neighbors), dtype=np.int32)
+    squared_distances = np.empty((n, n_neighbors), dtype=np.float64)
+    cdef int32_t[:, ::1] indices_view = indices
+    cdef double[:, ::1] distances_view = squared_distances
+    cdef ft_run run = make_run(n_threads)
+    cdef ft_status status
+    with nogil:
+        status = ft_neighbors_find(
+            &screen[0, 0], points, n, d, n_neighbors, &indices_view[0, 0], &distances_view[0, 0],
+            <ft_sgemm> sgemm, &run)
+    check(status)
+    return indices, squared_distances
+
+
+# ---- Affinities ------------------------------------------------------------------------------
+
+def calibrate(
+    const double[:, ::1] squared_distances not None, double perplexity, bint skip_diagonal,
+    int n_threads
+):
+    """Conditional probabilities p_j|i and the precision beta of every row."""
+    cdef int64_t n = squared_distances.shape[0], k = squared_distances.shape[1]
+    expect(n > 0 and k > 0 and perplexity > 0, "empty input or perplexity <= 0")
+    expect(not skip_diagonal or (n == k and n > 1), "skip_diagonal needs a square array")
+    conditional = np.empty((n, k), dtype=np.float32)
+    beta = np.empty(n, dtype=np.float64)
+    cdef float[:, ::1] conditional_view = conditional
+    cdef double[::1] beta_view = beta
+    cdef ft_run run = make_run(n_threads)
+    cdef ft_status status
+    with nogil:
+        status = ft_affinity_calibrate(
+            &squared_distances[0, 0], n, k, perplexity, skip_diagonal, &conditional_view[0, 0],
+            &beta_view[0], &run)
+    check(status)
+    return conditional, beta
+
+
+def symmetrize(indices not None, conditional not None, int n_threads):
+    """P = (P_cond + P_cond') / 2n as CSR arrays (indptr, indices, data), columns ascending."""
+    indices, conditional = indices.copy(), conditional.copy()
+    cdef int32_t[:, ::1] rows = indices
+    cdef float[:, ::1] values = conditional
+    cdef int64_t n = rows.shape[0], k = rows.shape[1]
+    expect(values.shape[0] == n and values.shape[1] == k, "indices and conditional differ in shape")
+    expect(n > 0 and k > 0, "empty input")
+    expect(indices.min() >= 0 and indices.max() < n, "a neighbour's index is out of range")
+
+    transposed_indptr = np.empty(n + 1, dtype=np.int64)
+    transposed_indices = np.empty(n * k, dtype=np.int32)
+    transposed_data = np.empty(n * k, dtype=np.float32)
+    indptr = np.empty(n + 1, dtype=np.int64)
+    cdef int64_t[::1] t_indptr = transposed_indptr, joint_indptr = indptr
+    cdef int32_t[::1] t_indices = transposed_indices
+    cdef float[::1] t_data = transposed_data
+    cdef ft_run run = make_run(n_threads)
+    cdef ft_status status
+    with nogil:
+        status = ft_affinity_symmetrize_prepare(
+            &rows[0, 0], &values[0, 0], n, k, &t_indptr[0], &t_indices[0], &t_data[0],
+            &joint_indptr[0], &run)
+    check(status)
+
+    joint_indices = np.empty(indptr[n], dtype=np.int32)
+    joint_data = np.empty(indptr[n], dtype=np.float32)
+    cdef int32_t[::1] joint_indices_view = joint_indices
+    cdef float[::1] joint_data_view = joint_data
+    with nogil:
+        status = ft_affinity_symmetrize_fill(
+            &rows[0, 0], &values[0, 0], n, k, &t_indptr[0], &t_indices[0], &t_data[0],
+            &joint_indptr[0], &joint_indices_view[0], &joint_data_view[0], &run)
+    check(status)
+    return indptr, joint_indices, joint_data
+
+
+def symmetrize_dense(float[:, ::1] conditional not None, int n_threads):
+    """P = (P_cond + P_cond') / 2n, in place; returns the same array."""
+    cdef int64_t n = conditional.shape[0]
+    expect(n > 0 and conditional.shape[1] == n, "conditional must be square")
+    cdef ft_run run = make_run(n_threads)
+    cdef ft_status status
+    with nogil:
+        status = ft_affinity_symmetrize_dense(&conditional[0, 0], n, &run)
+    check(status)
+    return np.asarray(conditional)
+
+
+# ---- Forces ----------------------------------------------------------------------------------
+
+cdef struct Descent:
+    # The arguments of `descend`, for the C side of it.
+    void *forces
+    float *embedding
+    float *velocity
+    float *gains
+    int n_iter
+    ft_step step
+    double squared_norm
+
+
+cdef class Forces:
+    """What acts on a map of n points in d dimensions, at the last evaluated embedding."""
+
+    cdef int64_t n
+    cdef int dim
+    cdef ft_student student
+    cdef ft_run run
+    cdef double negative_entropy  # sum of p log p
+    cdef double _sum_q, _cross_entropy
+    cdef float[:, ::1] _attractive, _repulsive
+    cdef double[::1] partial
+
+    cdef _allocate(self, int64_t n, int dim, double degrees_of_freedom, int n_threads,
+                   int64_t n_partial):
+        expect(n > 1 and dim > 0 and degrees_of_freedom > 0,
+               "needs two points, one component and degrees_of_freedom > 0")
+        expect(n < 2**31, "more than 2**31 - 1 points")
+        self.n = n
+        self.dim = dim
+        self.student.degrees_of_freedom = degrees_of_freedom
+        self.run = make_run(n_threads)
+        self._attractive = np.zeros((n, dim), dtype=np.float32)
+        self._repulsive = np.zeros((n, dim), dtype=np.float32)
+        self.partial = np.zeros(n_partial, dtype=np.float64)
+        self._sum_q = self._cross_entropy = float("nan")
+
+    cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
+        return FT_OK
+
+    cdef ft_status step(self, Descent *d, bint compute_kl) noexcept nogil:
+        d.step.sum_q = self._sum_q
+        cdef ft_status status = ft_update_step(
+            &d.step, 0, self.n, self.dim, &self._attractive[0, 0], &self._repulsive[0, 0],
+            d.embedding, d.velocity, d.gains, &d.squared_norm, &self.partial[0], &self.run)
+        return self.act(d.embedding, compute_kl) if status == FT_OK else status
+
+    cdef double kl(self, double exaggeration) noexcept nogil:
+        # KL(eP || Q) = e (sum p log p - sum p log w + log e + log Z), as the sum of P is 1.
+        return exaggeration * (
+            self.negative_entropy + self._cross_entropy + log(exaggeration)
+            + log(max(self._sum_q, 1e-300)))
+
+    cdef check_map(self, float[:, ::1] array):
+        expect(array.shape[0] == self.n and array.shape[1] == self.dim,
+               f"arrays of the map must have shape ({self.n}, {self.dim})")
+
+    def evaluate(self, float[:, ::1] embedding not None, bint compute_kl):
+        """Forces at `embedding`; with `compute_kl` also what `kl_divergence` needs."""
+        self.check_map(embedding)
+        cdef ft_status status
+        with nogil:
+            status = self.act(&embedding[0, 0], compute_kl)
+        check(status)
+
+    def kl_divergence_exaggerated(self, double exaggeration):
+        """KL(exaggeration * P || Q), scikit-learn's error during early exaggeration."""
+        return self.kl(exaggeration)
+
+    @property
+    def kl_divergence(self):
+        """KL(P || Q) at the last evaluation that was asked for it."""
+        return self.kl(1.0)
+
+    @property
+    def order(self):
+        """Row of the arrays here -> row as the caller numbered it."""
+        return np.arange(self.n, dtype=np.int32)
+
+    def reorder(self, *arrays):
+        """Puts points that are close on the map close in memory, where that is of use."""
+
+    @property
+    def attractive(self):
+        """Sum over j of p_ij u_ij (y_i - y_j), shape (n, d)."""
+        return np.asarray(self._attractive)
+
+    @property
+    def repulsive(self):
+        """Sum over j of w_ij u_ij (y_i - y_j), not yet divided by sum_q, shape (n, d)."""
+        return np.asarray(self._repulsive)
+
+    @property
+    def sum_q(self):
+        """Z, the sum of w_ij over all ordered pairs."""
+        return self._sum_q
+
+
+cdef class BarnesHutForces(Forces):
+    """Attraction along the edges of a sparse P, repulsion through a tree."""
+
+    cdef ft_tree *tree
+    cdef double angle
+    cdef int64_t[::1] indptr
+    cdef int32_t[::1] indices
+    cdef float[::1] data
+    cdef int32_t[::1] _order
+    cdef bint evaluated
+
+    def __cinit__(self):
+        self.tree = NULL
+
+    def __init__(self, int64_t[::1] indptr not None, int32_t[::1] indices not None,
+                 float[::1] data not None, int n_components, double degrees_of_freedom,
+                 double angle, int n_threads):
+        cdef int64_t n = indptr.shape[0] - 1
+        expect(1 <= n_components <= 3, "Barnes-Hut maps have 1, 2 or 3 components")
+        self._allocate(n, n_components, degrees_of_freedom, n_threads, n // FT_ROWS + 1)
+        checked = np.asarray(indptr)
+        expect(indptr[0] == 0 and indptr[n] == indices.shape[0] == data.shape[0]
+               and bool((checked[1:] >= checked[:-1]).all()), "not a CSR graph")
+        columns = np.asarray(indices)
+        expect(indices.shape[0] > 0 and columns.min() >= 0 and columns.max() < n,
+               "a column of the graph is out of range")
+        self.indptr, self.indices, self.data = indptr, indices, data
+        self._order = np.arange(n, dtype=np.int32)
+        self.angle = angle
+        self.evaluated = False
+        self.tree = ft_tree_create(n, n_components, self.run.n_threads)
+        if self.tree == NULL:
+            raise MemoryError("no memory for the tree")
+        cdef ft_status status
+        cdef int64_t n_edges = data.shape[0]
+        with nogil:
+            status = ft_affinity_negative_entropy(
+                &self.data[0], n_edges, &self.negative_entropy, &self.run)
+        check(status)
+
+    def __dealloc__(self):
+        ft_tree_destroy(self.tree)
+
+    cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
+        cdef ft_status status = ft_tree_build(self.tree, embedding, &self.run)
+        if status == FT_OK:
+            self.evaluated = True
+            status = ft_repulsion_compute(
+                self.tree, self.student, self.angle, 0, ft_repulsion_groups(self.tree),
+                &self._repulsive[0, 0], &self._sum_q, &self.run)
+        if status == FT_OK:
+            status = ft_attraction_compute(
+                &self.indptr[0], &self.indices[0], &self.data[0], embedding, self.dim,
+                self.student, 0, self.n, &self._attractive[0, 0],
+                &self._cross_entropy if compute_kl else NULL, &self.partial[0], &self.run)
+        return status
+
+    @property
+    def order(self):
+        """Row of the arrays here -> row as the caller numbered it."""
+        return np.asarray(self._order)
+
+    def reorder(self, *arrays):
+        """Puts P, the forces and the given (n, d) arrays into the order of the tree.
+
+        Points that lie close on the map then lie close in memory. Arrays are changed in place.
+        """
+        expect(self.evaluated, "reorder() needs an evaluation before it")
+        cdef int64_t n = self.n
+        cdef const int32_t *tree_order = ft_tree_order(self.tree)
+        cdef int64_t i
+        order = np.empty(n, dtype=np.int32)
+        cdef int32_t[::1] order_view = order
+        for i in range(n):
+            order_view[i] = tree_order[i]
+        inverse = np.empty(n, dtype=np.int32)
+        inverse[order] = np.arange(n, dtype=np.int32)
+        cdef int32_t[::1] inverse_view = inverse
+        cdef int64_t[::1] indptr = np.empty(n + 1, dtype=np.int64)
+        cdef int32_t[::1] indices = np.empty(self.indices.shape[0], dtype=np.int32)
+        cdef float[::1] data = np.empty(self.data.shape[0], dtype=np.float32)
+        cdef ft_status status
+        with nogil:
+            status = ft_affinity_permute(
+                &self.indptr[0], &self.indices[0], &self.data[0], n, &order_view[0],
+                &inverse_view[0], &indptr[0], &indices[0], &data[0], &self.run)
+        check(status)
+        self.indptr, self.indices, self.data = indptr, indices, data
+        self._order = np.asarray(self._order)[order]
+        for array in (self.attractive, self.repulsive, *arrays):
+            array[:] = array[order]
+
+
+cdef class ExactForces(Forces):
+    """Both forces by sums over all pairs, for any number of components."""
+
+    cdef const float[:, ::1] joint
+    cdef float[:, ::1] coordinates
+
+    def __init__(self, const float[:, ::1] joint not None, int n_components,
+                 double degrees_of_freedom, int n_threads):
+        cdef int64_t n = joint.shape[0]
+        expect(joint.shape[1] == n, "joint must be square")
+        self._allocate(n, n_components, degrees_of_freedom, n_threads, 2 * n)
+        self.joint = joint
+        self.coordinates = np.empty((n_components, n), dtype=np.float32)
+        cdef ft_status status
+        with nogil:
+            status = ft_affinity_negative_entropy(
+                &self.joint[0, 0], n * n, &self.negative_entropy, &self.run)
+        check(status)
+
+    cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
+        return ft_exact_compute(
+            &self.joint[0, 0], embedding, self.n, self.dim, self.student, 0, self.n,
+            &self._attractive[0, 0], &self._repulsive[0, 0], &self._sum_q,
+            &self._cross_entropy if compute_kl else NULL, &self.coordinates[0, 0],
+            &self.partial[0], &self.run)
+
+
+cdef ft_status descend_steps(void *context) noexcept nogil:
+    cdef Descent *d = <Descent *> context
+    cdef ft_status status = FT_OK
+    cdef int i
+    for i in range(d.n_iter):
+        status = (<Forces> d.forces).step(d, i == d.n_iter - 1)
+        if status != FT_OK:
+            break
+    return status
+
+
+def descend(Forces forces not None, float[:, ::1] embedding not None,
+            float[:, ::1] velocity not None, float[:, ::1] gains not None, int n_iter,
+            double learning_rate, double momentum, double exaggeration):
+    """Takes n_iter steps; forces must be those at `embedding`, and are so again at the end.
+
+    The last evaluation also computes the KL divergence. Returns the norm of gains * gradient of
+    the last step.
+    """
+    forces.check_map(embedding)
+    forces.check_map(velocity)
+    forces.check_map(gains)
+    cdef Descent descent
+    descent.forces = <void *> forces
+    descent.embedding = &embedding[0, 0]
+    descent.velocity = &velocity[0, 0]
+    descent.gains = &gains[0, 0]
+    descent.n_iter = n_iter
+    descent.step = ft_step(
+        learning_rate, momentum, exaggeration, forces.student.degrees_of_freedom, 0.0)
+    descent.squared_norm = 0.0
+    cdef ft_status status
+    with nogil:
+        status = ft_parallel_team(&forces.run, descend_steps, &descent)
+    check(status)
+    return sqrt(descent.squared_norm)

@@ -1,0 +1,263 @@
+"""The command line: ``fasttsne demo``, ``fasttsne config``, ``fasttsne --version``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from numpy.typing import NDArray
+
+from fasttsne import TSNE, __version__, show_config
+from fasttsne.plot import PALETTE, plot_embedding
+from fasttsne.quality import kl_divergence, knn_accuracy, neighbor_recall
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["main"]
+
+_DEFAULT_OUTPUT = Path("fasttsne-demo.png")
+_METHODS = {"exact": "Exact", "barnes_hut": "Barnes-Hut"}
+_FIGURES = {
+    "seconds": ("seconds", "{:.2f}"),
+    "kl_divergence": ("KL divergence", "{:.3f}"),
+    "recall": ("neighbour recall@10", "{:.3f}"),
+    "accuracy": ("kNN accuracy@10", "{:.3f}"),
+}
+
+
+def main(argv: Sequence[str] | None = None, prog: str = "fasttsne") -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : list of str, default=None
+        The arguments; None takes those of the process.
+
+    prog : str, default="fasttsne"
+        The name shown in help and errors.
+
+    Returns
+    -------
+    status : int
+        0 if all went well, 1 if the picture that was asked for could not be drawn, 130 if
+        interrupted.
+
+    Raises
+    ------
+    SystemExit
+        With status 2 on bad arguments, with status 0 after ``--help`` and ``--version``.
+
+    Examples
+    --------
+    >>> from fasttsne.cli import main
+    >>> try:
+    ...     main(["--version"])
+    ... except SystemExit as finished:
+    ...     print("status", finished.code)
+    fasttsne ...
+    status 0
+    """
+    parser = _parser(prog)
+    args = parser.parse_args(argv)
+    try:
+        status: int = args.run(args)
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+    return status
+
+
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog, description="t-SNE maps, fast: a drop-in for sklearn.manifold.TSNE."
+    )
+    parser.add_argument("--version", action="version", version=f"fasttsne {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="{demo,config}", required=True)
+
+    demo = commands.add_parser(
+        "demo",
+        help="map 1,797 handwritten digits, print how good the map is, draw it",
+        description="Map the 1,797 handwritten digits that ship with scikit-learn, exactly and "
+        "by Barnes-Hut; print time and quality of both maps side by side; draw them.",
+    )
+    picture = demo.add_mutually_exclusive_group()
+    picture.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help=f"the picture to write (default: {_DEFAULT_OUTPUT})",
+    )
+    picture.add_argument("--no-plot", action="store_true", help="print the figures, draw nothing")
+    demo.add_argument(
+        "--perplexity", type=float, default=30.0, metavar="P", help="(default: %(default)s)"
+    )
+    demo.add_argument(
+        "--random-state", type=int, default=0, metavar="SEED", help="(default: %(default)s)"
+    )
+    demo.add_argument(
+        "--n-jobs", type=int, metavar="N", help="threads to use (default: TSNE's own default)"
+    )
+    demo.set_defaults(run=_demo, parser=demo)
+
+    config = commands.add_parser("config", help="say what this build uses of this machine")
+    config.set_defaults(run=_config)
+    return parser
+
+
+def _config(args: argparse.Namespace) -> int:
+    show_config()
+    return 0
+
+
+def _demo(args: argparse.Namespace) -> int:
+    digits = _load_digits()
+    n_samples, n_features = digits.data.shape
+    _check_arguments(args, n_samples)
+    output = args.output or _DEFAULT_OUTPUT
+    drawable = not args.no_plot and _check_output(args, output)
+
+    title = f"{n_samples:,} handwritten digits of {n_features} pixels"
+    print(f"{title}, perplexity {args.perplexity:g}\n", flush=True)
+    maps, figures = {}, {}
+    for method in _METHODS:
+        maps[method], figures[method] = _map_and_judge(digits, method, args)
+    print(_table(figures))
+
+    if args.no_plot:
+        return 0
+    if not drawable:
+        print(
+            "\nNo picture: matplotlib is missing. To get it: pip install 'fasttsne[plot]'",
+            file=sys.stderr,
+        )
+        return 0 if args.output is None else 1
+    figure = _draw(digits, maps, figures, title, args.perplexity)
+    try:
+        figure.savefig(output, format=output.suffix[1:] or "png")
+    except OSError as error:
+        print(f"{args.parser.prog}: error: cannot write {output}: {error}", file=sys.stderr)
+        return 1
+    print(f"\nPicture: {output}")
+    return 0
+
+
+def _load_digits() -> Any:
+    from sklearn.datasets import load_digits
+
+    return load_digits()
+
+
+def _check_arguments(args: argparse.Namespace, n_samples: int) -> None:
+    """Refuse, with status 2, what TSNE would refuse later."""
+    if not 0 < args.perplexity < n_samples:
+        args.parser.error(
+            f"argument --perplexity: must be above 0 and below {n_samples}; got {args.perplexity:g}"
+        )
+    if not 0 <= args.random_state < 2**32:
+        args.parser.error(
+            f"argument --random-state: must be from 0 to {2**32 - 1}; got {args.random_state}"
+        )
+    if args.n_jobs == 0:
+        args.parser.error("argument --n-jobs: must not be 0; -1 uses all cores")
+
+
+def _check_output(args: argparse.Namespace, output: Path) -> bool:
+    """Tell whether a picture can be drawn; refuse, with status 2, a path it cannot go to."""
+    parser: argparse.ArgumentParser = args.parser
+
+    def refuse(reason: str) -> NoReturn:
+        parser.error(f"argument --output: cannot write {output}: {reason}")
+
+    if output.is_dir():
+        refuse("it is a directory")
+    if not output.parent.is_dir():
+        refuse(f"there is no directory {output.parent}")
+    if not os.access(output if output.exists() else output.parent, os.W_OK):
+        refuse("permission denied")
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        return False
+    formats = Figure().canvas.get_supported_filetypes()
+    if output.suffix and output.suffix[1:].lower() not in formats:
+        refuse(f"unknown kind of picture; known are {', '.join(sorted(formats))}")
+    return True
+
+
+def _map_and_judge(
+    digits: Any, method: str, args: argparse.Namespace
+) -> tuple[NDArray[Any], dict[str, float]]:
+    """Draw up a map and its figures: seconds by the clock, the rest from the finished map."""
+    tsne = TSNE(
+        method=method,
+        perplexity=args.perplexity,
+        random_state=args.random_state,
+        n_jobs=args.n_jobs,
+    )
+    start = time.perf_counter()
+    embedding = tsne.fit_transform(digits.data)
+    seconds = time.perf_counter() - start
+    return embedding, {
+        "seconds": seconds,
+        "kl_divergence": kl_divergence(digits.data, embedding, perplexity=args.perplexity),
+        "recall": neighbor_recall(digits.data, embedding, n_neighbors=10),
+        "accuracy": knn_accuracy(embedding, digits.target, n_neighbors=10),
+    }
+
+
+def _table(figures: dict[str, dict[str, float]]) -> str:
+    """Write the figures of each method in a column of its own."""
+    lines = [" " * 20 + "".join(f"{_METHODS[method]:>12}" for method in figures)]
+    for key, (name, style) in _FIGURES.items():
+        cells = (f"{style.format(values[key]):>12}" for values in figures.values())
+        lines.append(f"{name:20}" + "".join(cells))
+    return "\n".join(lines)
+
+
+def _draw(
+    digits: Any,
+    maps: dict[str, NDArray[Any]],
+    figures: dict[str, dict[str, float]],
+    title: str,
+    perplexity: float,
+) -> Figure:
+    """Draw both maps side by side, their figures below, a digit of every class above."""
+    from matplotlib.colors import to_rgb
+    from matplotlib.figure import Figure
+
+    ink, grey = "#1a1a1a", "#555555"
+    width, height = 12, 7.5
+    figure = Figure(figsize=(width, height), dpi=150)
+    figure.text(0.02, 0.947, title, size=18, weight="bold", color=ink, va="center")
+    explanation = (
+        f"t-SNE by fasttsne {__version__}, perplexity {perplexity:g}. Each dot is one image, "
+        "placed by its pixels alone; the class, which t-SNE never saw, only colours it."
+    )
+    figure.text(0.02, 0.9, explanation, size=10.5, color=grey, va="center")
+
+    classes = sorted(set(digits.target.tolist()))
+    for i, cls in enumerate(classes):
+        box = (0.98 - 0.038 * (len(classes) - i), 0.92, 0.034, 0.034 * width / height)
+        image = digits.images[digits.target == cls][0] / digits.images.max()
+        tint = to_rgb(PALETTE[i % len(PALETTE)])
+        ax = figure.add_axes(box)
+        ax.imshow([[(*tint, opacity) for opacity in row] for row in image])
+        ax.set_axis_off()
+
+    for i, (method, embedding) in enumerate(maps.items()):
+        ax = figure.add_axes((0.02 + 0.49 * i, 0.06, 0.47, 0.47 * width / height))
+        plot_embedding(embedding, digits.target, ax=ax)
+        ax.set_title(_METHODS[method], loc="left", size=13, weight="bold", color=ink)
+        values = figures[method]
+        caption = (
+            f"{values['seconds']:.2f} s    KL divergence {values['kl_divergence']:.3f}    "
+            f"recall@10 {values['recall']:.3f}    kNN accuracy@10 {values['accuracy']:.3f}"
+        )
+        ax.set_xlabel(caption, loc="left", size=10, color=grey, labelpad=8)
+    return figure

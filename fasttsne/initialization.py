@@ -1,0 +1,123 @@
+"""Where the map starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.decomposition import PCA
+
+from fasttsne.centering import center_and_scale
+from fasttsne.threads import single_threaded_blas
+
+# Standard deviation of the first component at the start, so small that all pairs attract.
+STANDARD_DEVIATION = 1e-4
+
+# Sparse data of up to so many values is made dense for its principal components.
+_SMALL_SPARSE = 1 << 22
+
+
+def initial_embedding(
+    X: Any,
+    init: str | NDArray[Any],
+    n_components: int,
+    random_state: np.random.RandomState,
+) -> NDArray[np.float32]:
+    """Place the points before the first iteration.
+
+    Parameters
+    ----------
+    X : {ndarray, sparse matrix} of shape (n_samples, n_features)
+        The data; only its length matters unless ``init="pca"``.
+    init : {"pca", "random"} or ndarray of shape (n_samples, n_components)
+        Principal components scaled to a standard deviation of 1e-4 on the first; independent
+        Gaussians of that standard deviation; or the positions themselves.
+    n_components : int
+        Number of components of the map.
+    random_state : RandomState
+        Source of the random positions.
+
+    Returns
+    -------
+    embedding : ndarray of float32, shape (n_samples, n_components)
+        C-contiguous, never the caller's array.
+
+    Raises
+    ------
+    ValueError
+        If an array `init` has the wrong shape or type, or values that are not finite in single
+        precision.
+
+    Notes
+    -----
+    Principal components that `X` does not have (fewer features than components, constant data)
+    are random. Points whose components coincide are moved apart by a fixed pattern of 1e-6:
+    coincident points have no force between them that could part them.
+    """
+    n_samples = X.shape[0]
+    shape = (n_samples, n_components)
+    if isinstance(init, np.ndarray):
+        return _from_array(init, shape)
+    if init == "random":
+        return _random(shape, random_state)
+    return _principal_components(X, n_components, random_state)
+
+
+def _from_array(init: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:
+    if init.shape != shape:
+        raise ValueError(
+            f"init has shape {init.shape}, but must be (n_samples, n_components) = {shape}"
+        )
+    if init.dtype.kind not in "fiub":
+        raise ValueError(f"init must have a float or integer dtype, got {init.dtype}")
+    with np.errstate(over="ignore"):
+        embedding = np.array(init, dtype=np.float32, order="C")
+    if not np.isfinite(embedding).all():
+        raise ValueError(
+            "init contains NaN, infinity or a value too large for float32; "
+            "give finite positions, best with a standard deviation of about 1e-4"
+        )
+    return embedding
+
+
+def _random(
+    shape: tuple[int, int], random_state: np.random.RandomState
+) -> NDArray[np.float32]:
+    return (STANDARD_DEVIATION * random_state.standard_normal(size=shape)).astype(np.float32)
+
+
+def _principal_components(
+    X: Any, n_components: int, random_state: np.random.RandomState
+) -> NDArray[np.float32]:
+    n_samples, n_features = X.shape
+    n_found = min(n_components, n_samples, n_features)
+    if sparse.issparse(X) and n_samples * n_features <= _SMALL_SPARSE:
+        X = X.toarray()
+    if not sparse.issparse(X):
+        X = center_and_scale(X)
+    pca = PCA(n_components=n_found, random_state=random_state)
+    # An array, whatever output is configured globally.
+    pca.set_output(transform="default")
+    with single_threaded_blas(), np.errstate(all="ignore"):
+        components = np.asarray(pca.fit_transform(X), dtype=np.float64)
+
+    embedding = _random((n_samples, n_components), random_state)
+    scale = components[:, 0].std() if n_found else 0.0
+    if np.isfinite(components).all() and scale > 0.0:
+        for c in range(n_found):
+            # A component of nothing but rounding errors is as good as missing.
+            if components[:, c].std() > 1e-7 * scale:
+                embedding[:, c] = components[:, c] * (STANDARD_DEVIATION / scale)
+    return _parted(embedding)
+
+
+def _parted(embedding: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Move points apart that coincide to within 1e-9, always in the same way."""
+    cells = np.round(embedding.astype(np.float64) / (1e-5 * STANDARD_DEVIATION)).astype(np.int64)
+    _, place, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
+    crowded = counts[place.ravel()] > 1
+    pattern = np.random.RandomState(0).standard_normal(embedding.shape)
+    embedding[crowded] += (1e-2 * STANDARD_DEVIATION * pattern[crowded]).astype(np.float32)
+    return embedding

@@ -1,0 +1,173 @@
+"""X -> k nearest neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
+
+from fasttsne import _kernels
+from fasttsne.centering import center_and_scale
+from fasttsne.threads import single_threaded_blas
+
+Metric = str | Callable[..., float]
+
+# Squares of larger values overflow double precision.
+LARGEST_VALUE = 1e150
+
+# Up to here scikit-learn's dense cosine distances cost nothing, and give to the last bit what a
+# user who passes them as metric="precomputed" gets.
+_SMALL_COSINE = 2048
+
+
+def nearest_neighbors(
+    X: Any,
+    n_neighbors: int,
+    *,
+    metric: Metric = "euclidean",
+    metric_params: Mapping[str, Any] | None = None,
+    n_threads: int = 1,
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Find the exact k nearest neighbours of every sample among the others.
+
+    Parameters
+    ----------
+    X : {ndarray, sparse matrix} of shape (n_samples, n_features) or (n_samples, n_samples)
+        Finite float32 or float64 values. With ``metric="precomputed"`` distances, dense or as a
+        sparse graph with at least `n_neighbors` + 1 stored entries a row, the point itself
+        included, as `sklearn.neighbors.KNeighborsTransformer` makes it.
+    n_neighbors : int
+        k, at least 1 and less than n_samples.
+    metric : str or callable, default="euclidean"
+        Euclidean and cosine distances of dense data have kernels of their own; everything else
+        goes through `sklearn.neighbors.NearestNeighbors`.
+    metric_params : dict, default=None
+        Further arguments of the metric.
+    n_threads : int, default=1
+        Number of threads.
+
+    Returns
+    -------
+    indices : ndarray of int32, shape (n_samples, n_neighbors)
+        Neighbours, the nearest first. A sample is not its own neighbour, even where others
+        coincide with it. Euclidean ties go to the smaller index.
+    squared_distances : ndarray of float64, shape (n_samples, n_neighbors)
+        Squares of the distances, whatever the metric, in its squared unit.
+
+    Raises
+    ------
+    ValueError
+        If `n_neighbors` is not less than the number of samples, if values are too large to
+        square, if a metric gives negative or non-finite distances, or if a precomputed graph is
+        malformed or has too few neighbours.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fasttsne.neighbors import nearest_neighbors
+    >>> X = np.array([[0.0], [1.0], [3.0], [7.0]])
+    >>> indices, squared_distances = nearest_neighbors(X, 2)
+    >>> indices
+    array([[1, 2],
+           [0, 2],
+           [1, 0],
+           [2, 1]], dtype=int32)
+    >>> squared_distances[3]
+    array([16., 36.])
+    """
+    n_samples = X.shape[0]
+    if not 1 <= n_neighbors < n_samples:
+        raise ValueError(
+            f"n_neighbors={n_neighbors} must be at least 1 and less than n_samples={n_samples}"
+        )
+    plain = not sparse.issparse(X) and not metric_params
+    if plain and metric == "euclidean":
+        return _euclidean(X, n_neighbors, n_threads)
+    if plain and metric == "cosine" and n_samples > _SMALL_COSINE:
+        norms = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64))
+        if norms.all():  # the angle to a zero vector is a convention, scikit-learn's
+            indices, squared_chords = _euclidean(X / norms[:, None], n_neighbors, n_threads)
+            return indices, (0.5 * squared_chords) ** 2  # 1 - cos = |u - v|^2 / 2
+    return _by_scikit_learn(X, n_neighbors, metric, metric_params, n_threads)
+
+
+def _euclidean(
+    X: NDArray[np.floating], n_neighbors: int, n_threads: int
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    if X.dtype not in (np.float32, np.float64):
+        X = X.astype(np.float64)
+    check_magnitude(X)
+    with single_threaded_blas():
+        return _kernels.find_neighbors(
+            center_and_scale(X), np.ascontiguousarray(X), n_neighbors, n_threads
+        )
+
+
+def check_magnitude(X: NDArray[np.floating]) -> None:
+    """Refuse values whose squares overflow."""
+    if max(abs(float(X.max())), abs(float(X.min()))) > LARGEST_VALUE:
+        raise ValueError(
+            f"X has values of magnitude above {LARGEST_VALUE:g}, whose squared distances overflow; "
+            "rescale X, which does not change its map"
+        )
+
+
+def _by_scikit_learn(
+    X: Any,
+    n_neighbors: int,
+    metric: Metric,
+    metric_params: Mapping[str, Any] | None,
+    n_threads: int,
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    if metric == "precomputed" and sparse.issparse(X):
+        check_graph(X)
+    search = NearestNeighbors(
+        n_neighbors=n_neighbors, metric=metric, metric_params=metric_params, n_jobs=n_threads
+    )
+    # scikit-learn's own OpenMP threads do not obey n_jobs.
+    with threadpool_limits(limits=n_threads), single_threaded_blas():
+        distances, indices = search.fit(X).kneighbors()
+    return indices.astype(np.int32), squared(distances)
+
+
+def squared(distances: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Square distances of any metric in double precision, and refuse those that are none."""
+    if np.isnan(distances).any():
+        raise ValueError("The metric gave NaN for some distances; check metric and metric_params")
+    if (distances < 0).any():
+        raise ValueError(
+            "All distances should be positive, the metric given is not correct: check metric"
+        )
+    with np.errstate(over="ignore"):
+        squares = distances.astype(np.float64) ** 2
+    if not np.isfinite(squares).all():
+        raise ValueError(
+            "The metric gave distances that are infinite or too large to square; rescale X"
+        )
+    return squares
+
+
+def check_graph(graph: Any) -> None:
+    """Refuse a precomputed sparse graph that scikit-learn would read out of bounds or twice."""
+    graph = graph.tocsr()
+    try:
+        graph.check_format(full_check=True)
+    except ValueError as error:
+        raise ValueError(
+            f"X, the precomputed neighbour graph, is malformed: {error}; its column indices must "
+            f"lie in 0 .. {graph.shape[1] - 1}"
+        ) from error
+    rows = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
+    order = np.lexsort((graph.indices, rows))
+    columns = graph.indices[order]
+    twice = np.flatnonzero((columns[1:] == columns[:-1]) & (rows[1:] == rows[:-1]))
+    if len(twice):
+        raise ValueError(
+            f"X, the precomputed neighbour graph, has duplicate entries in row {rows[twice[0]]}; "
+            "store each neighbour once (X.sum_duplicates() adds them up)"
+        )

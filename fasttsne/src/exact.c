@@ -1,0 +1,128 @@
+/* exact.c - both forces by sums over all pairs: the yardstick, for any number of components.
+ *
+ * A row of pairs is worked off in strips: squared distances first, then weights, then one sum a
+ * component. Strips add up in single precision, rows in double.
+ */
+#include "student.h"
+
+#define STRIP 512
+
+typedef struct {
+    const float *joint, *embedding;
+    const float *coordinates; /* dim x n */
+    int64_t n;
+    int dim;
+    ft_student_kind kind;
+    ft_student_constants student;
+    int64_t first, last;
+    int want_cross_entropy;
+    float *attractive, *repulsive;
+    double *partial; /* a row's share of sum_q, then of the cross-entropy */
+    ft_run *run;
+} exact;
+
+#define ROWS_PER_CHUNK 4
+#define PAIR_COST 0.8 /* nanoseconds */
+
+FT_INLINE void weights_of_strip(ft_student_kind kind, ft_student_constants student,
+                                const float *restrict joint, int width, int64_t self,
+                                int want_cross_entropy, float *restrict d2,
+                                float *restrict attracting, float *restrict repelling,
+                                double *sum_q, double *cross_entropy)
+{
+    float q = 0.0f, entropy = 0.0f;
+    if (want_cross_entropy) {
+#pragma omp simd reduction(+ : entropy)
+        for (int j = 0; j < width; j++)
+            entropy += joint[j] * ft_student_log(1.0f + student.inverse_nu * d2[j]);
+    }
+#pragma omp simd reduction(+ : q)
+    for (int j = 0; j < width; j++) {
+        float u, w;
+        ft_student_weights(kind, student, d2[j], &u, &w);
+        w = j == self ? 0.0f : w;
+        q += w;
+        attracting[j] = joint[j] * u;
+        repelling[j] = w * u;
+    }
+    *sum_q += q;
+    *cross_entropy += entropy;
+}
+
+FT_INLINE void exact_row(ft_student_kind kind, const exact *c, int64_t row)
+{
+    float d2[STRIP], attracting[STRIP], repelling[STRIP];
+    double sum_q = 0.0, cross_entropy = 0.0;
+    const float *own = c->embedding + row * c->dim;
+    float *attractive = c->attractive + row * c->dim, *repulsive = c->repulsive + row * c->dim;
+    for (int axis = 0; axis < c->dim; axis++) attractive[axis] = repulsive[axis] = 0.0f;
+
+    for (int64_t begin = 0; begin < c->n; begin += STRIP) {
+        int width = (int)(c->n - begin < STRIP ? c->n - begin : STRIP);
+        for (int j = 0; j < width; j++) d2[j] = 0.0f;
+        for (int axis = 0; axis < c->dim; axis++) {
+            const float *restrict y = c->coordinates + axis * c->n + begin;
+            for (int j = 0; j < width; j++) d2[j] += (own[axis] - y[j]) * (own[axis] - y[j]);
+        }
+        weights_of_strip(kind, c->student, c->joint + row * c->n + begin, width, row - begin,
+                         c->want_cross_entropy, d2, attracting, repelling, &sum_q,
+                         &cross_entropy);
+        for (int axis = 0; axis < c->dim; axis++) {
+            const float *restrict y = c->coordinates + axis * c->n + begin;
+            const float x = own[axis];
+            float attraction = 0.0f, repulsion = 0.0f;
+#pragma omp simd reduction(+ : attraction, repulsion)
+            for (int j = 0; j < width; j++) {
+                attraction += attracting[j] * (x - y[j]);
+                repulsion += repelling[j] * (x - y[j]);
+            }
+            attractive[axis] += attraction;
+            repulsive[axis] += repulsion;
+        }
+    }
+    c->partial[2 * row] = sum_q;
+    c->partial[2 * row + 1] = cross_entropy;
+}
+
+FT_INLINE void exact_body(FT_TASK_ARGUMENTS)
+{
+    const exact *c = context;
+    int64_t begin = c->first + chunk * ROWS_PER_CHUNK;
+    int64_t end = begin + ROWS_PER_CHUNK < c->last ? begin + ROWS_PER_CHUNK : c->last;
+    (void)thread;
+    for (int64_t row = begin; row < end; row++) {
+        if (c->kind == FT_NU_ONE)
+            exact_row(FT_NU_ONE, c, row);
+        else if (c->kind == FT_NU_TWO)
+            exact_row(FT_NU_TWO, c, row);
+        else
+            exact_row(FT_NU_ANY, c, row);
+    }
+}
+FT_TASK_VARIANTS(exact)
+
+ft_status ft_exact_compute(const float *joint, const float *embedding, int64_t n, int dim,
+                           ft_student student, int64_t first, int64_t last, float *attractive,
+                           float *repulsive, double *sum_q, double *cross_entropy,
+                           float *coordinates, double *partial, ft_run *run)
+{
+    for (int64_t i = 0; i < n; i++)
+        for (int axis = 0; axis < dim; axis++) {
+            float y = embedding[i * dim + axis];
+            if (!(fabsf(y) < FT_LARGEST_COORDINATE)) return FT_DIVERGED;
+            coordinates[axis * n + i] = y;
+        }
+    exact c = {joint, embedding, coordinates, n, dim, ft_student_kind_of(student),
+               ft_student_constants_of(student), first, last, cross_entropy != NULL, attractive,
+               repulsive, partial, run};
+    ft_status status = ft_parallel_run(run, (last - first + ROWS_PER_CHUNK - 1) / ROWS_PER_CHUNK,
+                                       PAIR_COST * ROWS_PER_CHUNK * (double)n, FT_TASK(exact), &c);
+    *sum_q = 0.0;
+    for (int64_t row = first; row < last; row++) *sum_q += partial[2 * row];
+    if (cross_entropy != NULL) {
+        double sum = 0.0;
+        for (int64_t row = first; row < last; row++) sum += partial[2 * row + 1];
+        *cross_entropy = 0.5 * (student.degrees_of_freedom + 1.0) * sum;
+    }
+    return status;
+}

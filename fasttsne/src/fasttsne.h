@@ -1,0 +1,179 @@
+/* fasttsne.h - the whole C interface, one section a file.
+ *
+ * Kernels work on pointers, know no Python, never print and never exit; they return a status.
+ * Every array argument is marked: IN is only read, OUT is only written, INOUT is both.
+ * Arrays are row-major; n is the number of points, dim the number of components of the map.
+ *
+ * Types are fixed at the gate: coordinates float, global sums double, column indices int32_t,
+ * row pointers int64_t.
+ *
+ * Results do not depend on the number of threads: a chunk of work is the same whoever does it,
+ * one chunk owns a point, and a global sum is one double per chunk, added in order.
+ */
+#ifndef FASTTSNE_H
+#define FASTTSNE_H
+
+#include "port.h"
+
+#define IN
+#define OUT
+#define INOUT
+
+typedef enum {
+    FT_OK = 0,
+    FT_NO_MEMORY = 1,
+    FT_INTERRUPTED = 2, /* the poll function asked to stop */
+    FT_DIVERGED = 3,    /* a coordinate of the map is not finite or too large to square */
+} ft_status;
+
+/* ---- parallel.c: threads, interruption, choice of the instruction set --------------------- */
+
+#define FT_MAX_THREADS 256
+
+/* How to run a kernel. poll may be NULL; it is called a few times a second from the calling
+ * thread only, and a non-zero answer stops the work. The rest is private to parallel.c. */
+typedef struct ft_team ft_team;
+typedef struct {
+    int n_threads;
+    int (*poll)(void);
+    double next_poll;
+    volatile int stopped;
+    ft_team *team;
+} ft_run;
+
+void ft_parallel_init(void); /* once, when the library is loaded */
+/* Runs body on the calling thread while further threads stand by for the jobs that it starts:
+ * worth it around many short ones. */
+ft_status ft_parallel_team(INOUT ft_run *run, ft_status (*body)(void *context), void *context);
+/* chunk_cost: nanoseconds that a chunk takes, roughly; too little work is not worth a thread. */
+ft_status ft_parallel_run(INOUT ft_run *run, int64_t n_chunks, double chunk_cost, ft_task task,
+                          void *context);
+int ft_parallel_stopped(INOUT ft_run *run, int thread); /* for tasks with long chunks */
+int ft_parallel_threads(const ft_run *run);             /* how many will really run */
+int ft_parallel_forked(void);
+int ft_parallel_openmp(void);
+int ft_parallel_max_threads(void);
+
+typedef enum { FT_ISA_BASELINE = 0, FT_ISA_AVX2 = 1, FT_ISA_AVX512 = 2 } ft_isa;
+ft_isa ft_isa_best(void);
+ft_isa ft_isa_current(void);
+void ft_isa_select(ft_isa isa);
+
+/* ---- neighbors.c: exact k nearest neighbours ----------------------------------------------- */
+
+/* BLAS sgemm, Fortran calling convention. It must run on the calling thread alone. */
+typedef void (*ft_sgemm)(char *, char *, int *, int *, int *, float *, float *, int *, float *,
+                         int *, float *, float *, int *);
+
+/* What distances are computed from: n x d floats or doubles. */
+typedef struct {
+    const void *values;
+    int is_double;
+} ft_points;
+
+/* The k nearest neighbours of every point by Euclidean distance, nearest first, ties to the
+ * smaller index, the point itself excluded. screen is a single-precision image of points
+ * (translated and scaled as one likes) that only has to find the candidates. */
+ft_status ft_neighbors_find(IN const float *screen, IN ft_points points, int64_t n, int64_t d,
+                            int64_t k, OUT int32_t *indices, OUT double *squared_distances,
+                            ft_sgemm sgemm, INOUT ft_run *run);
+
+/* ---- affinity.c: perplexity calibration, joint probabilities ------------------------------- */
+
+/* Rows of k squared distances -> p_j|i and the precision beta_i = 1 / (2 sigma_i^2) at which the
+ * row's entropy is log(perplexity). With skip_diagonal, row i leaves out its i-th entry. */
+ft_status ft_affinity_calibrate(IN const double *squared_distances, int64_t n, int64_t k,
+                                double perplexity, int skip_diagonal, OUT float *conditional,
+                                OUT double *beta, INOUT ft_run *run);
+
+/* P = (P_cond + P_cond') / 2n as CSR. `prepare` sorts every row of (indices, conditional) by
+ * column in place, fills the transpose and counts: indptr[n] is the number of edges of P. */
+ft_status ft_affinity_symmetrize_prepare(INOUT int32_t *indices, INOUT float *conditional,
+                                         int64_t n, int64_t k, OUT int64_t *transposed_indptr,
+                                         OUT int32_t *transposed_indices,
+                                         OUT float *transposed_data, OUT int64_t *indptr,
+                                         INOUT ft_run *run);
+ft_status ft_affinity_symmetrize_fill(IN const int32_t *indices, IN const float *conditional,
+                                      int64_t n, int64_t k, IN const int64_t *transposed_indptr,
+                                      IN const int32_t *transposed_indices,
+                                      IN const float *transposed_data, IN const int64_t *indptr,
+                                      OUT int32_t *joint_indices, OUT float *joint_data,
+                                      INOUT ft_run *run);
+ft_status ft_affinity_symmetrize_dense(INOUT float *conditional, int64_t n, INOUT ft_run *run);
+
+/* Rows and columns of a graph put into a new order: row r becomes the old row order[r]. */
+ft_status ft_affinity_permute(IN const int64_t *indptr, IN const int32_t *indices,
+                              IN const float *data, int64_t n, IN const int32_t *order,
+                              IN const int32_t *inverse, OUT int64_t *new_indptr,
+                              OUT int32_t *new_indices, OUT float *new_data, INOUT ft_run *run);
+
+/* The sum of p log p over all stored probabilities, the constant part of KL(P||Q). */
+ft_status ft_affinity_negative_entropy(IN const float *data, int64_t n_edges, OUT double *sum,
+                                       INOUT ft_run *run);
+
+/* ---- The kernel of the map: w = (1 + d^2/nu)^(-(nu+1)/2), u = 1/(1 + d^2/nu) --------------- */
+
+typedef struct {
+    double degrees_of_freedom; /* nu */
+} ft_student;
+
+/* Beyond this a squared distance overflows single precision: the map has diverged. */
+#define FT_LARGEST_COORDINATE 4e18f
+
+/* ---- tree.c: a linear quadtree (octree, binary tree) over Morton-ordered points ------------ */
+
+typedef struct ft_tree ft_tree;
+
+ft_tree *ft_tree_create(int64_t n, int dim, int n_threads); /* NULL: no memory */
+void ft_tree_destroy(ft_tree *tree);
+ft_status ft_tree_build(INOUT ft_tree *tree, IN const float *embedding, INOUT ft_run *run);
+const int32_t *ft_tree_order(const ft_tree *tree); /* position on the Morton curve -> point */
+
+/* ---- repulsion.c: Barnes-Hut sums over the tree --------------------------------------------- */
+
+/* repulsive_i = sum_j w_ij u_ij (y_i - y_j) for every point of the groups [first, last) of the
+ * tree, and their share of sum_q = sum_ij w_ij. */
+int64_t ft_repulsion_groups(const ft_tree *tree);
+ft_status ft_repulsion_compute(IN const ft_tree *tree, ft_student student, double angle,
+                               int64_t first, int64_t last, OUT float *repulsive,
+                               OUT double *sum_q, INOUT ft_run *run);
+
+/* ---- attraction.c: sums over the edges of P -------------------------------------------------- */
+
+/* attractive_i = sum_j p_ij u_ij (y_i - y_j) for the rows [first, last). Where cross_entropy is
+ * not NULL it gets their share of -sum_ij p_ij log w_ij. partial: one double per FT_ROWS rows. */
+#define FT_ROWS 256
+#define FT_ROW_CHUNKS(rows) (((rows) + FT_ROWS - 1) / FT_ROWS)
+ft_status ft_attraction_compute(IN const int64_t *indptr, IN const int32_t *indices,
+                                IN const float *data, IN const float *embedding, int dim,
+                                ft_student student, int64_t first, int64_t last,
+                                OUT float *attractive, OUT double *cross_entropy,
+                                OUT double *partial, INOUT ft_run *run);
+
+/* ---- exact.c: both forces by sums over all pairs, any number of components ------------------ */
+
+/* joint is n x n. coordinates is scratch for n x dim floats, partial for 2 doubles a row. */
+ft_status ft_exact_compute(IN const float *joint, IN const float *embedding, int64_t n, int dim,
+                           ft_student student, int64_t first, int64_t last,
+                           OUT float *attractive, OUT float *repulsive, OUT double *sum_q,
+                           OUT double *cross_entropy, OUT float *coordinates,
+                           OUT double *partial, INOUT ft_run *run);
+
+/* ---- update.c: one step of gradient descent --------------------------------------------------- */
+
+typedef struct {
+    double learning_rate;
+    double momentum;
+    double exaggeration;
+    double degrees_of_freedom;
+    double sum_q;
+} ft_step;
+
+/* The gradient is 2 (nu+1)/nu (exaggeration attractive - repulsive / sum_q). squared_norm gets
+ * the sum of squares of gains * gradient; partial: one double per FT_ROWS rows. */
+ft_status ft_update_step(const ft_step *step, int64_t first, int64_t last, int dim,
+                         IN const float *attractive, IN const float *repulsive,
+                         INOUT float *embedding, INOUT float *velocity, INOUT float *gains,
+                         OUT double *squared_norm, OUT double *partial, INOUT ft_run *run);
+
+#endif

@@ -1,0 +1,275 @@
+/* parallel.c - the one place that starts threads.
+ *
+ * A kernel cuts its work into chunks whose size depends on the data alone and hands them out
+ * here; which thread takes which chunk is left to chance, so nothing may depend on it.
+ *
+ * libgomp hangs when a forked child opens a parallel region after its parent has done so, and
+ * the parent may have done so through any other library. A forked child therefore runs on one
+ * thread, always.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include "fasttsne.h"
+
+#include <stdatomic.h>
+#include <time.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+#ifndef _WIN32
+#include <pthread.h>
+#include <sched.h>
+#endif
+
+#define POLL_SECONDS 0.04
+
+/* Work in nanoseconds below which a further thread does not pay. */
+#define COST_PER_THREAD 2e4
+
+/* Looks at an empty queue before a thread offers its core to others. */
+#define SPINS 1000
+
+static volatile int forked = 0;
+static volatile ft_isa selected_isa = FT_ISA_BASELINE;
+
+#ifndef _WIN32
+static void after_fork_in_child(void) { forked = 1; }
+#endif
+
+void ft_parallel_init(void)
+{
+#ifndef _WIN32
+    pthread_atfork(NULL, NULL, after_fork_in_child);
+#endif
+    selected_isa = ft_isa_best();
+}
+
+int ft_parallel_forked(void) { return forked; }
+
+int ft_parallel_openmp(void)
+{
+#ifdef _OPENMP
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+int ft_parallel_max_threads(void)
+{
+#ifdef _OPENMP
+    return omp_get_max_threads();
+#else
+    return 1;
+#endif
+}
+
+int ft_parallel_threads(const ft_run *run)
+{
+#ifdef _OPENMP
+    if (forked || run->n_threads < 1) return 1;
+    return run->n_threads < FT_MAX_THREADS ? run->n_threads : FT_MAX_THREADS;
+#else
+    (void)run;
+    return 1;
+#endif
+}
+
+static double now(void)
+{
+#ifdef _WIN32
+    return (double)clock() / CLOCKS_PER_SEC;
+#else
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+#endif
+}
+
+int ft_parallel_stopped(ft_run *run, int thread)
+{
+    if (thread == 0 && run->poll != NULL && !run->stopped) {
+        double t = now();
+        if (t >= run->next_poll) {
+            run->next_poll = t + POLL_SECONDS;
+            if (run->poll()) run->stopped = 1;
+        }
+    }
+    return run->stopped;
+}
+
+/* ---- The team ----------------------------------------------------------------------------------
+ *
+ * An OpenMP barrier waits for every thread, also for one that had nothing to do and was put aside
+ * by the operating system. Thousands of short barriers on a busy machine then cost a time slice
+ * each. So there is one OpenMP region around the whole descent, and jobs inside it: the leader
+ * posts a job, everybody takes chunks, and the leader waits for chunks, not for threads.
+ *
+ * `ticket` holds the number of the job in its upper half and the next free chunk in its lower.
+ * A thread takes a chunk by compare-and-swap on the whole, so it cannot take one of a later job
+ * with the task of an earlier one; and no job ends before its taken chunks are done.
+ */
+struct ft_team {
+    _Atomic uint64_t ticket;
+    _Atomic int64_t done; /* chunks of the job */
+    _Atomic int closed;
+    /* The job; written while the ticket is NO_CHUNK and none is under way. */
+    _Atomic int64_t n_chunks;
+    _Atomic int n_threads; /* that may take part */
+    _Atomic ft_task task;
+    void *_Atomic context;
+    ft_run *run;
+};
+
+#define NO_CHUNK UINT32_MAX
+
+static void relax(int *spins)
+{
+    if (++*spins < SPINS) {
+#if FT_X86_VARIANTS
+        __builtin_ia32_pause();
+#endif
+    } else {
+#ifndef _WIN32
+        sched_yield();
+#endif
+    }
+}
+
+/* Takes chunks until none is free. */
+static void work(ft_team *team, int thread)
+{
+    for (;;) {
+        uint64_t ticket = atomic_load(&team->ticket);
+        int64_t chunk = (int64_t)(ticket & NO_CHUNK);
+        if (chunk == NO_CHUNK || chunk >= team->n_chunks || thread >= team->n_threads) return;
+        if (!atomic_compare_exchange_weak(&team->ticket, &ticket, ticket + 1)) continue;
+        if (!team->run->stopped) {
+            ft_task task = team->task;
+            task(team->context, chunk, thread);
+            ft_parallel_stopped(team->run, thread);
+        }
+        atomic_fetch_add(&team->done, 1);
+    }
+}
+
+static void lead(ft_team *team, int n_threads, int64_t n_chunks, ft_task task, void *context)
+{
+    int spins = 0;
+    uint64_t last = atomic_load(&team->ticket) >> 32;
+    atomic_store(&team->ticket, last << 32 | NO_CHUNK);
+    team->n_chunks = n_chunks;
+    team->n_threads = n_threads;
+    team->task = task;
+    team->context = context;
+    atomic_store(&team->done, 0);
+    atomic_store(&team->ticket, (last + 1) << 32);
+    work(team, 0);
+    while (atomic_load(&team->done) < n_chunks) {
+        ft_parallel_stopped(team->run, 0);
+        relax(&spins);
+    }
+}
+
+#ifdef _OPENMP
+static void follow(ft_team *team, int thread)
+{
+    uint64_t job = 0;
+    int spins = 0;
+    while (!atomic_load(&team->closed)) {
+        uint64_t posted = atomic_load(&team->ticket) >> 32;
+        if (posted == job) {
+            relax(&spins);
+            continue;
+        }
+        job = posted;
+        spins = 0;
+        work(team, thread);
+    }
+}
+#endif
+
+ft_status ft_parallel_team(ft_run *run, ft_status (*body)(void *context), void *context)
+{
+    int n_threads = ft_parallel_threads(run);
+    ft_status status = FT_OK;
+    if (n_threads <= 1) return body(context);
+#ifdef _OPENMP
+    ft_team team = {.ticket = NO_CHUNK, .done = 0, .closed = 0, .run = run};
+    run->team = &team;
+#pragma omp parallel num_threads(n_threads) default(none) shared(team, body, context, status)
+    {
+        int thread = omp_get_thread_num();
+        if (thread == 0) {
+            status = body(context);
+            atomic_store(&team.closed, 1);
+        } else {
+            follow(&team, thread);
+        }
+    }
+    run->team = NULL;
+#endif
+    return status;
+}
+
+/* ---- Jobs ---------------------------------------------------------------------------------------- */
+
+typedef struct {
+    ft_run *run;
+    int64_t n_chunks;
+    int n_threads;
+    ft_task task;
+    void *context;
+} job;
+
+static ft_status lead_one_job(void *context)
+{
+    job *j = context;
+    lead(j->run->team, j->n_threads, j->n_chunks, j->task, j->context);
+    return FT_OK;
+}
+
+ft_status ft_parallel_run(ft_run *run, int64_t n_chunks, double chunk_cost, ft_task task,
+                          void *context)
+{
+    double worth_while = (double)n_chunks * chunk_cost / COST_PER_THREAD;
+    int n_threads = ft_parallel_threads(run);
+    if (n_threads > n_chunks) n_threads = (int)n_chunks;
+    if (n_threads > worth_while) n_threads = (int)worth_while;
+    run->stopped = 0;
+    if (n_threads <= 1 || n_chunks >= NO_CHUNK) {
+        for (int64_t chunk = 0; chunk < n_chunks; chunk++) {
+            task(context, chunk, 0);
+            if (ft_parallel_stopped(run, 0)) break;
+        }
+    } else if (run->team != NULL) {
+        lead(run->team, n_threads, n_chunks, task, context);
+    } else {
+        job j = {run, n_chunks, n_threads, task, context};
+        ft_parallel_team(run, lead_one_job, &j);
+    }
+    return run->stopped ? FT_INTERRUPTED : FT_OK;
+}
+
+/* ---- Instruction sets ------------------------------------------------------------------------------ */
+
+ft_isa ft_isa_best(void)
+{
+#if FT_X86_VARIANTS
+    __builtin_cpu_init();
+    if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+          __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2")))
+        return FT_ISA_BASELINE;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        return FT_ISA_AVX512;
+    return FT_ISA_AVX2;
+#else
+    return FT_ISA_BASELINE;
+#endif
+}
+
+ft_isa ft_isa_current(void) { return selected_isa; }
+
+void ft_isa_select(ft_isa isa) { selected_isa = isa <= ft_isa_best() ? isa : ft_isa_best(); }

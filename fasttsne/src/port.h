@@ -1,0 +1,67 @@
+/* port.h - what differs between compilers and processors, and nothing else.
+ *
+ * Instruction sets. A kernel is written once, as an always-inlined body. FT_TASK_VARIANTS(name)
+ * wraps name_body in one function per instruction set, so that one binary holds them all, and
+ * FT_TASK(name) is the variant that runs here (see parallel.c for the choice). An inlined body is
+ * compiled for the instruction set of the function around it; a body that is not inlined is not.
+ */
+#ifndef FT_PORT_H
+#define FT_PORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#define FT_INLINE static __forceinline
+#define FT_SIMD
+#define restrict __restrict
+#else
+#define FT_INLINE static inline __attribute__((always_inline))
+#define FT_PRAGMA(text) _Pragma(#text)
+#define FT_SIMD FT_PRAGMA(omp simd)
+#endif
+
+#if (defined(__x86_64__) || defined(_M_X64)) && defined(__GNUC__)
+#define FT_X86_VARIANTS 1
+#define FT_TARGET_AVX2 __attribute__((target("avx2,fma,bmi,bmi2")))
+#ifdef __clang__
+#define FT_TARGET_AVX512 \
+    __attribute__((target("avx2,fma,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl"), \
+                   min_vector_width(512)))
+#else
+#define FT_TARGET_AVX512 \
+    __attribute__((target("avx2,fma,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl," \
+                          "prefer-vector-width=512")))
+#endif
+#else
+#define FT_X86_VARIANTS 0
+#endif
+
+/* Widest vector of floats in any variant: lists are padded to a multiple of it. */
+#define FT_LANES 16
+#define FT_PAD(count) (((count) + FT_LANES - 1) / FT_LANES * FT_LANES)
+
+/* The signature of every task: one chunk of the work, done by one thread. */
+#define FT_TASK_ARGUMENTS void *context, int64_t chunk, int thread
+typedef void (*ft_task)(FT_TASK_ARGUMENTS);
+
+#if FT_X86_VARIANTS
+#define FT_TASK_VARIANTS(name)                                                               \
+    static void name##_baseline(FT_TASK_ARGUMENTS) { name##_body(context, chunk, thread); }  \
+    FT_TARGET_AVX2 static void name##_avx2(FT_TASK_ARGUMENTS)                                \
+    {                                                                                        \
+        name##_body(context, chunk, thread);                                                 \
+    }                                                                                        \
+    FT_TARGET_AVX512 static void name##_avx512(FT_TASK_ARGUMENTS)                            \
+    {                                                                                        \
+        name##_body(context, chunk, thread);                                                 \
+    }
+#define FT_TASK(name) \
+    ((const ft_task[]){name##_baseline, name##_avx2, name##_avx512}[ft_isa_current()])
+#else
+#define FT_TASK_VARIANTS(name) \
+    static void name##_baseline(FT_TASK_ARGUMENTS) { name##_body(context, chunk, thread); }
+#define FT_TASK(name) (name##_baseline)
+#endif
+
+#endif

@@ -1,0 +1,113 @@
+/* student.h - the map's kernel, in a form that compilers vectorise.
+ *
+ *     t = 1 + d^2 / nu      u = 1 / t      w = t^(-(nu+1)/2)
+ *
+ * nu = 1 and nu = 2, the defaults for maps of up to three components, need no logarithm.
+ * log and exp are Cephes' single-precision polynomials (S. Moshier), good to about 1e-7.
+ */
+#ifndef FT_STUDENT_H
+#define FT_STUDENT_H
+
+#include "fasttsne.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef enum { FT_NU_ONE, FT_NU_TWO, FT_NU_ANY } ft_student_kind;
+
+typedef struct {
+    float inverse_nu;
+    float exponent; /* (nu + 1) / 2 */
+} ft_student_constants;
+
+FT_INLINE ft_student_kind ft_student_kind_of(ft_student student)
+{
+    if (student.degrees_of_freedom == 1.0) return FT_NU_ONE;
+    if (student.degrees_of_freedom == 2.0) return FT_NU_TWO;
+    return FT_NU_ANY;
+}
+
+FT_INLINE ft_student_constants ft_student_constants_of(ft_student student)
+{
+    return (ft_student_constants){(float)(1.0 / student.degrees_of_freedom),
+                                  (float)(0.5 * (student.degrees_of_freedom + 1.0))};
+}
+
+/* Natural logarithm of a finite x >= 1. */
+FT_INLINE float ft_student_log(float x)
+{
+    int32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    int32_t exponent = (bits >> 23) - 127;
+    bits = (bits & 0x007fffff) | 0x3f800000;
+    float m;
+    memcpy(&m, &bits, sizeof m);
+    int32_t large = m > 1.41421356f;
+    m = large ? 0.5f * m : m;
+    float e = (float)(exponent + large);
+    float f = m - 1.0f, f2 = f * f;
+    float p = 7.0376836292e-2f;
+    p = p * f - 1.1514610310e-1f;
+    p = p * f + 1.1676998740e-1f;
+    p = p * f - 1.2420140846e-1f;
+    p = p * f + 1.4249322787e-1f;
+    p = p * f - 1.6668057665e-1f;
+    p = p * f + 2.0000714765e-1f;
+    p = p * f - 2.4999993993e-1f;
+    p = p * f + 3.3333331174e-1f;
+    p = p * f * f2 - 0.5f * f2;
+    return (p - 2.12194440e-4f * e) + f + 0.693359375f * e;
+}
+
+/* exp(x) for x <= 0; 0 below the smallest normal number. */
+FT_INLINE float ft_student_exp(float x)
+{
+    float clamped = x < -87.0f ? -87.0f : x;
+    float n = (float)(int32_t)(1.44269504f * clamped - 0.5f);
+    float r = clamped - n * 0.693359375f + n * 2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    int32_t bits = ((int32_t)n + 127) << 23;
+    float scale;
+    memcpy(&scale, &bits, sizeof scale);
+    return x < -87.0f ? 0.0f : p * scale;
+}
+
+FT_INLINE void ft_student_weights(ft_student_kind kind, ft_student_constants c, float d2, float *u,
+                                  float *w)
+{
+    if (kind == FT_NU_ONE) {
+        *u = 1.0f / (1.0f + d2);
+        *w = *u;
+    } else if (kind == FT_NU_TWO) {
+        *u = 1.0f / (1.0f + 0.5f * d2);
+        *w = *u * sqrtf(*u);
+    } else {
+        float t = 1.0f + c.inverse_nu * d2;
+        *u = 1.0f / t;
+        *w = ft_student_exp(-c.exponent * ft_student_log(t));
+    }
+}
+
+/* Runs `call` with DIM and KIND as constants, so that each combination is compiled for itself. */
+#define FT_STUDENT_CASE(dim, kind, call) \
+    {                                    \
+        const int DIM = dim;             \
+        const ft_student_kind KIND = kind; \
+        call;                            \
+    }
+#define FT_STUDENT_KINDS(dim, kind, call)                                 \
+    if ((kind) == FT_NU_ONE) FT_STUDENT_CASE(dim, FT_NU_ONE, call)        \
+    else if ((kind) == FT_NU_TWO) FT_STUDENT_CASE(dim, FT_NU_TWO, call)   \
+    else FT_STUDENT_CASE(dim, FT_NU_ANY, call)
+#define FT_STUDENT_DISPATCH(dim, kind, call)                              \
+    if ((dim) == 2) { FT_STUDENT_KINDS(2, kind, call) }                   \
+    else if ((dim) == 3) { FT_STUDENT_KINDS(3, kind, call) }              \
+    else { FT_STUDENT_KINDS(1, kind, call) }
+
+#endif

@@ -1,0 +1,426 @@
+"""The estimator: parameters, validation, and the pipeline as prose."""
+
+from __future__ import annotations
+
+import os
+from numbers import Integral, Real
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.metrics import pairwise_distances
+from sklearn.neighbors import VALID_METRICS
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_non_negative, validate_data
+
+from fasttsne._kernels import BarnesHutForces, ExactForces, Forces
+from fasttsne.affinity import (
+    conditional_probabilities,
+    joint_probabilities,
+    joint_probabilities_dense,
+)
+from fasttsne.initialization import initial_embedding
+from fasttsne.neighbors import check_magnitude, nearest_neighbors, squared
+from fasttsne.optimizer import Phase, optimize
+from fasttsne.threads import effective_n_threads, single_threaded_blas
+
+_METRICS = set().union(*VALID_METRICS.values()) | {"precomputed"}
+
+
+class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """t-distributed stochastic neighbour embedding.
+
+    A drop-in for `sklearn.manifold.TSNE`: the same parameters, attributes and errors, on C
+    kernels. Samples become points of a map whose similarities q_ij match those of the data,
+    p_ij, by gradient descent on KL(P||Q).
+
+    Parameters
+    ----------
+    n_components : int, default=2
+        Dimension of the map; 1, 2 or 3 with ``method="barnes_hut"``.
+    perplexity : float, default=30.0
+        Effective number of neighbours of a sample, less than n_samples. P is made of the
+        min(n_samples - 1, int(3 * perplexity + 1)) nearest ones.
+    early_exaggeration : float, default=12.0
+        Factor on the attraction during the first 250 iterations, at least 1.
+    learning_rate : float or "auto", default="auto"
+        Step length; "auto" is max(n_samples / early_exaggeration / 4, 50).
+    max_iter : int, default=1000
+        Number of iterations at the most, at least 250.
+    n_iter_without_progress : int, default=300
+        Stop when KL(P||Q) has not fallen for more than so many iterations after early
+        exaggeration; looked at every 50 iterations.
+    min_grad_norm : float, default=1e-7
+        Stop when the norm of the gradient times its gains is no more than this.
+    metric : str or callable, default="euclidean"
+        Any metric of `sklearn.neighbors.NearestNeighbors`, a function of two samples, or
+        "precomputed". Distances are squared, whatever the metric. Euclidean and cosine
+        distances have fast kernels.
+    metric_params : dict, default=None
+        Further arguments of the metric.
+    init : {"pca", "random"} or ndarray of shape (n_samples, n_components), default="pca"
+        Where the map starts: principal components or Gaussian noise, with a standard deviation
+        of 1e-4 on the first component, or an array, which is copied.
+    verbose : int, default=0
+        Print the stages at 1 and the progress of the descent at 2, in scikit-learn's words.
+    random_state : int, RandomState instance or None, default=None
+        Source of the random start, and of the principal components' solver for large data.
+    method : {"barnes_hut", "exact"}, default="barnes_hut"
+        Sparse P and repulsion through a tree, O(n log n), or all pairs, O(n^2) in time and
+        memory.
+    angle : float, default=0.5
+        How much the tree may approximate, from 0 (not at all) to 1. At every angle the forces
+        are at least as accurate as scikit-learn's at the same angle.
+    n_jobs : int or None, default=None
+        Number of threads of every stage. None means all cores that the process may use, unless
+        ``joblib.parallel_config`` or OMP_NUM_THREADS says less; inside a joblib worker it
+        never takes more than the worker's share. -1 means all cores, -2 all but one. Never more
+        threads than cores run. The result does not depend on it, bit for bit.
+    degrees_of_freedom : float or "auto", default="auto"
+        nu of the map's kernel (1 + d^2 / nu)^(-(nu + 1) / 2), greater than 0; smaller values
+        have heavier tails and separate clusters more. "auto" is max(n_components - 1, 1), which
+        scikit-learn always uses.
+
+    Attributes
+    ----------
+    embedding_ : ndarray of float32, shape (n_samples, n_components)
+        The map.
+    kl_divergence_ : float
+        KL(P||Q) of `embedding_`, in nats.
+    n_features_in_ : int
+        Number of features seen during fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where `X` has names that are all strings.
+    learning_rate_ : float
+        The learning rate used.
+    n_iter_ : int
+        Index of the last iteration, from 0.
+
+    Raises
+    ------
+    ValueError
+        From `fit` and `fit_transform`, if a parameter or the data make no sense; the message
+        names the parameter. `InvalidParameterError`, a subclass, if a parameter alone does.
+    TypeError
+        If ``method="exact"`` meets a sparse precomputed graph.
+    MemoryError
+        If the probabilities do not fit into memory.
+
+    See Also
+    --------
+    sklearn.manifold.TSNE : The same interface, more slowly.
+
+    Notes
+    -----
+    The gradient is 2 (nu+1)/nu sum_j (p_ij - q_ij) (y_i - y_j) / (1 + |y_i - y_j|^2 / nu), at
+    nu = 1 equation 5 of [2]_. Repulsion comes from a tree whose cells act through mass and
+    second moments.
+
+    Results are the same for any number of threads. Between processor models they may differ in
+    the last bits, which iterations amplify; `fasttsne.show_config` tells what a machine uses.
+    A process forked after the import of fasttsne runs on one thread.
+
+    References
+    ----------
+    .. [1] van der Maaten, L. and Hinton, G. (2008). Visualizing data using t-SNE. Journal of
+       Machine Learning Research 9, 2579-2605.
+    .. [2] van der Maaten, L. (2014). Accelerating t-SNE using tree-based algorithms. Journal of
+       Machine Learning Research 15, 3221-3245.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from fasttsne import TSNE
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> embedding = TSNE(random_state=0).fit_transform(X[:500])
+    >>> embedding.shape
+    (500, 2)
+    """
+
+    _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "perplexity": [Interval(Real, 0, None, closed="neither")],
+        "early_exaggeration": [Interval(Real, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 250, None, closed="left")],
+        "n_iter_without_progress": [Interval(Integral, -1, None, closed="left")],
+        "min_grad_norm": [Interval(Real, 0, None, closed="left")],
+        "metric": [StrOptions(_METRICS), callable],
+        "metric_params": [dict, None],
+        "init": [StrOptions({"pca", "random"}), np.ndarray],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+        "method": [StrOptions({"barnes_hut", "exact"})],
+        "angle": [Interval(Real, 0, 1, closed="both")],
+        "n_jobs": [None, Integral],
+        "degrees_of_freedom": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+    }
+
+    # Iterations of early exaggeration, and between two looks at the stopping rules.
+    _EXPLORATION_MAX_ITER = 250
+    _N_ITER_CHECK = 50
+
+    def __init__(
+        self,
+        n_components=2,
+        *,
+        perplexity=30.0,
+        early_exaggeration=12.0,
+        learning_rate="auto",
+        max_iter=1000,
+        n_iter_without_progress=300,
+        min_grad_norm=1e-7,
+        metric="euclidean",
+        metric_params=None,
+        init="pca",
+        verbose=0,
+        random_state=None,
+        method="barnes_hut",
+        angle=0.5,
+        n_jobs=None,
+        degrees_of_freedom="auto",
+    ):
+        self.n_components = n_components
+        self.perplexity = perplexity
+        self.early_exaggeration = early_exaggeration
+        self.learning_rate = learning_rate
+        self.max_iter = max_iter
+        self.n_iter_without_progress = n_iter_without_progress
+        self.min_grad_norm = min_grad_norm
+        self.metric = metric
+        self.metric_params = metric_params
+        self.init = init
+        self.verbose = verbose
+        self.random_state = random_state
+        self.method = method
+        self.angle = angle
+        self.n_jobs = n_jobs
+        self.degrees_of_freedom = degrees_of_freedom
+
+    def fit(self, X: Any, y: None = None) -> TSNE:
+        """Draw the map of `X`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or \
+                (n_samples, n_samples)
+            Samples, or with ``metric="precomputed"`` their distances: a dense matrix, or for
+            ``method="barnes_hut"`` a sparse neighbour graph.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : TSNE
+            The fitted estimator.
+        """
+        self.fit_transform(X)
+        return self
+
+    # The metric is checked where it is used.
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit_transform(self, X: Any, y: None = None) -> NDArray[np.float32]:
+        """Draw the map of `X` and return it.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or \
+                (n_samples, n_samples)
+            Samples, or with ``metric="precomputed"`` their distances: a dense matrix, or for
+            ``method="barnes_hut"`` a sparse neighbour graph.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        embedding : ndarray of float32, shape (n_samples, n_components)
+            The map, `embedding_`.
+        """
+        n_threads = effective_n_threads(self.n_jobs)
+        X = self._validated(X)
+        random_state = check_random_state(self.random_state)
+
+        joint_forces = self._exact_forces if self.method == "exact" else self._barnes_hut_forces
+        forces = joint_forces(X, n_threads)
+        start = initial_embedding(X, self.init, self.n_components, random_state)
+
+        self.learning_rate_ = self._learning_rate(X.shape[0])
+        try:
+            embedding, n_iter = optimize(
+                forces,
+                start,
+                self._phases(),
+                learning_rate=self.learning_rate_,
+                min_grad_norm=self.min_grad_norm,
+                n_iter_check=self._N_ITER_CHECK,
+                verbose=self.verbose,
+            )
+        except FloatingPointError as error:
+            raise ValueError(
+                f"The map diverged: learning_rate={self.learning_rate_:g} is too large, or init "
+                'has values that are; use learning_rate="auto" and an init of about 1e-4'
+            ) from error
+        self.embedding_ = embedding
+        self.kl_divergence_ = forces.kl_divergence
+        self.n_iter_ = n_iter
+        return self.embedding_
+
+    # ---- What fit_transform is made of ---------------------------------------------------------
+
+    def _validated(self, X: Any) -> Any:
+        barnes_hut = self.method == "barnes_hut"
+        X = validate_data(
+            self,
+            X,
+            accept_sparse=["csr"] if barnes_hut else ["csr", "csc", "coo"],
+            ensure_min_samples=2,
+            dtype=[np.float64, np.float32],
+        )
+        n_samples = X.shape[0]
+        if self.perplexity >= n_samples:
+            raise ValueError(
+                f"perplexity ({self.perplexity}) must be less than n_samples ({n_samples})"
+            )
+        if barnes_hut and self.n_components > 3:
+            raise ValueError(
+                "'n_components' should be less than 4 with method='barnes_hut', which relies on a "
+                "quad-tree or oct-tree; use method='exact' for more"
+            )
+        if self.metric == "precomputed":
+            self._check_precomputed(X)
+        elif not sparse.issparse(X):
+            check_magnitude(X)
+        return X
+
+    def _check_precomputed(self, X: Any) -> None:
+        if isinstance(self.init, str) and self.init == "pca":
+            raise ValueError(
+                'The parameter init="pca" cannot be used with metric="precomputed".'
+                ' Use init="random" or an array.'
+            )
+        if X.shape[0] != X.shape[1]:
+            raise ValueError(
+                f"X should be a square distance matrix with metric='precomputed', got {X.shape}"
+            )
+        check_non_negative(
+            X, "TSNE.fit(). With metric='precomputed', X should contain positive distances."
+        )
+        if self.method == "exact" and sparse.issparse(X):
+            raise TypeError(
+                'TSNE with method="exact" does not accept a sparse precomputed distance matrix. '
+                'Use method="barnes_hut" or provide the dense distance matrix.'
+            )
+
+    def _exact_forces(self, X: Any, n_threads: int) -> Forces:
+        n_samples = X.shape[0]
+        self._check_memory(n_samples**2, bytes_each=24, remedy='use method="barnes_hut"')
+        if self.verbose and self.metric != "precomputed":
+            print("[t-SNE] Computing pairwise distances...")
+        joint = joint_probabilities_dense(
+            self._squared_distances(X, n_threads), self.perplexity, n_threads=n_threads
+        )
+        return ExactForces(joint, self.n_components, self._nu(), n_threads)
+
+    def _squared_distances(self, X: Any, n_threads: int) -> NDArray[np.float64]:
+        if self.metric == "precomputed":
+            return squared(X)
+        with single_threaded_blas():
+            if self.metric == "euclidean" and not self.metric_params:
+                if not sparse.issparse(X):
+                    # Products of centred values: a common offset cancels before they round.
+                    X = X.astype(np.float64) - X[0]
+                return pairwise_distances(X, metric="euclidean", squared=True)
+            # Products would round differently for another number of threads.
+            n_jobs = 1 if self.metric == "cosine" else n_threads
+            return squared(
+                pairwise_distances(
+                    X, metric=self.metric, n_jobs=n_jobs, **(self.metric_params or {})
+                )
+            )
+
+    def _barnes_hut_forces(self, X: Any, n_threads: int) -> Forces:
+        n_samples = X.shape[0]
+        n_neighbors = min(n_samples - 1, int(3.0 * self.perplexity + 1))
+        self._check_memory(n_samples * n_neighbors, bytes_each=32, remedy="lower perplexity")
+
+        if self.verbose:
+            print(f"[t-SNE] Computing {n_neighbors} nearest neighbors...")
+        start = perf_counter()
+        indices, squared_distances = nearest_neighbors(
+            X,
+            n_neighbors,
+            metric=self.metric,
+            metric_params=self.metric_params,
+            n_threads=n_threads,
+        )
+        if self.verbose:
+            print(
+                f"[t-SNE] Computed neighbors for {n_samples} samples"
+                f" in {perf_counter() - start:.3f}s..."
+            )
+
+        start = perf_counter()
+        conditional, beta = conditional_probabilities(
+            squared_distances, self.perplexity, n_threads=n_threads
+        )
+        del squared_distances
+        joint = joint_probabilities(indices, conditional, n_threads=n_threads)
+        if self.verbose:
+            print(
+                f"[t-SNE] Computed conditional probabilities for sample {n_samples} / {n_samples}"
+            )
+            with np.errstate(divide="ignore"):
+                print(f"[t-SNE] Mean sigma: {np.sqrt(n_samples / np.sum(beta)):f}")
+        if self.verbose >= 2:
+            print(f"[t-SNE] Computed conditional probabilities in {perf_counter() - start:.3f}s")
+        return BarnesHutForces(*joint, self.n_components, self._nu(), self.angle, n_threads)
+
+    def _nu(self) -> float:
+        if self.degrees_of_freedom == "auto":
+            return float(max(self.n_components - 1, 1))
+        return float(self.degrees_of_freedom)
+
+    def _learning_rate(self, n_samples: int) -> float:
+        if self.learning_rate == "auto":
+            return max(n_samples / self.early_exaggeration / 4, 50.0)
+        return self.learning_rate
+
+    def _phases(self) -> list[Phase]:
+        exploration = self._EXPLORATION_MAX_ITER
+        return [
+            Phase(exploration, self.early_exaggeration, 0.5, exploration),
+            Phase(self.max_iter, 1.0, 0.8, self.n_iter_without_progress),
+        ]
+
+    def _check_memory(self, n_values: int, *, bytes_each: int, remedy: str) -> None:
+        """Refuse at once what this machine can't hold, before hours of work on it."""
+        needed = n_values * bytes_each
+        try:
+            physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        except (AttributeError, ValueError, OSError):  # no sysconf: find out by allocating
+            return
+        if needed > physical:
+            raise MemoryError(
+                f"method={self.method!r} with perplexity={self.perplexity:g} needs about "
+                f"{needed / 1e9:.0f} GB for {n_values:,} probabilities, but this machine has "
+                f"{physical / 1e9:.0f} GB; {remedy}"
+            )
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.embedding_.shape[1]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = self.metric == "precomputed"
+        tags.input_tags.sparse = True
+        return tags

@@ -1,0 +1,233 @@
+"""The equations of t-SNE in NumPy, float64 and O(n²): the oracle of every kernel.
+
+Plain on purpose: each function is one equation and is named after it. Nothing here is shared
+with the package, and nothing is approximate beyond the rounding of float64.
+
+Symbols: x_i samples, y_i map points, d_ij distance, nu degrees of freedom, n number of points.
+Van der Maaten & Hinton 2008 ("Visualizing data using t-SNE") is nu = 1.
+"""
+
+import numpy as np
+from scipy import optimize, sparse
+
+
+def squared_distances(X):
+    """d_ij² = sum_c (x_ic - x_jc)², by differences, so that a common offset cancels exactly."""
+    X = np.asarray(X, dtype=np.float64)
+    squared = np.zeros((X.shape[0], X.shape[0]))
+    for column in X.T:
+        squared += np.square(column[:, None] - column[None, :])
+    return squared
+
+
+def nearest_neighbors(X, n_neighbors):
+    """The k smallest d_ij², j != i, by (d_ij², j): indices and squared distances, (n, k)."""
+    return nearest_of(squared_distances(X), n_neighbors)
+
+
+def nearest_of(distances, n_neighbors):
+    """The k smallest entries of each row off the diagonal, by (value, column)."""
+    distances = np.array(distances, dtype=np.float64)
+    np.fill_diagonal(distances, np.inf)
+    indices = np.argsort(distances, axis=1, kind="stable")[:, :n_neighbors]
+    return indices, np.take_along_axis(distances, indices, axis=1)
+
+
+def perplexity_of(probabilities):
+    """exp(H) with H = -sum_j p_j log p_j and 0 log 0 = 0, of each row."""
+    p = np.asarray(probabilities, dtype=np.float64)
+    return np.exp(-np.sum(p * np.log(np.where(p > 0, p, 1.0)), axis=-1))
+
+
+def gaussian_row(squared, beta):
+    """p_j|i = exp(-beta d_ij²) / sum_l exp(-beta d_il²) (vdM & Hinton, equation 1)."""
+    with np.errstate(over="ignore"):
+        p = np.exp(-beta * (squared - squared.min()))
+    return p / p.sum()
+
+
+def calibrate_row(squared, perplexity):
+    """p_j|i whose exp(entropy) is the perplexity, and its beta, by bisection on log beta.
+
+    Where no beta attains the perplexity, the limit nearest to it: uniform over all k (beta = 0)
+    for perplexity >= k, uniform over the m nearest, tied, for perplexity <= m (beta = inf).
+    When all distances are equal both are the same row.
+    """
+    squared = np.asarray(squared, dtype=np.float64)
+    gaps = squared - squared.min()
+    nearest = gaps == 0
+    if perplexity >= squared.size or nearest.all():
+        return np.full(squared.size, 1.0 / squared.size), 0.0
+    if perplexity <= nearest.sum():
+        return nearest / nearest.sum(), np.inf
+
+    def excess(log_beta):
+        row = gaussian_row(gaps, np.exp(log_beta))
+        return np.log(perplexity_of(row)) - np.log(perplexity)
+
+    lower = np.log(1e-9) - np.log(gaps.max())
+    upper = np.log(800.0) - np.log(gaps[~nearest].min())
+    if excess(lower) <= 0:  # within rounding of k
+        return np.full(squared.size, 1.0 / squared.size), 0.0
+    if excess(upper) >= 0:  # within rounding of m
+        return nearest / nearest.sum(), np.inf
+    beta = np.exp(optimize.brentq(excess, lower, upper, xtol=1e-13, rtol=1e-15, maxiter=10_000))
+    return gaussian_row(gaps, beta), beta
+
+
+def conditional_probabilities(squared, perplexity):
+    """p_j|i of every row of squared distances to k neighbours, and beta_i."""
+    rows, betas = zip(*(calibrate_row(row, perplexity) for row in squared), strict=True)
+    return np.array(rows), np.array(betas)
+
+
+def conditional_probabilities_dense(squared, perplexity):
+    """p_j|i over all j != i, p_i|i = 0, from the full matrix of squared distances; and beta_i."""
+    n = len(squared)
+    conditional = np.zeros((n, n))
+    betas = np.empty(n)
+    for i in range(n):
+        others = np.arange(n) != i
+        conditional[i, others], betas[i] = calibrate_row(squared[i, others], perplexity)
+    return conditional, betas
+
+
+def joint_probabilities(indices, conditional):
+    """P = (C + Cᵀ) / 2n with C_ij = p_j|i for the neighbours j of i, else 0; sparse."""
+    n, k = np.shape(indices)
+    rows = np.repeat(np.arange(n), k)
+    values = np.asarray(conditional, dtype=np.float64).ravel()
+    C = sparse.csr_array((values, (rows, np.ravel(indices))), shape=(n, n))
+    return sparse.csr_array((C + C.T) / (2 * n))
+
+
+def joint_probabilities_dense(squared, perplexity):
+    """P = (C + Cᵀ) / 2n with C_ij = p_j|i for all j != i."""
+    conditional, _ = conditional_probabilities_dense(squared, perplexity)
+    return (conditional + conditional.T) / (2 * len(squared))
+
+
+def student_kernel(Y, nu):
+    """w_ij = (1 + d_ij²/nu)^(-(nu + 1)/2) for i != j, w_ii = 0."""
+    w = (1.0 + squared_distances(Y) / nu) ** (-(nu + 1.0) / 2.0)
+    np.fill_diagonal(w, 0.0)
+    return w
+
+
+def force_factor(Y, nu):
+    """u_ij = 1 / (1 + d_ij²/nu)."""
+    return 1.0 / (1.0 + squared_distances(Y) / nu)
+
+
+def sum_q(Y, nu):
+    """Z = sum of w_ij over all ordered pairs i != j."""
+    return student_kernel(Y, nu).sum()
+
+
+def q(Y, nu):
+    """q_ij = w_ij / Z (vdM & Hinton, equation 4)."""
+    w = student_kernel(Y, nu)
+    return w / w.sum()
+
+
+def kl_divergence(P, Y, nu, exaggeration=1.0):
+    """sum_ij e p_ij log(e p_ij / q_ij), 0 log 0 = 0; e = 1 is KL(P || Q)."""
+    p = exaggeration * _dense(P)
+    q_ij = q(Y, nu)
+    present = p > 0
+    return np.sum(p[present] * np.log(p[present] / q_ij[present]))
+
+
+def pair_sum(weights, Y):
+    """sum_j a_ij (y_i - y_j)."""
+    Y = np.asarray(Y, dtype=np.float64)
+    columns = [np.sum(weights * (y[:, None] - y[None, :]), axis=1) for y in Y.T]
+    return np.stack(columns, axis=1)
+
+
+def pair_magnitude(weights, Y):
+    """sum_j |a_ij (y_i - y_j)|: what the rounding error of the sum above is proportional to."""
+    Y = np.asarray(Y, dtype=np.float64)
+    columns = [np.sum(np.abs(weights * (y[:, None] - y[None, :])), axis=1) for y in Y.T]
+    return np.stack(columns, axis=1)
+
+
+def attractive_weights(P, Y, nu):
+    """p_ij u_ij."""
+    return _dense(P) * force_factor(Y, nu)
+
+
+def repulsive_weights(Y, nu):
+    """w_ij u_ij."""
+    return student_kernel(Y, nu) * force_factor(Y, nu)
+
+
+def attractive(P, Y, nu):
+    """sum_j p_ij u_ij (y_i - y_j)."""
+    return pair_sum(attractive_weights(P, Y, nu), Y)
+
+
+def repulsive(Y, nu):
+    """sum_j w_ij u_ij (y_i - y_j); the gradient divides it by Z."""
+    return pair_sum(repulsive_weights(Y, nu), Y)
+
+
+def gradient(P, Y, nu, exaggeration=1.0):
+    """dKL/dy_i = 2 (nu + 1)/nu sum_j (e p_ij - q_ij) u_ij (y_i - y_j) (equation 5 for nu = 1).
+
+    For e = 1, or any P that sums to 1, it is the gradient of kl_divergence. For e > 1 it is the
+    usual exaggerated one: attraction times e, repulsion as it was.
+    """
+    weights = (exaggeration * _dense(P) - q(Y, nu)) * force_factor(Y, nu)
+    return 2.0 * (nu + 1.0) / nu * pair_sum(weights, Y)
+
+
+def numerical_gradient(P, Y, nu, step=1e-5):
+    """(KL(Y + h e) - KL(Y - h e)) / 2h for each coordinate: central differences."""
+    Y = np.array(Y, dtype=np.float64)
+    slope = np.empty_like(Y)
+    for at in np.ndindex(Y.shape):
+        here = Y[at]
+        Y[at] = here + step
+        above = kl_divergence(P, Y, nu)
+        Y[at] = here - step
+        below = kl_divergence(P, Y, nu)
+        Y[at] = here
+        slope[at] = (above - below) / (2 * step)
+    return slope
+
+
+def descend(
+    P, Y, velocity, gains, n_iter, learning_rate, momentum, nu, exaggeration=1.0, min_gain=0.01
+):
+    """Gradient descent with momentum and individual step gains (Jacobs 1988), as scikit-learn.
+
+    A gain grows by 0.2 where the velocity opposes the gradient, otherwise it shrinks to 0.8 of
+    itself. Returns new Y, velocity, gains, and the norm of the last gradient times its gains.
+    """
+    Y, velocity, gains = (np.array(a, dtype=np.float64) for a in (Y, velocity, gains))
+    norm = np.nan
+    for _ in range(n_iter):
+        grad = gradient(P, Y, nu, exaggeration)
+        opposed = velocity * grad < 0.0
+        gains = np.maximum(np.where(opposed, gains + 0.2, gains * 0.8), min_gain)
+        grad = grad * gains
+        velocity = momentum * velocity - learning_rate * grad
+        Y = Y + velocity
+        norm = np.linalg.norm(grad)
+    return Y, velocity, gains, norm
+
+
+def pca_start(X, n_components):
+    """The first principal components of X, scaled so that the first has standard deviation 1e-4.
+
+    The sign of each column is arbitrary.
+    """
+    X = np.asarray(X, dtype=np.float64)
+    left, singular, _ = np.linalg.svd(X - X.mean(axis=0), full_matrices=False)
+    scores = left[:, :n_components] * singular[:n_components]
+    return scores / scores[:, 0].std() * 1e-4
+
+
+def _dense(P):
+    return np.asarray(P.toarray() if sparse.issparse(P) else P, dtype=np.float64)

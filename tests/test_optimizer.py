@@ -1,0 +1,266 @@
+"""Gradient descent with momentum and step gains: _kernels.descend against the equations."""
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from fasttsne import _kernels
+
+pytestmark = pytest.mark.usefixtures("isa")
+
+
+def make_joint(n, seed):
+    """A dense P of random points at perplexity n / 5, float32."""
+    X = np.random.default_rng(seed).normal(size=(n, 5))
+    joint = reference.joint_probabilities_dense(reference.squared_distances(X), n / 5)
+    return joint.astype(np.float32)
+
+
+def make_state(n, n_components, seed):
+    """Map, velocity and gains in the middle of a descent, float32."""
+    rng = np.random.default_rng(seed)
+    embedding = rng.normal(size=(n, n_components)).astype(np.float32)
+    velocity = rng.normal(scale=0.1, size=(n, n_components)).astype(np.float32)
+    gains = rng.uniform(0.01, 2.0, size=(n, n_components)).astype(np.float32)
+    return embedding, velocity, gains
+
+
+def copies(*arrays):
+    return [array.copy() for array in arrays]
+
+
+def exact(joint, n_components, nu=1.0, n_threads=1):
+    return _kernels.ExactForces(joint, n_components, nu, n_threads)
+
+
+def barnes_hut_of_digits(graph, angle=0.5, n_threads=1):
+    return _kernels.BarnesHutForces(
+        graph.indptr, graph.indices, graph.data, 2, 1.0, angle, n_threads
+    )
+
+
+def descend(forces, embedding, velocity, gains, n_iter, *step):
+    """_kernels.descend from forces evaluated at the embedding, as it expects them."""
+    forces.evaluate(embedding, False)
+    return _kernels.descend(forces, embedding, velocity, gains, n_iter, *step)
+
+
+def start(n, seed=0):
+    """A random start of standard deviation 1e-4, at rest, with gains 1."""
+    embedding = 1e-4 * np.random.default_rng(seed).normal(size=(n, 2))
+    embedding = embedding.astype(np.float32)
+    return embedding, np.zeros_like(embedding), np.ones_like(embedding)
+
+
+# Against the equations ---------------------------------------------------------------
+
+
+@given(
+    n_components=st.integers(1, 4),
+    nu=st.sampled_from([0.5, 1.0, 2.0]),
+    momentum=st.floats(0.0, 0.95),
+    learning_rate=st.floats(0.1, 20.0),
+    exaggeration=st.floats(1.0, 12.0),
+    seed=st.integers(0, 1000),
+)
+def test_one_step_equals_the_reference(
+    n_components, nu, momentum, learning_rate, exaggeration, seed
+):
+    joint = make_joint(40, seed=0)
+    Y, velocity, gains = make_state(40, n_components, seed)
+    expected_Y, expected_velocity, expected_gains, expected_norm = reference.descend(
+        joint, Y, velocity, gains, 1, learning_rate, momentum, nu, exaggeration
+    )
+    norm = descend(
+        exact(joint, n_components, nu),
+        Y,
+        velocity,
+        gains,
+        1,
+        learning_rate,
+        momentum,
+        exaggeration,
+    )
+    assert_allclose(gains, expected_gains, rtol=1e-6)
+    # float32 forces of order exaggeration times 1/n, times the rate; map of order 1
+    atol = 1e-6 * (1 + learning_rate * exaggeration)
+    assert_allclose(velocity, expected_velocity, atol=atol)
+    assert_allclose(Y, expected_Y, atol=atol)
+    assert_allclose(norm, expected_norm, rtol=1e-5)
+
+
+@pytest.mark.parametrize("exaggeration", [1.0, 12.0])
+def test_ten_steps_equal_the_reference(exaggeration):
+    joint = make_joint(60, seed=1)
+    Y, velocity, gains = make_state(60, 2, seed=1)
+    expected = reference.descend(joint, Y, velocity, gains, 10, 5.0, 0.8, 1.0, exaggeration)
+    norm = descend(exact(joint, 2), Y, velocity, gains, 10, 5.0, 0.8, exaggeration)
+    assert_allclose(gains, expected[2], rtol=1e-5)
+    assert_allclose(velocity, expected[1], atol=1e-4)
+    assert_allclose(Y, expected[0], atol=1e-4)
+    assert_allclose(norm, expected[3], rtol=1e-4)
+
+
+def test_barnes_hut_at_angle_zero_descends_like_the_reference(small_digits):
+    indices, squared = reference.nearest_neighbors(small_digits, 30)
+    conditional, _ = reference.conditional_probabilities(squared, 10.0)
+    P = reference.joint_probabilities(indices, conditional).astype(np.float32)
+    P.sort_indices()
+    forces = _kernels.BarnesHutForces(
+        P.indptr.astype(np.int64), P.indices.astype(np.int32), P.data, 2, 1.0, 0.0, 1
+    )
+    Y, velocity, gains = make_state(300, 2, seed=2)
+    expected = reference.descend(P, Y, velocity, gains, 5, 5.0, 0.5, 1.0, 4.0)
+    norm = descend(forces, Y, velocity, gains, 5, 5.0, 0.5, 4.0)
+    assert_allclose(gains, expected[2], rtol=1e-5)
+    assert_allclose(velocity, expected[1], atol=1e-4)
+    assert_allclose(Y, expected[0], atol=1e-4)
+    assert_allclose(norm, expected[3], rtol=1e-4)
+
+
+def test_gain_never_falls_below_one_hundredth():
+    joint = make_joint(40, seed=3)
+    Y, velocity, gains = make_state(40, 2, seed=3)
+    gains[:] = 0.011
+    descend(exact(joint, 2), Y, velocity, gains, 1, 1.0, 0.5, 1.0)
+    assert gains.min() == np.float32(0.01)
+
+
+def test_point_at_rest_under_no_force_stays():
+    joint = make_joint(30, seed=4)
+    Y = np.full((30, 2), 3.0, dtype=np.float32)
+    velocity, gains = np.zeros_like(Y), np.ones_like(Y)
+    norm = descend(exact(joint, 2), Y, velocity, gains, 3, 100.0, 0.8, 1.0)
+    assert norm == 0.0
+    assert_array_equal(Y, 3.0)
+    assert_array_equal(velocity, 0.0)
+
+
+# The descent as a whole --------------------------------------------------------------
+
+
+def test_splitting_the_descent_changes_no_bit():
+    joint = make_joint(60, seed=5)
+    whole, parts = make_state(60, 2, seed=5), make_state(60, 2, seed=5)
+    norm = descend(exact(joint, 2), *whole, 6, 5.0, 0.8, 1.0)
+    forces = exact(joint, 2)
+    forces.evaluate(parts[0], False)
+    for n_iter in [1, 2, 3]:
+        last_norm = _kernels.descend(forces, *parts, n_iter, 5.0, 0.8, 1.0)
+    for array, expected in zip(parts, whole, strict=True):
+        assert_array_equal(array, expected)
+    assert last_norm == norm
+
+
+@pytest.mark.parametrize("n_iter", [1, 5])
+def test_forces_are_those_of_the_map_where_the_descent_ends(n_iter):
+    joint = make_joint(60, seed=11)
+    Y, velocity, gains = make_state(60, 2, seed=11)
+    forces, afresh = exact(joint, 2), exact(joint, 2)
+    descend(forces, Y, velocity, gains, n_iter, 5.0, 0.8, 4.0)
+    afresh.evaluate(Y, True)
+    assert_array_equal(forces.attractive, afresh.attractive)
+    assert_array_equal(forces.repulsive, afresh.repulsive)
+    assert forces.sum_q == afresh.sum_q
+    assert forces.kl_divergence == afresh.kl_divergence
+
+
+@pytest.mark.parametrize("method", ["barnes_hut", "exact"])
+def test_divergence_falls(digits_graph, method):
+    if method == "barnes_hut":
+        forces, n = barnes_hut_of_digits(digits_graph, n_threads=2), 1797
+    else:
+        forces, n = exact(make_joint(100, seed=6), 2), 100
+    Y, velocity, gains = start(n)
+    divergences = []
+    for _ in range(4):
+        forces.evaluate(Y, True)
+        divergences.append(forces.kl_divergence)
+        descend(forces, Y, velocity, gains, 25, n / 50, 0.5, 1.0)
+    assert divergences == sorted(divergences, reverse=True)
+    assert divergences[-1] < 0.9 * divergences[0]
+
+
+def test_exaggeration_pulls_the_map_together():
+    joint = make_joint(100, seed=7)
+    spans = {}
+    for exaggeration in [1.0, 4.0]:
+        Y, velocity, gains = make_state(100, 2, seed=7)
+        descend(exact(joint, 2), Y, velocity, gains, 50, 5.0, 0.5, exaggeration)
+        spans[exaggeration] = np.ptp(Y)
+    assert spans[4.0] < 0.8 * spans[1.0]
+
+
+def test_exaggeration_is_not_written_into_the_graph(digits_graph):
+    forces = barnes_hut_of_digits(digits_graph)
+    data = digits_graph.data.copy()
+    Y, velocity, gains = start(1797)
+    descend(forces, Y, velocity, gains, 2, 50.0, 0.5, 12.0)
+    forces.evaluate(Y, True)
+    untouched = barnes_hut_of_digits(digits_graph)
+    untouched.evaluate(Y, True)
+    assert_array_equal(digits_graph.data, data)
+    assert_allclose(forces.kl_divergence, untouched.kl_divergence, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 8])
+def test_barnes_hut_descent_has_the_same_bits_with_any_number_of_threads(digits_graph, n_threads):
+    results = []
+    for threads in [1, n_threads]:
+        forces = barnes_hut_of_digits(digits_graph, n_threads=threads)
+        Y, velocity, gains = start(1797)
+        norm = descend(forces, Y, velocity, gains, 30, 100.0, 0.5, 12.0)
+        results.append((Y.tobytes(), velocity.tobytes(), gains.tobytes(), norm))
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 8])
+def test_exact_descent_has_the_same_bits_with_any_number_of_threads(n_threads):
+    joint = make_joint(300, seed=8)
+    results = []
+    for threads in [1, n_threads]:
+        forces = exact(joint, 2, n_threads=threads)
+        Y, velocity, gains = start(300)
+        norm = descend(forces, Y, velocity, gains, 30, 20.0, 0.5, 12.0)
+        results.append((Y.tobytes(), velocity.tobytes(), gains.tobytes(), norm))
+    assert results[0] == results[1]
+
+
+def test_reordered_descent_is_the_same_descent(digits_graph):
+    plain = start(1797)
+    reordered = copies(*plain)
+    forces = barnes_hut_of_digits(digits_graph, angle=0.0)
+    descend(forces, *plain, 5, 50.0, 0.5, 12.0)
+    forces = barnes_hut_of_digits(digits_graph, angle=0.0)
+    forces.evaluate(reordered[0], False)
+    forces.reorder(*reordered)
+    _kernels.descend(forces, *reordered, 5, 50.0, 0.5, 12.0)
+    for array, expected in zip(reordered, plain, strict=True):
+        scale = np.abs(expected).max()
+        back = np.empty_like(array)
+        back[forces.order] = array
+        assert_allclose(back, expected, rtol=1e-4, atol=1e-5 * scale)
+
+
+# Refusals ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_array_of_another_shape_is_refused(position):
+    forces = exact(make_joint(20, seed=9), 2)
+    arrays = list(make_state(20, 2, seed=9))
+    arrays[position] = np.ones((19, 2), dtype=np.float32)
+    with pytest.raises(ValueError):
+        descend(forces, *arrays, 1, 1.0, 0.5, 1.0)
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_read_only_array_is_refused(position):
+    forces = exact(make_joint(20, seed=10), 2)
+    arrays = make_state(20, 2, seed=10)
+    arrays[position].flags.writeable = False
+    with pytest.raises(ValueError):
+        descend(forces, *arrays, 1, 1.0, 0.5, 1.0)

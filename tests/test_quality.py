@@ -1,0 +1,198 @@
+"""quality.py against definitions written out in NumPy."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import sparse
+
+from fasttsne.quality import kl_divergence, knn_accuracy, neighbor_recall
+
+# Small integers, so that distances are exact and many are tied.
+GRIDS = hnp.arrays(
+    np.float64, st.tuples(st.just(12), st.integers(1, 3)), elements=st.integers(-3, 3)
+)
+
+
+def recall_by_definition(X, Y, k):
+    in_data, _ = reference.nearest_neighbors(X, k)
+    on_map, _ = reference.nearest_neighbors(Y, k)
+    return np.mean([len(set(a) & set(b)) / k for a, b in zip(in_data, on_map, strict=True)])
+
+
+def accuracy_by_definition(Y, labels, k):
+    hits = []
+    for own, voters in zip(labels, reference.nearest_neighbors(Y, k)[0], strict=True):
+        ballots = [labels[j] for j in voters]
+        most = max(ballots.count(c) for c in ballots)
+        hits.append(own == next(c for c in ballots if ballots.count(c) == most))
+    return np.mean(hits)
+
+
+@given(GRIDS, GRIDS, st.integers(1, 11))
+def test_recall_is_its_definition(X, Y, k):
+    assert neighbor_recall(X, Y, n_neighbors=k) == pytest.approx(recall_by_definition(X, Y, k))
+
+
+@given(GRIDS, hnp.arrays(np.int64, 12, elements=st.integers(0, 3)), st.integers(1, 11))
+def test_accuracy_is_its_definition(Y, labels, k):
+    assert knn_accuracy(Y, labels, n_neighbors=k) == accuracy_by_definition(Y, labels, k)
+
+
+def test_recall_of_a_similar_map_is_one():
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    turned = 7 * X @ np.array([[0.6, -0.8], [0.8, 0.6]]) + 100
+    assert neighbor_recall(X, turned) == 1.0
+
+
+def test_recall_of_a_shuffled_map_is_chance():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2_000, 2))
+    assert neighbor_recall(X, rng.permutation(X)) == pytest.approx(10 / 1_999, abs=0.002)
+
+
+def test_points_are_not_their_own_neighbours():
+    X = np.zeros((5, 2))
+    assert neighbor_recall(X, X, n_neighbors=4) == 1.0
+    # Alone of its class each point is outvoted by the others, on top of it as they are.
+    assert knn_accuracy(X, ["a", "b", "c", "d", "e"], n_neighbors=1) == 0.0
+
+
+def test_tied_votes_go_to_the_nearest_member():
+    labels = ["a", "b", "b", "a", "a"]
+    embedding = np.array([[0.0], [1.0], [2.0], [-2.5], [-3.0]])
+    # The first sees b, b, a, a: b is nearer and wins, which is wrong. Of the rest, the second
+    # and the third see b a a a, wrong; the last two see a a b b, right.
+    assert knn_accuracy(embedding, labels, n_neighbors=4) == 2 / 5
+    # With the last two moved closer the first is right as well.
+    embedding[3:] = [[-0.5], [-0.75]]
+    assert knn_accuracy(embedding, labels, n_neighbors=4) == 3 / 5
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["x", "x", "x", "y", "y", "y"],
+        np.array(["x", "x", "x", "y", "y", "y"], dtype=object),
+        [True, True, True, False, False, False],
+        np.array([-1.0, -1.0, -1.0, 9.0, 9.0, 9.0]),
+        pd.Series([1, 1, 1, 2, 2, 2], index=list("fedcba")),
+        pd.Series(["x", "x", "x", "y", "y", "y"], dtype="category"),
+        pl.Series([1, 1, 1, 2, 2, 2]),
+    ],
+    ids=["list", "object", "bool", "float", "pandas", "category", "polars"],
+)
+def test_labels_of_many_kinds(labels):
+    embedding = [[0.0], [1.0], [2.0], [10.0], [11.0], [12.0]]
+    assert knn_accuracy(embedding, labels, n_neighbors=2) == 1.0
+
+
+@pytest.mark.parametrize("convert", [sparse.csr_array, sparse.coo_matrix, np.asfortranarray, list])
+def test_recall_takes_data_in_many_forms(convert):
+    X = np.random.default_rng(0).normal(size=(100, 5))
+    Y = X[:, 1:3]
+    assert neighbor_recall(convert(X), Y) == neighbor_recall(X, Y)
+
+
+def test_inputs_are_left_alone(small_digits):
+    X = small_digits.copy()
+    Y, labels = X[:, 18:20].copy(), np.arange(len(X)) % 10
+    copies = X.copy(), Y.copy(), labels.copy()
+    neighbor_recall(X, Y)
+    knn_accuracy(Y, labels)
+    kl_divergence(X, Y)
+    for now, before in zip((X, Y, labels), copies, strict=True):
+        np.testing.assert_array_equal(now, before)
+
+
+@pytest.mark.parametrize("n_components", [1, 2, 3])
+@pytest.mark.parametrize("nu", [0.5, 1.0, 2.0, "auto"])
+def test_kl_divergence_is_its_definition(small_digits, n_components, nu):
+    X, Y = small_digits[:120], np.random.default_rng(0).normal(size=(120, n_components)) * 5
+    joint = reference.joint_probabilities_dense(reference.squared_distances(X), 20.0)
+    expected = reference.kl_divergence(joint, Y, max(n_components - 1, 1) if nu == "auto" else nu)
+    actual = kl_divergence(X, Y, perplexity=20.0, degrees_of_freedom=nu)
+    assert actual == pytest.approx(expected, rel=1e-5)
+
+
+def test_kl_divergence_of_data_far_from_the_origin(small_digits):
+    X, Y = small_digits, small_digits[:, 18:20]
+    assert kl_divergence(X + 1e6, Y) == pytest.approx(kl_divergence(X, Y), rel=1e-6)
+    far = np.vstack([X, np.full(X.shape[1], 1e30)])
+    assert kl_divergence(far, np.vstack([Y, [[99.0, 99.0]]])) < 20
+
+
+N_NEIGHBORS = [
+    (0, ValueError, "n_neighbors == 0"),
+    (-1, ValueError, "n_neighbors == -1"),
+    (20, ValueError, r"n_neighbors \(20\) must be less than n_samples \(20\)"),
+    (2.5, TypeError, "n_neighbors must be an instance of int"),
+    ("auto", TypeError, "n_neighbors must be an instance of int"),
+    (None, TypeError, "n_neighbors must be an instance of int"),
+]
+
+
+@pytest.mark.parametrize(("n_neighbors", "error", "message"), N_NEIGHBORS)
+def test_bad_n_neighbors(n_neighbors, error, message):
+    X = np.arange(40.0).reshape(20, 2)
+    with pytest.raises(error, match=message):
+        neighbor_recall(X, X, n_neighbors=n_neighbors)
+    with pytest.raises(error, match=message):
+        knn_accuracy(X, np.arange(20) % 2, n_neighbors=n_neighbors)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nan_and_infinity_are_refused_by_name(bad):
+    good = np.arange(40.0).reshape(20, 2)
+    holed = good.copy()
+    holed[3, 1] = bad
+    labels = np.arange(20) % 2
+    for function in neighbor_recall, kl_divergence:
+        with pytest.raises(ValueError, match="Input X contains"):
+            function(holed, good)
+        with pytest.raises(ValueError, match="Input embedding contains"):
+            function(good, holed)
+    with pytest.raises(ValueError, match="Input embedding contains"):
+        knn_accuracy(holed, labels)
+    with pytest.raises(ValueError, match="Input labels contains"):
+        knn_accuracy(good, np.where(labels == 0, bad, 1.0))
+
+
+def test_lengths_must_agree():
+    X = np.arange(40.0).reshape(20, 2)
+    for call in (
+        lambda: neighbor_recall(X, X[:-1]),
+        lambda: kl_divergence(X, X[:-1], perplexity=5),
+        lambda: knn_accuracy(X, np.zeros(19)),
+    ):
+        with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+            call()
+
+
+def test_labels_must_be_a_vector_of_one_kind():
+    X = np.arange(40.0).reshape(20, 2)
+    with pytest.raises(ValueError, match=r"labels must be one-dimensional.*\(20, 2\)"):
+        knn_accuracy(X, X)
+    mixed = np.array([1, "a"] * 10, dtype=object)
+    with pytest.raises(TypeError, match="labels must be all numbers or all strings"):
+        knn_accuracy(X, mixed)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"perplexity": 0}, ValueError, "perplexity == 0"),
+        ({"perplexity": 20}, ValueError, r"perplexity \(20\) must be less than n_samples \(20\)"),
+        ({"perplexity": "30"}, TypeError, "perplexity must be an instance of"),
+        ({"perplexity": 5, "degrees_of_freedom": 0}, ValueError, "degrees_of_freedom == 0"),
+        ({"perplexity": 5, "degrees_of_freedom": "a"}, TypeError, "degrees_of_freedom must be"),
+    ],
+)
+def test_bad_parameters_of_kl_divergence(parameters, error, message):
+    X = np.arange(40.0).reshape(20, 2)
+    with pytest.raises(error, match=message):
+        kl_divergence(X, X, **parameters)

@@ -1,0 +1,187 @@
+"""scikit-learn's own tests of TSNE, run against ours.
+
+The tests are taken from the installed scikit-learn when this file is collected; nothing is copied.
+Each test function that reaches for the global name ``TSNE`` is rebuilt over a copy of its module's
+globals in which that name is our class. Code, defaults, parametrisation and marks stay theirs.
+"""
+
+import inspect
+import types
+
+import pytest
+import sklearn.manifold
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fasttsne import TSNE
+
+with pytest.MonkeyPatch.context() as patch:
+    # Their marks are registered in their configuration, not in ours, which is strict.
+    patch.setattr(pytest.mark, "_config", None, raising=False)
+    from sklearn.manifold.tests import test_t_sne as theirs
+
+# What we deliberately do otherwise; of these, scikit-learn 1.6 is the last to have any.
+DESELECTED = {
+    "test_pca_initialization_not_compatible_with_sparse_input": (
+        "scikit-learn 1.6 refuses PCA initialisation of sparse X; later versions and ours allow it"
+    ),
+    "test_tnse_n_iter_deprecated": "n_iter, the old name of max_iter, left in scikit-learn 1.7",
+    "test_tnse_n_iter_max_iter_both_set": "see test_tnse_n_iter_deprecated",
+}
+
+
+def names_in(code):
+    """Every global or attribute name a code object mentions, nested functions included."""
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= names_in(constant)
+    return names
+
+
+def reaches(function, name, namespace, seen=()):
+    """Whether `function`, or a helper of its module that it calls, mentions the global `name`."""
+    mentioned = names_in(function.__code__)
+    if name in mentioned:
+        return True
+    helpers = (namespace.get(other) for other in mentioned - set(seen))
+    return any(
+        reaches(helper, name, namespace, {*seen, *mentioned})
+        for helper in helpers
+        if inspect.isfunction(helper) and helper.__module__ == function.__module__
+    )
+
+
+def rebuild(function, namespace):
+    """The same function over other globals, marks included."""
+    twin = types.FunctionType(
+        function.__code__,
+        namespace,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    twin.__kwdefaults__ = function.__kwdefaults__
+    twin.__dict__.update(function.__dict__)
+    twin.__doc__ = function.__doc__
+    twin.__module__ = __name__
+    return twin
+
+
+def adopt(module, **replacements):
+    """The tests of `module` that depend on a replaced name, as a dict of rebuilt functions."""
+    functions = {
+        name: value
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__
+    }
+    namespace = {**vars(module), **replacements}
+    twins = {name: rebuild(function, namespace) for name, function in functions.items()}
+    namespace.update(twins)
+    return {
+        name: twin
+        for name, twin in twins.items()
+        if name.startswith("test")
+        and any(reaches(functions[name], replaced, functions) for replaced in replacements)
+    }
+
+
+adopted = adopt(theirs, TSNE=TSNE)
+globals().update({name: test for name, test in adopted.items() if name not in DESELECTED})
+
+
+def test_the_public_tests_of_scikit_learn_are_adopted():
+    assert set(adopted) >= {
+        "test_64bit",
+        "test_accessible_kl_divergence",
+        "test_bad_precomputed_distances",
+        "test_bh_match_exact",
+        "test_chebyshev_metric",
+        "test_early_exaggeration_used",
+        "test_exact_no_precomputed_sparse",
+        "test_fit_transform_csr_matrix",
+        "test_high_perplexity_precomputed_sparse_distances",
+        "test_init_ndarray",
+        "test_init_ndarray_precomputed",
+        "test_kl_divergence_not_nan",
+        "test_max_iter_used",
+        "test_min_grad_norm",
+        "test_n_components_range",
+        "test_n_iter_without_progress",
+        "test_non_positive_computed_distances",
+        "test_optimization_minimizes_kl_divergence",
+        "test_pca_initialization_not_compatible_with_precomputed_kernel",
+        "test_preserve_trustworthiness_approximately",
+        "test_preserve_trustworthiness_approximately_with_precomputed_distances",
+        "test_reduction_to_one_component",
+        "test_sparse_precomputed_distance",
+        "test_tsne_n_jobs",
+        "test_tsne_perplexity_validation",
+        "test_tsne_with_different_distance_metrics",
+        "test_tsne_with_mahalanobis_distance",
+        "test_tsne_works_with_pandas_output",
+        "test_uniform_grid",
+        "test_verbose",
+    }
+
+
+def test_tests_of_private_functions_are_left_out():
+    assert {"test_binary_search", "test_gradient", "test_trustworthiness"}.isdisjoint(adopted)
+
+
+def test_an_adopted_test_uses_our_class():
+    assert all(test.__globals__["TSNE"] is TSNE for test in adopted.values())
+
+
+def test_an_adopted_test_keeps_its_parametrisation():
+    marks = adopted["test_64bit"].pytestmark
+    assert sorted(mark.args[0] for mark in marks if mark.name == "parametrize") == ["dt", "method"]
+
+
+def test_a_helper_of_an_adopted_test_uses_our_class_too():
+    module = types.ModuleType("somebody_elses_tests")
+    exec("def helper():\n    return TSNE\n\ndef test_x():\n    return helper()", vars(module))
+    for function in (module.helper, module.test_x):
+        function.__module__ = module.__name__
+    assert adopt(module, TSNE=TSNE)["test_x"]() is TSNE
+
+
+def parameters_of(estimator):
+    """The parameters of the constructor, without annotations and without deprecated ones."""
+    parameters = inspect.signature(estimator).parameters.values()
+    parameters = [parameter.replace(annotation=parameter.empty) for parameter in parameters]
+    return [parameter for parameter in parameters if parameter.default != "deprecated"]
+
+
+def test_the_signature_begins_with_that_of_scikit_learn():
+    expected = [
+        # In scikit-learn 1.6, which still had n_iter, None stands for 1000.
+        p.replace(default=1000) if p.name == "max_iter" and p.default is None else p
+        for p in parameters_of(sklearn.manifold.TSNE)
+    ]
+    assert parameters_of(TSNE)[: len(expected)] == expected
+
+
+def test_parameters_beyond_scikit_learn_are_keyword_only():
+    extra = parameters_of(TSNE)[len(parameters_of(sklearn.manifold.TSNE)) :]
+    assert extra
+    assert all(p.kind is p.KEYWORD_ONLY and p.default is not p.empty for p in extra)
+
+
+def test_every_public_attribute_of_scikit_learn_exists():
+    public = {name for name in dir(sklearn.manifold.TSNE) if not name.startswith("_")}
+    assert public <= set(dir(TSNE))
+
+
+estimator_checks = parametrize_with_checks(
+    [
+        TSNE(perplexity=2),
+        TSNE(perplexity=2, method="exact"),
+    ]
+)
+names, cases = estimator_checks.args
+
+
+# A list, because scikit-learn 1.6 gives a generator, which pytest 9 warns of.
+@pytest.mark.parametrize(names, list(cases), **estimator_checks.kwargs)
+def test_estimator_check(estimator, check):
+    check(estimator)
