@@ -10,6 +10,7 @@ keeps it.
 import argparse
 import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,8 +69,9 @@ def mnist():
     if directory:
         with np.load(Path(directory) / "mnist.npz") as file:
             return file["X"], file["y"].astype(np.int64)
+    parser = "pandas" if find_spec("pandas") else "liac-arff"  # the second takes a minute
     X, y = datasets.fetch_openml(
-        "mnist_784", version=1, return_X_y=True, as_frame=False, parser="liac-arff"
+        "mnist_784", version=1, return_X_y=True, as_frame=False, parser=parser
     )
     return X.astype(np.uint8), y.astype(np.int64)
 

@@ -8,11 +8,10 @@ fasttsne is used, and of scikit-learn only its neighbour search.
 fasttsne come to by their own means.
 """
 
-import argparse
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import report
 from data import load
 from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
@@ -91,12 +90,9 @@ def exact_repulsion(Y, forces=True):
             return None, w.sum()
         return np.stack([np.sum(w * w * d, axis=1) for d in differences], axis=1), w.sum()
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if _HAS_AFFINITY else None) as pool:
+    with ThreadPoolExecutor(report.cores()) as pool:
         parts, sums = zip(*pool.map(rows, range(0, n_samples, height)), strict=True)
     return np.concatenate(parts) if forces else None, float(sum(sums))
-
-
-_HAS_AFFINITY = hasattr(os, "sched_getaffinity")
 
 
 def recall(in_data, on_map):
@@ -115,9 +111,7 @@ def accuracy(y, on_map):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = report.parser(__doc__)
     parser.add_argument("--data", default="digits", help="a name that data.py knows")
     args = parser.parse_args()
 
@@ -144,20 +138,18 @@ def main():
     forces = _kernels.BarnesHutForces(*joint, 2, 1.0, 0.0, 1)
     forces.evaluate(Y, True)
 
-    print(f"{'':22}{'judge':>12}{'scikit-learn':>14}{'fasttsne':>12}")
-
-    def line(name, *values):
-        print(f"{name:22}" + "".join(f"{v:>{w}.6g}" for v, w in zip(values, (12, 14, 12))))
-
-    def spread(P):
-        return abs(P - judge.joint).sum()
-
-    line("sum |P - judge's P|", 0, spread(P_theirs), spread(P_ours))
-    line("KL divergence", verdict["kl_divergence"], kl_theirs, forces.kl_divergence)
-    line("Z", exact_repulsion(Y, forces=False)[1], np.nan, forces.sum_q)
-    line("recall@10", verdict["recall"], np.nan, quality.neighbor_recall(data.X, Y))
+    differences = [f"{abs(P - judge.joint).sum():.2g}" for P in (P_theirs, P_ours)]
+    _, sum_q = exact_repulsion(Y, forces=False)
+    rows = [
+        ["sum of abs(P - judge's P)", "", *differences],
+        ["KL divergence", verdict["kl_divergence"], kl_theirs, forces.kl_divergence],
+        ["Z", sum_q, "", forces.sum_q],
+        ["recall@10", verdict["recall"], "", quality.neighbor_recall(data.X, Y)],
+    ]
     if data.y is not None:
-        line("kNN accuracy@10", verdict["accuracy"], np.nan, quality.knn_accuracy(Y, data.y))
+        rows.append(["kNN accuracy@10", verdict["accuracy"], "", quality.knn_accuracy(Y, data.y)])
+    rows = [[f"{v:.6g}" if isinstance(v, float) else v for v in row] for row in rows]
+    print(report.table([f"map of {data.name}", "judge", "scikit-learn", "fasttsne"], rows))
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def save(name, results, path=None):
 
 def table(header, rows):
     """A Markdown table with its columns lined up; the first column to the left."""
-    cells = [header, *[[str(cell) for cell in row] for row in rows]]
+    cells = [list(header), *[[str(cell) for cell in row] for row in rows]]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
 
     def line(row):
@@ -81,4 +81,4 @@ def table(header, rows):
         return "| " + " | ".join(padded) + " |"
 
     rule = ["-" * widths[0], *["-" * (width - 1) + ":" for width in widths[1:]]]
-    return "\n".join(line(row) for row in [header, rule, *cells[1:]])
+    return "\n".join(line(row) for row in [cells[0], rule, *cells[1:]])

@@ -80,11 +80,9 @@ def summary(result):
     def values(runs, key):
         return [run[key] for run in runs if run[key] is not None]
 
-    def both(key, style):
-        return [
-            style.format(median(values(runs, key))) if values(runs, key) else "-"
-            for runs in (theirs, ours)
-        ]
+    def both(key):
+        medians = [median(values(runs, key)) for runs in (theirs, ours) if values(runs, key)]
+        return " / ".join(f"{value:.3f}" for value in medians) or "-"
 
     def seconds(runs):
         times = values(runs, "seconds")
@@ -98,24 +96,21 @@ def summary(result):
         seconds(theirs),
         seconds(ours),
         f"{ratio:.1f}",
-        *both("kl_divergence", "{:.3f}"),
-        *both("recall", "{:.3f}"),
-        *both("accuracy", "{:.3f}"),
+        both("kl_divergence"),
+        both("recall"),
+        both("accuracy"),
     ]
 
 
-HEADER = [
+HEADER = (
     "data",
     "scikit-learn, s",
     "fasttsne, s",
     "times faster",
-    "KL",
-    "KL, fasttsne",
+    "KL divergence",
     "recall@10",
-    "recall@10, fasttsne",
-    "kNN accuracy",
-    "kNN accuracy, fasttsne",
-]
+    "kNN accuracy@10",
+)
 
 
 def main():
@@ -138,7 +133,7 @@ def main():
         results = [compare(name, Path(directory), args) for name in args.data.split(",")]
     rows = [summary(result) for result in results]
     print(report.table(HEADER, rows))
-    print("Seconds: medians (least-most). All other figures: medians, by one judge and one P.")
+    print("Medians; seconds with (least-most), quality as scikit-learn / fasttsne by one judge.")
     print("Kept in", report.save("vs_sklearn", results, args.output))
 
 

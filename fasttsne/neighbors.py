@@ -126,8 +126,10 @@ def _by_scikit_learn(
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     if metric == "precomputed" and sparse.issparse(X):
         check_graph(X)
+    # scikit-learn's ball tree shares one work buffer among the threads of this metric.
+    n_jobs = 1 if metric == "mahalanobis" else n_threads
     search = NearestNeighbors(
-        n_neighbors=n_neighbors, metric=metric, metric_params=metric_params, n_jobs=n_threads
+        n_neighbors=n_neighbors, metric=metric, metric_params=metric_params, n_jobs=n_jobs
     )
     # scikit-learn's own OpenMP threads do not obey n_jobs.
     with threadpool_limits(limits=n_threads), single_threaded_blas():

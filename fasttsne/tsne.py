@@ -326,11 +326,11 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if self.verbose and self.metric != "precomputed":
             print("[t-SNE] Computing pairwise distances...")
         joint = joint_probabilities_dense(
-            self._squared_distances(X, n_threads), self.perplexity, n_threads=n_threads
+            self._squared_distances(X), self.perplexity, n_threads=n_threads
         )
         return ExactForces(joint, self.n_components, self._nu(), n_threads)
 
-    def _squared_distances(self, X: Any, n_threads: int) -> NDArray[np.float64]:
+    def _squared_distances(self, X: Any) -> NDArray[np.float64]:
         if self.metric == "precomputed":
             return squared(X)
         with single_threaded_blas():
@@ -339,13 +339,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                     # Products of centred values: a common offset cancels before they round.
                     X = X.astype(np.float64) - X[0]
                 return pairwise_distances(X, metric="euclidean", squared=True)
-            # Products would round differently for another number of threads.
-            n_jobs = 1 if self.metric == "cosine" else n_threads
-            return squared(
-                pairwise_distances(
-                    X, metric=self.metric, n_jobs=n_jobs, **(self.metric_params or {})
-                )
-            )
+            # On one thread: cut into slices, some metrics round differently.
+            return squared(pairwise_distances(X, metric=self.metric, **(self.metric_params or {})))
 
     def _barnes_hut_forces(self, X: Any, n_threads: int) -> Forces:
         n_samples = X.shape[0]

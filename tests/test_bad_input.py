@@ -47,7 +47,8 @@ def graph(X):
 
 
 def embed(X, **params):
-    return TSNE(**{"perplexity": 5, "max_iter": 250, "random_state": 0, **params}).fit_transform(X)
+    short = {"perplexity": 5, "max_iter": 250, "random_state": 0, "n_jobs": 1}
+    return TSNE(**{**short, **params}).fit_transform(X)
 
 
 def embed_graph(graph, **params):
@@ -203,7 +204,7 @@ def test_two_and_three_points_are_a_map(X, method, init, n_components, n):
 @both_methods
 @pytest.mark.parametrize("n_features", [1, 2])
 def test_fewer_features_than_components_are_a_map(X, method, n_features):
-    embedding = embed(X[:, :n_features], method=method, n_components=3)
+    embedding = embed(X[:, :n_features], method=method, n_components=3, max_iter=500)
     assert_a_map(embedding, N, 3)
     assert trustworthiness(X[:, :n_features], embedding) > 0.9
 
@@ -272,7 +273,7 @@ def test_one_point_very_far_away_leaves_the_others_in_order(X, method, init, dty
 
 @both_methods
 @both_inits
-@pytest.mark.parametrize("value", [1e150, 1e200, np.finfo(np.float64).max])
+@pytest.mark.parametrize("value", [1e150, 1e151, 1e200, np.finfo(np.float64).max])
 def test_values_whose_squares_overflow_are_a_map_or_an_error(X, method, init, value):
     X[17, 2] = value
     try:
@@ -285,7 +286,7 @@ def test_values_whose_squares_overflow_are_a_map_or_an_error(X, method, init, va
 
 @both_methods
 @both_inits
-@pytest.mark.parametrize("scale", [1e-300, 1e-150, 1e-40, 1e-30, 1e30, 1e150])
+@pytest.mark.parametrize("scale", [1e-300, 1e-150, 1e-40, 1e-30, 1e30, 1e140])
 def test_any_unit_of_measure_gives_as_good_a_map(X, method, init, scale):
     embedding = embed(X * scale, method=method, init=init, max_iter=750)
     assert_a_map(embedding, N)
@@ -448,7 +449,6 @@ INIT_KINDS = {
     "float64": lambda init: init.astype(np.float64),
     "int8": lambda init: init.astype(np.int8),
     "int64": lambda init: init.astype(np.int64),
-    "object": lambda init: init.astype(object),
     "Fortran-ordered": np.asfortranarray,
     "read-only": read_only,
     "strided": lambda init: np.repeat(init, 2, axis=1)[:, ::2],
@@ -464,7 +464,7 @@ def test_every_kind_of_init_gives_the_map_of_the_floats(X, init, method, kind):
     assert_array_equal(embed(X, method=method, init=INIT_KINDS[kind](init.copy())), expected)
 
 
-@pytest.mark.parametrize("dtype", [complex, str, "datetime64[s]"])
+@pytest.mark.parametrize("dtype", [complex, str, object, "datetime64[s]"])
 def test_init_must_be_numbers(X, dtype):
     with pytest.raises((ValueError, TypeError), match="init"):
         embed(X, init=np.zeros((N, 2)).astype(dtype))
@@ -552,10 +552,9 @@ def test_a_metric_that_is_gone_is_named(X, method, metric):
         assert_a_map(embedding, N)
 
 
-@both_methods
-def test_a_metric_that_needs_parameters_says_so(X, method):
+def test_a_metric_that_needs_parameters_says_so(X):
     with pytest.raises(ValueError, match="VI"):
-        embed(X, method=method, metric="mahalanobis")
+        embed(X, metric="mahalanobis")
 
 
 def test_unknown_metric_params_are_an_error(X):
@@ -617,7 +616,7 @@ def test_any_degrees_of_freedom_are_a_map_or_an_error(X, method, degrees_of_free
 
 
 def test_barnes_hut_has_at_most_three_components(X):
-    with pytest.raises(ValueError, match=r"'n_components' should be inferior to 4"):
+    with pytest.raises(ValueError, match=r"'n_components' should be .* 4"):
         embed(X, n_components=4)
 
 
@@ -728,8 +727,10 @@ def test_a_graph_may_have_wide_indices(graph):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int64])
 def test_a_graph_may_have_any_kind_of_numbers(graph, dtype):
-    graph.data = np.round(graph.data)
-    assert_array_equal(embed_graph(graph.astype(dtype)), embed_graph(graph))
+    graph.data = np.round(1000 * graph.data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EfficiencyWarning)  # astype sorts the columns
+        assert_array_equal(embed_graph(graph.astype(dtype)), embed_graph(graph))
 
 
 def test_a_graph_must_not_be_negative(graph):

@@ -132,6 +132,8 @@ def test_no_text_of_the_picture_overlaps(few_digits, here, figures):
     # The images of digits are shown above the maps, and are in nobody's way either.
     boxes += [("image", ax.get_window_extent()) for ax in figure.axes if ax.images]
     assert len(boxes) == 2 + 2 * (10 + 2) + 10
+    left, right = (ax.get_window_extent() for ax in figure.axes if ax.collections)
+    assert left.x1 < right.x0
     for i, (name, box) in enumerate(boxes):
         assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1, name
         assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1, name

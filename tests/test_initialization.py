@@ -53,18 +53,42 @@ def test_pca_is_the_same_each_time(digits):
     assert_array_equal(initial_embedding(digits, "pca", 2, 0), first)
 
 
-def test_pca_of_sparse_data_is_that_of_the_dense():
-    X = elongated() * (np.random.default_rng(1).uniform(size=(200, 8)) < 0.5)
-    embedding = initial_embedding(sparse.csr_array(X), "pca", 2, 0)
+@pytest.fixture(params=["made dense", "kept sparse"])
+def sparse_array(request, monkeypatch):
+    """The constructor of sparse X, which is made dense or not."""
+    if request.param == "kept sparse":
+        monkeypatch.setattr(initialization, "_SMALL_SPARSE", 0)
+    return sparse.csr_array
+
+
+def test_pca_of_sparse_data_is_that_of_the_dense(sparse_array):
+    X = (elongated() - 3.0) * (np.random.default_rng(1).uniform(size=(200, 8)) < 0.5)
+    embedding = initial_embedding(sparse_array(X), "pca", 2, 0)
     assert embedding.dtype == np.float32
     assert_equal_up_to_sign(embedding, reference.pca_start(X, 2), atol=1e-8)
 
 
-@pytest.mark.parametrize("as_sparse", [False, True])
 @pytest.mark.parametrize(("n", "d"), [(50, 1), (50, 2), (2, 5), (3, 1), (2, 1)])
-def test_pca_of_too_few_features_or_samples_fills_every_column(n, d, as_sparse):
+def test_pca_of_sparse_data_with_too_few_features_or_samples(sparse_array, n, d):
     X = elongated(n, d)
-    embedding = initial_embedding(sparse.csr_array(X) if as_sparse else X, "pca", 3, 0)
+    embedding = initial_embedding(sparse_array(X), "pca", 3, 0)
+    assert embedding.shape == (n, 3)
+    assert np.isfinite(embedding).all()
+    assert_equal_up_to_sign(embedding[:, :1], reference.pca_start(X, 1), atol=1e-8)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1])
+def test_pca_of_constant_sparse_data_is_finite_and_lets_points_move(sparse_array, value):
+    embedding = initial_embedding(sparse_array(np.full((40, 3), value)), "pca", 2, 0)
+    assert np.isfinite(embedding).all()
+    assert np.all(np.ptp(embedding, axis=0) > 0)
+    assert np.abs(embedding).max() < 1e-2
+
+
+@pytest.mark.parametrize(("n", "d"), [(50, 1), (50, 2), (2, 5), (3, 1), (2, 1)])
+def test_pca_of_too_few_features_or_samples_fills_every_column(n, d):
+    X = elongated(n, d)
+    embedding = initial_embedding(X, "pca", 3, 0)
     assert embedding.shape == (n, 3)
     assert embedding.dtype == np.float32
     assert np.isfinite(embedding).all()
@@ -73,11 +97,10 @@ def test_pca_of_too_few_features_or_samples_fills_every_column(n, d, as_sparse):
     assert np.all(np.ptp(embedding, axis=0) > 0)
 
 
-@pytest.mark.parametrize("as_sparse", [False, True])
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e30])
-def test_pca_of_constant_data_is_finite_and_lets_points_move(value, as_sparse):
+def test_pca_of_constant_data_is_finite_and_lets_points_move(value):
     X = np.full((40, 3), value)
-    embedding = initial_embedding(sparse.csr_array(X) if as_sparse else X, "pca", 2, 0)
+    embedding = initial_embedding(X, "pca", 2, 0)
     assert np.isfinite(embedding).all()
     assert np.all(np.ptp(embedding, axis=0) > 0)
     assert np.abs(embedding).max() < 1e-2

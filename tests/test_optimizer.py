@@ -1,4 +1,4 @@
-"""Gradient descent with momentum and step gains: _kernels.descend against the equations."""
+"""Gradient descent: the step and the loop in C, the schedule and the stopping rules."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fasttsne import _kernels
+from fasttsne.optimizer import Phase, optimize
 
 pytestmark = pytest.mark.usefixtures("isa")
 
@@ -264,3 +265,96 @@ def test_read_only_array_is_refused(position):
     arrays[position].flags.writeable = False
     with pytest.raises(ValueError):
         descend(forces, *arrays, 1, 1.0, 0.5, 1.0)
+
+
+# Schedule and stopping ---------------------------------------------------------------
+
+
+def phase(end, exaggeration=1.0, momentum=0.8, n_iter_without_progress=300):
+    return Phase(end, exaggeration, momentum, n_iter_without_progress)
+
+
+def test_each_phase_starts_from_rest_with_its_own_settings():
+    joint = make_joint(60, seed=12)
+    Y, _, _ = make_state(60, 2, seed=12)
+    at_rest, unit = np.zeros_like(Y), np.ones_like(Y)
+    middle, *_ = reference.descend(joint, Y, at_rest, unit, 7, 3.0, 0.5, 1.0, 4.0)
+    expected, *_ = reference.descend(joint, middle, at_rest, unit, 6, 3.0, 0.8, 1.0)
+    embedding, n_iter = optimize(
+        exact(joint, 2), Y, [phase(7, 4.0, 0.5), phase(13)], learning_rate=3.0, min_grad_norm=0.0
+    )
+    assert_allclose(embedding, expected, atol=1e-4)
+    assert n_iter == 12
+
+
+def test_barnes_hut_map_comes_back_in_the_order_of_the_caller(digits_graph):
+    Y, velocity, gains = start(1797)
+    original = Y.copy()
+    embedding, _ = optimize(
+        barnes_hut_of_digits(digits_graph, angle=0.0),
+        Y,
+        [phase(6, 12.0, 0.5)],
+        learning_rate=50.0,
+        min_grad_norm=0.0,
+        n_iter_check=2,  # reorders as often
+    )
+    assert_array_equal(Y, original)
+    descend(barnes_hut_of_digits(digits_graph, angle=0.0), Y, velocity, gains, 6, 50.0, 0.5, 12.0)
+    assert_allclose(embedding, Y, rtol=1e-4, atol=1e-5 * np.abs(Y).max())
+
+
+def test_forces_are_left_at_the_final_map():
+    joint = make_joint(60, seed=13)
+    Y, _, _ = make_state(60, 2, seed=13)
+    forces = exact(joint, 2)
+    embedding, _ = optimize(forces, Y, [phase(20)], learning_rate=3.0, min_grad_norm=0.0)
+    expected = reference.kl_divergence(joint, embedding, 1.0)
+    assert_allclose(forces.kl_divergence, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("patience", "last"), [(49, 99), (50, 149), (99, 149), (100, 199)])
+def test_stops_when_more_than_so_many_iterations_brought_no_progress(patience, last):
+    joint = make_joint(40, seed=14)
+    Y, _, _ = make_state(40, 2, seed=14)
+    # At this rate nothing moves: the first check, after 50 iterations, is never bettered.
+    _, n_iter = optimize(
+        exact(joint, 2),
+        Y,
+        [phase(1000, n_iter_without_progress=patience)],
+        learning_rate=1e-30,
+        min_grad_norm=0.0,
+    )
+    assert n_iter == last
+
+
+@pytest.mark.parametrize(("factor", "last"), [(0.99, 299), (1.01, 49)])
+def test_stops_at_a_check_where_the_gradient_norm_is_small(factor, last):
+    joint = make_joint(40, seed=15)
+    Y, _, _ = make_state(40, 2, seed=15)
+    # At this rate nothing moves, but every step goes downhill: the gains are 0.8 after the
+    # first and grow by 0.2 in each of the 49 that follow.
+    norm = (0.8 + 49 * 0.2) * np.linalg.norm(reference.gradient(joint, Y, 1.0))
+    _, n_iter = optimize(
+        exact(joint, 2), Y, [phase(300)], learning_rate=1e-20, min_grad_norm=factor * norm
+    )
+    assert n_iter == last
+
+
+def test_stop_in_the_first_phase_goes_on_to_the_second():
+    joint = make_joint(40, seed=16)
+    Y, _, _ = make_state(40, 2, seed=16)
+    _, n_iter = optimize(
+        exact(joint, 2),
+        Y,
+        [phase(250, 12.0, 0.5), phase(400)],
+        learning_rate=3.0,
+        min_grad_norm=1e9,
+    )
+    assert n_iter == 99  # both stop at their first check
+
+
+def test_map_that_flies_apart_raises():
+    joint = make_joint(40, seed=17)
+    Y, _, _ = make_state(40, 2, seed=17)
+    with pytest.raises(FloatingPointError):
+        optimize(exact(joint, 2), Y, [phase(100)], learning_rate=1e30, min_grad_norm=0.0)

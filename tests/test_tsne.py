@@ -20,10 +20,11 @@ import sklearn.manifold
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.datasets import make_blobs, make_swiss_roll
+from sklearn.datasets import load_digits, make_blobs, make_swiss_roll
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.manifold import trustworthiness
+from sklearn.metrics import silhouette_score
 from sklearn.metrics.pairwise import _VALID_METRICS, pairwise_distances
 from sklearn.neighbors import KNeighborsTransformer, NearestNeighbors
 from sklearn.pipeline import make_pipeline
@@ -48,9 +49,18 @@ def X():
     return make_blobs(120, n_features=5, centers=4, random_state=0)[0]
 
 
+SHORT = {"perplexity": 10, "max_iter": 300, "random_state": 0, "n_jobs": 1}
+
+
 def fit(X, **params):
-    """A short fit with a seed."""
-    return TSNE(**{"perplexity": 10, "max_iter": 300, "random_state": 0, **params}).fit(X)
+    """A short fit with a seed, on one thread unless threads matter."""
+    return TSNE(**{**SHORT, **params}).fit(X)
+
+
+def fit_theirs(X, **params):
+    """scikit-learn's fit, on one thread: several would wait for each other, busily."""
+    with threadpool_limits(1):
+        return sklearn.manifold.TSNE(**params).fit(X)
 
 
 def assert_same_bits(a, b):
@@ -129,7 +139,7 @@ def test_the_map_is_a_plain_writable_array_of_its_own(X, method):
 
 @both_methods
 def test_fit_transform_returns_the_map_that_fit_stores(X, method):
-    estimator = TSNE(perplexity=10, max_iter=300, random_state=0, method=method)
+    estimator = TSNE(**SHORT, method=method)
     returned = estimator.fit_transform(X)
     assert_array_equal(returned, estimator.embedding_)
     assert_array_equal(returned, fit(X, method=method).embedding_)
@@ -137,7 +147,7 @@ def test_fit_transform_returns_the_map_that_fit_stores(X, method):
 
 @both_methods
 def test_y_is_ignored(X, method):
-    estimator = TSNE(perplexity=10, max_iter=300, random_state=0, method=method)
+    estimator = TSNE(**SHORT, method=method)
     assert_same_bits(estimator.fit(X, np.arange(len(X))), fit(X, method=method))
 
 
@@ -171,7 +181,7 @@ def test_a_second_fit_forgets_the_first(X):
 )
 def test_learning_rate_is_that_of_scikit_learn(params):
     X = np.random.default_rng(0).normal(size=(240, 3))
-    theirs = sklearn.manifold.TSNE(max_iter=250, **params).fit(X)
+    theirs = fit_theirs(X, max_iter=250, **params)
     assert fit(X, **params).learning_rate_ == theirs.learning_rate_
 
 
@@ -189,7 +199,7 @@ def test_learning_rate_is_that_of_scikit_learn(params):
 )
 def test_the_descent_stops_where_scikit_learns_does(X, method, params):
     params = {"perplexity": 10, "init": "random", "random_state": 0, "method": method, **params}
-    theirs = sklearn.manifold.TSNE(**params).fit(X)
+    theirs = fit_theirs(X, **params)
     assert TSNE(**params).fit(X).n_iter_ == theirs.n_iter_
 
 
@@ -214,7 +224,7 @@ def test_feature_names_out_need_a_fit():
 def test_pandas_output_has_names_and_keeps_the_index(X):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X, index=np.arange(len(X)) + 1000)
-    estimator = TSNE(perplexity=10, max_iter=300, random_state=0).set_output(transform="pandas")
+    estimator = TSNE(**SHORT).set_output(transform="pandas")
     out = estimator.fit_transform(frame.rename(columns=str))
     assert list(out.columns) == ["tsne0", "tsne1"]
     assert list(out.index) == list(frame.index)
@@ -223,7 +233,7 @@ def test_pandas_output_has_names_and_keeps_the_index(X):
 
 def test_polars_output_has_names(X):
     polars = pytest.importorskip("polars")
-    estimator = TSNE(perplexity=10, max_iter=300, random_state=0).set_output(transform="polars")
+    estimator = TSNE(**SHORT).set_output(transform="polars")
     out = estimator.fit_transform(X)
     assert isinstance(out, polars.DataFrame)
     assert out.columns == ["tsne0", "tsne1"]
@@ -270,8 +280,7 @@ def test_a_copy_of_a_fitted_estimator_is_fitted(X, copied):
 
 
 def test_a_pipeline_maps_what_its_steps_give(X):
-    estimator = TSNE(perplexity=10, max_iter=300, random_state=0)
-    pipeline = make_pipeline(StandardScaler(), PCA(3, random_state=0), estimator)
+    pipeline = make_pipeline(StandardScaler(), PCA(3, random_state=0), TSNE(**SHORT))
     scaled = StandardScaler().fit_transform(X)
     by_hand = PCA(3, random_state=0).fit_transform(scaled)
     assert_array_equal(pipeline.fit_transform(X), fit(by_hand).embedding_)
@@ -478,14 +487,15 @@ def test_barnes_hut_at_angle_zero_is_the_exact_method(X, n_components):
     assert_maps_close(calm_map(X, angle=0.0, **params), calm_map(X, method="exact", **params))
 
 
-def quality_data(name, digits):
-    rng = np.random.default_rng(0)
-    return {
-        "digits": digits[:600],
-        "blobs": make_blobs(400, n_features=10, centers=6, random_state=1)[0],
-        "Swiss roll": make_swiss_roll(500, random_state=0)[0],
-        "uniform noise": rng.uniform(size=(400, 10)),
-    }[name]
+def sample(name, digits, seed):
+    if name == "digits":
+        return digits[300 * seed : 300 * (seed + 1)]
+    if name == "blobs":
+        return make_blobs(300, n_features=10, centers=6, random_state=seed)[0]
+    if name == "Swiss roll":
+        return make_swiss_roll(300, random_state=seed)[0]
+    assert name == "uniform noise"
+    return np.random.default_rng(seed).uniform(size=(300, 10))
 
 
 def recall(X, embedding, k=10):
@@ -499,25 +509,36 @@ def recall(X, embedding, k=10):
 
 @pytest.fixture(scope="module", params=["digits", "blobs", "Swiss roll", "uniform noise"])
 def rivals(request, digits):
-    """X, our map and scikit-learn's, both with all defaults."""
-    X = quality_data(request.param, digits)
-    ours, theirs = (
-        estimator(random_state=0).fit(X).embedding_ for estimator in (TSNE, sklearn.manifold.TSNE)
-    )
-    return X, ours, theirs
+    """Four samples, each with our map of it and scikit-learn's, by all defaults."""
+    samples = [sample(request.param, digits, seed) for seed in range(4)]
+    return [
+        (X, TSNE(random_state=0).fit(X).embedding_, fit_theirs(X, random_state=0).embedding_)
+        for X in samples
+    ]
+
+
+def worse_beyond_chance(scores):
+    """How much the first of two scores exceeds the second, less two standard errors of that.
+
+    Small data have many minima that are nearly as good: between two maps KL differs by 3 %.
+    """
+    excess = np.subtract(*np.transpose(scores))
+    return excess.mean() - 2 * excess.std(ddof=1) / np.sqrt(len(excess))
 
 
 def test_our_divergence_is_no_worse_than_scikit_learns(rivals):
-    X, *maps = rivals
-    P = joint(X, 30)
-    ours, theirs = (reference.kl_divergence(P, embedding, 1.0) for embedding in maps)
-    assert ours <= 1.01 * theirs
+    scores = np.log(
+        [
+            [reference.kl_divergence(joint(X, 30), embedding, 1.0) for embedding in maps]
+            for X, *maps in rivals
+        ]
+    )
+    assert worse_beyond_chance(scores) <= 0.01
 
 
 def test_our_recall_is_no_worse_than_scikit_learns(rivals):
-    X, *maps = rivals
-    ours, theirs = (recall(X, embedding) for embedding in maps)
-    assert ours >= theirs - 0.005
+    scores = [[-recall(X, embedding) for embedding in maps] for X, *maps in rivals]
+    assert worse_beyond_chance(scores) <= 0.005
 
 
 # Degrees of freedom ------------------------------------------------------------------
@@ -560,12 +581,16 @@ def test_the_descent_goes_down_its_own_divergence(X, method, degrees_of_freedom)
 
 
 @both_methods
-def test_heavier_tails_fit_clusters_better(digits, method):
+def test_heavier_tails_set_clusters_further_apart(digits, method):
+    labels = load_digits().target[:300]
     heavy, medium, light = (
-        fit(digits[:300], method=method, degrees_of_freedom=nu, max_iter=1000).kl_divergence_
-        for nu in (0.5, 1.0, 10.0)
+        silhouette_score(
+            fit(digits[:300], method=method, degrees_of_freedom=nu, max_iter=1000).embedding_,
+            labels,
+        )
+        for nu in (0.5, 1.0, 5.0)
     )
-    assert heavy < medium < light
+    assert heavy > medium > light
 
 
 @pytest.mark.parametrize("value", [0, -1, 0.0, np.inf, np.nan, "none", None, [1.0]])
@@ -587,8 +612,9 @@ def templates(text):
 @pytest.mark.parametrize("params", [{"max_iter": 300}, {"min_grad_norm": 1e30}], ids=str)
 def test_verbose_speaks_scikit_learns_words(X, method, verbose, params, capsys):
     params = {"method": method, "verbose": verbose, "perplexity": 10, **params}
-    sklearn.manifold.TSNE(**params).fit(X)
-    expected = templates(capsys.readouterr().out)
+    fit_theirs(X, **params)
+    # There is no index whose construction could be reported.
+    expected = templates(capsys.readouterr().out) - {"[t-SNE] Indexed # samples in #s..."}
     assert len(expected) >= 3
     TSNE(**params).fit(X)
     assert templates(capsys.readouterr().out) == expected
@@ -609,40 +635,55 @@ def test_the_last_line_tells_the_final_divergence(X, capsys):
 # The same bits, however many threads -------------------------------------------------
 
 CASES = {
-    "barnes_hut": {"n": 1797},
-    "barnes_hut-1": {"n": 1797, "n_components": 1},
-    "barnes_hut-3": {"n": 1797, "n_components": 3},
-    "random": {"n": 1797, "init": "random"},
-    "cosine": {"n": 1797, "metric": "cosine"},
-    "manhattan": {"n": 1797, "metric": "manhattan"},
-    "exact": {"n": 700, "method": "exact"},
-    "exact-4": {"n": 700, "method": "exact", "n_components": 4},
+    "barnes_hut": {},
+    "barnes_hut-1": {"n_components": 1},
+    "barnes_hut-3": {"n_components": 3},
+    "random": {"init": "random"},
+    "cosine": {"metric": "cosine"},
+    "cosine of few": {"metric": "cosine", "n": 1000},
+    "manhattan": {"metric": "manhattan"},
+    "chebyshev": {"metric": "chebyshev"},
+    "sparse": {"form": sparse.csr_array, "n": 1000},
+    "sparse manhattan": {"form": sparse.csr_array, "metric": "manhattan", "n": 1000},
+    "exact": {"method": "exact", "n": 700},
+    "exact-4": {"method": "exact", "n_components": 4, "n": 200},
+    "exact-manhattan": {"method": "exact", "metric": "manhattan", "n": 700},
+    "exact-cosine": {"method": "exact", "metric": "cosine", "n": 700},
 }
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("case", CASES)
-def test_the_number_of_threads_changes_no_bit(digits, case):
-    params = dict(CASES[case])
-    X = digits[: params.pop("n")]
+def test_the_number_of_threads_changes_no_bit(digits, case, dtype):
+    params = {"n": 1797, "form": np.asarray, **CASES[case]}
+    X = params.pop("form")(digits[: params.pop("n")].astype(dtype))
     alone = fit(X, n_jobs=1, **params)
     for n_jobs in (2, 3, 8, -1, None):
         assert_same_bits(fit(X, n_jobs=n_jobs, **params), alone)
 
 
+def test_threads_do_not_share_the_metric():
+    # scikit-learn's Mahalanobis distance has one buffer for all threads of a ball tree.
+    X = np.random.default_rng(0).normal(size=(300, 10))
+    params = {"metric": "mahalanobis", "metric_params": {"V": np.cov(X.T)}, "perplexity": 40}
+    alone = fit(X, n_jobs=1, **params)
+    for _ in range(10):
+        assert_same_bits(fit(X, n_jobs=2, **params), alone)
+
+
 @both_methods
 def test_the_threads_of_blas_change_no_bit(digits, method):
     X = digits[:700]
-    with threadpool_limits(1):
-        alone = fit(X, method=method)
-    with threadpool_limits(4):
-        assert_same_bits(fit(X, method=method), alone)
-    assert_same_bits(fit(X, method=method), alone)
+    alone = fit(X, method=method)
+    for limit in (1, 4, None):
+        with threadpool_limits(limit):
+            assert_same_bits(fit(X, method=method, n_jobs=None), alone)
 
 
 def test_joblibs_context_changes_no_bit(digits):
     X = digits[:700]
     with joblib.parallel_config("threading", n_jobs=3):
-        assert_same_bits(fit(X), fit(X, n_jobs=1))
+        assert_same_bits(fit(X, n_jobs=None), fit(X, n_jobs=1))
 
 
 DIGEST = """
@@ -654,7 +695,7 @@ def digest(estimator):
     map = hashlib.sha256(estimator.embedding_.tobytes()).hexdigest()
     return [map, float(estimator.kl_divergence_).hex()]
 
-X = load_digits().data[:700]
+X = load_digits().data[:500]
 estimators = [
     TSNE(perplexity=10, max_iter=300, random_state=0, method=method, n_jobs=n_jobs)
     for method in ("barnes_hut", "exact")
@@ -664,11 +705,11 @@ estimators = [
 
 
 @pytest.fixture(scope="module")
-def digests(digits):
+def digests():
     """What DIGEST has to print, computed in this process."""
     namespace = {}
     exec(DIGEST, namespace)
-    return [namespace["digest"](e.fit(digits[:700])) for e in namespace["estimators"]]
+    return [namespace["digest"](e.fit(namespace["X"])) for e in namespace["estimators"]]
 
 
 @pytest.mark.parametrize("threads", ["1", "3", "8"])
@@ -689,7 +730,7 @@ def test_fits_in_several_python_threads_do_not_meet(digits):
     ]
     expected = [fit(X, method=method) for X, method in jobs]
     with ThreadPoolExecutor(len(jobs)) as pool:
-        found = pool.map(lambda job: fit(job[0], method=job[1]), jobs)
+        found = pool.map(lambda job: fit(job[0], method=job[1], n_jobs=None), jobs)
     for a, b in zip(found, expected, strict=True):
         assert_same_bits(a, b)
 
@@ -697,7 +738,7 @@ def test_fits_in_several_python_threads_do_not_meet(digits):
 @pytest.mark.nosan
 @pytest.mark.parametrize("backend", ["threading", "loky"])
 def test_joblib_workers_find_the_same_bits(X, backend):
-    estimator = TSNE(perplexity=10, max_iter=300, random_state=0)
+    estimator = TSNE(**{**SHORT, "n_jobs": None})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fitted = joblib.Parallel(n_jobs=2, backend=backend)(
@@ -836,14 +877,14 @@ def resident():
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
-X = load_digits().data[:1000]
+X = load_digits().data[:600]
 sizes = []
 for _ in range(15):
     TSNE(max_iter=250, random_state=0, method={method!r}).fit(X)
     sizes.append(resident())
 print(sizes[-1] - sizes[4])
 """
-    # One leaked graph, P or list of neighbours is about a million bytes at each fit.
+    # One leaked P or list of neighbours is more than half a million bytes at each of ten fits.
     assert int(run_python(code)) < 3e6
 
 
