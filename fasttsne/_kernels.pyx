@@ -474,7 +474,10 @@ cdef class BarnesHutForces(Forces):
 
         Points that lie close on the map then lie close in memory. Arrays are changed in place.
         """
-        expect(self.evaluated, "reorder() needs an evaluation before it")
+        expect(self.evaluated, "reorder() needs an evaluation since the last one")
+        for array in arrays:
+            self.check_map(array)
+        self.evaluated = False
         cdef int64_t n = self.n
         cdef const int32_t *tree_order = ft_tree_order(self.tree)
         cdef int64_t i

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.sparse.linalg import ArpackError
 from sklearn.decomposition import PCA
 
 from fasttsne.centering import center_and_scale
@@ -85,7 +86,7 @@ def _from_array(init: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float3
 def _random(
     shape: tuple[int, int], random_state: np.random.RandomState
 ) -> NDArray[np.float32]:
-    return (STANDARD_DEVIATION * random_state.standard_normal(size=shape)).astype(np.float32)
+    return STANDARD_DEVIATION * random_state.standard_normal(size=shape).astype(np.float32)
 
 
 def _principal_components(
@@ -93,7 +94,9 @@ def _principal_components(
 ) -> NDArray[np.float32]:
     n_samples, n_features = X.shape
     n_found = min(n_components, n_samples, n_features)
-    if sparse.issparse(X) and n_samples * n_features <= _SMALL_SPARSE:
+    if sparse.issparse(X) and (
+        n_samples * n_features <= _SMALL_SPARSE or n_found == min(n_samples, n_features)
+    ):
         X = X.toarray()
     if not sparse.issparse(X):
         X = center_and_scale(X)
@@ -101,10 +104,13 @@ def _principal_components(
     # An array, whatever output is configured globally.
     pca.set_output(transform="default")
     with single_threaded_blas(), np.errstate(all="ignore"):
-        components = np.asarray(pca.fit_transform(X), dtype=np.float64)
+        try:
+            components = np.asarray(pca.fit_transform(X), dtype=np.float64)
+        except ArpackError:  # constant sparse data
+            components = np.zeros((n_samples, n_found))
 
     embedding = _random((n_samples, n_components), random_state)
-    scale = components[:, 0].std() if n_found else 0.0
+    scale = components[:, 0].std()
     if np.isfinite(components).all() and scale > 0.0:
         for c in range(n_found):
             # A component of nothing but rounding errors is as good as missing.

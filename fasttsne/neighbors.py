@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
@@ -23,6 +24,9 @@ LARGEST_VALUE = 1e150
 # Up to here scikit-learn's dense cosine distances cost nothing, and give to the last bit what a
 # user who passes them as metric="precomputed" gets.
 _SMALL_COSINE = 2048
+
+# Rows that scikit-learn's search works on at once.
+_BLOCK_ROWS = 1024
 
 
 def nearest_neighbors(
@@ -126,15 +130,32 @@ def _by_scikit_learn(
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     if metric == "precomputed" and sparse.issparse(X):
         check_graph(X)
-    # scikit-learn's ball tree shares one work buffer among the threads of this metric.
+    search = NearestNeighbors(n_neighbors=n_neighbors + 1, metric=metric, metric_params=metric_params)
+    search.fit(X)
+    # How scikit-learn breaks ties and rounds depends on how many rows it works on at once, so
+    # threads share blocks of rows that do not depend on their number. Its ball tree has one work
+    # buffer for this metric, which threads must not share.
     n_jobs = 1 if metric == "mahalanobis" else n_threads
-    search = NearestNeighbors(
-        n_neighbors=n_neighbors, metric=metric, metric_params=metric_params, n_jobs=n_jobs
-    )
-    # scikit-learn's own OpenMP threads do not obey n_jobs.
-    with threadpool_limits(limits=n_threads), single_threaded_blas():
-        distances, indices = search.fit(X).kneighbors()
+    starts = range(0, X.shape[0], _BLOCK_ROWS)
+    with threadpool_limits(limits=1):
+        blocks = Parallel(n_jobs=n_jobs, prefer="threads")(
+            delayed(_block_neighbors)(search, X, start) for start in starts
+        )
+    indices, distances = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     return indices.astype(np.int32), squared(distances)
+
+
+def _block_neighbors(
+    search: NearestNeighbors, X: Any, start: int
+) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
+    """Neighbours of a block of rows; the samples themselves, searched as well, left out."""
+    rows = np.arange(start, min(start + _BLOCK_ROWS, X.shape[0]))
+    distances, indices = search.kneighbors(X[rows[0] : rows[-1] + 1])
+    own = indices == rows[:, None]
+    # Where many points coincide, the sample itself need not be among those found.
+    own[~own.any(axis=1), -1] = True
+    shape = (len(rows), indices.shape[1] - 1)
+    return indices[~own].reshape(shape), distances[~own].reshape(shape)
 
 
 def squared(distances: NDArray[np.floating]) -> NDArray[np.float64]:

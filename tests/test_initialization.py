@@ -62,7 +62,7 @@ def sparse_array(request, monkeypatch):
 
 
 def test_pca_of_sparse_data_is_that_of_the_dense(sparse_array):
-    X = (elongated() - 3.0) * (np.random.default_rng(1).uniform(size=(200, 8)) < 0.5)
+    X = (elongated(50) - 3.0) * (np.random.default_rng(1).uniform(size=(50, 8)) < 0.7)
     embedding = initial_embedding(sparse_array(X), "pca", 2, 0)
     assert embedding.dtype == np.float32
     assert_equal_up_to_sign(embedding, reference.pca_start(X, 2), atol=1e-8)

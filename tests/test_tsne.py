@@ -487,15 +487,15 @@ def test_barnes_hut_at_angle_zero_is_the_exact_method(X, n_components):
     assert_maps_close(calm_map(X, angle=0.0, **params), calm_map(X, method="exact", **params))
 
 
-def sample(name, digits, seed):
+def sample(name, digits, seed, n=200):
     if name == "digits":
-        return digits[300 * seed : 300 * (seed + 1)]
+        return digits[n * seed : n * (seed + 1)]
     if name == "blobs":
-        return make_blobs(300, n_features=10, centers=6, random_state=seed)[0]
+        return make_blobs(n, n_features=10, centers=6, random_state=seed)[0]
     if name == "Swiss roll":
-        return make_swiss_roll(300, random_state=seed)[0]
+        return make_swiss_roll(n, random_state=seed)[0]
     assert name == "uniform noise"
-    return np.random.default_rng(seed).uniform(size=(300, 10))
+    return np.random.default_rng(seed).uniform(size=(n, 10))
 
 
 def recall(X, embedding, k=10):
@@ -512,7 +512,11 @@ def rivals(request, digits):
     """Four samples, each with our map of it and scikit-learn's, by all defaults."""
     samples = [sample(request.param, digits, seed) for seed in range(4)]
     return [
-        (X, TSNE(random_state=0).fit(X).embedding_, fit_theirs(X, random_state=0).embedding_)
+        (
+            X,
+            TSNE(random_state=0, n_jobs=1).fit(X).embedding_,
+            fit_theirs(X, random_state=0).embedding_,
+        )
         for X in samples
     ]
 
@@ -526,6 +530,7 @@ def worse_beyond_chance(scores):
     return excess.mean() - 2 * excess.std(ddof=1) / np.sqrt(len(excess))
 
 
+@pytest.mark.slow
 def test_our_divergence_is_no_worse_than_scikit_learns(rivals):
     scores = np.log(
         [
@@ -536,6 +541,7 @@ def test_our_divergence_is_no_worse_than_scikit_learns(rivals):
     assert worse_beyond_chance(scores) <= 0.01
 
 
+@pytest.mark.slow
 def test_our_recall_is_no_worse_than_scikit_learns(rivals):
     scores = [[-recall(X, embedding) for embedding in maps] for X, *maps in rivals]
     assert worse_beyond_chance(scores) <= 0.005
@@ -582,13 +588,12 @@ def test_the_descent_goes_down_its_own_divergence(X, method, degrees_of_freedom)
 
 @both_methods
 def test_heavier_tails_set_clusters_further_apart(digits, method):
-    labels = load_digits().target[:300]
+    X, labels = digits[:300], load_digits().target[:300]
     heavy, medium, light = (
         silhouette_score(
-            fit(digits[:300], method=method, degrees_of_freedom=nu, max_iter=1000).embedding_,
-            labels,
+            fit(X, method=method, degrees_of_freedom=nu, max_iter=500).embedding_, labels
         )
-        for nu in (0.5, 1.0, 5.0)
+        for nu in (1.0, 2.0, 5.0)
     )
     assert heavy > medium > light
 
@@ -639,26 +644,35 @@ CASES = {
     "barnes_hut-1": {"n_components": 1},
     "barnes_hut-3": {"n_components": 3},
     "random": {"init": "random"},
+    "float32": {"dtype": np.float32},
     "cosine": {"metric": "cosine"},
-    "cosine of few": {"metric": "cosine", "n": 1000},
+    "cosine of many": {"metric": "cosine", "n": 2100},
     "manhattan": {"metric": "manhattan"},
     "chebyshev": {"metric": "chebyshev"},
-    "sparse": {"form": sparse.csr_array, "n": 1000},
-    "sparse manhattan": {"form": sparse.csr_array, "metric": "manhattan", "n": 1000},
-    "exact": {"method": "exact", "n": 700},
+    "sparse": {"form": sparse.csr_array},
+    "sparse manhattan": {"form": sparse.csr_array, "metric": "manhattan"},
+    "exact": {"method": "exact", "n": 500},
     "exact-4": {"method": "exact", "n_components": 4, "n": 200},
-    "exact-manhattan": {"method": "exact", "metric": "manhattan", "n": 700},
-    "exact-cosine": {"method": "exact", "metric": "cosine", "n": 700},
+    "exact manhattan": {"method": "exact", "metric": "manhattan", "n": 300},
+    "exact manhattan float32": {
+        "method": "exact",
+        "metric": "manhattan",
+        "n": 300,
+        "dtype": np.float32,
+        "form": lambda X: X / 7,
+    },
+    "exact cosine": {"method": "exact", "metric": "cosine", "n": 500},
 }
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("case", CASES)
-def test_the_number_of_threads_changes_no_bit(digits, case, dtype):
-    params = {"n": 1797, "form": np.asarray, **CASES[case]}
-    X = params.pop("form")(digits[: params.pop("n")].astype(dtype))
+def test_the_number_of_threads_changes_no_bit(digits, case):
+    # Digits are integers: distances are tied, and which neighbours win must not depend on chance.
+    params = {"n": 1000, "form": np.asarray, "dtype": np.float64, **CASES[case]}
+    X = np.tile(digits, (2, 1))[: params.pop("n")].astype(params.pop("dtype"))
+    X = params.pop("form")(X)
     alone = fit(X, n_jobs=1, **params)
-    for n_jobs in (2, 3, 8, -1, None):
+    for n_jobs in (2, 3, 8, None):
         assert_same_bits(fit(X, n_jobs=n_jobs, **params), alone)
 
 

@@ -117,8 +117,8 @@ typedef struct {
     double degrees_of_freedom; /* nu */
 } ft_student;
 
-/* Beyond this a squared distance overflows single precision: the map has diverged. */
-#define FT_LARGEST_COORDINATE 4e18f
+/* Beyond this the map has diverged, and moments of cells could overflow single precision. */
+#define FT_LARGEST_COORDINATE 1e13f
 
 /* ---- tree.c: a linear quadtree (octree, binary tree) over Morton-ordered points ------------ */
 

@@ -31,6 +31,8 @@
  * as its distance the expansion loses its meaning, so there the widening ends. */
 #define ANGLE_SCALE 1.2
 #define WIDEST_ANGLE 0.8
+/* A tree over so few points saves nothing: they meet one by one. */
+#define FEW_POINTS 512
 
 struct ft_lists {
     float cell[3][CELLS], mass[CELLS], trace[CELLS], moments[FT_MOMENTS][CELLS];
@@ -74,21 +76,23 @@ FT_INLINE void cells_on_point(int dim, ft_student_kind kind, ft_student_constant
         float rz = dim > 2 ? x2 - l->cell[2][s] : 0.0f;
         float u, w;
         ft_student_weights(kind, student, rx * rx + ry * ry + rz * rz, &u, &w);
-        float mx = l->moments[0][s] * rx, my = 0.0f, mz = 0.0f;
+        /* u M r; u first, so that nothing overflows. */
+        float vx = u * rx, vy = u * ry, vz = u * rz;
+        float mx = l->moments[0][s] * vx, my = 0.0f, mz = 0.0f;
         if (dim > 1) {
-            mx += l->moments[1][s] * ry;
-            my = l->moments[1][s] * rx + l->moments[2][s] * ry;
+            mx += l->moments[1][s] * vy;
+            my = l->moments[1][s] * vx + l->moments[2][s] * vy;
         }
         if (dim > 2) {
-            mx += l->moments[3][s] * rz;
-            my += l->moments[4][s] * rz;
-            mz = l->moments[3][s] * rx + l->moments[4][s] * ry + l->moments[5][s] * rz;
+            mx += l->moments[3][s] * vz;
+            my += l->moments[4][s] * vz;
+            mz = l->moments[3][s] * vx + l->moments[4][s] * vy + l->moments[5][s] * vz;
         }
-        float quadratic = 2.0f * u * (mx * rx + my * ry + mz * rz);
+        float quadratic = 2.0f * (mx * rx + my * ry + mz * rz);
         float mass = l->mass[s], trace = l->trace[s], g = w * u;
         q += w * (mass - by_one * u * (trace - by_two * quadratic));
         float radial = g * (mass - by_two * u * (trace - by_three * quadratic));
-        float along = -2.0f * by_two * u * g;
+        float along = -2.0f * by_two * g;
         fx += radial * rx + along * mx;
         if (dim > 1) fy += radial * ry + along * my;
         if (dim > 2) fz += radial * rz + along * mz;
@@ -137,7 +141,7 @@ FT_INLINE void pad_lists(ft_lists *l)
         for (int m = 0; m < FT_MOMENTS; m++) l->moments[m][s] = 0.0f;
     }
     for (int s = l->n_points; s < FT_PAD(l->n_points); s++)
-        for (int axis = 0; axis < 3; axis++) l->point[axis][s] = 8e18f;
+        for (int axis = 0; axis < 3; axis++) l->point[axis][s] = 1e18f;
 }
 
 FT_INLINE void evaluate_lists(int dim, ft_student_kind kind, const repulsion *c, ft_group group,
@@ -279,6 +283,7 @@ ft_status ft_repulsion_compute(const ft_tree *tree, ft_student student, double a
                                ft_run *run)
 {
     double opening = ANGLE_SCALE * angle < WIDEST_ANGLE ? ANGLE_SCALE * angle : WIDEST_ANGLE;
+    if (tree->n <= FEW_POINTS) opening = 0.0;
     repulsion c = {tree, ft_student_kind_of(student), ft_student_constants_of(student),
                    (float)(opening * opening), first, last, repulsive};
     if (ft_parallel_threads(run) > tree->n_lists) return FT_NO_MEMORY;
