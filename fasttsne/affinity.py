@@ -29,7 +29,11 @@ class JointProbabilities(NamedTuple):
 
 
 def conditional_probabilities(
-    squared_distances: NDArray[np.float64], perplexity: float, *, n_threads: int = 1
+    squared_distances: NDArray[np.float64],
+    perplexity: float,
+    *,
+    skip_diagonal: bool = False,
+    n_threads: int = 1,
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Gaussian similarities p_j|i whose perplexity is the wanted one in every row.
 
@@ -39,6 +43,9 @@ def conditional_probabilities(
         Finite and not negative, in any order within a row.
     perplexity : float
         2 to the power of a row's entropy in bits, greater than 0.
+    skip_diagonal : bool, default=False
+        Whether `squared_distances` is square and every sample's distance to itself, which then
+        counts for nothing, is on the diagonal.
     n_threads : int, default=1
         Number of threads.
 
@@ -64,7 +71,7 @@ def conditional_probabilities(
     >>> print(f"{2**entropy:.4f}")
     2.0000
     """
-    return _kernels.calibrate(squared_distances, perplexity, False, n_threads)
+    return _kernels.calibrate(squared_distances, perplexity, skip_diagonal, n_threads)
 
 
 def joint_probabilities(
@@ -124,5 +131,35 @@ def joint_probabilities_dense(
     >>> joint_probabilities_dense(squared_distances, 2.0)[1]
     array([0.16666667, 0.        , 0.16666667], dtype=float32)
     """
-    conditional, _ = _kernels.calibrate(squared_distances, perplexity, True, n_threads)
+    conditional, _ = conditional_probabilities(
+        squared_distances, perplexity, skip_diagonal=True, n_threads=n_threads
+    )
+    return symmetrize_dense(conditional, n_threads=n_threads)
+
+
+def symmetrize_dense(
+    conditional: NDArray[np.float32], *, n_threads: int = 1
+) -> NDArray[np.float32]:
+    """Symmetrise over all pairs, in place: p_ij = (p_j|i + p_i|j) / 2n.
+
+    Parameters
+    ----------
+    conditional : ndarray of float32, shape (n_samples, n_samples)
+        p_j|i; overwritten.
+    n_threads : int, default=1
+        Number of threads.
+
+    Returns
+    -------
+    joint : ndarray of float32, shape (n_samples, n_samples)
+        The same array, now p_ij.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fasttsne.affinity import symmetrize_dense
+    >>> symmetrize_dense(np.array([[0.0, 1.0], [1.0, 0.0]], dtype=np.float32))
+    array([[0. , 0.5],
+           [0.5, 0. ]], dtype=float32)
+    """
     return _kernels.symmetrize_dense(conditional, n_threads)

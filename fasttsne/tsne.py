@@ -26,7 +26,7 @@ from fasttsne._kernels import BarnesHutForces, ExactForces, Forces
 from fasttsne.affinity import (
     conditional_probabilities,
     joint_probabilities,
-    joint_probabilities_dense,
+    symmetrize_dense,
 )
 from fasttsne.initialization import initial_embedding
 from fasttsne.neighbors import check_magnitude, nearest_neighbors, squared
@@ -325,9 +325,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self._check_memory(n_samples**2, bytes_each=24, remedy='use method="barnes_hut"')
         if self.verbose and self.metric != "precomputed":
             print("[t-SNE] Computing pairwise distances...")
-        joint = joint_probabilities_dense(
-            self._squared_distances(X), self.perplexity, n_threads=n_threads
-        )
+        conditional = self._conditional(self._squared_distances(X), n_threads, skip_diagonal=True)
+        joint = symmetrize_dense(conditional, n_threads=n_threads)
         return ExactForces(joint, self.n_components, self._nu(), n_threads)
 
     def _squared_distances(self, X: Any) -> NDArray[np.float64]:
@@ -364,20 +363,25 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             )
 
         start = perf_counter()
-        conditional, beta = conditional_probabilities(
-            squared_distances, self.perplexity, n_threads=n_threads
-        )
+        conditional = self._conditional(squared_distances, n_threads)
         del squared_distances
         joint = joint_probabilities(indices, conditional, n_threads=n_threads)
-        if self.verbose:
-            print(
-                f"[t-SNE] Computed conditional probabilities for sample {n_samples} / {n_samples}"
-            )
-            with np.errstate(divide="ignore"):
-                print(f"[t-SNE] Mean sigma: {np.sqrt(n_samples / np.sum(beta)):f}")
         if self.verbose >= 2:
             print(f"[t-SNE] Computed conditional probabilities in {perf_counter() - start:.3f}s")
         return BarnesHutForces(*joint, self.n_components, self._nu(), self.angle, n_threads)
+
+    def _conditional(
+        self, squared_distances: NDArray[np.float64], n_threads: int, skip_diagonal: bool = False
+    ) -> NDArray[np.float32]:
+        conditional, beta = conditional_probabilities(
+            squared_distances, self.perplexity, skip_diagonal=skip_diagonal, n_threads=n_threads
+        )
+        if self.verbose:
+            n = len(beta)
+            print(f"[t-SNE] Computed conditional probabilities for sample {n} / {n}")
+            with np.errstate(divide="ignore"):
+                print(f"[t-SNE] Mean sigma: {np.sqrt(n / np.sum(beta)):f}")
+        return conditional
 
     def _nu(self) -> float:
         if self.degrees_of_freedom == "auto":

@@ -41,8 +41,9 @@ def init():
 
 @pytest.fixture
 def graph(X):
-    """A neighbours graph as scikit-learn makes it, with more neighbours than the fits need."""
-    graph = KNeighborsTransformer(n_neighbors=25).fit_transform(X + np.arange(N)[:, None] / 7)
+    """A graph as scikit-learn makes it, without ties, of more neighbours than the fits need."""
+    noise = np.random.default_rng(0).normal(size=X.shape)
+    graph = KNeighborsTransformer(n_neighbors=25).fit_transform(X + noise)
     return sparse.csr_array(graph)
 
 
@@ -477,13 +478,13 @@ def test_an_unknown_init_is_an_error(X, value):
 
 
 @both_methods
-@pytest.mark.parametrize("scale", [0.0, 1e-45, 1e-30, 1e6, 1e18])
+@pytest.mark.parametrize("scale", [0.0, 1e-45, 1e-30, 1e6, 1e12])
 def test_init_may_have_any_scale(X, init, method, scale):
     assert_a_map(embed(X, method=method, init=init * np.float32(scale)), N)
 
 
 @both_methods
-@pytest.mark.parametrize("scale", [1e20, 1e30, 1e37])
+@pytest.mark.parametrize("scale", [1e18, 1e20, 1e30, 1e37])
 def test_a_huge_init_is_a_map_or_an_error(X, init, method, scale):
     try:
         embedding = embed(X, method=method, init=init * np.float32(scale))
@@ -654,7 +655,7 @@ def test_precomputed_distances_have_no_principal_components(X, method):
 
 @both_methods
 def test_distances_of_a_point_to_itself_are_ignored(X, method):
-    distances = pairwise_distances(X)
+    distances = pairwise_distances(X + np.random.default_rng(0).normal(size=X.shape))
     params = {"method": method, "metric": "precomputed", "init": "random"}
     expected = embed(distances, **params)
     np.fill_diagonal(distances, 1e3)

@@ -157,8 +157,8 @@ def test_barnes_hut_at_angle_zero_equals_the_equations(kind, n, n_components, nu
 @pytest.mark.parametrize("n_components", [1, 2, 3])
 @pytest.mark.parametrize("kind", KINDS)
 def test_barnes_hut_at_angle_zero_equals_the_equations_on_a_deep_tree(kind, n_components):
-    graph = make_graph(800, 30, seed=1)
-    Y = make_map(kind, 800, n_components, seed=1)
+    graph = make_graph(500, 30, seed=1)
+    Y = make_map(kind, 500, n_components, seed=1)
     assert_rounding_only(barnes_hut(graph, n_components, 1.0, 0.0), graph, Y, 1.0)
 
 
@@ -269,22 +269,23 @@ def test_smaller_angle_is_more_accurate(n_components):
     assert errors[0] < 1e-5 < errors[-1]  # the angle is in use
 
 
+# Maps of up to 512 points are summed point by point: those of these tests are larger.
 @pytest.mark.parametrize("kind", ["outlier", "duplicates", "collinear", "tiny", "wide", "grid"])
 @pytest.mark.parametrize("n_components", [1, 2, 3])
-def test_angle_one_half_is_within_five_per_cent_on_maps_of_every_shape(kind, n_components):
+def test_angle_one_half_is_within_two_per_cent_on_maps_of_every_shape(kind, n_components):
     Y = make_map(kind, 600, n_components, seed=7)
     expected = reference.repulsive(Y, 1.0) / reference.sum_q(Y, 1.0)
-    assert repulsion_error(Y, expected, 1.0, 0.5) < 0.05
+    assert repulsion_error(Y, expected, 1.0, 0.5) < 0.02
 
 
 @pytest.mark.parametrize("angle", [0.5, 1.0])
 def test_coincident_points_do_not_repel(angle):
-    Y = make_map("coincident", 500, 2, seed=8)
-    forces = barnes_hut(make_ring(500), 2, 1.0, angle)
+    Y = make_map("coincident", 700, 2, seed=8)
+    forces = barnes_hut(make_ring(700), 2, 1.0, angle)
     forces.evaluate(Y, False)
-    assert_allclose(forces.sum_q, 500 * 499, rtol=1e-6)
-    # the centre of a cell is rounded once: an ulp of the coordinate for each of 499 points
-    assert np.all(np.abs(forces.repulsive) <= 500 * EPS * np.abs(Y).max())
+    assert_allclose(forces.sum_q, 700 * 699, rtol=1e-6)
+    # the centre of a cell is rounded once: an ulp of the coordinate for each of 699 points
+    assert np.all(np.abs(forces.repulsive) <= 700 * EPS * np.abs(Y).max())
 
 
 @pytest.fixture(scope="module", params=[0, 1], ids=["exaggerated", "finished"])
@@ -352,8 +353,8 @@ def test_map_of_another_shape_is_refused(method, shape):
 
 
 @every_method
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_map_that_is_not_finite_is_refused(method, bad):
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
+def test_map_that_is_not_finite_or_too_wide_is_refused(method, bad):
     graph = make_graph(100, 10, seed=23)
     Y = make_map("normal", 100, 2, seed=23)
     Y[50, 1] = bad
@@ -362,11 +363,13 @@ def test_map_that_is_not_finite_is_refused(method, bad):
 
 
 @every_method
-def test_point_almost_out_of_range_leaves_all_finite(method):
-    graph = make_graph(100, 10, seed=24)
-    Y = make_map("normal", 100, 2, seed=24)
-    Y[50] = 1e12
-    forces = make_forces(method, graph)
+@pytest.mark.parametrize("nu", DEGREES_OF_FREEDOM)
+@pytest.mark.parametrize("n_components", [1, 2, 3])
+def test_point_far_out_leaves_all_finite(method, n_components, nu):
+    graph = make_ring(600)
+    Y = make_map("normal", 600, n_components, seed=24)
+    Y[50] = 9e12
+    forces = make_forces(method, graph, n_components, nu)
     forces.evaluate(Y, True)
     assert_array_equal(np.isfinite(forces.attractive), True)
     assert_array_equal(np.isfinite(forces.repulsive), True)

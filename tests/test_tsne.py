@@ -830,6 +830,13 @@ def test_an_offset_leaves_principal_components_as_they_were(X):
     assert shifted.kl_divergence_ == pytest.approx(centred.kl_divergence_, rel=0.05)
 
 
+@both_methods
+@pytest.mark.parametrize("power", [-1000, -500, -100, -40, 40, 100, 400])
+def test_the_unit_of_x_does_not_matter(X, method, power):
+    # Powers of two round nothing; what remains is overflow and underflow.
+    assert_maps_close(calm_map(np.ldexp(X, power), method=method), calm_map(X, method=method))
+
+
 # What a fit leaves alone -------------------------------------------------------------
 
 
