@@ -1,6 +1,5 @@
 """Types of the compiled module. Arrays are C-contiguous; shapes stand in the comments."""
 
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -89,4 +88,3 @@ def descend(
     momentum: float,
     exaggeration: float,
 ) -> float: ...  # gradient norm of the last iteration
-

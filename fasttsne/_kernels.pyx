@@ -14,7 +14,7 @@ import os
 import numpy as np
 
 from libc.stdint cimport int32_t, int64_t
-from libc.math cimport log, sqrt
+from libc.math cimport exp, log, sqrt
 from scipy.linalg.cython_blas cimport sgemm
 
 
@@ -57,6 +57,7 @@ cdef extern from "fasttsne.h" nogil:
         float *, int *) noexcept
 
     const int FT_ROWS
+    const double FT_LARGEST_LOG
 
     void ft_parallel_init()
     ft_status ft_parallel_team(
@@ -327,6 +328,7 @@ cdef class Forces:
     cdef int dim
     cdef ft_student student
     cdef ft_run run
+    cdef int64_t n_edges
     cdef double negative_entropy  # sum of p log p
     cdef double _sum_q, _cross_entropy
     cdef float[:, ::1] _attractive, _repulsive
@@ -334,8 +336,8 @@ cdef class Forces:
 
     cdef _allocate(self, int64_t n, int dim, double degrees_of_freedom, int n_threads,
                    int64_t n_partial):
-        expect(n > 1 and dim > 0 and degrees_of_freedom > 0,
-               "needs two points, one component and degrees_of_freedom > 0")
+        expect(n > 1 and dim > 0, "needs two points and one component")
+        expect(1e-3 <= degrees_of_freedom <= 1e3, "degrees_of_freedom must be in 0.001 .. 1000")
         expect(n < 2**31, "more than 2**31 - 1 points")
         self.n = n
         self.dim = dim
@@ -358,9 +360,10 @@ cdef class Forces:
 
     cdef double kl(self, double exaggeration) noexcept nogil:
         # KL(eP || Q) = e (sum p log p - sum p log w + log e + log Z), as the sum of P is 1.
+        # Where w underflows, both sums count it as the smallest one there is.
+        cdef double sum_q = self._sum_q + self.n_edges * exp(-FT_LARGEST_LOG)
         return exaggeration * (
-            self.negative_entropy + self._cross_entropy + log(exaggeration)
-            + log(max(self._sum_q, 1e-300)))
+            self.negative_entropy + self._cross_entropy + log(exaggeration) + log(sum_q))
 
     cdef check_map(self, float[:, ::1] array):
         expect(array.shape[0] == self.n and array.shape[1] == self.dim,
@@ -440,11 +443,11 @@ cdef class BarnesHutForces(Forces):
         self.tree = ft_tree_create(n, n_components, self.run.n_threads)
         if self.tree == NULL:
             raise MemoryError("no memory for the tree")
+        self.n_edges = data.shape[0]
         cdef ft_status status
-        cdef int64_t n_edges = data.shape[0]
         with nogil:
             status = ft_affinity_negative_entropy(
-                &self.data[0], n_edges, &self.negative_entropy, &self.run)
+                &self.data[0], self.n_edges, &self.negative_entropy, &self.run)
         check(status)
 
     def __dealloc__(self):
@@ -516,10 +519,11 @@ cdef class ExactForces(Forces):
         self._allocate(n, n_components, degrees_of_freedom, n_threads, 2 * n)
         self.joint = joint
         self.coordinates = np.empty((n_components, n), dtype=np.float32)
+        self.n_edges = n * n
         cdef ft_status status
         with nogil:
             status = ft_affinity_negative_entropy(
-                &self.joint[0, 0], n * n, &self.negative_entropy, &self.run)
+                &self.joint[0, 0], self.n_edges, &self.negative_entropy, &self.run)
         check(status)
 
     cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:

@@ -2,11 +2,49 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
+
+# Powers of two between which squares neither overflow nor lose digits.
+_SAFE_EXPONENT = 400
 
 _SAMPLE_ROWS = 1024
 _CHUNK_VALUES = 1 << 20
+
+
+def in_safe_range(X: Any) -> Any:
+    """Bring values of extreme magnitude into a range in which they can be squared.
+
+    The factor is a power of two, so that nothing is rounded, and distances keep their
+    proportions.
+
+    Parameters
+    ----------
+    X : {ndarray, sparse matrix} of shape (n_samples, n_features)
+        Finite float32 or float64 values.
+
+    Returns
+    -------
+    X : {ndarray, sparse matrix} of shape (n_samples, n_features)
+        The same object if its largest magnitude is moderate, otherwise a scaled copy.
+    """
+    if sparse.issparse(X):
+        values = in_safe_range(X.data)
+        if values is X.data:
+            return X
+        scaled = X.copy()
+        scaled.data = values
+        return scaled
+    if X.size == 0:
+        return X
+    largest = max(abs(float(X.max())), abs(float(X.min())))
+    _, exponent = np.frexp(largest)
+    if largest == 0.0 or abs(exponent) <= _SAFE_EXPONENT:
+        return X
+    return np.ldexp(X, -exponent)
 
 
 def center_and_scale(X: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from scipy import sparse
 from scipy.sparse.linalg import ArpackError
 from sklearn.decomposition import PCA
 
-from fasttsne.centering import center_and_scale
+from fasttsne.centering import center_and_scale, in_safe_range
 from fasttsne.threads import single_threaded_blas
 
 # Standard deviation of the first component at the start, so small that all pairs attract.
@@ -83,9 +83,7 @@ def _from_array(init: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float3
     return embedding
 
 
-def _random(
-    shape: tuple[int, int], random_state: np.random.RandomState
-) -> NDArray[np.float32]:
+def _random(shape: tuple[int, int], random_state: np.random.RandomState) -> NDArray[np.float32]:
     return STANDARD_DEVIATION * random_state.standard_normal(size=shape).astype(np.float32)
 
 
@@ -97,7 +95,7 @@ def _principal_components(
     if sparse.issparse(X) and (
         n_samples * n_features <= _SMALL_SPARSE or n_found == min(n_samples, n_features)
     ):
-        X = X.toarray()
+        X = in_safe_range(X.toarray())
     if not sparse.issparse(X):
         X = center_and_scale(X)
     pca = PCA(n_components=n_found, random_state=random_state)

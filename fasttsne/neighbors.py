@@ -105,19 +105,14 @@ def _euclidean(
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     if X.dtype not in (np.float32, np.float64):
         X = X.astype(np.float64)
-    check_magnitude(X)
-    with single_threaded_blas():
-        return _kernels.find_neighbors(
-            center_and_scale(X), np.ascontiguousarray(X), n_neighbors, n_threads
-        )
-
-
-def check_magnitude(X: NDArray[np.floating]) -> None:
-    """Refuse values whose squares overflow."""
     if max(abs(float(X.max())), abs(float(X.min()))) > LARGEST_VALUE:
         raise ValueError(
             f"X has values of magnitude above {LARGEST_VALUE:g}, whose squared distances overflow; "
             "rescale X, which does not change its map"
+        )
+    with single_threaded_blas():
+        return _kernels.find_neighbors(
+            center_and_scale(X), np.ascontiguousarray(X), n_neighbors, n_threads
         )
 
 
@@ -129,15 +124,21 @@ def _by_scikit_learn(
     n_threads: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     if metric == "precomputed" and sparse.issparse(X):
-        check_graph(X)
-    search = NearestNeighbors(n_neighbors=n_neighbors + 1, metric=metric, metric_params=metric_params)
+        check_graph(X, n_neighbors)
+    search = NearestNeighbors(
+        n_neighbors=n_neighbors + 1,
+        metric=metric,
+        metric_params=metric_params,
+        # A function of the user's need not obey the inequality that trees rely on.
+        algorithm="brute" if callable(metric) else "auto",
+    )
     search.fit(X)
     # How scikit-learn breaks ties and rounds depends on how many rows it works on at once, so
     # threads share blocks of rows that do not depend on their number. Its ball tree has one work
     # buffer for this metric, which threads must not share.
     n_jobs = 1 if metric == "mahalanobis" else n_threads
     starts = range(0, X.shape[0], _BLOCK_ROWS)
-    with threadpool_limits(limits=1):
+    with single_threaded_blas():
         blocks = Parallel(n_jobs=n_jobs, prefer="threads")(
             delayed(_block_neighbors)(search, X, start) for start in starts
         )
@@ -150,7 +151,8 @@ def _block_neighbors(
 ) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
     """Neighbours of a block of rows; the samples themselves, searched as well, left out."""
     rows = np.arange(start, min(start + _BLOCK_ROWS, X.shape[0]))
-    distances, indices = search.kneighbors(X[rows[0] : rows[-1] + 1])
+    with threadpool_limits(limits=1):  # OpenMP's limit holds for the thread that sets it
+        distances, indices = search.kneighbors(X[rows[0] : rows[-1] + 1])
     own = indices == rows[:, None]
     # Where many points coincide, the sample itself need not be among those found.
     own[~own.any(axis=1), -1] = True
@@ -175,16 +177,16 @@ def squared(distances: NDArray[np.floating]) -> NDArray[np.float64]:
     return squares
 
 
-def check_graph(graph: Any) -> None:
-    """Refuse a precomputed sparse graph that scikit-learn would read out of bounds or twice."""
+def check_graph(graph: Any, n_neighbors: int) -> None:
+    """Refuse a precomputed graph with too few neighbours in a row, or with the same one twice."""
     graph = graph.tocsr()
-    try:
-        graph.check_format(full_check=True)
-    except ValueError as error:
+    fewest = np.diff(graph.indptr).min()
+    if fewest <= n_neighbors:
         raise ValueError(
-            f"X, the precomputed neighbour graph, is malformed: {error}; its column indices must "
-            f"lie in 0 .. {graph.shape[1] - 1}"
-        ) from error
+            f"{n_neighbors + 1} neighbors per samples are required, but some samples have only "
+            f"{fewest} neighbors in the precomputed graph X, themselves included. Lower perplexity "
+            "or make the graph with more neighbors."
+        )
     rows = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
     order = np.lexsort((graph.indices, rows))
     columns = graph.indices[order]
@@ -194,3 +196,25 @@ def check_graph(graph: Any) -> None:
             f"X, the precomputed neighbour graph, has duplicate entries in row {rows[twice[0]]}; "
             "store each neighbour once (X.sum_duplicates() adds them up)"
         )
+
+
+def check_sparse_indices(X: Any) -> None:
+    """Refuse a sparse matrix whose indices lead out of it, which C code would follow."""
+    if X.format in ("csr", "csc", "bsr"):
+        n_minor = X.shape[0 if X.format == "csc" else 1] // (
+            X.blocksize[1] if X.format == "bsr" else 1
+        )
+        pointers, places = X.indptr, [(X.indices, n_minor)]
+        sound = pointers[0] == 0 and (np.diff(pointers) >= 0).all() and pointers[-1] <= len(X.data)
+        if not sound:
+            raise ValueError("X is a malformed sparse matrix: indptr must ascend from 0 to X.nnz")
+    elif X.format == "coo":
+        places = [(X.row, X.shape[0]), (X.col, X.shape[1])]
+    else:
+        return
+    for indices, size in places:
+        if len(indices) and not (indices.min() >= 0 and indices.max() < size):
+            raise ValueError(
+                f"X is a malformed sparse matrix: indices must lie in 0 .. {size - 1}, found "
+                f"{indices.min()} .. {indices.max()}"
+            )

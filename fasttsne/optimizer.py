@@ -118,9 +118,7 @@ def optimize(
                 break
             if grad_norm <= min_grad_norm:
                 if verbose >= 2:
-                    print(
-                        f"[t-SNE] Iteration {iteration}: gradient norm {grad_norm:f}. Finished."
-                    )
+                    print(f"[t-SNE] Iteration {iteration}: gradient norm {grad_norm:f}. Finished.")
                 break
         if verbose:
             stage = " with early exaggeration" if number < len(phases) - 1 else ""

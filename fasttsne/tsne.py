@@ -28,8 +28,9 @@ from fasttsne.affinity import (
     joint_probabilities,
     symmetrize_dense,
 )
+from fasttsne.centering import in_safe_range
 from fasttsne.initialization import initial_embedding
-from fasttsne.neighbors import check_magnitude, nearest_neighbors, squared
+from fasttsne.neighbors import Metric, check_sparse_indices, nearest_neighbors, squared
 from fasttsne.optimizer import Phase, optimize
 from fasttsne.threads import effective_n_threads, single_threaded_blas
 
@@ -86,7 +87,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         never takes more than the worker's share. -1 means all cores, -2 all but one. Never more
         threads than cores run. The result does not depend on it, bit for bit.
     degrees_of_freedom : float or "auto", default="auto"
-        nu of the map's kernel (1 + d^2 / nu)^(-(nu + 1) / 2), greater than 0; smaller values
+        nu of the map's kernel (1 + d^2 / nu)^(-(nu + 1) / 2), from 0.001 to 1000; smaller values
         have heavier tails and separate clusters more. "auto" is max(n_components - 1, 1), which
         scikit-learn always uses.
 
@@ -162,7 +163,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         "method": [StrOptions({"barnes_hut", "exact"})],
         "angle": [Interval(Real, 0, 1, closed="both")],
         "n_jobs": [None, Integral],
-        "degrees_of_freedom": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "degrees_of_freedom": [StrOptions({"auto"}), Interval(Real, 1e-3, 1e3, closed="both")],
     }
 
     # Iterations of early exaggeration, and between two looks at the stopping rules.
@@ -171,24 +172,24 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_components=2,
+        n_components: int = 2,
         *,
-        perplexity=30.0,
-        early_exaggeration=12.0,
-        learning_rate="auto",
-        max_iter=1000,
-        n_iter_without_progress=300,
-        min_grad_norm=1e-7,
-        metric="euclidean",
-        metric_params=None,
-        init="pca",
-        verbose=0,
-        random_state=None,
-        method="barnes_hut",
-        angle=0.5,
-        n_jobs=None,
-        degrees_of_freedom="auto",
-    ):
+        perplexity: float = 30.0,
+        early_exaggeration: float = 12.0,
+        learning_rate: float | str = "auto",
+        max_iter: int = 1000,
+        n_iter_without_progress: int = 300,
+        min_grad_norm: float = 1e-7,
+        metric: Metric = "euclidean",
+        metric_params: dict[str, Any] | None = None,
+        init: str | NDArray[Any] = "pca",
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+        method: str = "barnes_hut",
+        angle: float = 0.5,
+        n_jobs: int | None = None,
+        degrees_of_freedom: float | str = "auto",
+    ) -> None:
         self.n_components = n_components
         self.perplexity = perplexity
         self.early_exaggeration = early_exaggeration
@@ -266,8 +267,10 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             )
         except FloatingPointError as error:
             raise ValueError(
-                f"The map diverged: learning_rate={self.learning_rate_:g} is too large, or init "
-                'has values that are; use learning_rate="auto" and an init of about 1e-4'
+                f"The map diverged with learning_rate={self.learning_rate_:g}, "
+                f"early_exaggeration={self.early_exaggeration:g} and "
+                f"degrees_of_freedom={self._nu():g}. Lower the first two, keep "
+                "degrees_of_freedom near 1, and give an init array values of about 1e-4."
             ) from error
         self.embedding_ = embedding
         self.kl_divergence_ = forces.kl_divergence
@@ -278,6 +281,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _validated(self, X: Any) -> Any:
         barnes_hut = self.method == "barnes_hut"
+        if sparse.issparse(X):
+            check_sparse_indices(X)
         X = validate_data(
             self,
             X,
@@ -297,8 +302,12 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             )
         if self.metric == "precomputed":
             self._check_precomputed(X)
-        elif not sparse.issparse(X):
-            check_magnitude(X)
+            return X
+        if sparse.issparse(X):
+            # scikit-learn squares sparse single precision without widening it.
+            X = X.astype(np.float64, copy=False)
+        if self.metric in ("euclidean", "cosine"):
+            X = in_safe_range(X)  # which these two do not notice
         return X
 
     def _check_precomputed(self, X: Any) -> None:
@@ -337,7 +346,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 if not sparse.issparse(X):
                     # Products of centred values: a common offset cancels before they round.
                     X = X.astype(np.float64) - X[0]
-                return pairwise_distances(X, metric="euclidean", squared=True)
+                distances = pairwise_distances(X, metric="euclidean", squared=True)
+                return distances.astype(np.float64, copy=False)
             # On one thread: cut into slices, some metrics round differently.
             return squared(pairwise_distances(X, metric=self.metric, **(self.metric_params or {})))
 

@@ -595,7 +595,7 @@ def test_any_other_n_jobs_gives_the_same_map(X, method, metric, n_jobs):
     ],
     ids=str,
 )
-@pytest.mark.parametrize("degrees_of_freedom", [1.0, 1e-6, 1e6])
+@pytest.mark.parametrize("degrees_of_freedom", [1.0, 1e-3, 1e3])
 def test_steps_of_any_size_are_a_map_or_an_error(X, method, params, degrees_of_freedom):
     try:
         embedding = embed(X, method=method, degrees_of_freedom=degrees_of_freedom, **params)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define EDGES_PER_CHUNK 65536
+#define LARGEST_LOG_BETA 1400.0 /* its square root is a normal number */
 /* Nanoseconds an edge. */
 #define CALIBRATION_COST 60.0
 #define SORTING_COST 30.0
@@ -34,19 +35,22 @@ typedef struct {
     double *beta;
 } calibration;
 
-/* What the search for a row's precision needs to know at one value of it. */
+/* What the search for a row's precision needs to know at one value of it. That value comes
+ * as its square root, and a gap is multiplied by it twice: their product may be moderate where
+ * the precision itself would over- or underflow. */
 typedef struct {
     double entropy;  /* in nats */
     double variance; /* beta^2 Var(gap): minus the entropy's derivative by log(beta) */
     double sum;      /* of exp(-beta gap) */
 } moments;
 
-static moments moments_at(const double *d2, int64_t k, int64_t skip, double nearest, double beta)
+static moments moments_at(const double *d2, int64_t k, int64_t skip, double nearest,
+                          double root_beta)
 {
     double sum = 0.0, first = 0.0, second = 0.0;
     for (int64_t j = 0; j < k; j++) {
         if (j == skip) continue;
-        double scaled = beta * (d2[j] - nearest);
+        double scaled = (d2[j] - nearest) * root_beta * root_beta;
         if (scaled > 745.0) continue; /* exp underflows to 0 */
         double e = exp(-scaled);
         sum += e;
@@ -60,12 +64,12 @@ static moments moments_at(const double *d2, int64_t k, int64_t skip, double near
 /* Entropy falls as beta grows, from log(k) to log(number of ties for the nearest). The root in
  * log(beta) is bracketed and found by Newton's method, with bisection where Newton leaves the
  * bracket. */
-static double find_beta(const calibration *c, const double *d2, int64_t skip, double nearest,
+static double find_root_beta(const calibration *c, const double *d2, int64_t skip, double nearest,
                         double mean_gap)
 {
     double low = -INFINITY, high = INFINITY, at = -log(mean_gap), stride = 1.0;
     for (int step = 0; step < 300; step++) {
-        moments m = moments_at(d2, c->k, skip, nearest, exp(at));
+        moments m = moments_at(d2, c->k, skip, nearest, exp(0.5 * at));
         double excess = m.entropy - c->log_perplexity;
         if (fabs(excess) <= 1e-12 * (1.0 + fabs(c->log_perplexity))) break;
         if (excess > 0.0)
@@ -81,9 +85,10 @@ static double find_beta(const calibration *c, const double *d2, int64_t skip, do
             next = 0.5 * (low + high);
         }
         if (next == at) break;
-        at = next < -700.0 ? -700.0 : next > 700.0 ? 700.0 : next;
+        at = next < -LARGEST_LOG_BETA ? -LARGEST_LOG_BETA
+             : next > LARGEST_LOG_BETA ? LARGEST_LOG_BETA : next;
     }
-    return exp(at);
+    return exp(0.5 * at);
 }
 
 static void calibrate_row(const calibration *c, int64_t row)
@@ -92,7 +97,7 @@ static void calibrate_row(const calibration *c, int64_t row)
     float *p = c->conditional + row * c->k;
     int64_t skip = c->skip_diagonal ? row : -1;
     int64_t count = c->k - (c->skip_diagonal ? 1 : 0), ties = 0;
-    double nearest = INFINITY, farthest = -INFINITY, sum_gaps = 0.0;
+    double nearest = INFINITY, farthest = -INFINITY, mean_gap = 0.0;
     for (int64_t j = 0; j < c->k; j++) {
         if (j == skip) continue;
         if (d2[j] < nearest) nearest = d2[j];
@@ -101,7 +106,7 @@ static void calibrate_row(const calibration *c, int64_t row)
     for (int64_t j = 0; j < c->k; j++) {
         if (j == skip) continue;
         ties += d2[j] == nearest;
-        sum_gaps += (d2[j] - nearest) / (double)count; /* no overflow at 1e308 */
+        mean_gap += (d2[j] - nearest) / (double)count; /* no overflow at 1e308 */
     }
 
     /* Limits where no finite precision has the wanted entropy. */
@@ -117,11 +122,12 @@ static void calibrate_row(const calibration *c, int64_t row)
         return;
     }
 
-    double beta = find_beta(c, d2, skip, nearest, sum_gaps);
-    double sum = moments_at(d2, c->k, skip, nearest, beta).sum;
+    if (mean_gap == 0.0) mean_gap = farthest - nearest; /* the terms underflowed */
+    double root_beta = find_root_beta(c, d2, skip, nearest, mean_gap);
+    double sum = moments_at(d2, c->k, skip, nearest, root_beta).sum;
     for (int64_t j = 0; j < c->k; j++)
-        p[j] = j == skip ? 0.0f : (float)(exp(-beta * (d2[j] - nearest)) / sum);
-    c->beta[row] = beta;
+        p[j] = j == skip ? 0.0f : (float)(exp(-(d2[j] - nearest) * root_beta * root_beta) / sum);
+    c->beta[row] = root_beta * root_beta;
 }
 
 static void calibrate_task(FT_TASK_ARGUMENTS)

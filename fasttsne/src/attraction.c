@@ -58,7 +58,7 @@ FT_INLINE double row_cross_entropy(int dim, const attraction *c, int64_t row)
     const float *restrict data = c->data;
     const int32_t *restrict indices = c->indices;
     const float *restrict y = c->embedding;
-    const float inverse_nu = c->student.inverse_nu;
+    const float inverse_nu = c->student.inverse_nu, largest_log = c->student.largest_log;
     const float x0 = y[row * dim], x1 = dim > 1 ? y[row * dim + 1] : 0.0f,
                 x2 = dim > 2 ? y[row * dim + 2] : 0.0f;
     float sum = 0.0f;
@@ -68,7 +68,8 @@ FT_INLINE double row_cross_entropy(int dim, const attraction *c, int64_t row)
         float rx = x0 - other[0];
         float ry = dim > 1 ? x1 - other[1] : 0.0f;
         float rz = dim > 2 ? x2 - other[2] : 0.0f;
-        sum += data[e] * ft_student_log(1.0f + inverse_nu * (rx * rx + ry * ry + rz * rz));
+        float log_t = ft_student_log(1.0f + inverse_nu * (rx * rx + ry * ry + rz * rz));
+        sum += data[e] * (log_t < largest_log ? log_t : largest_log);
     }
     return (double)sum;
 }

@@ -33,8 +33,10 @@ FT_INLINE void weights_of_strip(ft_student_kind kind, ft_student_constants stude
     float q = 0.0f, entropy = 0.0f;
     if (want_cross_entropy) {
 #pragma omp simd reduction(+ : entropy)
-        for (int j = 0; j < width; j++)
-            entropy += joint[j] * ft_student_log(1.0f + student.inverse_nu * d2[j]);
+        for (int j = 0; j < width; j++) {
+            float log_t = ft_student_log(1.0f + student.inverse_nu * d2[j]);
+            entropy += joint[j] * (log_t < student.largest_log ? log_t : student.largest_log);
+        }
     }
 #pragma omp simd reduction(+ : q)
     for (int j = 0; j < width; j++) {

@@ -120,6 +120,9 @@ typedef struct {
 /* Beyond this the map has diverged, and moments of cells could overflow single precision. */
 #define FT_LARGEST_COORDINATE 1e13f
 
+/* w is 0 in single precision where -log w is larger; the cross-entropy counts it as this. */
+#define FT_LARGEST_LOG 87.0
+
 /* ---- tree.c: a linear quadtree (octree, binary tree) over Morton-ordered points ------------ */
 
 typedef struct ft_tree ft_tree;

@@ -17,7 +17,8 @@ typedef enum { FT_NU_ONE, FT_NU_TWO, FT_NU_ANY } ft_student_kind;
 
 typedef struct {
     float inverse_nu;
-    float exponent; /* (nu + 1) / 2 */
+    float exponent;    /* (nu + 1) / 2 */
+    float largest_log; /* of t, where w underflows: exponent * largest_log = FT_LARGEST_LOG */
 } ft_student_constants;
 
 FT_INLINE ft_student_kind ft_student_kind_of(ft_student student)
@@ -30,7 +31,9 @@ FT_INLINE ft_student_kind ft_student_kind_of(ft_student student)
 FT_INLINE ft_student_constants ft_student_constants_of(ft_student student)
 {
     return (ft_student_constants){(float)(1.0 / student.degrees_of_freedom),
-                                  (float)(0.5 * (student.degrees_of_freedom + 1.0))};
+                                  (float)(0.5 * (student.degrees_of_freedom + 1.0)),
+                                  (float)(2.0 * FT_LARGEST_LOG /
+                                          (student.degrees_of_freedom + 1.0))};
 }
 
 /* Natural logarithm of a finite x >= 1. */
@@ -59,12 +62,12 @@ FT_INLINE float ft_student_log(float x)
     return (p - 2.12194440e-4f * e) + f + 0.693359375f * e;
 }
 
-/* exp(x) for x <= 0; 0 below the smallest normal number. */
+/* exp(x) for -1e8 < x <= 0; 0 below the smallest normal number. Neither clamped nor branching:
+ * compilers would thread jumps through both and leave the loop around scalar. */
 FT_INLINE float ft_student_exp(float x)
 {
-    float clamped = x < -87.0f ? -87.0f : x;
-    float n = (float)(int32_t)(1.44269504f * clamped - 0.5f);
-    float r = clamped - n * 0.693359375f + n * 2.12194440e-4f;
+    int32_t n = (int32_t)(1.44269504f * x - 0.5f);
+    float r = x - (float)n * 0.693359375f + (float)n * 2.12194440e-4f;
     float p = 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
@@ -72,10 +75,10 @@ FT_INLINE float ft_student_exp(float x)
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    int32_t bits = ((int32_t)n + 127) << 23;
+    int32_t bits = (int32_t)((uint32_t)(n + 127) << 23) & -(int32_t)(x >= -87.0f);
     float scale;
     memcpy(&scale, &bits, sizeof scale);
-    return x < -87.0f ? 0.0f : p * scale;
+    return p * scale;
 }
 
 FT_INLINE void ft_student_weights(ft_student_kind kind, ft_student_constants c, float d2, float *u,
