@@ -9,6 +9,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy import sparse
+from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
@@ -158,6 +159,18 @@ def _block_neighbors(
     own[~own.any(axis=1), -1] = True
     shape = (len(rows), indices.shape[1] - 1)
     return indices[~own].reshape(shape), distances[~own].reshape(shape)
+
+
+def pairwise_squared_distances(X: Any) -> NDArray[np.float64]:
+    """Squared Euclidean distances of all pairs of samples, dense or sparse."""
+    if not sparse.issparse(X):
+        # Products of values near the origin: a common offset cancels before they round.
+        X = X - np.median(X, axis=0).astype(np.float64)
+    with single_threaded_blas():
+        distances: NDArray[np.float64] = euclidean_distances(
+            X.astype(np.float64, copy=False), squared=True
+        )
+    return distances
 
 
 def squared(distances: NDArray[np.floating]) -> NDArray[np.float64]:

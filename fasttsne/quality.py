@@ -10,13 +10,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
-from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import check_array, check_consistent_length, check_scalar
 
 from fasttsne import _kernels
 from fasttsne.affinity import joint_probabilities_dense
-from fasttsne.neighbors import check_magnitude, nearest_neighbors
+from fasttsne.centering import in_safe_range
+from fasttsne.neighbors import nearest_neighbors, pairwise_squared_distances
 
 __all__ = ["kl_divergence", "knn_accuracy", "neighbor_recall"]
 
@@ -224,11 +223,7 @@ def kl_divergence(
     )
     if perplexity >= X.shape[0]:
         raise ValueError(f"perplexity ({perplexity}) must be less than n_samples ({X.shape[0]})")
-    if not sparse.issparse(X):
-        check_magnitude(X)
-        # Near the origin x² - 2xy + y² does not cancel; the median heeds no outliers.
-        X = X.astype(np.float64) - np.median(X, axis=0)
-    squared_distances = euclidean_distances(X, squared=True).astype(np.float64, copy=False)
+    squared_distances = pairwise_squared_distances(in_safe_range(X))
     joint = joint_probabilities_dense(squared_distances, perplexity, n_threads=1)
     forces = _kernels.ExactForces(joint, Y.shape[1], float(degrees_of_freedom), 1)
     forces.evaluate(Y, True)

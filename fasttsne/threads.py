@@ -39,7 +39,7 @@ def effective_n_threads(n_jobs: int | None) -> int:
         raise ValueError(
             "n_jobs == 0 has no meaning; use None or -1 for all cores, or the number of threads"
         )
-    cores = joblib.cpu_count()
+    cores = int(joblib.cpu_count())
     if n_jobs is None:
         backend, context_n_jobs = get_active_backend()
         in_worker_thread = backend.nesting_level and multiprocessing.parent_process() is None
@@ -47,7 +47,7 @@ def effective_n_threads(n_jobs: int | None) -> int:
             return 1
         if context_n_jobs is None or backend.nesting_level:
             return max(1, min(cores, _kernels.openmp_max_threads()))
-        n_jobs = context_n_jobs
+        n_jobs = int(context_n_jobs)
     if n_jobs < 0:
         return max(1, cores + 1 + n_jobs)
     return min(n_jobs, cores)

@@ -18,7 +18,7 @@ from sklearn.base import (
 )
 from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import VALID_METRICS
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_non_negative, validate_data
 
@@ -30,7 +30,13 @@ from fasttsne.affinity import (
 )
 from fasttsne.centering import in_safe_range
 from fasttsne.initialization import initial_embedding
-from fasttsne.neighbors import Metric, check_sparse_indices, nearest_neighbors, squared
+from fasttsne.neighbors import (
+    Metric,
+    check_sparse_indices,
+    nearest_neighbors,
+    pairwise_squared_distances,
+    squared,
+)
 from fasttsne.optimizer import Phase, optimize
 from fasttsne.threads import effective_n_threads, single_threaded_blas
 
@@ -228,7 +234,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return self
 
     # The metric is checked where it is used.
-    @_fit_context(prefer_skip_nested_validation=False)
+    @_fit_context(prefer_skip_nested_validation=False)  # type: ignore[untyped-decorator]
     def fit_transform(self, X: Any, y: None = None) -> NDArray[np.float32]:
         """Draw the map of `X` and return it.
 
@@ -341,13 +347,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _squared_distances(self, X: Any) -> NDArray[np.float64]:
         if self.metric == "precomputed":
             return squared(X)
+        if self.metric == "euclidean" and not self.metric_params:
+            return pairwise_squared_distances(X)
         with single_threaded_blas():
-            if self.metric == "euclidean" and not self.metric_params:
-                if not sparse.issparse(X):
-                    # Products of centred values: a common offset cancels before they round.
-                    X = X.astype(np.float64) - X[0]
-                distances = pairwise_distances(X, metric="euclidean", squared=True)
-                return distances.astype(np.float64, copy=False)
             # On one thread: cut into slices, some metrics round differently.
             return squared(pairwise_distances(X, metric=self.metric, **(self.metric_params or {})))
 
@@ -401,7 +403,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _learning_rate(self, n_samples: int) -> float:
         if self.learning_rate == "auto":
             return max(n_samples / self.early_exaggeration / 4, 50.0)
-        return self.learning_rate
+        return float(self.learning_rate)
 
     def _phases(self) -> list[Phase]:
         exploration = self._EXPLORATION_MAX_ITER
@@ -426,9 +428,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     @property
     def _n_features_out(self) -> int:
-        return self.embedding_.shape[1]
+        return int(self.embedding_.shape[1])
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.pairwise = self.metric == "precomputed"
         tags.input_tags.sparse = True
