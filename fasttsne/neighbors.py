@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.neighbors import NearestNeighbors
+from sklearn.utils.extmath import row_norms
 from threadpoolctl import threadpool_limits
 
 from fasttsne import _kernels
@@ -26,8 +27,9 @@ LARGEST_VALUE = 1e150
 # user who passes them as metric="precomputed" gets.
 _SMALL_COSINE = 2048
 
-# Rows that scikit-learn's search works on at once.
+# Rows that scikit-learn works on at once: in searches, and in matrices of all distances.
 _BLOCK_ROWS = 1024
+_DENSE_ROWS = 256
 
 
 def nearest_neighbors(
@@ -161,15 +163,25 @@ def _block_neighbors(
     return indices[~own].reshape(shape), distances[~own].reshape(shape)
 
 
-def pairwise_squared_distances(X: Any) -> NDArray[np.float64]:
+def pairwise_squared_distances(X: Any, *, n_threads: int = 1) -> NDArray[np.float64]:
     """Squared Euclidean distances of all pairs of samples, dense or sparse."""
-    if not sparse.issparse(X):
+    if sparse.issparse(X):
+        X = X.tocsr().astype(np.float64, copy=False)
+    else:
         # Products of values near the origin: a common offset cancels before they round.
         X = X - np.median(X, axis=0).astype(np.float64)
-    with single_threaded_blas():
-        distances: NDArray[np.float64] = euclidean_distances(
-            X.astype(np.float64, copy=False), squared=True
+    norms = row_norms(X, squared=True)
+    distances = np.empty((X.shape[0], X.shape[0]))
+
+    def fill(rows: slice) -> None:
+        distances[rows] = euclidean_distances(
+            X[rows], X, squared=True, X_norm_squared=norms[rows], Y_norm_squared=norms
         )
+
+    # Blocks, so that Ctrl-C need not wait for the whole.
+    blocks = (slice(start, start + _DENSE_ROWS) for start in range(0, X.shape[0], _DENSE_ROWS))
+    with single_threaded_blas():
+        Parallel(n_jobs=n_threads, prefer="threads")(delayed(fill)(rows) for rows in blocks)
     return distances
 
 

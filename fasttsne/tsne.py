@@ -340,15 +340,17 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self._check_memory(n_samples**2, bytes_each=24, remedy='use method="barnes_hut"')
         if self.verbose and self.metric != "precomputed":
             print("[t-SNE] Computing pairwise distances...")
-        conditional = self._conditional(self._squared_distances(X), n_threads, skip_diagonal=True)
+        conditional = self._conditional(
+            self._squared_distances(X, n_threads), n_threads, skip_diagonal=True
+        )
         joint = symmetrize_dense(conditional, n_threads=n_threads)
         return ExactForces(joint, self.n_components, self._nu(), n_threads)
 
-    def _squared_distances(self, X: Any) -> NDArray[np.float64]:
+    def _squared_distances(self, X: Any, n_threads: int) -> NDArray[np.float64]:
         if self.metric == "precomputed":
             return squared(X)
         if self.metric == "euclidean" and not self.metric_params:
-            return pairwise_squared_distances(X)
+            return pairwise_squared_distances(X, n_threads=n_threads)
         with single_threaded_blas():
             # On one thread: cut into slices, some metrics round differently.
             return squared(pairwise_distances(X, metric=self.metric, **(self.metric_params or {})))
