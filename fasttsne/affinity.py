@@ -9,11 +9,19 @@ from numpy.typing import NDArray
 
 from fasttsne import _kernels
 
+__all__ = [
+    "JointProbabilities",
+    "conditional_probabilities",
+    "joint_probabilities",
+    "joint_probabilities_dense",
+    "symmetrize_dense",
+]
+
 
 class JointProbabilities(NamedTuple):
     """A sparse P as CSR arrays: symmetric, stored whole, with sum 1.
 
-    Attributes
+    Parameters
     ----------
     indptr : ndarray of int64, shape (n_samples + 1,)
         Where each row begins.
@@ -21,6 +29,17 @@ class JointProbabilities(NamedTuple):
         Columns, ascending within a row.
     data : ndarray of float32, shape (n_edges,)
         p_ij.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy import sparse
+    >>> from fasttsne.affinity import joint_probabilities
+    >>> indices = np.array([[1], [0]], dtype=np.int32)
+    >>> joint = joint_probabilities(indices, np.ones((2, 1), dtype=np.float32))
+    >>> sparse.csr_array((joint.data, joint.indices, joint.indptr)).toarray()
+    array([[0. , 0.5],
+           [0.5, 0. ]], dtype=float32)
     """
 
     indptr: NDArray[np.int64]

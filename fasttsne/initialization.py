@@ -13,6 +13,8 @@ from sklearn.decomposition import PCA
 from fasttsne.centering import center_and_scale, in_safe_range
 from fasttsne.threads import single_threaded_blas
 
+__all__ = ["initial_embedding"]
+
 # Standard deviation of the first component at the start, so small that all pairs attract.
 STANDARD_DEVIATION = 1e-4
 
@@ -56,6 +58,15 @@ def initial_embedding(
     Principal components that `X` does not have (fewer features than components, constant data)
     are random. Points whose components coincide are moved apart by a fixed pattern of 1e-6:
     coincident points have no force between them that could part them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fasttsne.initialization import initial_embedding
+    >>> X = np.arange(12.0).reshape(4, 3)
+    >>> embedding = initial_embedding(X, "pca", 2, np.random.RandomState(0))
+    >>> print(f"{embedding[:, 0].std():.6f}")
+    0.000100
     """
     n_samples = X.shape[0]
     shape = (n_samples, n_components)

@@ -18,6 +18,8 @@ from fasttsne import _kernels
 from fasttsne.centering import center_and_scale
 from fasttsne.threads import single_threaded_blas
 
+__all__ = ["nearest_neighbors"]
+
 Metric = str | Callable[..., float]
 
 # Squares of larger values overflow double precision.

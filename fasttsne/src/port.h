@@ -13,12 +13,9 @@
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #define FT_INLINE static __forceinline
-#define FT_SIMD
 #define restrict __restrict
 #else
 #define FT_INLINE static inline __attribute__((always_inline))
-#define FT_PRAGMA(text) _Pragma(#text)
-#define FT_SIMD FT_PRAGMA(omp simd)
 #endif
 
 #if (defined(__x86_64__) || defined(_M_X64)) && defined(__GNUC__)
