@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from fasttsne import _kernels
 
 __all__ = [
-    "JointProbabilities",
     "conditional_probabilities",
     "joint_probabilities",
     "joint_probabilities_dense",
