@@ -156,7 +156,7 @@ def _block_neighbors(
 ) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
     """Neighbours of a block of rows; the samples themselves, searched as well, left out."""
     rows = np.arange(start, min(start + _BLOCK_ROWS, X.shape[0]))
-    with threadpool_limits(limits=1):  # OpenMP's limit holds for the thread that sets it
+    with threadpool_limits(limits=1, user_api="openmp"):  # holds for the thread that sets it
         distances, indices = search.kneighbors(X[rows[0] : rows[-1] + 1])
     own = indices == rows[:, None]
     # Where many points coincide, the sample itself need not be among those found.

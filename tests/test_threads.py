@@ -1,0 +1,72 @@
+"""fasttsne.threads: how many threads, and BLAS kept to one."""
+
+import threading
+
+import joblib
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from fasttsne import _kernels
+from fasttsne.threads import effective_n_threads, single_threaded_blas
+
+CORES = joblib.cpu_count()
+
+
+def blas_threads():
+    return {
+        library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"
+    }
+
+
+@pytest.mark.parametrize(("n_jobs", "expected"), [(1, 1), (-1, CORES), (10_000, CORES), (-999, 1)])
+def test_numbers_of_jobs_are_threads_up_to_the_cores(n_jobs, expected):
+    assert effective_n_threads(n_jobs) == expected
+
+
+def test_none_means_all_cores_that_openmp_may_use():
+    assert effective_n_threads(None) == min(CORES, _kernels.openmp_max_threads())
+
+
+def test_none_obeys_joblibs_context():
+    with joblib.parallel_config(n_jobs=1):
+        assert effective_n_threads(None) == 1
+
+
+def test_none_is_one_thread_in_a_worker_thread():
+    jobs = joblib.Parallel(n_jobs=2, backend="threading")(
+        joblib.delayed(effective_n_threads)(None) for _ in range(2)
+    )
+    assert jobs == [1, 1]
+
+
+def test_zero_jobs_have_no_meaning():
+    with pytest.raises(ValueError, match="n_jobs"):
+        effective_n_threads(0)
+
+
+def test_blas_is_single_threaded_inside_and_as_before_afterwards():
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = blas_threads()
+        with single_threaded_blas():
+            assert blas_threads() == {1}
+        assert blas_threads() == before
+
+
+def test_users_of_blas_that_overlap_leave_it_as_it_was():
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = blas_threads()
+        entered, leave = threading.Event(), threading.Event()
+
+        def outlast():
+            with single_threaded_blas():
+                entered.set()
+                leave.wait(timeout=10)
+
+        with single_threaded_blas():
+            other = threading.Thread(target=outlast)
+            other.start()
+            assert entered.wait(timeout=10)
+        assert blas_threads() == {1}
+        leave.set()
+        other.join()
+        assert blas_threads() == before
