@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-from threading import Lock
 
 import joblib
 from joblib.parallel import get_active_backend
@@ -55,47 +53,10 @@ def effective_n_threads(n_jobs: int | None) -> int:
     return min(n_jobs, cores)
 
 
-class _SingleThreadedBlas:
-    """Holds BLAS at one thread from the first entry to the last exit.
-
-    BLAS has one setting for the whole process. If every user restored what it found, those that
-    overlap in time, as parallel fits do, could leave behind the limit that they found.
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._users = 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._users == 0:
-                self._limits = threadpool_limits(limits=1, user_api="blas")
-            self._users += 1
-
-    def __exit__(self, *exception: object) -> None:
-        with self._lock:
-            self._users -= 1
-            if self._users == 0:
-                self._limits.restore_original_limits()
-
-
-_blas = _SingleThreadedBlas()
-
-
-def single_threaded_blas() -> _SingleThreadedBlas:
+def single_threaded_blas() -> threadpool_limits:
     """Context in which BLAS stays on the calling thread.
 
     Kernels call BLAS from threads of their own, and its results in the last bits can depend on
     its number of threads.
     """
-    return _blas
-
-
-def _forget_other_threads() -> None:
-    """In a forked child: whoever held the lock or the limit is not there any more."""
-    global _blas
-    _blas = _SingleThreadedBlas()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_other_threads)
+    return threadpool_limits(limits=1, user_api="blas")

@@ -1,7 +1,5 @@
 """fasttsne.threads: how many threads, and BLAS kept to one."""
 
-import threading
-
 import joblib
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -49,24 +47,4 @@ def test_blas_is_single_threaded_inside_and_as_before_afterwards():
         before = blas_threads()
         with single_threaded_blas():
             assert blas_threads() == {1}
-        assert blas_threads() == before
-
-
-def test_users_of_blas_that_overlap_leave_it_as_it_was():
-    with threadpool_limits(limits=2, user_api="blas"):
-        before = blas_threads()
-        entered, leave = threading.Event(), threading.Event()
-
-        def outlast():
-            with single_threaded_blas():
-                entered.set()
-                leave.wait(timeout=10)
-
-        with single_threaded_blas():
-            other = threading.Thread(target=outlast)
-            other.start()
-            assert entered.wait(timeout=10)
-        assert blas_threads() == {1}
-        leave.set()
-        other.join()
         assert blas_threads() == before
