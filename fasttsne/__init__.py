@@ -1,10 +1,18 @@
-"""fasttsne: learn the distance, draw the map, judge the map.
+"""fasttsne: t-SNE maps on C kernels.
 
 `TSNE` is a drop-in for `sklearn.manifold.TSNE` on C kernels. `show_config` tells which
 instruction set, how many threads and which BLAS it runs on.
 """
 
 from importlib.metadata import version
+
+try:
+    from fasttsne import _kernels  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "fasttsne's kernels are not compiled here. In a checkout of its sources, leave the directory "
+        f"or install in place with `python -m pip install -e .` ({error})"
+    ) from error
 
 from fasttsne.config import show_config
 from fasttsne.tsne import TSNE

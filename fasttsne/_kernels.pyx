@@ -183,7 +183,10 @@ def select_isa(name):
 
 
 if os.environ.get("FASTTSNE_ISA"):
-    select_isa(os.environ["FASTTSNE_ISA"])
+    try:
+        select_isa(os.environ["FASTTSNE_ISA"])
+    except ValueError as error:
+        raise ValueError(f"the environment variable FASTTSNE_ISA: {error}") from None
 
 
 def openmp_enabled():

@@ -110,10 +110,10 @@ def _euclidean(
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     if X.dtype not in (np.float32, np.float64):
         X = X.astype(np.float64)
-    if max(abs(float(X.max())), abs(float(X.min()))) > LARGEST_VALUE:
+    if not max(abs(float(X.max())), abs(float(X.min()))) <= LARGEST_VALUE:
         raise ValueError(
-            f"X has values of magnitude above {LARGEST_VALUE:g}, whose squared distances overflow; "
-            "rescale X, which does not change its map"
+            f"X has NaN, or values of magnitude above {LARGEST_VALUE:g}, whose squared distances "
+            "overflow; remove the first, rescale the others, which does not change the map"
         )
     with single_threaded_blas():
         return _kernels.find_neighbors(

@@ -5,6 +5,8 @@ maps of the same data can be compared whoever drew them. None of them trusts a f
 estimator reports about itself.
 """
 
+from __future__ import annotations
+
 from numbers import Integral, Real
 from typing import Any, Literal
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import RLock
 
 import joblib
 from joblib.parallel import get_active_backend
@@ -53,10 +57,26 @@ def effective_n_threads(n_jobs: int | None) -> int:
     return min(n_jobs, cores)
 
 
-def single_threaded_blas() -> threadpool_limits:
-    """Context in which BLAS stays on the calling thread.
+@contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Keep BLAS on the calling thread.
 
     Kernels call BLAS from threads of their own, and its results in the last bits can depend on
-    its number of threads.
+    its number of threads. That number belongs to the whole process: fits in several Python
+    threads take turns here, or one would restore it under another, or restore the other's limit.
     """
-    return threadpool_limits(limits=1, user_api="blas")
+    with _blas_lock, threadpool_limits(limits=1, user_api="blas"):
+        yield
+
+
+_blas_lock = RLock()
+
+
+def _renew_lock() -> None:
+    """In a forked child: the thread that held the lock is not there any more."""
+    global _blas_lock
+    _blas_lock = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

@@ -1,10 +1,14 @@
 """fasttsne.threads: how many threads, and BLAS kept to one."""
 
+import threading
+
 import joblib
+import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from fasttsne import _kernels
+from fasttsne.neighbors import nearest_neighbors
 from fasttsne.threads import effective_n_threads, single_threaded_blas
 
 CORES = joblib.cpu_count()
@@ -47,4 +51,40 @@ def test_blas_is_single_threaded_inside_and_as_before_afterwards():
         before = blas_threads()
         with single_threaded_blas():
             assert blas_threads() == {1}
+        assert blas_threads() == before
+
+
+def test_users_of_blas_in_several_threads_leave_it_as_it_was():
+    # No limit around it: threadpoolctl lets only the thread that set one change it.
+    before = blas_threads()
+    together, seen = threading.Barrier(4), []
+
+    def use():
+        together.wait(timeout=10)
+        for _ in range(20):
+            with single_threaded_blas():
+                seen.append(blas_threads())
+
+    users = [threading.Thread(target=use) for _ in range(4)]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join()
+    assert seen == [{1}] * 80
+    assert blas_threads() == before
+
+
+def test_a_metric_that_raises_leaves_blas_as_it_was():
+    X = np.random.default_rng(0).normal(size=(1100, 2))
+    X[:, 1] = np.arange(len(X))
+
+    def metric(a, b):
+        if a[1] == 1050:  # in the second block of rows, while the first is under way
+            raise RuntimeError("no distance")
+        return abs(a[0] - b[0])
+
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = blas_threads()
+        with pytest.raises(RuntimeError, match="no distance"):
+            nearest_neighbors(X, 5, metric=metric, n_threads=2)
         assert blas_threads() == before

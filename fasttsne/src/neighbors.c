@@ -242,6 +242,7 @@ FT_INLINE void exhaustive_search_body(FT_TASK_ARGUMENTS)
     int64_t row = s->exhaustive_rows[chunk], count = 0;
     double threshold = INFINITY;
     for (int64_t j = 0; j < s->n; j++) {
+        if ((j & 4095) == 0 && ft_parallel_stopped(s->run, thread)) return;
         if (j == row) continue;
         double distance = exact_distance(s, row, j);
         /* A tie with the k-th loses: its index is larger than those of all kept. */
@@ -252,7 +253,6 @@ FT_INLINE void exhaustive_search_body(FT_TASK_ARGUMENTS)
             count = s->k;
             threshold = list[count - 1].distance;
         }
-        if ((j & 4095) == 4095 && ft_parallel_stopped(s->run, thread)) return;
     }
     qsort(list, (size_t)count, sizeof(neighbor), by_distance);
     write_row(s, row, list);

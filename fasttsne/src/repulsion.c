@@ -12,8 +12,8 @@
  *     force:  w u ((m - (a+1)/nu u (t - 2 (a+2)/nu u r'Mr)) r - 2 (a+1)/nu u M r)
  *
  * Because of M the error at a given opening angle is far below that of cells without moments, so
- * the angle used here is wider than the angle the user gives, yet never less accurate than
- * the classic test (Barnes & Hut 1986, van der Maaten 2014) at that angle.
+ * the angle used here is wider than the angle the user gives, as far as maps of real data stay
+ * more accurate than under the classic test (Barnes & Hut 1986, van der Maaten 2014).
  */
 #include "student.h"
 #include "tree.h"
