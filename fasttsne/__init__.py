@@ -10,8 +10,8 @@ try:
     from fasttsne import _kernels  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "fasttsne's kernels are not compiled here. In a checkout of its sources, leave the directory "
-        f"or install in place with `python -m pip install -e .` ({error})"
+        "fasttsne's kernels are not compiled here. In a checkout of its sources, leave the "
+        f"directory or install in place with `python -m pip install -e .` ({error})"
     ) from error
 
 from fasttsne.config import show_config
