@@ -117,7 +117,7 @@ def _euclidean(
         )
     with single_threaded_blas():
         return _kernels.find_neighbors(
-            center_and_scale(X), np.ascontiguousarray(X), n_neighbors, n_threads
+            center_and_scale(X), np.require(X, requirements=["C", "A"]), n_neighbors, n_threads
         )
 
 
