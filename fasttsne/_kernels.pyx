@@ -435,7 +435,7 @@ cdef class BarnesHutForces(Forces):
         self._allocate(n, n_components, degrees_of_freedom, n_threads, n // FT_ROWS + 1)
         checked = np.asarray(indptr)
         expect(indptr[0] == 0 and indptr[n] == indices.shape[0] == data.shape[0]
-               and bool((checked[1:] >= checked[:-1]).all()), "not a CSR graph")
+               and bool((np.diff(checked) >= 0).all()), "not a CSR graph")
         columns = np.asarray(indices)
         expect(indices.shape[0] > 0 and columns.min() >= 0 and columns.max() < n,
                "a column of the graph is out of range")
