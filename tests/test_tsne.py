@@ -438,7 +438,7 @@ def test_sparse_x_may_start_from_principal_components(digits, method):
 
 def test_wide_sparse_x_is_never_made_dense():
     # 300 rows of a million columns would be 2.4 GB.
-    X = sparse.random_array((300, 10**6), density=1e-4, rng=np.random.default_rng(0), format="csr")
+    X = sparse.random(300, 10**6, density=1e-4, random_state=0, format="csr")
     embedding = fit(X, metric="cosine", init="random").embedding_
     assert np.isfinite(embedding).all()
 
