@@ -15,6 +15,7 @@ import numpy as np
 
 from libc.stdint cimport int32_t, int64_t
 from libc.math cimport exp, log, sqrt
+from libc.string cimport memcpy
 from scipy.linalg.cython_blas cimport sgemm
 
 
@@ -48,6 +49,19 @@ cdef extern from "fasttsne.h" nogil:
         double exaggeration
         double degrees_of_freedom
         double sum_q
+
+    ctypedef struct ft_update:
+        ft_step step
+        int64_t first
+        int64_t last
+        int dim
+        const float *attractive
+        const float *repulsive
+        const float *embedding
+        float *moved
+        float *velocity
+        float *gains
+        double *partial
 
     ctypedef struct ft_tree:
         pass
@@ -91,26 +105,25 @@ cdef extern from "fasttsne.h" nogil:
     ft_status ft_affinity_negative_entropy(
         const float *data, int64_t n_edges, double *sum, ft_run *run)
 
-    ft_tree *ft_tree_create(int64_t n, int dim, int n_threads)
+    ft_tree *ft_tree_create(int64_t n, int dim)
     void ft_tree_destroy(ft_tree *tree)
     ft_status ft_tree_build(ft_tree *tree, const float *embedding, ft_run *run)
+    ft_status ft_tree_follow(ft_tree *tree, const float *embedding, ft_run *run)
     const int32_t *ft_tree_order(const ft_tree *tree)
     int64_t ft_repulsion_groups(const ft_tree *tree)
     ft_status ft_repulsion_compute(
-        const ft_tree *tree, ft_student student, double angle, int64_t first, int64_t last,
+        ft_tree *tree, ft_student student, double angle, int64_t first, int64_t last,
         float *repulsive, double *sum_q, ft_run *run)
     ft_status ft_attraction_compute(
         const int64_t *indptr, const int32_t *indices, const float *data, const float *embedding,
         int dim, ft_student student, int64_t first, int64_t last, float *attractive,
-        double *cross_entropy, double *partial, ft_run *run)
+        double *cross_entropy, double *partial, const ft_update *update, ft_run *run)
     ft_status ft_exact_compute(
         const float *joint, const float *embedding, int64_t n, int dim, ft_student student,
         int64_t first, int64_t last, float *attractive, float *repulsive, double *sum_q,
         double *cross_entropy, float *coordinates, double *partial, ft_run *run)
-    ft_status ft_update_step(
-        const ft_step *step, int64_t first, int64_t last, int dim, const float *attractive,
-        const float *repulsive, float *embedding, float *velocity, float *gains,
-        double *squared_norm, double *partial, ft_run *run)
+    ft_status ft_update_step(const ft_update *update, ft_run *run)
+    double ft_update_squared_norm(const ft_update *update)
 
 
 # ---- Interruption and errors -----------------------------------------------------------------
@@ -313,17 +326,6 @@ def symmetrize_dense(float[:, ::1] conditional not None, int n_threads):
 
 # ---- Forces ----------------------------------------------------------------------------------
 
-cdef struct Descent:
-    # The arguments of `descend`, for the C side of it.
-    void *forces
-    float *embedding
-    float *velocity
-    float *gains
-    int n_iter
-    ft_step step
-    double squared_norm
-
-
 cdef class Forces:
     """What acts on a map of n points in d dimensions, at the last evaluated embedding."""
 
@@ -354,12 +356,15 @@ cdef class Forces:
     cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
         return FT_OK
 
-    cdef ft_status step(self, Descent *d, bint compute_kl) noexcept nogil:
-        d.step.sum_q = self._sum_q
-        cdef ft_status status = ft_update_step(
-            &d.step, 0, self.n, self.dim, &self._attractive[0, 0], &self._repulsive[0, 0],
-            d.embedding, d.velocity, d.gains, &d.squared_norm, &self.partial[0], &self.run)
-        return self.act(d.embedding, compute_kl) if status == FT_OK else status
+    cdef ft_status move(self, ft_update *update) noexcept nogil:
+        # A step from update.embedding, where the forces are known, to update.moved.
+        update.step.sum_q = self._sum_q
+        return ft_update_step(update, &self.run)
+
+    cdef ft_status act_and_move(self, ft_update *update, bint first) noexcept nogil:
+        # Forces at update.embedding and a step from there, `first` in a row of such steps or not.
+        cdef ft_status status = self.act(update.embedding, False)
+        return self.move(update) if status == FT_OK else status
 
     cdef double kl(self, double exaggeration) noexcept nogil:
         # KL(eP || Q) = e (sum p log p - sum p log w + log e + log Z), as the sum of P is 1.
@@ -443,7 +448,7 @@ cdef class BarnesHutForces(Forces):
         self._order = np.arange(n, dtype=np.int32)
         self.angle = angle
         self.evaluated = False
-        self.tree = ft_tree_create(n, n_components, self.run.n_threads)
+        self.tree = ft_tree_create(n, n_components)
         if self.tree == NULL:
             raise MemoryError("no memory for the tree")
         self.n_edges = data.shape[0]
@@ -456,18 +461,36 @@ cdef class BarnesHutForces(Forces):
     def __dealloc__(self):
         ft_tree_destroy(self.tree)
 
+    cdef ft_status repel(self, const float *embedding) noexcept nogil:
+        self.evaluated = True
+        return ft_repulsion_compute(
+            self.tree, self.student, self.angle, 0, ft_repulsion_groups(self.tree),
+            &self._repulsive[0, 0], &self._sum_q, &self.run)
+
     cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
         cdef ft_status status = ft_tree_build(self.tree, embedding, &self.run)
         if status == FT_OK:
-            self.evaluated = True
-            status = ft_repulsion_compute(
-                self.tree, self.student, self.angle, 0, ft_repulsion_groups(self.tree),
-                &self._repulsive[0, 0], &self._sum_q, &self.run)
+            status = self.repel(embedding)
         if status == FT_OK:
             status = ft_attraction_compute(
                 &self.indptr[0], &self.indices[0], &self.data[0], embedding, self.dim,
                 self.student, 0, self.n, &self._attractive[0, 0],
-                &self._cross_entropy if compute_kl else NULL, &self.partial[0], &self.run)
+                &self._cross_entropy if compute_kl else NULL, &self.partial[0], NULL, &self.run)
+        return status
+
+    cdef ft_status act_and_move(self, ft_update *update, bint first) noexcept nogil:
+        cdef ft_status status
+        if first:
+            status = ft_tree_build(self.tree, update.embedding, &self.run)
+        else:
+            status = ft_tree_follow(self.tree, update.embedding, &self.run)
+        if status == FT_OK:
+            status = self.repel(update.embedding)
+        if status == FT_OK:
+            update.step.sum_q = self._sum_q
+            status = ft_attraction_compute(
+                &self.indptr[0], &self.indices[0], &self.data[0], update.embedding, self.dim,
+                self.student, 0, self.n, &self._attractive[0, 0], NULL, NULL, update, &self.run)
         return status
 
     @property
@@ -537,15 +560,34 @@ cdef class ExactForces(Forces):
             &self.partial[0], &self.run)
 
 
+cdef struct Descent:
+    # The arguments of `descend`, for the C side of it.
+    void *forces
+    ft_update update
+    float *embedding
+    float *other
+    int n_iter
+    double squared_norm
+
+
 cdef ft_status descend_steps(void *context) noexcept nogil:
     cdef Descent *d = <Descent *> context
-    cdef ft_status status = FT_OK
+    cdef ft_update *update = &d.update
+    cdef ft_status status = (<Forces> d.forces).move(update)
     cdef int i
-    for i in range(d.n_iter):
-        status = (<Forces> d.forces).step(d, i == d.n_iter - 1)
+    for i in range(1, d.n_iter):
         if status != FT_OK:
-            break
-    return status
+            return status
+        # Rows move while others still look at where they were, so there are two embeddings.
+        update.embedding = update.moved
+        update.moved = d.other if update.embedding == d.embedding else d.embedding
+        status = (<Forces> d.forces).act_and_move(update, i == 1)
+    if status != FT_OK:
+        return status
+    d.squared_norm = ft_update_squared_norm(update)
+    if update.moved != d.embedding:
+        memcpy(d.embedding, update.moved, sizeof(float) * update.last * update.dim)
+    return (<Forces> d.forces).act(d.embedding, True)
 
 
 def descend(Forces forces not None, float[:, ::1] embedding not None,
@@ -559,15 +601,21 @@ def descend(Forces forces not None, float[:, ::1] embedding not None,
     forces.check_map(embedding)
     forces.check_map(velocity)
     forces.check_map(gains)
+    expect(n_iter > 0, "n_iter must be at least 1")
+    cdef float[:, ::1] other = np.empty_like(embedding)
     cdef Descent descent
     descent.forces = <void *> forces
     descent.embedding = &embedding[0, 0]
-    descent.velocity = &velocity[0, 0]
-    descent.gains = &gains[0, 0]
+    descent.other = &other[0, 0]
     descent.n_iter = n_iter
-    descent.step = ft_step(
+    cdef ft_update *update = &descent.update
+    update.step = ft_step(
         learning_rate, momentum, exaggeration, forces.student.degrees_of_freedom, 0.0)
-    descent.squared_norm = 0.0
+    update.first, update.last, update.dim = 0, forces.n, forces.dim
+    update.attractive, update.repulsive = &forces._attractive[0, 0], &forces._repulsive[0, 0]
+    update.embedding = update.moved = descent.embedding
+    update.velocity, update.gains = &velocity[0, 0], &gains[0, 0]
+    update.partial = &forces.partial[0]
     cdef ft_status status
     with nogil:
         status = ft_parallel_team(&forces.run, descend_steps, &descent)

@@ -127,40 +127,25 @@ typedef struct {
 
 typedef struct ft_tree ft_tree;
 
-ft_tree *ft_tree_create(int64_t n, int dim, int n_threads); /* NULL: no memory */
+ft_tree *ft_tree_create(int64_t n, int dim); /* NULL: no memory */
 void ft_tree_destroy(ft_tree *tree);
 ft_status ft_tree_build(INOUT ft_tree *tree, IN const float *embedding, INOUT ft_run *run);
+/* After a build: the points have moved a little, so that most times the cells can stay. */
+ft_status ft_tree_follow(INOUT ft_tree *tree, IN const float *embedding, INOUT ft_run *run);
 const int32_t *ft_tree_order(const ft_tree *tree); /* position on the Morton curve -> point */
 
 /* ---- repulsion.c: Barnes-Hut sums over the tree --------------------------------------------- */
 
 /* repulsive_i = sum_j w_ij u_ij (y_i - y_j) for every point of the groups [first, last) of the
- * tree, and their share of sum_q = sum_ij w_ij. */
+ * tree, and their share of sum_q = sum_ij w_ij. The tree remembers which cells act on a group. */
 int64_t ft_repulsion_groups(const ft_tree *tree);
-ft_status ft_repulsion_compute(IN const ft_tree *tree, ft_student student, double angle,
+ft_status ft_repulsion_compute(INOUT ft_tree *tree, ft_student student, double angle,
                                int64_t first, int64_t last, OUT float *repulsive,
                                OUT double *sum_q, INOUT ft_run *run);
 
-/* ---- attraction.c: sums over the edges of P -------------------------------------------------- */
-
-/* attractive_i = sum_j p_ij u_ij (y_i - y_j) for the rows [first, last). Where cross_entropy is
- * not NULL it gets their share of -sum_ij p_ij log w_ij. partial: one double per FT_ROWS rows. */
+/* Rows of a chunk of work where rows are independent. */
 #define FT_ROWS 256
 #define FT_ROW_CHUNKS(rows) (((rows) + FT_ROWS - 1) / FT_ROWS)
-ft_status ft_attraction_compute(IN const int64_t *indptr, IN const int32_t *indices,
-                                IN const float *data, IN const float *embedding, int dim,
-                                ft_student student, int64_t first, int64_t last,
-                                OUT float *attractive, OUT double *cross_entropy,
-                                OUT double *partial, INOUT ft_run *run);
-
-/* ---- exact.c: both forces by sums over all pairs, any number of components ------------------ */
-
-/* joint is n x n. coordinates is scratch for n x dim floats, partial for 2 doubles a row. */
-ft_status ft_exact_compute(IN const float *joint, IN const float *embedding, int64_t n, int dim,
-                           ft_student student, int64_t first, int64_t last,
-                           OUT float *attractive, OUT float *repulsive, OUT double *sum_q,
-                           OUT double *cross_entropy, OUT float *coordinates,
-                           OUT double *partial, INOUT ft_run *run);
 
 /* ---- update.c: one step of gradient descent --------------------------------------------------- */
 
@@ -172,11 +157,45 @@ typedef struct {
     double sum_q;
 } ft_step;
 
-/* The gradient is 2 (nu+1)/nu (exaggeration attractive - repulsive / sum_q). squared_norm gets
- * the sum of squares of gains * gradient; partial: one double per FT_ROWS rows. */
-ft_status ft_update_step(const ft_step *step, int64_t first, int64_t last, int dim,
-                         IN const float *attractive, IN const float *repulsive,
-                         INOUT float *embedding, INOUT float *velocity, INOUT float *gains,
-                         OUT double *squared_norm, OUT double *partial, INOUT ft_run *run);
+/* A step of the rows [first, last). The gradient is
+ * 2 (nu+1)/nu (exaggeration attractive - repulsive / sum_q). `moved` gets the new embedding and
+ * may be `embedding` itself; partial: one double per FT_ROWS rows. */
+typedef struct {
+    ft_step step;
+    int64_t first, last;
+    int dim;
+    IN const float *attractive, *repulsive, *embedding;
+    OUT float *moved;
+    INOUT float *velocity, *gains;
+    OUT double *partial;
+} ft_update;
+
+ft_status ft_update_step(IN const ft_update *update, INOUT ft_run *run);
+/* The same for one chunk of FT_ROWS rows alone. */
+void ft_update_rows(IN const ft_update *update, int64_t chunk);
+/* After a step of all rows: the sum of squares of gains * gradient. */
+double ft_update_squared_norm(IN const ft_update *update);
+
+/* ---- attraction.c: sums over the edges of P -------------------------------------------------- */
+
+/* attractive_i = sum_j p_ij u_ij (y_i - y_j) for the rows [first, last). Where cross_entropy is
+ * not NULL it gets their share of -sum_ij p_ij log w_ij. Where update is not NULL, rows take its
+ * step as soon as their attraction is there: `moved` must then not be `embedding`.
+ * partial: one double per FT_ROWS rows. */
+ft_status ft_attraction_compute(IN const int64_t *indptr, IN const int32_t *indices,
+                                IN const float *data, IN const float *embedding, int dim,
+                                ft_student student, int64_t first, int64_t last,
+                                OUT float *attractive, OUT double *cross_entropy,
+                                OUT double *partial, INOUT const ft_update *update,
+                                INOUT ft_run *run);
+
+/* ---- exact.c: both forces by sums over all pairs, any number of components ------------------ */
+
+/* joint is n x n. coordinates is scratch for n x dim floats, partial for 2 doubles a row. */
+ft_status ft_exact_compute(IN const float *joint, IN const float *embedding, int64_t n, int dim,
+                           ft_student student, int64_t first, int64_t last,
+                           OUT float *attractive, OUT float *repulsive, OUT double *sum_q,
+                           OUT double *cross_entropy, OUT float *coordinates,
+                           OUT double *partial, INOUT ft_run *run);
 
 #endif

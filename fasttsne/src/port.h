@@ -18,6 +18,14 @@
 #define FT_INLINE static inline __attribute__((always_inline))
 #endif
 
+/* In a loop around a vectorised one: GCC would otherwise take two rounds of it at once and do an
+ * odd one without vectors. */
+#if defined(__GNUC__)
+#define FT_NO_JAM __asm__ volatile("");
+#else
+#define FT_NO_JAM
+#endif
+
 #if (defined(__x86_64__) || defined(_M_X64)) && defined(__GNUC__)
 #define FT_X86_VARIANTS 1
 #define FT_TARGET_AVX2 __attribute__((target("avx2,fma,bmi,bmi2")))

@@ -1,9 +1,13 @@
 /* tree.c - a linear tree over points sorted along the Morton curve.
  *
  * Build: coordinates -> Morton codes -> radix sort -> cells, top down, by the highest bit in
- * which their codes differ (so there are no chains of single children) -> masses, centres and
- * second moments, bottom up. A cell whose points share one code, because a far outlier stretched
- * the grid, is gridded anew in its own bounding box; a cell whose points coincide stays a leaf.
+ * which their codes differ (so there are no chains of single children) -> summaries. A cell whose
+ * points share one code, because a far outlier stretched the grid, is gridded anew in its own
+ * bounding box; a cell whose points coincide stays a leaf.
+ *
+ * Summarise: masses, centres, second moments and bounding boxes, bottom up. Points move little in
+ * an iteration, so most of them only summarise anew the cells that there are: boxes are the
+ * points' own and not the grid's, and what is a good cell for force may be told from its box.
  */
 #include "tree.h"
 
@@ -16,20 +20,35 @@
 #define RADIX (1 << RADIX_BITS)
 #define RADIX_PASSES 3
 
+/* Points of a chunk where points are sorted. */
+#define CHUNK 16384
+#define CHUNKS(points) (((points) + CHUNK - 1) / CHUNK)
+
+/* Nanoseconds a point. */
+#define ENCODING_COST 1.5
+#define SORTING_COST 1.0
+#define SUMMARY_COST 4.0
+
+/* Iterations for which the cells are kept. */
+#define REBUILD 10
+
 static int bits_per_axis(int dim) { return dim == 2 ? 16 : dim == 3 ? 10 : 30; }
 
-ft_tree *ft_tree_create(int64_t n, int dim, int n_threads)
+ft_tree *ft_tree_create(int64_t n, int dim)
 {
     ft_tree *tree = calloc(1, sizeof *tree);
     if (tree == NULL) return NULL;
-    size_t points = (size_t)n;
+    size_t points = (size_t)n, chunks = (size_t)CHUNKS(n);
     tree->n = n;
     tree->dim = dim;
     tree->order = malloc(sizeof(int32_t) * points);
     tree->codes = malloc(sizeof(uint32_t) * points);
     tree->order_scratch = malloc(sizeof(int32_t) * points);
     tree->codes_scratch = malloc(sizeof(uint32_t) * points);
-    int complete = tree->order && tree->codes && tree->order_scratch && tree->codes_scratch;
+    tree->counts = malloc(sizeof(int64_t) * RADIX * chunks);
+    tree->chunk_boxes = malloc(sizeof(*tree->chunk_boxes) * chunks);
+    int complete = tree->order && tree->codes && tree->order_scratch && tree->codes_scratch &&
+                   tree->counts && tree->chunk_boxes;
     for (int axis = 0; axis < dim; axis++) {
         tree->coordinates[axis] = malloc(sizeof(float) * points);
         complete = complete && tree->coordinates[axis];
@@ -38,12 +57,15 @@ ft_tree *ft_tree_create(int64_t n, int dim, int n_threads)
      * never touched costs nothing. */
     tree->nodes = malloc(sizeof(ft_node) * (2 * points + 1));
     tree->boxes = malloc(sizeof(*tree->boxes) * (2 * points + 1));
-    tree->groups = malloc(sizeof(ft_group) * (points + 1));
-    tree->partial = malloc(sizeof(double) * (points + 1));
-    tree->lists = ft_lists_create(n_threads);
-    tree->n_lists = n_threads;
-    if (!complete || !tree->nodes || !tree->boxes || !tree->groups || !tree->partial ||
-        !tree->lists) {
+    tree->branches = malloc(sizeof(ft_branch) * points);
+    tree->crown = malloc(sizeof(int32_t) * points);
+    /* Groups end after FT_GROUP points, and on both sides of a leaf of more. */
+    size_t groups = points / FT_GROUP + 2 * (points / (FT_LEAF + 1)) + 1;
+    tree->groups = malloc(sizeof(ft_group) * groups);
+    tree->lists = malloc(sizeof(ft_list) * groups);
+    tree->partial = malloc(sizeof(double) * groups);
+    if (!complete || !tree->nodes || !tree->boxes || !tree->branches || !tree->crown ||
+        !tree->groups || !tree->lists || !tree->partial) {
         ft_tree_destroy(tree);
         return NULL;
     }
@@ -57,18 +79,90 @@ void ft_tree_destroy(ft_tree *tree)
     free(tree->codes);
     free(tree->order_scratch);
     free(tree->codes_scratch);
+    free(tree->counts);
+    free(tree->chunk_boxes);
     for (int axis = 0; axis < 3; axis++) free(tree->coordinates[axis]);
     free(tree->nodes);
     free(tree->boxes);
+    free(tree->branches);
+    free(tree->crown);
     free(tree->groups);
+    free(tree->lists);
     free(tree->partial);
-    ft_lists_destroy(tree->lists);
     free(tree);
 }
 
 const int32_t *ft_tree_order(const ft_tree *tree) { return tree->order; }
 
+/* ---- Boxes ------------------------------------------------------------------------------------ */
+
+static void empty_box(float box[6])
+{
+    for (int axis = 0; axis < 3; axis++) {
+        box[axis] = FLT_MAX;
+        box[3 + axis] = -FLT_MAX;
+    }
+}
+
+static void extend_box(float box[6], const float other[6], int dim)
+{
+    for (int axis = 0; axis < dim; axis++) {
+        if (other[axis] < box[axis]) box[axis] = other[axis];
+        if (other[3 + axis] > box[3 + axis]) box[3 + axis] = other[3 + axis];
+    }
+}
+
+static float longest_side(const float box[6], int dim)
+{
+    float side = 0.0f;
+    for (int axis = 0; axis < dim; axis++)
+        if (box[3 + axis] - box[axis] > side) side = box[3 + axis] - box[axis];
+    return side;
+}
+
 /* ---- Sorting ---------------------------------------------------------------------------------- */
+
+typedef struct {
+    ft_tree *tree;
+    const float *embedding;
+    int64_t begin, end; /* of the points to be sorted */
+    float box[6];
+    int shift;
+    const uint32_t *codes;
+    const int32_t *order;
+    uint32_t *codes_to;
+    int32_t *order_to;
+    int diverged;
+} sorting;
+
+static int64_t chunk_begin(const sorting *s, int64_t chunk) { return s->begin + chunk * CHUNK; }
+
+static int64_t chunk_end(const sorting *s, int64_t chunk)
+{
+    int64_t end = s->begin + (chunk + 1) * CHUNK;
+    return end < s->end ? end : s->end;
+}
+
+/* The box of a chunk's points. One that is not finite, or too large to square, leaves it empty. */
+static void box_task(FT_TASK_ARGUMENTS)
+{
+    const sorting *s = context;
+    const int dim = s->tree->dim;
+    float *box = s->tree->chunk_boxes[chunk];
+    (void)thread;
+    empty_box(box);
+    for (int64_t i = chunk_begin(s, chunk); i < chunk_end(s, chunk); i++) {
+        const float *y = s->embedding + (int64_t)s->tree->order[i] * dim;
+        for (int axis = 0; axis < dim; axis++) {
+            if (!(fabsf(y[axis]) < FT_LARGEST_COORDINATE)) {
+                empty_box(box);
+                return;
+            }
+            if (y[axis] < box[axis]) box[axis] = y[axis];
+            if (y[axis] > box[3 + axis]) box[3 + axis] = y[axis];
+        }
+    }
+}
 
 static uint32_t spread_by_one(uint32_t v)
 {
@@ -86,42 +180,20 @@ static uint32_t spread_by_two(uint32_t v)
     return (v | v << 2) & 0x09249249;
 }
 
-static void bounding_box(const ft_tree *tree, const float *embedding, int64_t begin, int64_t end,
-                         float box[6])
+static void encode_task(FT_TASK_ARGUMENTS)
 {
-    for (int axis = 0; axis < tree->dim; axis++) {
-        box[axis] = FLT_MAX;
-        box[3 + axis] = -FLT_MAX;
-    }
-    for (int64_t i = begin; i < end; i++) {
-        const float *y = embedding + (int64_t)tree->order[i] * tree->dim;
-        for (int axis = 0; axis < tree->dim; axis++) {
-            if (y[axis] < box[axis]) box[axis] = y[axis];
-            if (y[axis] > box[3 + axis]) box[3 + axis] = y[axis];
-        }
-    }
-}
-
-static float longest_side(const float box[6], int dim)
-{
-    float side = 0.0f;
-    for (int axis = 0; axis < dim; axis++)
-        if (box[3 + axis] - box[axis] > side) side = box[3 + axis] - box[axis];
-    return side;
-}
-
-static void encode(ft_tree *tree, const float *embedding, int64_t begin, int64_t end,
-                   const float box[6])
-{
+    const sorting *s = context;
+    const ft_tree *tree = s->tree;
     const int dim = tree->dim;
     const uint32_t last = (1u << bits_per_axis(dim)) - 1u;
-    double scale = (double)last / (double)longest_side(box, dim);
+    double scale = (double)last / (double)longest_side(s->box, dim);
+    (void)thread;
     if (!isfinite(scale)) scale = 0.0;
-    for (int64_t i = begin; i < end; i++) {
-        const float *y = embedding + (int64_t)tree->order[i] * dim;
+    for (int64_t i = chunk_begin(s, chunk); i < chunk_end(s, chunk); i++) {
+        const float *y = s->embedding + (int64_t)tree->order[i] * dim;
         uint32_t cell[3] = {0, 0, 0};
         for (int axis = 0; axis < dim; axis++) {
-            double offset = ((double)y[axis] - (double)box[axis]) * scale;
+            double offset = ((double)y[axis] - (double)s->box[axis]) * scale;
             cell[axis] = offset < (double)last ? (uint32_t)offset : last;
         }
         tree->codes[i] = dim == 2 ? spread_by_one(cell[0]) | spread_by_one(cell[1]) << 1
@@ -131,55 +203,82 @@ static void encode(ft_tree *tree, const float *embedding, int64_t begin, int64_t
     }
 }
 
-/* Stable, so that equal codes keep the order they came in. */
-static void radix_sort(ft_tree *tree, int64_t begin, int64_t end)
+static void count_task(FT_TASK_ARGUMENTS)
 {
-    int64_t counts[RADIX_PASSES][RADIX];
-    memset(counts, 0, sizeof counts);
-    for (int64_t i = begin; i < end; i++)
-        for (int pass = 0; pass < RADIX_PASSES; pass++)
-            counts[pass][tree->codes[i] >> (pass * RADIX_BITS) & (RADIX - 1)]++;
+    const sorting *s = context;
+    int64_t *counts = s->tree->counts + chunk * RADIX;
+    (void)thread;
+    memset(counts, 0, sizeof(int64_t) * RADIX);
+    for (int64_t i = chunk_begin(s, chunk); i < chunk_end(s, chunk); i++)
+        counts[s->codes[i] >> s->shift & (RADIX - 1)]++;
+}
 
-    uint32_t *codes = tree->codes, *codes_to = tree->codes_scratch;
-    int32_t *order = tree->order, *order_to = tree->order_scratch;
-    int swaps = 0;
+/* The counts have become the places where a chunk's points of each digit go. */
+static void place_task(FT_TASK_ARGUMENTS)
+{
+    const sorting *s = context;
+    int64_t *places = s->tree->counts + chunk * RADIX;
+    (void)thread;
+    for (int64_t i = chunk_begin(s, chunk); i < chunk_end(s, chunk); i++) {
+        int64_t place = places[s->codes[i] >> s->shift & (RADIX - 1)]++;
+        s->codes_to[place] = s->codes[i];
+        s->order_to[place] = s->order[i];
+    }
+}
+
+/* Stable, so that equal codes keep the order they came in. */
+static ft_status radix_sort(sorting *s, ft_run *run)
+{
+    ft_tree *tree = s->tree;
+    const int64_t n_chunks = CHUNKS(s->end - s->begin);
+    s->codes = tree->codes, s->codes_to = tree->codes_scratch;
+    s->order = tree->order, s->order_to = tree->order_scratch;
     for (int pass = 0; pass < RADIX_PASSES; pass++) {
-        int shift = pass * RADIX_BITS;
-        int64_t *count = counts[pass];
-        if (count[codes[begin] >> shift & (RADIX - 1)] == end - begin) continue;
-        int64_t start = begin;
+        s->shift = pass * RADIX_BITS;
+        ft_status status = ft_parallel_run(run, n_chunks, CHUNK * SORTING_COST, count_task, s);
+        if (status != FT_OK) return status;
+        int64_t place = s->begin;
         for (int digit = 0; digit < RADIX; digit++) {
-            int64_t size = count[digit];
-            count[digit] = start;
-            start += size;
+            for (int64_t chunk = 0; chunk < n_chunks; chunk++) {
+                int64_t *count = tree->counts + chunk * RADIX + digit, size = *count;
+                *count = place;
+                place += size;
+            }
         }
-        for (int64_t i = begin; i < end; i++) {
-            int64_t place = count[codes[i] >> shift & (RADIX - 1)]++;
-            codes_to[place] = codes[i];
-            order_to[place] = order[i];
-        }
-        uint32_t *codes_swap = codes;
-        int32_t *order_swap = order;
-        codes = codes_to, codes_to = codes_swap;
-        order = order_to, order_to = order_swap;
-        swaps++;
+        status = ft_parallel_run(run, n_chunks, CHUNK * SORTING_COST, place_task, s);
+        if (status != FT_OK) return status;
+        uint32_t *codes = (uint32_t *)s->codes;
+        int32_t *order = (int32_t *)s->order;
+        s->codes = s->codes_to, s->codes_to = codes;
+        s->order = s->order_to, s->order_to = order;
     }
-    if (swaps % 2 == 1) {
-        size_t size = (size_t)(end - begin);
-        memcpy(tree->codes + begin, codes + begin, sizeof(uint32_t) * size);
-        memcpy(tree->order + begin, order + begin, sizeof(int32_t) * size);
+    /* An odd number of passes ends in the scratch arrays. */
+    size_t size = (size_t)(s->end - s->begin);
+    memcpy(tree->codes + s->begin, s->codes + s->begin, sizeof(uint32_t) * size);
+    memcpy(tree->order + s->begin, s->order + s->begin, sizeof(int32_t) * size);
+    return FT_OK;
+}
+
+/* Sorts the points from begin to end along the Morton curve in their own bounding box, except
+ * where they coincide. */
+static ft_status sort_points(ft_tree *tree, const float *embedding, int64_t begin, int64_t end,
+                             ft_run *run)
+{
+    sorting s = {.tree = tree, .embedding = embedding, .begin = begin, .end = end};
+    const int64_t n_chunks = CHUNKS(end - begin);
+    ft_status status = ft_parallel_run(run, n_chunks, CHUNK * ENCODING_COST, box_task, &s);
+    if (status != FT_OK) return status;
+    empty_box(s.box);
+    for (int64_t chunk = 0; chunk < n_chunks; chunk++) {
+        if (tree->chunk_boxes[chunk][0] == FLT_MAX) return FT_DIVERGED;
+        extend_box(s.box, tree->chunk_boxes[chunk], tree->dim);
     }
+    status = ft_parallel_run(run, n_chunks, CHUNK * ENCODING_COST, encode_task, &s);
+    if (status != FT_OK || !(longest_side(s.box, tree->dim) > 0.0f)) return status;
+    return radix_sort(&s, run);
 }
 
 /* ---- Cells -------------------------------------------------------------------------------------- */
-
-static void add_groups(ft_tree *tree, int64_t begin, int64_t end, int32_t leaf)
-{
-    for (int64_t at = begin; at < end; at += FT_LEAF) {
-        int64_t stop = end - at < FT_LEAF ? end : at + FT_LEAF;
-        tree->groups[tree->n_groups++] = (ft_group){(int32_t)at, (int32_t)stop, leaf};
-    }
-}
 
 static int64_t first_not_below(const uint32_t *codes, int64_t begin, int64_t end, uint64_t code)
 {
@@ -200,7 +299,8 @@ static int highest_bit(uint32_t v)
     return bit;
 }
 
-static void add_cell(ft_tree *tree, const float *embedding, int64_t begin, int64_t end)
+static ft_status add_cell(ft_tree *tree, const float *embedding, int64_t begin, int64_t end,
+                          int in_branch, ft_run *run)
 {
     int32_t place = (int32_t)tree->n_nodes++;
     ft_node *node = &tree->nodes[place];
@@ -208,33 +308,59 @@ static void add_cell(ft_tree *tree, const float *embedding, int64_t begin, int64
     node->end = (int32_t)end;
     int leaf = end - begin <= FT_LEAF;
     if (!leaf && tree->codes[begin] == tree->codes[end - 1]) {
-        float box[6];
-        bounding_box(tree, embedding, begin, end, box);
-        if (longest_side(box, tree->dim) > 0.0f) {
-            encode(tree, embedding, begin, end, box);
-            radix_sort(tree, begin, end);
-        }
+        ft_status status = sort_points(tree, embedding, begin, end, run);
+        if (status != FT_OK) return status;
         leaf = tree->codes[begin] == tree->codes[end - 1]; /* all coincide */
     }
-    if (leaf) {
-        add_groups(tree, begin, end, place);
-    } else {
+    if (!in_branch) {
+        in_branch = leaf || end - begin <= FT_BRANCH;
+        if (in_branch)
+            tree->branches[tree->n_branches++].root = place;
+        else
+            tree->crown[tree->n_crown++] = place;
+    }
+    if (!leaf) {
         uint32_t first = tree->codes[begin], last = tree->codes[end - 1];
         int shift = highest_bit(first ^ last) / tree->dim * tree->dim;
         for (int64_t at = begin; at < end;) {
             uint64_t next = ((uint64_t)(tree->codes[at] >> shift) + 1) << shift;
             int64_t stop = first_not_below(tree->codes, at, end, next);
-            add_cell(tree, embedding, at, stop);
+            ft_status status = add_cell(tree, embedding, at, stop, in_branch, run);
+            if (status != FT_OK) return status;
             at = stop;
         }
     }
     tree->nodes[place].skip = (int32_t)tree->n_nodes;
+    return FT_OK;
 }
 
-/* ---- Masses, centres, moments ------------------------------------------------------------------- */
+static void add_groups(ft_tree *tree, int64_t begin, int64_t end, int coincide)
+{
+    for (int64_t at = begin; at < end; at += FT_GROUP) {
+        int64_t stop = end - at < FT_GROUP ? end : at + FT_GROUP;
+        tree->lists[tree->n_groups].complete = 0;
+        tree->groups[tree->n_groups++] = (ft_group){(int32_t)at, (int32_t)stop, coincide};
+    }
+}
+
+static void form_groups(ft_tree *tree)
+{
+    int64_t begin = 0;
+    tree->n_groups = 0;
+    for (int64_t place = 0; place < tree->n_nodes; place++) {
+        const ft_node *node = &tree->nodes[place];
+        if (node->skip != place + 1 || node->end - node->begin <= FT_LEAF) continue;
+        add_groups(tree, begin, node->begin, 0);
+        add_groups(tree, node->begin, node->end, 1);
+        begin = node->end;
+    }
+    add_groups(tree, begin, tree->n, 0);
+}
+
+/* ---- Summaries ---------------------------------------------------------------------------------- */
 
 /* Adds mass * delta delta' to the moments. */
-static void add_outer(double moments[FT_MOMENTS], double mass, const double delta[3])
+FT_INLINE void add_outer(double moments[FT_MOMENTS], double mass, const double delta[3])
 {
     moments[0] += mass * delta[0] * delta[0];
     moments[1] += mass * delta[0] * delta[1];
@@ -244,94 +370,152 @@ static void add_outer(double moments[FT_MOMENTS], double mass, const double delt
     moments[5] += mass * delta[2] * delta[2];
 }
 
-static void finish_node(ft_node *node, const float box[6], int dim, const double moments[])
+/* A cell's width is that of the smallest square (cube, interval) about the centre of mass whose
+ * sides and corners are as far away as those of the cell's box, and which, evenly filled, has its
+ * second moments: a cell of a few clumps is wider than its box tells. */
+FT_INLINE void finish_node(ft_node *node, const float box[6], int dim, const double center[3],
+                           const double moments[FT_MOMENTS])
 {
+    double corner2 = 0.0, side2 = 0.0;
+    for (int axis = 0; axis < dim; axis++) {
+        double below = center[axis] - box[axis], above = box[3 + axis] - center[axis];
+        double reach = below > above ? below : above;
+        corner2 += reach * reach;
+        side2 = reach * reach > side2 ? reach * reach : side2;
+        node->center[axis] = (float)center[axis];
+    }
     for (int m = 0; m < FT_MOMENTS; m++) node->moments[m] = (float)moments[m];
-    node->trace = (float)(moments[0] + moments[2] + moments[5]);
-    float side = longest_side(box, dim);
-    node->width2 = side * side;
+    double trace = moments[0] + moments[2] + moments[5];
+    node->trace = (float)trace;
+    double half2 = 3.0 / dim * trace / (double)(node->end - node->begin);
+    half2 = half2 > side2 ? half2 : side2;
+    half2 = half2 > corner2 / dim ? half2 : corner2 / dim;
+    node->width2 = (float)(4.0 * half2);
     node->mass = (float)(node->end - node->begin);
 }
 
-static void summarize_leaf(const ft_tree *tree, ft_node *node, float box[6])
+/* Returns whether all coordinates are finite and small enough to be squared. */
+FT_INLINE int summarize_leaf(const ft_tree *tree, int dim, const float *embedding, int32_t place)
 {
-    const int dim = tree->dim;
+    ft_node *node = &tree->nodes[place];
+    float *box = tree->boxes[place];
+    const int32_t begin = node->begin, end = node->end;
     double center[3] = {0}, moments[FT_MOMENTS] = {0};
+    int sound = 1;
+    empty_box(box);
     for (int axis = 0; axis < dim; axis++) {
-        const float *y = tree->coordinates[axis];
-        float low = y[node->begin], high = low;
+        float *y = tree->coordinates[axis];
+        float low = FLT_MAX, high = -FLT_MAX;
         double sum = 0.0;
-        for (int32_t i = node->begin; i < node->end; i++) {
-            sum += y[i];
-            low = y[i] < low ? y[i] : low;
-            high = y[i] > high ? y[i] : high;
+        for (int32_t i = begin; i < end; i++) {
+            float at = embedding[(int64_t)tree->order[i] * dim + axis];
+            y[i] = at;
+            sound &= fabsf(at) < FT_LARGEST_COORDINATE;
+            sum += (double)at;
+            low = at < low ? at : low;
+            high = at > high ? at : high;
         }
-        center[axis] = sum / (node->end - node->begin);
+        center[axis] = sum / (double)(end - begin);
         box[axis] = low;
         box[3 + axis] = high;
-        node->center[axis] = (float)center[axis];
     }
-    for (int32_t i = node->begin; i < node->end; i++) {
+    for (int32_t i = begin; i < end; i++) {
         double delta[3] = {0};
         for (int axis = 0; axis < dim; axis++)
             delta[axis] = (double)tree->coordinates[axis][i] - center[axis];
         add_outer(moments, 1.0, delta);
     }
-    finish_node(node, box, dim, moments);
+    finish_node(node, box, dim, center, moments);
+    return sound;
 }
 
-static void summarize_inner(const ft_tree *tree, int64_t place, float box[6])
+FT_INLINE void summarize_inner(const ft_tree *tree, int dim, int32_t place)
 {
-    const int dim = tree->dim;
     ft_node *node = &tree->nodes[place];
+    float *box = tree->boxes[place];
     double center[3] = {0}, moments[FT_MOMENTS] = {0};
-    memcpy(box, tree->boxes[place + 1], sizeof(float) * 6);
-    for (int64_t c = place + 1; c < node->skip; c = tree->nodes[c].skip) {
+    empty_box(box);
+    for (int32_t c = place + 1; c < node->skip; c = tree->nodes[c].skip) {
         const ft_node *child = &tree->nodes[c];
-        for (int axis = 0; axis < dim; axis++) {
+        extend_box(box, tree->boxes[c], dim);
+        for (int axis = 0; axis < dim; axis++)
             center[axis] += (double)child->mass * (double)child->center[axis];
-            if (tree->boxes[c][axis] < box[axis]) box[axis] = tree->boxes[c][axis];
-            if (tree->boxes[c][3 + axis] > box[3 + axis])
-                box[3 + axis] = tree->boxes[c][3 + axis];
-        }
     }
-    for (int axis = 0; axis < dim; axis++) {
-        center[axis] /= node->end - node->begin;
-        node->center[axis] = (float)center[axis];
-    }
-    for (int64_t c = place + 1; c < node->skip; c = tree->nodes[c].skip) {
+    for (int axis = 0; axis < dim; axis++) center[axis] /= (double)(node->end - node->begin);
+    for (int32_t c = place + 1; c < node->skip; c = tree->nodes[c].skip) {
         const ft_node *child = &tree->nodes[c];
         double delta[3] = {0};
         for (int axis = 0; axis < dim; axis++)
             delta[axis] = (double)child->center[axis] - center[axis];
-        for (int m = 0; m < FT_MOMENTS; m++) moments[m] += child->moments[m];
-        add_outer(moments, child->mass, delta);
+        for (int m = 0; m < FT_MOMENTS; m++) moments[m] += (double)child->moments[m];
+        add_outer(moments, (double)child->mass, delta);
     }
-    finish_node(node, box, dim, moments);
+    finish_node(node, box, dim, center, moments);
 }
+
+typedef struct {
+    ft_tree *tree;
+    const float *embedding;
+} summary;
+
+FT_INLINE int summarize_branch(const ft_tree *tree, int dim, const float *embedding, int32_t root)
+{
+    int sound = 1;
+    for (int32_t place = tree->nodes[root].skip - 1; place >= root; place--) {
+        if (tree->nodes[place].skip == place + 1)
+            sound &= summarize_leaf(tree, dim, embedding, place);
+        else
+            summarize_inner(tree, dim, place);
+    }
+    return sound;
+}
+
+FT_INLINE void summarize_body(FT_TASK_ARGUMENTS)
+{
+    const summary *s = context;
+    const ft_tree *tree = s->tree;
+    ft_branch *branch = &tree->branches[chunk];
+    (void)thread;
+    if (tree->dim == 2)
+        branch->sound = summarize_branch(tree, 2, s->embedding, branch->root);
+    else if (tree->dim == 3)
+        branch->sound = summarize_branch(tree, 3, s->embedding, branch->root);
+    else
+        branch->sound = summarize_branch(tree, 1, s->embedding, branch->root);
+}
+FT_TASK_VARIANTS(summarize)
+
+static ft_status summarize(ft_tree *tree, const float *embedding, ft_run *run)
+{
+    summary s = {tree, embedding};
+    double cost = SUMMARY_COST * (double)tree->n / (double)tree->n_branches;
+    ft_status status = ft_parallel_run(run, tree->n_branches, cost, FT_TASK(summarize), &s);
+    if (status != FT_OK) return status;
+    for (int64_t b = 0; b < tree->n_branches; b++)
+        if (!tree->branches[b].sound) return FT_DIVERGED;
+    for (int64_t c = tree->n_crown - 1; c >= 0; c--)
+        summarize_inner(tree, tree->dim, tree->crown[c]);
+    tree->age++;
+    return FT_OK;
+}
+
+/* ---- The tree ----------------------------------------------------------------------------------- */
 
 ft_status ft_tree_build(ft_tree *tree, const float *embedding, ft_run *run)
 {
-    (void)run;
-    float box[6] = {0};
     for (int64_t i = 0; i < tree->n; i++) tree->order[i] = (int32_t)i;
-    for (int64_t i = 0; i < tree->n * tree->dim; i++)
-        if (!(fabsf(embedding[i]) < FT_LARGEST_COORDINATE)) return FT_DIVERGED;
-    bounding_box(tree, embedding, 0, tree->n, box);
-    encode(tree, embedding, 0, tree->n, box);
-    radix_sort(tree, 0, tree->n);
-    tree->n_nodes = tree->n_groups = 0;
-    add_cell(tree, embedding, 0, tree->n);
+    ft_status status = sort_points(tree, embedding, 0, tree->n, run);
+    if (status != FT_OK) return status;
+    tree->n_nodes = tree->n_branches = tree->n_crown = 0;
+    status = add_cell(tree, embedding, 0, tree->n, 0, run);
+    if (status != FT_OK) return status;
+    form_groups(tree);
+    tree->age = 0;
+    return summarize(tree, embedding, run);
+}
 
-    for (int64_t i = 0; i < tree->n; i++)
-        for (int axis = 0; axis < tree->dim; axis++)
-            tree->coordinates[axis][i] = embedding[(int64_t)tree->order[i] * tree->dim + axis];
-    for (int64_t place = tree->n_nodes - 1; place >= 0; place--) {
-        ft_node *node = &tree->nodes[place];
-        if (node->skip == place + 1)
-            summarize_leaf(tree, node, tree->boxes[place]);
-        else
-            summarize_inner(tree, place, tree->boxes[place]);
-    }
-    return FT_OK;
+ft_status ft_tree_follow(ft_tree *tree, const float *embedding, ft_run *run)
+{
+    if (tree->age >= REBUILD) return ft_tree_build(tree, embedding, run);
+    return summarize(tree, embedding, run);
 }

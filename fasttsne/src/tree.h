@@ -4,7 +4,8 @@
 
 #include "fasttsne.h"
 
-#define FT_LEAF 64 /* points in a leaf, and in a group, at the most */
+#define FT_LEAF 32  /* points in a leaf, at the most, unless they coincide */
+#define FT_GROUP 32 /* points of a group, at the most */
 #define FT_MOMENTS 6
 
 /* A cell, 64 bytes. Nodes stand in pre-order: a node's first child follows it, its subtree ends
@@ -12,7 +13,7 @@
 typedef struct {
     float center[3]; /* of mass */
     float mass;      /* number of points */
-    float width2;    /* square of the longest side of the points' own bounding box */
+    float width2;    /* square of the cell's width; see summarize in tree.c */
     int32_t skip;
     int32_t begin, end;        /* its points on the Morton curve */
     float moments[FT_MOMENTS]; /* sum of (y - center)(y - center)': xx, xy, yy, xz, yz, zz */
@@ -20,14 +21,28 @@ typedef struct {
     float unused;
 } ft_node;
 
-/* Consecutive points that walk the tree together. */
+/* Points of a subtree that one thread summarises. */
+#define FT_BRANCH 1024
+typedef struct {
+    int32_t root;
+    int32_t sound; /* whether all coordinates are finite and small enough to be squared */
+} ft_branch;
+
+/* Consecutive points on the Morton curve that walk the tree together. */
 typedef struct {
     int32_t begin, end;
-    int32_t leaf; /* the node they lie in */
+    int32_t coincide; /* whether they are part of a leaf of more than FT_LEAF points */
 } ft_group;
 
-/* Interaction lists of one thread (repulsion.c). */
-typedef struct ft_lists ft_lists;
+/* What acts on the points of a group, 1 kB: the cells stand at the front of `items`, ranges of
+ * points, as pairs of begin and end, at its back. */
+#define FT_ITEMS 253
+typedef struct {
+    int32_t n_cells;
+    int32_t n_range_items; /* two a range */
+    int32_t complete;      /* whether all that acts had room, so that the list can be kept */
+    int32_t items[FT_ITEMS];
+} ft_list;
 
 struct ft_tree {
     int64_t n;
@@ -36,18 +51,21 @@ struct ft_tree {
     uint32_t *codes;
     int32_t *order_scratch;
     uint32_t *codes_scratch;
+    int64_t *counts;       /* of digits, for sorting: FT_RADIX a chunk */
+    float (*chunk_boxes)[6];
     float *coordinates[3]; /* Morton-ordered, one array an axis */
     ft_node *nodes;
     float (*boxes)[6]; /* min and max of each axis, per node */
     int64_t n_nodes;
+    ft_branch *branches; /* the largest subtrees of at most FT_BRANCH points, or leaves */
+    int64_t n_branches;
+    int32_t *crown; /* nodes above the branches, parents first */
+    int64_t n_crown;
     ft_group *groups;
     int64_t n_groups;
+    ft_list *lists;  /* one a group; they hold for the cells of the last build */
     double *partial; /* one a group */
-    ft_lists *lists; /* one a thread */
-    int n_lists;
+    int age;         /* summaries since the last build */
 };
-
-ft_lists *ft_lists_create(int n_threads);
-void ft_lists_destroy(ft_lists *lists);
 
 #endif

@@ -8,29 +8,24 @@
 #define SMALLEST_GAIN 0.01f
 #define COORDINATE_COST 0.5 /* nanoseconds */
 
-typedef struct {
-    float attraction, repulsion; /* the gradient is one times attractive minus the other */
-    float learning_rate, momentum;
-    int64_t first, last;
-    int dim;
-    const float *attractive, *repulsive;
-    float *embedding, *velocity, *gains;
-    double *partial;
-} update;
-
 FT_INLINE void update_body(FT_TASK_ARGUMENTS)
 {
-    const update *c = context;
+    const ft_update *c = context;
     (void)thread;
     int64_t begin = c->first + chunk * FT_ROWS;
     int64_t end = begin + FT_ROWS < c->last ? begin + FT_ROWS : c->last;
     const float *restrict attractive = c->attractive + begin * c->dim;
     const float *restrict repulsive = c->repulsive + begin * c->dim;
-    float *restrict embedding = c->embedding + begin * c->dim;
+    const float *embedding = c->embedding + begin * c->dim;
+    float *moved = c->moved + begin * c->dim;
     float *restrict velocity = c->velocity + begin * c->dim;
     float *restrict gains = c->gains + begin * c->dim;
-    const float attraction = c->attraction, repulsion = c->repulsion;
-    const float learning_rate = c->learning_rate, momentum = c->momentum;
+    const ft_step *step = &c->step;
+    const double factor = 2.0 * (step->degrees_of_freedom + 1.0) / step->degrees_of_freedom;
+    const float attraction = (float)(factor * step->exaggeration);
+    /* Without any pair within reach of another, nothing repels. */
+    const float repulsion = step->sum_q > 1e-35 ? (float)(factor / step->sum_q) : 0.0f;
+    const float learning_rate = (float)step->learning_rate, momentum = (float)step->momentum;
     const int64_t count = (end - begin) * c->dim;
     double squared_norm = 0.0;
 #pragma omp simd reduction(+ : squared_norm)
@@ -41,37 +36,29 @@ FT_INLINE void update_body(FT_TASK_ARGUMENTS)
         gradient *= gain;
         gains[i] = gain;
         velocity[i] = momentum * velocity[i] - learning_rate * gradient;
-        embedding[i] += velocity[i];
+        moved[i] = embedding[i] + velocity[i];
         squared_norm += (double)gradient * (double)gradient;
     }
     c->partial[chunk] = squared_norm;
 }
 FT_TASK_VARIANTS(update)
 
-ft_status ft_update_step(const ft_step *step, int64_t first, int64_t last, int dim,
-                         const float *attractive, const float *repulsive, float *embedding,
-                         float *velocity, float *gains, double *squared_norm, double *partial,
-                         ft_run *run)
+void ft_update_rows(const ft_update *update, int64_t chunk)
 {
-    double factor = 2.0 * (step->degrees_of_freedom + 1.0) / step->degrees_of_freedom;
-    update c = {(float)(factor * step->exaggeration),
-                /* No pair within reach of another: nothing repels. */
-                step->sum_q > 1e-35 ? (float)(factor / step->sum_q) : 0.0f,
-                (float)step->learning_rate,
-                (float)step->momentum,
-                first,
-                last,
-                dim,
-                attractive,
-                repulsive,
-                embedding,
-                velocity,
-                gains,
-                partial};
-    int64_t n_chunks = FT_ROW_CHUNKS(last - first);
-    ft_status status = ft_parallel_run(run, n_chunks, FT_ROWS * dim * COORDINATE_COST,
-                                       FT_TASK(update), &c);
-    *squared_norm = 0.0;
-    for (int64_t chunk = 0; chunk < n_chunks; chunk++) *squared_norm += partial[chunk];
-    return status;
+    FT_TASK(update)((void *)update, chunk, 0);
+}
+
+double ft_update_squared_norm(const ft_update *update)
+{
+    double sum = 0.0;
+    for (int64_t chunk = 0; chunk < FT_ROW_CHUNKS(update->last - update->first); chunk++)
+        sum += update->partial[chunk];
+    return sum;
+}
+
+ft_status ft_update_step(const ft_update *update, ft_run *run)
+{
+    return ft_parallel_run(run, FT_ROW_CHUNKS(update->last - update->first),
+                           FT_ROWS * update->dim * COORDINATE_COST, FT_TASK(update),
+                           (void *)update);
 }
