@@ -13,8 +13,10 @@
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #define FT_INLINE static __forceinline
+#define FT_PREFETCH_WRITE(address) ((void)(address))
 #define restrict __restrict
 #else
+#define FT_PREFETCH_WRITE(address) __builtin_prefetch(address, 1)
 #define FT_INLINE static inline __attribute__((always_inline))
 #endif
 
@@ -32,6 +34,19 @@
 #endif
 #else
 #define FT_X86_VARIANTS 0
+#endif
+
+/* The place of the lowest bit that is set; x is not 0. */
+#if defined(_MSC_VER) && !defined(__clang__)
+#include <intrin.h>
+FT_INLINE int ft_lowest_bit(uint64_t x)
+{
+    unsigned long place;
+    _BitScanForward64(&place, x);
+    return (int)place;
+}
+#else
+FT_INLINE int ft_lowest_bit(uint64_t x) { return __builtin_ctzll(x); }
 #endif
 
 /* Widest vector of floats in any variant: lists are padded to a multiple of it. */
