@@ -258,15 +258,14 @@ def calibrate(
     return conditional, beta
 
 
-# Of 8 bytes each; symmetrize() transposes more than these in several rounds.
-_TRANSPOSED_EDGES = 2**25
-
-
 def symmetrize(
     const int32_t[:, ::1] indices not None, const float[:, ::1] conditional not None,
-    int n_threads
+    int n_threads, int64_t capacity=2**25
 ):
-    """P = (P_cond + P_cond') / 2n as CSR arrays (indptr, indices, data), columns ascending."""
+    """P = (P_cond + P_cond') / 2n as CSR arrays (indptr, indices, data), columns ascending.
+
+    More edges than `capacity`, each of 8 bytes, are transposed in several rounds.
+    """
     cdef int64_t n = indices.shape[0], k = indices.shape[1]
     expect(conditional.shape[0] == n and conditional.shape[1] == k,
            "indices and conditional differ in shape")
@@ -280,7 +279,7 @@ def symmetrize(
     joint_indices = np.empty(2 * n * k, dtype=np.int32)
     joint_data = np.empty(2 * n * k, dtype=np.float32)
     # From NumPy, whose larger arrays are in huge pages.
-    scratch = np.empty(min(n * k, max(n, _TRANSPOSED_EDGES)), dtype=np.int64)
+    scratch = np.empty(min(n * k, max(n, capacity)), dtype=np.int64)
     symmetrize_into(indices, conditional, indptr, joint_indices, joint_data, scratch, n_threads)
     del scratch
     joint_indices.resize(indptr[n], refcheck=False)

@@ -252,12 +252,12 @@ ft_status ft_affinity_calibrate(const void *squared_distances, int is_double, in
  *
  * Row i of P_cond + P_cond' is the union of the edges out of i and those into i. The latter come
  * from a counting-sort transpose, of as many rows at a time as fit into a buffer. Both lists, in
- * whatever order, are added up in an array with one place a point and marked in a set of bits;
- * its walk yields the row in ascending order, so that nothing is sorted.
+ * whatever order, are marked in a set of bits. A walk through it yields the columns in ascending
+ * order, and the number of bits before a column is its place: nothing is sorted.
  */
 
 #define LARGEST_SOURCES 16   /* chunks of the transposition */
-#define PREFETCH_DISTANCE 32 /* edges; its writes are scattered */
+#define TILE_EDGES 128       /* at a time; their places are scattered and prefetched */
 
 typedef struct {
     int32_t index;
@@ -265,10 +265,11 @@ typedef struct {
 } edge;
 
 /* A row under construction: which columns, in words of 64 of them; which of these words are not
- * zero; and the values. All zero between two rows. */
+ * zero; and how many columns are in the words before one that is not. Between two rows the first
+ * two are zero. */
 typedef struct {
     uint64_t *columns, *words;
-    float *values;
+    int32_t *ranks;
 } accumulator;
 
 typedef struct {
@@ -321,17 +322,26 @@ static void transpose_task(FT_TASK_ARGUMENTS)
 {
     const symmetrization *s = context;
     (void)thread;
+    const uint32_t first = (uint32_t)s->first, width = (uint32_t)(s->last - s->first);
     int64_t begin = chunk * s->source_rows, end = begin + s->source_rows;
     int32_t *restrict place = s->places + chunk * s->n;
     edge *restrict incoming = s->incoming;
     if (end > s->n) end = s->n;
     for (int64_t row = begin; row < end; row++) {
-        for (int64_t e = row * s->k; e < (row + 1) * s->k; e++) {
-            if (e + PREFETCH_DISTANCE < end * s->k)
-                FT_PREFETCH_WRITE(&incoming[place[s->indices[e + PREFETCH_DISTANCE]]]);
-            int32_t column = s->indices[e];
-            if (column >= s->first && column < s->last)
-                incoming[place[column]++] = (edge){(int32_t)row, s->conditional[e]};
+        for (int64_t tile = 0; tile < s->k; tile += TILE_EDGES) {
+            const int32_t *restrict column = s->indices + row * s->k + tile;
+            const float *restrict value = s->conditional + row * s->k + tile;
+            int n_edges = s->k - tile < TILE_EDGES ? (int)(s->k - tile) : TILE_EDGES, n_inside = 0;
+            uint8_t inside[TILE_EDGES];
+            for (int e = 0; e < n_edges; e++) {
+                if ((uint32_t)column[e] - first >= width) continue;
+                FT_PREFETCH_WRITE(&incoming[place[column[e]]]);
+                inside[n_inside++] = (uint8_t)e;
+            }
+            for (int i = 0; i < n_inside; i++) {
+                int e = inside[i];
+                incoming[place[column[e]]++] = (edge){(int32_t)row, value[e]};
+            }
         }
     }
 }
@@ -371,14 +381,35 @@ static void count_task(FT_TASK_ARGUMENTS)
     }
 }
 
-static void add_edge(accumulator a, int32_t column, float value)
+static void mark_column(accumulator a, int32_t column)
 {
     add_column(a.columns, column);
     a.words[column >> 12] |= (uint64_t)1 << (column >> 6 & 63);
-    a.values[column] += value;
 }
 
-static void merge_task(FT_TASK_ARGUMENTS)
+FT_INLINE void add_edge(accumulator a, float *restrict data, int32_t column, float value)
+{
+    uint64_t below = ((uint64_t)1 << (column & 63)) - 1;
+    data[a.ranks[column >> 6] + ft_count_bits(a.columns[column >> 6] & below)] += value;
+}
+
+/* Columns in ascending order; returns how many. */
+FT_INLINE int64_t write_columns(accumulator a, int64_t n, int32_t *restrict out)
+{
+    int32_t count = 0;
+    for (int64_t i = 0; i <= (n - 1) >> 12; i++) {
+        for (uint64_t words = a.words[i]; words != 0; words &= words - 1) {
+            int64_t word = i << 6 | ft_lowest_bit(words);
+            a.ranks[word] = count;
+            for (uint64_t bits = a.columns[word]; bits != 0; bits &= bits - 1)
+                out[count++] = (int32_t)(word << 6 | ft_lowest_bit(bits));
+        }
+        a.words[i] = 0;
+    }
+    return count;
+}
+
+FT_INLINE void merge_body(FT_TASK_ARGUMENTS)
 {
     const symmetrization *s = context;
     const accumulator a = s->accumulators[thread];
@@ -386,27 +417,23 @@ static void merge_task(FT_TASK_ARGUMENTS)
     for (int64_t row = chunk_begin(s, chunk); row < chunk_begin(s, chunk + 1); row++) {
         const int32_t *out = s->indices + row * s->k;
         const float *out_value = s->conditional + row * s->k;
-        int64_t begin = incoming_begin(s, row), end = incoming_begin(s, row + 1);
-        for (int64_t e = 0; e < s->k; e++) add_edge(a, out[e], out_value[e]);
-        for (int64_t e = begin; e < end; e++)
-            add_edge(a, s->incoming[e].index, s->incoming[e].value);
-        int64_t place = s->indptr[row];
-        for (int64_t i = 0; i <= (s->n - 1) >> 12; i++) {
-            for (uint64_t words = a.words[i]; words != 0; words &= words - 1) {
-                int64_t word = i << 6 | ft_lowest_bit(words);
-                for (uint64_t bits = a.columns[word]; bits != 0; bits &= bits - 1) {
-                    int64_t column = word << 6 | ft_lowest_bit(bits);
-                    s->joint_indices[place] = (int32_t)column;
-                    s->joint_data[place] = (float)(scale * (double)a.values[column]);
-                    a.values[column] = 0.0f;
-                    place++;
-                }
-                a.columns[word] = 0;
-            }
-            a.words[i] = 0;
+        const edge *in = s->incoming + incoming_begin(s, row);
+        int64_t n_in = incoming_begin(s, row + 1) - incoming_begin(s, row);
+        int32_t *columns = s->joint_indices + s->indptr[row];
+        float *data = s->joint_data + s->indptr[row];
+        for (int64_t e = 0; e < s->k; e++) mark_column(a, out[e]);
+        for (int64_t e = 0; e < n_in; e++) mark_column(a, in[e].index);
+        int64_t count = write_columns(a, s->n, columns);
+        memset(data, 0, sizeof(float) * (size_t)count);
+        for (int64_t e = 0; e < s->k; e++) add_edge(a, data, out[e], out_value[e]);
+        for (int64_t e = 0; e < n_in; e++) add_edge(a, data, in[e].index, in[e].value);
+        for (int64_t e = 0; e < count; e++) {
+            a.columns[columns[e] >> 6] = 0;
+            data[e] = (float)(scale * (double)data[e]);
         }
     }
 }
+FT_TASK_VARIANTS(merge)
 
 static ft_status symmetrize_blocks(symmetrization *s, ft_run *run)
 {
@@ -422,7 +449,8 @@ static ft_status symmetrize_blocks(symmetrization *s, ft_run *run)
         if (status == FT_OK) status = ft_parallel_run(run, n_chunks, chunk_cost, count_task, s);
         for (int64_t row = s->first; row < s->last && status == FT_OK; row++)
             s->indptr[row + 1] += s->indptr[row];
-        if (status == FT_OK) status = ft_parallel_run(run, n_chunks, chunk_cost, merge_task, s);
+        if (status == FT_OK)
+            status = ft_parallel_run(run, n_chunks, chunk_cost, FT_TASK(merge), s);
     }
     return status;
 }
@@ -448,14 +476,14 @@ ft_status ft_affinity_symmetrize(const int32_t *indices, const float *conditiona
         accumulator *a = &s.accumulators[t];
         a->columns = calloc((size_t)(n >> 6) + 1, sizeof(uint64_t));
         a->words = calloc((size_t)(n >> 12) + 1, sizeof(uint64_t));
-        a->values = calloc((size_t)n, sizeof(float));
-        complete = a->columns != NULL && a->words != NULL && a->values != NULL;
+        a->ranks = malloc(sizeof(int32_t) * ((size_t)(n >> 6) + 1));
+        complete = a->columns != NULL && a->words != NULL && a->ranks != NULL;
     }
     ft_status status = complete ? symmetrize_blocks(&s, run) : FT_NO_MEMORY;
     for (int t = 0; t < n_threads && s.accumulators != NULL; t++) {
         free(s.accumulators[t].columns);
         free(s.accumulators[t].words);
-        free(s.accumulators[t].values);
+        free(s.accumulators[t].ranks);
     }
     free(s.accumulators);
     free(s.places);

@@ -36,7 +36,7 @@
 #define FT_X86_VARIANTS 0
 #endif
 
-/* The place of the lowest bit that is set; x is not 0. */
+/* The place of the lowest bit that is set, where x is not 0; and how many are. */
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <intrin.h>
 FT_INLINE int ft_lowest_bit(uint64_t x)
@@ -45,8 +45,10 @@ FT_INLINE int ft_lowest_bit(uint64_t x)
     _BitScanForward64(&place, x);
     return (int)place;
 }
+FT_INLINE int ft_count_bits(uint64_t x) { return (int)__popcnt64(x); }
 #else
 FT_INLINE int ft_lowest_bit(uint64_t x) { return __builtin_ctzll(x); }
+FT_INLINE int ft_count_bits(uint64_t x) { return __builtin_popcountll(x); }
 #endif
 
 /* Widest vector of floats in any variant: lists are padded to a multiple of it. */
