@@ -26,7 +26,7 @@ def find_neighbors(
     n_threads: int,
 ) -> tuple[Int32, Float64]: ...  # (n, k) indices, (n, k) squared distances
 def calibrate(
-    squared_distances: Float64,  # (n, k); with skip_diagonal (n, n)
+    squared_distances: Float32 | Float64,  # (n, k); with skip_diagonal (n, n)
     perplexity: float,
     skip_diagonal: bool,
     n_threads: int,
@@ -35,6 +35,7 @@ def symmetrize(
     indices: Int32,  # (n, k)
     conditional: Float32,  # (n, k)
     n_threads: int,
+    capacity: int = ...,  # edges to transpose at a time; no less than n of them
 ) -> tuple[Int64, Int32, Float32]: ...  # indptr (n + 1,), indices (nnz,), data (nnz,)
 def symmetrize_dense(conditional: Float32, n_threads: int) -> Float32: ...  # (n, n)
 

@@ -13,6 +13,7 @@ import os
 
 import numpy as np
 
+from cython cimport floating
 from libc.stdint cimport int32_t, int64_t
 from libc.math cimport exp, log, sqrt
 from libc.string cimport memcpy
@@ -87,16 +88,11 @@ cdef extern from "fasttsne.h" nogil:
         const float *screen, ft_points points, int64_t n, int64_t d, int64_t k, int32_t *indices,
         double *squared_distances, ft_sgemm sgemm, ft_run *run)
     ft_status ft_affinity_calibrate(
-        const double *squared_distances, int64_t n, int64_t k, double perplexity,
+        const void *squared_distances, int is_double, int64_t n, int64_t k, double perplexity,
         int skip_diagonal, float *conditional, double *beta, ft_run *run)
-    ft_status ft_affinity_symmetrize_prepare(
-        int32_t *indices, float *conditional, int64_t n, int64_t k, int64_t *transposed_indptr,
-        int32_t *transposed_indices, float *transposed_data, int64_t *indptr, ft_run *run)
-    ft_status ft_affinity_symmetrize_fill(
-        const int32_t *indices, const float *conditional, int64_t n, int64_t k,
-        const int64_t *transposed_indptr, const int32_t *transposed_indices,
-        const float *transposed_data, const int64_t *indptr, int32_t *joint_indices,
-        float *joint_data, ft_run *run)
+    ft_status ft_affinity_symmetrize(
+        const int32_t *indices, const float *conditional, int64_t n, int64_t k, int64_t *indptr,
+        int32_t *joint_indices, float *joint_data, void *scratch, int64_t capacity, ft_run *run)
     ft_status ft_affinity_symmetrize_dense(float *conditional, int64_t n, ft_run *run)
     ft_status ft_affinity_permute(
         const int64_t *indptr, const int32_t *indices, const float *data, int64_t n,
@@ -254,7 +250,7 @@ def find_neighbors(
 # ---- Affinities ------------------------------------------------------------------------------
 
 def calibrate(
-    const double[:, ::1] squared_distances not None, double perplexity, bint skip_diagonal,
+    const floating[:, ::1] squared_distances not None, double perplexity, bint skip_diagonal,
     int n_threads
 ):
     """Conditional probabilities p_j|i and the precision beta of every row."""
@@ -269,47 +265,53 @@ def calibrate(
     cdef ft_status status
     with nogil:
         status = ft_affinity_calibrate(
-            &squared_distances[0, 0], n, k, perplexity, skip_diagonal, &conditional_view[0, 0],
-            &beta_view[0], &run)
+            &squared_distances[0, 0], floating is double, n, k, perplexity, skip_diagonal,
+            &conditional_view[0, 0], &beta_view[0], &run)
     check(status)
     return conditional, beta
 
 
-def symmetrize(indices not None, conditional not None, int n_threads):
-    """P = (P_cond + P_cond') / 2n as CSR arrays (indptr, indices, data), columns ascending."""
-    indices, conditional = indices.copy(), conditional.copy()
-    cdef int32_t[:, ::1] rows = indices
-    cdef float[:, ::1] values = conditional
-    cdef int64_t n = rows.shape[0], k = rows.shape[1]
-    expect(values.shape[0] == n and values.shape[1] == k, "indices and conditional differ in shape")
-    expect(n > 0 and k > 0, "empty input")
-    expect(indices.min() >= 0 and indices.max() < n, "a neighbour's index is out of range")
+def symmetrize(
+    const int32_t[:, ::1] indices not None, const float[:, ::1] conditional not None,
+    int n_threads, int64_t capacity=2**25
+):
+    """P = (P_cond + P_cond') / 2n as CSR arrays (indptr, indices, data), columns ascending.
 
-    transposed_indptr = np.empty(n + 1, dtype=np.int64)
-    transposed_indices = np.empty(n * k, dtype=np.int32)
-    transposed_data = np.empty(n * k, dtype=np.float32)
+    More edges than `capacity`, each of 8 bytes, are transposed in several rounds.
+    """
+    cdef int64_t n = indices.shape[0], k = indices.shape[1]
+    expect(conditional.shape[0] == n and conditional.shape[1] == k,
+           "indices and conditional differ in shape")
+    expect(n > 0 and k > 0, "empty input")
+    expect(n < 2**31, "more than 2**31 - 1 points")
+    columns = np.asarray(indices)
+    expect(columns.min() >= 0 and columns.max() < n, "a neighbour's index is out of range")
+
+    # P has at most 2nk edges. Memory that is never touched costs nothing, and is given back.
     indptr = np.empty(n + 1, dtype=np.int64)
-    cdef int64_t[::1] t_indptr = transposed_indptr, joint_indptr = indptr
-    cdef int32_t[::1] t_indices = transposed_indices
-    cdef float[::1] t_data = transposed_data
+    joint_indices = np.empty(2 * n * k, dtype=np.int32)
+    joint_data = np.empty(2 * n * k, dtype=np.float32)
+    # From NumPy, whose larger arrays are in huge pages.
+    scratch = np.empty(min(n * k, max(n, capacity)), dtype=np.int64)
+    symmetrize_into(indices, conditional, indptr, joint_indices, joint_data, scratch, n_threads)
+    del scratch
+    joint_indices.resize(indptr[n], refcheck=False)
+    joint_data.resize(indptr[n], refcheck=False)
+    return indptr, joint_indices, joint_data
+
+
+cdef symmetrize_into(
+    const int32_t[:, ::1] indices, const float[:, ::1] conditional, int64_t[::1] indptr,
+    int32_t[::1] joint_indices, float[::1] joint_data, int64_t[::1] scratch, int n_threads
+):
+    # By itself, so that no view of the arrays is left when they are resized.
     cdef ft_run run = make_run(n_threads)
     cdef ft_status status
     with nogil:
-        status = ft_affinity_symmetrize_prepare(
-            &rows[0, 0], &values[0, 0], n, k, &t_indptr[0], &t_indices[0], &t_data[0],
-            &joint_indptr[0], &run)
+        status = ft_affinity_symmetrize(
+            &indices[0, 0], &conditional[0, 0], indices.shape[0], indices.shape[1], &indptr[0],
+            &joint_indices[0], &joint_data[0], &scratch[0], scratch.shape[0], &run)
     check(status)
-
-    joint_indices = np.empty(indptr[n], dtype=np.int32)
-    joint_data = np.empty(indptr[n], dtype=np.float32)
-    cdef int32_t[::1] joint_indices_view = joint_indices
-    cdef float[::1] joint_data_view = joint_data
-    with nogil:
-        status = ft_affinity_symmetrize_fill(
-            &rows[0, 0], &values[0, 0], n, k, &t_indptr[0], &t_indices[0], &t_data[0],
-            &joint_indptr[0], &joint_indices_view[0], &joint_data_view[0], &run)
-    check(status)
-    return indptr, joint_indices, joint_data
 
 
 def symmetrize_dense(float[:, ::1] conditional not None, int n_threads):
@@ -517,16 +519,24 @@ cdef class BarnesHutForces(Forces):
         inverse = np.empty(n, dtype=np.int32)
         inverse[order] = np.arange(n, dtype=np.int32)
         cdef int32_t[::1] inverse_view = inverse
+        # One after the other, so that never more than half of P is there twice.
         cdef int64_t[::1] indptr = np.empty(n + 1, dtype=np.int64)
         cdef int32_t[::1] indices = np.empty(self.indices.shape[0], dtype=np.int32)
-        cdef float[::1] data = np.empty(self.data.shape[0], dtype=np.float32)
+        cdef float[::1] data
         cdef ft_status status
         with nogil:
             status = ft_affinity_permute(
-                &self.indptr[0], &self.indices[0], &self.data[0], n, &order_view[0],
-                &inverse_view[0], &indptr[0], &indices[0], &data[0], &self.run)
+                &self.indptr[0], &self.indices[0], NULL, n, &order_view[0], &inverse_view[0],
+                &indptr[0], &indices[0], NULL, &self.run)
         check(status)
-        self.indptr, self.indices, self.data = indptr, indices, data
+        self.indices = indices  # the old ones are free from here on
+        data = np.empty(self.data.shape[0], dtype=np.float32)
+        with nogil:
+            status = ft_affinity_permute(
+                &self.indptr[0], NULL, &self.data[0], n, &order_view[0], &inverse_view[0],
+                &indptr[0], NULL, &data[0], &self.run)
+        check(status)
+        self.indptr, self.data = indptr, data
         self._order = np.asarray(self._order)[order]
         for array in (self.attractive, self.repulsive, *arrays):
             array[:] = array[order]

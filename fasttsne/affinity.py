@@ -47,7 +47,7 @@ class JointProbabilities(NamedTuple):
 
 
 def conditional_probabilities(
-    squared_distances: NDArray[np.float64],
+    squared_distances: NDArray[np.float64] | NDArray[np.float32],
     perplexity: float,
     *,
     skip_diagonal: bool = False,
@@ -57,7 +57,7 @@ def conditional_probabilities(
 
     Parameters
     ----------
-    squared_distances : ndarray of float64, shape (n_samples, n_neighbors)
+    squared_distances : ndarray of float64 or float32, shape (n_samples, n_neighbors)
         Finite and not negative, in any order within a row.
     perplexity : float
         2 to the power of a row's entropy in bits, greater than 0.
@@ -100,7 +100,7 @@ def joint_probabilities(
     Parameters
     ----------
     indices : ndarray of int32, shape (n_samples, n_neighbors)
-        Neighbours of every sample.
+        Neighbours of every sample, in any order, none twice.
     conditional : ndarray of float32, shape (n_samples, n_neighbors)
         p_j|i for these neighbours.
     n_threads : int, default=1
@@ -123,13 +123,16 @@ def joint_probabilities(
 
 
 def joint_probabilities_dense(
-    squared_distances: NDArray[np.float64], perplexity: float, *, n_threads: int = 1
+    squared_distances: NDArray[np.float64] | NDArray[np.float32],
+    perplexity: float,
+    *,
+    n_threads: int = 1,
 ) -> NDArray[np.float32]:
     """P over all pairs, for the exact method.
 
     Parameters
     ----------
-    squared_distances : ndarray of float64, shape (n_samples, n_samples)
+    squared_distances : ndarray of float64 or float32, shape (n_samples, n_samples)
         Finite and not negative; the diagonal is not read.
     perplexity : float
         See `conditional_probabilities`.

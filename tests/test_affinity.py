@@ -60,9 +60,9 @@ def test_every_row_attains_the_perplexity_or_its_nearest_limit(kind, k, perplexi
     assert not np.isnan(beta).any()
     assert np.all(beta >= 0)
     assert_allclose(conditional.sum(axis=1, dtype=np.float64), 1.0, rtol=1e-6)
-    # scikit-learn stops at 1e-5 in the entropy; so does nothing here
+    # p is rounded to single precision; scikit-learn stops at 1e-5 in the entropy
     attained = reference.perplexity_of(conditional)
-    assert_allclose(attained, reference.perplexity_of(expected), rtol=1e-5)
+    assert_allclose(attained, reference.perplexity_of(expected), rtol=1e-6)
 
 
 @given(
@@ -158,6 +158,35 @@ def test_calibration_does_not_modify_its_input():
     assert_array_equal(squared, before)
 
 
+@pytest.mark.parametrize("skip_diagonal", [False, True])
+def test_single_precision_distances_give_what_the_same_doubles_give(skip_diagonal):
+    for kind in ["uniform", "gaussian", "ties", "equal"]:
+        single = distance_rows(kind, 50, 50, seed=12).astype(np.float32)
+        got, beta = _kernels.calibrate(single, 10.0, skip_diagonal, 1)
+        expected, expected_beta = _kernels.calibrate(single.astype(float), 10.0, skip_diagonal, 1)
+        assert_array_equal(got, expected)
+        assert_array_equal(beta, expected_beta)
+
+
+def test_single_precision_distances_of_the_whole_range():
+    squared = np.geomspace(1e-45, 3e38, 60, dtype=np.float32)[None].repeat(2, axis=0)
+    for perplexity in [1.5, 10.0, 59.0]:
+        conditional, _ = affinity.conditional_probabilities(squared, perplexity)
+        assert_allclose(reference.perplexity_of(conditional), perplexity, rtol=1e-6)
+
+
+@pytest.mark.parametrize("smallest", [5e-324, 1e-310])
+def test_denormal_distances_attain_the_perplexity(smallest):
+    squared = smallest * np.arange(1, 41)[None]
+    conditional, _ = affinity.conditional_probabilities(squared, 10.0)
+    assert_allclose(reference.perplexity_of(conditional), 10.0, rtol=1e-6)
+
+
+def test_distances_of_another_type_are_refused():
+    with pytest.raises(TypeError):
+        affinity.conditional_probabilities(np.ones((2, 5), dtype=np.int64), 2.0)
+
+
 def test_skip_diagonal_leaves_each_point_out_of_its_own_row():
     n = 40
     squared = reference.squared_distances(np.random.default_rng(6).normal(size=(n, 3)))
@@ -249,6 +278,40 @@ def test_joint_has_the_same_bits_with_any_number_of_threads(n_threads):
     assert_array_equal(threaded.indptr, joint.indptr)
     assert_array_equal(threaded.indices, joint.indices)
     assert threaded.data.tobytes() == joint.data.tobytes()
+
+
+def test_joint_accepts_read_only_input_and_rows_longer_than_a_tile():
+    indices, conditional = random_graph(400, 300, seed=8, hubs=1)
+    indices.flags.writeable = conditional.flags.writeable = False
+    joint = affinity.joint_probabilities(indices, conditional)
+    expected = reference.joint_probabilities(indices, conditional).toarray()
+    assert_allclose(as_csr(joint).toarray(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("capacity", [1, 300, 5000])
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_joint_does_not_depend_on_how_much_is_transposed_at_a_time(capacity, n_threads):
+    graph = random_graph(300, 40, seed=9, hubs=1)  # 300 edges lead to the hub
+    whole = _kernels.symmetrize(*graph, n_threads)
+    for part, expected in zip(_kernels.symmetrize(*graph, n_threads, capacity), whole, strict=True):
+        assert part.tobytes() == expected.tobytes()
+
+
+def test_joint_of_a_neighbor_listed_twice_stays_in_bounds():
+    indices = np.zeros((9000, 40), dtype=np.int32)  # not a graph: only the memory matters
+    conditional = np.full(indices.shape, 1 / 40, dtype=np.float32)
+    joint = affinity.joint_probabilities(indices, conditional)
+    assert joint.indptr[-1] == len(joint.indices) == len(joint.data) == 2 * 9000 - 1
+    with pytest.raises(MemoryError):
+        _kernels.symmetrize(indices, conditional, 1, 1)
+
+
+@pytest.mark.parametrize("index", [-1, 50])
+def test_joint_refuses_an_index_out_of_range(index):
+    indices, conditional = random_graph(50, 5, seed=10)
+    indices[17, 3] = index
+    with pytest.raises(ValueError, match="out of range"):
+        affinity.joint_probabilities(indices, conditional)
 
 
 def test_joint_does_not_modify_its_input():

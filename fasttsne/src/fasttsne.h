@@ -80,28 +80,25 @@ ft_status ft_neighbors_find(IN const float *screen, IN ft_points points, int64_t
 
 /* ---- affinity.c: perplexity calibration, joint probabilities ------------------------------- */
 
-/* Rows of k squared distances -> p_j|i and the precision beta_i = 1 / (2 sigma_i^2) at which the
- * row's entropy is log(perplexity). With skip_diagonal, row i leaves out its i-th entry. */
-ft_status ft_affinity_calibrate(IN const double *squared_distances, int64_t n, int64_t k,
-                                double perplexity, int skip_diagonal, OUT float *conditional,
-                                OUT double *beta, INOUT ft_run *run);
+/* Rows of k squared distances, doubles or floats, -> p_j|i and the precision
+ * beta_i = 1 / (2 sigma_i^2) at which the row's entropy is log(perplexity). With skip_diagonal,
+ * row i leaves out its i-th entry. */
+ft_status ft_affinity_calibrate(IN const void *squared_distances, int is_double, int64_t n,
+                                int64_t k, double perplexity, int skip_diagonal,
+                                OUT float *conditional, OUT double *beta, INOUT ft_run *run);
 
-/* P = (P_cond + P_cond') / 2n as CSR. `prepare` sorts every row of (indices, conditional) by
- * column in place, fills the transpose and counts: indptr[n] is the number of edges of P. */
-ft_status ft_affinity_symmetrize_prepare(INOUT int32_t *indices, INOUT float *conditional,
-                                         int64_t n, int64_t k, OUT int64_t *transposed_indptr,
-                                         OUT int32_t *transposed_indices,
-                                         OUT float *transposed_data, OUT int64_t *indptr,
-                                         INOUT ft_run *run);
-ft_status ft_affinity_symmetrize_fill(IN const int32_t *indices, IN const float *conditional,
-                                      int64_t n, int64_t k, IN const int64_t *transposed_indptr,
-                                      IN const int32_t *transposed_indices,
-                                      IN const float *transposed_data, IN const int64_t *indptr,
-                                      OUT int32_t *joint_indices, OUT float *joint_data,
-                                      INOUT ft_run *run);
+/* P = (P_cond + P_cond') / 2n as CSR, columns ascending; the neighbours of a row are distinct.
+ * joint_indices and joint_data have room for 2 n k edges, of which P has indptr[n]: the rest is
+ * not touched. scratch holds capacity times 8 bytes; the capacity is at least the most edges that
+ * lead to one point, and n k saves time. */
+ft_status ft_affinity_symmetrize(IN const int32_t *indices, IN const float *conditional, int64_t n,
+                                 int64_t k, OUT int64_t *indptr, OUT int32_t *joint_indices,
+                                 OUT float *joint_data, OUT void *scratch, int64_t capacity,
+                                 INOUT ft_run *run);
 ft_status ft_affinity_symmetrize_dense(INOUT float *conditional, int64_t n, INOUT ft_run *run);
 
-/* Rows and columns of a graph put into a new order: row r becomes the old row order[r]. */
+/* Rows and columns of a graph put into a new order: row r becomes the old row order[r]. Either of
+ * indices and data may be NULL, and is then left out: they can be moved one after the other. */
 ft_status ft_affinity_permute(IN const int64_t *indptr, IN const int32_t *indices,
                               IN const float *data, int64_t n, IN const int32_t *order,
                               IN const int32_t *inverse, OUT int64_t *new_indptr,

@@ -13,8 +13,10 @@
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #define FT_INLINE static __forceinline
+#define FT_PREFETCH_WRITE(address) ((void)(address))
 #define restrict __restrict
 #else
+#define FT_PREFETCH_WRITE(address) __builtin_prefetch(address, 1)
 #define FT_INLINE static inline __attribute__((always_inline))
 #endif
 
@@ -40,6 +42,21 @@
 #endif
 #else
 #define FT_X86_VARIANTS 0
+#endif
+
+/* The place of the lowest bit that is set, where x is not 0; and how many are. */
+#if defined(_MSC_VER) && !defined(__clang__)
+#include <intrin.h>
+FT_INLINE int ft_lowest_bit(uint64_t x)
+{
+    unsigned long place;
+    _BitScanForward64(&place, x);
+    return (int)place;
+}
+FT_INLINE int ft_count_bits(uint64_t x) { return (int)__popcnt64(x); }
+#else
+FT_INLINE int ft_lowest_bit(uint64_t x) { return __builtin_ctzll(x); }
+FT_INLINE int ft_count_bits(uint64_t x) { return __builtin_popcountll(x); }
 #endif
 
 /* Widest vector of floats in any variant: lists are padded to a multiple of it. */
