@@ -36,14 +36,15 @@ class Judge:
     """Judges maps of one data set, by one P.
 
     `rows` are those that are judged; None means all of them, or a sample where these are too many.
+    `n_neighbors` is how many neighbours of a point P knows; None means 3 * perplexity + 1.
     """
 
-    def __init__(self, X, y=None, perplexity=30.0, rows=None):
+    def __init__(self, X, y=None, perplexity=30.0, rows=None, n_neighbors=None):
         n_samples = len(X)
         if rows is None and n_samples > SAMPLE_ABOVE:
             rows = np.random.RandomState(0).choice(n_samples, SAMPLE, replace=False)
         self.rows = rows
-        n_neighbors = min(n_samples - 1, int(3 * perplexity + 1))
+        n_neighbors = min(n_samples - 1, n_neighbors or int(3 * perplexity + 1))
         self.neighbors, squared = nearest_neighbors(X, n_neighbors, rows)
         self.y = y
         self.conditional = conditional_probabilities(squared, perplexity)

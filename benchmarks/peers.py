@@ -20,7 +20,7 @@ DATA = "digits,swiss_roll,noise,blobs,mnist10k,mnist"
 ITERATIONS = 1000
 LARGE = 50_000  # points; from here on one run each
 MODES = {"default": "each at its defaults", "equal": f"{ITERATIONS:,} iterations each"}
-COLUMNS = 0.84, 0.915, 1.0  # where the picture has its figures
+COLUMNS = 0.8, 0.89, 1.0  # where the picture has its figures
 HEADER = (
     "seconds",
     "iterations",
@@ -110,7 +110,7 @@ def draw(runs, names, systems, path):
     figure, axes = plots.pyplot.subplots(
         n_rows,
         n_columns,
-        figsize=(4.9 * n_columns, height * n_rows + 0.75),
+        figsize=(5.3 * n_columns, height * n_rows + 0.75),
         squeeze=False,
         layout="constrained",
     )
@@ -146,7 +146,7 @@ def draw(runs, names, systems, path):
             ax.text(place, -0.85, word, **plots.cell(ax, heading=True))
         plots.logarithmic(ax.xaxis, low, high * 1.2)
         # Room on the right for the figures, on a logarithmic axis.
-        ax.set_xlim(low, high * (high / low) ** 0.6)
+        ax.set_xlim(low, high * (high / low) ** 0.75)
         ax.set_ylim(most - 0.4, -1.25)
         ax.set_yticks(range(len(rows)), [system for system, _ in rows], size=8.5)
         for label, (system, _) in zip(ax.get_yticklabels(), rows, strict=True):

@@ -22,20 +22,24 @@ def style(system):
     return {"color": "#777777", "marker": "."}
 
 
-def panels(n, title, subtitle, width=4.6, height=3.9):
-    """A figure of n plots side by side under one title."""
-    figure, axes = pyplot.subplots(1, n, figsize=(width * n, height + 0.6), squeeze=False)
+def panels(n, title, subtitle, width=5.4, height=3.9, room=1.3, left=0.62):
+    """A figure of n plots side by side under one title, each with so many inches around it.
+
+    `room` is what is left for names to the right of each, `left` for the numbers of its axis.
+    """
+    whole, tall = width * n, height + 0.6
+    figure, axes = pyplot.subplots(1, n, figsize=(whole, tall), squeeze=False)
     figure.subplots_adjust(
-        left=0.62 / (width * n),
-        right=1 - 1.3 / (width * n),
-        bottom=0.6 / (height + 0.6),
-        top=1 - 1.0 / (height + 0.6),
-        wspace=0.5,
+        left=left / whole,
+        right=1 - room / whole,
+        bottom=0.6 / tall,
+        top=1 - 0.85 / tall,
+        wspace=(room + left) / (width - room - left),  # in widths of a plot
     )
-    figure.text(0.12 / (width * n), 0.985, title, va="top", size=12, weight="bold", color=INK)
+    figure.text(0.12 / whole, 0.985, title, va="top", size=12, weight="bold", color=INK)
     figure.text(
-        0.12 / (width * n),
-        0.985 - 0.24 / (height + 0.6),
+        0.12 / whole,
+        0.985 - 0.24 / tall,
         subtitle,
         va="top",
         size=8,
@@ -89,7 +93,7 @@ def plain(value):
     for unit, name in ((1e6, "M"), (1e3, "k")):
         if value >= unit:
             return f"{value / unit:g}{name}"
-    return f"{value:g}"
+    return f"{value:.10f}".rstrip("0").rstrip(".")
 
 
 def name_lines(ax, ends):
@@ -120,11 +124,12 @@ def name_lines(ax, ends):
             ha="left",
             size=size,
             color=readable(color),
-            weight="bold" if name == "fasttsne" else "normal",
+            weight="bold" if name.startswith("fasttsne") else "normal",
             arrowprops={
                 "arrowstyle": "-",
                 "color": color,
-                "linewidth": 0.5,
+                "linewidth": 0.7,
+                "linestyle": ":",
                 "alpha": 0.6,
                 "shrinkA": 1,
                 "shrinkB": 3,

@@ -122,8 +122,8 @@ class Store:
 class Runner:
     """Runs systems, each run a fresh process with its own threads, and judges their maps."""
 
-    def __init__(self, args, name):
-        self.args = args
+    def __init__(self, args, name, n_neighbors=None):
+        self.args, self.n_neighbors = args, n_neighbors
         self.store = Store(output_directory(args) / f"{name}.json")
         chosen = [system.strip() for system in args.systems.split(";") if system.strip()]
         for system in chosen:
@@ -163,7 +163,7 @@ class Runner:
         data, _ = self.load(name)
         if name not in self.judges:
             start = time.perf_counter()
-            self.judges[name] = Judge(data.X, data.y)
+            self.judges[name] = Judge(data.X, data.y, n_neighbors=self.n_neighbors)
             print(f"{name}: P in {time.perf_counter() - start:.1f} s", file=sys.stderr)
         return self.judges[name]
 
@@ -200,7 +200,7 @@ class Runner:
             print(f"over the limit: {describe(slot)}, {minutes(slot):.0f} min", file=sys.stderr)
         if missing:
             total = sum(map(minutes, missing))
-            print(f"{len(missing)} runs, very roughly {total:.0f} minutes", file=sys.stderr)
+            print(f"{len(missing)} runs, very roughly {total:.1f} minutes", file=sys.stderr)
         if self.args.plan:
             for slot in missing:
                 print(f"{describe(slot):80} {minutes(slot):6.1f} min")

@@ -106,7 +106,6 @@ def draw(runs, name, curves, path):
         f"Time to quality: {name}, {first['n_samples']:,} x {first['n_features']}",
         "One mark a budget of iterations; large and ringed: the system's default. Judged exactly,"
         f" on one P. {threads} thread{'s' if threads > 1 else ''}, {first['machine']}.",
-        width=5.4,
     )
     seconds = [point[1] for curve in curves.values() for point in curve]
     low, high = min(seconds) / 1.15, max(seconds) * 1.1
@@ -144,16 +143,16 @@ def extremes(curves, column, best, worst):
     """The best value there is, and the worst worth showing.
 
     Maps from the middle of early exaggeration are so bad that the rest would be a flat line:
-    what is shown goes three times as far from the best as the worst default.
+    what is shown goes three times as far from the best as the worst default, but at least a tenth
+    of the best, lest noise fill the picture.
     """
     values = [point[column] for curve in curves.values() for point in curve]
     defaults = [point[column] for curve in curves.values() for point in curve if point[4]]
     top = best(values)
     if not defaults:
         return top, worst(values)
-    reach = 3 * abs(worst(defaults) - top)
-    shown = [value for value in values if abs(value - top) <= reach]
-    return top, worst(shown or values)
+    reach = max(3 * abs(worst(defaults) - top), 0.1 * abs(top))
+    return top, top + reach if worst(values) > top else top - reach
 
 
 def main():
