@@ -41,7 +41,7 @@ def load(name, seed=0):
     rng = np.random.RandomState(seed)
     if name.endswith(".npz"):
         with np.load(name) as file:
-            return Data(Path(name).stem, file["X"], file["y"] if "y" in file else None)
+            return Data(Path(name).stem, file["X"], file.get("y"))
     if name == "digits":
         return Data(name, *datasets.load_digits(return_X_y=True))
     if name == "swiss_roll":

@@ -7,8 +7,8 @@ differ by chance as well, which the spread over seeds shows), and the error of t
 evaluation. Exact t-SNE knows the p of all pairs; so does the judge here, as far as they matter,
 with up to 1,000 neighbours of each point. The gap then holds all that Barnes-Hut leaves out.
 
-``python benchmarks/exact.py`` takes about an hour, most of it scikit-learn's; a run of more than
-``--limit`` minutes (default: 15) is left out.
+``python benchmarks/exact.py`` takes about half an hour, most of it scikit-learn's; a run of more
+than ``--limit`` minutes (default: 15) is left out.
 """
 
 import sys

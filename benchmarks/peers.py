@@ -6,7 +6,7 @@ take turns, and each repeat has its own seed. Every map is judged by judge.py, b
 Systems that are not installed are left out. At equal iterations each is told to do 1,000 (early
 exaggeration included); one that stops by itself may do fewer, and the table says how many it did.
 
-``python benchmarks/peers.py`` takes about two hours, most of it scikit-learn's and openTSNE's;
+``python benchmarks/peers.py`` takes about an hour, most of it scikit-learn's and openTSNE's;
 ``--systems "fasttsne;scikit-learn" --data digits,mnist10k`` takes five minutes.
 """
 
@@ -62,7 +62,8 @@ def figures(group):
 
     return [
         report.spread(values("seconds"), digits=3),
-        report.spread(values("n_iter"), fixed=0) if len(set(values("n_iter"))) > 1
+        report.spread(values("n_iter"), fixed=0)
+        if len(set(values("n_iter"))) > 1
         else report.number(group[0]["n_iter"], fixed=0),
         report.spread(values("kl_divergence"), fixed=3),
         report.spread(values("recall"), fixed=3),

@@ -154,9 +154,7 @@ def spaced(values, gap):
                 n_first * (first + gap * n_second / 2) + n_second * (second - gap * n_first / 2)
             ) / n
             clusters[-2:] = [[middle, n]]
-    return [
-        middle + gap * (i - (n - 1) / 2) for middle, n in clusters for i in range(n)
-    ]
+    return [middle + gap * (i - (n - 1) / 2) for middle, n in clusters for i in range(n)]
 
 
 def save(figure, path):

@@ -4,17 +4,17 @@ The data are one mixture of Gaussians, of which ever more points are drawn. A sl
 between two neighbouring sizes: 1 where twice the points take twice the time. Quality is judged as
 well, above 100,000 points by a sample of rows.
 
-``python benchmarks/scaling.py`` takes about three hours: a system's run is left out if it would
+``python benchmarks/scaling.py`` takes about two hours: a system's run is left out if it would
 take more minutes than ``--limit`` (default: 30), going by its last size.
 """
 
 import sys
+from itertools import pairwise
 
 import numpy as np
 import plots
 import report
 from runner import Runner, output_directory, parser
-from systems import SYSTEMS
 
 SIZES = "10k,20k,50k,100k,200k,500k,1000k"
 CHOSEN = "fasttsne", "scikit-learn-intelex", "openTSNE", "scikit-learn"
@@ -35,14 +35,16 @@ def points(runs, family, system):
             return float(np.median([run[key] for run in group]))
 
         peak = max(run["peak_mb"] for run in group)
-        found.append((n_samples, middle("seconds"), peak, middle("kl_divergence"), middle("recall")))
+        found.append(
+            (n_samples, middle("seconds"), peak, middle("kl_divergence"), middle("recall"))
+        )
     return found
 
 
 def slopes(curve, column):
     """The exponent between each size and the one before; none for the first."""
     found = [None]
-    for before, after in zip(curve, curve[1:], strict=False):
+    for before, after in pairwise(curve):
         found.append(np.log(after[column] / before[column]) / np.log(after[0] / before[0]))
     return found
 
@@ -83,8 +85,8 @@ def draw(runs, family, curves, path):
     figure, axes = plots.panels(
         2,
         "Scaling: time and memory by number of points",
-        f"Each at its defaults, on a {family} of {runs[0]['n_features']} dimensions; in brackets the"
-        f" slope from a line's first point to its last. {threads} thread{'s' if threads > 1 else ''},"
+        f"Each at its defaults, {family} in {runs[0]['n_features']} dimensions; in brackets the slope"
+        f" from a line's first point to its last. {threads} thread{'s' if threads > 1 else ''},"
         f" {runs[0]['machine']}.",
         room=1.75,
     )

@@ -4,8 +4,9 @@ By number of points, threads and instruction set; each of these a process of its
 is taken apart on two maps, one from early exaggeration, when everything is close together, and one
 finished. Each figure is the least of the repeats, as noise only ever adds.
 
-Attraction is an evaluation of all forces less one with a P of next to no edges, and the update an
-iteration of the descent less an evaluation: differences, so small ones are uncertain.
+Attraction is an evaluation of all forces less one with a P of next to no edges, the update an
+iteration of the descent less an evaluation: differences, so small ones are uncertain. The KL
+divergence is what a look at the stopping rules adds to an iteration.
 
 The bounds: attraction cannot be faster than P can be read, at the bandwidth measured here on an
 array of P's size; and repulsion is put into pairs, that is how many interactions with single points
@@ -34,6 +35,12 @@ from systems import versions
 STAGES = ("neighbours", "calibration", "symmetrisation", "PCA start", "whole fit_transform")
 PARTS = ("tree and repulsion", "attraction", "update")
 COLORS = ("#0072B2", "#E69F00", "#999999")
+WORDS = {
+    "iteration": "an iteration",
+    **{part: f"– {part}" for part in PARTS},
+    "KL divergence": "KL divergence, at a check",
+}
+ISAS = ("avx512", "avx2", "baseline")  # in this order; others after them
 ANGLE = 0.5
 PAIRS_OF = 10_000  # points whose pairs give the rate
 
@@ -132,13 +139,19 @@ def child(spec):
         repulsion = least(lambda bare=bare, Y=Y: bare.evaluate(Y, False), repeats)
         everything = least(lambda forces=forces, Y=Y: forces.evaluate(Y, False), repeats)
 
-        def still(forces=forces, Y=Y, velocity=velocity, gains=gains):
+        def still(n_iter, forces=forces, Y=Y, velocity=velocity, gains=gains):
             # A learning rate of nothing: the same work, and the map stays where it is.
-            _kernels.descend(forces, Y, velocity, gains, 3, 0.0, 0.0, 1.0)
+            _kernels.descend(forces, Y, velocity, gains, n_iter, 0.0, 0.0, 1.0)
 
-        whole = least(still, repeats) / 3
+        # Of a descent the last iteration computes the KL divergence: hence the difference.
+        whole = (
+            least(lambda still=still: still(11), repeats)
+            - least(lambda still=still: still(1), repeats)
+        ) / 10
+        divergence = least(lambda forces=forces, Y=Y: forces.evaluate(Y, True), repeats)
         parts = (repulsion, everything - repulsion, whole - everything)
-        iteration[name] = dict(zip(PARTS, parts, strict=True)) | {"iteration": whole}
+        iteration[name] = dict(zip(PARTS, parts, strict=True))
+        iteration[name] |= {"iteration": whole, "KL divergence": divergence - everything}
 
     some = np.ascontiguousarray(Y[:PAIRS_OF])
     pairs = _kernels.BarnesHutForces(*two_edges(len(some)), 2, 1.0, 0.0, n_threads)
@@ -182,11 +195,17 @@ def name_of(run):
     return f"{isa}, {n_threads} thread{'s' if n_threads > 1 else ''}"
 
 
+def place(run):
+    """Where a run stands in the table."""
+    isa = run["slot"]["isa"]
+    return (ISAS.index(isa) if isa in ISAS else len(ISAS)), isa, run["slot"]["threads"]
+
+
 def write(runs, names, directory):
     parts = ["# Stages", report.circumstances(runs), "Milliseconds, the least of the repeats."]
     shown = {}
     for name in names:
-        columns = [run for run in runs if run["slot"]["data"] == name]
+        columns = sorted((run for run in runs if run["slot"]["data"] == name), key=place)
         if not columns:
             continue
         shown[name] = columns
@@ -197,9 +216,9 @@ def write(runs, names, directory):
         iterations = [report.number(run["stages"].get("iterations"), fixed=0) for run in columns]
         rows.append(["its iterations", *iterations])
         for which in columns[0]["iteration"]:
-            for part in ("iteration", *PARTS):
+            for part, words in WORDS.items():
                 cells = [report.number(run["iteration"][which][part]) for run in columns]
-                label = f"{which} map: " + ("an iteration" if part == "iteration" else f"– {part}")
+                label = f"{which} map: {words}"
                 rows.append([label, *cells])
         of = [bounds(run, "finished") for run in columns]
         rows += [
@@ -243,16 +262,16 @@ def draw(shown, path):
             ax.text(left, at, f" {report.number(parts['iteration'])}", va="center", size=8)
         ax.set_yticks(range(len(runs)), map(name_of, runs), size=8.5)
         ax.set_ylim(most - 0.4, -0.6)
-        ax.set_xlim(0, 1.12 * max(run["iteration"]["finished"]["iteration"] for run in runs))
+        widths = [sum(max(run["iteration"]["finished"][part], 0) for part in PARTS) for run in runs]
+        ax.set_xlim(0, 1.15 * max(widths))
         ax.grid(False, axis="y")
         ax.spines["left"].set_visible(False)
         ax.tick_params(axis="y", length=0)
         plots.heading(ax, f"{name}, {runs[0]['n_samples']:,} points")
     handles = [plots.pyplot.Rectangle((0, 0), 1, 1, color=color) for color in COLORS]
-    axes[0].legend(
-        handles, PARTS, loc="upper left", bbox_to_anchor=(0, -0.1), ncols=3, frameon=False,
-        fontsize=8.5, handlelength=1, columnspacing=1.2,
-    )  # fmt: skip
+    figure.legend(
+        handles, PARTS, loc="lower left", ncol=3, frameon=False, fontsize=8.5, handlelength=1
+    )
     plots.save(figure, path)
 
 

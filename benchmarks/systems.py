@@ -226,9 +226,7 @@ def child(spec):
     }
     maps = {"embedding": np.asarray(embedding)}
     paused, figures["snapshots"] = 0.0, []
-    for i, (moment, snapshot, done, pause) in enumerate(
-        getattr(fit.fit_transform, "taken", [])
-    ):
+    for i, (moment, snapshot, done, pause) in enumerate(getattr(fit.fit_transform, "taken", [])):
         figures["snapshots"].append({"seconds": moment - start - paused, "n_iter": done})
         maps[f"snapshot{i}"] = snapshot
         paused += pause

@@ -4,7 +4,7 @@ A point is one budget of iterations: a fresh process each, timed whole, judged b
 openTSNE calls back while it runs, so its curve is one run with the clock stopped at snapshots.
 The larger mark is the system's own default.
 
-``python benchmarks/time_to_quality.py`` takes about 45 minutes; scikit-learn alone needs 20.
+``python benchmarks/time_to_quality.py`` takes about half an hour, most of it scikit-learn's.
 """
 
 import sys
@@ -129,8 +129,9 @@ def draw(runs, name, curves, path):
             ax.plot(x, y, linewidth=width, markersize=size, **look)
             for point in curve:
                 if point[4]:
-                    ax.plot(point[1], point[column], markersize=9, linestyle="none",
-                            markeredgecolor="white", markeredgewidth=1.2, zorder=5, **look)  # fmt: skip
+                    ringed = {"markeredgecolor": "white", "markeredgewidth": 1.2, "zorder": 5}
+                    place = point[1], point[column]
+                    ax.plot(*place, markersize=9, linestyle="none", **ringed, **look)
             ends[system] = (x[-1], y[-1], look["color"])
         ax.set_xlim(low, high)
         plots.logarithmic(ax.xaxis, low, high)
