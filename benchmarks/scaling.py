@@ -85,8 +85,8 @@ def draw(runs, family, curves, path):
     figure, axes = plots.panels(
         2,
         "Scaling: time and memory by number of points",
-        f"Each at its defaults, {family} in {runs[0]['n_features']} dimensions; in brackets the slope"
-        f" from a line's first point to its last. {threads} thread{'s' if threads > 1 else ''},"
+        f"Each at its defaults, {family} in {runs[0]['n_features']} dimensions; in brackets the"
+        f" slope from first point to last. {threads} thread{'s' if threads > 1 else ''},"
         f" {runs[0]['machine']}.",
         room=1.75,
     )
