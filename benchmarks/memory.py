@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import report
 from data import load
-from systems import MB, resident
+from systems import resident
 
 LIMIT = 500  # MB above the imports, for 70,000 x 50 at perplexity 30
 ALLOWED_GROWTH = 5  # MB between the third fit and the last

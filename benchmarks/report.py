@@ -110,7 +110,7 @@ def spread(values, digits=None, fixed=None):
     middle, least, most = (
         number(value, digits, fixed) for value in (median(values), min(values), max(values))
     )
-    return f"{middle} ({least}-{most})" if len(values) > 1 else middle
+    return f"{middle} ({least}-{most})" if least != most else middle
 
 
 def number(value, digits=None, fixed=None):

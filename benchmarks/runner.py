@@ -220,10 +220,20 @@ class Runner:
         return system.minutes * iterations / 1000 * len(data.X) / 70_000
 
     def run(self, slot):
-        """One run, judged, and kept."""
+        """One run, judged, and kept.
+
+        From a PCA start a seed alone changes nothing, so every seed but 0 also shuffles the rows:
+        then rounding differs, and iterations amplify it to another map.
+        """
         system = slot["system"]
-        _, path = self.load(slot["data"])
+        data, path = self.load(slot["data"])
         judge = self.judge(slot["data"])
+        order = np.arange(len(data.X))
+        if slot["seed"] > 0:
+            np.random.RandomState(slot["seed"]).shuffle(order)
+            path = Path(self.directory.name) / "shuffled.npy"
+            np.save(path, data.X[order])
+        back = np.argsort(order)
         output = Path(self.directory.name) / "maps.npz"
         spec = slot | {"data": str(path), "output": str(output)}
         try:
@@ -232,12 +242,11 @@ class Runner:
             print(f"FAILED: {describe(slot)} ({error})", file=sys.stderr)
             return None
         with np.load(output) as maps:
-            figures |= judge(maps["embedding"])
+            figures |= judge(maps["embedding"][back])
             for i, snapshot in enumerate(figures["snapshots"]):
-                snapshot |= judge(maps[f"snapshot{i}"])
+                snapshot |= judge(maps[f"snapshot{i}"][back])
             if not figures["snapshots"]:
                 del figures["snapshots"]
-        data, _ = self.load(slot["data"])
         figures |= {"n_samples": data.X.shape[0], "n_features": data.X.shape[1]}
         record = self.store.add(slot, self.versions[system], figures)
         print(

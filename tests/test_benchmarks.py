@@ -145,7 +145,7 @@ def test_numbers_are_written_with_three_digits(load, value, written):
 def test_spread_and_table(load):
     report = load("report")
     assert report.spread([3.0, 1.0, 2.0]) == "2.00 (1.00-3.00)"
-    assert report.spread([2.0]) == "2.00"
+    assert report.spread([2.0]) == report.spread([2.0, 2.001]) == "2.00"
     assert report.spread([None]) == "-"
     assert report.table(["a", "bb"], [["x", 1]]) == "| a | bb |\n| - | -: |\n| x |  1 |"
 
