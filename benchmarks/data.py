@@ -1,10 +1,10 @@
 """The data that benchmarks run on, by name.
 
-``python benchmarks/data.py`` lists them and loads those that are named on its command line.
+``python benchmarks/data.py`` lists them, and loads those that are named on its command line.
 
-MNIST comes from ``mnist.npz`` (X of 70,000 x 784 uint8, y) in the directory that the environment
-variable FASTTSNE_DATA names; without the variable scikit-learn downloads it from OpenML once and
-keeps it.
+A name that ends in ``.npz`` is a file of your own: X, and y if there are classes. MNIST comes from
+``mnist.npz`` (X of 70,000 x 784 uint8, y): the environment variable FASTTSNE_DATA names the file
+or its directory; without it scikit-learn downloads MNIST from OpenML once and keeps it.
 """
 
 import argparse
@@ -22,10 +22,12 @@ NAMES = {
     "digits": "1,797 handwritten digits of 64 pixels, from scikit-learn",
     "swiss_roll": "5,000 points of a Swiss roll in 3 dimensions",
     "noise": "5,000 points uniform in 20 dimensions: no structure at all",
-    "blobs": "10,000 points of 10 Gaussians in 30 dimensions; blobsN: N of them",
-    "mnist10k": "10,000 of MNIST's digits, 50 principal components; mnistNk: N thousand of them",
-    "mnist": "all 70,000 of MNIST's digits, 50 principal components",
+    "blobs": "10,000 points of 10 round Gaussians in 30 dimensions",
+    "mixture": "10,000 points of 50 flat Gaussians, unequal in size and shape, in 50 dimensions",
+    "mnist": "MNIST's 70,000 digits, 50 principal components",
+    "mnist_raw": "the same, all 784 pixels",
 }
+COUNTED = ("blobs", "mixture", "mnist", "mnist_raw")
 
 
 class Data(NamedTuple):
@@ -37,37 +39,65 @@ class Data(NamedTuple):
 def load(name, seed=0):
     """A data set by one of the names above; the same for the same seed."""
     rng = np.random.RandomState(seed)
+    if name.endswith(".npz"):
+        with np.load(name) as file:
+            return Data(Path(name).stem, file["X"], file.get("y"))
     if name == "digits":
         return Data(name, *datasets.load_digits(return_X_y=True))
     if name == "swiss_roll":
         return Data(name, datasets.make_swiss_roll(5_000, random_state=rng)[0], None)
     if name == "noise":
         return Data(name, rng.uniform(size=(5_000, 20)), None)
-    if match := re.fullmatch(r"blobs(\d*)", name):
-        n_samples = int(match[1] or 10_000)
-        X, y = datasets.make_blobs(n_samples, n_features=30, centers=10, random_state=rng)
+    match = re.fullmatch(rf"({'|'.join(COUNTED)})(\d*)(k?)", name)
+    if match is None:
+        raise ValueError(f"no data called {name!r}; there are {', '.join(NAMES)}")
+    family, number, thousands = match.groups()
+    n_samples = int(number) * (1_000 if thousands else 1) if number else None
+    if family == "blobs":
+        X, y = datasets.make_blobs(n_samples or 10_000, 30, centers=10, random_state=rng)
         return Data(name, X, y)
-    if match := re.fullmatch(r"mnist(?:(\d+)k)?", name):
-        return Data(name, *mnist_pca(int(match[1]) * 1_000 if match[1] else 70_000, seed))
-    raise ValueError(f"no data called {name!r}; there are {', '.join(NAMES)}")
+    if family == "mixture":
+        return Data(name, *mixture(n_samples or 10_000, rng))
+    return Data(name, *some_of_mnist(n_samples or 70_000, family == "mnist", seed))
 
 
-def mnist_pca(n_samples, seed=0):
-    """`n_samples` of MNIST's digits, drawn at random, as 50 principal components in float32."""
+def mixture(n_samples, rng, n_features=50, n_classes=50, n_latent=8):
+    """Classes of sizes as 1, 1/2, 1/3, ..., each Gaussian on a plane of its own, with noise.
+
+    A plane has few dimensions, as real data do: neighbours mean something, which they hardly do
+    within a round Gaussian of 50 dimensions.
+    """
+    shares = 1 / np.arange(1, n_classes + 1)
+    centers = rng.standard_normal((n_classes, n_features)) * 2
+    planes = rng.standard_normal((n_classes, n_latent, n_features)) / np.sqrt(n_latent)
+    y = rng.choice(n_classes, n_samples, p=shares / shares.sum())
+    X = np.empty((n_samples, n_features), dtype=np.float32)
+    for label in range(n_classes):
+        rows = np.flatnonzero(y == label)
+        along = rng.standard_normal((len(rows), n_latent)) @ planes[label]
+        X[rows] = centers[label] + along + 0.1 * rng.standard_normal((len(rows), n_features))
+    return X, y
+
+
+def some_of_mnist(n_samples, reduced, seed=0):
+    """`n_samples` of MNIST's digits, drawn at random; in float32, as 50 principal components."""
     X, y = mnist()
     if n_samples < len(X):
         chosen = np.random.RandomState(seed).choice(len(X), n_samples, replace=False)
         X, y = X[chosen], y[chosen]
     X = X.astype(np.float32) / 255
-    pca = PCA(50, svd_solver="covariance_eigh")
-    return np.ascontiguousarray(pca.fit_transform(X), dtype=np.float32), y
+    if reduced:
+        pca = PCA(50, svd_solver="covariance_eigh")
+        X = np.ascontiguousarray(pca.fit_transform(X), dtype=np.float32)
+    return X, y
 
 
 def mnist():
     """MNIST's 70,000 digits: X (70000, 784) and y."""
-    directory = os.environ.get("FASTTSNE_DATA")
-    if directory:
-        with np.load(Path(directory) / "mnist.npz") as file:
+    place = os.environ.get("FASTTSNE_DATA")
+    if place:
+        path = Path(place) / "mnist.npz" if Path(place).is_dir() else Path(place)
+        with np.load(path) as file:
             return file["X"], file["y"].astype(np.int64)
     parser = "pandas" if find_spec("pandas") else "liac-arff"  # the second takes a minute
     X, y = datasets.fetch_openml(
@@ -84,11 +114,12 @@ def main():
     args = parser.parse_args()
     if not args.names:
         for name, description in NAMES.items():
-            print(f"{name:12} {description}")
+            print(f"{name:10} {description}")
+        print(f"\n{', '.join(COUNTED)} take a number of points behind them: mnist500, blobs20k.")
     for name in args.names:
         data = load(name)
         classes = "no classes" if data.y is None else f"{len(np.unique(data.y))} classes"
-        print(f"{name:12} {data.X.shape[0]} x {data.X.shape[1]} {data.X.dtype}, {classes}")
+        print(f"{data.name:10} {data.X.shape[0]} x {data.X.shape[1]} {data.X.dtype}, {classes}")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from fasttsne import TSNE, _kernels
 
 ANGLES = (0.2, 0.5, 0.8)
 N_SAMPLE = 10_000
+SYSTEMS = "scikit-learn", "fasttsne"
 
 
 def scikit_learn(Y, angle, n_threads):
@@ -67,11 +68,18 @@ def timed(function):
     return result, median(times)
 
 
-def finished_map(name):
+def evaluation(system, Y, angle, n_threads):
+    """A function that returns F/Z by that system."""
+    if system == "fasttsne":
+        return Ours(Y, angle, n_threads)
+    return lambda: scikit_learn(Y, angle, n_threads)
+
+
+def finished_map(name, limit=N_SAMPLE):
     """A finished map of a data set, or a sample of it, as float32."""
     Y = TSNE(random_state=0).fit_transform(load(name).X)
-    if len(Y) > N_SAMPLE:
-        Y = Y[np.random.RandomState(0).choice(len(Y), N_SAMPLE, replace=False)]
+    if limit is not None and len(Y) > limit:
+        Y = Y[np.random.RandomState(0).choice(len(Y), limit, replace=False)]
     return np.ascontiguousarray(Y, dtype=np.float32)
 
 
@@ -93,12 +101,8 @@ def main():
         exact = forces / sum_q
         for angle in ANGLES:
             result = {"map": name, "n_samples": len(Y), "angle": angle}
-            systems = {
-                "scikit-learn": lambda Y=Y, angle=angle: scikit_learn(Y, angle, args.threads),
-                "fasttsne": Ours(Y, angle, args.threads),
-            }
-            for system, function in systems.items():
-                actual, milliseconds = timed(function)
+            for system in SYSTEMS:
+                actual, milliseconds = timed(evaluation(system, Y, angle, args.threads))
                 error = np.linalg.norm(actual - exact) / np.linalg.norm(exact)
                 result[system] = {"error": float(error), "milliseconds": milliseconds}
             results.append(result)
@@ -106,8 +110,8 @@ def main():
         [
             f"{result['map']}, {result['n_samples']:,} points",
             result["angle"],
-            *[f"{100 * result[system]['error']:.3f} %" for system in systems],
-            *[f"{result[system]['milliseconds']:.2f}" for system in systems],
+            *[f"{100 * result[system]['error']:.3f} %" for system in SYSTEMS],
+            *[f"{result[system]['milliseconds']:.2f}" for system in SYSTEMS],
         ]
         for result in results
     ]

@@ -17,25 +17,11 @@ from pathlib import Path
 import numpy as np
 import report
 from data import load
+from systems import resident
 
-MB = 1e6
 LIMIT = 500  # MB above the imports, for 70,000 x 50 at perplexity 30
 ALLOWED_GROWTH = 5  # MB between the third fit and the last
 N_FITS = 10
-
-
-def resident(peak):
-    """Resident memory of this process in MB, now or at its peak."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # Not getrusage: its peak includes that of the process this one was forked from.
-        wanted = "VmHWM:" if peak else "VmRSS:"
-        lines = status.read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 / MB for line in lines if line.startswith(wanted))
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MB
 
 
 def child(what, path):

@@ -9,6 +9,7 @@ import sys
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from statistics import median
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -29,19 +30,33 @@ def cores():
 
 def machine():
     """What the figures were measured on."""
-    model, memory = platform.processor(), None
+    model, memory, flags = platform.processor(), None, ""
     if Path("/proc/cpuinfo").exists():
-        found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
+        text = Path("/proc/cpuinfo").read_text()
+        found = re.search(r"^model name\s*: (.*)$", text, re.M)
         model = found[1] if found else model
+        found = re.search(r"^(?:flags|Features)\s*: (.*)$", text, re.M)
+        flags = found[1] if found else ""
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    vectors = [name for name in ("avx512f", "avx2", "asimd") if name in flags.split()]
     return {
         "processor": model,
         "architecture": platform.machine(),
+        "vectors": vectors[0] if vectors else None,
         "cores": cores(),
         "memory_bytes": memory,
         "system": platform.system(),
     }
+
+
+def machine_name(found):
+    """A machine in one line."""
+    parts = [found["processor"] or found["architecture"], found["vectors"]]
+    parts += [f"{found['cores']} cores"]
+    if found["memory_bytes"]:
+        parts += [f"{found['memory_bytes'] / 2**30:.0f} GiB"]
+    return ", ".join(str(part) for part in [*parts, found["system"]] if part)
 
 
 def versions():
@@ -82,3 +97,59 @@ def table(header, rows):
 
     rule = ["-" * widths[0], *["-" * (width - 1) + ":" for width in widths[1:]]]
     return "\n".join(line(row) for row in [cells[0], rule, *cells[1:]])
+
+
+def spread(values, digits=None, fixed=None):
+    """Median, and least to most where there is more than one value; "-" for none.
+
+    `digits` are significant ones, `fixed` those behind the point.
+    """
+    values = [value for value in values if value is not None]
+    if not values:
+        return "-"
+    middle, least, most = (
+        number(value, digits, fixed) for value in (median(values), min(values), max(values))
+    )
+    return f"{middle} ({least}-{most})" if least != most else middle
+
+
+def number(value, digits=None, fixed=None):
+    """A number with so many significant digits, never as a power of ten."""
+    if value is None:
+        return "-"
+    if fixed is not None:
+        return f"{value:,.{fixed}f}"
+    if value == 0:
+        return "0"
+    behind = max(0, (digits or 3) - len(str(int(abs(value)))))
+    if abs(value) < 1:
+        behind = (digits or 3) - 1 - int(f"{value:e}".partition("e")[2])
+    return f"{value:,.{behind}f}"
+
+
+def circumstances(runs):
+    """Machine, versions, threads, dates and load of records, as a paragraph."""
+    if not runs:
+        return "Nothing measured yet."
+    packages = {}
+    for run in runs:
+        for package, found in run["versions"].items():
+            packages.setdefault(package, set()).add(found or "?")
+    parts = [f"{name} {', '.join(sorted(found))}" for name, found in packages.items()]
+    loads = [run["load_at_start"] for run in runs if run.get("load_at_start") is not None]
+    threads = sorted({run["slot"]["threads"] for run in runs})
+    dates = sorted(run["date"] for run in runs)
+    text = f"Machine: {runs[0]['machine']}. Threads: {', '.join(map(str, threads))}. "
+    text += f"Versions: {'; '.join(parts)}. Measured {dates[0]} to {dates[-1]}."
+    if loads:
+        text += f" Load average before a run: {median(loads):.1f}, at most {max(loads):.1f}."
+    return text
+
+
+def publish(directory, name, text):
+    """Print Markdown, and keep it beside the JSON."""
+    path = Path(directory) / f"{name}.md"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text.rstrip() + "\n", encoding="utf-8")
+    print(text)
+    print(f"\nKept in {path} and {path.with_suffix('.json')}")
