@@ -122,6 +122,45 @@ def test_barnes_hut_at_angle_zero_descends_like_the_reference(small_digits):
     assert_allclose(norm, expected[3], rtol=1e-4)
 
 
+def clumps(n, seed):
+    """Points in eight clumps of different size, float32."""
+    rng = np.random.default_rng(seed)
+    centres = rng.uniform(-40, 40, size=(8, 2))
+    return rng.normal(centres[np.arange(n) % 8], 3.0).astype(np.float32)
+
+
+@pytest.mark.parametrize("way", ["shuffle", "expand", "collapse", "shift"])
+@pytest.mark.parametrize("n_iter", [2, 5, 14])
+def test_repulsion_is_right_on_the_way_however_points_move(way, n_iter):
+    # momentum 1 and rate 0 carry the points along straight lines; in the norm of the last step
+    # there is the repulsion alone, from a tree that was built some steps ago
+    Y = clumps(1500, seed=12)
+    targets = {"shuffle": Y[::-1], "expand": 9 * Y, "collapse": 0.1 * Y, "shift": Y + 300}
+    velocity = ((targets[way] - Y) / n_iter).astype(np.float32)
+    gains = np.ones_like(Y)
+    joint = reference.joint_probabilities(
+        np.roll(np.arange(1500), 1)[:, None], np.ones((1500, 1))
+    ).astype(np.float32)
+    expected = reference.descend(joint, Y, velocity, gains, n_iter, 0.0, 1.0, 1.0, 0.0)
+    forces = _kernels.BarnesHutForces(
+        joint.indptr.astype(np.int64), joint.indices.astype(np.int32), joint.data, 2, 1.0, 0.5, 2
+    )
+    norm = descend(forces, Y, velocity, gains, n_iter, 0.0, 1.0, 0.0)
+    assert_allclose(Y, expected[0], atol=1e-4 * abs(Y).max())
+    assert_allclose(norm, expected[3], rtol=5e-3)
+
+
+def test_barnes_hut_descends_the_same_for_every_number_of_threads(digits_graph):
+    maps = []
+    for n_threads in [1, 2, 5]:
+        state = start(1797, seed=13)
+        descend(barnes_hut_of_digits(digits_graph, n_threads=n_threads), *state, 25, 37.0, 0.8, 12)
+        maps.append(state)
+    for other in maps[1:]:
+        for array, expected in zip(other, maps[0], strict=True):
+            assert_array_equal(array, expected)
+
+
 def test_gain_never_falls_below_one_hundredth():
     joint = make_joint(40, seed=3)
     Y, velocity, gains = make_state(40, 2, seed=3)
