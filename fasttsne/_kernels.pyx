@@ -356,15 +356,20 @@ cdef class Forces:
         self._sum_q = self._cross_entropy = float("nan")
 
     cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
+        # Forces at `embedding`, which is a step or so from the last one.
         return FT_OK
+
+    cdef void forget(self) noexcept nogil:
+        # The next embedding may be any.
+        pass
 
     cdef ft_status move(self, ft_update *update) noexcept nogil:
         # A step from update.embedding, where the forces are known, to update.moved.
         update.step.sum_q = self._sum_q
         return ft_update_step(update, &self.run)
 
-    cdef ft_status act_and_move(self, ft_update *update, bint first) noexcept nogil:
-        # Forces at update.embedding and a step from there, `first` in a row of such steps or not.
+    cdef ft_status act_and_move(self, ft_update *update) noexcept nogil:
+        # Forces at update.embedding and a step from there to update.moved.
         cdef ft_status status = self.act(update.embedding, False)
         return self.move(update) if status == FT_OK else status
 
@@ -384,6 +389,7 @@ cdef class Forces:
         self.check_map(embedding)
         cdef ft_status status
         with nogil:
+            self.forget()
             status = self.act(&embedding[0, 0], compute_kl)
         check(status)
 
@@ -463,37 +469,39 @@ cdef class BarnesHutForces(Forces):
     def __dealloc__(self):
         ft_tree_destroy(self.tree)
 
+    cdef void forget(self) noexcept nogil:
+        self.evaluated = False
+
     cdef ft_status repel(self, const float *embedding) noexcept nogil:
-        self.evaluated = True
+        cdef ft_status status
+        if self.evaluated:
+            status = ft_tree_follow(self.tree, embedding, &self.run)
+        else:
+            status = ft_tree_build(self.tree, embedding, &self.run)
+        self.evaluated = status == FT_OK
+        if status != FT_OK:
+            return status
         return ft_repulsion_compute(
             self.tree, self.student, self.angle, 0, ft_repulsion_groups(self.tree),
             &self._repulsive[0, 0], &self._sum_q, &self.run)
 
     cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
-        cdef ft_status status = ft_tree_build(self.tree, embedding, &self.run)
-        if status == FT_OK:
-            status = self.repel(embedding)
-        if status == FT_OK:
-            status = ft_attraction_compute(
-                &self.indptr[0], &self.indices[0], &self.data[0], embedding, self.dim,
-                self.student, 0, self.n, &self._attractive[0, 0],
-                &self._cross_entropy if compute_kl else NULL, &self.partial[0], NULL, &self.run)
-        return status
+        cdef ft_status status = self.repel(embedding)
+        if status != FT_OK:
+            return status
+        return ft_attraction_compute(
+            &self.indptr[0], &self.indices[0], &self.data[0], embedding, self.dim,
+            self.student, 0, self.n, &self._attractive[0, 0],
+            &self._cross_entropy if compute_kl else NULL, &self.partial[0], NULL, &self.run)
 
-    cdef ft_status act_and_move(self, ft_update *update, bint first) noexcept nogil:
-        cdef ft_status status
-        if first:
-            status = ft_tree_build(self.tree, update.embedding, &self.run)
-        else:
-            status = ft_tree_follow(self.tree, update.embedding, &self.run)
-        if status == FT_OK:
-            status = self.repel(update.embedding)
-        if status == FT_OK:
-            update.step.sum_q = self._sum_q
-            status = ft_attraction_compute(
-                &self.indptr[0], &self.indices[0], &self.data[0], update.embedding, self.dim,
-                self.student, 0, self.n, &self._attractive[0, 0], NULL, NULL, update, &self.run)
-        return status
+    cdef ft_status act_and_move(self, ft_update *update) noexcept nogil:
+        cdef ft_status status = self.repel(update.embedding)
+        if status != FT_OK:
+            return status
+        update.step.sum_q = self._sum_q
+        return ft_attraction_compute(
+            &self.indptr[0], &self.indices[0], &self.data[0], update.embedding, self.dim,
+            self.student, 0, self.n, &self._attractive[0, 0], NULL, NULL, update, &self.run)
 
     @property
     def order(self):
@@ -508,7 +516,7 @@ cdef class BarnesHutForces(Forces):
         expect(self.evaluated, "reorder() needs an evaluation since the last one")
         for array in arrays:
             self.check_map(array)
-        self.evaluated = False
+        self.forget()
         cdef int64_t n = self.n
         cdef const int32_t *tree_order = ft_tree_order(self.tree)
         cdef int64_t i
@@ -591,7 +599,7 @@ cdef ft_status descend_steps(void *context) noexcept nogil:
         # Rows move while others still look at where they were, so there are two embeddings.
         update.embedding = update.moved
         update.moved = d.other if update.embedding == d.embedding else d.embedding
-        status = (<Forces> d.forces).act_and_move(update, i == 1)
+        status = (<Forces> d.forces).act_and_move(update)
     if status != FT_OK:
         return status
     d.squared_norm = ft_update_squared_norm(update)
