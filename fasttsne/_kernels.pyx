@@ -320,6 +320,7 @@ cdef struct Descent:
     float *velocity
     float *gains
     int n_iter
+    bint compute_kl
     ft_step step
     double squared_norm
 
@@ -542,7 +543,7 @@ cdef ft_status descend_steps(void *context) noexcept nogil:
     cdef ft_status status = FT_OK
     cdef int i
     for i in range(d.n_iter):
-        status = (<Forces> d.forces).step(d, i == d.n_iter - 1)
+        status = (<Forces> d.forces).step(d, d.compute_kl and i == d.n_iter - 1)
         if status != FT_OK:
             break
     return status
@@ -550,11 +551,11 @@ cdef ft_status descend_steps(void *context) noexcept nogil:
 
 def descend(Forces forces not None, float[:, ::1] embedding not None,
             float[:, ::1] velocity not None, float[:, ::1] gains not None, int n_iter,
-            double learning_rate, double momentum, double exaggeration):
+            double learning_rate, double momentum, double exaggeration, bint compute_kl=True):
     """Takes n_iter steps; forces must be those at `embedding`, and are so again at the end.
 
-    The last evaluation also computes the KL divergence. Returns the norm of gains * gradient of
-    the last step.
+    With `compute_kl` the last evaluation also computes the KL divergence. Returns the norm of
+    gains * gradient of the last step.
     """
     forces.check_map(embedding)
     forces.check_map(velocity)
@@ -565,6 +566,7 @@ def descend(Forces forces not None, float[:, ::1] embedding not None,
     descent.velocity = &velocity[0, 0]
     descent.gains = &gains[0, 0]
     descent.n_iter = n_iter
+    descent.compute_kl = compute_kl
     descent.step = ft_step(
         learning_rate, momentum, exaggeration, forces.student.degrees_of_freedom, 0.0)
     descent.squared_norm = 0.0

@@ -37,7 +37,7 @@ from fasttsne.neighbors import (
     pairwise_squared_distances,
     squared,
 )
-from fasttsne.optimizer import Phase, optimize
+from fasttsne.optimizer import Phase, Settings, optimize
 from fasttsne.threads import effective_n_threads, single_threaded_blas
 
 _METRICS = set().union(*VALID_METRICS.values()) | {"precomputed"}
@@ -176,8 +176,13 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     }
 
     # Iterations of early exaggeration, and between two looks at the stopping rules.
-    _EXPLORATION_MAX_ITER = 250
+    _EXPLORATION_MAX_ITER = 150
     _N_ITER_CHECK = 50
+    # Iterations until the momentum is at its height, and of settling at the end.
+    _N_ITER_SPEEDING = 50
+    _N_ITER_SETTLING = 50
+    # Share of KL(P||Q) that an iteration has to gain.
+    _LEAST_GAIN = 1 / 2000
 
     def __init__(
         self,
@@ -269,7 +274,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 forces,
                 start,
                 self._phases(),
-                learning_rate=self.learning_rate_,
+                n_iter_without_progress=self.n_iter_without_progress,
                 min_grad_norm=self.min_grad_norm,
                 n_iter_check=self._N_ITER_CHECK,
                 verbose=self.verbose,
@@ -408,15 +413,22 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return float(self.degrees_of_freedom)
 
     def _learning_rate(self, n_samples: int) -> float:
-        if self.learning_rate == "auto":
-            return max(n_samples / self.early_exaggeration / 4, 50.0)
-        return float(self.learning_rate)
+        return float(n_samples if self.learning_rate == "auto" else self.learning_rate)
 
     def _phases(self) -> list[Phase]:
+        rate, automatic = self.learning_rate_, self.learning_rate == "auto"
+        early_rate = rate / self.early_exaggeration if automatic else rate
+        exaggerated = Settings(early_rate, 0.8, self.early_exaggeration)
+        slow, fast = Settings(rate, 0.8, 1.0), Settings(rate, 0.98, 1.0)
         exploration = self._EXPLORATION_MAX_ITER
+        rest = self.max_iter - exploration - self._N_ITER_SPEEDING - self._N_ITER_SETTLING
+        # How much an iteration gains depends on the rate: a user's own says nothing here.
+        least_gain = self._LEAST_GAIN if automatic else -np.inf
         return [
-            Phase(exploration, self.early_exaggeration, 0.5, exploration),
-            Phase(self.max_iter, 1.0, 0.8, self.n_iter_without_progress),
+            Phase(exploration, exaggerated, slow),
+            Phase(self._N_ITER_SPEEDING, slow, fast),
+            Phase(rest, fast, fast, least_gain),
+            Phase(self._N_ITER_SETTLING, slow, slow),
         ]
 
     def _check_memory(self, n_values: int, *, bytes_each: int, remedy: str) -> None:
