@@ -133,7 +133,6 @@ def optimize(
                     forces, embedding, velocity, gains, n_iter, *settings, iteration == check
                 )
             if phase.first.exaggeration != phase.last.exaggeration:
-                best_iteration = iteration
                 continue
             if iteration % n_iter_check:
                 continue

@@ -400,19 +400,6 @@ def test_stops_when_more_than_so_many_iterations_brought_no_progress(patience, l
     assert n_iter == last
 
 
-def test_progress_is_counted_from_the_end_of_early_exaggeration():
-    joint = make_joint(40, seed=14)
-    Y, _, _ = make_state(40, 2, seed=14)
-    still = Settings(1e-30, 0.8, 12.0)
-    _, n_iter = minimize(
-        exact(joint, 2),
-        Y,
-        [Phase(150, still, still._replace(exaggeration=1.0)), steady(1000, learning_rate=1e-30)],
-        n_iter_without_progress=49,
-    )
-    assert n_iter == 249  # the check at 200 is the first
-
-
 @pytest.mark.parametrize(("factor", "last"), [(0.99, 299), (1.01, 49)])
 def test_stops_at_a_check_where_the_gradient_norm_is_small(factor, last):
     joint = make_joint(40, seed=15)
