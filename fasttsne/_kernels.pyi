@@ -88,4 +88,5 @@ def descend(
     learning_rate: float,
     momentum: float,
     exaggeration: float,
+    compute_kl: bool = True,
 ) -> float: ...  # gradient norm of the last iteration

@@ -585,6 +585,7 @@ cdef struct Descent:
     float *embedding
     float *other
     int n_iter
+    bint compute_kl
     double squared_norm
 
 
@@ -605,16 +606,16 @@ cdef ft_status descend_steps(void *context) noexcept nogil:
     d.squared_norm = ft_update_squared_norm(update)
     if update.moved != d.embedding:
         memcpy(d.embedding, update.moved, sizeof(float) * update.last * update.dim)
-    return (<Forces> d.forces).act(d.embedding, True)
+    return (<Forces> d.forces).act(d.embedding, d.compute_kl)
 
 
 def descend(Forces forces not None, float[:, ::1] embedding not None,
             float[:, ::1] velocity not None, float[:, ::1] gains not None, int n_iter,
-            double learning_rate, double momentum, double exaggeration):
+            double learning_rate, double momentum, double exaggeration, bint compute_kl=True):
     """Takes n_iter steps; forces must be those at `embedding`, and are so again at the end.
 
-    The last evaluation also computes the KL divergence. Returns the norm of gains * gradient of
-    the last step.
+    With `compute_kl` the last evaluation also computes the KL divergence. Returns the norm of
+    gains * gradient of the last step.
     """
     forces.check_map(embedding)
     forces.check_map(velocity)
@@ -626,6 +627,7 @@ def descend(Forces forces not None, float[:, ::1] embedding not None,
     descent.embedding = &embedding[0, 0]
     descent.other = &other[0, 0]
     descent.n_iter = n_iter
+    descent.compute_kl = compute_kl
     cdef ft_update *update = &descent.update
     update.step = ft_step(
         learning_rate, momentum, exaggeration, forces.student.degrees_of_freedom, 0.0)

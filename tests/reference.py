@@ -203,7 +203,8 @@ def descend(
     """Gradient descent with momentum and individual step gains (Jacobs 1988), as scikit-learn.
 
     A gain grows by 0.2 where the velocity opposes the gradient, otherwise it shrinks to 0.8 of
-    itself. Returns new Y, velocity, gains, and the norm of the last gradient times its gains.
+    itself. No coordinate moves by more than 1 in a step. Returns new Y, velocity, gains, and the
+    norm of the last gradient times its gains.
     """
     Y, velocity, gains = (np.array(a, dtype=np.float64) for a in (Y, velocity, gains))
     norm = np.nan
@@ -212,7 +213,7 @@ def descend(
         opposed = velocity * grad < 0.0
         gains = np.maximum(np.where(opposed, gains + 0.2, gains * 0.8), min_gain)
         grad = grad * gains
-        velocity = momentum * velocity - learning_rate * grad
+        velocity = np.clip(momentum * velocity - learning_rate * grad, -1.0, 1.0)
         Y = Y + velocity
         norm = np.linalg.norm(grad)
     return Y, velocity, gains, norm

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fasttsne import _kernels
-from fasttsne.optimizer import Phase, optimize
+from fasttsne.optimizer import N_ITER_HELD, Phase, Settings, optimize
 
 pytestmark = pytest.mark.usefixtures("isa")
 
@@ -125,8 +125,8 @@ def test_barnes_hut_at_angle_zero_descends_like_the_reference(small_digits):
 def clumps(n, seed):
     """Points in eight clumps of different size, float32."""
     rng = np.random.default_rng(seed)
-    centres = rng.uniform(-40, 40, size=(8, 2))
-    return rng.normal(centres[np.arange(n) % 8], 3.0).astype(np.float32)
+    centres = rng.uniform(-6, 6, size=(8, 2))
+    return rng.normal(centres[np.arange(n) % 8], 0.4).astype(np.float32)
 
 
 @pytest.mark.parametrize("way", ["shuffle", "expand", "collapse", "shift"])
@@ -135,8 +135,9 @@ def test_repulsion_is_right_on_the_way_however_points_move(way, n_iter):
     # momentum 1 and rate 0 carry the points along straight lines; in the norm of the last step
     # there is the repulsion alone, from a tree that was built some steps ago
     Y = clumps(1500, seed=12)
-    targets = {"shuffle": Y[::-1], "expand": 9 * Y, "collapse": 0.1 * Y, "shift": Y + 300}
-    velocity = ((targets[way] - Y) / n_iter).astype(np.float32)
+    targets = {"shuffle": Y[::-1], "expand": 2.5 * Y, "collapse": 0.1 * Y, "shift": Y + 300}
+    # no step is longer than 1
+    velocity = np.clip((targets[way] - Y) / n_iter, -1, 1).astype(np.float32)
     gains = np.ones_like(Y)
     joint = reference.joint_probabilities(
         np.roll(np.arange(1500), 1)[:, None], np.ones((1500, 1))
@@ -167,6 +168,19 @@ def test_gain_never_falls_below_one_hundredth():
     gains[:] = 0.011
     descend(exact(joint, 2), Y, velocity, gains, 1, 1.0, 0.5, 1.0)
     assert gains.min() == np.float32(0.01)
+
+
+def test_no_step_is_longer_than_one_in_any_coordinate():
+    joint = make_joint(40, seed=18)
+    before, velocity, gains = make_state(40, 2, seed=18)
+    Y = before.copy()
+    expected = reference.descend(joint, Y, velocity, gains, 3, 100.0, 0.8, 1.0)
+    descend(exact(joint, 2), Y, velocity, gains, 3, 100.0, 0.8, 1.0)
+    assert velocity.max() == 1.0
+    assert velocity.min() == -1.0
+    assert (abs(velocity) < 1.0).any()
+    assert np.abs(Y - before).max() <= 3.0
+    assert_allclose(velocity, expected[1], atol=1e-3)
 
 
 def test_point_at_rest_under_no_force_stays():
@@ -206,6 +220,18 @@ def test_forces_are_those_of_the_map_where_the_descent_ends(n_iter):
     assert_array_equal(forces.repulsive, afresh.repulsive)
     assert forces.sum_q == afresh.sum_q
     assert forces.kl_divergence == afresh.kl_divergence
+
+
+def test_divergence_is_computed_only_on_demand():
+    joint = make_joint(60, seed=19)
+    forces = exact(joint, 2)
+    Y, velocity, gains = make_state(60, 2, seed=19)
+    forces.evaluate(Y, True)
+    cross_entropy = forces.kl_divergence - np.log(forces.sum_q)
+    _kernels.descend(forces, Y, velocity, gains, 2, 5.0, 0.8, 1.0, False)
+    assert forces.kl_divergence - np.log(forces.sum_q) == pytest.approx(cross_entropy, rel=1e-9)
+    _kernels.descend(forces, Y, velocity, gains, 2, 5.0, 0.8, 1.0, True)
+    assert forces.kl_divergence == pytest.approx(reference.kl_divergence(joint, Y, 1.0), rel=1e-5)
 
 
 @pytest.mark.parametrize("method", ["barnes_hut", "exact"])
@@ -309,32 +335,77 @@ def test_read_only_array_is_refused(position):
 # Schedule and stopping ---------------------------------------------------------------
 
 
-def phase(end, exaggeration=1.0, momentum=0.8, n_iter_without_progress=300):
-    return Phase(end, exaggeration, momentum, n_iter_without_progress)
+def steady(n_iter, exaggeration=1.0, momentum=0.8, learning_rate=3.0, **kwargs):
+    """A phase of constant settings."""
+    settings = Settings(learning_rate, momentum, exaggeration)
+    return Phase(n_iter, settings, settings, **kwargs)
 
 
-def test_each_phase_starts_from_rest_with_its_own_settings():
+def minimize(forces, Y, phases, n_iter_without_progress=300, min_grad_norm=0.0, **kwargs):
+    return optimize(
+        forces,
+        Y,
+        phases,
+        n_iter_without_progress=n_iter_without_progress,
+        min_grad_norm=min_grad_norm,
+        **kwargs,
+    )
+
+
+def test_settings_move_from_the_first_to_the_last():
+    phase = Phase(100, Settings(10.0, 0.5, 16.0), Settings(160.0, 0.98, 1.0))
+    assert phase.settings(0.0) == pytest.approx(phase.first)
+    assert phase.settings(1.0) == pytest.approx(phase.last)
+    # Halfway: the roots 1/4 and 1 of 1/exaggeration meet in 5/8; 1 - m is sqrt(0.5 * 0.02).
+    assert phase.settings(0.5) == pytest.approx((62.5, 0.9, (8 / 5) ** 2))
+
+
+def test_learning_rate_stays_in_proportion_to_the_reciprocal_exaggeration():
+    phase = Phase(100, Settings(25.0, 0.8, 12.0), Settings(300.0, 0.8, 1.0))
+    for share in np.linspace(0.0, 1.0, 7):
+        rate, _, exaggeration = phase.settings(share)
+        assert rate * exaggeration == pytest.approx(300.0)
+
+
+def test_phases_go_on_from_where_the_last_one_ended():
     joint = make_joint(60, seed=12)
     Y, _, _ = make_state(60, 2, seed=12)
     at_rest, unit = np.zeros_like(Y), np.ones_like(Y)
-    middle, *_ = reference.descend(joint, Y, at_rest, unit, 7, 3.0, 0.5, 1.0, 4.0)
-    expected, *_ = reference.descend(joint, middle, at_rest, unit, 6, 3.0, 0.8, 1.0)
-    embedding, n_iter = optimize(
-        exact(joint, 2), Y, [phase(7, 4.0, 0.5), phase(13)], learning_rate=3.0, min_grad_norm=0.0
-    )
+    *middle, _ = reference.descend(joint, Y, at_rest, unit, 7, 3.0, 0.5, 1.0, 4.0)
+    expected, *_ = reference.descend(joint, *middle, 6, 3.0, 0.8, 1.0)
+    embedding, n_iter = minimize(exact(joint, 2), Y, [steady(7, 4.0, 0.5), steady(6)])
     assert_allclose(embedding, expected, atol=1e-4)
     assert n_iter == 12
+
+
+def test_settings_on_the_move_are_held_for_a_few_iterations():
+    joint = make_joint(60, seed=20)
+    Y, _, _ = make_state(60, 2, seed=20)
+    phase = Phase(N_ITER_HELD + 5, Settings(2.0, 0.5, 4.0), Settings(6.0, 0.8, 1.0))
+    first, later = phase.first, phase.settings(N_ITER_HELD / phase.n_iter)
+    state = Y, np.zeros_like(Y), np.ones_like(Y)
+    for n_iter, (rate, momentum, exaggeration) in [(N_ITER_HELD, first), (5, later)]:
+        *state, _ = reference.descend(joint, *state, n_iter, rate, momentum, 1.0, exaggeration)
+    embedding, _ = minimize(exact(joint, 2), Y, [phase])
+    assert_allclose(embedding, state[0], atol=1e-3)
+
+
+def test_phases_of_no_iterations_are_left_out():
+    joint = make_joint(40, seed=21)
+    Y, _, _ = make_state(40, 2, seed=21)
+    expected, _ = minimize(exact(joint, 2), Y, [steady(30)])
+    embedding, n_iter = minimize(exact(joint, 2), Y, [steady(0, 12.0), steady(30), steady(0, 5.0)])
+    assert_array_equal(embedding, expected)
+    assert n_iter == 29
 
 
 def test_barnes_hut_map_comes_back_in_the_order_of_the_caller(digits_graph):
     Y, velocity, gains = start(1797)
     original = Y.copy()
-    embedding, _ = optimize(
+    embedding, _ = minimize(
         barnes_hut_of_digits(digits_graph, angle=0.0),
         Y,
-        [phase(6, 12.0, 0.5)],
-        learning_rate=50.0,
-        min_grad_norm=0.0,
+        [steady(6, 12.0, 0.5, learning_rate=50.0)],
         n_iter_check=2,  # reorders as often
     )
     assert_array_equal(Y, original)
@@ -342,11 +413,15 @@ def test_barnes_hut_map_comes_back_in_the_order_of_the_caller(digits_graph):
     assert_allclose(embedding, Y, rtol=1e-4, atol=1e-5 * np.abs(Y).max())
 
 
-def test_forces_are_left_at_the_final_map():
+@pytest.mark.parametrize("end", [20, 50])
+@pytest.mark.parametrize("last", [1.0, 2.0])
+def test_forces_are_left_at_the_final_map(end, last):
     joint = make_joint(60, seed=13)
     Y, _, _ = make_state(60, 2, seed=13)
     forces = exact(joint, 2)
-    embedding, _ = optimize(forces, Y, [phase(20)], learning_rate=3.0, min_grad_norm=0.0)
+    embedding, _ = minimize(
+        forces, Y, [Phase(end, Settings(3.0, 0.8, 1.0), Settings(3.0, 0.8, last))]
+    )
     expected = reference.kl_divergence(joint, embedding, 1.0)
     assert_allclose(forces.kl_divergence, expected, rtol=1e-5)
 
@@ -356,12 +431,11 @@ def test_stops_when_more_than_so_many_iterations_brought_no_progress(patience, l
     joint = make_joint(40, seed=14)
     Y, _, _ = make_state(40, 2, seed=14)
     # At this rate nothing moves: the first check, after 50 iterations, is never bettered.
-    _, n_iter = optimize(
+    _, n_iter = minimize(
         exact(joint, 2),
         Y,
-        [phase(1000, n_iter_without_progress=patience)],
-        learning_rate=1e-30,
-        min_grad_norm=0.0,
+        [steady(1000, learning_rate=1e-30), steady(2000)],
+        n_iter_without_progress=patience,
     )
     assert n_iter == last
 
@@ -373,27 +447,46 @@ def test_stops_at_a_check_where_the_gradient_norm_is_small(factor, last):
     # At this rate nothing moves, but every step goes downhill: the gains are 0.8 after the
     # first and grow by 0.2 in each of the 49 that follow.
     norm = (0.8 + 49 * 0.2) * np.linalg.norm(reference.gradient(joint, Y, 1.0))
-    _, n_iter = optimize(
-        exact(joint, 2), Y, [phase(300)], learning_rate=1e-20, min_grad_norm=factor * norm
+    _, n_iter = minimize(
+        exact(joint, 2), Y, [steady(300, learning_rate=1e-20)], min_grad_norm=factor * norm
     )
     assert n_iter == last
 
 
-def test_stop_in_the_first_phase_goes_on_to_the_second():
+def test_no_rule_looks_while_the_exaggeration_moves():
     joint = make_joint(40, seed=16)
     Y, _, _ = make_state(40, 2, seed=16)
-    _, n_iter = optimize(
-        exact(joint, 2),
-        Y,
-        [phase(250, 12.0, 0.5), phase(400)],
-        learning_rate=3.0,
-        min_grad_norm=1e9,
-    )
-    assert n_iter == 99  # both stop at their first check
+    early = Phase(250, Settings(3.0, 0.5, 12.0), Settings(3.0, 0.8, 1.0))
+    _, n_iter = minimize(exact(joint, 2), Y, [early, steady(400)], min_grad_norm=1e9)
+    assert n_iter == 299  # the first check of the second phase
+
+
+def test_too_small_a_gain_begins_the_next_phase():
+    joint = make_joint(40, seed=22)
+    Y, _, _ = make_state(40, 2, seed=22)
+    divergences, forces = [], exact(joint, 2)
+    for n_iter in [50, 100, 150]:
+        minimize(forces, Y, [steady(n_iter)])
+        divergences.append(forces.kl_divergence)
+    first, second, third = divergences
+    gain, later = (first - second) / second / 50, (second - third) / third / 50
+    assert later < gain
+    for least_gain, check in [(1.01 * gain, 100), (0.99 * gain, 150), (1.01 * later, 150)]:
+        phases = [steady(150, least_gain=least_gain), steady(20, momentum=0.5)]
+        assert minimize(forces, Y, phases)[1] == check + 19
+
+
+def test_gain_is_measured_since_the_last_check_of_the_phase_before():
+    joint = make_joint(40, seed=22)
+    Y, _, _ = make_state(40, 2, seed=22)
+    demanding = steady(500, learning_rate=1e-30, least_gain=1e-12)
+    _, n_iter = minimize(exact(joint, 2), Y, [steady(50, learning_rate=1e-30), demanding])
+    assert n_iter == 99
 
 
 def test_map_that_flies_apart_raises():
     joint = make_joint(40, seed=17)
     Y, _, _ = make_state(40, 2, seed=17)
+    Y[0] = 1e30
     with pytest.raises(FloatingPointError):
-        optimize(exact(joint, 2), Y, [phase(100)], learning_rate=1e30, min_grad_norm=0.0)
+        minimize(exact(joint, 2), Y, [steady(100)])

@@ -2,10 +2,13 @@
  *
  * Gains (Jacobs 1988, van der Maaten & Hinton 2008): + 0.2 where the step so far and the
  * gradient point opposite ways, so that the coordinate is making headway; times 0.8 elsewhere.
+ * A step is at most as long as the kernel is wide, in every coordinate: at a high momentum a push
+ * from a dense crowd would throw single points out of the map.
  */
 #include "fasttsne.h"
 
 #define SMALLEST_GAIN 0.01f
+#define LARGEST_STEP 1.0f
 #define COORDINATE_COST 0.5 /* nanoseconds */
 
 FT_INLINE void update_body(FT_TASK_ARGUMENTS)
@@ -35,8 +38,11 @@ FT_INLINE void update_body(FT_TASK_ARGUMENTS)
         gain = gain < SMALLEST_GAIN ? SMALLEST_GAIN : gain;
         gradient *= gain;
         gains[i] = gain;
-        velocity[i] = momentum * velocity[i] - learning_rate * gradient;
-        moved[i] = embedding[i] + velocity[i];
+        float way = momentum * velocity[i] - learning_rate * gradient;
+        way = way > LARGEST_STEP ? LARGEST_STEP : way;
+        way = way < -LARGEST_STEP ? -LARGEST_STEP : way;
+        velocity[i] = way;
+        moved[i] = embedding[i] + way;
         squared_norm += (double)gradient * (double)gradient;
     }
     c->partial[chunk] = squared_norm;
