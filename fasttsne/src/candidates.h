@@ -22,10 +22,10 @@ typedef struct {
 #define FT_EXACT_DISTANCE(name, type)                                                \
     FT_INLINE double name(const type *restrict a, const type *restrict b, int64_t d) \
     {                                                                                \
-        double partial[8] = {0}, rest = 0.0;                                         \
+        double partial[FT_LANES] = {0}, rest = 0.0;                                  \
         int64_t c = 0;                                                               \
-        for (; c + 8 <= d; c += 8) {                                                 \
-            for (int l = 0; l < 8; l++) {                                            \
+        for (; c + FT_LANES <= d; c += FT_LANES) {                                   \
+            for (int l = 0; l < FT_LANES; l++) {                                     \
                 double difference = (double)a[c + l] - (double)b[c + l];             \
                 partial[l] += difference * difference;                               \
             }                                                                        \
@@ -34,8 +34,9 @@ typedef struct {
             double difference = (double)a[c] - (double)b[c];                         \
             rest += difference * difference;                                         \
         }                                                                            \
-        return ((partial[0] + partial[4]) + (partial[1] + partial[5])) +             \
-               ((partial[2] + partial[6]) + (partial[3] + partial[7])) + rest;       \
+        for (int half = FT_LANES / 2; half > 0; half /= 2)                           \
+            for (int l = 0; l < half; l++) partial[l] += partial[l + half];          \
+        return partial[0] + rest;                                                    \
     }
 FT_EXACT_DISTANCE(ft_exact_distance_float, float)
 FT_EXACT_DISTANCE(ft_exact_distance_double, double)

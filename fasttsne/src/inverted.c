@@ -6,8 +6,8 @@
  * are put in order by exact distances.
  *
  * How many points it takes depends on the data: a thirtieth of them for digits, a fifth for noise
- * in twenty dimensions. So a few hundred queries are first compared with all points, and the
- * budget is the smallest with which enough of their neighbours are found.
+ * in twenty dimensions. So a few hundred queries, the pilots, are first compared with all points,
+ * and the budget is the smallest with which enough of their neighbours are found.
  *
  * Every cell stores its points relative to its centroid, and queries are moved there before the
  * product. Rounding errors then are in proportion to distances within reach of the cell, and not
@@ -306,7 +306,7 @@ FT_INLINE void prefetch_point(const search *s, int64_t i)
 {
     int64_t bytes = s->d * (s->points.is_double ? 8 : 4);
     const char *point = (const char *)s->points.values + i * bytes;
-    for (int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(point + b);
+    for (int64_t b = 0; b < bytes; b += 64) FT_PREFETCH(point + b);
 }
 
 FT_INLINE void write_neighbors(const search *s, const scratch *w, int64_t place,

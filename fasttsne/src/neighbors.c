@@ -10,15 +10,15 @@
  * whose bounds are too wide to choose by (far clusters, an extreme outlier) is set aside and
  * searched by exact distances to all points.
  *
- * Design: the screening loop only counts survivors in FT_LANES-wide steps, which every compiler
- * vectorises; survivors are rare, so they are collected one by one.
+ * Design: the screening loop only counts survivors a strip at a time, which every compiler
+ * vectorises; strips with survivors are rare, so those are collected one by one.
  */
 #include "candidates.h"
 
 #include <stdlib.h>
 
-#define BLOCK 128  /* query rows of one task */
-#define TILE 1024  /* columns of one product: BLOCK x TILE floats stay in the L2 cache */
+#define BLOCK 128            /* query rows of one task */
+#define TILE 1024            /* columns of one product: BLOCK x TILE floats stay in the L2 cache */
 #define SLACK (4 * FT_STRIP) /* room of a candidate list beyond 2 k */
 
 typedef struct {

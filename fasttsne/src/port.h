@@ -18,6 +18,12 @@
 #define FT_INLINE static inline __attribute__((always_inline))
 #endif
 
+#ifdef __GNUC__
+#define FT_PREFETCH(address) __builtin_prefetch(address)
+#else
+#define FT_PREFETCH(address) ((void)(address))
+#endif
+
 #if (defined(__x86_64__) || defined(_M_X64)) && defined(__GNUC__)
 #define FT_X86_VARIANTS 1
 #define FT_TARGET_AVX2 __attribute__((target("avx2,fma,bmi,bmi2")))
