@@ -14,7 +14,7 @@ from scipy.linalg import blas, eigh
 
 from fasttsne.threads import single_threaded_blas
 
-__all__ = ["LARGEST_N_FEATURES", "PrincipalAxes", "principal_axes"]
+__all__ = ["principal_axes"]
 
 # Beyond, the covariance costs more than the few axes that anybody asks for.
 LARGEST_N_FEATURES = 1024
