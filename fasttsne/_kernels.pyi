@@ -25,6 +25,15 @@ def find_neighbors(
     n_neighbors: int,
     n_threads: int,
 ) -> tuple[Int32, Float64]: ...  # (n, k) indices, (n, k) squared distances
+def find_neighbors_approximately(
+    screen: Float32,  # (n, m), coordinates that preserve distances, or the leading ones of them
+    tails: Float32 | None,  # (n,), squared lengths of what those leave out
+    exact: Float32 | Float64,  # (n, d), what distances are computed from
+    n_neighbors: int,
+    n_candidates: int,  # n_neighbors .. n - 1, for which exact distances are computed
+    n_cells: int,
+    n_threads: int,
+) -> tuple[Int32, Float64] | None: ...  # None where single precision can't tell neighbours apart
 def calibrate(
     squared_distances: Float32 | Float64,  # (n, k); with skip_diagonal (n, n)
     perplexity: float,

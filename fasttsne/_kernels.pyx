@@ -87,6 +87,10 @@ cdef extern from "fasttsne.h" nogil:
     ft_status ft_neighbors_find(
         const float *screen, ft_points points, int64_t n, int64_t d, int64_t k, int32_t *indices,
         double *squared_distances, ft_sgemm sgemm, ft_run *run)
+    ft_status ft_inverted_find(
+        const float *screen, const float *tails, int64_t m, ft_points points, int64_t n, int64_t d,
+        int64_t k, int64_t n_candidates, int64_t n_cells, int32_t *indices,
+        double *squared_distances, int *resolved, ft_sgemm sgemm, ft_run *run)
     ft_status ft_affinity_calibrate(
         const void *squared_distances, int is_double, int64_t n, int64_t k, double perplexity,
         int skip_diagonal, float *conditional, double *beta, ft_run *run)
@@ -215,23 +219,30 @@ def in_forked_child():
 
 # ---- Neighbours ------------------------------------------------------------------------------
 
+cdef ft_points as_points(exact):
+    """The kernels' view of a C-contiguous (n, d) array, which the caller keeps alive."""
+    cdef const float[:, ::1] singles
+    cdef const double[:, ::1] doubles
+    cdef ft_points points
+    points.is_double = exact.dtype == np.float64
+    if points.is_double:
+        doubles = exact
+        points.values = &doubles[0, 0]
+    else:
+        singles = exact
+        points.values = &singles[0, 0]
+    return points
+
+
 def find_neighbors(
     const float[:, ::1] screen not None, exact not None, int64_t n_neighbors, int n_threads
 ):
     """Exact k nearest neighbours: indices and squared distances, nearest first."""
     cdef int64_t n = screen.shape[0], d = screen.shape[1]
-    cdef const float[:, ::1] singles
-    cdef const double[:, ::1] doubles
-    cdef ft_points points
     expect(exact.shape == (n, d), "screen and exact must have the same shape")
     expect(0 < n_neighbors < n and d > 0, "n_neighbors must be in 1 .. n - 1")
     expect(n < 2**31 and d < 2**31, "more than 2**31 - 1 points or features")
-    if exact.dtype == np.float64:
-        doubles = exact
-        points = ft_points(&doubles[0, 0], 1)
-    else:
-        singles = exact
-        points = ft_points(&singles[0, 0], 0)
+    cdef ft_points points = as_points(exact)
 
     indices = np.empty((n, n_neighbors), dtype=np.int32)
     squared_distances = np.empty((n, n_neighbors), dtype=np.float64)
@@ -245,6 +256,37 @@ def find_neighbors(
             <ft_sgemm> sgemm, &run)
     check(status)
     return indices, squared_distances
+
+
+def find_neighbors_approximately(
+    const float[:, ::1] screen not None, const float[::1] tails, exact not None,
+    int64_t n_neighbors, int64_t n_candidates, int64_t n_cells, int n_threads
+):
+    """Most of the k nearest neighbours, or None where single precision can't tell them apart."""
+    cdef int64_t n = screen.shape[0], m = screen.shape[1], d = exact.shape[1]
+    expect(exact.shape[0] == n, "screen and exact must have the same length")
+    expect(tails is None or tails.shape[0] == n, "tails and screen must have the same length")
+    expect(0 < n_neighbors <= n_candidates < n, "need 0 < n_neighbors <= n_candidates < n")
+    expect(0 < n_cells <= n and m > 0 and d > 0, "n_cells must be in 1 .. n")
+    expect(n < 2**31 and d < 2**31 and m < 2**31, "more than 2**31 - 1 points or features")
+    cdef ft_points points = as_points(exact)
+
+    indices = np.empty((n, n_neighbors), dtype=np.int32)
+    squared_distances = np.empty((n, n_neighbors), dtype=np.float64)
+    cdef int32_t[:, ::1] indices_view = indices
+    cdef double[:, ::1] distances_view = squared_distances
+    cdef const float *tails_pointer = NULL
+    if tails is not None:
+        tails_pointer = &tails[0]
+    cdef ft_run run = make_run(n_threads)
+    cdef ft_status status
+    cdef int resolved = 0
+    with nogil:
+        status = ft_inverted_find(
+            &screen[0, 0], tails_pointer, m, points, n, d, n_neighbors, n_candidates, n_cells,
+            &indices_view[0, 0], &distances_view[0, 0], &resolved, <ft_sgemm> sgemm, &run)
+    check(status)
+    return (indices, squared_distances) if resolved else None
 
 
 # ---- Affinities ------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -12,7 +13,14 @@ from scipy import sparse
 _SAFE_EXPONENT = 400
 
 _SAMPLE_ROWS = 1024
-_CHUNK_VALUES = 1 << 20
+# The largest power of two in double precision.
+_LARGEST_EXPONENT = 1023
+
+# Powers of two that single precision multiplies by without losing digits.
+_SINGLE_EXPONENT = 100
+
+_CHUNK_VALUES = 1 << 15
+_PART_VALUES = 1 << 21
 
 
 def in_safe_range(X: Any) -> Any:
@@ -47,7 +55,7 @@ def in_safe_range(X: Any) -> Any:
     return np.ldexp(X, -exponent)
 
 
-def center_and_scale(X: NDArray[np.floating]) -> NDArray[np.float32]:
+def center_and_scale(X: NDArray[np.floating], *, n_threads: int = 1) -> NDArray[np.float32]:
     """Move `X` to the origin in double precision, scale it into [-1, 1], and round it.
 
     The origin is a value that occurs in the column, near its median: subtraction is then exact
@@ -58,23 +66,50 @@ def center_and_scale(X: NDArray[np.floating]) -> NDArray[np.float32]:
     ----------
     X : ndarray of shape (n_samples, n_features)
         Finite float32 or float64 values.
+    n_threads : int, default=1
+        Number of threads.
 
     Returns
     -------
     centered : ndarray of float32, shape (n_samples, n_features)
-        C-contiguous; the largest magnitude is in [0.5, 1], or 0 where `X` is constant.
+        C-contiguous; the largest magnitude is in [0.5, 1], less where `X` is
+        subnormal, 0 where it is constant.
     """
     n_samples, n_features = X.shape
     sample = X[:: max(1, n_samples // _SAMPLE_ROWS)]
     middle = (len(sample) - 1) // 2
     origin = np.partition(sample, middle, axis=0)[middle].astype(np.float64)
 
+    # Parts for threads, cut into chunks that stay in a core's cache.
     chunk = max(1, _CHUNK_VALUES // n_features)
-    starts = range(0, n_samples, chunk)
-    largest = max(float(np.abs(X[start : start + chunk] - origin).max()) for start in starts)
-    _, exponent = np.frexp(largest)
+    part = max(1, _PART_VALUES // n_features)
+    parallel = Parallel(n_jobs=n_threads, prefer="threads")
+    firsts = range(0, n_samples, part)
     centered = np.empty((n_samples, n_features), dtype=np.float32)
-    for start in starts:
-        part = X[start : start + chunk] - origin
-        centered[start : start + chunk] = np.ldexp(part, -exponent)
+
+    def chunks(first: int) -> list[slice]:
+        stop = min(first + part, n_samples)
+        return [slice(start, min(start + chunk, stop)) for start in range(first, stop, chunk)]
+
+    def extremes(first: int) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        rows = X[first : first + part]
+        return rows.min(axis=0), rows.max(axis=0)
+
+    smallest, largest = zip(*parallel(delayed(extremes)(first) for first in firsts), strict=True)
+    reach = max(
+        float((np.max(largest, axis=0) - origin).max()),
+        float((origin - np.min(smallest, axis=0)).max()),
+    )
+    _, exponent = np.frexp(reach)
+    scale = np.ldexp(1.0, min(-int(exponent), _LARGEST_EXPONENT))
+    # In single precision a difference is rounded once as well; it must not overflow.
+    single = X.dtype == np.float32 and abs(exponent) <= _SINGLE_EXPONENT
+    dtype = np.float32 if single else np.float64
+    scaled_origin = (origin * scale).astype(dtype)
+
+    def fill(first: int) -> None:
+        for rows in chunks(first):
+            centered[rows] = X[rows] * dtype(scale) - scaled_origin
+
+    parallel(delayed(fill)(first) for first in firsts)
     return centered

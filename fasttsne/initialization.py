@@ -11,6 +11,7 @@ from scipy.sparse.linalg import ArpackError
 from sklearn.decomposition import PCA
 
 from fasttsne.centering import center_and_scale, in_safe_range
+from fasttsne.principal_axes import LARGEST_N_FEATURES, PrincipalAxes, principal_axes
 from fasttsne.threads import single_threaded_blas
 
 __all__ = ["initial_embedding"]
@@ -27,6 +28,9 @@ def initial_embedding(
     init: str | NDArray[Any],
     n_components: int,
     random_state: np.random.RandomState,
+    *,
+    axes: PrincipalAxes | None = None,
+    n_threads: int = 1,
 ) -> NDArray[np.float32]:
     """Place the points before the first iteration.
 
@@ -41,6 +45,10 @@ def initial_embedding(
         Number of components of the map.
     random_state : RandomState
         Source of the random positions.
+    axes : PrincipalAxes, default=None
+        Those of ``center_and_scale(X)`` where they are known: at least `n_components` of them.
+    n_threads : int, default=1
+        Number of threads.
 
     Returns
     -------
@@ -74,7 +82,7 @@ def initial_embedding(
         return _from_array(init, shape)
     if init == "random":
         return _random(shape, random_state)
-    return _principal_components(X, n_components, random_state)
+    return _principal_components(X, n_components, random_state, axes, n_threads)
 
 
 def _from_array(init: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -99,7 +107,11 @@ def _random(shape: tuple[int, int], random_state: np.random.RandomState) -> NDAr
 
 
 def _principal_components(
-    X: Any, n_components: int, random_state: np.random.RandomState
+    X: Any,
+    n_components: int,
+    random_state: np.random.RandomState,
+    axes: PrincipalAxes | None,
+    n_threads: int,
 ) -> NDArray[np.float32]:
     n_samples, n_features = X.shape
     n_found = min(n_components, n_samples, n_features)
@@ -108,15 +120,13 @@ def _principal_components(
     ):
         X = in_safe_range(X.toarray())
     if not sparse.issparse(X):
-        X = center_and_scale(X)
-    pca = PCA(n_components=n_found, random_state=random_state)
-    # An array, whatever output is configured globally.
-    pca.set_output(transform="default")
-    with single_threaded_blas(), np.errstate(all="ignore"):
-        try:
-            components = np.asarray(pca.fit_transform(X), dtype=np.float64)
-        except ArpackError:  # constant sparse data
-            components = np.zeros((n_samples, n_found))
+        X = center_and_scale(X, n_threads=n_threads)
+    if sparse.issparse(X) or n_features > LARGEST_N_FEATURES:
+        components = _by_scikit_learn(X, n_found, random_state)
+    else:
+        if axes is None:
+            axes = principal_axes(X, n_found, n_threads=n_threads)
+        components = axes.project(X, n_found, n_threads=n_threads).astype(np.float64)
 
     embedding = _random((n_samples, n_components), random_state)
     scale = components[:, 0].std()
@@ -128,11 +138,26 @@ def _principal_components(
     return _parted(embedding)
 
 
+def _by_scikit_learn(
+    X: Any, n_components: int, random_state: np.random.RandomState
+) -> NDArray[np.float64]:
+    pca = PCA(n_components=n_components, random_state=random_state)
+    # An array, whatever output is configured globally.
+    pca.set_output(transform="default")
+    with single_threaded_blas(), np.errstate(all="ignore"):
+        try:
+            return np.asarray(pca.fit_transform(X), dtype=np.float64)
+        except ArpackError:  # constant sparse data
+            return np.zeros((X.shape[0], n_components))
+
+
 def _parted(embedding: NDArray[np.float32]) -> NDArray[np.float32]:
     """Move points apart that coincide to within 1e-9, always in the same way."""
     cells = np.round(embedding.astype(np.float64) / (1e-5 * STANDARD_DEVIATION)).astype(np.int64)
-    _, place, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
-    crowded = counts[place.ravel()] > 1
+    order = np.lexsort(cells.T)
+    same = (cells[order[1:]] == cells[order[:-1]]).all(axis=1)
+    crowded = np.zeros(len(cells), dtype=bool)
+    crowded[order[1:][same]] = crowded[order[:-1][same]] = True
     pattern = np.random.RandomState(0).standard_normal(embedding.shape)
     embedding[crowded] += (1e-2 * STANDARD_DEVIATION * pattern[crowded]).astype(np.float32)
     return embedding

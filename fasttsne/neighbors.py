@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from fasttsne import _kernels
 from fasttsne.centering import center_and_scale
+from fasttsne.principal_axes import LARGEST_N_FEATURES, PrincipalAxes, principal_axes
 from fasttsne.threads import single_threaded_blas
 
 __all__ = ["nearest_neighbors"]
@@ -29,6 +30,27 @@ LARGEST_VALUE = 1e150
 # user who passes them as metric="precomputed" gets.
 _SMALL_COSINE = 2048
 
+# What an exact search may cost where the choice is free, in seconds of one core, roughly; a fit
+# of that many samples takes longer.
+_AFFORDABLE_SECONDS = 0.5
+
+# Candidates for exact distances, beyond the neighbours wanted: few where the estimates only
+# round, more where they leave out the lesser principal axes.
+_SPARE = 8
+_SPARE_SHARE_OF_AXES = 0.25
+
+# Leading axes stand for all where they hold this share of the variance, and are at most this
+# share of the features. So few features as the last are not worth it.
+_VARIANCE_OF_AXES = 0.93
+_LARGEST_SHARE_OF_AXES = 0.5
+_FEW_FEATURES = 96
+
+# What lies further out than so many times the extent of most samples is moved there, lest it
+# squeeze the others into the lowest digits of single precision.
+_FAR = 2.0**20
+
+_SAMPLE_ROWS = 1024
+
 # Rows that scikit-learn works on at once: in searches, and in matrices of all distances.
 _BLOCK_ROWS = 1024
 _DENSE_ROWS = 256
@@ -40,9 +62,11 @@ def nearest_neighbors(
     *,
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
+    method: str = "auto",
+    axes: PrincipalAxes | None = None,
     n_threads: int = 1,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Find the exact k nearest neighbours of every sample among the others.
+    """Find the k nearest neighbours of every sample among the others.
 
     Parameters
     ----------
@@ -57,6 +81,14 @@ def nearest_neighbors(
         goes through `sklearn.neighbors.NearestNeighbors`.
     metric_params : dict, default=None
         Further arguments of the metric.
+    method : {"auto", "exact", "approximate"}, default="auto"
+        "approximate" looks only through those cells of a partition that are near a sample
+        [1]_, [2]_, as many as find about 0.97 of the neighbours of a few hundred samples that are
+        also compared with all. It needs dense `X` and Euclidean or cosine distances. "auto" is
+        "exact" where the other is not possible, and up to a number of samples that depends on
+        the number of features: 14,000 at 50.
+    axes : PrincipalAxes, default=None
+        Those of ``center_and_scale(X)`` where they are known, for Euclidean distances.
     n_threads : int, default=1
         Number of threads.
 
@@ -71,9 +103,23 @@ def nearest_neighbors(
     Raises
     ------
     ValueError
-        If `n_neighbors` is not less than the number of samples, if values are too large to
-        square, if a metric gives negative or non-finite distances, or if a precomputed graph is
-        malformed or has too few neighbours.
+        If `n_neighbors` is not less than the number of samples, if `method` is not one of the
+        three or not possible for the data and the metric, if values are too large to square, if
+        a metric gives negative or non-finite distances, or if a precomputed graph is malformed
+        or has too few neighbours.
+
+    Notes
+    -----
+    The result does not depend on the number of threads nor on any random state. Every sample
+    has k distinct neighbours, whatever the method, and their distances are exact.
+
+    References
+    ----------
+    .. [1] Sivic, J. and Zisserman, A. (2003). Video Google: a text retrieval approach to object
+       matching in videos. Proceedings of the Ninth IEEE International Conference on Computer
+       Vision, 1470-1477.
+    .. [2] Jégou, H., Douze, M. and Schmid, C. (2011). Product quantization for nearest neighbor
+       search. IEEE Transactions on Pattern Analysis and Machine Intelligence 33, 117-128.
 
     Examples
     --------
@@ -95,18 +141,59 @@ def nearest_neighbors(
             f"n_neighbors={n_neighbors} must be at least 1 and less than n_samples={n_samples}"
         )
     plain = not sparse.issparse(X) and not metric_params
+    _check_method(method, plain and metric in ("euclidean", "cosine"))
     if plain and metric == "euclidean":
-        return _euclidean(X, n_neighbors, n_threads)
-    if plain and metric == "cosine" and n_samples > _SMALL_COSINE:
+        return _euclidean(X, n_neighbors, method, axes, n_threads)
+    if plain and metric == "cosine" and (n_samples > _SMALL_COSINE or method == "approximate"):
         norms = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64))
         if norms.all():  # the angle to a zero vector is a convention, scikit-learn's
-            indices, squared_chords = _euclidean(X / norms[:, None], n_neighbors, n_threads)
+            X = X / norms[:, None]
+            indices, squared_chords = _euclidean(X, n_neighbors, method, None, n_threads)
             return indices, (0.5 * squared_chords) ** 2  # 1 - cos = |u - v|^2 / 2
     return _by_scikit_learn(X, n_neighbors, metric, metric_params, n_threads)
 
 
+def uses_axes(shape: tuple[int, int], method: str) -> bool:
+    """Whether a Euclidean search of dense data makes use of principal axes."""
+    n_samples, n_features = shape
+    return (
+        _FEW_FEATURES < n_features <= LARGEST_N_FEATURES
+        and _resolved(method, n_samples, n_features) == "approximate"
+    )
+
+
+def n_axes_for_search(n_features: int) -> int:
+    """How many principal axes an approximate search may ask for."""
+    return int(_LARGEST_SHARE_OF_AXES * n_features)
+
+
+def _check_method(method: str, approximate_possible: bool) -> None:
+    if method not in ("auto", "exact", "approximate"):
+        raise ValueError(
+            f"neighbors={method!r} must be 'auto', 'exact' or 'approximate' (the parameter method "
+            "of nearest_neighbors)"
+        )
+    if method == "approximate" and not approximate_possible:
+        raise ValueError(
+            "neighbors='approximate' needs dense X, metric='euclidean' or 'cosine' and no "
+            "metric_params; use neighbors='auto' or 'exact'"
+        )
+
+
+def _resolved(method: str, n_samples: int, n_features: int) -> str:
+    """Turn "auto" into what it stands for."""
+    if method != "auto":
+        return method
+    seconds = 1e-9 * n_samples**2 * (0.025 * n_features + 1.0)
+    return "exact" if seconds <= _AFFORDABLE_SECONDS else "approximate"
+
+
 def _euclidean(
-    X: NDArray[np.floating], n_neighbors: int, n_threads: int
+    X: NDArray[np.floating],
+    n_neighbors: int,
+    method: str,
+    axes: PrincipalAxes | None,
+    n_threads: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     if X.dtype not in (np.float32, np.float64):
         X = X.astype(np.float64)
@@ -115,10 +202,61 @@ def _euclidean(
             f"X has NaN, or values of magnitude above {LARGEST_VALUE:g}, whose squared distances "
             "overflow; remove the first, rescale the others, which does not change the map"
         )
+    X = np.require(X, requirements=["C", "A"])
+    screen = center_and_scale(X, n_threads=n_threads)
+    if _resolved(method, *X.shape) == "approximate":
+        found = _approximate(X, screen, n_neighbors, axes, n_threads)
+        if found is not None:
+            return found
     with single_threaded_blas():
-        return _kernels.find_neighbors(
-            center_and_scale(X), np.require(X, requirements=["C", "A"]), n_neighbors, n_threads
+        return _kernels.find_neighbors(screen, X, n_neighbors, n_threads)
+
+
+def _approximate(
+    X: NDArray[np.floating],
+    screen: NDArray[np.float32],
+    n_neighbors: int,
+    axes: PrincipalAxes | None,
+    n_threads: int,
+) -> tuple[NDArray[np.int32], NDArray[np.float64]] | None:
+    """Neighbours from the cells around each sample; None where single precision won't do."""
+    n_samples, n_features = X.shape
+    screen = _drawn_in(screen)
+    tails, n_candidates = None, n_neighbors + _SPARE
+    if uses_axes(X.shape, "approximate"):
+        most = n_axes_for_search(n_features)
+        if axes is None or len(axes.variances) < most:
+            axes = principal_axes(screen, most, n_threads=n_threads)
+        shares = np.cumsum(axes.variances)
+        n_axes = 16 * (1 + int(np.sum(shares < _VARIANCE_OF_AXES * axes.total_variance)) // 16)
+        if n_axes <= most:
+            coordinates = axes.project(screen, n_axes, n_threads=n_threads)
+            tails = axes.squared_rest(screen, coordinates, n_threads=n_threads)
+            screen = coordinates
+            n_candidates += int(_SPARE_SHARE_OF_AXES * n_neighbors)
+    # About sqrt(n) both of cells and of points in one keeps both comparisons cheap.
+    n_cells = min(n_samples, max(1, int(2.0 * np.sqrt(n_samples))))
+    with single_threaded_blas():
+        return _kernels.find_neighbors_approximately(
+            screen,
+            tails,
+            X,
+            n_neighbors,
+            min(n_candidates, n_samples - 1),
+            n_cells,
+            n_threads,
         )
+
+
+def _drawn_in(screen: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Move values that are extremely far out to where they leave the others their digits."""
+    extents = np.abs(screen[:: max(1, len(screen) // _SAMPLE_ROWS)]).max(axis=1)
+    usual = np.quantile(extents, 0.99, method="higher")
+    if usual == 0.0 or usual * _FAR >= 1.0:
+        return screen
+    _, exponent = np.frexp(usual)
+    drawn_in: NDArray[np.float32] = np.clip(np.ldexp(screen, -exponent), -_FAR, _FAR)
+    return drawn_in
 
 
 def _by_scikit_learn(

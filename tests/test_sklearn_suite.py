@@ -182,6 +182,7 @@ estimator_checks = parametrize_with_checks(
     [
         TSNE(perplexity=2),
         TSNE(perplexity=2, method="exact"),
+        TSNE(perplexity=2, neighbors="exact"),
     ]
 )
 names, cases = estimator_checks.args

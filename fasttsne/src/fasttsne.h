@@ -78,6 +78,19 @@ ft_status ft_neighbors_find(IN const float *screen, IN ft_points points, int64_t
                             int64_t k, OUT int32_t *indices, OUT double *squared_distances,
                             ft_sgemm sgemm, INOUT ft_run *run);
 
+/* ---- inverted.c: approximate k nearest neighbours ------------------------------------------- */
+
+/* As ft_neighbors_find, but a query is compared only with the cells near it, of about n_cells.
+ * screen: n x m coordinates that preserve distances, or the leading ones of them; then tails has
+ * the squared length of the rest of every point, and otherwise it is NULL. n_candidates, from k
+ * to n - 1, go from there to the comparison by exact distances. Where single precision can't
+ * tell neighbours apart, *resolved is 0 and nothing is found. */
+ft_status ft_inverted_find(IN const float *screen, IN const float *tails, int64_t m,
+                           ft_points points, int64_t n, int64_t d, int64_t k,
+                           int64_t n_candidates, int64_t n_cells, OUT int32_t *indices,
+                           OUT double *squared_distances, OUT int *resolved, ft_sgemm sgemm,
+                           INOUT ft_run *run);
+
 /* ---- affinity.c: perplexity calibration, joint probabilities ------------------------------- */
 
 /* Rows of k squared distances, doubles or floats, -> p_j|i and the precision

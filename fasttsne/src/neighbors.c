@@ -10,31 +10,23 @@
  * whose bounds are too wide to choose by (far clusters, an extreme outlier) is set aside and
  * searched by exact distances to all points.
  *
- * Design: the screening loop only counts survivors in FT_LANES-wide steps, which every compiler
- * vectorises; survivors are rare, so they are collected one by one.
+ * Design: the screening loop only counts survivors a strip at a time, which every compiler
+ * vectorises; strips with survivors are rare, so those are collected one by one.
  */
-#include "fasttsne.h"
+#include "candidates.h"
 
-#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define BLOCK 128  /* query rows of one task */
-#define TILE 1024  /* columns of one product: BLOCK x TILE floats stay in the L2 cache */
-#define STRIP 64   /* columns tested at once for any survivor */
-#define SLACK 256  /* room of a candidate list beyond 2 k */
-
-typedef struct {
-    double distance;
-    int32_t index;
-} neighbor;
+#define BLOCK 128            /* query rows of one task */
+#define TILE 1024            /* columns of one product: BLOCK x TILE floats stay in the L2 cache */
+#define SLACK (4 * FT_STRIP) /* room of a candidate list beyond 2 k */
 
 typedef struct {
     float *products;     /* BLOCK x TILE */
     float *lower;        /* BLOCK x capacity: lower bound of d^2, without the query's own share */
     int32_t *candidates; /* BLOCK x capacity */
     float *upper;        /* capacity */
-    neighbor *sorted;    /* capacity */
+    ft_neighbor *sorted; /* capacity, twice */
 } scratch;
 
 typedef struct {
@@ -52,93 +44,24 @@ typedef struct {
     const int32_t *exhaustive_rows;
 } search;
 
-static int by_distance(const void *a, const void *b)
-{
-    const neighbor *p = a, *q = b;
-    if (p->distance != q->distance) return p->distance < q->distance ? -1 : 1;
-    return (p->index > q->index) - (p->index < q->index);
-}
-
-#define EXACT_DISTANCE(name, type)                                          \
-    FT_INLINE double name(const type *restrict a, const type *restrict b, int64_t d) \
-    {                                                                       \
-        double partial[8] = {0};                                            \
-        int64_t c = 0;                                                      \
-        for (; c + 8 <= d; c += 8) {                                        \
-            for (int l = 0; l < 8; l++) {                                   \
-                double difference = (double)a[c + l] - (double)b[c + l];    \
-                partial[l] += difference * difference;                      \
-            }                                                               \
-        }                                                                   \
-        for (int l = 0; c < d; c++, l++) {                                  \
-            double difference = (double)a[c] - (double)b[c];                \
-            partial[l] += difference * difference;                          \
-        }                                                                   \
-        return ((partial[0] + partial[4]) + (partial[1] + partial[5])) +    \
-               ((partial[2] + partial[6]) + (partial[3] + partial[7]));     \
-    }
-EXACT_DISTANCE(exact_distance_float, float)
-EXACT_DISTANCE(exact_distance_double, double)
-
-FT_INLINE double exact_distance(const search *s, int64_t i, int64_t j)
-{
-    if (s->points.is_double) {
-        const double *x = s->points.values;
-        return exact_distance_double(x + i * s->d, x + j * s->d, s->d);
-    }
-    const float *x = s->points.values;
-    return exact_distance_float(x + i * s->d, x + j * s->d, s->d);
-}
-
-/* The value that stands at `rank` (from 0) when v is sorted; reorders v. */
-static float select_rank(float *v, int64_t count, int64_t rank)
-{
-    int64_t low = 0, high = count - 1;
-    while (low < high) {
-        float pivot = v[low + (high - low) / 2];
-        int64_t i = low, j = high;
-        while (i <= j) {
-            while (v[i] < pivot) i++;
-            while (v[j] > pivot) j--;
-            if (i <= j) {
-                float swap = v[i];
-                v[i++] = v[j];
-                v[j--] = swap;
-            }
-        }
-        if (rank <= j)
-            high = j;
-        else if (rank >= i)
-            low = i;
-        else
-            break;
-    }
-    return v[rank];
-}
-
 /* Drops the candidates that can't be among the k nearest; returns how many are left and sets
  * *threshold, above which a lower bound (without the query's own share) need not be kept. */
-static int64_t prune(const search *s, float *lower, int32_t *candidates, int64_t count,
-                     float *upper, float query_error, float *threshold)
+FT_INLINE int64_t prune(const search *s, float *lower, int32_t *candidates, int64_t count,
+                        float *restrict upper, float query_error, float *threshold)
 {
-    if (count < s->k) return count;
+    /* One more than k, because the query itself is among its candidates. */
+    int64_t fewest = s->k + 1;
+    if (count <= fewest) return count;
     for (int64_t c = 0; c < count; c++)
         upper[c] = lower[c] + s->norm_errors[candidates[c]] + query_error;
-    float bound = select_rank(upper, count, s->k - 1);
+    float bound = ft_select_bound(upper, count, fewest, fewest + fewest / 16);
     /* One rounding step up: the bounds themselves were added in single precision. */
     bound += fabsf(bound) * 1e-6f;
-    int64_t kept = 0;
-    for (int64_t c = 0; c < count; c++) {
-        if (lower[c] <= bound) {
-            lower[kept] = lower[c];
-            candidates[kept++] = candidates[c];
-        }
-    }
     *threshold = bound;
-    return kept;
+    return ft_keep_within(lower, candidates, count, bound);
 }
 
-static void write_row(const search *s, int64_t row, const neighbor *sorted)
+FT_INLINE void write_row(const search *s, int64_t row, const ft_neighbor *sorted)
 {
     for (int64_t c = 0; c < s->k; c++) {
         s->indices[row * s->k + c] = sorted[c].index;
@@ -163,14 +86,8 @@ FT_INLINE void screen_row(const search *s, const scratch *w, block_state *b, int
     int64_t count = b->count[r];
     float threshold = b->threshold[r];
 
-    for (int64_t begin = 0; begin < columns; begin += STRIP) {
-        int64_t width = columns - begin < STRIP ? columns - begin : STRIP;
-        if (width == STRIP) {
-            int survivors = 0;
-            for (int64_t c = 0; c < STRIP; c++)
-                survivors += norm[begin + c] + product[begin + c] <= threshold;
-            if (survivors == 0) continue;
-        }
+    for (int64_t begin = 0; begin < columns; begin += FT_STRIP) {
+        int64_t width = columns - begin < FT_STRIP ? columns - begin : FT_STRIP;
         if (count + width > s->capacity) {
             count = prune(s, lower, candidates, count, w->upper, s->norm_errors[row], &threshold);
             if (count + width > s->capacity) {
@@ -178,13 +95,8 @@ FT_INLINE void screen_row(const search *s, const scratch *w, block_state *b, int
                 return;
             }
         }
-        for (int64_t c = begin; c < begin + width; c++) {
-            float bound = norm[c] + product[c];
-            if (bound <= threshold && first + c != row) {
-                lower[count] = bound;
-                candidates[count++] = (int32_t)(first + c);
-            }
-        }
+        count = ft_append_strip(norm + begin, product + begin, 0.0f, width,
+                                (int32_t)(first + begin), threshold, lower, candidates, count);
     }
     b->count[r] = count;
     b->threshold[r] = threshold;
@@ -222,13 +134,16 @@ FT_INLINE void screened_search_body(FT_TASK_ARGUMENTS)
         int64_t row = first_row + r;
         if (s->undecided[row]) continue;
         float threshold;
+        int64_t found = 0;
         int64_t count = prune(s, b.lower[r], b.candidates[r], b.count[r], w->upper,
                               s->norm_errors[row], &threshold);
         for (int64_t c = 0; c < count; c++) {
             int32_t j = b.candidates[r][c];
-            w->sorted[c] = (neighbor){exact_distance(s, row, j), j};
+            if (j != row)
+                w->sorted[found++] =
+                    (ft_neighbor){ft_exact_distance(s->points, s->d, row, j), j};
         }
-        qsort(w->sorted, (size_t)count, sizeof(neighbor), by_distance);
+        ft_sort_neighbors(w->sorted, w->sorted + s->capacity, found);
         write_row(s, row, w->sorted);
     }
 }
@@ -238,23 +153,23 @@ FT_TASK_VARIANTS(screened_search)
 FT_INLINE void exhaustive_search_body(FT_TASK_ARGUMENTS)
 {
     const search *s = context;
-    neighbor *list = s->scratches[thread].sorted;
+    ft_neighbor *list = s->scratches[thread].sorted, *buffer = list + s->capacity;
     int64_t row = s->exhaustive_rows[chunk], count = 0;
     double threshold = INFINITY;
     for (int64_t j = 0; j < s->n; j++) {
         if ((j & 4095) == 0 && ft_parallel_stopped(s->run, thread)) return;
         if (j == row) continue;
-        double distance = exact_distance(s, row, j);
+        double distance = ft_exact_distance(s->points, s->d, row, j);
         /* A tie with the k-th loses: its index is larger than those of all kept. */
         if (count >= s->k && distance >= threshold) continue;
-        list[count++] = (neighbor){distance, (int32_t)j};
+        list[count++] = (ft_neighbor){distance, (int32_t)j};
         if (count == s->capacity) {
-            qsort(list, (size_t)count, sizeof(neighbor), by_distance);
+            ft_sort_neighbors(list, buffer, count);
             count = s->k;
             threshold = list[count - 1].distance;
         }
     }
-    qsort(list, (size_t)count, sizeof(neighbor), by_distance);
+    ft_sort_neighbors(list, buffer, count);
     write_row(s, row, list);
 }
 FT_TASK_VARIANTS(exhaustive_search)
@@ -270,7 +185,7 @@ static ft_status allocate_scratch(search *s, int n_threads)
         w->lower = malloc(sizeof(float) * BLOCK * capacity);
         w->candidates = malloc(sizeof(int32_t) * BLOCK * capacity);
         w->upper = malloc(sizeof(float) * capacity);
-        w->sorted = malloc(sizeof(neighbor) * capacity);
+        w->sorted = malloc(sizeof(ft_neighbor) * 2 * capacity);
         if (!w->products || !w->lower || !w->candidates || !w->upper || !w->sorted)
             return FT_NO_MEMORY;
     }

@@ -22,10 +22,12 @@
 
 /* In a loop around a vectorised one: GCC would otherwise take two rounds of it at once and do an
  * odd one without vectors. */
-#if defined(__GNUC__)
+#ifdef __GNUC__
 #define FT_NO_JAM __asm__ volatile("");
+#define FT_PREFETCH(address) __builtin_prefetch(address)
 #else
 #define FT_NO_JAM
+#define FT_PREFETCH(address) ((void)(address))
 #endif
 
 #if (defined(__x86_64__) || defined(_M_X64)) && defined(__GNUC__)

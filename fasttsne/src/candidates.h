@@ -1,0 +1,195 @@
+/* candidates.h - what both neighbour searches do with the candidates of a row.
+ *
+ * A row's candidates are an estimate of the squared distance each, and an index. Estimates come
+ * from single-precision products; the few candidates that are left in the end are put in order
+ * by exact distances, ties to the smaller index.
+ */
+#ifndef FT_CANDIDATES_H
+#define FT_CANDIDATES_H
+
+#include "fasttsne.h"
+
+#include <math.h>
+#include <string.h>
+
+#define FT_STRIP 64 /* estimates tested at once for any survivor */
+
+typedef struct {
+    double distance;
+    int32_t index;
+} ft_neighbor;
+
+#define FT_EXACT_DISTANCE(name, type)                                                \
+    FT_INLINE double name(const type *restrict a, const type *restrict b, int64_t d) \
+    {                                                                                \
+        double partial[FT_LANES] = {0}, rest = 0.0;                                  \
+        int64_t c = 0;                                                               \
+        for (; c + FT_LANES <= d; c += FT_LANES) {                                   \
+            for (int l = 0; l < FT_LANES; l++) {                                     \
+                double difference = (double)a[c + l] - (double)b[c + l];             \
+                partial[l] += difference * difference;                               \
+            }                                                                        \
+        }                                                                            \
+        for (; c < d; c++) {                                                         \
+            double difference = (double)a[c] - (double)b[c];                         \
+            rest += difference * difference;                                         \
+        }                                                                            \
+        for (int half = FT_LANES / 2; half > 0; half /= 2)                           \
+            for (int l = 0; l < half; l++) partial[l] += partial[l + half];          \
+        return partial[0] + rest;                                                    \
+    }
+FT_EXACT_DISTANCE(ft_exact_distance_float, float)
+FT_EXACT_DISTANCE(ft_exact_distance_double, double)
+
+FT_INLINE double ft_exact_distance(ft_points points, int64_t d, int64_t i, int64_t j)
+{
+    if (points.is_double) {
+        const double *x = points.values;
+        return ft_exact_distance_double(x + i * d, x + j * d, d);
+    }
+    const float *x = points.values;
+    return ft_exact_distance_float(x + i * d, x + j * d, d);
+}
+
+/* Floats as integers of the same order, and back. */
+FT_INLINE int32_t ft_key_of(float value)
+{
+    int32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits ^ (int32_t)((uint32_t)(bits >> 31) >> 1);
+}
+
+FT_INLINE float ft_value_of(int32_t key)
+{
+    float value;
+    key ^= (int32_t)((uint32_t)(key >> 31) >> 1);
+    memcpy(&value, &key, sizeof value);
+    return value;
+}
+
+/* The smallest and the largest of v as keys. */
+FT_INLINE void ft_key_range(const float *restrict v, int64_t count, int32_t *low, int32_t *high)
+{
+    float smallest[FT_LANES], largest[FT_LANES];
+    for (int l = 0; l < FT_LANES; l++) smallest[l] = largest[l] = v[0];
+    int64_t c = 0;
+    for (; c + FT_LANES <= count; c += FT_LANES) {
+        for (int l = 0; l < FT_LANES; l++) {
+            smallest[l] = v[c + l] < smallest[l] ? v[c + l] : smallest[l];
+            largest[l] = v[c + l] > largest[l] ? v[c + l] : largest[l];
+        }
+    }
+    for (; c < count; c++) {
+        smallest[0] = v[c] < smallest[0] ? v[c] : smallest[0];
+        largest[0] = v[c] > largest[0] ? v[c] : largest[0];
+    }
+    for (int l = 1; l < FT_LANES; l++) {
+        smallest[0] = smallest[l] < smallest[0] ? smallest[l] : smallest[0];
+        largest[0] = largest[l] > largest[0] ? largest[l] : largest[0];
+    }
+    *low = ft_key_of(smallest[0]);
+    *high = ft_key_of(largest[0]);
+}
+
+/* A bound that at least `fewest` of v do not exceed, and at most `most` do not exceed unless
+ * ties at the bound leave no such choice. By bisection, because counting vectorises. */
+FT_INLINE float ft_select_bound(const float *restrict v, int64_t count, int64_t fewest,
+                                int64_t most)
+{
+    int32_t low, high;
+    ft_key_range(v, count, &low, &high);
+    /* The answer lies in [low, high]: all of v are at most high. */
+    while (low < high) {
+        int32_t middle = (int32_t)(((int64_t)low + high) >> 1);
+        float bound = ft_value_of(middle);
+        int32_t within = 0;
+        for (int64_t c = 0; c < count; c++) within += v[c] <= bound;
+        if (within < fewest) {
+            low = middle + 1;
+        } else {
+            high = middle;
+            if (within <= most) break;
+        }
+    }
+    return ft_value_of(high);
+}
+
+/* Keeps the candidates whose estimate does not exceed the bound, in their order. */
+FT_INLINE int64_t ft_keep_within(float *estimates, int32_t *indices, int64_t count, float bound)
+{
+    int64_t kept = 0;
+    for (int64_t c = 0; c < count; c++) {
+        float estimate = estimates[c];
+        int32_t index = indices[c];
+        estimates[kept] = estimate;
+        indices[kept] = index;
+        kept += estimate <= bound;
+    }
+    return kept;
+}
+
+/* Appends the columns [begin, begin + width) whose estimate norm + product + share does not
+ * exceed the threshold; there must be room for all of them. */
+FT_INLINE int64_t ft_append_strip(const float *restrict norms, const float *restrict products,
+                                  float share, int64_t width, int32_t first, float threshold,
+                                  float *restrict estimates, int32_t *restrict indices,
+                                  int64_t count)
+{
+    if (width == FT_STRIP) {
+        int32_t survivors = 0;
+        for (int c = 0; c < FT_STRIP; c++)
+            survivors += norms[c] + products[c] + share <= threshold;
+        if (survivors == 0) return count;
+    }
+    for (int64_t c = 0; c < width; c++) {
+        float estimate = norms[c] + products[c] + share;
+        estimates[count] = estimate;
+        indices[count] = first + (int32_t)c;
+        count += estimate <= threshold;
+    }
+    return count;
+}
+
+FT_INLINE int ft_nearer(const ft_neighbor *a, const ft_neighbor *b)
+{
+    return (a->distance < b->distance) |
+           ((a->distance == b->distance) & (a->index < b->index));
+}
+
+/* Sorts by distance, ties by index: insertion in short runs, then merging without branches.
+ * buffer: as long as the list. */
+FT_INLINE void ft_sort_neighbors(ft_neighbor *list, ft_neighbor *buffer, int64_t count)
+{
+    enum { RUN = 8 };
+    for (int64_t first = 0; first < count; first += RUN) {
+        int64_t last = first + RUN < count ? first + RUN : count;
+        for (int64_t i = first + 1; i < last; i++) {
+            ft_neighbor item = list[i];
+            int64_t j = i;
+            for (; j > first && ft_nearer(&item, &list[j - 1]); j--) list[j] = list[j - 1];
+            list[j] = item;
+        }
+    }
+    ft_neighbor *from = list, *to = buffer;
+    for (int64_t run = RUN; run < count; run *= 2) {
+        for (int64_t first = 0; first < count; first += 2 * run) {
+            int64_t middle = first + run < count ? first + run : count;
+            int64_t last = first + 2 * run < count ? first + 2 * run : count;
+            int64_t a = first, b = middle, out = first;
+            while (a < middle && b < last) {
+                int second = ft_nearer(&from[b], &from[a]);
+                to[out++] = from[second ? b : a];
+                a += !second;
+                b += second;
+            }
+            while (a < middle) to[out++] = from[a++];
+            while (b < last) to[out++] = from[b++];
+        }
+        ft_neighbor *swap = from;
+        from = to;
+        to = swap;
+    }
+    if (from != list) memcpy(list, from, sizeof(ft_neighbor) * (size_t)count);
+}
+
+#endif
