@@ -113,7 +113,7 @@ def optimize(
     velocity = np.zeros_like(embedding)
     gains = np.ones_like(embedding)
     forces.evaluate(embedding, True)
-    iteration = 0
+    iteration = reorder_at = 0
     error, checked = np.inf, 0
     best_error, best_iteration = np.inf, 0
     finished = ""
@@ -121,8 +121,11 @@ def optimize(
         begin, end = iteration, iteration + phase.n_iter
         held = phase.n_iter if phase.first == phase.last else N_ITER_HELD
         while iteration < end and not finished:
-            # Points that are close on the map are moved close in memory.
-            forces.reorder(embedding, velocity, gains)
+            if iteration >= reorder_at:
+                # Points that are close on the map are moved close in memory: less and less
+                # often, as the order soon stays nearly the same.
+                forces.reorder(embedding, velocity, gains)
+                reorder_at = max(2 * iteration, 1)
             start, before = perf_counter(), iteration
             check = min(iteration - iteration % n_iter_check + n_iter_check, end)
             while iteration < check:

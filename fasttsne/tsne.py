@@ -148,7 +148,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     The descent is not scikit-learn's. There exaggeration 12 ends suddenly after 250 iterations, at
     momentum 0.5, and 750 at momentum 0.8 follow; here it fades away over 150 at momentum 0.8, then
-    momentum rises to 0.98 over 50. When an iteration gains less than 1/2000 of KL(P||Q), 50 at
+    momentum rises to 0.97 over 50. When an iteration gains less than 1/4000 of KL(P||Q), 50 at
     momentum 0.8 settle the map. No step is longer than 1 in any coordinate. The gradual end lets
     data of little structure arrange themselves, the bound keeps points from being thrown out of
     the map. On uniform noise, a Swiss roll, blobs and digits, 350 to 400 iterations end at 2 to 7
@@ -202,7 +202,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     _N_ITER_SPEEDING = 50
     _N_ITER_SETTLING = 50
     # Share of KL(P||Q) that an iteration has to gain.
-    _LEAST_GAIN = 1 / 2000
+    _LEAST_GAIN = 1 / 4000
 
     def __init__(
         self,
@@ -462,7 +462,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         rate, automatic = self.learning_rate_, self.learning_rate == "auto"
         early_rate = rate / self.early_exaggeration if automatic else rate
         exaggerated = Settings(early_rate, 0.8, self.early_exaggeration)
-        slow, fast = Settings(rate, 0.8, 1.0), Settings(rate, 0.98, 1.0)
+        slow, fast = Settings(rate, 0.8, 1.0), Settings(rate, 0.97, 1.0)
         exploration = self._EXPLORATION_MAX_ITER
         rest = self.max_iter - exploration - self._N_ITER_SPEEDING - self._N_ITER_SETTLING
         # How much an iteration gains depends on the rate: a user's own says nothing here.

@@ -12,6 +12,7 @@
 #endif
 
 #define EDGE_COST 0.4 /* nanoseconds */
+#define AHEAD 256     /* edges between the one at work and the one that is fetched */
 
 typedef struct {
     const int64_t *indptr;
@@ -184,8 +185,11 @@ FT_TARGET_AVX2 FT_INLINE void planar_row_avx2(const attraction *c, int64_t row)
     __m256 fx = _mm256_setzero_ps(), fy = _mm256_setzero_ps();
     int64_t e = c->indptr[row];
     const int64_t end = c->indptr[row + 1];
-    for (; e + 8 <= end; e += 8)
+    for (; e + 8 <= end; e += 8) {
+        FT_PREFETCH(c->indices + e + AHEAD);
+        FT_PREFETCH(c->data + e + AHEAD);
         edges8(y, c->indices + e, _mm256_loadu_ps(c->data + e), x0, x1, &fx, &fy);
+    }
     if (e < end) {
         /* Edges of no weight from the point to itself fill the last vector. */
         int32_t j[8];

@@ -29,8 +29,10 @@
 #define SORTING_COST 1.0
 #define SUMMARY_COST 4.0
 
-/* Iterations for which the cells are kept. */
-#define REBUILD 10
+/* The cells are kept for so many summaries, and as long as leaves have not grown by more than this
+ * factor, beside the map as a whole. */
+#define LONGEST_AGE 10
+#define LOOSER 1.3
 
 static int bits_per_axis(int dim) { return dim == 2 ? 16 : dim == 3 ? 10 : 30; }
 
@@ -458,16 +460,20 @@ typedef struct {
     const float *embedding;
 } summary;
 
-FT_INLINE int summarize_branch(const ft_tree *tree, int dim, const float *embedding, int32_t root)
+FT_INLINE void summarize_branch(const ft_tree *tree, int dim, const float *embedding,
+                                ft_branch *branch)
 {
-    int sound = 1;
-    for (int32_t place = tree->nodes[root].skip - 1; place >= root; place--) {
-        if (tree->nodes[place].skip == place + 1)
-            sound &= summarize_leaf(tree, dim, embedding, place);
-        else
+    branch->sound = 1;
+    branch->width = 0.0;
+    for (int32_t place = tree->nodes[branch->root].skip - 1; place >= branch->root; place--) {
+        const ft_node *node = &tree->nodes[place];
+        if (node->skip == place + 1) {
+            branch->sound &= summarize_leaf(tree, dim, embedding, place);
+            branch->width += (double)node->mass * sqrt((double)node->width2);
+        } else {
             summarize_inner(tree, dim, place);
+        }
     }
-    return sound;
 }
 
 FT_INLINE void summarize_body(FT_TASK_ARGUMENTS)
@@ -477,25 +483,30 @@ FT_INLINE void summarize_body(FT_TASK_ARGUMENTS)
     ft_branch *branch = &tree->branches[chunk];
     (void)thread;
     if (tree->dim == 2)
-        branch->sound = summarize_branch(tree, 2, s->embedding, branch->root);
+        summarize_branch(tree, 2, s->embedding, branch);
     else if (tree->dim == 3)
-        branch->sound = summarize_branch(tree, 3, s->embedding, branch->root);
+        summarize_branch(tree, 3, s->embedding, branch);
     else
-        branch->sound = summarize_branch(tree, 1, s->embedding, branch->root);
+        summarize_branch(tree, 1, s->embedding, branch);
 }
 FT_TASK_VARIANTS(summarize)
 
-static ft_status summarize(ft_tree *tree, const float *embedding, ft_run *run)
+static ft_status summarize(ft_tree *tree, const float *embedding, double *looseness, ft_run *run)
 {
     summary s = {tree, embedding};
     double cost = SUMMARY_COST * (double)tree->n / (double)tree->n_branches;
     ft_status status = ft_parallel_run(run, tree->n_branches, cost, FT_TASK(summarize), &s);
     if (status != FT_OK) return status;
-    for (int64_t b = 0; b < tree->n_branches; b++)
+    double width = 0.0;
+    for (int64_t b = 0; b < tree->n_branches; b++) {
         if (!tree->branches[b].sound) return FT_DIVERGED;
+        width += tree->branches[b].width;
+    }
     for (int64_t c = tree->n_crown - 1; c >= 0; c--)
         summarize_inner(tree, tree->dim, tree->crown[c]);
-    tree->age++;
+    /* The spread of all points is 0 only where every width is. */
+    double spread = sqrt((double)tree->nodes[0].trace * (double)tree->n);
+    *looseness = spread > 0.0 ? width / spread : 0.0;
     return FT_OK;
 }
 
@@ -511,11 +522,14 @@ ft_status ft_tree_build(ft_tree *tree, const float *embedding, ft_run *run)
     if (status != FT_OK) return status;
     form_groups(tree);
     tree->age = 0;
-    return summarize(tree, embedding, run);
+    return summarize(tree, embedding, &tree->looseness, run);
 }
 
 ft_status ft_tree_follow(ft_tree *tree, const float *embedding, ft_run *run)
 {
-    if (tree->age >= REBUILD) return ft_tree_build(tree, embedding, run);
-    return summarize(tree, embedding, run);
+    double looseness;
+    if (++tree->age >= LONGEST_AGE) return ft_tree_build(tree, embedding, run);
+    ft_status status = summarize(tree, embedding, &looseness, run);
+    if (status != FT_OK || looseness <= LOOSER * tree->looseness) return status;
+    return ft_tree_build(tree, embedding, run);
 }

@@ -26,6 +26,7 @@ typedef struct {
 typedef struct {
     int32_t root;
     int32_t sound; /* whether all coordinates are finite and small enough to be squared */
+    double width;  /* sum over its points of the width of their leaf */
 } ft_branch;
 
 /* Consecutive points on the Morton curve that walk the tree together. */
@@ -66,6 +67,7 @@ struct ft_tree {
     ft_list *lists;  /* one a group; they hold for the cells of the last build */
     double *partial; /* one a group */
     int age;         /* summaries since the last build */
+    double looseness; /* width of the points' leaves beside that of the map, as built */
 };
 
 #endif
