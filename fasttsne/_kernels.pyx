@@ -108,11 +108,10 @@ cdef extern from "fasttsne.h" nogil:
     ft_tree *ft_tree_create(int64_t n, int dim)
     void ft_tree_destroy(ft_tree *tree)
     ft_status ft_tree_build(ft_tree *tree, const float *embedding, ft_run *run)
-    ft_status ft_tree_follow(ft_tree *tree, const float *embedding, ft_run *run)
     const int32_t *ft_tree_order(const ft_tree *tree)
     int64_t ft_repulsion_groups(const ft_tree *tree)
     ft_status ft_repulsion_compute(
-        ft_tree *tree, ft_student student, double angle, int64_t first, int64_t last,
+        const ft_tree *tree, ft_student student, double angle, int64_t first, int64_t last,
         float *repulsive, double *sum_q, ft_run *run)
     ft_status ft_attraction_compute(
         const int64_t *indptr, const int32_t *indices, const float *data, const float *embedding,
@@ -398,12 +397,7 @@ cdef class Forces:
         self._sum_q = self._cross_entropy = float("nan")
 
     cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
-        # Forces at `embedding`, which is a step or so from the last one.
         return FT_OK
-
-    cdef void forget(self) noexcept nogil:
-        # The next embedding may be any.
-        pass
 
     cdef ft_status move(self, ft_update *update) noexcept nogil:
         # A step from update.embedding, where the forces are known, to update.moved.
@@ -431,7 +425,6 @@ cdef class Forces:
         self.check_map(embedding)
         cdef ft_status status
         with nogil:
-            self.forget()
             status = self.act(&embedding[0, 0], compute_kl)
         check(status)
 
@@ -511,15 +504,8 @@ cdef class BarnesHutForces(Forces):
     def __dealloc__(self):
         ft_tree_destroy(self.tree)
 
-    cdef void forget(self) noexcept nogil:
-        self.evaluated = False
-
     cdef ft_status repel(self, const float *embedding) noexcept nogil:
-        cdef ft_status status
-        if self.evaluated:
-            status = ft_tree_follow(self.tree, embedding, &self.run)
-        else:
-            status = ft_tree_build(self.tree, embedding, &self.run)
+        cdef ft_status status = ft_tree_build(self.tree, embedding, &self.run)
         self.evaluated = status == FT_OK
         if status != FT_OK:
             return status
@@ -558,7 +544,7 @@ cdef class BarnesHutForces(Forces):
         expect(self.evaluated, "reorder() needs an evaluation since the last one")
         for array in arrays:
             self.check_map(array)
-        self.forget()
+        self.evaluated = False
         cdef int64_t n = self.n
         cdef const int32_t *tree_order = ft_tree_order(self.tree)
         cdef int64_t i

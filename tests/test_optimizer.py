@@ -133,7 +133,7 @@ def clumps(n, seed):
 @pytest.mark.parametrize("n_iter", [2, 5, 14])
 def test_repulsion_is_right_on_the_way_however_points_move(way, n_iter):
     # momentum 1 and rate 0 carry the points along straight lines; in the norm of the last step
-    # there is the repulsion alone, from a tree that was built some steps ago
+    # there is the repulsion alone, at the place that they have reached by then
     Y = clumps(1500, seed=12)
     targets = {"shuffle": Y[::-1], "expand": 2.5 * Y, "collapse": 0.1 * Y, "shift": Y + 300}
     # no step is longer than 1

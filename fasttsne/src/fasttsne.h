@@ -140,16 +140,14 @@ typedef struct ft_tree ft_tree;
 ft_tree *ft_tree_create(int64_t n, int dim); /* NULL: no memory */
 void ft_tree_destroy(ft_tree *tree);
 ft_status ft_tree_build(INOUT ft_tree *tree, IN const float *embedding, INOUT ft_run *run);
-/* After a build: the points have moved a little, so that most times the cells can stay. */
-ft_status ft_tree_follow(INOUT ft_tree *tree, IN const float *embedding, INOUT ft_run *run);
 const int32_t *ft_tree_order(const ft_tree *tree); /* position on the Morton curve -> point */
 
 /* ---- repulsion.c: Barnes-Hut sums over the tree --------------------------------------------- */
 
 /* repulsive_i = sum_j w_ij u_ij (y_i - y_j) for every point of the groups [first, last) of the
- * tree, and their share of sum_q = sum_ij w_ij. The tree remembers which cells act on a group. */
+ * tree, and their share of sum_q = sum_ij w_ij. */
 int64_t ft_repulsion_groups(const ft_tree *tree);
-ft_status ft_repulsion_compute(INOUT ft_tree *tree, ft_student student, double angle,
+ft_status ft_repulsion_compute(IN const ft_tree *tree, ft_student student, double angle,
                                int64_t first, int64_t last, OUT float *repulsive,
                                OUT double *sum_q, INOUT ft_run *run);
 

@@ -1,12 +1,10 @@
 /* repulsion.c - Barnes-Hut repulsion, a group of points at a time.
  *
- * Neighbouring points on the Morton curve walk the tree together (Barnes 1990): a cell is
- * accepted for all of them by its distance from their bounding box, and what acts on them becomes
- * a list of cells and of ranges of points. Then every source on the list meets all points of the
- * group at once, a point a vector lane.
- *
- * Lists are kept while the tree's cells are. What moved since is no matter as long as every cell
- * on the list still passes the test, if by a margin less; where one does not, the group walks anew.
+ * Points that stand together on the Morton curve form a group. A cell is accepted for all of a
+ * group by its distance from the group's bounding box (Barnes 1990), and what acts on it becomes
+ * a list of cells and of ranges of points. Every source on the list then meets all points of the
+ * group at once, a point a vector lane. A few groups in a row walk the tree together, as their
+ * ways hardly differ.
  *
  * A cell acts through its mass and its second moments M about its centre of mass. With r the way
  * from the centre to the point, a = (nu+1)/2 and t = trace(M), the Taylor expansion gives
@@ -22,8 +20,9 @@
 #include "tree.h"
 
 #include <math.h>
+#include <string.h>
 
-#define GROUPS_PER_CHUNK 8
+#define TOGETHER 8 /* groups that walk the tree together */
 #define POINT_COST 100.0 /* nanoseconds */
 
 /* Opening angle here for the user's angle; figures in benchmarks/NOTES.md. Beyond a cell as wide
@@ -33,8 +32,6 @@
 /* Near zero the kernel is flat, so that a cell much smaller than its width 1 is good at any
  * distance: this is added to the squared distance in the test. */
 #define SOFTENING 0.02f
-/* The squared angle of a list that is kept may have grown by so much since the walk. */
-#define MARGIN 1.3f
 /* A cell costs as much as some points. */
 #define FEW_IN_CELL 2
 #define LONGEST_SUM 1024
@@ -44,7 +41,7 @@
 #define FEW_POINTS 512
 
 typedef struct {
-    ft_tree *tree;
+    const ft_tree *tree;
     ft_student_kind kind;
     ft_student_constants student;
     float squared_angle;
@@ -52,17 +49,28 @@ typedef struct {
     float *repulsive;
 } repulsion;
 
-/* The points of a group, one a lane; lanes to spare repeat the first point. */
+/* What acts on a group: cells, at the front of `items`, and ranges of points, as pairs of begin
+ * and end, at its back. */
+#define ITEMS 256
 typedef struct {
-    int32_t begin, end;
-    float low[3], high[3];
-    float y[3][FT_GROUP];
-} lanes;
+    int32_t n_cells;
+    int32_t n_range_items; /* two a range */
+    int32_t items[ITEMS];
+} source_list;
 
 typedef struct {
     float force[3][FT_GROUP];
     float sum_q[FT_GROUP];
 } sums;
+
+/* A group at work, a point a lane; lanes to spare repeat the first point. */
+typedef struct {
+    int32_t begin, end;
+    float low[3], high[3];
+    float y[3][FT_GROUP];
+    source_list list;
+    sums to;
+} group_state;
 
 /* ---- Evaluation -------------------------------------------------------------------------------
  *
@@ -87,16 +95,16 @@ typedef struct {
     }
 
 FT_INLINE void cells_on_lanes(int dim, ft_student_kind kind, const repulsion *c,
-                              const int32_t *cells, int32_t n_cells, const lanes *g, sums *to)
+                              group_state *g)
 {
     const ft_student_constants student = c->student;
     const float a = student.exponent, inverse_nu = student.inverse_nu;
     const float by_one = a * inverse_nu, by_two = (a + 1.0f) * inverse_nu,
                 by_three = (a + 2.0f) * inverse_nu;
     LOCAL_POSITIONS(g);
-    for (int32_t s = 0; s < n_cells; s++) {
+    for (int32_t s = 0; s < g->list.n_cells; s++) {
         FT_NO_JAM
-        const ft_node *node = &c->tree->nodes[cells[s]];
+        const ft_node *node = &c->tree->nodes[g->list.items[s]];
         const float c0 = node->center[0], c1 = node->center[1], c2 = node->center[2];
         const float xx = node->moments[0], xy = node->moments[1], yy = node->moments[2],
                     xz = node->moments[3], yz = node->moments[4], zz = node->moments[5];
@@ -130,11 +138,11 @@ FT_INLINE void cells_on_lanes(int dim, ft_student_kind kind, const repulsion *c,
             if (dim > 2) fz[l] += radial * rz + along * mz;
         }
     }
-    ADD_LOCAL_SUMS(to)
+    ADD_LOCAL_SUMS(&g->to)
 }
 
 FT_INLINE void points_on_lanes(int dim, ft_student_kind kind, const repulsion *c, int32_t begin,
-                               int32_t end, const lanes *g, sums *to)
+                               int32_t end, group_state *g)
 {
     const ft_student_constants student = c->student;
     const float *const *sources = (const float *const *)c->tree->coordinates;
@@ -157,13 +165,12 @@ FT_INLINE void points_on_lanes(int dim, ft_student_kind kind, const repulsion *c
             if (dim > 2) fz[l] += strength * rz;
         }
     }
-    ADD_LOCAL_SUMS(to)
+    ADD_LOCAL_SUMS(&g->to)
 }
 
 /* The points of the group act on each other: every lane meets the next one, the one after that,
  * and so on, so that none meets itself. */
-FT_INLINE void lanes_on_lanes(int dim, ft_student_kind kind, const repulsion *c, const lanes *g,
-                              sums *to)
+FT_INLINE void lanes_on_lanes(int dim, ft_student_kind kind, const repulsion *c, group_state *g)
 {
     const ft_student_constants student = c->student;
     float sx[2 * FT_GROUP], sy[2 * FT_GROUP], sz[2 * FT_GROUP];
@@ -190,102 +197,123 @@ FT_INLINE void lanes_on_lanes(int dim, ft_student_kind kind, const repulsion *c,
             if (dim > 2) fz[l] += strength * rz;
         }
     }
-    ADD_LOCAL_SUMS(to)
+    ADD_LOCAL_SUMS(&g->to)
 }
 
-/* Sums are made of parts, as single precision would round long ones. */
-FT_INLINE void list_on_lanes(int dim, ft_student_kind kind, const repulsion *c,
-                             const ft_list *list, const lanes *g, sums *to)
+/* Lets the list act and empties it. Sums are made of parts, as single precision would round long
+ * ones. */
+FT_INLINE void act(int dim, ft_student_kind kind, const repulsion *c, group_state *g)
 {
-    cells_on_lanes(dim, kind, c, list->items, list->n_cells, g, to);
-    for (int32_t at = FT_ITEMS - list->n_range_items; at < FT_ITEMS; at += 2) {
-        const int32_t end = list->items[at + 1];
-        for (int32_t begin = list->items[at]; begin < end; begin += LONGEST_SUM) {
+    cells_on_lanes(dim, kind, c, g);
+    for (int32_t at = ITEMS - g->list.n_range_items; at < ITEMS; at += 2) {
+        const int32_t end = g->list.items[at + 1];
+        for (int32_t begin = g->list.items[at]; begin < end; begin += LONGEST_SUM) {
             int32_t stop = end - begin < LONGEST_SUM ? end : begin + LONGEST_SUM;
-            points_on_lanes(dim, kind, c, begin, stop, g, to);
+            points_on_lanes(dim, kind, c, begin, stop, g);
         }
     }
+    g->list.n_cells = g->list.n_range_items = 0;
 }
 
 /* ---- Traversal --------------------------------------------------------------------------------- */
 
-/* Square of the distance of a cell's centre from the group's box. */
-FT_INLINE float squared_gap(int dim, const lanes *g, const ft_node *node)
+FT_INLINE void add_cell(int dim, ft_student_kind kind, const repulsion *c, group_state *g,
+                        int32_t place)
 {
-    float r2 = 0.0f;
-    for (int axis = 0; axis < dim; axis++) {
-        float below = g->low[axis] - node->center[axis], above = node->center[axis] - g->high[axis];
-        float gap = below > above ? below : above;
-        gap = gap > 0.0f ? gap : 0.0f;
-        r2 += gap * gap;
-    }
-    return r2;
+    if (g->list.n_cells + g->list.n_range_items == ITEMS) act(dim, kind, c, g);
+    g->list.items[g->list.n_cells++] = place;
 }
 
-FT_INLINE void add_range(ft_list *list, int32_t begin, int32_t end)
+FT_INLINE void add_range(int dim, ft_student_kind kind, const repulsion *c, group_state *g,
+                         int32_t begin, int32_t end)
 {
-    int32_t *last = &list->items[FT_ITEMS - list->n_range_items];
-    if (begin == end) return;
-    if (list->n_range_items > 0 && last[1] == begin) {
+    int32_t *last = &g->list.items[ITEMS - g->list.n_range_items];
+    if (begin >= end) return;
+    if (g->list.n_range_items > 0 && last[1] == begin) {
         last[1] = end;
         return;
     }
+    if (g->list.n_cells + g->list.n_range_items + 2 > ITEMS) {
+        act(dim, kind, c, g);
+        last = &g->list.items[ITEMS];
+    }
     last[-2] = begin;
     last[-1] = end;
-    list->n_range_items += 2;
+    g->list.n_range_items += 2;
 }
 
-/* Lists what acts on a group, its own points apart, and lets it act whenever the list is full. */
-FT_INLINE void walk(int dim, ft_student_kind kind, const repulsion *c, ft_list *list,
-                    const lanes *g, sums *to)
+/* Lists what acts on each of a few groups, their own points apart: a group a lane, which rests
+ * while the others are below a cell that it has accepted. */
+FT_INLINE void walk(int dim, ft_student_kind kind, const repulsion *c, group_state *groups,
+                    int count)
 {
     const ft_tree *tree = c->tree;
-    list->n_cells = list->n_range_items = 0;
-    list->complete = 1;
+    const int32_t first = groups[0].begin, last = groups[count - 1].end;
+    float low[3][TOGETHER], high[3][TOGETHER];
+    int32_t rests_until[TOGETHER];
+    for (int g = 0; g < TOGETHER; g++) {
+        const group_state *from = &groups[g < count ? g : 0];
+        rests_until[g] = g < count ? 0 : INT32_MAX;
+        for (int axis = 0; axis < dim; axis++) {
+            low[axis][g] = from->low[axis];
+            high[axis][g] = from->high[axis];
+        }
+    }
     for (int32_t place = 0; place < tree->n_nodes;) {
         const ft_node *node = &tree->nodes[place];
         const int32_t size = node->end - node->begin;
         const int is_leaf = node->skip == place + 1;
-        const int shares_points = node->begin < g->end && g->begin < node->end;
-        if (list->n_cells + list->n_range_items > FT_ITEMS - 5) {
-            list_on_lanes(dim, kind, c, list, g, to);
-            list->n_cells = list->n_range_items = 0;
-            list->complete = 0;
+        uint32_t awake = 0, accepting = 0;
+#pragma omp simd reduction(| : awake, accepting)
+        for (int g = 0; g < TOGETHER; g++) {
+            /* From the cell's centre to the group's box. */
+            float r2 = 0.0f;
+            for (int axis = 0; axis < dim; axis++) {
+                float below = low[axis][g] - node->center[axis];
+                float above = node->center[axis] - high[axis][g];
+                float gap = below > above ? below : above;
+                gap = gap > 0.0f ? gap : 0.0f;
+                r2 += gap * gap;
+            }
+            awake |= (uint32_t)(rests_until[g] <= place) << g;
+            accepting |= (uint32_t)(node->width2 <= c->squared_angle * (r2 + SOFTENING)) << g;
         }
-        if (is_leaf && size > FT_LEAF) {
-            /* All its points are one. */
-            list->items[list->n_cells++] = place++;
-        } else if (is_leaf && shares_points) {
-            if (node->begin < g->begin) add_range(list, node->begin, g->begin);
-            if (g->end < node->end) add_range(list, g->end, node->end);
+        if (is_leaf && size > FT_LEAF)
+            accepting = awake; /* all its points are one */
+        else if (size <= FEW_IN_CELL)
+            accepting = 0;
+        else if (node->begin < last && first < node->end)
+            for (int g = 0; g < count; g++)
+                if (node->begin < groups[g].end && groups[g].begin < node->end)
+                    accepting &= ~(1u << g);
+        accepting &= awake;
+        for (uint32_t left = accepting; left != 0; left &= left - 1) {
+            int g = ft_lowest_bit(left);
+            add_cell(dim, kind, c, &groups[g], place);
+            rests_until[g] = node->skip;
+        }
+        uint32_t opening = awake & ~accepting;
+        if (is_leaf) {
+            for (; opening != 0; opening &= opening - 1) {
+                group_state *g = &groups[ft_lowest_bit(opening)];
+                int32_t before = node->end < g->begin ? node->end : g->begin;
+                int32_t after = node->begin > g->end ? node->begin : g->end;
+                add_range(dim, kind, c, g, node->begin, before);
+                add_range(dim, kind, c, g, after, node->end);
+            }
             place++;
-        } else if (!shares_points && size > FEW_IN_CELL &&
-                   node->width2 <= c->squared_angle * (squared_gap(dim, g, node) + SOFTENING)) {
-            list->items[list->n_cells++] = place;
-            place = node->skip;
         } else {
-            if (is_leaf) add_range(list, node->begin, node->end);
-            place++;
+            place = opening != 0 ? place + 1 : node->skip;
         }
     }
 }
 
-/* Whether the list of an earlier walk still holds. */
-FT_INLINE int still_holds(int dim, const repulsion *c, const ft_list *list, const lanes *g)
-{
-    const float squared_angle = MARGIN * c->squared_angle;
-    int failed = 0;
-    for (int32_t s = 0; s < list->n_cells; s++) {
-        const ft_node *node = &c->tree->nodes[list->items[s]];
-        failed |= node->width2 > squared_angle * (squared_gap(dim, g, node) + SOFTENING);
-    }
-    return !failed;
-}
-
-FT_INLINE void load_lanes(const ft_tree *tree, int dim, const ft_group *group, lanes *g)
+FT_INLINE void load_group(const ft_tree *tree, int dim, const ft_group *group, group_state *g)
 {
     g->begin = group->begin;
     g->end = group->end;
+    g->list.n_cells = g->list.n_range_items = 0;
+    memset(&g->to, 0, sizeof g->to);
     for (int axis = 0; axis < dim; axis++) {
         const float *from = tree->coordinates[axis] + group->begin;
         float low = from[0], high = from[0];
@@ -300,58 +328,58 @@ FT_INLINE void load_lanes(const ft_tree *tree, int dim, const ft_group *group, l
     }
 }
 
-FT_INLINE double group_repulsion(int dim, ft_student_kind kind, const repulsion *c,
-                                 const ft_group *group, ft_list *list)
+/* Returns the group's share of sum_q. */
+FT_INLINE double finish_group(int dim, ft_student_kind kind, const repulsion *c, int coincide,
+                              group_state *g)
 {
-    const ft_tree *tree = c->tree;
-    const int count = group->end - group->begin;
-    lanes g;
-    sums to = {0};
-    double sum_q = 0.0;
-    load_lanes(tree, dim, group, &g);
-    if (!list->complete || !still_holds(dim, c, list, &g)) walk(dim, kind, c, list, &g, &to);
-    list_on_lanes(dim, kind, c, list, &g, &to);
-    if (group->coincide) {
-        /* They met themselves as part of their leaf. */
-        sum_q = -(double)count;
-    } else {
-        lanes_on_lanes(dim, kind, c, &g, &to);
-    }
+    const int count = g->end - g->begin;
+    act(dim, kind, c, g);
+    /* Points that coincide with too many others met themselves as part of their leaf. */
+    double sum_q = coincide ? -(double)count : 0.0;
+    if (!coincide) lanes_on_lanes(dim, kind, c, g);
     for (int l = 0; l < count; l++) {
-        float *out = c->repulsive + (int64_t)tree->order[group->begin + l] * dim;
-        for (int axis = 0; axis < dim; axis++) out[axis] = to.force[axis][l];
-        sum_q += (double)to.sum_q[l];
+        float *out = c->repulsive + (int64_t)c->tree->order[g->begin + l] * dim;
+        for (int axis = 0; axis < dim; axis++) out[axis] = g->to.force[axis][l];
+        sum_q += (double)g->to.sum_q[l];
     }
     return sum_q;
+}
+
+FT_INLINE void groups_repulsion(int dim, ft_student_kind kind, const repulsion *c, int64_t begin,
+                                int64_t end)
+{
+    const ft_tree *tree = c->tree;
+    group_state groups[TOGETHER];
+    const int count = (int)(end - begin);
+    if (count < 1) return; /* never, but compilers can't know */
+    for (int g = 0; g < count; g++) load_group(tree, dim, &tree->groups[begin + g], &groups[g]);
+    walk(dim, kind, c, groups, count);
+    for (int g = 0; g < count; g++)
+        tree->partial[begin + g] =
+            finish_group(dim, kind, c, tree->groups[begin + g].coincide, &groups[g]);
 }
 
 FT_INLINE void repulsion_body(FT_TASK_ARGUMENTS)
 {
     const repulsion *c = context;
-    int64_t begin = c->first + chunk * GROUPS_PER_CHUNK;
-    int64_t end = begin + GROUPS_PER_CHUNK < c->last ? begin + GROUPS_PER_CHUNK : c->last;
+    int64_t begin = c->first + chunk * TOGETHER;
+    int64_t end = begin + TOGETHER < c->last ? begin + TOGETHER : c->last;
     (void)thread;
-    for (int64_t g = begin; g < end; g++) {
-        double sum = 0.0;
-        FT_STUDENT_DISPATCH(c->tree->dim, c->kind,
-                            sum = group_repulsion(DIM, KIND, c, &c->tree->groups[g],
-                                                  &c->tree->lists[g]))
-        c->tree->partial[g] = sum;
-    }
+    FT_STUDENT_DISPATCH(c->tree->dim, c->kind, groups_repulsion(DIM, KIND, c, begin, end))
 }
 FT_TASK_VARIANTS(repulsion)
 
 int64_t ft_repulsion_groups(const ft_tree *tree) { return tree->n_groups; }
 
-ft_status ft_repulsion_compute(ft_tree *tree, ft_student student, double angle, int64_t first,
+ft_status ft_repulsion_compute(const ft_tree *tree, ft_student student, double angle, int64_t first,
                                int64_t last, float *repulsive, double *sum_q, ft_run *run)
 {
     double opening = ANGLE_SCALE * angle < WIDEST_ANGLE ? ANGLE_SCALE * angle : WIDEST_ANGLE;
     if (tree->n <= FEW_POINTS) opening = 0.0;
     repulsion c = {tree, ft_student_kind_of(student), ft_student_constants_of(student),
                    (float)(opening * opening), first, last, repulsive};
-    int64_t n_chunks = (last - first + GROUPS_PER_CHUNK - 1) / GROUPS_PER_CHUNK;
-    ft_status status = ft_parallel_run(run, n_chunks, GROUPS_PER_CHUNK * FT_GROUP * POINT_COST,
+    int64_t n_chunks = (last - first + TOGETHER - 1) / TOGETHER;
+    ft_status status = ft_parallel_run(run, n_chunks, TOGETHER * FT_GROUP * POINT_COST,
                                        FT_TASK(repulsion), &c);
     *sum_q = 0.0;
     for (int64_t g = first; g < last; g++) *sum_q += tree->partial[g];

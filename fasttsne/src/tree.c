@@ -5,9 +5,8 @@
  * points share one code, because a far outlier stretched the grid, is gridded anew in its own
  * bounding box; a cell whose points coincide stays a leaf.
  *
- * Summarise: masses, centres, second moments and bounding boxes, bottom up. Points move little in
- * an iteration, so most of them only summarise anew the cells that there are: boxes are the
- * points' own and not the grid's, and what is a good cell for force may be told from its box.
+ * Summarise: masses, centres, second moments and bounding boxes, bottom up. Boxes are the points'
+ * own and not the grid's.
  */
 #include "tree.h"
 
@@ -28,11 +27,6 @@
 #define ENCODING_COST 1.5
 #define SORTING_COST 1.0
 #define SUMMARY_COST 4.0
-
-/* The cells are kept for so many summaries, and as long as leaves have not grown by more than this
- * factor, beside the map as a whole. */
-#define LONGEST_AGE 10
-#define LOOSER 1.3
 
 static int bits_per_axis(int dim) { return dim == 2 ? 16 : dim == 3 ? 10 : 30; }
 
@@ -64,10 +58,9 @@ ft_tree *ft_tree_create(int64_t n, int dim)
     /* Groups end after FT_GROUP points, and on both sides of a leaf of more. */
     size_t groups = points / FT_GROUP + 2 * (points / (FT_LEAF + 1)) + 1;
     tree->groups = malloc(sizeof(ft_group) * groups);
-    tree->lists = malloc(sizeof(ft_list) * groups);
     tree->partial = malloc(sizeof(double) * groups);
     if (!complete || !tree->nodes || !tree->boxes || !tree->branches || !tree->crown ||
-        !tree->groups || !tree->lists || !tree->partial) {
+        !tree->groups || !tree->partial) {
         ft_tree_destroy(tree);
         return NULL;
     }
@@ -89,7 +82,6 @@ void ft_tree_destroy(ft_tree *tree)
     free(tree->branches);
     free(tree->crown);
     free(tree->groups);
-    free(tree->lists);
     free(tree->partial);
     free(tree);
 }
@@ -340,7 +332,6 @@ static void add_groups(ft_tree *tree, int64_t begin, int64_t end, int coincide)
 {
     for (int64_t at = begin; at < end; at += FT_GROUP) {
         int64_t stop = end - at < FT_GROUP ? end : at + FT_GROUP;
-        tree->lists[tree->n_groups].complete = 0;
         tree->groups[tree->n_groups++] = (ft_group){(int32_t)at, (int32_t)stop, coincide};
     }
 }
@@ -464,15 +455,12 @@ FT_INLINE void summarize_branch(const ft_tree *tree, int dim, const float *embed
                                 ft_branch *branch)
 {
     branch->sound = 1;
-    branch->width = 0.0;
     for (int32_t place = tree->nodes[branch->root].skip - 1; place >= branch->root; place--) {
         const ft_node *node = &tree->nodes[place];
-        if (node->skip == place + 1) {
+        if (node->skip == place + 1)
             branch->sound &= summarize_leaf(tree, dim, embedding, place);
-            branch->width += (double)node->mass * sqrt((double)node->width2);
-        } else {
+        else
             summarize_inner(tree, dim, place);
-        }
     }
 }
 
@@ -491,22 +479,16 @@ FT_INLINE void summarize_body(FT_TASK_ARGUMENTS)
 }
 FT_TASK_VARIANTS(summarize)
 
-static ft_status summarize(ft_tree *tree, const float *embedding, double *looseness, ft_run *run)
+static ft_status summarize(ft_tree *tree, const float *embedding, ft_run *run)
 {
     summary s = {tree, embedding};
     double cost = SUMMARY_COST * (double)tree->n / (double)tree->n_branches;
     ft_status status = ft_parallel_run(run, tree->n_branches, cost, FT_TASK(summarize), &s);
     if (status != FT_OK) return status;
-    double width = 0.0;
-    for (int64_t b = 0; b < tree->n_branches; b++) {
+    for (int64_t b = 0; b < tree->n_branches; b++)
         if (!tree->branches[b].sound) return FT_DIVERGED;
-        width += tree->branches[b].width;
-    }
     for (int64_t c = tree->n_crown - 1; c >= 0; c--)
         summarize_inner(tree, tree->dim, tree->crown[c]);
-    /* The spread of all points is 0 only where every width is. */
-    double spread = sqrt((double)tree->nodes[0].trace * (double)tree->n);
-    *looseness = spread > 0.0 ? width / spread : 0.0;
     return FT_OK;
 }
 
@@ -521,15 +503,5 @@ ft_status ft_tree_build(ft_tree *tree, const float *embedding, ft_run *run)
     status = add_cell(tree, embedding, 0, tree->n, 0, run);
     if (status != FT_OK) return status;
     form_groups(tree);
-    tree->age = 0;
-    return summarize(tree, embedding, &tree->looseness, run);
-}
-
-ft_status ft_tree_follow(ft_tree *tree, const float *embedding, ft_run *run)
-{
-    double looseness;
-    if (++tree->age >= LONGEST_AGE) return ft_tree_build(tree, embedding, run);
-    ft_status status = summarize(tree, embedding, &looseness, run);
-    if (status != FT_OK || looseness <= LOOSER * tree->looseness) return status;
-    return ft_tree_build(tree, embedding, run);
+    return summarize(tree, embedding, run);
 }

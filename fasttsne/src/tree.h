@@ -26,24 +26,13 @@ typedef struct {
 typedef struct {
     int32_t root;
     int32_t sound; /* whether all coordinates are finite and small enough to be squared */
-    double width;  /* sum over its points of the width of their leaf */
 } ft_branch;
 
-/* Consecutive points on the Morton curve that walk the tree together. */
+/* Consecutive points on the Morton curve on which the same cells act. */
 typedef struct {
     int32_t begin, end;
     int32_t coincide; /* whether they are part of a leaf of more than FT_LEAF points */
 } ft_group;
-
-/* What acts on the points of a group, 1 kB: the cells stand at the front of `items`, ranges of
- * points, as pairs of begin and end, at its back. */
-#define FT_ITEMS 253
-typedef struct {
-    int32_t n_cells;
-    int32_t n_range_items; /* two a range */
-    int32_t complete;      /* whether all that acts had room, so that the list can be kept */
-    int32_t items[FT_ITEMS];
-} ft_list;
 
 struct ft_tree {
     int64_t n;
@@ -64,10 +53,7 @@ struct ft_tree {
     int64_t n_crown;
     ft_group *groups;
     int64_t n_groups;
-    ft_list *lists;  /* one a group; they hold for the cells of the last build */
     double *partial; /* one a group */
-    int age;         /* summaries since the last build */
-    double looseness; /* width of the points' leaves beside that of the map, as built */
 };
 
 #endif
