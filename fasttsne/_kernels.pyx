@@ -621,8 +621,8 @@ cdef ft_status descend_steps(void *context) noexcept nogil:
     cdef Descent *d = <Descent *> context
     cdef ft_update *update = &d.update
     cdef ft_status status = (<Forces> d.forces).move(update)
-    cdef int i
-    for i in range(1, d.n_iter):
+    cdef int _i
+    for _i in range(1, d.n_iter):
         if status != FT_OK:
             return status
         # Rows move while others still look at where they were, so there are two embeddings.
