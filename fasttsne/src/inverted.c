@@ -342,10 +342,10 @@ FT_INLINE void probe_body(FT_TASK_ARGUMENTS)
         subtract(s->screen + cells->order[first + r] * m, cells->centroids + home * m,
                  w->block + r * m, m);
     int64_t around = cells_around(s, w, home);
-    int columns = (int)around, n_rows = (int)rows, length = (int)m;
+    int n_cells = (int)around, n_rows = (int)rows, length = (int)m;
     float alpha = -2.0f, beta = 0.0f;
-    s->sgemm("T", "N", &columns, &n_rows, &length, &alpha, w->shifts, &length, w->block, &length,
-             &beta, w->to_cells, &columns);
+    s->sgemm("T", "N", &n_cells, &n_rows, &length, &alpha, w->shifts, &length, w->block, &length,
+             &beta, w->to_cells, &n_cells);
     for (int64_t r = 0; r < rows; r++) {
         float *restrict row = w->to_cells + r * around;
         for (int64_t a = 0; a < around; a++) row[a] += w->between[a];
