@@ -953,7 +953,7 @@ print(sizes[-1] - sizes[4])
 # Ctrl-C ------------------------------------------------------------------------------
 
 # With a given learning rate no convergence ends the descent.
-FOREVER = "max_iter=10**9, min_grad_norm=0, learning_rate=3000.0"
+FOREVER = "max_iter=10**9, min_grad_norm=0, learning_rate=3000.0, n_iter_without_progress=10**9"
 
 ENDLESS = """
 import numpy as np
