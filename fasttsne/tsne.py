@@ -93,7 +93,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         memory.
     angle : float, default=0.5
         How much the tree may approximate, from 0 (not at all) to 1. On the maps of real data
-        measured (``benchmarks/forces.py``), forces are some 30 times as accurate as
+        measured (``benchmarks/forces.py``), forces are several times as accurate as
         scikit-learn's at the same angle.
     n_jobs : int or None, default=None
         Number of threads of every stage. None means all cores that the process may use, unless
@@ -151,8 +151,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     momentum rises to 0.97 over 50. When an iteration gains less than 1/4000 of KL(P||Q), 50 at
     momentum 0.8 settle the map. No step is longer than 1 in any coordinate. The gradual end lets
     data of little structure arrange themselves, the bound keeps points from being thrown out of
-    the map. On uniform noise, a Swiss roll, blobs and digits, 350 to 400 iterations end at 2 to 7
-    per cent less KL than scikit-learn's 1000, and on MNIST's 70,000 digits 450 at 9 per cent less.
+    the map. On uniform noise, a Swiss roll, blobs and digits, 350 to 450 iterations end at 3 to 9
+    per cent less KL than scikit-learn's 1000, and on MNIST's 70,000 digits 500 at 11 per cent less.
 
     Results are the same for any number of threads. Between processor models they may differ in
     the last bits, which iterations amplify; `fasttsne.show_config` tells what a machine uses.
