@@ -42,15 +42,18 @@ def scikit_learn(Y, angle, n_threads):
     return -gradient
 
 
+def two_edges(n_samples):
+    """A P in which only the first two points attract each other, as CSR."""
+    indptr = np.minimum(np.arange(n_samples + 1, dtype=np.int64), 2)
+    return indptr, np.array([1, 0], dtype=np.int32), np.full(2, 0.5, dtype=np.float32)
+
+
 class Ours:
     """F/Z by fasttsne, with a P of as few edges as it takes."""
 
     def __init__(self, Y, angle, n_threads):
-        # The first two points attract each other, nothing else does.
-        indptr = np.minimum(np.arange(len(Y) + 1), 2)
-        indices, data = np.array([1, 0], dtype=np.int32), np.full(2, 0.5, dtype=np.float32)
         self.Y = Y
-        self.forces = _kernels.BarnesHutForces(indptr, indices, data, 2, 1.0, angle, n_threads)
+        self.forces = _kernels.BarnesHutForces(*two_edges(len(Y)), 2, 1.0, angle, n_threads)
 
     def __call__(self):
         self.forces.evaluate(self.Y, False)

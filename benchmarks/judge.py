@@ -50,8 +50,7 @@ class Judge:
         self.conditional = conditional_probabilities(squared, perplexity)
         if rows is None:
             self.joint = joint_probabilities(self.neighbors, self.conditional)
-            p = self.joint.data[self.joint.data > 0]
-            self.p_log_p = np.sum(p * np.log(p))
+            self.p_log_p = sum_p_log_p(self.joint)
         else:
             self.p_log_p = sampled_p_log_p(X, self, n_neighbors, perplexity)
 
@@ -178,6 +177,12 @@ def joint_probabilities(neighbors, conditional):
     return sparse.csr_matrix((C + C.T) / (2 * n_samples))
 
 
+def sum_p_log_p(joint):
+    """sum_ij p_ij log p_ij."""
+    p = joint.data[joint.data > 0]
+    return np.sum(p * np.log(p))
+
+
 def sampled_p_log_p(X, judge, n_neighbors, perplexity):
     """sum_ij p_ij log p_ij from some of the judge's rows; the same for every map."""
     count = min(ENTROPY_SAMPLE, len(judge.rows))
@@ -199,8 +204,7 @@ def sampled_p_log_p(X, judge, n_neighbors, perplexity):
 def kl_divergence(joint, Y, p_log_p=None):
     """sum p log p - sum p log w + log Z, with w = 1 / (1 + d²) and Z over all pairs."""
     if p_log_p is None:
-        p = joint.data[joint.data > 0]
-        p_log_p = np.sum(p * np.log(p))
+        p_log_p = sum_p_log_p(joint)
     n_samples = len(Y)
     height = max(1, int(2**20 * n_samples / max(joint.nnz, 1)))
 

@@ -28,8 +28,7 @@ import numpy as np
 import plots
 import report
 from data import load
-from judge import cache_directory
-from runner import THREAD_VARIABLES, Store
+from runner import THREAD_VARIABLES, Store, output_directory
 from systems import versions
 
 STAGES = ("neighbours", "calibration", "symmetrisation", "PCA start", "whole fit_transform")
@@ -71,16 +70,12 @@ def bandwidth(n_bytes, n_threads, repeats):
     return sum(share.nbytes for share in shares) / min(times) / 1e6
 
 
-def two_edges(n_samples):
-    """A P in which only the first two points attract each other, as CSR."""
-    indptr = np.minimum(np.arange(n_samples + 1, dtype=np.int64), 2)
-    return indptr, np.array([1, 0], dtype=np.int32), np.full(2, 0.5, dtype=np.float32)
-
-
 def child(spec):
     """All figures of one number of threads and one instruction set."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: spec["threads"]])
+    from forces import two_edges
+
     from fasttsne import TSNE, _kernels
     from fasttsne.affinity import conditional_probabilities, joint_probabilities
     from fasttsne.initialization import initial_embedding
@@ -291,7 +286,7 @@ def main():
         return child(json.loads(args.child))
     if args.quick:
         args.data, args.repeats = "blobs500,mixture2k", 2
-    directory = args.output or (cache_directory() / "quick" if args.quick else report.RESULTS)
+    directory = output_directory(args)
     store = Store(directory / "stages.json")
     names = args.data.split(",")
     threads = sorted({1, report.cores()})

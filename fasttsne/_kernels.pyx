@@ -504,32 +504,29 @@ cdef class BarnesHutForces(Forces):
     def __dealloc__(self):
         ft_tree_destroy(self.tree)
 
-    cdef ft_status repel(self, const float *embedding) noexcept nogil:
+    cdef ft_status act_for(self, const float *embedding, bint compute_kl,
+                           ft_update *update) noexcept nogil:
+        # Forces at `embedding`, and the step from there unless update is NULL.
         cdef ft_status status = ft_tree_build(self.tree, embedding, &self.run)
         self.evaluated = status == FT_OK
+        if status == FT_OK:
+            status = ft_repulsion_compute(
+                self.tree, self.student, self.angle, 0, ft_repulsion_groups(self.tree),
+                &self._repulsive[0, 0], &self._sum_q, &self.run)
         if status != FT_OK:
             return status
-        return ft_repulsion_compute(
-            self.tree, self.student, self.angle, 0, ft_repulsion_groups(self.tree),
-            &self._repulsive[0, 0], &self._sum_q, &self.run)
-
-    cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
-        cdef ft_status status = self.repel(embedding)
-        if status != FT_OK:
-            return status
+        if update != NULL:
+            update.step.sum_q = self._sum_q
         return ft_attraction_compute(
             &self.indptr[0], &self.indices[0], &self.data[0], embedding, self.dim,
             self.student, 0, self.n, &self._attractive[0, 0],
-            &self._cross_entropy if compute_kl else NULL, &self.partial[0], NULL, &self.run)
+            &self._cross_entropy if compute_kl else NULL, &self.partial[0], update, &self.run)
+
+    cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
+        return self.act_for(embedding, compute_kl, NULL)
 
     cdef ft_status act_and_move(self, ft_update *update) noexcept nogil:
-        cdef ft_status status = self.repel(update.embedding)
-        if status != FT_OK:
-            return status
-        update.step.sum_q = self._sum_q
-        return ft_attraction_compute(
-            &self.indptr[0], &self.indices[0], &self.data[0], update.embedding, self.dim,
-            self.student, 0, self.n, &self._attractive[0, 0], NULL, NULL, update, &self.run)
+        return self.act_for(update.embedding, False, update)
 
     @property
     def order(self):

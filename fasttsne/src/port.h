@@ -13,10 +13,8 @@
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #define FT_INLINE static __forceinline
-#define FT_PREFETCH_WRITE(address) ((void)(address))
 #define restrict __restrict
 #else
-#define FT_PREFETCH_WRITE(address) __builtin_prefetch(address, 1)
 #define FT_INLINE static inline __attribute__((always_inline))
 #endif
 
@@ -25,9 +23,11 @@
 #ifdef __GNUC__
 #define FT_NO_JAM __asm__ volatile("");
 #define FT_PREFETCH(address) __builtin_prefetch(address)
+#define FT_PREFETCH_WRITE(address) __builtin_prefetch(address, 1)
 #else
 #define FT_NO_JAM
 #define FT_PREFETCH(address) ((void)(address))
+#define FT_PREFETCH_WRITE(address) ((void)(address))
 #endif
 
 #if (defined(__x86_64__) || defined(_M_X64)) && defined(__GNUC__)

@@ -34,7 +34,7 @@
 #define SOFTENING 0.02f
 /* A cell costs as much as some points. */
 #define FEW_IN_CELL 2
-#define LONGEST_SUM 1024
+#define LONGEST_SUM 1024 /* points in one sum in single precision */
 /* A coordinate so far away that its point has no weight, but near enough to be squared. */
 #define OUT_OF_REACH 1e15f
 /* A tree over so few points saves nothing: they meet one by one. */
@@ -141,6 +141,21 @@ FT_INLINE void cells_on_lanes(int dim, ft_student_kind kind, const repulsion *c,
     ADD_LOCAL_SUMS(&g->to)
 }
 
+/* A point at (c0, c1, c2) acts on lane l. */
+#define POINT_ON_LANE(l, c0, c1, c2)                                                 \
+    {                                                                                \
+        float rx = x[l] - (c0);                                                      \
+        float ry = dim > 1 ? y[l] - (c1) : 0.0f;                                     \
+        float rz = dim > 2 ? z[l] - (c2) : 0.0f;                                     \
+        float u, w;                                                                  \
+        ft_student_weights(kind, student, rx * rx + ry * ry + rz * rz, &u, &w);      \
+        float strength = w * u;                                                      \
+        q[l] += w;                                                                   \
+        fx[l] += strength * rx;                                                      \
+        if (dim > 1) fy[l] += strength * ry;                                         \
+        if (dim > 2) fz[l] += strength * rz;                                         \
+    }
+
 FT_INLINE void points_on_lanes(int dim, ft_student_kind kind, const repulsion *c, int32_t begin,
                                int32_t end, group_state *g)
 {
@@ -153,16 +168,7 @@ FT_INLINE void points_on_lanes(int dim, ft_student_kind kind, const repulsion *c
                     c2 = dim > 2 ? sources[2][s] : 0.0f;
 #pragma omp simd
         for (int l = 0; l < FT_GROUP; l++) {
-            float rx = x[l] - c0;
-            float ry = dim > 1 ? y[l] - c1 : 0.0f;
-            float rz = dim > 2 ? z[l] - c2 : 0.0f;
-            float u, w;
-            ft_student_weights(kind, student, rx * rx + ry * ry + rz * rz, &u, &w);
-            float strength = w * u;
-            q[l] += w;
-            fx[l] += strength * rx;
-            if (dim > 1) fy[l] += strength * ry;
-            if (dim > 2) fz[l] += strength * rz;
+            POINT_ON_LANE(l, c0, c1, c2)
         }
     }
     ADD_LOCAL_SUMS(&g->to)
@@ -185,16 +191,7 @@ FT_INLINE void lanes_on_lanes(int dim, ft_student_kind kind, const repulsion *c,
         FT_NO_JAM
 #pragma omp simd
         for (int l = 0; l < FT_GROUP; l++) {
-            float rx = x[l] - sx[l + shift];
-            float ry = dim > 1 ? y[l] - sy[l + shift] : 0.0f;
-            float rz = dim > 2 ? z[l] - sz[l + shift] : 0.0f;
-            float u, w;
-            ft_student_weights(kind, student, rx * rx + ry * ry + rz * rz, &u, &w);
-            float strength = w * u;
-            q[l] += w;
-            fx[l] += strength * rx;
-            if (dim > 1) fy[l] += strength * ry;
-            if (dim > 2) fz[l] += strength * rz;
+            POINT_ON_LANE(l, sx[l + shift], sy[l + shift], sz[l + shift])
         }
     }
     ADD_LOCAL_SUMS(&g->to)

@@ -126,7 +126,6 @@ typedef struct {
     const int32_t *order;
     uint32_t *codes_to;
     int32_t *order_to;
-    int diverged;
 } sorting;
 
 static int64_t chunk_begin(const sorting *s, int64_t chunk) { return s->begin + chunk * CHUNK; }

@@ -13,7 +13,7 @@
 typedef struct {
     float center[3]; /* of mass */
     float mass;      /* number of points */
-    float width2;    /* square of the cell's width; see summarize in tree.c */
+    float width2;    /* square of the cell's width; see finish_node in tree.c */
     int32_t skip;
     int32_t begin, end;        /* its points on the Morton curve */
     float moments[FT_MOMENTS]; /* sum of (y - center)(y - center)': xx, xy, yy, xz, yz, zz */
@@ -41,7 +41,7 @@ struct ft_tree {
     uint32_t *codes;
     int32_t *order_scratch;
     uint32_t *codes_scratch;
-    int64_t *counts;       /* of digits, for sorting: FT_RADIX a chunk */
+    int64_t *counts;       /* of digits, for sorting, a table a chunk */
     float (*chunk_boxes)[6];
     float *coordinates[3]; /* Morton-ordered, one array an axis */
     ft_node *nodes;
