@@ -487,7 +487,7 @@ def test_order_leads_back_to_the_caller_after_several_reorders():
     labels = np.arange(600, dtype=np.float32).reshape(300, 2)  # moves with Y, is never read
     forces = barnes_hut(graph, 2, 1.0, 0.0)
     assert_array_equal(forces.order, np.arange(300))
-    for turn in ([[0, -1], [1, 0]], [[-1, 0], [0, 1]], [[0, 1], [1, 0]]):  # new Morton orders
+    for turn in ([[0, -1], [1, 0]], [[-1, 0], [0, 1]], [[0, 1], [1, 0]]):  # new orders on the curve
         forces.evaluate(Y, False)
         forces.reorder(Y, labels)
         assert_array_equal(labels[:, 0] / 2, forces.order)

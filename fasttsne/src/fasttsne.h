@@ -133,14 +133,14 @@ typedef struct {
 /* w is 0 in single precision where -log w is larger; the cross-entropy counts it as this. */
 #define FT_LARGEST_LOG 87.0
 
-/* ---- tree.c: a linear quadtree (octree, binary tree) over Morton-ordered points ------------ */
+/* ---- tree.c: a linear quadtree (octree, binary tree) over points on the Hilbert curve ------- */
 
 typedef struct ft_tree ft_tree;
 
 ft_tree *ft_tree_create(int64_t n, int dim); /* NULL: no memory */
 void ft_tree_destroy(ft_tree *tree);
 ft_status ft_tree_build(INOUT ft_tree *tree, IN const float *embedding, INOUT ft_run *run);
-const int32_t *ft_tree_order(const ft_tree *tree); /* position on the Morton curve -> point */
+const int32_t *ft_tree_order(const ft_tree *tree); /* position on the Hilbert curve -> point */
 
 /* ---- repulsion.c: Barnes-Hut sums over the tree --------------------------------------------- */
 

@@ -1,6 +1,6 @@
 /* repulsion.c - Barnes-Hut repulsion, a group of points at a time.
  *
- * Points that stand together on the Morton curve form a group. A cell is accepted for all of a
+ * Points that stand together on the Hilbert curve form a group. A cell is accepted for all of a
  * group by its distance from the group's bounding box (Barnes 1990), and what acts on it becomes
  * a list of cells and of ranges of points. Every source on the list then meets all points of the
  * group at once, a point a vector lane. A few groups in a row walk the tree together, as their
@@ -22,7 +22,7 @@
 #include <math.h>
 #include <string.h>
 
-#define TOGETHER 8 /* groups that walk the tree together */
+#define TOGETHER 16 /* groups that walk the tree together */
 #define POINT_COST 100.0 /* nanoseconds */
 
 /* Opening angle here for the user's angle; figures in benchmarks/NOTES.md. Beyond a cell as wide

@@ -1,6 +1,6 @@
-/* tree.c - a linear tree over points sorted along the Morton curve.
+/* tree.c - a linear tree over points sorted along the Hilbert curve.
  *
- * Build: coordinates -> Morton codes -> radix sort -> cells, top down, by the highest bit in
+ * Build: points in the order of their codes (curve.c) -> cells, top down, by the highest bit in
  * which their codes differ (so there are no chains of single children) -> summaries. A cell whose
  * points share one code, because a far outlier stretched the grid, is gridded anew in its own
  * bounding box; a cell whose points coincide stays a leaf.
@@ -15,33 +15,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RADIX_BITS 11
-#define RADIX (1 << RADIX_BITS)
-#define RADIX_PASSES 3
-
-/* Points of a chunk where points are sorted. */
-#define CHUNK 16384
-#define CHUNKS(points) (((points) + CHUNK - 1) / CHUNK)
-
-/* Nanoseconds a point. */
-#define ENCODING_COST 1.5
-#define SORTING_COST 1.0
-#define SUMMARY_COST 4.0
-
-static int bits_per_axis(int dim) { return dim == 2 ? 16 : dim == 3 ? 10 : 30; }
+#define SUMMARY_COST 4.0 /* nanoseconds a point */
 
 ft_tree *ft_tree_create(int64_t n, int dim)
 {
     ft_tree *tree = calloc(1, sizeof *tree);
     if (tree == NULL) return NULL;
-    size_t points = (size_t)n, chunks = (size_t)CHUNKS(n);
+    size_t points = (size_t)n, chunks = (size_t)FT_CURVE_CHUNKS(n);
     tree->n = n;
     tree->dim = dim;
     tree->order = malloc(sizeof(int32_t) * points);
     tree->codes = malloc(sizeof(uint32_t) * points);
     tree->order_scratch = malloc(sizeof(int32_t) * points);
     tree->codes_scratch = malloc(sizeof(uint32_t) * points);
-    tree->counts = malloc(sizeof(int64_t) * RADIX * chunks);
+    tree->counts = malloc(sizeof(*tree->counts) * chunks);
     tree->chunk_boxes = malloc(sizeof(*tree->chunk_boxes) * chunks);
     int complete = tree->order && tree->codes && tree->order_scratch && tree->codes_scratch &&
                    tree->counts && tree->chunk_boxes;
@@ -88,189 +75,6 @@ void ft_tree_destroy(ft_tree *tree)
 
 const int32_t *ft_tree_order(const ft_tree *tree) { return tree->order; }
 
-/* ---- Boxes ------------------------------------------------------------------------------------ */
-
-static void empty_box(float box[6])
-{
-    for (int axis = 0; axis < 3; axis++) {
-        box[axis] = FLT_MAX;
-        box[3 + axis] = -FLT_MAX;
-    }
-}
-
-static void extend_box(float box[6], const float other[6], int dim)
-{
-    for (int axis = 0; axis < dim; axis++) {
-        if (other[axis] < box[axis]) box[axis] = other[axis];
-        if (other[3 + axis] > box[3 + axis]) box[3 + axis] = other[3 + axis];
-    }
-}
-
-static float longest_side(const float box[6], int dim)
-{
-    float side = 0.0f;
-    for (int axis = 0; axis < dim; axis++)
-        if (box[3 + axis] - box[axis] > side) side = box[3 + axis] - box[axis];
-    return side;
-}
-
-/* ---- Sorting ---------------------------------------------------------------------------------- */
-
-typedef struct {
-    ft_tree *tree;
-    const float *embedding;
-    int64_t begin, end; /* of the points to be sorted */
-    float box[6];
-    int shift;
-    const uint32_t *codes;
-    const int32_t *order;
-    uint32_t *codes_to;
-    int32_t *order_to;
-} sorting;
-
-static int64_t chunk_begin(const sorting *s, int64_t chunk) { return s->begin + chunk * CHUNK; }
-
-static int64_t chunk_end(const sorting *s, int64_t chunk)
-{
-    int64_t end = s->begin + (chunk + 1) * CHUNK;
-    return end < s->end ? end : s->end;
-}
-
-/* The box of a chunk's points. One that is not finite, or too large to square, leaves it empty. */
-static void box_task(FT_TASK_ARGUMENTS)
-{
-    const sorting *s = context;
-    const int dim = s->tree->dim;
-    float *box = s->tree->chunk_boxes[chunk];
-    (void)thread;
-    empty_box(box);
-    for (int64_t i = chunk_begin(s, chunk); i < chunk_end(s, chunk); i++) {
-        const float *y = s->embedding + (int64_t)s->tree->order[i] * dim;
-        for (int axis = 0; axis < dim; axis++) {
-            if (!(fabsf(y[axis]) < FT_LARGEST_COORDINATE)) {
-                empty_box(box);
-                return;
-            }
-            if (y[axis] < box[axis]) box[axis] = y[axis];
-            if (y[axis] > box[3 + axis]) box[3 + axis] = y[axis];
-        }
-    }
-}
-
-static uint32_t spread_by_one(uint32_t v)
-{
-    v = (v | v << 8) & 0x00ff00ff;
-    v = (v | v << 4) & 0x0f0f0f0f;
-    v = (v | v << 2) & 0x33333333;
-    return (v | v << 1) & 0x55555555;
-}
-
-static uint32_t spread_by_two(uint32_t v)
-{
-    v = (v | v << 16) & 0x030000ff;
-    v = (v | v << 8) & 0x0300f00f;
-    v = (v | v << 4) & 0x030c30c3;
-    return (v | v << 2) & 0x09249249;
-}
-
-static void encode_task(FT_TASK_ARGUMENTS)
-{
-    const sorting *s = context;
-    const ft_tree *tree = s->tree;
-    const int dim = tree->dim;
-    const uint32_t last = (1u << bits_per_axis(dim)) - 1u;
-    double scale = (double)last / (double)longest_side(s->box, dim);
-    (void)thread;
-    if (!isfinite(scale)) scale = 0.0;
-    for (int64_t i = chunk_begin(s, chunk); i < chunk_end(s, chunk); i++) {
-        const float *y = s->embedding + (int64_t)tree->order[i] * dim;
-        uint32_t cell[3] = {0, 0, 0};
-        for (int axis = 0; axis < dim; axis++) {
-            double offset = ((double)y[axis] - (double)s->box[axis]) * scale;
-            cell[axis] = offset < (double)last ? (uint32_t)offset : last;
-        }
-        tree->codes[i] = dim == 2 ? spread_by_one(cell[0]) | spread_by_one(cell[1]) << 1
-                         : dim == 3 ? spread_by_two(cell[0]) | spread_by_two(cell[1]) << 1 |
-                                          spread_by_two(cell[2]) << 2
-                                    : cell[0];
-    }
-}
-
-static void count_task(FT_TASK_ARGUMENTS)
-{
-    const sorting *s = context;
-    int64_t *counts = s->tree->counts + chunk * RADIX;
-    (void)thread;
-    memset(counts, 0, sizeof(int64_t) * RADIX);
-    for (int64_t i = chunk_begin(s, chunk); i < chunk_end(s, chunk); i++)
-        counts[s->codes[i] >> s->shift & (RADIX - 1)]++;
-}
-
-/* The counts have become the places where a chunk's points of each digit go. */
-static void place_task(FT_TASK_ARGUMENTS)
-{
-    const sorting *s = context;
-    int64_t *places = s->tree->counts + chunk * RADIX;
-    (void)thread;
-    for (int64_t i = chunk_begin(s, chunk); i < chunk_end(s, chunk); i++) {
-        int64_t place = places[s->codes[i] >> s->shift & (RADIX - 1)]++;
-        s->codes_to[place] = s->codes[i];
-        s->order_to[place] = s->order[i];
-    }
-}
-
-/* Stable, so that equal codes keep the order they came in. */
-static ft_status radix_sort(sorting *s, ft_run *run)
-{
-    ft_tree *tree = s->tree;
-    const int64_t n_chunks = CHUNKS(s->end - s->begin);
-    s->codes = tree->codes, s->codes_to = tree->codes_scratch;
-    s->order = tree->order, s->order_to = tree->order_scratch;
-    for (int pass = 0; pass < RADIX_PASSES; pass++) {
-        s->shift = pass * RADIX_BITS;
-        ft_status status = ft_parallel_run(run, n_chunks, CHUNK * SORTING_COST, count_task, s);
-        if (status != FT_OK) return status;
-        int64_t place = s->begin;
-        for (int digit = 0; digit < RADIX; digit++) {
-            for (int64_t chunk = 0; chunk < n_chunks; chunk++) {
-                int64_t *count = tree->counts + chunk * RADIX + digit, size = *count;
-                *count = place;
-                place += size;
-            }
-        }
-        status = ft_parallel_run(run, n_chunks, CHUNK * SORTING_COST, place_task, s);
-        if (status != FT_OK) return status;
-        uint32_t *codes = (uint32_t *)s->codes;
-        int32_t *order = (int32_t *)s->order;
-        s->codes = s->codes_to, s->codes_to = codes;
-        s->order = s->order_to, s->order_to = order;
-    }
-    /* An odd number of passes ends in the scratch arrays. */
-    size_t size = (size_t)(s->end - s->begin);
-    memcpy(tree->codes + s->begin, s->codes + s->begin, sizeof(uint32_t) * size);
-    memcpy(tree->order + s->begin, s->order + s->begin, sizeof(int32_t) * size);
-    return FT_OK;
-}
-
-/* Sorts the points from begin to end along the Morton curve in their own bounding box, except
- * where they coincide. */
-static ft_status sort_points(ft_tree *tree, const float *embedding, int64_t begin, int64_t end,
-                             ft_run *run)
-{
-    sorting s = {.tree = tree, .embedding = embedding, .begin = begin, .end = end};
-    const int64_t n_chunks = CHUNKS(end - begin);
-    ft_status status = ft_parallel_run(run, n_chunks, CHUNK * ENCODING_COST, box_task, &s);
-    if (status != FT_OK) return status;
-    empty_box(s.box);
-    for (int64_t chunk = 0; chunk < n_chunks; chunk++) {
-        if (tree->chunk_boxes[chunk][0] == FLT_MAX) return FT_DIVERGED;
-        extend_box(s.box, tree->chunk_boxes[chunk], tree->dim);
-    }
-    status = ft_parallel_run(run, n_chunks, CHUNK * ENCODING_COST, encode_task, &s);
-    if (status != FT_OK || !(longest_side(s.box, tree->dim) > 0.0f)) return status;
-    return radix_sort(&s, run);
-}
-
 /* ---- Cells -------------------------------------------------------------------------------------- */
 
 static int64_t first_not_below(const uint32_t *codes, int64_t begin, int64_t end, uint64_t code)
@@ -301,7 +105,7 @@ static ft_status add_cell(ft_tree *tree, const float *embedding, int64_t begin, 
     node->end = (int32_t)end;
     int leaf = end - begin <= FT_LEAF;
     if (!leaf && tree->codes[begin] == tree->codes[end - 1]) {
-        ft_status status = sort_points(tree, embedding, begin, end, run);
+        ft_status status = ft_curve_sort(tree, embedding, begin, end, run);
         if (status != FT_OK) return status;
         leaf = tree->codes[begin] == tree->codes[end - 1]; /* all coincide */
     }
@@ -394,7 +198,7 @@ FT_INLINE int summarize_leaf(const ft_tree *tree, int dim, const float *embeddin
     const int32_t begin = node->begin, end = node->end;
     double center[3] = {0}, moments[FT_MOMENTS] = {0};
     int sound = 1;
-    empty_box(box);
+    ft_empty_box(box);
     for (int axis = 0; axis < dim; axis++) {
         float *y = tree->coordinates[axis];
         float low = FLT_MAX, high = -FLT_MAX;
@@ -426,10 +230,10 @@ FT_INLINE void summarize_inner(const ft_tree *tree, int dim, int32_t place)
     ft_node *node = &tree->nodes[place];
     float *box = tree->boxes[place];
     double center[3] = {0}, moments[FT_MOMENTS] = {0};
-    empty_box(box);
+    ft_empty_box(box);
     for (int32_t c = place + 1; c < node->skip; c = tree->nodes[c].skip) {
         const ft_node *child = &tree->nodes[c];
-        extend_box(box, tree->boxes[c], dim);
+        ft_extend_box(box, tree->boxes[c], dim);
         for (int axis = 0; axis < dim; axis++)
             center[axis] += (double)child->mass * (double)child->center[axis];
     }
@@ -496,7 +300,7 @@ static ft_status summarize(ft_tree *tree, const float *embedding, ft_run *run)
 ft_status ft_tree_build(ft_tree *tree, const float *embedding, ft_run *run)
 {
     for (int64_t i = 0; i < tree->n; i++) tree->order[i] = (int32_t)i;
-    ft_status status = sort_points(tree, embedding, 0, tree->n, run);
+    ft_status status = ft_curve_sort(tree, embedding, 0, tree->n, run);
     if (status != FT_OK) return status;
     tree->n_nodes = tree->n_branches = tree->n_crown = 0;
     status = add_cell(tree, embedding, 0, tree->n, 0, run);

@@ -1,8 +1,10 @@
-/* tree.h - the tree as tree.c builds it and repulsion.c walks it. */
+/* tree.h - the tree as curve.c and tree.c build it and repulsion.c walks it. */
 #ifndef FT_TREE_H
 #define FT_TREE_H
 
 #include "fasttsne.h"
+
+#include <float.h>
 
 #define FT_LEAF 32  /* points in a leaf, at the most, unless they coincide */
 #define FT_GROUP 32 /* points of a group, at the most */
@@ -15,11 +17,16 @@ typedef struct {
     float mass;      /* number of points */
     float width2;    /* square of the cell's width; see finish_node in tree.c */
     int32_t skip;
-    int32_t begin, end;        /* its points on the Morton curve */
+    int32_t begin, end;        /* its points on the Hilbert curve */
     float moments[FT_MOMENTS]; /* sum of (y - center)(y - center)': xx, xy, yy, xz, yz, zz */
     float trace;
     float unused;
 } ft_node;
+
+/* Points of a chunk where points are sorted, and digits of a code. */
+#define FT_CURVE_CHUNK 16384
+#define FT_CURVE_CHUNKS(points) (((points) + FT_CURVE_CHUNK - 1) / FT_CURVE_CHUNK)
+#define FT_CURVE_RADIX 2048
 
 /* Points of a subtree that one thread summarises. */
 #define FT_BRANCH 1024
@@ -28,7 +35,7 @@ typedef struct {
     int32_t sound; /* whether all coordinates are finite and small enough to be squared */
 } ft_branch;
 
-/* Consecutive points on the Morton curve on which the same cells act. */
+/* Consecutive points on the Hilbert curve on which the same cells act. */
 typedef struct {
     int32_t begin, end;
     int32_t coincide; /* whether they are part of a leaf of more than FT_LEAF points */
@@ -37,13 +44,13 @@ typedef struct {
 struct ft_tree {
     int64_t n;
     int dim;
-    int32_t *order; /* position on the Morton curve -> point */
+    int32_t *order; /* position on the Hilbert curve -> point */
     uint32_t *codes;
     int32_t *order_scratch;
     uint32_t *codes_scratch;
-    int64_t *counts;       /* of digits, for sorting, a table a chunk */
+    int64_t (*counts)[FT_CURVE_RADIX]; /* of digits, for sorting, one a chunk */
     float (*chunk_boxes)[6];
-    float *coordinates[3]; /* Morton-ordered, one array an axis */
+    float *coordinates[3]; /* in that order, one array an axis */
     ft_node *nodes;
     float (*boxes)[6]; /* min and max of each axis, per node */
     int64_t n_nodes;
@@ -55,5 +62,27 @@ struct ft_tree {
     int64_t n_groups;
     double *partial; /* one a group */
 };
+
+/* A box: the least coordinates, then the greatest. */
+FT_INLINE void ft_empty_box(float box[6])
+{
+    for (int axis = 0; axis < 3; axis++) {
+        box[axis] = FLT_MAX;
+        box[3 + axis] = -FLT_MAX;
+    }
+}
+
+FT_INLINE void ft_extend_box(float box[6], const float other[6], int dim)
+{
+    for (int axis = 0; axis < dim; axis++) {
+        if (other[axis] < box[axis]) box[axis] = other[axis];
+        if (other[3 + axis] > box[3 + axis]) box[3 + axis] = other[3 + axis];
+    }
+}
+
+/* Sorts order[begin .. end] along the Hilbert curve in the points' own bounding box, except where
+ * they coincide, and leaves their codes: from the top, dim bits tell the child at each level. */
+ft_status ft_curve_sort(ft_tree *tree, const float *embedding, int64_t begin, int64_t end,
+                        ft_run *run);
 
 #endif
