@@ -29,6 +29,7 @@ def initial_embedding(
     n_components: int,
     random_state: np.random.RandomState,
     *,
+    centered: NDArray[np.float32] | None = None,
     axes: PrincipalAxes | None = None,
     n_threads: int = 1,
 ) -> NDArray[np.float32]:
@@ -45,8 +46,10 @@ def initial_embedding(
         Number of components of the map.
     random_state : RandomState
         Source of the random positions.
+    centered : ndarray of float32, shape (n_samples, n_features), default=None
+        ``center_and_scale(X)`` where it is known. Not changed.
     axes : PrincipalAxes, default=None
-        Those of ``center_and_scale(X)`` where they are known: at least `n_components` of them.
+        Its axes where they are known: at least `n_components` of them.
     n_threads : int, default=1
         Number of threads.
 
@@ -82,7 +85,7 @@ def initial_embedding(
         return _from_array(init, shape)
     if init == "random":
         return _random(shape, random_state)
-    return _principal_components(X, n_components, random_state, axes, n_threads)
+    return _principal_components(X, n_components, random_state, centered, axes, n_threads)
 
 
 def _from_array(init: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -110,6 +113,7 @@ def _principal_components(
     X: Any,
     n_components: int,
     random_state: np.random.RandomState,
+    centered: NDArray[np.float32] | None,
     axes: PrincipalAxes | None,
     n_threads: int,
 ) -> NDArray[np.float32]:
@@ -120,7 +124,7 @@ def _principal_components(
     ):
         X = in_safe_range(X.toarray())
     if not sparse.issparse(X):
-        X = center_and_scale(X, n_threads=n_threads)
+        X = center_and_scale(X, n_threads=n_threads) if centered is None else centered
     if sparse.issparse(X) or n_features > LARGEST_N_FEATURES:
         components = _by_scikit_learn(X, n_found, random_state)
     else:

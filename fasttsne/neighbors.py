@@ -63,6 +63,7 @@ def nearest_neighbors(
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
     method: str = "auto",
+    centered: NDArray[np.float32] | None = None,
     axes: PrincipalAxes | None = None,
     n_threads: int = 1,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
@@ -87,8 +88,10 @@ def nearest_neighbors(
         also compared with all. It needs dense `X` and Euclidean or cosine distances. "auto" is
         "exact" where the other is not possible, and up to a number of samples that depends on
         the number of features: 14,000 at 50.
+    centered : ndarray of float32, shape (n_samples, n_features), default=None
+        ``center_and_scale(X)`` where it is known, for Euclidean distances. Not changed.
     axes : PrincipalAxes, default=None
-        Those of ``center_and_scale(X)`` where they are known, for Euclidean distances.
+        Its axes where they are known.
     n_threads : int, default=1
         Number of threads.
 
@@ -143,12 +146,12 @@ def nearest_neighbors(
     plain = not sparse.issparse(X) and not metric_params
     _check_method(method, plain and metric in ("euclidean", "cosine"))
     if plain and metric == "euclidean":
-        return _euclidean(X, n_neighbors, method, axes, n_threads)
+        return _euclidean(X, n_neighbors, method, centered, axes, n_threads)
     if plain and metric == "cosine" and (n_samples > _SMALL_COSINE or method == "approximate"):
         norms = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64))
         if norms.all():  # the angle to a zero vector is a convention, scikit-learn's
             X = X / norms[:, None]
-            indices, squared_chords = _euclidean(X, n_neighbors, method, None, n_threads)
+            indices, squared_chords = _euclidean(X, n_neighbors, method, None, None, n_threads)
             return indices, (0.5 * squared_chords) ** 2  # 1 - cos = |u - v|^2 / 2
     return _by_scikit_learn(X, n_neighbors, metric, metric_params, n_threads)
 
@@ -192,6 +195,7 @@ def _euclidean(
     X: NDArray[np.floating],
     n_neighbors: int,
     method: str,
+    centered: NDArray[np.float32] | None,
     axes: PrincipalAxes | None,
     n_threads: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
@@ -203,7 +207,7 @@ def _euclidean(
             "overflow; remove the first, rescale the others, which does not change the map"
         )
     X = np.require(X, requirements=["C", "A"])
-    screen = center_and_scale(X, n_threads=n_threads)
+    screen = center_and_scale(X, n_threads=n_threads) if centered is None else centered
     if _resolved(method, *X.shape) == "approximate":
         found = _approximate(X, screen, n_neighbors, axes, n_threads)
         if found is not None:

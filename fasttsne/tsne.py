@@ -286,14 +286,25 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         X = self._validated(X)
         random_state = check_random_state(self.random_state)
 
-        axes = self._principal_axes(X, n_threads)
+        # What the search for neighbours and the start share.
+        centered = self._centered(X, n_threads)
+        axes = self._principal_axes(X, centered, n_threads)
+        start = initial_embedding(
+            X,
+            self.init,
+            self.n_components,
+            random_state,
+            centered=centered,
+            axes=axes,
+            n_threads=n_threads,
+        )
         if self.method == "exact":
             forces = self._exact_forces(X, n_threads)
         else:
-            forces = self._barnes_hut_forces(X, axes, n_threads)
-        start = initial_embedding(
-            X, self.init, self.n_components, random_state, axes=axes, n_threads=n_threads
-        )
+            indices, conditional = self._neighbors(X, centered, axes, n_threads)
+            del centered, axes
+            forces = self._barnes_hut_forces(indices, conditional, n_threads)
+            del indices, conditional
 
         self.learning_rate_ = self._learning_rate(X.shape[0])
         try:
@@ -392,21 +403,38 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             # On one thread: cut into slices, some metrics round differently.
             return squared(pairwise_distances(X, metric=self.metric, **(self.metric_params or {})))
 
-    def _principal_axes(self, X: Any, n_threads: int) -> PrincipalAxes | None:
-        """Find the axes of `X`, if both the search for neighbours and the start need them."""
+    def _centered(self, X: Any, n_threads: int) -> NDArray[np.float32] | None:
+        """`X` near the origin, if the search for neighbours looks at it like that."""
         if (
             sparse.issparse(X)
             or self.method == "exact"
-            or not (isinstance(self.init, str) and self.init == "pca")
             or self.metric != "euclidean"
             or self.metric_params
+        ):
+            return None
+        return center_and_scale(X, n_threads=n_threads)
+
+    def _principal_axes(
+        self, X: Any, centered: NDArray[np.float32] | None, n_threads: int
+    ) -> PrincipalAxes | None:
+        """Find the axes of `centered`, if both the search for neighbours and the start need them."""
+        if (
+            centered is None
+            or not (isinstance(self.init, str) and self.init == "pca")
             or not uses_axes(X.shape, self.neighbors)
         ):
             return None
         n_axes = max(n_axes_for_search(X.shape[1]), self.n_components)
-        return principal_axes(center_and_scale(X, n_threads=n_threads), n_axes, n_threads=n_threads)
+        return principal_axes(centered, n_axes, n_threads=n_threads)
 
-    def _barnes_hut_forces(self, X: Any, axes: PrincipalAxes | None, n_threads: int) -> Forces:
+    def _neighbors(
+        self,
+        X: Any,
+        centered: NDArray[np.float32] | None,
+        axes: PrincipalAxes | None,
+        n_threads: int,
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Find the neighbours of every sample and their conditional probabilities."""
         n_samples = X.shape[0]
         n_neighbors = min(n_samples - 1, int(3.0 * self.perplexity + 1))
         self._check_memory(n_samples * n_neighbors, bytes_each=32, remedy="lower perplexity")
@@ -420,6 +448,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             metric=self.metric,
             metric_params=self.metric_params,
             method=self.neighbors,
+            centered=centered,
             axes=axes,
             n_threads=n_threads,
         )
@@ -428,10 +457,12 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 f"[t-SNE] Computed neighbors for {n_samples} samples"
                 f" in {perf_counter() - start:.3f}s..."
             )
+        return indices, self._conditional(squared_distances, n_threads)
 
+    def _barnes_hut_forces(
+        self, indices: NDArray[np.int32], conditional: NDArray[np.float32], n_threads: int
+    ) -> Forces:
         start = perf_counter()
-        conditional = self._conditional(squared_distances, n_threads)
-        del squared_distances
         joint = joint_probabilities(indices, conditional, n_threads=n_threads)
         if self.verbose >= 2:
             print(f"[t-SNE] Computed conditional probabilities in {perf_counter() - start:.3f}s")
