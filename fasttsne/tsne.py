@@ -417,7 +417,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _principal_axes(
         self, X: Any, centered: NDArray[np.float32] | None, n_threads: int
     ) -> PrincipalAxes | None:
-        """Find the axes of `centered`, if both the search for neighbours and the start need them."""
+        """Find the axes of `centered`, if both the neighbours and the start need them."""
         if (
             centered is None
             or not (isinstance(self.init, str) and self.init == "pca")
@@ -437,7 +437,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """Find the neighbours of every sample and their conditional probabilities."""
         n_samples = X.shape[0]
         n_neighbors = min(n_samples - 1, int(3.0 * self.perplexity + 1))
-        self._check_memory(n_samples * n_neighbors, bytes_each=32, remedy="lower perplexity")
+        self._check_memory(n_samples * n_neighbors, bytes_each=24, remedy="lower perplexity")
 
         if self.verbose:
             print(f"[t-SNE] Computing {n_neighbors} nearest neighbors...")
