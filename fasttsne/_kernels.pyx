@@ -91,18 +91,18 @@ cdef extern from "fasttsne.h" nogil:
         const float *screen, const float *tails, int64_t m, ft_points points, int64_t n, int64_t d,
         int64_t k, int64_t n_candidates, int64_t n_cells, int32_t *indices,
         double *squared_distances, int *resolved, ft_sgemm sgemm, ft_run *run)
-    ft_status ft_affinity_calibrate(
+    ft_status ft_calibration_find(
         const void *squared_distances, int is_double, int64_t n, int64_t k, double perplexity,
         int skip_diagonal, float *conditional, double *beta, ft_run *run)
-    ft_status ft_affinity_symmetrize(
+    ft_status ft_symmetrization_sparse(
         const int32_t *indices, const float *conditional, int64_t n, int64_t k, int64_t *indptr,
         int32_t *joint_indices, float *joint_data, void *scratch, int64_t capacity, ft_run *run)
-    ft_status ft_affinity_symmetrize_dense(float *conditional, int64_t n, ft_run *run)
-    ft_status ft_affinity_permute(
+    ft_status ft_symmetrization_dense(float *conditional, int64_t n, ft_run *run)
+    ft_status ft_joint_permute(
         const int64_t *indptr, const int32_t *indices, const float *data, int64_t n,
         const int32_t *order, const int32_t *inverse, int64_t *new_indptr, int32_t *new_indices,
         float *new_data, ft_run *run)
-    ft_status ft_affinity_negative_entropy(
+    ft_status ft_joint_negative_entropy(
         const float *data, int64_t n_edges, double *sum, ft_run *run)
 
     ft_tree *ft_tree_create(int64_t n, int dim)
@@ -305,7 +305,7 @@ def calibrate(
     cdef ft_run run = make_run(n_threads)
     cdef ft_status status
     with nogil:
-        status = ft_affinity_calibrate(
+        status = ft_calibration_find(
             &squared_distances[0, 0], floating is double, n, k, perplexity, skip_diagonal,
             &conditional_view[0, 0], &beta_view[0], &run)
     check(status)
@@ -349,7 +349,7 @@ cdef symmetrize_into(
     cdef ft_run run = make_run(n_threads)
     cdef ft_status status
     with nogil:
-        status = ft_affinity_symmetrize(
+        status = ft_symmetrization_sparse(
             &indices[0, 0], &conditional[0, 0], indices.shape[0], indices.shape[1], &indptr[0],
             &joint_indices[0], &joint_data[0], &scratch[0], scratch.shape[0], &run)
     check(status)
@@ -362,7 +362,7 @@ def symmetrize_dense(float[:, ::1] conditional not None, int n_threads):
     cdef ft_run run = make_run(n_threads)
     cdef ft_status status
     with nogil:
-        status = ft_affinity_symmetrize_dense(&conditional[0, 0], n, &run)
+        status = ft_symmetrization_dense(&conditional[0, 0], n, &run)
     check(status)
     return np.asarray(conditional)
 
@@ -497,7 +497,7 @@ cdef class BarnesHutForces(Forces):
         self.n_edges = data.shape[0]
         cdef ft_status status
         with nogil:
-            status = ft_affinity_negative_entropy(
+            status = ft_joint_negative_entropy(
                 &self.data[0], self.n_edges, &self.negative_entropy, &self.run)
         check(status)
 
@@ -558,14 +558,14 @@ cdef class BarnesHutForces(Forces):
         cdef float[::1] data
         cdef ft_status status
         with nogil:
-            status = ft_affinity_permute(
+            status = ft_joint_permute(
                 &self.indptr[0], &self.indices[0], NULL, n, &order_view[0], &inverse_view[0],
                 &indptr[0], &indices[0], NULL, &self.run)
         check(status)
         self.indices = indices  # the old ones are free from here on
         data = np.empty(self.data.shape[0], dtype=np.float32)
         with nogil:
-            status = ft_affinity_permute(
+            status = ft_joint_permute(
                 &self.indptr[0], NULL, &self.data[0], n, &order_view[0], &inverse_view[0],
                 &indptr[0], NULL, &data[0], &self.run)
         check(status)
@@ -591,7 +591,7 @@ cdef class ExactForces(Forces):
         self.n_edges = n * n
         cdef ft_status status
         with nogil:
-            status = ft_affinity_negative_entropy(
+            status = ft_joint_negative_entropy(
                 &self.joint[0, 0], self.n_edges, &self.negative_entropy, &self.run)
         check(status)
 

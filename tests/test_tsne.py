@@ -1,26 +1,26 @@
 """fasttsne.TSNE: the contract of scikit-learn's, and what goes beyond it."""
 
 import copy
-import json
-import os
 import pickle
 import re
-import signal
-import subprocess
-import sys
-import time
-import warnings
-from concurrent.futures import ThreadPoolExecutor
 
-import joblib
 import numpy as np
 import pytest
 import reference
-import sklearn.manifold
+from fits import (
+    SHORT,
+    assert_maps_close,
+    assert_same_bits,
+    both_inits,
+    both_methods,
+    calm_map,
+    fit,
+    fit_theirs,
+)
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.datasets import load_digits, make_blobs, make_swiss_roll
+from sklearn.datasets import load_digits, make_blobs
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.manifold import trustworthiness
@@ -30,91 +30,16 @@ from sklearn.neighbors import KNeighborsTransformer, NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import InvalidParameterError
-from threadpoolctl import threadpool_limits
 
 from fasttsne import TSNE
 from fasttsne.initialization import initial_embedding
 from fasttsne.quality import knn_accuracy, neighbor_recall
-
-both_methods = pytest.mark.parametrize("method", ["barnes_hut", "exact"])
-both_inits = pytest.mark.parametrize("init", ["pca", "random"])
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-needs_proc = pytest.mark.skipif(
-    not os.path.exists("/proc/self/statm"), reason="resident memory is read from /proc"
-)
-needs_sigint = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 
 
 @pytest.fixture(scope="module")
 def X():
     """Four clusters: 120 x 5, float64, without ties."""
     return make_blobs(120, n_features=5, centers=4, random_state=0)[0]
-
-
-SHORT = {"perplexity": 10, "max_iter": 300, "random_state": 0, "n_jobs": 1}
-
-
-def fit(X, **params):
-    """A short fit with a seed, on one thread unless threads matter."""
-    return TSNE(**{**SHORT, **params}).fit(X)
-
-
-def fit_theirs(X, **params):
-    """scikit-learn's fit, on one thread: several would wait for each other, busily."""
-    with threadpool_limits(1):
-        return sklearn.manifold.TSNE(**params).fit(X)
-
-
-def assert_same_bits(a, b):
-    """The same map and the same KL divergence, to the last bit."""
-    assert_array_equal(a.embedding_.view(np.uint32), b.embedding_.view(np.uint32))
-    assert a.kl_divergence_ == b.kl_divergence_
-
-
-def calm_map(X, n_components=2, **params):
-    """The map after a descent too calm to blow up differences of rounding.
-
-    The usual one amplifies them beyond any tolerance, so that maps of inputs which agree to
-    rounding can only be compared by quality. This one starts from a given, wide map, has no
-    exaggeration and takes small steps.
-    """
-    init = np.random.default_rng(0).normal(size=(X.shape[0], n_components))
-    calm = {"early_exaggeration": 1.0, "learning_rate": 2.0, "max_iter": 250, "init": init}
-    return fit(X, **{**calm, "n_components": n_components, **params}).embedding_
-
-
-def assert_maps_close(a, b):
-    """As close as rounding of the input leaves calm maps: see test_calm_maps_tell_..."""
-    assert_allclose(a, b, rtol=0, atol=1e-3 * np.ptp(b))
-
-
-def joint(X, perplexity):
-    """P of the k nearest neighbours, by the reference."""
-    k = min(len(X) - 1, int(3 * perplexity + 1))
-    indices, squared = reference.nearest_neighbors(X, k)
-    return reference.joint_probabilities(
-        indices, reference.conditional_probabilities(squared, perplexity)[0]
-    )
-
-
-def run_python(code, *, timeout=120, **environment):
-    """What `code` prints in a fresh interpreter, which, if it hangs, dies with all it forked."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        out, err = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        raise
-    assert process.returncode == 0, err
-    return out
 
 
 # Attributes --------------------------------------------------------------------------
@@ -476,114 +401,6 @@ def test_wide_sparse_x_is_never_made_dense():
     assert np.isfinite(embedding).all()
 
 
-# Quality -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("n_components", [1, 2, 3])
-@both_methods
-def test_kl_divergence_is_that_of_the_map(X, method, n_components):
-    # 13 or more: all points are neighbours, and both methods have the same P.
-    fitted = fit(X, method=method, n_components=n_components, max_iter=1000, perplexity=40)
-    P = reference.joint_probabilities_dense(reference.squared_distances(X), 40)
-    expected = reference.kl_divergence(P, fitted.embedding_, max(n_components - 1, 1))
-    tolerance = {"barnes_hut": 2e-2, "exact": 1e-3}[method]
-    assert fitted.kl_divergence_ == pytest.approx(expected, rel=tolerance)
-
-
-def test_kl_divergence_of_a_sparse_p_is_that_of_the_map(digits):
-    fitted = fit(digits[:400], max_iter=1000)
-    expected = reference.kl_divergence(joint(digits[:400], 10), fitted.embedding_, 1.0)
-    assert fitted.kl_divergence_ == pytest.approx(expected, rel=1e-2)
-
-
-@pytest.mark.parametrize("angle", [0.2, 0.8])
-def test_a_smaller_angle_brings_the_divergence_nearer(digits, angle):
-    tolerance = {0.2: 2e-3, 0.8: 5e-2}[angle]
-    fitted = fit(digits[:400], max_iter=500, angle=angle)
-    expected = reference.kl_divergence(joint(digits[:400], 10), fitted.embedding_, 1.0)
-    assert fitted.kl_divergence_ == pytest.approx(expected, rel=tolerance)
-
-
-@pytest.mark.parametrize("n_components", [1, 2, 3, 4, 5])
-def test_the_exact_method_maps_to_any_number_of_components(X, n_components):
-    fitted = fit(X, method="exact", n_components=n_components, max_iter=500)
-    assert fitted.embedding_.shape == (len(X), n_components)
-    assert trustworthiness(X, fitted.embedding_) > (0.9 if n_components == 1 else 0.95)
-
-
-@pytest.mark.parametrize("n_components", [1, 2, 3])
-def test_barnes_hut_maps_to_up_to_three_components(X, n_components):
-    fitted = fit(X, n_components=n_components, max_iter=500)
-    assert fitted.embedding_.shape == (len(X), n_components)
-    assert trustworthiness(X, fitted.embedding_) > (0.9 if n_components == 1 else 0.95)
-
-
-@pytest.mark.parametrize("n_components", [1, 2, 3])
-def test_barnes_hut_at_angle_zero_is_the_exact_method(X, n_components):
-    params = {"n_components": n_components, "perplexity": 40}
-    assert_maps_close(calm_map(X, angle=0.0, **params), calm_map(X, method="exact", **params))
-
-
-def sample(name, digits, seed, n=200):
-    if name == "digits":
-        return digits[n * seed : n * (seed + 1)]
-    if name == "blobs":
-        return make_blobs(n, n_features=10, centers=6, random_state=seed)[0]
-    if name == "Swiss roll":
-        return make_swiss_roll(n, random_state=seed)[0]
-    assert name == "uniform noise"
-    return np.random.default_rng(seed).uniform(size=(n, 10))
-
-
-def recall(X, embedding, k=10):
-    """The fraction of the k nearest neighbours in X that are among the k nearest in the map."""
-    there, here = (
-        NearestNeighbors(n_neighbors=k).fit(points).kneighbors(return_distance=False)
-        for points in (X, embedding)
-    )
-    return np.mean([np.isin(a, b).mean() for a, b in zip(there, here, strict=True)])
-
-
-@pytest.fixture(scope="module", params=["digits", "blobs", "Swiss roll", "uniform noise"])
-def rivals(request, digits):
-    """Four samples, each with our map of it and scikit-learn's, by all defaults."""
-    samples = [sample(request.param, digits, seed) for seed in range(4)]
-    return [
-        (
-            X,
-            TSNE(random_state=0, n_jobs=1).fit(X).embedding_,
-            fit_theirs(X, random_state=0).embedding_,
-        )
-        for X in samples
-    ]
-
-
-def worse_beyond_chance(scores):
-    """How much the first of two scores exceeds the second, less two standard errors of that.
-
-    Small data have many minima that are nearly as good: between two maps KL differs by 3 %.
-    """
-    excess = np.subtract(*np.transpose(scores))
-    return excess.mean() - 2 * excess.std(ddof=1) / np.sqrt(len(excess))
-
-
-@pytest.mark.slow
-def test_our_divergence_is_no_worse_than_scikit_learns(rivals):
-    scores = np.log(
-        [
-            [reference.kl_divergence(joint(X, 30), embedding, 1.0) for embedding in maps]
-            for X, *maps in rivals
-        ]
-    )
-    assert worse_beyond_chance(scores) <= 0.01
-
-
-@pytest.mark.slow
-def test_our_recall_is_no_worse_than_scikit_learns(rivals):
-    scores = [[-recall(X, embedding) for embedding in maps] for X, *maps in rivals]
-    assert worse_beyond_chance(scores) <= 0.005
-
-
 # Degrees of freedom ------------------------------------------------------------------
 
 
@@ -674,176 +491,6 @@ def test_the_last_line_tells_the_final_divergence(X, capsys):
     assert last == f"[t-SNE] KL divergence after 300 iterations: {fitted.kl_divergence_:f}"
 
 
-# The same bits, however many threads -------------------------------------------------
-
-CASES = {
-    "barnes_hut": {},
-    "barnes_hut-1": {"n_components": 1},
-    "barnes_hut-3": {"n_components": 3},
-    "random": {"init": "random"},
-    "float32": {"dtype": np.float32},
-    "cosine": {"metric": "cosine"},
-    "cosine of many": {"metric": "cosine", "n": 2100},
-    "manhattan": {"metric": "manhattan"},
-    "chebyshev": {"metric": "chebyshev"},
-    "sparse": {"form": sparse.csr_array},
-    "sparse manhattan": {"form": sparse.csr_array, "metric": "manhattan"},
-    "exact": {"method": "exact", "n": 500},
-    "exact-4": {"method": "exact", "n_components": 4, "n": 200},
-    "exact manhattan": {"method": "exact", "metric": "manhattan", "n": 300},
-    "exact manhattan float32": {
-        "method": "exact",
-        "metric": "manhattan",
-        "n": 300,
-        "dtype": np.float32,
-        "form": lambda X: X / 7,
-    },
-    "exact cosine": {"method": "exact", "metric": "cosine", "n": 500},
-}
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_the_number_of_threads_changes_no_bit(digits, case):
-    # Digits are integers: distances are tied, and which neighbours win must not depend on chance.
-    params = {"n": 1000, "form": np.asarray, "dtype": np.float64, **CASES[case]}
-    X = np.tile(digits, (2, 1))[: params.pop("n")].astype(params.pop("dtype"))
-    X = params.pop("form")(X)
-    alone = fit(X, n_jobs=1, **params)
-    for n_jobs in (2, 3, 8, None):
-        assert_same_bits(fit(X, n_jobs=n_jobs, **params), alone)
-
-
-def test_threads_do_not_share_the_metric():
-    # scikit-learn's Mahalanobis distance has one buffer for all threads of a ball tree.
-    X = np.random.default_rng(0).normal(size=(300, 10))
-    params = {"metric": "mahalanobis", "metric_params": {"V": np.cov(X.T)}, "perplexity": 40}
-    alone = fit(X, n_jobs=1, **params)
-    for _ in range(10):
-        assert_same_bits(fit(X, n_jobs=2, **params), alone)
-
-
-@both_methods
-def test_the_threads_of_blas_change_no_bit(digits, method):
-    X = digits[:700]
-    alone = fit(X, method=method)
-    for limit in (1, 4, None):
-        with threadpool_limits(limit):
-            assert_same_bits(fit(X, method=method, n_jobs=None), alone)
-
-
-def test_joblibs_context_changes_no_bit(digits):
-    X = digits[:700]
-    with joblib.parallel_config("threading", n_jobs=3):
-        assert_same_bits(fit(X, n_jobs=None), fit(X, n_jobs=1))
-
-
-DIGEST = """
-import hashlib, json, sys
-from sklearn.datasets import load_digits
-from fasttsne import TSNE
-
-def digest(estimator):
-    map = hashlib.sha256(estimator.embedding_.tobytes()).hexdigest()
-    return [map, float(estimator.kl_divergence_).hex()]
-
-X = load_digits().data[:500]
-estimators = [
-    TSNE(perplexity=10, max_iter=300, random_state=0, method=method, n_jobs=n_jobs)
-    for method in ("barnes_hut", "exact")
-    for n_jobs in (None, -1, 8)
-]
-"""
-
-
-@pytest.fixture(scope="module")
-def digests():
-    """What DIGEST has to print, computed in this process."""
-    namespace = {}
-    exec(DIGEST, namespace)
-    return [namespace["digest"](e.fit(namespace["X"])) for e in namespace["estimators"]]
-
-
-@pytest.mark.parametrize("threads", ["1", "3", "8"])
-def test_another_process_with_other_threads_finds_the_same_bits(digests, threads):
-    out = run_python(
-        DIGEST + "print(json.dumps([digest(e.fit(X)) for e in estimators]))",
-        OMP_NUM_THREADS=threads,
-        OPENBLAS_NUM_THREADS=threads,
-    )
-    assert json.loads(out) == digests
-
-
-def test_fits_in_several_python_threads_do_not_meet(digits):
-    jobs = [
-        (digits[start : start + 300], method)
-        for start in range(0, 1500, 300)
-        for method in ("barnes_hut", "exact")
-    ]
-    expected = [fit(X, method=method) for X, method in jobs]
-    with ThreadPoolExecutor(len(jobs)) as pool:
-        found = pool.map(lambda job: fit(job[0], method=job[1], n_jobs=None), jobs)
-    for a, b in zip(found, expected, strict=True):
-        assert_same_bits(a, b)
-
-
-@pytest.mark.nosan
-@pytest.mark.parametrize("backend", ["threading", "loky"])
-def test_joblib_workers_find_the_same_bits(X, backend):
-    estimator = TSNE(**{**SHORT, "n_jobs": None})
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        fitted = joblib.Parallel(n_jobs=2, backend=backend)(
-            joblib.delayed(estimator.fit)(X) for _ in range(3)
-        )
-    for each in fitted:
-        assert_same_bits(each, fit(X))
-
-
-@needs_fork
-@pytest.mark.nosan
-@pytest.mark.parametrize("method", ["barnes_hut", "exact"])
-def test_a_forked_child_can_fit_after_its_parent_did(method):
-    # libgomp, left to itself, hangs in the child.
-    code = f"""
-import os, warnings
-warnings.simplefilter("ignore")
-X = X[:300]
-estimator = TSNE(perplexity=10, max_iter=300, random_state=0, method={method!r}, n_jobs=2)
-here = digest(estimator.fit(X))
-reader, writer = os.pipe()
-child = os.fork()
-if child == 0:
-    os.write(writer, json.dumps(digest(estimator.fit(X))).encode())
-    os._exit(0)
-os.close(writer)
-there = json.loads(os.fdopen(reader).read())
-os.waitpid(child, 0)
-assert there == here, (there, here)
-assert digest(estimator.fit(X)) == here
-print("done")
-"""
-    assert run_python(DIGEST + code, timeout=60, OMP_NUM_THREADS="2") == "done\n"
-
-
-@needs_fork
-@pytest.mark.nosan
-def test_a_forked_pool_can_fit_after_its_parent_did():
-    code = """
-import multiprocessing, warnings
-warnings.simplefilter("ignore")
-X = X[:300]
-here = [digest(e.fit(X)) for e in estimators]
-
-def work(estimator):
-    return digest(estimator.fit(X))
-
-with multiprocessing.get_context("fork").Pool(2) as pool:
-    assert pool.map(work, estimators) == here
-print("done")
-"""
-    assert run_python(DIGEST + code, timeout=60, OMP_NUM_THREADS="2") == "done\n"
-
-
 # Common offsets ----------------------------------------------------------------------
 
 
@@ -874,144 +521,3 @@ def test_an_offset_leaves_principal_components_as_they_were(X):
 def test_the_unit_of_x_does_not_matter(X, method, power):
     # Powers of two round nothing; what remains is overflow and underflow.
     assert_maps_close(calm_map(np.ldexp(X, power), method=method), calm_map(X, method=method))
-
-
-# What a fit leaves alone -------------------------------------------------------------
-
-
-@both_methods
-@both_inits
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("metric", ["euclidean", "cosine", "manhattan"])
-def test_x_is_not_modified(X, method, init, dtype, metric):
-    X = X.astype(dtype)
-    before = X.copy()
-    fit(X, method=method, init=init, metric=metric)
-    assert_array_equal(X, before)
-
-
-@both_methods
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_precomputed_distances_are_not_modified(X, method, dtype):
-    # scikit-learn squares them in place.
-    distances = pairwise_distances(X).astype(dtype)
-    before = distances.copy()
-    fit(distances, method=method, metric="precomputed", init="random")
-    assert_array_equal(distances, before)
-
-
-@pytest.mark.parametrize("params", [{}, {"metric": "precomputed", "init": "random"}], ids=str)
-@pytest.mark.filterwarnings("ignore:Precomputed sparse input was not sorted")
-def test_a_sparse_matrix_is_not_modified(X, params):
-    graph = KNeighborsTransformer(n_neighbors=40).fit_transform(X)
-    for row in range(len(X)):  # unsorted, so that there is something to sort
-        part = slice(*graph.indptr[row : row + 2])
-        graph.indices[part] = graph.indices[part][::-1].copy()
-        graph.data[part] = graph.data[part][::-1].copy()
-    parts = (graph.data, graph.indices, graph.indptr)
-    before = [part.copy() for part in parts]
-    fit(graph, **params)
-    for part, copied in zip(parts, before, strict=True):
-        assert_array_equal(part, copied)
-
-
-@both_methods
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_init_array_is_not_modified(X, method, dtype):
-    init = np.random.default_rng(0).normal(size=(len(X), 2)).astype(dtype)
-    before = init.copy()
-    fit(X, method=method, init=init)
-    assert_array_equal(init, before)
-
-
-@needs_proc
-@pytest.mark.nosan
-@pytest.mark.parametrize("method", ["barnes_hut", "exact"])
-def test_ten_fits_do_not_grow_memory(method):
-    code = f"""
-import os
-from sklearn.datasets import load_digits
-from fasttsne import TSNE
-
-def resident():
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE")
-
-X = load_digits().data[:600]
-sizes = []
-for _ in range(15):
-    TSNE(max_iter=250, random_state=0, method={method!r}).fit(X)
-    sizes.append(resident())
-print(sizes[-1] - sizes[4])
-"""
-    # One leaked P or list of neighbours is more than half a million bytes at each of ten fits.
-    # What is freed goes back to the system at once, lest memory that glibc keeps for later,
-    # several million bytes in some runs, look like a leak.
-    at_once = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), "65536")
-    assert int(run_python(code, MALLOC_ARENA_MAX="1", **at_once)) < 3e6
-
-
-# Ctrl-C ------------------------------------------------------------------------------
-
-# With a given learning rate no convergence ends the descent.
-FOREVER = "max_iter=10**9, min_grad_norm=0, learning_rate=3000.0, n_iter_without_progress=10**9"
-
-ENDLESS = """
-import numpy as np
-from fasttsne import TSNE
-
-def points(n, d):
-    return np.random.default_rng(0).normal(size=(n, d))
-
-try:
-    TSNE({params}, init="random", verbose=2).fit(points{shape})
-except KeyboardInterrupt:
-    print("interrupted")
-TSNE(perplexity=5, max_iter=250).fit(points(50, 3))
-print("fitted again")
-"""
-
-
-@needs_sigint
-@pytest.mark.nosan
-@pytest.mark.parametrize(
-    ("params", "shape", "cue", "too_late"),
-    [
-        # 640 billion multiplications on one thread.
-        ("n_jobs=1", (40_000, 200), "nearest neighbors...", "Computed neighbors"),
-        (FOREVER, (3000, 3), "Iteration 200:", "Finished"),
-        (f"{FOREVER}, angle=0.0", (3000, 3), "Iteration 200:", "Finished"),
-        (f"{FOREVER}, method='exact'", (3000, 3), "Iteration 200:", "Finished"),
-    ],
-    ids=["neighbors", "barnes_hut", "angle 0", "exact"],
-)
-def test_ctrl_c_ends_a_fit(params, shape, cue, too_late):
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-c", ENDLESS.format(params=params, shape=shape)],
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        for line in process.stdout:
-            if cue in line:
-                break
-        time.sleep(0.3)  # well into the stage that was announced
-        sent = time.monotonic()
-        process.send_signal(signal.SIGINT)
-        lines = []
-        for line in process.stdout:
-            lines.append(line.strip())
-            if line.startswith("interrupted"):
-                break
-        waited = time.monotonic() - sent
-        rest = process.stdout.read()
-        assert process.wait(timeout=60) == 0
-    finally:
-        process.kill()
-        process.stdout.close()
-        process.wait()
-    assert lines[-1] == "interrupted"
-    assert not any(too_late in line for line in lines)
-    assert "fitted again" in rest
-    assert waited < 2.0

@@ -1,0 +1,287 @@
+/* symmetrization.c - from conditional to joint probabilities.
+ *
+ * Row i of P_cond + P_cond' is the union of the edges out of i and those into i. The latter come
+ * from a counting-sort transpose, of as many rows at a time as fit into a buffer. Both lists, in
+ * whatever order, are marked in a set of bits. A walk through it yields the columns in ascending
+ * order, and the number of bits before a column is its place: nothing is sorted.
+ */
+#include "fasttsne.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define EDGES_PER_CHUNK 65536
+/* Nanoseconds an edge. */
+#define TRANSPOSITION_COST 4.0
+#define MERGING_COST 6.0
+#define DENSE_COST 1.0
+
+#define LARGEST_SOURCES 16   /* chunks of the transposition */
+#define TILE_EDGES 128       /* at a time; their places are scattered and prefetched */
+
+typedef struct {
+    int32_t index;
+    float value;
+} edge;
+
+/* A row under construction: which columns, in words of 64 of them; which of these words are not
+ * zero; and how many columns are in the words before one that is not. Between two rows the first
+ * two are zero. */
+typedef struct {
+    uint64_t *columns, *words;
+    int32_t *ranks;
+} accumulator;
+
+typedef struct {
+    const int32_t *indices;
+    const float *conditional;
+    int64_t n, k, rows;
+    /* Of the transposition: the rows of one chunk, and the number of chunks. Each has a table of
+     * n: how many of its edges lead to a column, then where in `incoming` the next one goes. */
+    int64_t source_rows, n_sources;
+    int32_t *places;
+    int64_t first, last; /* rows of the joint P at work */
+    edge *incoming;      /* those into row first, first + 1, ... */
+    int64_t capacity;    /* of incoming */
+    accumulator *accumulators;
+    int64_t *indptr;
+    int32_t *joint_indices;
+    float *joint_data;
+} symmetrization;
+
+static void count_incoming_task(FT_TASK_ARGUMENTS)
+{
+    const symmetrization *s = context;
+    (void)thread;
+    int64_t begin = chunk * s->source_rows, end = begin + s->source_rows;
+    int32_t *count = s->places + chunk * s->n;
+    if (end > s->n) end = s->n;
+    memset(count, 0, sizeof(int32_t) * (size_t)s->n);
+    for (int64_t e = begin * s->k; e < end * s->k; e++) count[s->indices[e]]++;
+}
+
+/* From counts to places, for as many columns as a block has: the next one. Returns its edges. */
+static int64_t begin_block(symmetrization *s)
+{
+    int64_t place = 0;
+    s->first = s->last;
+    for (; s->last < s->n; s->last++) {
+        int64_t incoming = 0;
+        for (int64_t c = 0; c < s->n_sources; c++) incoming += s->places[c * s->n + s->last];
+        if (s->last > s->first && place + incoming > s->capacity) break;
+        for (int64_t c = 0; c < s->n_sources; c++) {
+            int32_t *at = &s->places[c * s->n + s->last], count = *at;
+            *at = (int32_t)place;
+            place += count;
+        }
+    }
+    return place;
+}
+
+static void transpose_task(FT_TASK_ARGUMENTS)
+{
+    const symmetrization *s = context;
+    (void)thread;
+    const uint32_t first = (uint32_t)s->first, width = (uint32_t)(s->last - s->first);
+    int64_t begin = chunk * s->source_rows, end = begin + s->source_rows;
+    int32_t *restrict place = s->places + chunk * s->n;
+    edge *restrict incoming = s->incoming;
+    if (end > s->n) end = s->n;
+    for (int64_t row = begin; row < end; row++) {
+        for (int64_t tile = 0; tile < s->k; tile += TILE_EDGES) {
+            const int32_t *restrict column = s->indices + row * s->k + tile;
+            const float *restrict value = s->conditional + row * s->k + tile;
+            int n_edges = s->k - tile < TILE_EDGES ? (int)(s->k - tile) : TILE_EDGES, n_inside = 0;
+            uint8_t inside[TILE_EDGES];
+            for (int e = 0; e < n_edges; e++) {
+                if ((uint32_t)column[e] - first >= width) continue;
+                FT_PREFETCH_WRITE(&incoming[place[column[e]]]);
+                inside[n_inside++] = (uint8_t)e;
+            }
+            for (int i = 0; i < n_inside; i++) {
+                int e = inside[i];
+                incoming[place[column[e]]++] = (edge){(int32_t)row, value[e]};
+            }
+        }
+    }
+}
+
+/* After the transposition the last chunk's place in a column is where the next column begins. */
+static int64_t incoming_begin(const symmetrization *s, int64_t row)
+{
+    return row == s->first ? 0 : s->places[(s->n_sources - 1) * s->n + row - 1];
+}
+
+static int64_t chunk_begin(const symmetrization *s, int64_t chunk)
+{
+    int64_t begin = s->first + chunk * s->rows;
+    return begin < s->last ? begin : s->last;
+}
+
+static int add_column(uint64_t *columns, int32_t column)
+{
+    uint64_t bit = (uint64_t)1 << (column & 63), *word = &columns[column >> 6];
+    int is_new = (*word & bit) == 0;
+    *word |= bit;
+    return is_new;
+}
+
+static void count_task(FT_TASK_ARGUMENTS)
+{
+    const symmetrization *s = context;
+    uint64_t *columns = s->accumulators[thread].columns;
+    for (int64_t row = chunk_begin(s, chunk); row < chunk_begin(s, chunk + 1); row++) {
+        const int32_t *out = s->indices + row * s->k;
+        int64_t begin = incoming_begin(s, row), end = incoming_begin(s, row + 1), count = 0;
+        for (int64_t e = 0; e < s->k; e++) count += add_column(columns, out[e]);
+        for (int64_t e = begin; e < end; e++) count += add_column(columns, s->incoming[e].index);
+        for (int64_t e = 0; e < s->k; e++) columns[out[e] >> 6] = 0;
+        for (int64_t e = begin; e < end; e++) columns[s->incoming[e].index >> 6] = 0;
+        s->indptr[row + 1] = count;
+    }
+}
+
+static void mark_column(accumulator a, int32_t column)
+{
+    add_column(a.columns, column);
+    a.words[column >> 12] |= (uint64_t)1 << (column >> 6 & 63);
+}
+
+FT_INLINE void add_edge(accumulator a, float *restrict data, int32_t column, float value)
+{
+    uint64_t below = ((uint64_t)1 << (column & 63)) - 1;
+    data[a.ranks[column >> 6] + ft_count_bits(a.columns[column >> 6] & below)] += value;
+}
+
+/* Columns in ascending order; returns how many. */
+FT_INLINE int64_t write_columns(accumulator a, int64_t n, int32_t *restrict out)
+{
+    int32_t count = 0;
+    for (int64_t i = 0; i <= (n - 1) >> 12; i++) {
+        for (uint64_t words = a.words[i]; words != 0; words &= words - 1) {
+            int64_t word = i << 6 | ft_lowest_bit(words);
+            a.ranks[word] = count;
+            for (uint64_t bits = a.columns[word]; bits != 0; bits &= bits - 1)
+                out[count++] = (int32_t)(word << 6 | ft_lowest_bit(bits));
+        }
+        a.words[i] = 0;
+    }
+    return count;
+}
+
+FT_INLINE void merge_body(FT_TASK_ARGUMENTS)
+{
+    const symmetrization *s = context;
+    const accumulator a = s->accumulators[thread];
+    const double scale = 0.5 / (double)s->n;
+    for (int64_t row = chunk_begin(s, chunk); row < chunk_begin(s, chunk + 1); row++) {
+        const int32_t *out = s->indices + row * s->k;
+        const float *out_value = s->conditional + row * s->k;
+        const edge *in = s->incoming + incoming_begin(s, row);
+        int64_t n_in = incoming_begin(s, row + 1) - incoming_begin(s, row);
+        int32_t *columns = s->joint_indices + s->indptr[row];
+        float *data = s->joint_data + s->indptr[row];
+        for (int64_t e = 0; e < s->k; e++) mark_column(a, out[e]);
+        for (int64_t e = 0; e < n_in; e++) mark_column(a, in[e].index);
+        int64_t count = write_columns(a, s->n, columns);
+        memset(data, 0, sizeof(float) * (size_t)count);
+        for (int64_t e = 0; e < s->k; e++) add_edge(a, data, out[e], out_value[e]);
+        for (int64_t e = 0; e < n_in; e++) add_edge(a, data, in[e].index, in[e].value);
+        for (int64_t e = 0; e < count; e++) {
+            a.columns[columns[e] >> 6] = 0;
+            data[e] = (float)(scale * (double)data[e]);
+        }
+    }
+}
+FT_TASK_VARIANTS(merge)
+
+static ft_status symmetrize_blocks(symmetrization *s, ft_run *run)
+{
+    double source_cost = (double)(s->source_rows * s->k) * TRANSPOSITION_COST;
+    double chunk_cost = EDGES_PER_CHUNK * MERGING_COST;
+    ft_status status =
+        ft_parallel_run(run, s->n_sources, source_cost, count_incoming_task, s);
+    s->indptr[0] = 0;
+    while (status == FT_OK && s->last < s->n) {
+        if (begin_block(s) > s->capacity) return FT_NO_MEMORY; /* a neighbour is listed twice */
+        int64_t n_chunks = (s->last - s->first + s->rows - 1) / s->rows;
+        status = ft_parallel_run(run, s->n_sources, source_cost, transpose_task, s);
+        if (status == FT_OK) status = ft_parallel_run(run, n_chunks, chunk_cost, count_task, s);
+        for (int64_t row = s->first; row < s->last && status == FT_OK; row++)
+            s->indptr[row + 1] += s->indptr[row];
+        if (status == FT_OK)
+            status = ft_parallel_run(run, n_chunks, chunk_cost, FT_TASK(merge), s);
+    }
+    return status;
+}
+
+ft_status ft_symmetrization_sparse(const int32_t *indices, const float *conditional, int64_t n,
+                                 int64_t k, int64_t *indptr, int32_t *joint_indices,
+                                 float *joint_data, void *scratch, int64_t capacity,
+                                 ft_run *run)
+{
+    int n_threads = ft_parallel_threads(run);
+    int64_t n_sources = (n * k + EDGES_PER_CHUNK - 1) / EDGES_PER_CHUNK;
+    if (n_sources > LARGEST_SOURCES) n_sources = LARGEST_SOURCES;
+    if (n_sources > n) n_sources = n;
+    symmetrization s = {.indices = indices, .conditional = conditional, .n = n, .k = k,
+                        .rows = k < EDGES_PER_CHUNK ? EDGES_PER_CHUNK / k : 1,
+                        .source_rows = (n + n_sources - 1) / n_sources, .n_sources = n_sources,
+                        .indptr = indptr, .joint_indices = joint_indices,
+                        .joint_data = joint_data, .incoming = scratch, .capacity = capacity};
+    s.places = malloc(sizeof(int32_t) * (size_t)(n_sources * n));
+    s.accumulators = calloc((size_t)n_threads, sizeof(accumulator));
+    int complete = s.places != NULL && s.accumulators != NULL;
+    for (int t = 0; t < n_threads && complete; t++) {
+        accumulator *a = &s.accumulators[t];
+        a->columns = calloc((size_t)(n >> 6) + 1, sizeof(uint64_t));
+        a->words = calloc((size_t)(n >> 12) + 1, sizeof(uint64_t));
+        a->ranks = malloc(sizeof(int32_t) * ((size_t)(n >> 6) + 1));
+        complete = a->columns != NULL && a->words != NULL && a->ranks != NULL;
+    }
+    ft_status status = complete ? symmetrize_blocks(&s, run) : FT_NO_MEMORY;
+    for (int t = 0; t < n_threads && s.accumulators != NULL; t++) {
+        free(s.accumulators[t].columns);
+        free(s.accumulators[t].words);
+        free(s.accumulators[t].ranks);
+    }
+    free(s.accumulators);
+    free(s.places);
+    return status;
+}
+
+/* ---- Of a dense matrix -------------------------------------------------------------------------- */
+
+typedef struct {
+    float *values;
+    int64_t n, tiles;
+} dense_matrix;
+
+#define DENSE_TILE 128
+
+/* One tile above (or on) the diagonal together with its mirror image. */
+static void symmetrize_dense_task(FT_TASK_ARGUMENTS)
+{
+    const dense_matrix *m = context;
+    (void)thread;
+    int64_t tile_row = chunk / m->tiles, tile_column = chunk % m->tiles;
+    if (tile_column < tile_row) return;
+    const double scale = 0.5 / (double)m->n;
+    int64_t row_end = (tile_row + 1) * DENSE_TILE < m->n ? (tile_row + 1) * DENSE_TILE : m->n;
+    int64_t column_end =
+        (tile_column + 1) * DENSE_TILE < m->n ? (tile_column + 1) * DENSE_TILE : m->n;
+    for (int64_t i = tile_row * DENSE_TILE; i < row_end; i++) {
+        int64_t j = tile_column * DENSE_TILE;
+        for (j = j > i ? j : i; j < column_end; j++) {
+            float *upper = &m->values[i * m->n + j], *lower = &m->values[j * m->n + i];
+            *upper = *lower = (float)(scale * ((double)*upper + (double)*lower));
+        }
+    }
+}
+
+ft_status ft_symmetrization_dense(float *conditional, int64_t n, ft_run *run)
+{
+    dense_matrix m = {conditional, n, (n + DENSE_TILE - 1) / DENSE_TILE};
+    return ft_parallel_run(run, m.tiles * m.tiles, DENSE_TILE * DENSE_TILE * DENSE_COST,
+                           symmetrize_dense_task, &m);
+}

@@ -1,0 +1,189 @@
+"""The same bits from fasttsne.TSNE, however many threads and processes."""
+
+import json
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import joblib
+import numpy as np
+import pytest
+from fits import SHORT, assert_same_bits, both_methods, fit, needs_fork, run_python
+from scipy import sparse
+from sklearn.datasets import make_blobs
+from threadpoolctl import threadpool_limits
+
+from fasttsne import TSNE
+
+
+@pytest.fixture(scope="module")
+def X():
+    """Four clusters: 120 x 5, float64, without ties."""
+    return make_blobs(120, n_features=5, centers=4, random_state=0)[0]
+
+
+CASES = {
+    "barnes_hut": {},
+    "barnes_hut-1": {"n_components": 1},
+    "barnes_hut-3": {"n_components": 3},
+    "random": {"init": "random"},
+    "float32": {"dtype": np.float32},
+    "cosine": {"metric": "cosine"},
+    "cosine of many": {"metric": "cosine", "n": 2100},
+    "manhattan": {"metric": "manhattan"},
+    "chebyshev": {"metric": "chebyshev"},
+    "sparse": {"form": sparse.csr_array},
+    "sparse manhattan": {"form": sparse.csr_array, "metric": "manhattan"},
+    "exact": {"method": "exact", "n": 500},
+    "exact-4": {"method": "exact", "n_components": 4, "n": 200},
+    "exact manhattan": {"method": "exact", "metric": "manhattan", "n": 300},
+    "exact manhattan float32": {
+        "method": "exact",
+        "metric": "manhattan",
+        "n": 300,
+        "dtype": np.float32,
+        "form": lambda X: X / 7,
+    },
+    "exact cosine": {"method": "exact", "metric": "cosine", "n": 500},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_number_of_threads_changes_no_bit(digits, case):
+    # Digits are integers: distances are tied, and which neighbours win must not depend on chance.
+    params = {"n": 1000, "form": np.asarray, "dtype": np.float64, **CASES[case]}
+    X = np.tile(digits, (2, 1))[: params.pop("n")].astype(params.pop("dtype"))
+    X = params.pop("form")(X)
+    alone = fit(X, n_jobs=1, **params)
+    for n_jobs in (2, 3, 8, None):
+        assert_same_bits(fit(X, n_jobs=n_jobs, **params), alone)
+
+
+def test_threads_do_not_share_the_metric():
+    # scikit-learn's Mahalanobis distance has one buffer for all threads of a ball tree.
+    X = np.random.default_rng(0).normal(size=(300, 10))
+    params = {"metric": "mahalanobis", "metric_params": {"V": np.cov(X.T)}, "perplexity": 40}
+    alone = fit(X, n_jobs=1, **params)
+    for _ in range(10):
+        assert_same_bits(fit(X, n_jobs=2, **params), alone)
+
+
+@both_methods
+def test_the_threads_of_blas_change_no_bit(digits, method):
+    X = digits[:700]
+    alone = fit(X, method=method)
+    for limit in (1, 4, None):
+        with threadpool_limits(limit):
+            assert_same_bits(fit(X, method=method, n_jobs=None), alone)
+
+
+def test_joblibs_context_changes_no_bit(digits):
+    X = digits[:700]
+    with joblib.parallel_config("threading", n_jobs=3):
+        assert_same_bits(fit(X, n_jobs=None), fit(X, n_jobs=1))
+
+
+DIGEST = """
+import hashlib, json, sys
+from sklearn.datasets import load_digits
+from fasttsne import TSNE
+
+def digest(estimator):
+    map = hashlib.sha256(estimator.embedding_.tobytes()).hexdigest()
+    return [map, float(estimator.kl_divergence_).hex()]
+
+X = load_digits().data[:500]
+estimators = [
+    TSNE(perplexity=10, max_iter=300, random_state=0, method=method, n_jobs=n_jobs)
+    for method in ("barnes_hut", "exact")
+    for n_jobs in (None, -1, 8)
+]
+"""
+
+
+@pytest.fixture(scope="module")
+def digests():
+    """What DIGEST has to print, computed in this process."""
+    namespace = {}
+    exec(DIGEST, namespace)
+    return [namespace["digest"](e.fit(namespace["X"])) for e in namespace["estimators"]]
+
+
+@pytest.mark.parametrize("threads", ["1", "3", "8"])
+def test_another_process_with_other_threads_finds_the_same_bits(digests, threads):
+    out = run_python(
+        DIGEST + "print(json.dumps([digest(e.fit(X)) for e in estimators]))",
+        OMP_NUM_THREADS=threads,
+        OPENBLAS_NUM_THREADS=threads,
+    )
+    assert json.loads(out) == digests
+
+
+def test_fits_in_several_python_threads_do_not_meet(digits):
+    jobs = [
+        (digits[start : start + 300], method)
+        for start in range(0, 1500, 300)
+        for method in ("barnes_hut", "exact")
+    ]
+    expected = [fit(X, method=method) for X, method in jobs]
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        found = pool.map(lambda job: fit(job[0], method=job[1], n_jobs=None), jobs)
+    for a, b in zip(found, expected, strict=True):
+        assert_same_bits(a, b)
+
+
+@pytest.mark.nosan
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_joblib_workers_find_the_same_bits(X, backend):
+    estimator = TSNE(**{**SHORT, "n_jobs": None})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = joblib.Parallel(n_jobs=2, backend=backend)(
+            joblib.delayed(estimator.fit)(X) for _ in range(3)
+        )
+    for each in fitted:
+        assert_same_bits(each, fit(X))
+
+
+@needs_fork
+@pytest.mark.nosan
+@pytest.mark.parametrize("method", ["barnes_hut", "exact"])
+def test_a_forked_child_can_fit_after_its_parent_did(method):
+    # libgomp, left to itself, hangs in the child.
+    code = f"""
+import os, warnings
+warnings.simplefilter("ignore")
+X = X[:300]
+estimator = TSNE(perplexity=10, max_iter=300, random_state=0, method={method!r}, n_jobs=2)
+here = digest(estimator.fit(X))
+reader, writer = os.pipe()
+child = os.fork()
+if child == 0:
+    os.write(writer, json.dumps(digest(estimator.fit(X))).encode())
+    os._exit(0)
+os.close(writer)
+there = json.loads(os.fdopen(reader).read())
+os.waitpid(child, 0)
+assert there == here, (there, here)
+assert digest(estimator.fit(X)) == here
+print("done")
+"""
+    assert run_python(DIGEST + code, timeout=60, OMP_NUM_THREADS="2") == "done\n"
+
+
+@needs_fork
+@pytest.mark.nosan
+def test_a_forked_pool_can_fit_after_its_parent_did():
+    code = """
+import multiprocessing, warnings
+warnings.simplefilter("ignore")
+X = X[:300]
+here = [digest(e.fit(X)) for e in estimators]
+
+def work(estimator):
+    return digest(estimator.fit(X))
+
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    assert pool.map(work, estimators) == here
+print("done")
+"""
+    assert run_python(DIGEST + code, timeout=60, OMP_NUM_THREADS="2") == "done\n"
