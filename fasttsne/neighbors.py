@@ -84,7 +84,7 @@ def nearest_neighbors(
         Further arguments of the metric.
     method : {"auto", "exact", "approximate"}, default="auto"
         "approximate" looks only through those cells of a partition that are near a sample
-        [1]_, [2]_, as many as find about 0.97 of the neighbours of a few hundred samples that are
+        [1]_, [2]_, as many as find about 0.99 of the neighbours of a few hundred samples that are
         also compared with all. It needs dense `X` and Euclidean or cosine distances. "auto" is
         "exact" where the other is not possible, and up to a number of samples that depends on
         the number of features: 14,000 at 50.

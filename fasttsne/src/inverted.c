@@ -22,7 +22,7 @@
 #define TILE 256          /* points of one product */
 #define PILOTS 512        /* queries that settle the budget */
 #define PILOT_BLOCK 8     /* pilots of one task */
-#define RECALL 0.97       /* of the pilots' neighbours that the budget must bring in */
+#define RECALL 0.99       /* of the pilots' neighbours that the budget must bring in */
 #define REACH 8           /* budgets' worth of cells around a cell that its queries choose from */
 #define BUDGETS 128       /* sizes of budget that are tried */
 #define UNRESOLVED 0.02   /* share of pilots whose neighbours single precision may not tell apart */

@@ -27,7 +27,7 @@
 
 /* Opening angle here for the user's angle; figures in benchmarks/NOTES.md. Beyond a cell as wide
  * as its distance the expansion loses its meaning, so there the widening ends. */
-#define ANGLE_SCALE 1.5
+#define ANGLE_SCALE 2.0
 #define WIDEST_ANGLE 1.0
 /* Near zero the kernel is flat, so that a cell much smaller than its width 1 is good at any
  * distance: this is added to the squared distance in the test. */

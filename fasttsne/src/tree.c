@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define SUMMARY_COST 4.0 /* nanoseconds a point */
+#define LOPSIDED 25.0     /* see squared_width; figures in benchmarks/NOTES.md */
 
 ft_tree *ft_tree_create(int64_t n, int dim)
 {
@@ -40,14 +41,15 @@ ft_tree *ft_tree_create(int64_t n, int dim)
      * never touched costs nothing. */
     tree->nodes = malloc(sizeof(ft_node) * (2 * points + 1));
     tree->boxes = malloc(sizeof(*tree->boxes) * (2 * points + 1));
+    tree->thirds = malloc(sizeof(*tree->thirds) * (2 * points + 1));
     tree->branches = malloc(sizeof(ft_branch) * points);
     tree->crown = malloc(sizeof(int32_t) * points);
     /* Groups end after FT_GROUP points, and on both sides of a leaf of more. */
     size_t groups = points / FT_GROUP + 2 * (points / (FT_LEAF + 1)) + 1;
     tree->groups = malloc(sizeof(ft_group) * groups);
     tree->partial = malloc(sizeof(double) * groups);
-    if (!complete || !tree->nodes || !tree->boxes || !tree->branches || !tree->crown ||
-        !tree->groups || !tree->partial) {
+    if (!complete || !tree->nodes || !tree->boxes || !tree->thirds || !tree->branches ||
+        !tree->crown || !tree->groups || !tree->partial) {
         ft_tree_destroy(tree);
         return NULL;
     }
@@ -66,6 +68,7 @@ void ft_tree_destroy(ft_tree *tree)
     for (int axis = 0; axis < 3; axis++) free(tree->coordinates[axis]);
     free(tree->nodes);
     free(tree->boxes);
+    free(tree->thirds);
     free(tree->branches);
     free(tree->crown);
     free(tree->groups);
@@ -155,48 +158,90 @@ static void form_groups(ft_tree *tree)
 
 /* ---- Summaries ---------------------------------------------------------------------------------- */
 
-/* Adds mass * delta delta' to the moments. */
-FT_INLINE void add_outer(double moments[FT_MOMENTS], double mass, const double delta[3])
+/* Sums over a cell's points of the products of two and of three coordinates of y - center. The
+ * axes of each: xx xy yy xz yz zz, and as in `of_three`. */
+typedef struct {
+    double second[FT_MOMENTS], third[FT_THIRDS];
+} moments;
+
+static const int of_two[3][3] = {{0, 1, 3}, {1, 2, 4}, {3, 4, 5}};
+static const int of_three[FT_THIRDS][3] = {{0, 0, 0}, {0, 0, 1}, {0, 1, 1}, {1, 1, 1}, {0, 0, 2},
+                                           {0, 1, 2}, {1, 1, 2}, {0, 2, 2}, {1, 2, 2}, {2, 2, 2}};
+/* How many entries of the full tensor each stands for. */
+static const int of_three_times[FT_THIRDS] = {1, 3, 3, 1, 3, 6, 3, 3, 3, 1};
+
+FT_INLINE int thirds_of(int dim) { return dim == 1 ? 1 : dim == 2 ? 4 : 10; }
+
+/* Adds those of a part, about its own centre, which is `delta` away from the cell's. */
+FT_INLINE void add_moments(moments *to, int dim, const ft_node *part, const float *third,
+                           const double delta[3])
 {
-    moments[0] += mass * delta[0] * delta[0];
-    moments[1] += mass * delta[0] * delta[1];
-    moments[2] += mass * delta[1] * delta[1];
-    moments[3] += mass * delta[0] * delta[2];
-    moments[4] += mass * delta[1] * delta[2];
-    moments[5] += mass * delta[2] * delta[2];
+    const double mass = (double)part->mass;
+    for (int t = 0; t < thirds_of(dim); t++) {
+        const int i = of_three[t][0], j = of_three[t][1], k = of_three[t][2];
+        to->third[t] += (double)third[t] + mass * delta[i] * delta[j] * delta[k] +
+                        (double)part->moments[of_two[i][j]] * delta[k] +
+                        (double)part->moments[of_two[i][k]] * delta[j] +
+                        (double)part->moments[of_two[j][k]] * delta[i];
+    }
+    for (int i = 0; i < dim; i++)
+        for (int j = i; j < dim; j++)
+            to->second[of_two[i][j]] +=
+                (double)part->moments[of_two[i][j]] + mass * delta[i] * delta[j];
 }
 
-/* A cell's width is that of the smallest square (cube, interval) about the centre of mass whose
- * sides and corners are as far away as those of the cell's box, and which, evenly filled, has its
- * second moments: a cell of a few clumps is wider than its box tells. */
-FT_INLINE void finish_node(ft_node *node, const float box[6], int dim, const double center[3],
-                           const double moments[FT_MOMENTS])
+/* The squared width of a cell, which the angle is measured by. It is that of the smallest square
+ * (cube, interval) about the centre of mass whose sides and corners are as far away as those of
+ * the cell's box, and which, evenly filled, has its second moments: a cell of a few clumps is
+ * wider than its box tells, and so is one whose points lie along a line, all of them perhaps in
+ * the direction of the force. As the expansion leaves out the third moments, a lopsided cell is
+ * also as wide as they are large. */
+FT_INLINE double squared_width(int dim, double mass, const float box[6], const double center[3],
+                               const moments *m)
 {
-    double corner2 = 0.0, side2 = 0.0;
+    double corner2 = 0.0, side2 = 0.0, trace = 0.0, squares = 0.0, cubes = 0.0;
     for (int axis = 0; axis < dim; axis++) {
         double below = center[axis] - box[axis], above = box[3 + axis] - center[axis];
         double reach = below > above ? below : above;
         corner2 += reach * reach;
         side2 = reach * reach > side2 ? reach * reach : side2;
-        node->center[axis] = (float)center[axis];
+        trace += m->second[of_two[axis][axis]];
     }
-    for (int m = 0; m < FT_MOMENTS; m++) node->moments[m] = (float)moments[m];
-    double trace = moments[0] + moments[2] + moments[5];
-    node->trace = (float)trace;
-    double half2 = 3.0 / dim * trace / (double)(node->end - node->begin);
+    for (int i = 0; i < dim; i++)
+        for (int j = 0; j < dim; j++)
+            squares += m->second[of_two[i][j]] * m->second[of_two[i][j]];
+    for (int t = 0; t < thirds_of(dim); t++)
+        cubes += of_three_times[t] * m->third[t] * m->third[t];
+    /* 0 where the points are spread alike in all directions, 1 along a line. */
+    double along = dim == 1 || !(trace > 0.0)
+                       ? 1.0
+                       : (dim * squares / (trace * trace) - 1.0) / (dim - 1);
+    double half2 = 3.0 / dim * trace / mass * (1.0 + (2 * dim - 1) * along * along);
     half2 = half2 > side2 ? half2 : side2;
     half2 = half2 > corner2 / dim ? half2 : corner2 / dim;
-    node->width2 = (float)(4.0 * half2);
-    node->mass = (float)(node->end - node->begin);
+    double lopsided2 = LOPSIDED * cbrt(cubes / (mass * mass));
+    return 4.0 * half2 > lopsided2 ? 4.0 * half2 : lopsided2;
+}
+
+FT_INLINE void finish_node(const ft_tree *tree, int dim, int32_t place, const double center[3],
+                           const moments *m)
+{
+    ft_node *node = &tree->nodes[place];
+    const int32_t size = node->end - node->begin;
+    for (int axis = 0; axis < dim; axis++) node->center[axis] = (float)center[axis];
+    for (int i = 0; i < FT_MOMENTS; i++) node->moments[i] = (float)m->second[i];
+    for (int t = 0; t < thirds_of(dim); t++) tree->thirds[place][t] = (float)m->third[t];
+    node->trace = (float)(m->second[0] + m->second[2] + m->second[5]);
+    node->mass = (float)size;
+    node->width2 = (float)squared_width(dim, (double)size, tree->boxes[place], center, m);
 }
 
 /* Returns whether all coordinates are finite and small enough to be squared. */
 FT_INLINE int summarize_leaf(const ft_tree *tree, int dim, const float *embedding, int32_t place)
 {
-    ft_node *node = &tree->nodes[place];
+    const int32_t begin = tree->nodes[place].begin, end = tree->nodes[place].end;
     float *box = tree->boxes[place];
-    const int32_t begin = node->begin, end = node->end;
-    double center[3] = {0}, moments[FT_MOMENTS] = {0};
+    double center[3] = {0};
     int sound = 1;
     ft_empty_box(box);
     for (int axis = 0; axis < dim; axis++) {
@@ -215,21 +260,25 @@ FT_INLINE int summarize_leaf(const ft_tree *tree, int dim, const float *embeddin
         box[axis] = low;
         box[3 + axis] = high;
     }
-    for (int32_t i = begin; i < end; i++) {
+    moments m = {{0}, {0}};
+    for (int32_t p = begin; p < end; p++) {
         double delta[3] = {0};
         for (int axis = 0; axis < dim; axis++)
-            delta[axis] = (double)tree->coordinates[axis][i] - center[axis];
-        add_outer(moments, 1.0, delta);
+            delta[axis] = (double)tree->coordinates[axis][p] - center[axis];
+        for (int i = 0; i < dim; i++)
+            for (int j = i; j < dim; j++) m.second[of_two[i][j]] += delta[i] * delta[j];
+        for (int t = 0; t < thirds_of(dim); t++)
+            m.third[t] += delta[of_three[t][0]] * delta[of_three[t][1]] * delta[of_three[t][2]];
     }
-    finish_node(node, box, dim, center, moments);
+    finish_node(tree, dim, place, center, &m);
     return sound;
 }
 
 FT_INLINE void summarize_inner(const ft_tree *tree, int dim, int32_t place)
 {
-    ft_node *node = &tree->nodes[place];
+    const ft_node *node = &tree->nodes[place];
     float *box = tree->boxes[place];
-    double center[3] = {0}, moments[FT_MOMENTS] = {0};
+    double center[3] = {0};
     ft_empty_box(box);
     for (int32_t c = place + 1; c < node->skip; c = tree->nodes[c].skip) {
         const ft_node *child = &tree->nodes[c];
@@ -238,15 +287,14 @@ FT_INLINE void summarize_inner(const ft_tree *tree, int dim, int32_t place)
             center[axis] += (double)child->mass * (double)child->center[axis];
     }
     for (int axis = 0; axis < dim; axis++) center[axis] /= (double)(node->end - node->begin);
+    moments m = {{0}, {0}};
     for (int32_t c = place + 1; c < node->skip; c = tree->nodes[c].skip) {
-        const ft_node *child = &tree->nodes[c];
         double delta[3] = {0};
         for (int axis = 0; axis < dim; axis++)
-            delta[axis] = (double)child->center[axis] - center[axis];
-        for (int m = 0; m < FT_MOMENTS; m++) moments[m] += (double)child->moments[m];
-        add_outer(moments, (double)child->mass, delta);
+            delta[axis] = (double)tree->nodes[c].center[axis] - center[axis];
+        add_moments(&m, dim, &tree->nodes[c], tree->thirds[c], delta);
     }
-    finish_node(node, box, dim, center, moments);
+    finish_node(tree, dim, place, center, &m);
 }
 
 typedef struct {

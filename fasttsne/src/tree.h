@@ -9,13 +9,14 @@
 #define FT_LEAF 32  /* points in a leaf, at the most, unless they coincide */
 #define FT_GROUP 32 /* points of a group, at the most */
 #define FT_MOMENTS 6
+#define FT_THIRDS 10
 
 /* A cell, 64 bytes. Nodes stand in pre-order: a node's first child follows it, its subtree ends
  * before `skip`. A leaf has skip = its own place + 1. */
 typedef struct {
     float center[3]; /* of mass */
     float mass;      /* number of points */
-    float width2;    /* square of the cell's width; see finish_node in tree.c */
+    float width2;    /* square of the cell's width; see squared_width in tree.c */
     int32_t skip;
     int32_t begin, end;        /* its points on the Hilbert curve */
     float moments[FT_MOMENTS]; /* sum of (y - center)(y - center)': xx, xy, yy, xz, yz, zz */
@@ -53,6 +54,7 @@ struct ft_tree {
     float *coordinates[3]; /* in that order, one array an axis */
     ft_node *nodes;
     float (*boxes)[6]; /* min and max of each axis, per node */
+    float (*thirds)[FT_THIRDS]; /* third moments, per node */
     int64_t n_nodes;
     ft_branch *branches; /* the largest subtrees of at most FT_BRANCH points, or leaves */
     int64_t n_branches;
