@@ -18,7 +18,7 @@ from systems import SYSTEMS
 
 DATA = "digits,swiss_roll,noise,blobs,mnist10k,mnist"
 ITERATIONS = 1000
-LARGE = 50_000  # points; from here on one run each
+LONG = 1.5  # minutes; where a run takes longer, there is but one
 MODES = {"default": "each at its defaults", "equal": f"{ITERATIONS:,} iterations each"}
 COLUMNS = 0.8, 0.89, 1.0  # where the picture has its figures
 HEADER = (
@@ -173,16 +173,18 @@ def main():
     systems = list(runner.python)
 
     for name in names:
-        n_samples = 0 if args.report else len(runner.load(name)[0].X)
-        repeats = 1 if n_samples >= LARGE else args.repeats
+        if args.report:
+            break
+        n_samples = len(runner.load(name)[0].X)
 
         def slots_of(system, repeat, name=name):
             # Both modes are one slot where the default is what is asked for.
             limits = dict.fromkeys(max_iter(system, mode) for mode in modes)
-            return [runner.slot(name, system, repeat, limit) for limit in limits]
+            slots = [runner.slot(name, system, repeat, limit) for limit in limits]
+            return [slot for slot in slots if repeat == 0 or runner.estimate(slot) <= LONG]
 
         systems_here = [name for name in runner.systems if SYSTEMS[name].differs_from <= n_samples]
-        runner.run_all(alternating(systems_here, repeats, slots_of))
+        runner.run_all(alternating(systems_here, args.repeats, slots_of))
     if not args.plan:
         write(runner.store.reported(), names, systems, output_directory(args))
 

@@ -20,6 +20,8 @@ from data import load
 from judge import Judge, cache_directory
 from systems import SYSTEMS
 
+# Benchmarks with one and the same judge, which take records from each other.
+ALIKE = ("peers", "scaling", "time_to_quality")
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -88,14 +90,20 @@ class Store:
         return None
 
     def add(self, slot, versions, figures):
+        """Keep the figures of a run of today."""
+        return self.keep(
+            {
+                "slot": slot,
+                "machine": self.machine,
+                "versions": versions,
+                "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+            }
+            | figures
+        )
+
+    def keep(self, record):
         """Keep a record in place of an older one of the same slot."""
-        old = self.find(slot)
-        record = {
-            "slot": slot,
-            "machine": self.machine,
-            "versions": versions,
-            "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        } | figures
+        old = self.find(record["slot"])
         self.runs = [run for run in self.runs if run is not old] + [record]
         self.save()
         return record
@@ -185,7 +193,19 @@ class Runner:
         ours = [slot for slot in slots if slot["system"] in self.versions]
         if self.args.again:
             return ours
-        return [slot for slot in ours if not self.store.find(slot, self.versions[slot["system"]])]
+        return [slot for slot in ours if not self._known(slot)]
+
+    def _known(self, slot):
+        """This benchmark's record of a slot, or that of one like it, which is taken over."""
+        versions = self.versions[slot["system"]]
+        record = self.store.find(slot, versions)
+        if record or self.store.path.stem not in ALIKE:
+            return record
+        for name in ALIKE:
+            record = Store(self.store.path.with_name(f"{name}.json")).find(slot, versions)
+            if record:
+                return self.store.keep(record)
+        return None
 
     def run_all(self, slots, minutes=None):
         """Run what is missing, in the order given; returns False if there is only a plan.

@@ -128,6 +128,22 @@ def test_records_survive_and_are_replaced(load, tmp_path):
     assert "build y" in load("report").circumstances(kept["runs"])
 
 
+def test_records_of_another_benchmark_with_the_same_judge_are_taken_over(load, tmp_path):
+    runner = load("runner")
+    slot = {"data": "digits", "system": "fasttsne"}
+    runner.Store(tmp_path / "peers.json").add(slot, {"fasttsne": "1"}, {"seconds": 1.5})
+    known = {}
+    for name in ("time_to_quality", "exact"):
+        fresh = object.__new__(runner.Runner)
+        fresh.store = runner.Store(tmp_path / f"{name}.json")
+        fresh.versions = {"fasttsne": {"fasttsne": "1"}}
+        known[name] = fresh._known(slot)
+        assert fresh._known(slot | {"data": "blobs"}) is None
+    assert known["time_to_quality"]["seconds"] == 1.5
+    assert runner.Store(tmp_path / "time_to_quality.json").find(slot) is not None
+    assert known["exact"] is None
+
+
 def test_systems_take_turns(load):
     runner = load("runner")
     slots = runner.alternating("ab", 3, lambda system, repeat: [system + str(repeat)])
