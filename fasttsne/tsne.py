@@ -94,7 +94,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     angle : float, default=0.5
         How much the tree may approximate, from 0 (not at all) to 1. On the maps of real data
         measured (``benchmarks/forces.py``), forces are several times as accurate as
-        scikit-learn's at the same angle.
+        scikit-learn's at the same angle. From 0.5 on it makes no difference.
     n_jobs : int or None, default=None
         Number of threads of every stage. None means all cores that the process may use, unless
         ``joblib.parallel_config`` or OMP_NUM_THREADS says less; inside a joblib worker it
