@@ -172,9 +172,7 @@ def main():
     runner = Runner(args, "peers")
     systems = list(runner.python)
 
-    for name in names:
-        if args.report:
-            break
+    for name in [] if args.report else names:
         n_samples = len(runner.load(name)[0].X)
 
         def slots_of(system, repeat, name=name):

@@ -151,7 +151,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     momentum rises to 0.97 over 50. When an iteration gains less than 1/4000 of KL(P||Q), 50 at
     momentum 0.8 settle the map. No step is longer than 1 in any coordinate. The gradual end lets
     data of little structure arrange themselves, the bound keeps points from being thrown out of
-    the map. On uniform noise, a Swiss roll, blobs and digits, 350 to 450 iterations end at 3 to 9
+    the map. On uniform noise, a Swiss roll, blobs and digits, 350 to 450 iterations end at 3 to 10
     per cent less KL than scikit-learn's 1000, and on MNIST's 70,000 digits 500 at 11 per cent less.
 
     Results are the same for any number of threads. Between processor models they may differ in
@@ -286,6 +286,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         X = self._validated(X)
         random_state = check_random_state(self.random_state)
 
+        self._check_memory(X.shape[0])
         # What the search for neighbours and the start share.
         centered = self._centered(X, n_threads)
         axes = self._principal_axes(X, centered, n_threads)
@@ -382,8 +383,6 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             )
 
     def _exact_forces(self, X: Any, n_threads: int) -> Forces:
-        n_samples = X.shape[0]
-        self._check_memory(n_samples**2, bytes_each=24, remedy='use method="barnes_hut"')
         if self.verbose and self.metric != "precomputed":
             print("[t-SNE] Computing pairwise distances...")
         conditional = self._conditional(
@@ -436,9 +435,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Find the neighbours of every sample and their conditional probabilities."""
         n_samples = X.shape[0]
-        n_neighbors = min(n_samples - 1, int(3.0 * self.perplexity + 1))
-        self._check_memory(n_samples * n_neighbors, bytes_each=24, remedy="lower perplexity")
-
+        n_neighbors = self._n_neighbors(n_samples)
         if self.verbose:
             print(f"[t-SNE] Computing {n_neighbors} nearest neighbors...")
         start = perf_counter()
@@ -505,9 +502,16 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             Phase(self._N_ITER_SETTLING, slow, slow),
         ]
 
-    def _check_memory(self, n_values: int, *, bytes_each: int, remedy: str) -> None:
+    def _n_neighbors(self, n_samples: int) -> int:
+        return min(n_samples - 1, int(3.0 * self.perplexity + 1))
+
+    def _check_memory(self, n_samples: int) -> None:
         """Refuse at once what this machine can't hold, before hours of work on it."""
-        needed = n_values * bytes_each
+        if self.method == "exact":
+            n_values, remedy = n_samples**2, 'use method="barnes_hut"'
+        else:
+            n_values, remedy = n_samples * self._n_neighbors(n_samples), "lower perplexity"
+        needed = 24 * n_values  # bytes, at the peak
         try:
             physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         except (AttributeError, ValueError, OSError):  # no sysconf: find out by allocating

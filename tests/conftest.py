@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, make_blobs
 
 from fasttsne import _kernels, affinity, neighbors
 
@@ -67,3 +67,9 @@ def digits_maps(digits, digits_graph):
     _kernels.descend(forces, embedding, velocity, gains, 250, 50.0, 0.8, 1.0)
     exaggerated.flags.writeable = embedding.flags.writeable = False
     return exaggerated, embedding
+
+
+@pytest.fixture(scope="module")
+def X():
+    """Four clusters: 120 x 5, float64, without ties."""
+    return make_blobs(120, n_features=5, centers=4, random_state=0)[0]

@@ -9,17 +9,9 @@ import numpy as np
 import pytest
 from fits import SHORT, assert_same_bits, both_methods, fit, needs_fork, run_python
 from scipy import sparse
-from sklearn.datasets import make_blobs
 from threadpoolctl import threadpool_limits
 
 from fasttsne import TSNE
-
-
-@pytest.fixture(scope="module")
-def X():
-    """Four clusters: 120 x 5, float64, without ties."""
-    return make_blobs(120, n_features=5, centers=4, random_state=0)[0]
-
 
 CASES = {
     "barnes_hut": {},

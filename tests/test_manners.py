@@ -9,16 +9,8 @@ import numpy as np
 import pytest
 from fits import both_inits, both_methods, fit, needs_proc, needs_sigint, run_python
 from numpy.testing import assert_array_equal
-from sklearn.datasets import make_blobs
 from sklearn.metrics.pairwise import pairwise_distances
 from sklearn.neighbors import KNeighborsTransformer
-
-
-@pytest.fixture(scope="module")
-def X():
-    """Four clusters: 120 x 5, float64, without ties."""
-    return make_blobs(120, n_features=5, centers=4, random_state=0)[0]
-
 
 # What a fit leaves alone -------------------------------------------------------------
 

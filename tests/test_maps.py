@@ -11,12 +11,6 @@ from sklearn.neighbors import NearestNeighbors
 from fasttsne import TSNE
 
 
-@pytest.fixture(scope="module")
-def X():
-    """Four clusters: 120 x 5, float64, without ties."""
-    return make_blobs(120, n_features=5, centers=4, random_state=0)[0]
-
-
 def joint(X, perplexity):
     """P of the k nearest neighbours, by the reference."""
     k = min(len(X) - 1, int(3 * perplexity + 1))

@@ -35,13 +35,6 @@ from fasttsne import TSNE
 from fasttsne.initialization import initial_embedding
 from fasttsne.quality import knn_accuracy, neighbor_recall
 
-
-@pytest.fixture(scope="module")
-def X():
-    """Four clusters: 120 x 5, float64, without ties."""
-    return make_blobs(120, n_features=5, centers=4, random_state=0)[0]
-
-
 # Attributes --------------------------------------------------------------------------
 
 

@@ -218,8 +218,8 @@ static ft_status typical_start(int64_t k, double perplexity, double *start)
 }
 
 ft_status ft_calibration_find(const void *squared_distances, int is_double, int64_t n, int64_t k,
-                                double perplexity, int skip_diagonal, float *conditional,
-                                double *beta, ft_run *run)
+                              double perplexity, int skip_diagonal, float *conditional,
+                              double *beta, ft_run *run)
 {
     calibration c = {.squared_distances = squared_distances, .is_double = is_double, .n = n,
                      .k = k, .rows = EDGES_PER_CHUNK / k + 1, .log_perplexity = log(perplexity),

@@ -97,8 +97,8 @@ ft_status ft_inverted_find(IN const float *screen, IN const float *tails, int64_
  * beta_i = 1 / (2 sigma_i^2) at which the row's entropy is log(perplexity). With skip_diagonal,
  * row i leaves out its i-th entry. */
 ft_status ft_calibration_find(IN const void *squared_distances, int is_double, int64_t n,
-                                int64_t k, double perplexity, int skip_diagonal,
-                                OUT float *conditional, OUT double *beta, INOUT ft_run *run);
+                              int64_t k, double perplexity, int skip_diagonal,
+                              OUT float *conditional, OUT double *beta, INOUT ft_run *run);
 
 /* ---- symmetrization.c: joint probabilities --------------------------------------------------- */
 
@@ -107,9 +107,9 @@ ft_status ft_calibration_find(IN const void *squared_distances, int is_double, i
  * not touched. scratch holds capacity times 8 bytes; the capacity is at least the most edges that
  * lead to one point, and n k saves time. */
 ft_status ft_symmetrization_sparse(IN const int32_t *indices, IN const float *conditional, int64_t n,
-                                 int64_t k, OUT int64_t *indptr, OUT int32_t *joint_indices,
-                                 OUT float *joint_data, OUT void *scratch, int64_t capacity,
-                                 INOUT ft_run *run);
+                                   int64_t k, OUT int64_t *indptr, OUT int32_t *joint_indices,
+                                   OUT float *joint_data, OUT void *scratch, int64_t capacity,
+                                   INOUT ft_run *run);
 ft_status ft_symmetrization_dense(INOUT float *conditional, int64_t n, INOUT ft_run *run);
 
 /* ---- joint.c: what is done with them ---------------------------------------------------------- */
@@ -117,13 +117,13 @@ ft_status ft_symmetrization_dense(INOUT float *conditional, int64_t n, INOUT ft_
 /* Rows and columns of a graph put into a new order: row r becomes the old row order[r]. Either of
  * indices and data may be NULL, and is then left out: they can be moved one after the other. */
 ft_status ft_joint_permute(IN const int64_t *indptr, IN const int32_t *indices,
-                              IN const float *data, int64_t n, IN const int32_t *order,
-                              IN const int32_t *inverse, OUT int64_t *new_indptr,
-                              OUT int32_t *new_indices, OUT float *new_data, INOUT ft_run *run);
+                           IN const float *data, int64_t n, IN const int32_t *order,
+                           IN const int32_t *inverse, OUT int64_t *new_indptr,
+                           OUT int32_t *new_indices, OUT float *new_data, INOUT ft_run *run);
 
 /* The sum of p log p over all stored probabilities, the constant part of KL(P||Q). */
 ft_status ft_joint_negative_entropy(IN const float *data, int64_t n_edges, OUT double *sum,
-                                       INOUT ft_run *run);
+                                    INOUT ft_run *run);
 
 /* ---- The kernel of the map: w = (1 + d^2/nu)^(-(nu+1)/2), u = 1/(1 + d^2/nu) --------------- */
 

@@ -43,9 +43,9 @@ FT_INLINE void permute_body(FT_TASK_ARGUMENTS)
 FT_TASK_VARIANTS(permute)
 
 ft_status ft_joint_permute(const int64_t *indptr, const int32_t *indices, const float *data,
-                              int64_t n, const int32_t *order, const int32_t *inverse,
-                              int64_t *new_indptr, int32_t *new_indices, float *new_data,
-                              ft_run *run)
+                           int64_t n, const int32_t *order, const int32_t *inverse,
+                           int64_t *new_indptr, int32_t *new_indices, float *new_data,
+                           ft_run *run)
 {
     new_indptr[0] = 0;
     for (int64_t row = 0; row < n; row++)
@@ -100,7 +100,7 @@ FT_INLINE void entropy_body(FT_TASK_ARGUMENTS)
 FT_TASK_VARIANTS(entropy)
 
 ft_status ft_joint_negative_entropy(const float *data, int64_t n_edges, double *sum,
-                                       ft_run *run)
+                                    ft_run *run)
 {
     int64_t n_chunks = (n_edges + EDGES_PER_CHUNK - 1) / EDGES_PER_CHUNK;
     double *partial = calloc((size_t)n_chunks + 1, sizeof(double));

@@ -216,9 +216,9 @@ static ft_status symmetrize_blocks(symmetrization *s, ft_run *run)
 }
 
 ft_status ft_symmetrization_sparse(const int32_t *indices, const float *conditional, int64_t n,
-                                 int64_t k, int64_t *indptr, int32_t *joint_indices,
-                                 float *joint_data, void *scratch, int64_t capacity,
-                                 ft_run *run)
+                                   int64_t k, int64_t *indptr, int32_t *joint_indices,
+                                   float *joint_data, void *scratch, int64_t capacity,
+                                   ft_run *run)
 {
     int n_threads = ft_parallel_threads(run);
     int64_t n_sources = (n * k + EDGES_PER_CHUNK - 1) / EDGES_PER_CHUNK;
@@ -250,7 +250,7 @@ ft_status ft_symmetrization_sparse(const int32_t *indices, const float *conditio
     return status;
 }
 
-/* ---- Of a dense matrix -------------------------------------------------------------------------- */
+/* ---- Of a dense matrix ----------------------------------------------------------------------- */
 
 typedef struct {
     float *values;
