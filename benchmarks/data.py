@@ -97,6 +97,8 @@ def mnist():
     place = os.environ.get("FASTTSNE_DATA")
     if place:
         path = Path(place) / "mnist.npz" if Path(place).is_dir() else Path(place)
+        if not path.is_file():
+            raise SystemExit(f"FASTTSNE_DATA={place}: no such file, or no mnist.npz in it")
         with np.load(path) as file:
             return file["X"], file["y"].astype(np.int64)
     parser = "pandas" if find_spec("pandas") else "liac-arff"  # the second takes a minute

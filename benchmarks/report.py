@@ -30,13 +30,14 @@ def cores():
 
 def machine():
     """What the figures were measured on."""
-    model, memory, flags = platform.processor(), None, ""
+    memory, told = None, {}
     if Path("/proc/cpuinfo").exists():
         text = Path("/proc/cpuinfo").read_text()
-        found = re.search(r"^model name\s*: (.*)$", text, re.M)
-        model = found[1] if found else model
-        found = re.search(r"^(?:flags|Features)\s*: (.*)$", text, re.M)
-        flags = found[1] if found else ""
+        told = dict(re.findall(r"^([^\t:]+?)\s*: (.*)$", text, re.M))
+    model = told.get("model name", platform.processor())
+    if "cpu family" in told:  # virtual machines call different processors by one name
+        model += f" (family {told['cpu family']}, model {told['model']})"
+    flags = told.get("flags", told.get("Features", ""))
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     vectors = [name for name in ("avx512f", "avx2", "asimd") if name in flags.split()]

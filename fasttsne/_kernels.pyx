@@ -414,7 +414,8 @@ cdef class Forces:
         # Where w underflows, both sums count it as the smallest one there is.
         cdef double sum_q = self._sum_q + self.n_edges * exp(-FT_LARGEST_LOG)
         return exaggeration * (
-            self.negative_entropy + self._cross_entropy + log(exaggeration) + log(sum_q))
+            self.negative_entropy + self._cross_entropy + log(exaggeration) + log(sum_q)
+        ) + 0.0  # never -0.0
 
     cdef check_map(self, float[:, ::1] array):
         expect(array.shape[0] == self.n and array.shape[1] == self.dim,
@@ -588,11 +589,11 @@ cdef class ExactForces(Forces):
         self._allocate(n, n_components, degrees_of_freedom, n_threads, 2 * n)
         self.joint = joint
         self.coordinates = np.empty((n_components, n), dtype=np.float32)
-        self.n_edges = n * n
+        self.n_edges = n * (n - 1)
         cdef ft_status status
         with nogil:
             status = ft_joint_negative_entropy(
-                &self.joint[0, 0], self.n_edges, &self.negative_entropy, &self.run)
+                &self.joint[0, 0], n * n, &self.negative_entropy, &self.run)
         check(status)
 
     cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:

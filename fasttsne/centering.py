@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy import sparse
+
+from fasttsne.threads import in_threads
 
 # Powers of two between which squares neither overflow nor lose digits.
 _SAFE_EXPONENT = 400
@@ -83,7 +84,6 @@ def center_and_scale(X: NDArray[np.floating], *, n_threads: int = 1) -> NDArray[
     # Parts for threads, cut into chunks that stay in a core's cache.
     chunk = max(1, _CHUNK_VALUES // n_features)
     part = max(1, _PART_VALUES // n_features)
-    parallel = Parallel(n_jobs=n_threads, prefer="threads")
     firsts = range(0, n_samples, part)
     centered = np.empty((n_samples, n_features), dtype=np.float32)
 
@@ -95,7 +95,7 @@ def center_and_scale(X: NDArray[np.floating], *, n_threads: int = 1) -> NDArray[
         rows = X[first : first + part]
         return rows.min(axis=0), rows.max(axis=0)
 
-    smallest, largest = zip(*parallel(delayed(extremes)(first) for first in firsts), strict=True)
+    smallest, largest = zip(*in_threads(extremes, firsts, n_threads), strict=True)
     reach = max(
         float((np.max(largest, axis=0) - origin).max()),
         float((origin - np.min(smallest, axis=0)).max()),
@@ -111,5 +111,5 @@ def center_and_scale(X: NDArray[np.floating], *, n_threads: int = 1) -> NDArray[
         for rows in chunks(first):
             centered[rows] = X[rows] * dtype(scale) - scaled_origin
 
-    parallel(delayed(fill)(first) for first in firsts)
+    in_threads(fill, firsts, n_threads)
     return centered

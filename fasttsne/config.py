@@ -70,7 +70,7 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
         "instruction_set": _kernels.current_isa(),
         "instruction_sets": list(_kernels.available_isas()),
         "openmp": _kernels.openmp_enabled(),
-        "threads": 1 if _kernels.in_forked_child() else effective_n_threads(None),
+        "threads": effective_n_threads(None),
         "forked": _kernels.in_forked_child(),
         "blas": blas,
     }

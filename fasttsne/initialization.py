@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import ArpackError
 from sklearn.decomposition import PCA
+from sklearn.utils.extmath import row_norms
 
 from fasttsne.centering import center_and_scale, in_safe_range
 from fasttsne.principal_axes import LARGEST_N_FEATURES, PrincipalAxes, principal_axes
@@ -21,6 +22,9 @@ STANDARD_DEVIATION = 1e-4
 
 # Sparse data of up to so many values is made dense for its principal components.
 _SMALL_SPARSE = 1 << 22
+
+# Components of sparse data are nothing but rounding errors below this share of the largest row.
+_ROUNDING = 1e-12
 
 
 def initial_embedding(
@@ -124,7 +128,9 @@ def _principal_components(
     ):
         X = in_safe_range(X.toarray())
     if not sparse.issparse(X):
-        X = center_and_scale(X, n_threads=n_threads) if centered is None else centered
+        if centered is None:
+            centered = center_and_scale(in_safe_range(X), n_threads=n_threads)
+        X = centered
     if sparse.issparse(X) or n_features > LARGEST_N_FEATURES:
         components = _by_scikit_learn(X, n_found, random_state)
     else:
@@ -150,9 +156,14 @@ def _by_scikit_learn(
     pca.set_output(transform="default")
     with single_threaded_blas(), np.errstate(all="ignore"):
         try:
-            return np.asarray(pca.fit_transform(X), dtype=np.float64)
+            components = np.asarray(pca.fit_transform(X), dtype=np.float64)
         except ArpackError:  # constant sparse data
             return np.zeros((X.shape[0], n_components))
+        # Sparse data are not centred before they are projected, so what constant ones leave are
+        # rounding errors about some offset; which ones depends on the BLAS library.
+        components -= components.mean(axis=0)
+        components[:, components.std(axis=0) <= _ROUNDING * row_norms(X).max()] = 0.0
+        return components
 
 
 def _parted(embedding: NDArray[np.float32]) -> NDArray[np.float32]:

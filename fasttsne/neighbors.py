@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.extmath import row_norms
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from fasttsne import _kernels
 from fasttsne.centering import center_and_scale
 from fasttsne.principal_axes import LARGEST_N_FEATURES, PrincipalAxes, principal_axes
-from fasttsne.threads import single_threaded_blas
+from fasttsne.threads import in_threads, single_threaded_blas
 
 __all__ = ["nearest_neighbors"]
 
@@ -44,6 +44,8 @@ _SPARE_SHARE_OF_AXES = 0.25
 _VARIANCE_OF_AXES = 0.93
 _LARGEST_SHARE_OF_AXES = 0.5
 _FEW_FEATURES = 96
+# A few samples far out have most of the variance and hardly any of the distances.
+_LEAST_SHARE_OF_DISTANCES = 0.8
 
 # What lies further out than so many times the extent of most samples is moved there, lest it
 # squeeze the others into the lowest digits of single precision.
@@ -87,7 +89,7 @@ def nearest_neighbors(
         [1]_, [2]_, as many as find about 0.99 of the neighbours of a few hundred samples that are
         also compared with all. It needs dense `X` and Euclidean or cosine distances. "auto" is
         "exact" where the other is not possible, and up to a number of samples that depends on
-        the number of features: 14,000 at 50.
+        the number of features: 14,900 at 50.
     centered : ndarray of float32, shape (n_samples, n_features), default=None
         ``center_and_scale(X)`` where it is known, for Euclidean distances. Not changed.
     axes : PrincipalAxes, default=None
@@ -225,7 +227,9 @@ def _approximate(
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]] | None:
     """Neighbours from the cells around each sample; None where single precision won't do."""
     n_samples, n_features = X.shape
-    screen = _drawn_in(screen)
+    drawn_in = _drawn_in(X, screen, n_threads)
+    if drawn_in is not screen:
+        screen, axes = drawn_in, None
     tails, n_candidates = None, n_neighbors + _SPARE
     if uses_axes(X.shape, "approximate"):
         most = n_axes_for_search(n_features)
@@ -235,6 +239,7 @@ def _approximate(
         n_axes = 16 * (1 + int(np.sum(shares < _VARIANCE_OF_AXES * axes.total_variance)) // 16)
         if n_axes <= most:
             coordinates = axes.project(screen, n_axes, n_threads=n_threads)
+        if n_axes <= most and _share_of_distances(screen, coordinates) >= _LEAST_SHARE_OF_DISTANCES:
             tails = axes.squared_rest(screen, coordinates, n_threads=n_threads)
             screen = coordinates
             n_candidates += int(_SPARE_SHARE_OF_AXES * n_neighbors)
@@ -252,15 +257,32 @@ def _approximate(
         )
 
 
-def _drawn_in(screen: NDArray[np.float32]) -> NDArray[np.float32]:
+def _drawn_in(
+    X: NDArray[np.floating], screen: NDArray[np.float32], n_threads: int
+) -> NDArray[np.float32]:
     """Move values that are extremely far out to where they leave the others their digits."""
-    extents = np.abs(screen[:: max(1, len(screen) // _SAMPLE_ROWS)]).max(axis=1)
-    usual = np.quantile(extents, 0.99, method="higher")
-    if usual == 0.0 or usual * _FAR >= 1.0:
+    some = slice(None, None, max(1, len(screen) // _SAMPLE_ROWS))
+    if _usual_extent(screen[some]) * _FAR >= 1.0:
         return screen
-    _, exponent = np.frexp(usual)
-    drawn_in: NDArray[np.float32] = np.clip(np.ldexp(screen, -exponent), -_FAR, _FAR)
-    return drawn_in
+    origin = np.median(X[some], axis=0).astype(np.float64)
+    reach = _FAR * _usual_extent(X[some] - origin)
+    if reach == 0.0:
+        return screen
+    return center_and_scale(np.clip(X, origin - reach, origin + reach), n_threads=n_threads)
+
+
+def _usual_extent(deviations: NDArray[np.floating]) -> float:
+    """Where all but a hundredth of samples end."""
+    return float(np.quantile(np.abs(deviations).max(axis=1), 0.99, method="higher"))
+
+
+def _share_of_distances(screen: NDArray[np.float32], coordinates: NDArray[np.float32]) -> float:
+    """Median share of a squared distance that the coordinates hold."""
+    some = slice(None, None, max(1, len(screen) // _SAMPLE_ROWS))
+    squares = row_norms(np.diff(screen[some], axis=0), squared=True)
+    held = row_norms(np.diff(coordinates[some], axis=0), squared=True)
+    apart = squares > 0.0
+    return float(np.median(held[apart] / squares[apart])) if apart.any() else 1.0
 
 
 def _by_scikit_learn(
@@ -283,23 +305,29 @@ def _by_scikit_learn(
     # How scikit-learn breaks ties and rounds depends on how many rows it works on at once, so
     # threads share blocks of rows that do not depend on their number. Its ball tree has one work
     # buffer for this metric, which threads must not share.
-    n_jobs = 1 if metric == "mahalanobis" else n_threads
-    starts = range(0, X.shape[0], _BLOCK_ROWS)
-    with single_threaded_blas():
-        blocks = Parallel(n_jobs=n_jobs, prefer="threads")(
-            delayed(_block_neighbors)(search, X, start) for start in starts
-        )
+    n_threads = 1 if metric == "mahalanobis" else n_threads
+    controller = ThreadpoolController().select(user_api="openmp")
+
+    def neighbors_of(start: int) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
+        rows = np.arange(start, min(start + _BLOCK_ROWS, X.shape[0]))
+        if callable(metric):
+            return _block_neighbors(search, X, rows)
+        with controller.limit(limits=1):  # holds for the thread that sets it
+            return _block_neighbors(search, X, rows)
+
+    with ExitStack() as limits:
+        if not callable(metric):
+            limits.enter_context(single_threaded_blas())
+        blocks = in_threads(neighbors_of, range(0, X.shape[0], _BLOCK_ROWS), n_threads)
     indices, distances = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     return indices.astype(np.int32), squared(distances)
 
 
 def _block_neighbors(
-    search: NearestNeighbors, X: Any, start: int
+    search: NearestNeighbors, X: Any, rows: NDArray[np.integer]
 ) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
     """Neighbours of a block of rows; the samples themselves, searched as well, left out."""
-    rows = np.arange(start, min(start + _BLOCK_ROWS, X.shape[0]))
-    with threadpool_limits(limits=1, user_api="openmp"):  # holds for the thread that sets it
-        distances, indices = search.kneighbors(X[rows[0] : rows[-1] + 1])
+    distances, indices = search.kneighbors(X[rows[0] : rows[-1] + 1])
     own = indices == rows[:, None]
     # Where many points coincide, the sample itself need not be among those found.
     own[~own.any(axis=1), -1] = True
@@ -325,7 +353,7 @@ def pairwise_squared_distances(X: Any, *, n_threads: int = 1) -> NDArray[np.floa
     # Blocks, so that Ctrl-C need not wait for the whole.
     blocks = (slice(start, start + _DENSE_ROWS) for start in range(0, X.shape[0], _DENSE_ROWS))
     with single_threaded_blas():
-        Parallel(n_jobs=n_threads, prefer="threads")(delayed(fill)(rows) for rows in blocks)
+        in_threads(fill, blocks, n_threads)
     return distances
 
 
@@ -367,8 +395,13 @@ def check_graph(graph: Any, n_neighbors: int) -> None:
         )
 
 
-def check_sparse_indices(X: Any) -> None:
-    """Refuse a sparse matrix whose indices lead out of it, which C code would follow."""
+def check_sparse_indices(X: Any) -> Any:
+    """Refuse a sparse matrix whose indices lead out of it, which C code would follow.
+
+    Returns it in a format whose indices could be checked.
+    """
+    if X.format not in ("csr", "csc", "bsr", "coo"):
+        X = X.tocsr()
     if X.format in ("csr", "csc", "bsr"):
         n_minor = X.shape[0 if X.format == "csc" else 1] // (
             X.blocksize[1] if X.format == "bsr" else 1
@@ -377,13 +410,21 @@ def check_sparse_indices(X: Any) -> None:
         sound = pointers[0] == 0 and (np.diff(pointers) >= 0).all() and pointers[-1] <= len(X.data)
         if not sound:
             raise ValueError("X is a malformed sparse matrix: indptr must ascend from 0 to X.nnz")
-    elif X.format == "coo":
-        places = [(X.row, X.shape[0]), (X.col, X.shape[1])]
     else:
-        return
+        places = [(X.row, X.shape[0]), (X.col, X.shape[1])]
     for indices, size in places:
         if len(indices) and not (indices.min() >= 0 and indices.max() < size):
             raise ValueError(
                 f"X is a malformed sparse matrix: indices must lie in 0 .. {size - 1}, found "
                 f"{indices.min()} .. {indices.max()}"
             )
+    return X
+
+
+def without_duplicates(X: Any) -> Any:
+    """Sum up entries of one place: scikit-learn would square them one by one."""
+    if not sparse.issparse(X) or X.format not in ("csr", "csc") or X.has_canonical_format:
+        return X
+    X = X.copy()
+    X.sum_duplicates()
+    return X

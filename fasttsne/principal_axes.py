@@ -8,11 +8,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.linalg import blas, eigh
 
-from fasttsne.threads import single_threaded_blas
+from fasttsne.threads import in_threads, single_threaded_blas
 
 __all__ = ["principal_axes"]
 
@@ -77,9 +76,7 @@ class PrincipalAxes:
             np.subtract(centered[rows] @ axes, shift, out=coordinates[rows])
 
         with single_threaded_blas():
-            Parallel(n_jobs=n_threads, prefer="threads")(
-                delayed(fill)(rows) for rows in _chunks(0, len(centered))
-            )
+            in_threads(fill, _chunks(0, len(centered)), n_threads)
         return coordinates
 
     def squared_rest(
@@ -114,9 +111,7 @@ class PrincipalAxes:
             squares -= np.einsum("ij,ij->i", leading, leading)
             np.maximum(squares, 0.0, out=rest[rows])
 
-        Parallel(n_jobs=n_threads, prefer="threads")(
-            delayed(fill)(rows) for rows in _chunks(0, len(centered))
-        )
+        in_threads(fill, _chunks(0, len(centered)), n_threads)
         return rest
 
 
@@ -151,14 +146,18 @@ def principal_axes(
     n_samples, n_features = centered.shape
     double = n_samples * n_features**2 <= _DOUBLE_WORK
     starts = [n_samples * part // _N_PARTS for part in range(_N_PARTS + 1)]
+
+    def moments(part: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return _moments(centered, *part, double)
+
     with single_threaded_blas():
-        parts = Parallel(n_jobs=n_threads, prefer="threads")(
-            delayed(_moments)(centered, start, stop, double) for start, stop in pairwise(starts)
-        )
+        parts = in_threads(moments, pairwise(starts), n_threads)
         mean = sum(total for total, _ in parts) / n_samples
         covariance = sum(products for _, products in parts) / n_samples
         covariance -= np.outer(mean, mean)
         total_variance = float(np.trace(covariance))
+        if not np.isfinite(total_variance):
+            raise ValueError("X has NaN, infinity or values too large to square; remove them")
         variances, components = eigh(
             covariance,
             lower=False,

@@ -17,7 +17,7 @@ from sklearn.utils import check_array, check_consistent_length, check_scalar
 from fasttsne import _kernels
 from fasttsne.affinity import joint_probabilities_dense
 from fasttsne.centering import in_safe_range
-from fasttsne.neighbors import nearest_neighbors, pairwise_squared_distances
+from fasttsne.neighbors import nearest_neighbors, pairwise_squared_distances, without_duplicates
 
 __all__ = ["kl_divergence", "knn_accuracy", "neighbor_recall"]
 
@@ -78,7 +78,7 @@ def neighbor_recall(X: Any, embedding: ArrayLike, *, n_neighbors: int = 10) -> f
     embedding = _check_embedding(embedding)
     check_consistent_length(X, embedding)
     _check_n_neighbors(n_neighbors, len(embedding))
-    in_data, _ = nearest_neighbors(X, n_neighbors)
+    in_data, _ = nearest_neighbors(without_duplicates(X), n_neighbors)
     on_map, _ = nearest_neighbors(embedding, n_neighbors)
     pair = np.arange(len(in_data), dtype=np.int64)[:, np.newaxis] * len(in_data)
     shared = np.intersect1d(pair + in_data, pair + on_map, assume_unique=True)
@@ -225,11 +225,12 @@ def kl_divergence(
     )
     if perplexity >= X.shape[0]:
         raise ValueError(f"perplexity ({perplexity}) must be less than n_samples ({X.shape[0]})")
-    squared_distances = pairwise_squared_distances(in_safe_range(X))
+    X = in_safe_range(without_duplicates(X))
+    squared_distances = pairwise_squared_distances(X)
     joint = joint_probabilities_dense(squared_distances, perplexity, n_threads=1)
     forces = _kernels.ExactForces(joint, Y.shape[1], float(degrees_of_freedom), 1)
     forces.evaluate(Y, True)
-    return forces.kl_divergence
+    return max(forces.kl_divergence, 0.0)  # which rounding can take below
 
 
 def _check_embedding(embedding: ArrayLike) -> NDArray[Any]:

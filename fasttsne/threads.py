@@ -1,18 +1,23 @@
-"""How many threads a call may use: one answer for every stage."""
+"""Threads outside the kernels: how many a call may use, and work that is shared among them."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import RLock
+from typing import TypeVar
 
 import joblib
 from joblib.parallel import get_active_backend
 from threadpoolctl import threadpool_limits
 
 from fasttsne import _kernels
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def effective_n_threads(n_jobs: int | None) -> int:
@@ -22,7 +27,8 @@ def effective_n_threads(n_jobs: int | None) -> int:
     quotas respected), no more than OpenMP's own limit (OMP_NUM_THREADS, threadpoolctl). Inside
     joblib, None means what `joblib.parallel_config(n_jobs=...)` says, and one thread in a worker
     thread, so that parallel fits do not oversubscribe the machine. More threads than cores can
-    only slow a fit down, so the number of cores is the limit in any case.
+    only slow a fit down, so the number of cores is the limit in any case. A forked process has
+    one thread, as the kernels do: see src/parallel.c.
 
     Parameters
     ----------
@@ -43,6 +49,8 @@ def effective_n_threads(n_jobs: int | None) -> int:
         raise ValueError(
             "n_jobs == 0 has no meaning; use None or -1 for all cores, or the number of threads"
         )
+    if _kernels.in_forked_child():
+        return 1
     cores = int(joblib.cpu_count())
     if n_jobs is None:
         backend, context_n_jobs = get_active_backend()
@@ -57,6 +65,22 @@ def effective_n_threads(n_jobs: int | None) -> int:
     return min(n_jobs, cores)
 
 
+def in_threads(
+    function: Callable[[Item], Result], items: Iterable[Item], n_threads: int
+) -> list[Result]:
+    """``[function(item) for item in items]``, on several threads.
+
+    Threads and nothing else, whatever backend joblib is told to use: functions here write into
+    the caller's arrays. None of them is left running when this returns or raises.
+    """
+    items = list(items)
+    n_threads = min(n_threads, len(items))
+    if n_threads <= 1:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(n_threads) as pool:
+        return list(pool.map(function, items))  # which cancels the rest if one fails
+
+
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
     """Keep BLAS on the calling thread.
@@ -64,6 +88,7 @@ def single_threaded_blas() -> Iterator[None]:
     Kernels call BLAS from threads of their own, and its results in the last bits can depend on
     its number of threads. That number belongs to the whole process: fits in several Python
     threads take turns here, or one would restore it under another, or restore the other's limit.
+    No code of the user's runs under it, as that may want a turn itself.
     """
     with _blas_lock, threadpool_limits(limits=1, user_api="blas"):
         yield

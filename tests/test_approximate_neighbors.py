@@ -51,6 +51,9 @@ APPROXIMATED = {
     "wide noise": points("normal", 3000, 150, seed=26),
     "outlier": points("outlier", 4000, 10, seed=27),
     "extreme outlier": np.vstack([points("normal", 4000, 10, seed=27), np.full((1, 10), 1e30)]),
+    "wide outlier": np.vstack([points("normal", 1000, 150, seed=26), np.full((1, 150), 1e4)]),
+    "many scales": points("normal", 2000, 20, seed=29)
+    * 10.0 ** np.random.default_rng(29).uniform(-30, 30, size=(2000, 1)),
     "offset": points("offset", 4000, 10, seed=28),
 }
 
@@ -138,6 +141,16 @@ def test_approximate_search_with_constant_columns():
 def test_approximate_search_of_far_clusters(offset):
     X = points("normal", 2000, 5, seed=31)
     X[::2] += offset
+    indices, squared = approximate(X, 30)
+    assert_sound(X, indices, squared)
+    assert recall(X, squared) > 0.97
+
+
+@pytest.mark.parametrize("far", [1e41, 1e45, 1e60, 1e140])
+def test_approximate_search_beside_one_value_out_of_all_proportion(far):
+    # In single precision, and in proportion to it, all others are 0.
+    X = points("normal", 4000, 10, seed=27)
+    X[7, 3] = far
     indices, squared = approximate(X, 30)
     assert_sound(X, indices, squared)
     assert recall(X, squared) > 0.97

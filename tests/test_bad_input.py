@@ -400,6 +400,17 @@ def test_sparse_entries_given_twice_are_added(X, method):
 
 
 @both_methods
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_array])
+def test_compressed_entries_given_twice_are_added(X, method, container):
+    once = container(X)
+    twice = container(
+        (np.repeat(once.data / 2, 2), np.repeat(once.indices, 2), 2 * once.indptr), shape=X.shape
+    )
+    assert_array_equal(embed(twice, method=method), embed(once, method=method))
+    assert twice.nnz == 2 * once.nnz  # the user's stays as it was
+
+
+@both_methods
 @pytest.mark.parametrize("kind", [np.array, sparse.csr_array])
 def test_complex_numbers_are_an_error(X, method, kind):
     with pytest.raises(ValueError, match=r"[Cc]omplex"):
@@ -513,6 +524,8 @@ def test_a_huge_init_is_a_map_or_an_error(X, init, method, scale):
         ("learning_rate", -1),
         ("learning_rate", "fast"),
         ("learning_rate", np.nan),
+        ("learning_rate", 10**400),
+        ("early_exaggeration", 10**400),
         ("max_iter", 249),
         ("max_iter", 300.0),
         ("n_iter_without_progress", -2),
@@ -773,6 +786,14 @@ def test_columns_of_sparse_x_must_exist(X, method, column):
     X = sparse.csr_array(X)
     X.indices[3] = column
     with pytest.raises(ValueError, match=r"ind(ex|ices)|column"):
+        embed(X, method=method)
+
+
+@both_methods
+def test_columns_of_sparse_x_in_lists_must_exist(X, method):
+    X = sparse.lil_array(X)
+    X.rows[0], X.data[0] = [10**8], [1.0]
+    with pytest.raises(ValueError, match="indices must lie"):
         embed(X, method=method)
 
 

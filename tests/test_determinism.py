@@ -136,6 +136,37 @@ def test_joblib_workers_find_the_same_bits(X, backend):
         assert_same_bits(each, fit(X))
 
 
+@both_methods
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing", "threading"])
+def test_joblibs_backend_does_not_matter(backend, method, X):
+    expected = fit(X, method=method)
+    with joblib.parallel_config(backend=backend, n_jobs=2):
+        assert_same_bits(fit(X, method=method), expected)
+
+
+def test_a_metric_may_fit_a_map_itself():
+    # Whoever holds a lock while the metric runs waits for the metric's fit for ever.
+    code = """
+import numpy as np
+from fasttsne import TSNE
+
+X = np.random.default_rng(0).normal(size=(60, 3))
+fitted = []
+
+def metric(a, b):
+    if not fitted:
+        fitted.append(True)
+        TSNE(perplexity=5, max_iter=250, n_jobs=2).fit(X)
+    return float(abs(a - b).sum())
+
+for method in "barnes_hut", "exact":
+    fitted.clear()
+    TSNE(metric=metric, method=method, perplexity=5, max_iter=250, n_jobs=2).fit(X)
+print("done")
+"""
+    assert run_python(code, timeout=60) == "done\n"
+
+
 @needs_fork
 @pytest.mark.nosan
 @pytest.mark.parametrize("method", ["barnes_hut", "exact"])

@@ -77,7 +77,7 @@ def test_pca_of_sparse_data_with_too_few_features_or_samples(sparse_array, n, d)
     assert_equal_up_to_sign(embedding[:, :1], reference.pca_start(X, 1), atol=1e-8)
 
 
-@pytest.mark.parametrize("value", [0.0, 0.1])
+@pytest.mark.parametrize("value", [0.0, 0.1, 0.3, 7e5])
 def test_pca_of_constant_sparse_data_is_finite_and_lets_points_move(sparse_array, value):
     embedding = initial_embedding(sparse_array(np.full((40, 3), value)), "pca", 2, 0)
     assert np.isfinite(embedding).all()

@@ -126,6 +126,24 @@ def test_kl_divergence_of_data_far_from_the_origin():
     assert kl_divergence(X + 1e7, Y) == pytest.approx(kl_divergence(X, Y), rel=1e-9)
 
 
+def test_kl_divergence_of_sparse_data_with_entries_given_twice(small_digits):
+    X = sparse.csr_array(small_digits)
+    twice = sparse.csr_array((np.repeat(X.data / 2, 2), np.repeat(X.indices, 2), 2 * X.indptr))
+    Y = small_digits[:, 18:20]
+    assert kl_divergence(twice, Y) == kl_divergence(X, Y)
+    assert neighbor_recall(twice, Y) == neighbor_recall(X, Y)
+
+
+def test_kl_divergence_is_zero_where_two_points_are_all_there_is():
+    # However far apart: Q knows one pair only.
+    far = [[0.0], [100.0]]
+    assert kl_divergence([[0.0], [1.0]], far, perplexity=1, degrees_of_freedom=1000.0) == 0.0
+
+
+def test_kl_divergence_is_not_negative_by_rounding():
+    assert kl_divergence(np.eye(4), np.zeros((4, 2)), perplexity=3) == 0.0
+
+
 def test_kl_divergence_with_one_huge_outlier():
     X = np.random.default_rng(0).normal(size=(200, 10))
     Y = X[:, :2]

@@ -1,6 +1,7 @@
 """fasttsne.threads: how many threads, and BLAS kept to one."""
 
 import threading
+import time
 
 import joblib
 import numpy as np
@@ -9,7 +10,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from fasttsne import _kernels
 from fasttsne.neighbors import nearest_neighbors
-from fasttsne.threads import effective_n_threads, single_threaded_blas
+from fasttsne.threads import effective_n_threads, in_threads, single_threaded_blas
 
 CORES = joblib.cpu_count()
 
@@ -44,6 +45,36 @@ def test_none_is_one_thread_in_a_worker_thread():
 def test_zero_jobs_have_no_meaning():
     with pytest.raises(ValueError, match="n_jobs"):
         effective_n_threads(0)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 100])
+def test_work_in_threads_comes_back_in_order(n_threads):
+    assert in_threads(lambda i: i * i, range(50), n_threads) == [i * i for i in range(50)]
+
+
+def test_work_is_done_by_several_threads():
+    together = threading.Barrier(2)
+    # Two that wait for each other are not on one thread.
+    assert in_threads(lambda _: together.wait(timeout=10), range(2), 2) in ([0, 1], [1, 0])
+
+
+def test_no_thread_goes_on_after_one_has_failed():
+    done, started = [], threading.Event()
+
+    def work(item):
+        if item == 0:
+            started.wait(timeout=10)
+            raise RuntimeError("no result")
+        started.set()
+        time.sleep(0.1)
+        done.append(item)
+
+    before = threading.active_count()
+    with pytest.raises(RuntimeError, match="no result"):
+        in_threads(work, range(1000), 2)
+    assert threading.active_count() == before
+    assert len(done) < 100
+    assert done
 
 
 def test_blas_is_single_threaded_inside_and_as_before_afterwards():

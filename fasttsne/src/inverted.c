@@ -213,7 +213,7 @@ FT_INLINE void pilot_body(FT_TASK_ARGUMENTS)
         int64_t point = cells->order[places[r]];
         float tail = s->tails != NULL ? s->tails[point] : 0.0f, extent = 0.0f;
         for (int64_t j = 0; j < m; j++) extent += origins[r * m + j] * origins[r * m + j];
-        if (bound + tail < RESOLUTION * extent &&
+        if (bound + tail <= RESOLUTION * extent &&
             ft_exact_distance(s->points, s->d, point, cells->order[last]) > 0.0)
             s->unresolved[chunk]++;
 
