@@ -139,9 +139,9 @@ def test_joblib_workers_find_the_same_bits(X, backend):
 @both_methods
 @pytest.mark.parametrize("backend", ["loky", "multiprocessing", "threading"])
 def test_joblibs_backend_does_not_matter(backend, method, X):
-    expected = fit(X, method=method)
+    expected = fit(X, method=method, n_jobs=2)
     with joblib.parallel_config(backend=backend, n_jobs=2):
-        assert_same_bits(fit(X, method=method), expected)
+        assert_same_bits(fit(X, method=method, n_jobs=2), expected)
 
 
 def test_a_metric_may_fit_a_map_itself():

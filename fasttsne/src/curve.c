@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define RADIX_BITS 11 /* of FT_CURVE_RADIX */
-#define RADIX_PASSES 3
+#define RADIX_PASSES 2
 #define BLOCK 256 /* points whose codes are computed together */
 
 /* Nanoseconds a point. */
@@ -44,25 +44,41 @@ static int64_t chunk_end(const sorting *s, int64_t chunk)
 }
 
 /* The box of a chunk's points. One that is not finite, or too large to square, leaves it empty. */
-static void box_task(FT_TASK_ARGUMENTS)
+FT_INLINE void box_chunk(int dim, const sorting *s, int64_t chunk)
+{
+    const int64_t begin = chunk_begin(s, chunk), end = chunk_end(s, chunk);
+    const int32_t *restrict order = s->tree->order;
+    const float *restrict y = s->embedding;
+    float *box = s->tree->chunk_boxes[chunk];
+    int unsound = 0;
+    ft_empty_box(box);
+    for (int axis = 0; axis < dim; axis++) {
+        float low = FLT_MAX, high = -FLT_MAX;
+#pragma omp simd reduction(min : low) reduction(max : high) reduction(| : unsound)
+        for (int64_t i = begin; i < end; i++) {
+            float at = y[(int64_t)order[i] * dim + axis];
+            unsound |= !(fabsf(at) < FT_LARGEST_COORDINATE);
+            low = at < low ? at : low;
+            high = at > high ? at : high;
+        }
+        box[axis] = low;
+        box[3 + axis] = high;
+    }
+    if (unsound) ft_empty_box(box);
+}
+
+FT_INLINE void box_body(FT_TASK_ARGUMENTS)
 {
     const sorting *s = context;
-    const int dim = s->tree->dim;
-    float *box = s->tree->chunk_boxes[chunk];
     (void)thread;
-    ft_empty_box(box);
-    for (int64_t i = chunk_begin(s, chunk); i < chunk_end(s, chunk); i++) {
-        const float *y = s->embedding + (int64_t)s->tree->order[i] * dim;
-        for (int axis = 0; axis < dim; axis++) {
-            if (!(fabsf(y[axis]) < FT_LARGEST_COORDINATE)) {
-                ft_empty_box(box);
-                return;
-            }
-            if (y[axis] < box[axis]) box[axis] = y[axis];
-            if (y[axis] > box[3 + axis]) box[3 + axis] = y[axis];
-        }
-    }
+    if (s->tree->dim == 2)
+        box_chunk(2, s, chunk);
+    else if (s->tree->dim == 3)
+        box_chunk(3, s, chunk);
+    else
+        box_chunk(1, s, chunk);
 }
+FT_TASK_VARIANTS(box)
 
 static float longest_side(const float box[6], int dim)
 {
@@ -74,7 +90,9 @@ static float longest_side(const float box[6], int dim)
 
 /* ---- Codes ------------------------------------------------------------------------------------ */
 
-static int bits_per_axis(int dim) { return dim == 2 ? 16 : dim == 3 ? 10 : 30; }
+/* As many as two passes of the sort take: a finer grid is hardly ever needed, and where it is,
+ * cells are gridded anew. */
+static int bits_per_axis(int dim) { return RADIX_PASSES * RADIX_BITS / dim; }
 
 /* Puts so many zeros before every bit. */
 FT_INLINE uint32_t spread_by_one(uint32_t v)
@@ -226,11 +244,7 @@ static ft_status radix_sort(sorting *s, ft_run *run)
         s->codes = s->codes_to, s->codes_to = codes;
         s->order = s->order_to, s->order_to = order;
     }
-    /* An odd number of passes ends in the scratch arrays. */
-    size_t size = (size_t)(s->end - s->begin);
-    memcpy(tree->codes + s->begin, s->codes + s->begin, sizeof(uint32_t) * size);
-    memcpy(tree->order + s->begin, s->order + s->begin, sizeof(int32_t) * size);
-    return FT_OK;
+    return FT_OK; /* an even number of passes ends where it began */
 }
 
 ft_status ft_curve_sort(ft_tree *tree, const float *embedding, int64_t begin, int64_t end,
@@ -239,7 +253,7 @@ ft_status ft_curve_sort(ft_tree *tree, const float *embedding, int64_t begin, in
     sorting s = {.tree = tree, .embedding = embedding, .begin = begin, .end = end};
     const int64_t n_chunks = FT_CURVE_CHUNKS(end - begin);
     const double cost = FT_CURVE_CHUNK * ENCODING_COST;
-    ft_status status = ft_parallel_run(run, n_chunks, cost, box_task, &s);
+    ft_status status = ft_parallel_run(run, n_chunks, cost, FT_TASK(box), &s);
     if (status != FT_OK) return status;
     ft_empty_box(s.box);
     for (int64_t chunk = 0; chunk < n_chunks; chunk++) {
