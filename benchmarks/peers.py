@@ -21,6 +21,7 @@ ITERATIONS = 1000
 LONG = 1.5  # minutes; where a run takes longer, there is but one
 MODES = {"default": "each at its defaults", "equal": f"{ITERATIONS:,} iterations each"}
 COLUMNS = 0.8, 0.89, 1.0  # where the picture has its figures
+HEAD = 0.95  # inches of it for its title
 HEADER = (
     "seconds",
     "iterations",
@@ -111,18 +112,18 @@ def draw(runs, names, systems, path):
     figure, axes = plots.pyplot.subplots(
         n_rows,
         n_columns,
-        figsize=(5.3 * n_columns, height * n_rows + 0.75),
+        figsize=(5.3 * n_columns, height * n_rows + HEAD),
         squeeze=False,
         layout="constrained",
     )
-    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - 0.55 / (height * n_rows + 0.75)))
+    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - (HEAD - 0.2) / (height * n_rows + HEAD)))
     figure.text(0.008, 0.99, "Seconds of a fit, each system at its defaults", va="top", size=12,
                 weight="bold", color=plots.INK)  # fmt: skip
     figure.text(
         0.008,
-        0.99 - 0.25 / (height * n_rows + 0.75),
+        0.99 - 0.25 / (height * n_rows + HEAD),
         "Median; thin line: least to most. Beside it KL divergence (less is better) and"
-        f" recall@10 (more is better), by one exact judge. {runs[0]['machine']}.",
+        f" recall@10 (more is better), by one exact judge.\n{runs[0]['machine']}.",
         va="top",
         size=8,
         color="#555555",

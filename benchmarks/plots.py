@@ -4,6 +4,8 @@ The colours are of Okabe and Ito's palette, which colour-blind readers can tell 
 system has a mark of its own besides. What is here draws into axes; the benchmarks decide what.
 """
 
+import textwrap
+
 import matplotlib
 import numpy as np
 
@@ -13,6 +15,7 @@ from systems import SYSTEMS
 
 INK, GRID = "#1a1a1a", "#e4e4e4"
 DPI = 160
+CHARACTER, LINE = 0.062, 0.14  # inches of small text
 
 
 def style(system):
@@ -27,20 +30,23 @@ def panels(n, title, subtitle, width=5.4, height=3.9, room=1.3, left=0.62):
 
     `room` is what is left for names to the right of each, `left` for the numbers of its axis.
     """
-    whole, tall = width * n, height + 0.6
+    whole = width * n
+    lines = textwrap.wrap(subtitle, int(whole / CHARACTER))
+    head = 0.85 + LINE * (len(lines) - 1)
+    tall = height - 0.25 + head
     figure, axes = pyplot.subplots(1, n, figsize=(whole, tall), squeeze=False)
     figure.subplots_adjust(
         left=left / whole,
         right=1 - room / whole,
         bottom=0.6 / tall,
-        top=1 - 0.85 / tall,
+        top=1 - head / tall,
         wspace=(room + left) / (width - room - left),  # in widths of a plot
     )
     figure.text(0.12 / whole, 0.985, title, va="top", size=12, weight="bold", color=INK)
     figure.text(
         0.12 / whole,
         0.985 - 0.24 / tall,
-        subtitle,
+        "\n".join(lines),
         va="top",
         size=8,
         color="#555555",

@@ -12,9 +12,9 @@ import pytest
 import fasttsne
 
 MODULES = ["fasttsne"] + [
-    f"fasttsne.{module.name}"
-    for module in pkgutil.iter_modules(fasttsne.__path__)
-    if not module.name.startswith("_")
+    module.name
+    for module in pkgutil.walk_packages(fasttsne.__path__, "fasttsne.")
+    if not module.name.rpartition(".")[2].startswith("_")
 ]
 SECTIONS = (
     "Parameters",

@@ -1,0 +1,34 @@
+"""Learn a distance or a ranking, and judge rankings, without a deep-learning framework.
+
+- `fasttsne.metric_learning.losses`: losses of embeddings, with gradients.
+- `fasttsne.metric_learning.mining`: pairs and triplets of a batch that are worth learning from.
+- `fasttsne.metric_learning.sampling`: noise distributions, and losses that learn from samples.
+- `fasttsne.metric_learning.learning_to_rank`: losses of scores, with gradients.
+- `fasttsne.metric_learning.ranking`: measures of rankings, all of which are here as well.
+
+docs/metric-learning.md derives the losses from each other, and tells their conventions.
+"""
+
+from fasttsne.metric_learning.ranking import (
+    average_precision,
+    dcg_score,
+    hit_rate,
+    map_at_r,
+    ndcg_score,
+    precision_at_k,
+    r_precision,
+    recall_at_k,
+    reciprocal_rank,
+)
+
+__all__ = [
+    "average_precision",
+    "dcg_score",
+    "hit_rate",
+    "map_at_r",
+    "ndcg_score",
+    "precision_at_k",
+    "r_precision",
+    "recall_at_k",
+    "reciprocal_rank",
+]

@@ -1,0 +1,441 @@
+"""fasttsne.metric_learning.learning_to_rank: losses and their gradients."""
+
+import warnings
+from itertools import permutations
+from math import erf, exp, log2
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from fasttsne.metric_learning import learning_to_rank, ndcg_score, queries
+
+POINTWISE = ["squared", "logistic", "ordinal"]
+PAIRWISE = ["hinge", "ranknet", "lambdarank"]
+LISTWISE = ["listnet", "listmle", "approx_ndcg", "soft_rank"]
+LOSSES = POINTWISE + PAIRWISE + LISTWISE
+
+every_loss = pytest.mark.parametrize("name", LOSSES)
+
+
+def loss(name, scores, relevance, groups=None, **params):
+    """A loss and its derivative by the scores."""
+    function = getattr(learning_to_rank, f"{name}_loss")
+    if name == "ordinal":
+        value, (gradient, _) = function(
+            scores, relevance, groups, thresholds=[0.3, 1.1, 1.2, 4.0], **params
+        )
+        return value, gradient
+    return function(scores, relevance, groups, **params)
+
+
+def numerical_gradient(function, x, step=1e-6):
+    """Central differences."""
+    gradient = np.empty_like(x)
+    for place in np.ndindex(x.shape):
+        there, back = x.copy(), x.copy()
+        there[place] += step
+        back[place] -= step
+        gradient[place] = (function(there) - function(back)) / (there[place] - back[place])
+    return gradient
+
+
+def ragged(seed=0):
+    rng = np.random.default_rng(seed)
+    sizes = [3, 1, 5, 3, 2]
+    return rng.normal(size=14), rng.integers(0, 5, size=14), sizes
+
+
+# Known values ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "scores", "relevance", "params", "expected"),
+    [
+        ("listmle", [0.5, 0.3], [1, 0], {}, 0.5981388693815919),
+        ("approx_ndcg", [0.5, 0.3, 0.5], [0.5, 0.3, 0.5], {"alpha": 1.0}, -0.8499219807680658),
+        ("ranknet", [0.5, 0.3, 0.5], [0.5, 0.3, 0.5], {"reduction": "sum"}, 1.1962777387631836),
+        ("hinge", [0.2, 0.1, 3.0], [2, 1, 0], {"reduction": "sum"}, 0.9 + 3.8 + 3.9),
+        ("squared", [1.0, 3.0], [0, 1], {"reduction": "sum"}, 5.0),
+        ("logistic", [0.0, 0.0], [2, 0], {"reduction": "sum"}, 2 * np.log(2)),
+        ("listnet", [1.0, 1.0, 1.0], [5, 1, 0], {}, np.log(3)),
+    ],
+)
+def test_known_losses(name, scores, relevance, params, expected):
+    assert loss(name, scores, relevance, **params)[0] == pytest.approx(expected, abs=1e-9)
+
+
+def test_ordinal_loss_is_its_definition():
+    scores, relevance, thresholds = [0.3, -1.0, 2.0], [2, 0, 1], [0.5, 1.5]
+    expected = sum(
+        np.log1p(exp(t - s)) if level < y else np.log1p(exp(s - t))
+        for s, y in zip(scores, relevance, strict=True)
+        for level, t in enumerate(thresholds)
+    )
+    actual, _ = learning_to_rank.ordinal_loss(
+        scores, relevance, thresholds=thresholds, reduction="sum"
+    )
+    assert actual == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("k", [None, 1, 2])
+def test_lambdarank_weighs_pairs_by_what_their_swap_changes(k):
+    rng = np.random.default_rng(1)
+    scores, relevance = rng.normal(size=6), np.array([0, 1, 2, 2, 4, 0])
+    expected = 0.0
+    for i in range(6):
+        for j in range(6):
+            if relevance[i] <= relevance[j]:
+                continue
+            swapped = scores.copy()
+            swapped[[i, j]] = scores[[j, i]]
+            change = ndcg_score(relevance, swapped, k=k, gain="exponential") - ndcg_score(
+                relevance, scores, k=k, gain="exponential"
+            )
+            expected += abs(change) * np.log1p(exp(-(scores[i] - scores[j])))
+    actual, _ = loss("lambdarank", scores, relevance, k=k, reduction="sum")
+    assert actual == pytest.approx(expected, rel=1e-12)
+
+
+def test_listmle_is_the_likelihood_of_an_order():
+    scores, relevance = np.array([0.3, -0.2, 1.0, 0.1]), np.array([1, 3, 0, 2])
+    likelihoods = {
+        order: np.prod(
+            [exp(scores[i]) / sum(exp(scores[j]) for j in order[at:]) for at, i in enumerate(order)]
+        )
+        for order in permutations(range(4))
+    }
+    assert sum(likelihoods.values()) == pytest.approx(1.0)
+    actual, _ = loss("listmle", scores, relevance)
+    assert actual == pytest.approx(-np.log(likelihoods[1, 3, 0, 2]), rel=1e-12)
+
+
+@pytest.mark.parametrize("k", [None, 2])
+def test_soft_rank_is_the_expectation_over_who_is_ahead(k):
+    scores, relevance, sigma = [0.3, -0.2, 1.0, 0.1], [1, 3, 0, 2], 0.7
+    gains = [2.0**y - 1.0 for y in relevance]
+
+    def discount(rank):
+        return 1 / log2(1 + rank) if k is None or rank <= k else 0.0
+
+    best = sum(g * discount(rank) for rank, g in enumerate(sorted(gains)[::-1], 1))
+    expected = 0.0
+    for j in range(4):
+        others = [i for i in range(4) if i != j]
+        ahead = [0.5 * (1 + erf((scores[i] - scores[j]) / (2 * sigma))) for i in others]
+        for pattern in np.ndindex(2, 2, 2):
+            p = np.prod([a if bit else 1 - a for a, bit in zip(ahead, pattern, strict=True)])
+            expected += gains[j] / best * p * discount(1 + sum(pattern))
+    actual, _ = loss("soft_rank", scores, relevance, sigma=sigma, k=k)
+    assert actual == pytest.approx(-expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "params"), [("approx_ndcg", {"alpha": 1e4}), ("soft_rank", {"sigma": 1e-4})]
+)
+def test_smooth_ndcg_approaches_ndcg(name, params):
+    rng = np.random.default_rng(2)
+    scores, relevance = rng.permutation(8) / 8.0, rng.integers(0, 4, size=8)
+    expected = ndcg_score(relevance, scores, gain="exponential")
+    assert -loss(name, scores, relevance, **params)[0] == pytest.approx(expected, rel=1e-9)
+
+
+# Gradients ---------------------------------------------------------------------------
+
+DEGENERATE = {
+    "random": None,
+    "equal scores": (np.zeros(5), [0, 1, 2, 3, 4]),
+    "equal relevance": (np.arange(5.0), [2, 2, 2, 2, 2]),
+    "irrelevant": (np.arange(5.0), [0, 0, 0, 0, 0]),
+    "far apart": (np.array([-30.0, 30.0, 0.0, -2.0, 5.0]), [4, 0, 1, 0, 0]),
+    "one": (np.array([0.4]), [3]),
+}
+
+
+@every_loss
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("case", DEGENERATE)
+def test_gradients_are_those_of_central_differences(name, reduction, case):
+    scores, relevance, sizes = ragged() if case == "random" else (*DEGENERATE[case], None)
+    if name == "lambdarank":
+        pytest.skip("its weights are held constant: see the next test")
+    if name == "hinge" and case == "equal scores":
+        scores = scores + 0.1 * np.arange(5)
+    _, gradient = loss(name, scores, relevance, sizes, reduction=reduction)
+    expected = numerical_gradient(
+        lambda s: loss(name, s, relevance, sizes, reduction=reduction)[0], scores
+    )
+    assert_allclose(gradient, expected, rtol=1e-6, atol=1e-8 * max(1.0, np.abs(expected).max()))
+
+
+def test_the_gradient_of_lambdarank_is_that_of_ranknet_at_constant_weights():
+    rng = np.random.default_rng(3)
+    scores, relevance = rng.normal(size=7), rng.integers(0, 5, size=7)
+    order = np.argsort(-scores)
+    discounts = np.empty(7)
+    discounts[order] = 1 / np.log2(np.arange(2, 9))
+    gains = 2.0**relevance - 1.0
+    best = np.sort(gains)[::-1] @ (1 / np.log2(np.arange(2, 9)))
+    weights = np.abs(np.subtract.outer(gains, gains) * np.subtract.outer(discounts, discounts))
+    weights = weights / best * (np.subtract.outer(relevance, relevance) > 0)
+
+    def at_constant_weights(s):
+        return np.sum(weights * np.logaddexp(0.0, -2.0 * np.subtract.outer(s, s)))
+
+    value, gradient = loss("lambdarank", scores, relevance, sigma=2.0, reduction="sum")
+    assert value == pytest.approx(at_constant_weights(scores), rel=1e-12)
+    assert_allclose(gradient, numerical_gradient(at_constant_weights, scores), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_the_gradient_of_ordinal_loss_by_its_thresholds(reduction):
+    scores, relevance, sizes = ragged()
+    thresholds = np.array([0.3, 1.1, 1.2, 4.0])
+
+    def value(t):
+        return learning_to_rank.ordinal_loss(
+            scores, relevance, sizes, thresholds=t, reduction=reduction
+        )
+
+    expected = numerical_gradient(lambda t: value(t)[0], thresholds)
+    assert_allclose(value(thresholds)[1][1], expected, rtol=1e-6, atol=1e-9)
+
+
+def test_a_hinge_at_the_margin_does_not_push():
+    value, gradient = loss("hinge", [1.0, 0.0], [1, 0])
+    assert value == 0.0
+    assert_array_equal(gradient, [0.0, 0.0])
+
+
+# Properties --------------------------------------------------------------------------
+
+
+@every_loss
+def test_queries_do_not_mix(name):
+    scores, relevance, sizes = ragged()
+    values, gradient = loss(name, scores, relevance, sizes, reduction="none")
+    ends = np.cumsum(sizes)
+    for query, (size, end) in enumerate(zip(sizes, ends, strict=True)):
+        own = slice(end - size, end)
+        value, own_gradient = loss(name, scores[own], relevance[own], reduction="sum")
+        assert values[query] == pytest.approx(value, rel=1e-12, abs=1e-15)
+        assert_allclose(gradient[own], own_gradient, rtol=1e-12, atol=1e-15)
+
+
+@every_loss
+def test_reductions_belong_together(name):
+    scores, relevance, sizes = ragged()
+    values, by_none = loss(name, scores, relevance, sizes, reduction="none")
+    total, by_sum = loss(name, scores, relevance, sizes, reduction="sum")
+    mean, by_mean = loss(name, scores, relevance, sizes)
+    n_pairs = sum(
+        np.sum(np.subtract.outer(y, y) > 0) for y in np.split(relevance, np.cumsum(sizes)[:-1])
+    )
+    n_terms = {**dict.fromkeys(POINTWISE, 14), **dict.fromkeys(PAIRWISE, n_pairs)}.get(name, 5)
+    assert total == pytest.approx(values.sum(), rel=1e-12)
+    assert mean == pytest.approx(total / n_terms, rel=1e-12)
+    assert_array_equal(by_none, by_sum)
+    assert_allclose(by_mean, by_sum / n_terms, rtol=1e-12)
+
+
+@every_loss
+@given(seed=st.integers(0, 1000))
+def test_the_order_of_documents_does_not_count(name, seed):
+    rng = np.random.default_rng(seed)
+    # Without ties, which some losses break by the order given.
+    scores, relevance = rng.permutation(5) / 2.0, rng.permutation(5)
+    order = rng.permutation(5)
+    value, gradient = loss(name, scores, relevance)
+    permuted_value, permuted = loss(name, scores[order], relevance[order])
+    assert permuted_value == pytest.approx(value, rel=1e-9)
+    assert_allclose(permuted, gradient[order], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", PAIRWISE + LISTWISE)
+@given(seed=st.integers(0, 1000), shift=st.floats(-100, 100))
+def test_a_common_shift_of_scores_does_not_count(name, seed, shift):
+    rng = np.random.default_rng(seed)
+    scores, relevance = rng.permutation(6) / 4.0, rng.integers(0, 4, size=6)
+    value, gradient = loss(name, scores, relevance)
+    shifted_value, shifted = loss(name, scores + shift, relevance)
+    assert shifted_value == pytest.approx(value, rel=1e-9, abs=1e-11)
+    assert_allclose(shifted, gradient, rtol=1e-7, atol=1e-10)
+    assert np.sum(gradient) == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_matrices_are_queries_of_one_size(name):
+    rng = np.random.default_rng(4)
+    scores, relevance = rng.normal(size=(4, 5)), rng.integers(0, 5, size=(4, 5))
+    value, gradient = loss(name, scores, relevance)
+    flat_value, flat = loss(name, scores.ravel(), relevance.ravel(), [5] * 4)
+    assert value == flat_value
+    assert_array_equal(gradient, flat.reshape(4, 5))
+
+
+@every_loss
+def test_blocks_of_queries_change_nothing(name, monkeypatch):
+    rng = np.random.default_rng(5)
+    sizes = rng.integers(1, 8, size=60)
+    scores, relevance = rng.normal(size=sizes.sum()), rng.integers(0, 5, size=sizes.sum())
+    expected = loss(name, scores, relevance, sizes, reduction="none")
+    monkeypatch.setattr(queries, "_BLOCK_DOCUMENTS", 100)
+    monkeypatch.setattr(learning_to_rank, "_RANK_VALUES", 60)
+    actual = loss(name, scores, relevance, sizes, reduction="none")
+    assert_allclose(actual[0], expected[0], rtol=1e-12, atol=1e-15)
+    assert_allclose(actual[1], expected[1], rtol=1e-12, atol=1e-15)
+
+
+@every_loss
+def test_single_precision_is_kept_and_inputs_are_left_alone(name):
+    scores, relevance, sizes = ragged()
+    given_scores, given_relevance = scores.astype(np.float32), relevance.copy()
+    value, gradient = loss(name, given_scores, given_relevance, sizes)
+    assert gradient.dtype == np.float32
+    expected_value, expected = loss(name, given_scores.astype(float), relevance, sizes)
+    assert value == expected_value
+    assert_array_equal(gradient, expected.astype(np.float32))
+    assert_array_equal(given_scores, scores.astype(np.float32))
+    assert_array_equal(given_relevance, relevance)
+
+
+@every_loss
+def test_steps_against_the_gradient_mend_a_ranking(name):
+    rng = np.random.default_rng(6)
+    relevance = rng.permutation(5)
+    if name == "logistic":  # which knows two levels
+        relevance = (relevance > 2).astype(int)
+    scores = -0.2 * relevance + 0.01 * rng.normal(size=5)
+    for _ in range(3000):
+        scores = scores - 0.3 * loss(name, scores, relevance)[1]
+    assert ndcg_score(relevance, scores) > 0.99
+
+
+# Extremes ----------------------------------------------------------------------------
+
+
+@every_loss
+@pytest.mark.parametrize("size", [1e4, 1e300])
+def test_huge_scores_are_finite_and_silent(name, size):
+    if name == "squared" and size == 1e300:
+        pytest.skip("squares overflow")
+    scores, relevance = np.array([size, -size, 0.0, size]), [0, 4, 1, 2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        value, gradient = loss(name, scores, relevance)
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("name", ["lambdarank", "approx_ndcg", "soft_rank", "listnet"])
+def test_huge_relevance_does_not_overflow(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        value, gradient = loss(name, [0.1, 0.2, 0.3], [5000, 4999, 0])
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("name", [*PAIRWISE, "approx_ndcg", "soft_rank"])
+def test_nothing_to_rank_is_no_loss(name):
+    for reduction, nothing in (("mean", 0.0), ("sum", 0.0), ("none", [0.0])):
+        value, gradient = loss(name, [0.3, 0.1, 2.0], [0, 0, 0], reduction=reduction)
+        assert_array_equal(value, nothing)
+        assert_array_equal(gradient, [0.0, 0.0, 0.0])
+
+
+# Bad input ---------------------------------------------------------------------------
+
+
+@every_loss
+@pytest.mark.parametrize(
+    ("scores", "relevance", "params", "message"),
+    [
+        ([1.0], [1, 0], {}, "relevance and scores must have one shape"),
+        ([1.0, np.nan], [1, 0], {}, "scores contains NaN"),
+        ([1.0, 2.0], [1, -1], {}, "relevance has negative"),
+        ([1.0, 2.0], ["a", "b"], {}, "relevance must be numbers"),
+        ([], [], {}, "relevance is empty"),
+        ([1.0, 2.0], [1, 0], {"groups": [3]}, "groups sum to 3"),
+        ([1.0, 2.0], [1, 0], {"reduction": "max"}, "reduction="),
+    ],
+)
+def test_bad_arrays_are_refused(name, scores, relevance, params, message):
+    with pytest.raises(ValueError, match=message):
+        loss(name, scores, relevance, **params)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [
+        ("hinge", "margin"),
+        ("ranknet", "sigma"),
+        ("lambdarank", "sigma"),
+        ("approx_ndcg", "alpha"),
+        ("soft_rank", "sigma"),
+    ],
+)
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf, "1"])
+def test_bad_parameters_are_refused(name, parameter, value):
+    with pytest.raises(ValueError, match=f"{parameter}="):
+        loss(name, [1.0, 2.0], [1, 0], **{parameter: value})
+
+
+@pytest.mark.parametrize("name", ["lambdarank", "soft_rank"])
+def test_bad_k_is_refused(name):
+    with pytest.raises(ValueError, match="k=0"):
+        loss(name, [1.0, 2.0], [1, 0], k=0)
+
+
+@pytest.mark.parametrize(
+    ("relevance", "thresholds", "message"),
+    [
+        ([0, 3], [0.0, 1.0], "relevance must hold integers from 0 to 2"),
+        ([0, 0.5], [0.0, 1.0], "relevance must hold integers"),
+        ([0, 1], [], "thresholds must be"),
+        ([0, 1], [[0.0]], "thresholds must be"),
+        ([0, 1], [np.nan], "thresholds must be"),
+    ],
+)
+def test_bad_levels_are_refused(relevance, thresholds, message):
+    with pytest.raises(ValueError, match=message):
+        learning_to_rank.ordinal_loss([0.0, 1.0], relevance, thresholds=thresholds)
+
+
+# Against torch -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["squared", "logistic", "ranknet", "hinge", "listnet"])
+def test_losses_and_gradients_of_torch(name):
+    torch = pytest.importorskip("torch")
+    functional = torch.nn.functional
+    scores, relevance, sizes = ragged()
+    total = torch.zeros((), dtype=torch.float64)
+    leaf = torch.tensor(scores, requires_grad=True)
+    ends = np.cumsum(sizes)
+    for size, end in zip(sizes, ends, strict=True):
+        s, y = leaf[end - size : end], torch.tensor(relevance[end - size : end] * 1.0)
+        i, j = torch.nonzero(y[:, None] > y[None, :], as_tuple=True)
+        ones = torch.ones(len(i), dtype=torch.float64)
+        total = (
+            total
+            + {
+                "squared": lambda s=s, y=y: functional.mse_loss(s, y, reduction="sum"),
+                "logistic": lambda s=s, y=y: functional.binary_cross_entropy_with_logits(
+                    s, (y > 0).double(), reduction="sum"
+                ),
+                "ranknet": lambda s=s, i=i, j=j: functional.softplus(-(s[i] - s[j])).sum(),
+                "hinge": lambda s=s, i=i, j=j, ones=ones: functional.margin_ranking_loss(
+                    s[i], s[j], ones, margin=1.0, reduction="sum"
+                ),
+                "listnet": lambda s=s, y=y: functional.cross_entropy(
+                    s[None], torch.softmax(y, 0)[None], reduction="sum"
+                ),
+            }[name]()
+        )
+    total.backward()
+    value, gradient = loss(name, scores, relevance, sizes, reduction="sum")
+    assert value == pytest.approx(total.item(), rel=1e-12)
+    assert_allclose(gradient, leaf.grad.numpy(), rtol=1e-9, atol=1e-12)
