@@ -1,0 +1,131 @@
+// The page's own script: one WebGL trace for each class, a tip over points, a search.
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const byId = (id) => document.getElementById(id);
+  const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer;
+  const points = new Float32Array(bytes(data.points));
+  const n = points.length / 2;
+  const codes = data.codes ? new Int32Array(bytes(data.codes)) : null;
+  const values = data.values ? new Float32Array(bytes(data.values)) : null;
+  // Plotly takes names for markup; with these signs written out they are shown as they are.
+  const plain = (text) => text.replace(/[&<>]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[c]);
+  const short = (text) => (text.length > 36 ? text.slice(0, 35) + "…" : text);
+
+  // ---- traces: which points each has, in order ------------------------------------------------
+
+  function groups() {
+    if (values) {
+      const known = [], missing = [];
+      for (let i = 0; i < n; i++) (Number.isNaN(values[i]) ? missing : known).push(i);
+      return [{ rows: missing, color: data.missing, name: "missing" }, { rows: known, name: "" }];
+    }
+    if (data.names.length === 0) {
+      const nameless = data.shown ? { color: data.missing, name: "missing" } : { color: data.colors[0], name: "" };
+      return [{ rows: Array.from({ length: n }, (_, i) => i), ...nameless }];
+    }
+    const others = { rows: [], color: "#777777", name: "" }, missing = { rows: [], color: data.missing, name: "missing" };
+    const own = new Map(data.shown.map((k) => [k, { rows: [], color: data.colors[k], name: data.names[k] }]));
+    for (let i = 0; i < n; i++) (codes[i] < 0 ? missing : own.get(codes[i]) ?? others).rows.push(i);
+    others.name = (data.names.length - own.size).toLocaleString("en") + " smaller classes";
+    return [missing, others, ...own.values()];
+  }
+
+  const shownGroups = groups().filter((group) => group.rows.length > 0);
+  const opacity = n > 200000 ? 0.5 : n > 20000 ? 0.65 : 0.8;
+
+  function trace({ rows, color, name }) {
+    const x = new Float32Array(rows.length), y = new Float32Array(rows.length);
+    rows.forEach((row, i) => { x[i] = points[2 * row]; y[i] = points[2 * row + 1]; });
+    const marker = { size: data.size, opacity, color };
+    if (values && color === undefined) {
+      marker.color = Float32Array.from(rows, (row) => values[row]);
+      Object.assign(marker, { colorscale: "Viridis", colorbar: { thickness: 14, len: 0.6, outlinewidth: 0 } });
+    }
+    return { type: "scattergl", mode: "markers", x, y, marker, name: plain(short(name)), hoverinfo: "none", showlegend: name !== "" };
+  }
+
+  const axis = { visible: false, range: [-data.half, data.half], zeroline: false };
+  const layout = {
+    xaxis: axis,
+    yaxis: { ...axis, scaleanchor: "x" },
+    margin: { l: 8, r: 8, t: 4, b: 8 },
+    dragmode: "pan",
+    hovermode: "closest",
+    hoverdistance: 12,
+    showlegend: shownGroups.some((group) => group.name !== ""),
+    legend: { y: 0.95, itemsizing: "constant", font: { size: 13 }, tracegroupgap: 0 },
+    uirevision: "kept",
+  };
+  const config = { responsive: true, scrollZoom: true, displaylogo: false, modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d", "autoScale2d"] };
+  const found = { type: "scattergl", mode: "markers", x: [], y: [], hoverinfo: "skip", showlegend: false,
+    marker: { size: data.size + 1.5, color: [], opacity: 1 } };
+  const map = byId("map");
+  const drawn = Plotly.newPlot(map, [...shownGroups.map(trace), found], layout, config);
+
+  // ---- what a point says ----------------------------------------------------------------------
+
+  function className(row) {
+    if (values) return Number.isNaN(values[row]) ? "missing" : String(Number(values[row].toPrecision(6)));
+    if (!data.shown) return "";
+    return codes[row] < 0 ? "missing" : data.names[codes[row]];
+  }
+
+  function showThumbnail(element, row) {
+    const { sheets, rows, columns, height, width } = data.thumbnails;
+    const place = row % (rows * columns), sheet = Math.floor(row / (rows * columns));
+    const scale = Math.max(1, Math.round(112 / Math.max(height, width)));
+    const total = Math.ceil(Math.min(rows * columns, n - sheet * rows * columns) / columns);
+    Object.assign(element.style, {
+      width: width * scale + "px",
+      height: height * scale + "px",
+      backgroundImage: `url(data:image/png;base64,${sheets[sheet]})`,
+      backgroundSize: `${columns * width * scale}px ${total * height * scale}px`,
+      backgroundPosition: `${-(place % columns) * width * scale}px ${-Math.floor(place / columns) * height * scale}px`,
+    });
+  }
+
+  const tip = byId("tip");
+  function showTip(point, mouse) {
+    const group = shownGroups[point.curveNumber], row = group.rows[point.pointIndex ?? point.pointNumber];
+    const [name, text, image] = tip.children;
+    name.textContent = className(row);
+    text.textContent = data.hover ? data.hover[row] : data.thumbnails || name.textContent ? "" : "point " + (row + 1);
+    if (data.thumbnails) showThumbnail(image, row);
+    tip.style.borderLeftColor = group.color ?? "#888888";
+    tip.style.display = "block";
+    const left = mouse.clientX + 16, top = mouse.clientY + 16;
+    tip.style.left = Math.max(4, Math.min(left, innerWidth - tip.offsetWidth - 8)) + "px";
+    tip.style.top = Math.max(4, Math.min(top, innerHeight - tip.offsetHeight - 8)) + "px";
+  }
+
+  drawn.then(() => {
+    map.on("plotly_hover", (event) => showTip(event.points[0], event.event));
+    map.on("plotly_unhover", () => { tip.style.display = "none"; });
+    map.on("plotly_legendclick", () => { setTimeout(search, 400); });
+    document.body.dataset.ready = "yes";
+  });
+
+  // ---- search ---------------------------------------------------------------------------------
+
+  function search() {
+    const wanted = byId("search").value.trim().toLowerCase();
+    const x = [], y = [], color = [];
+    if (wanted !== "") {
+      shownGroups.forEach((group, k) => {
+        if (map.data[k].visible === "legendonly") return;
+        for (const row of group.rows) {
+          const hit = className(row).toLowerCase().includes(wanted) || (data.hover && data.hover[row].toLowerCase().includes(wanted));
+          if (hit) { x.push(points[2 * row]); y.push(points[2 * row + 1]); color.push(group.color ?? "#1a1a1a"); }
+        }
+      });
+    }
+    byId("found").textContent = wanted === "" ? "" : x.length.toLocaleString("en") + " found";
+    const all = shownGroups.map((_, k) => k);
+    Plotly.restyle(map, { "marker.opacity": wanted === "" ? opacity : 0.12 }, all);
+    Plotly.restyle(map, { x: [x], y: [y], "marker.color": [color] }, [all.length]);
+  }
+
+  let waiting;
+  byId("search").addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(search, 200); });
+})();

@@ -1,0 +1,207 @@
+"""A map as a page to explore: one file that works anywhere and asks nobody for anything."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fasttsne.files import replacing
+from fasttsne.plot.axes import check_map, window_around
+from fasttsne.plot.colors import MISSING, PALETTE, class_colors
+from fasttsne.plot.labels import Classes, Quantity, read_labels
+
+_MAX_TRACES = 60  # classes with an entry of their own in the legend
+_SHEET = 4096  # pixels along a side of an image that holds thumbnails
+
+
+def html(
+    Y: ArrayLike,
+    labels: ArrayLike | None = None,
+    path: str | os.PathLike[str] = "map.html",
+    *,
+    hover: Sequence[Any] | None = None,
+    thumbnails: ArrayLike | None = None,
+    title: str = "t-SNE map",
+    size: float | None = None,
+) -> Path:
+    """Write a map as a page to explore in a browser: one file, with all it needs inside.
+
+    The page pans and zooms. Over a point it shows the class, the text and the thumbnail of that
+    point. A click on a class in the legend hides it, a double click hides all others. What is
+    typed into the box is searched for in classes and texts, and what is found stays bright.
+
+    Parameters
+    ----------
+    Y : array-like of shape (n_samples, 2)
+        The map, one point per row.
+
+    labels : array-like of shape (n_samples,), default=None
+        Classes or a quantity, as for :func:`scatter`. The 60 largest classes are in the legend,
+        and all others together are its last entry.
+
+    path : str or path-like, default="map.html"
+        The file to write. What is there is replaced once the new one is complete.
+
+    hover : sequence of n_samples objects, default=None
+        What to show over each point. It is shown as text, never taken as markup.
+
+    thumbnails : array-like of shape (n_samples, height, width) or \
+            (n_samples, height, width, 3), default=None
+        An image for each point, grey or of red, green and blue: bytes as they are, and other
+        numbers scaled from their least to their greatest.
+
+    title : str, default="t-SNE map"
+        Written above the map.
+
+    size : float, default=None
+        Diameter of a mark in pixels. None chooses it by the number of points.
+
+    Returns
+    -------
+    path : pathlib.Path
+        The file that was written.
+
+    Raises
+    ------
+    ImportError
+        If plotly is not installed, or Pillow for thumbnails.
+    ValueError
+        If `Y` has not two columns, or holds NaN or infinity; if `labels`, `hover` or
+        `thumbnails` are not as many as the points; if `thumbnails` has another shape or holds NaN.
+
+    Notes
+    -----
+    The page carries plotly.js, about 5 MB, beside 8 bytes for each point, 4 for its class, and its
+    text and thumbnail. Its own policy forbids it any connection.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.decomposition import PCA
+    >>> from fasttsne.plot import html
+    >>> iris = load_iris()
+    >>> flat = PCA(2).fit_transform(iris.data)
+    >>> page = html(flat, iris.target_names[iris.target], "iris.html", title="Iris")
+    >>> page.name
+    'iris.html'
+    """
+    Y = check_map(Y)
+    what = None if labels is None else read_labels(labels, len(Y))
+    if hover is not None and len(hover) != len(Y):
+        raise ValueError(
+            f"hover must be as many as the map has points; got {len(hover)} for {len(Y)} points"
+        )
+    low, high = window_around(Y)
+    data = {
+        # Single precision around the middle, so that a far map does not lose its digits.
+        "points": _packed((Y - (low + high) / 2), np.float32),
+        "half": float(high[0] - low[0]) / 2,
+        "size": float(np.clip(400 / np.sqrt(len(Y)), 1.5, 9)) if size is None else float(size),
+        "hover": None if hover is None else [str(text) for text in hover],
+        "thumbnails": None if thumbnails is None else _thumbnails(thumbnails, len(Y)),
+        "missing": MISSING,
+        **_colours(what, Y),
+    }
+    page = Template(files("fasttsne.plot").joinpath("page.html").read_text(encoding="utf-8"))
+    text = page.substitute(
+        title=escape(title),
+        plotly=_plotly_js(),
+        script=files("fasttsne.plot").joinpath("page.js").read_text(encoding="utf-8"),
+        # No markup can end the element that holds the data: none has a bracket left.
+        data=json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"),
+    )
+    with replacing(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+def _colours(what: Classes | Quantity | None, Y: NDArray[Any]) -> dict[str, Any]:
+    """Say what each point is: the number of its trace, or its value."""
+    if isinstance(what, Quantity):
+        return {"values": _packed(what.values, np.float32)}
+    if what is None:
+        return {"codes": _packed(np.zeros(len(Y)), np.int32), "names": [], "colors": [PALETTE[0]]}
+    medians, _ = what.medians_and_radii(Y)
+    colors = class_colors(medians, what.counts())
+    shown = np.sort(np.argsort(-what.counts(), kind="stable")[:_MAX_TRACES])
+    return {
+        "codes": _packed(what.codes, np.int32),
+        "names": what.names,
+        "colors": colors,
+        "shown": shown.tolist(),
+    }
+
+
+def _packed(values: NDArray[Any], dtype: Any) -> str:
+    """Write numbers as little-endian bytes in base64."""
+    little = np.ascontiguousarray(values, dtype=np.dtype(dtype).newbyteorder("<"))
+    return base64.b64encode(little.tobytes()).decode("ascii")
+
+
+def _thumbnails(thumbnails: ArrayLike, n_samples: int) -> dict[str, Any]:
+    """Put images side by side on sheets, each a PNG."""
+    try:
+        from PIL import Image
+    except ModuleNotFoundError as error:
+        raise ImportError("thumbnails need Pillow: pip install 'fasttsne[html]'") from error
+    images = np.asarray(thumbnails)
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
+        raise ValueError(
+            "thumbnails must have the shape (n_samples, height, width) or (n_samples, height, "
+            f"width, 3); got {images.shape}"
+        )
+    if len(images) != n_samples:
+        raise ValueError(
+            f"thumbnails must be as many as the map has points; got {len(images)} "
+            f"for {n_samples} points"
+        )
+    height, width = images.shape[1:3]
+    if min(height, width) < 1 or max(height, width) > _SHEET:
+        raise ValueError(f"thumbnails must be of 1 to {_SHEET} pixels a side; got {images.shape}")
+    images = _as_bytes(images)
+    rows, columns = _SHEET // height, _SHEET // width
+    sheets = []
+    for start in range(0, n_samples, rows * columns):
+        part = images[start : start + rows * columns]
+        n_rows = -(-len(part) // columns)
+        sheet = np.zeros((n_rows * columns, *images.shape[1:]), dtype=np.uint8)
+        sheet[: len(part)] = part
+        tiled = sheet.reshape(n_rows, columns, height, width, -1).swapaxes(1, 2)
+        pixels = tiled.reshape(n_rows * height, columns * width, -1)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels if images.ndim == 4 else pixels[..., 0]).save(buffer, "PNG")
+        sheets.append(base64.b64encode(buffer.getvalue()).decode("ascii"))
+    return {"sheets": sheets, "rows": rows, "columns": columns, "height": height, "width": width}
+
+
+def _as_bytes(images: NDArray[Any]) -> NDArray[np.uint8]:
+    """Scale numbers that are not bytes from their least to their greatest."""
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype.kind not in "biuf" or not np.isfinite(images).all():
+        raise ValueError("thumbnails must be finite numbers")
+    low, high = float(images.min()), float(images.max())
+    scaled: NDArray[np.uint8] = np.round((images - low) * (255 / ((high - low) or 1.0))).astype(
+        np.uint8
+    )
+    return scaled
+
+
+def _plotly_js() -> str:
+    try:
+        from plotly.offline import get_plotlyjs
+    except ModuleNotFoundError as error:
+        raise ImportError("writing a page needs plotly: pip install 'fasttsne[html]'") from error
+    script: str = get_plotlyjs()
+    return script

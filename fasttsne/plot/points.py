@@ -1,0 +1,331 @@
+"""The points of a map: in the colours of classes, of a quantity, or of their own quality."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fasttsne.plot.axes import check_map, new_axes, prepare_map, window_size
+from fasttsne.plot.colors import INK, MISSING, PALETTE, class_colors, rgb
+from fasttsne.plot.density import grid_cells, shade
+from fasttsne.plot.labels import Classes, Quantity, read_labels
+from fasttsne.plot.names import plain, write_names
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_DENSE = 100_000  # from here on, an image of densities rather than marks
+_RASTERIZED = 5_000  # from here on, an image inside a PDF or SVG
+_MAX_LEGEND = 40  # entries
+_GREY = "#555555"
+
+
+def scatter(
+    Y: ArrayLike,
+    labels: ArrayLike | None = None,
+    *,
+    ax: Axes | None = None,
+    title: str | None = None,
+    size: float | None = None,
+    alpha: float | None = None,
+    names: Literal["map", "legend"] | None = "map",
+    cmap: str = "viridis",
+) -> Axes:
+    """Draw a two-dimensional map.
+
+    Points of a class share a colour, and the class is named at its median on the map or in a
+    legend. Both axes have the same scale, and no ticks: the coordinates of a t-SNE map mean
+    nothing, only its neighbourhoods do. Beyond 100,000 points the map is an image: its cells
+    mix the colours of their points, and are the more opaque the more of them there are.
+
+    Parameters
+    ----------
+    Y : array-like of shape (n_samples, 2)
+        The map, one point per row.
+
+    labels : array-like of shape (n_samples,), default=None
+        The class of each point, numbers or strings. Numbers with fractions, or more than 50
+        different numbers, are taken as a quantity and drawn on a colour scale instead.
+        Points whose label is missing (None, NaN) are grey and lie below the others.
+        With None all points look alike.
+
+    ax : matplotlib.axes.Axes, default=None
+        Where to draw. None makes a new figure of 6 x 6 inches.
+
+    title : str, default=None
+        Written above the map, at the left.
+
+    size : float, default=None
+        Area of a mark in square points. None chooses it by the number of points and the
+        area there is to draw on.
+
+    alpha : float, default=None
+        Opacity of a mark, above 0 and at most 1. None chooses it by the number of points.
+
+    names : {"map", "legend"} or None, default="map"
+        Where to name the classes: at their medians on the map, in a legend beside it, or not
+        at all.
+
+    cmap : str, default="viridis"
+        Colour scale of a quantity: a name that matplotlib knows.
+
+    Returns
+    -------
+    ax : matplotlib.axes.Axes
+        What was drawn on. ``ax.figure.savefig("map.png")`` keeps it.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ValueError
+        If `Y` has not two columns, or holds NaN or infinity; if `labels` is not
+        one-dimensional, not as long as the map, or holds infinity; if `size`, `alpha` or
+        `names` is none of the above.
+
+    Notes
+    -----
+    Names are placed for the figure as it is when this function is called: give the figure its
+    size and its subplots first. A name that has to make way for another is tied to its class
+    by a line, and one that finds no room nearby is left out, the smallest classes first. A
+    legend has the 40 largest classes.
+
+    There are ten colours. Of more classes than that, those that share a colour lie as far
+    from each other as can be had.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.decomposition import PCA
+    >>> from fasttsne.plot import scatter
+    >>> iris = load_iris()
+    >>> flat = PCA(2).fit_transform(iris.data)
+    >>> ax = scatter(flat, iris.target_names[iris.target], title="Iris")
+    >>> sorted(text.get_text() for text in ax.texts)
+    ['setosa', 'versicolor', 'virginica']
+    """
+    Y = check_map(Y)
+    what = None if labels is None else read_labels(labels, len(Y))
+    if names not in ("map", "legend", None):
+        raise ValueError(f'names must be "map", "legend" or None; got {names!r}')
+    if size is not None and not size > 0:
+        raise ValueError(f"size must be above 0; got {size!r}")
+    if alpha is not None and not 0 < alpha <= 1:
+        raise ValueError(f"alpha must be above 0 and at most 1; got {alpha!r}")
+    if ax is None:
+        ax = new_axes(6, 6)
+    prepare_map(ax, Y, title)
+    if isinstance(what, Classes):
+        medians, radii = what.medians_and_radii(Y)
+        colors = class_colors(medians, what.counts())
+        legend = names == "legend" and _write_legend(ax, what, colors)
+        _draw(ax, Y, rgb([*colors, MISSING])[what.codes], what.missing, size, alpha)
+        if names == "map":
+            write_names(ax, what.names, medians, radii, what.counts())
+    elif isinstance(what, Quantity):
+        legend = False
+        _draw(ax, Y, _scaled(ax, what, cmap), what.missing, size, alpha)
+    else:
+        legend = False
+        _draw(ax, Y, np.tile(rgb([PALETTE[0]]), (len(Y), 1)), None, size, alpha)
+    if what is not None and what.missing.any() and not legend:
+        ax.set_xlabel(f"grey: {what.missing.sum():,} missing", loc="right", color=_GREY, size=9)
+    return ax
+
+
+def quality_map(
+    X: Any,
+    Y: ArrayLike,
+    *,
+    measure: Literal["neighbor_recall", "kl_divergence"] = "neighbor_recall",
+    n_neighbors: int = 10,
+    perplexity: float = 30.0,
+    metric: str = "euclidean",
+    n_jobs: int | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
+    size: float | None = None,
+) -> Axes:
+    """Draw a map in the colours of its own quality: where it can be believed, and where not.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        The data, one sample per row.
+
+    Y : array-like of shape (n_samples, 2)
+        The map, rows in the order of `X`.
+
+    measure : {"neighbor_recall", "kl_divergence"}, default="neighbor_recall"
+        What a point's colour tells: which share of its nearest neighbours in the data are
+        still its nearest on the map; or what it adds to the divergence, over all pairs of
+        points. The scale of the latter leaves out the two percent at either end.
+
+    n_neighbors : int, default=10
+        Size of a neighbourhood, for the recall: at least 1 and less than `n_samples`.
+
+    perplexity : float, default=30.0
+        Perplexity of the probabilities, for the divergence.
+
+    metric : str, default="euclidean"
+        The metric of the data; on the map it is always Euclidean.
+
+    n_jobs : int, default=None
+        Number of threads, as of :class:`~fasttsne.TSNE`.
+
+    ax : matplotlib.axes.Axes, default=None
+        Where to draw. None makes a new figure of 6 x 6 inches.
+
+    title : str, default=None
+        Written above the map, at the left. None writes the measure and its mean or sum.
+
+    size : float, default=None
+        Area of a mark in square points. None chooses it as in :func:`scatter`.
+
+    Returns
+    -------
+    ax : matplotlib.axes.Axes
+        What was drawn on.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ValueError
+        If `Y` has not two columns, if `measure` is none of the above, or what
+        :func:`fasttsne.quality.neighbor_recall` or
+        :func:`fasttsne.quality.kl_divergence` refuses.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.decomposition import PCA
+    >>> from fasttsne.plot import quality_map
+    >>> X = load_iris().data
+    >>> ax = quality_map(X, PCA(2).fit_transform(X))
+    >>> ax.get_title(loc="left")
+    'neighbour recall@10: mean 0.7...'
+    """
+    from fasttsne.quality import kl_divergence, neighbor_recall
+
+    Y = check_map(Y)
+    options: dict[str, Any] = {"metric": metric, "per_sample": True, "n_jobs": n_jobs}
+    if measure == "neighbor_recall":
+        values = np.asarray(neighbor_recall(X, Y, n_neighbors=n_neighbors, **options))
+        limits, heading = (0.0, 1.0), f"neighbour recall@{n_neighbors}: mean {values.mean():.3f}"
+    elif measure == "kl_divergence":
+        values = np.asarray(kl_divergence(X, Y, perplexity=perplexity, **options))
+        low, high = np.quantile(values, [0.02, 0.98])
+        limits, heading = (float(low), float(high)), f"KL divergence: sum {values.sum():.3f}"
+    else:
+        raise ValueError(f'measure must be "neighbor_recall" or "kl_divergence"; got {measure!r}')
+    if ax is None:
+        ax = new_axes(6, 6)
+    prepare_map(ax, Y, heading if title is None else title)
+    _draw(ax, Y, _scaled(ax, Quantity(values), "cividis", limits), None, size, None)
+    return ax
+
+
+def _draw(
+    ax: Axes,
+    Y: NDArray[Any],
+    colors: NDArray[Any],
+    below: NDArray[Any] | None,
+    size: float | None,
+    alpha: float | None,
+) -> None:
+    """Draw the points, those marked as `below` first, the others in no order at all."""
+    n_samples = len(Y)
+    width, height = window_size(ax)
+    if n_samples > _DENSE and size is None:
+        _draw_density(ax, Y, colors, (round(height * 1.5), round(width * 1.5)), alpha)
+        return
+    # In any order that goes by class one class would hide another.
+    order = np.random.default_rng(0).permutation(n_samples)
+    if below is not None:
+        order = np.concatenate([order[below[order]], order[~below[order]]])
+    ax.scatter(
+        *Y[order].T,
+        color=colors[order],
+        s=_mark_size(width * height, n_samples) if size is None else size,
+        alpha=_opacity(n_samples) if alpha is None else alpha,
+        linewidths=0,
+        rasterized=n_samples > _RASTERIZED,
+    )
+
+
+def _mark_size(area: float, n_samples: int) -> float:
+    """Choose the area of a mark so that all cover a sixth of the area, more where they are tiny."""
+    return float(np.clip(area / n_samples / 6, 0.8, 40))
+
+
+def _opacity(n_samples: int) -> float:
+    """Choose the opacity of a mark: less where more lie on each other, but never faint."""
+    return float(np.clip(1.2 - 0.1 * np.log10(n_samples), 0.7, 0.9))
+
+
+def _draw_density(
+    ax: Axes, Y: NDArray[Any], colors: NDArray[Any], shape: tuple[int, int], alpha: float | None
+) -> None:
+    """Draw the points as an image of their densities, two thirds of a point a cell."""
+    rows, columns = max(shape[0], 1), max(shape[1], 1)
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    cells = grid_cells(Y, np.array([left, bottom]), np.array([right, top]), (rows, columns))
+    image = shade(cells, colors, rows * columns).reshape(rows, columns, 4)
+    ax.imshow(
+        image,
+        origin="lower",
+        extent=(left, right, bottom, top),
+        alpha=alpha,
+        interpolation="antialiased",
+        zorder=1,
+    )
+
+
+def _scaled(
+    ax: Axes, quantity: Quantity, cmap: str, limits: tuple[float, float] | None = None
+) -> NDArray[np.float64]:
+    """Give each value its colour, and draw the scale beside the map."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    present = quantity.values[~quantity.missing]
+    if limits is None:
+        limits = (present.min(), present.max()) if len(present) else (0.0, 1.0)
+    scale = ScalarMappable(Normalize(*limits), cmap)
+    bar = ax.figure.colorbar(scale, ax=ax, shrink=0.6)
+    bar.outline.set_visible(False)
+    colors = np.asarray(scale.to_rgba(quantity.values), dtype=np.float64)[:, :3]
+    colors[quantity.missing] = rgb([MISSING])
+    return colors
+
+
+def _write_legend(ax: Axes, classes: Classes, colors: list[str]) -> bool:
+    """Name the largest classes beside the map, in their own order."""
+    from matplotlib.lines import Line2D
+
+    largest = np.sort(np.argsort(-classes.counts(), kind="stable")[:_MAX_LEGEND])
+    entries = [(plain(classes.names[i], 40), colors[i]) for i in largest]
+    if classes.missing.any():
+        entries.append(("missing", MISSING))
+    if len(classes.names) > _MAX_LEGEND:
+        entries.append((f"and {len(classes.names) - _MAX_LEGEND:,} more", "none"))
+    handles = [
+        Line2D([], [], linestyle="none", marker="o", markersize=7, color=color)
+        for _, color in entries
+    ]
+    legend = ax.legend(
+        handles,
+        ["name"] * len(handles),  # which it would not take if they began with an underscore
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+        frameon=False,
+        labelcolor=INK,
+        handletextpad=0.2,
+        fontsize=9 if len(entries) <= 25 else 7,
+    )
+    for text, (name, _) in zip(legend.get_texts(), entries, strict=True):
+        text.set_text(name)
+    return True

@@ -1,0 +1,287 @@
+"""plot/page.py: what the file holds, and what a browser makes of it."""
+
+import base64
+import io
+import json
+import os
+import re
+import shutil
+import stat
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fasttsne.plot import PALETTE, html
+
+pytest.importorskip("plotly")
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+SOFTWARE_GL = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+NASTY = "</script><img src=http://example.org/x.png onerror=\"document.title='taken'\"> & <b>"
+
+
+@pytest.fixture
+def page(tmp_path):
+    return tmp_path / "page.html"
+
+
+def read_data(path):
+    """What the page's script is given."""
+    text = path.read_text(encoding="utf-8")
+    (data,) = re.findall(r'<script id="data" type="application/json">(.*?)</script>', text)
+    return json.loads(data)
+
+
+def unpacked(text, dtype):
+    return np.frombuffer(base64.b64decode(text), dtype=dtype)
+
+
+def test_the_page_holds_the_map_and_its_classes(page):
+    Y = np.random.default_rng(0).normal(size=(30, 2)) + 1e6
+    labels = np.array(["a", "b", None], dtype=object)[np.arange(30) % 3]
+    assert html(Y, labels, page, title="A <map>") == page
+    data = read_data(page)
+    points = unpacked(data["points"], "<f4").reshape(-1, 2)
+    np.testing.assert_allclose(points - points[0], Y - Y[0], atol=1e-6)
+    assert np.abs(points).max() < data["half"]
+    assert unpacked(data["codes"], "<i4").tolist() == [0, 1, -1] * 10
+    assert data["names"] == ["a", "b"]
+    assert data["colors"] == list(PALETTE[:2])
+    assert "<title>A &lt;map&gt;</title>" in page.read_text(encoding="utf-8")
+
+
+def test_a_quantity_is_written_as_numbers(page):
+    values = np.append(np.linspace(0, 1, 9), np.nan)
+    html(np.random.default_rng(0).normal(size=(10, 2)), values, page)
+    written = unpacked(read_data(page)["values"], "<f4")
+    np.testing.assert_array_equal(written, values.astype(np.float32))
+
+
+def test_nothing_in_the_page_asks_for_anything(page):
+    html(np.eye(3, 2), [NASTY] * 3, page, hover=[NASTY] * 3, title=NASTY)
+    text = page.read_text(encoding="utf-8")
+    assert "default-src 'none'" in text
+    assert "<img src=" not in text
+    assert read_data(page)["names"] == [NASTY]
+    assert read_data(page)["hover"] == [NASTY] * 3
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("shape", [(4, 3), (4, 3, 3)])
+def test_thumbnails_lie_on_sheets_in_order(page, monkeypatch, shape, dtype):
+    image = pytest.importorskip("PIL.Image")
+    monkeypatch.setattr("fasttsne.plot.page._SHEET", 12)  # pixels: 3 rows of 4, two sheets
+    bytes_ = np.random.default_rng(0).integers(0, 256, size=(15, *shape), dtype=np.uint8)
+    bytes_[0].flat[:2] = 0, 255
+    thumbnails = bytes_ if dtype == np.uint8 else bytes_.astype(dtype) / 51 - 2
+    html(np.random.default_rng(0).normal(size=(15, 2)), path=page, thumbnails=thumbnails)
+    data = read_data(page)["thumbnails"]
+    assert (data["rows"], data["columns"], data["height"], data["width"]) == (3, 4, 4, 3)
+    assert len(data["sheets"]) == 2
+    for i in range(15):
+        sheet = np.asarray(image.open(io.BytesIO(base64.b64decode(data["sheets"][i // 12]))))
+        row, column = divmod(i % 12, 4)
+        tile = sheet[row * 4 : row * 4 + 4, column * 3 : column * 3 + 3]
+        np.testing.assert_array_equal(tile, bytes_[i])
+
+
+def test_ten_thousand_classes_have_sixty_entries(page):
+    labels = np.append(np.arange(10_000), [77] * 5).astype(str)
+    html(np.random.default_rng(0).normal(size=(10_005, 2)), labels, page)
+    data = read_data(page)
+    assert len(data["names"]) == 10_000
+    assert len(data["shown"]) == 60
+    assert "77" in [data["names"][i] for i in data["shown"]]
+
+
+def test_bad_input_is_named_and_nothing_is_written(page):
+    Y = np.zeros((3, 2))
+    for wrong, message in [
+        ({"hover": ["a"]}, "hover must be as many as the map has points; got 1 for 3"),
+        ({"labels": ["a"]}, "got 1 labels for 3 points"),
+        ({"thumbnails": np.zeros((2, 4, 4))}, "thumbnails must be as many .* got 2 for 3"),
+        ({"thumbnails": np.zeros((3, 16))}, r"thumbnails must have the shape .* got \(3, 16\)"),
+        ({"thumbnails": np.zeros((3, 2, 2, 4))}, "thumbnails must have the shape"),
+        ({"thumbnails": np.full((3, 2, 2), np.nan)}, "thumbnails must be finite"),
+        ({"thumbnails": np.zeros((3, 0, 2))}, "thumbnails must be of 1 to"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            html(Y, path=page, **wrong)
+    with pytest.raises(ValueError, match="Y must have 2 columns"):
+        html(np.zeros((3, 3)), path=page)
+    with pytest.raises(FileNotFoundError):
+        html(Y, path=page / "deeper.html")
+    assert os.listdir(page.parent) == []
+
+
+def test_what_was_there_stays_until_the_page_is_complete(page, monkeypatch):
+    page.write_text("old")
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+    with pytest.raises(OSError, match="full"):
+        html(np.eye(3, 2), path=page)
+    assert os.listdir(page.parent) == [page.name]
+    assert page.read_text() == "old"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions are POSIX")
+def test_a_new_page_is_as_readable_as_any_new_file(page, tmp_path):
+    (tmp_path / "plain").touch()
+    html(np.eye(3, 2), path=page)
+    assert stat.S_IMODE(page.stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+@pytest.mark.parametrize(("module", "extra"), [("plotly", "html"), ("PIL", "html")])
+def test_a_missing_extra_is_named(page, monkeypatch, module, extra):
+    for name in [name for name in sys.modules if name.split(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=rf"pip install 'fasttsne\[{extra}\]'"):
+        html(np.eye(3, 2), path=page, thumbnails=np.zeros((3, 2, 2)))
+    assert os.listdir(page.parent) == []
+
+
+# ---- in a browser -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium without a window."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium here")
+    with playwright.sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=CHROMIUM, args=SOFTWARE_GL)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def opened(browser, page):
+    """Open what html writes: the tab, what it asked for, and what went wrong in it."""
+    tab = browser.new_page(viewport={"width": 900, "height": 700})
+    requests, errors = [], []
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on("console", lambda message: errors.append(message.text))
+
+    def open_page(*args, **options):
+        html(*args, path=page, **options)
+        tab.goto(page.as_uri())
+        tab.wait_for_selector("body[data-ready]", timeout=60_000)
+        return SimpleNamespace(tab=tab, requests=requests, errors=errors)
+
+    yield open_page
+    tab.close()
+
+
+def corners(n_each=40):
+    """Four classes, one to a corner, each in a heap."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(4), n_each)
+    middles = np.array([[-10, -10], [10, -10], [-10, 10], [10, 10]])
+    return middles[labels] + rng.normal(scale=0.8, size=(len(labels), 2)), labels
+
+
+def place_of(tab, point):
+    """Where on the page a point of the map is drawn, in pixels."""
+    return tab.evaluate(
+        """(point) => {
+            const map = document.getElementById("map"), box = map.getBoundingClientRect();
+            const { xaxis, yaxis } = map._fullLayout;
+            return [box.left + xaxis._offset + xaxis.d2p(point[0]),
+                    box.top + yaxis._offset + yaxis.d2p(point[1])];
+        }""",
+        point,
+    )
+
+
+def ink_at(tab, point):
+    """How much colour there is around a point of the map, in pixels."""
+    image = pytest.importorskip("PIL.Image")
+    x, y = place_of(tab, point)
+    shot = tab.screenshot(clip={"x": x - 25, "y": y - 25, "width": 50, "height": 50})
+    pixels = np.asarray(image.open(io.BytesIO(shot)).convert("RGB"), dtype=float)
+    return float(np.sum(255 - pixels.min(axis=2)) / 255)
+
+
+def hover(tab, point):
+    x, y = place_of(tab, point)
+    tab.mouse.move(x - 3, y)
+    tab.mouse.move(x, y)
+    tab.wait_for_selector("#tip", state="visible", timeout=10_000)
+    return tab.inner_text("#tip b"), tab.inner_text("#tip span")
+
+
+@pytest.mark.slow
+def test_it_draws_searches_zooms_hides_classes_and_asks_for_nothing(opened, page):
+    Y, labels = corners()
+    texts = [f"point {i} of {label}" for i, label in enumerate(labels)]
+    seen = opened(Y, [f"class <{label}>" for label in labels], hover=texts)
+    tab = seen.tab
+    middle = (Y.min(axis=0) + Y.max(axis=0)) / 2
+    medians = [list(np.median(Y[labels == label], axis=0) - middle) for label in range(4)]
+
+    def ink():
+        tab.wait_for_timeout(700)
+        return [ink_at(tab, median) for median in medians]
+
+    full = ink()
+    assert min(full) > 100
+    assert ink_at(tab, [0.0, 0.0]) == 0
+
+    tab.fill("#search", "OF 3")
+    tab.wait_for_function("document.getElementById('found').textContent === '40 found'")
+    assert max(ink()[:3]) < min(full) / 4
+    assert ink()[3] > full[3] / 2
+    tab.fill("#search", "no such thing")
+    tab.wait_for_function("document.getElementById('found').textContent === '0 found'")
+    tab.fill("#search", "")
+    tab.wait_for_function("document.getElementById('found').textContent === ''")
+    assert ink() == full
+
+    entry = tab.locator(".legend .traces", has_text="class <2>")
+    assert entry.count() == 1
+    box = entry.locator(".legendtoggle").bounding_box()
+    tab.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    tab.wait_for_function("document.getElementById('map').data[2].visible === 'legendonly'")
+    left = ink()
+    assert left[2] == 0
+    assert left[:2] + left[3:] == full[:2] + full[3:]
+
+    width = "(([low, high]) => high - low)(document.getElementById('map')._fullLayout.xaxis.range)"
+    before = tab.evaluate(width)
+    tab.mouse.move(400, 400)
+    tab.mouse.wheel(0, -400)
+    tab.wait_for_function(f"{width} < {0.95 * before}")
+
+    assert seen.errors == []
+    assert [url for url in seen.requests if not url.startswith(("data:", "blob:"))] == [
+        page.as_uri()
+    ]
+
+
+@pytest.mark.slow
+def test_a_hover_shows_class_text_and_thumbnail(opened):
+    Y = np.array([[-10.0, 0.0], [10.0, 0.0]])
+    thumbnails = np.stack([np.full((5, 5), 0), np.full((5, 5), 255)]).astype(np.uint8)
+    seen = opened(Y, ["left", NASTY], hover=[f"first\n{NASTY}", "second"], thumbnails=thumbnails)
+    assert hover(seen.tab, [-10.0, 0.0]) == ("left", f"first\n{NASTY}")
+    image = seen.tab.locator("#tip i").bounding_box()
+    assert min(image["width"], image["height"]) > 50
+    seen.tab.mouse.move(450, 200)
+    assert hover(seen.tab, [10.0, 0.0])[1] == "second"
+    assert seen.tab.title() == "t-SNE map"
+    assert seen.tab.locator("img[src*='example.org']").count() == 0
+    assert not [url for url in seen.requests if "example.org" in url]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("labels", [None, [0.5, np.nan, 2.0], [None] * 3], ids=str)
+def test_other_labels_open_too(opened, labels):
+    seen = opened([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], labels)
+    assert seen.errors == []
+    assert ink_at(seen.tab, [-0.5, -0.5]) > 10
