@@ -34,6 +34,34 @@ def find_neighbors_approximately(
     n_cells: int,
     n_threads: int,
 ) -> tuple[Int32, Float64] | None: ...  # None where single precision can't tell neighbours apart
+def distances_to_all(
+    exact: Float32 | Float64,  # (n, d)
+    anchors: Int32,  # (m,)
+    n_threads: int,
+) -> Float64: ...  # (m, n) squared distances
+def nearest_in_rows(
+    distances: Float64,  # (m, n)
+    anchors: Int32,  # (m,)
+    n_neighbors: int,
+    n_threads: int,
+) -> Int32: ...  # (m, k) indices
+def ranks_in_rows(
+    distances: Float64,  # (m, n)
+    anchors: Int32,  # (m,)
+    queries: Int32,  # (m, k)
+    n_threads: int,
+) -> Int32: ...  # (m, k) ranks from 1
+def all_ranks_in_rows(
+    distances: Float64,  # (m, n)
+    anchors: Int32,  # (m,)
+    n_threads: int,
+) -> Int32: ...  # (m, n) ranks from 1, 0 for the anchor
+def count_larger_ranks(
+    first: Int32,  # (m, n)
+    second: Int32,  # (m, n)
+    counts: Int64,  # (n,), added to
+    n_threads: int,
+) -> None: ...
 def calibrate(
     squared_distances: Float32 | Float64,  # (n, k); with skip_diagonal (n, n)
     perplexity: float,

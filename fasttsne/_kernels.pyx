@@ -91,6 +91,21 @@ cdef extern from "fasttsne.h" nogil:
         const float *screen, const float *tails, int64_t m, ft_points points, int64_t n, int64_t d,
         int64_t k, int64_t n_candidates, int64_t n_cells, int32_t *indices,
         double *squared_distances, int *resolved, ft_sgemm sgemm, ft_run *run)
+    ft_status ft_ranks_distances(
+        ft_points points, int64_t n, int64_t d, const int32_t *anchors, int64_t n_anchors,
+        double *squared_distances, ft_run *run)
+    ft_status ft_ranks_nearest(
+        const double *distances, int64_t n, const int32_t *anchors, int64_t n_anchors, int64_t k,
+        int32_t *indices, ft_run *run)
+    ft_status ft_ranks_count(
+        const double *distances, int64_t n, const int32_t *anchors, int64_t n_anchors,
+        const int32_t *queries, int64_t k, int32_t *ranks, ft_run *run)
+    ft_status ft_ranks_sort(
+        const double *distances, int64_t n, const int32_t *anchors, int64_t n_anchors,
+        int32_t *ranks, ft_run *run)
+    ft_status ft_ranks_compare(
+        const int32_t *a, const int32_t *b, int64_t n, int64_t n_anchors, int64_t *counts,
+        ft_run *run)
     ft_status ft_calibration_find(
         const void *squared_distances, int is_double, int64_t n, int64_t k, double perplexity,
         int skip_diagonal, float *conditional, double *beta, ft_run *run)
@@ -286,6 +301,115 @@ def find_neighbors_approximately(
             &indices_view[0, 0], &distances_view[0, 0], &resolved, <ft_sgemm> sgemm, &run)
     check(status)
     return (indices, squared_distances) if resolved else None
+
+
+# ---- Ranks -----------------------------------------------------------------------------------
+
+cdef int expect_within(const int32_t[:, ::1] indices, int64_t n, str what) except -1:
+    expect(indices.shape[0] > 0 and indices.shape[1] > 0, "empty input")
+    values = np.asarray(indices)
+    return expect(0 <= values.min() and values.max() < n, what + " is out of range")
+
+
+cdef int expect_anchors(const int32_t[::1] anchors, int64_t n) except -1:
+    expect(n < 2**31, "more than 2**31 - 1 points")
+    return expect_within(np.asarray(anchors)[np.newaxis], n, "an anchor's index")
+
+
+cdef int expect_rows(
+    const double[:, ::1] distances, const int32_t[::1] anchors
+) except -1:
+    expect(distances.shape[0] == anchors.shape[0], "a row of distances for every anchor")
+    return expect_anchors(anchors, distances.shape[1])
+
+
+def distances_to_all(exact not None, const int32_t[::1] anchors not None, int n_threads):
+    """Squared Euclidean distances from the anchors, rows of `exact`, to all rows."""
+    cdef int64_t n = exact.shape[0], d = exact.shape[1], m = anchors.shape[0]
+    expect(d > 0, "no features")
+    expect_anchors(anchors, n)
+    cdef ft_points points = as_points(exact)
+    squared_distances = np.empty((m, n), dtype=np.float64)
+    cdef double[:, ::1] view = squared_distances
+    cdef ft_run run = make_run(n_threads)
+    cdef ft_status status
+    with nogil:
+        status = ft_ranks_distances(points, n, d, &anchors[0], m, &view[0, 0], &run)
+    check(status)
+    return squared_distances
+
+
+def nearest_in_rows(
+    const double[:, ::1] distances not None, const int32_t[::1] anchors not None,
+    int64_t n_neighbors, int n_threads
+):
+    """The nearest of every row, the anchor left out, ties to the smaller index."""
+    cdef int64_t m = distances.shape[0], n = distances.shape[1]
+    expect_rows(distances, anchors)
+    expect(0 < n_neighbors < n, "n_neighbors must be in 1 .. n - 1")
+    indices = np.empty((m, n_neighbors), dtype=np.int32)
+    cdef int32_t[:, ::1] view = indices
+    cdef ft_run run = make_run(n_threads)
+    cdef ft_status status
+    with nogil:
+        status = ft_ranks_nearest(
+            &distances[0, 0], n, &anchors[0], m, n_neighbors, &view[0, 0], &run)
+    check(status)
+    return indices
+
+
+def ranks_in_rows(
+    const double[:, ::1] distances not None, const int32_t[::1] anchors not None,
+    const int32_t[:, ::1] queries not None, int n_threads
+):
+    """Ranks, from 1, of the points `queries` of every row."""
+    cdef int64_t m = distances.shape[0], n = distances.shape[1], k = queries.shape[1]
+    expect_rows(distances, anchors)
+    expect(queries.shape[0] == m, "a row of queries for every anchor")
+    expect_within(queries, n, "a query's index")
+    ranks = np.empty((m, k), dtype=np.int32)
+    cdef int32_t[:, ::1] view = ranks
+    cdef ft_run run = make_run(n_threads)
+    cdef ft_status status
+    with nogil:
+        status = ft_ranks_count(
+            &distances[0, 0], n, &anchors[0], m, &queries[0, 0], k, &view[0, 0], &run)
+    check(status)
+    return ranks
+
+
+def all_ranks_in_rows(
+    const double[:, ::1] distances not None, const int32_t[::1] anchors not None, int n_threads
+):
+    """Ranks of all points of every row, 0 for the anchor."""
+    cdef int64_t m = distances.shape[0], n = distances.shape[1]
+    expect_rows(distances, anchors)
+    expect(n > 1, "needs two points")
+    ranks = np.empty((m, n), dtype=np.int32)
+    cdef int32_t[:, ::1] view = ranks
+    cdef ft_run run = make_run(n_threads)
+    cdef ft_status status
+    with nogil:
+        status = ft_ranks_sort(&distances[0, 0], n, &anchors[0], m, &view[0, 0], &run)
+    check(status)
+    return ranks
+
+
+def count_larger_ranks(
+    const int32_t[:, ::1] first not None, const int32_t[:, ::1] second not None,
+    int64_t[::1] counts not None, int n_threads
+):
+    """Adds to counts[r] how many points have r as the larger of their two ranks."""
+    cdef int64_t m = first.shape[0], n = first.shape[1]
+    expect(second.shape[0] == m and second.shape[1] == n, "rankings differ in shape")
+    expect(counts.shape[0] == n, "counts must be as long as a row")
+    expect_within(first, n, "a rank")
+    expect_within(second, n, "a rank")
+    cdef ft_run run = make_run(n_threads)
+    cdef ft_status status
+    with nogil:
+        status = ft_ranks_compare(&first[0, 0], &second[0, 0], n, m, &counts[0], &run)
+    check(status)
 
 
 # ---- Affinities ------------------------------------------------------------------------------

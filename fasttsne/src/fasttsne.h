@@ -91,6 +91,30 @@ ft_status ft_inverted_find(IN const float *screen, IN const float *tails, int64_
                            OUT double *squared_distances, OUT int *resolved, ft_sgemm sgemm,
                            INOUT ft_run *run);
 
+/* ---- ranks.c: where all points stand as seen from some of them -------------------------------- */
+
+/* n_anchors x n squared Euclidean distances from the anchors to all points. */
+ft_status ft_ranks_distances(ft_points points, int64_t n, int64_t d, IN const int32_t *anchors,
+                             int64_t n_anchors, OUT double *squared_distances,
+                             INOUT ft_run *run);
+
+/* The rest takes n_anchors rows of n distances of any kind, not negative. Of equal ones the
+ * smaller index is nearer; the anchor itself, one of the n, is left out.
+ * The k nearest of every row, the nearest first. */
+ft_status ft_ranks_nearest(IN const double *distances, int64_t n, IN const int32_t *anchors,
+                           int64_t n_anchors, int64_t k, OUT int32_t *indices,
+                           INOUT ft_run *run);
+/* The ranks, from 1, of k points a row, none of them the anchor. */
+ft_status ft_ranks_count(IN const double *distances, int64_t n, IN const int32_t *anchors,
+                         int64_t n_anchors, IN const int32_t *queries, int64_t k,
+                         OUT int32_t *ranks, INOUT ft_run *run);
+/* The ranks of all points, n_anchors x n; 0 for the anchor. */
+ft_status ft_ranks_sort(IN const double *distances, int64_t n, IN const int32_t *anchors,
+                        int64_t n_anchors, OUT int32_t *ranks, INOUT ft_run *run);
+/* Adds to counts[r] how many points have r as the larger of their ranks in a and in b. */
+ft_status ft_ranks_compare(IN const int32_t *a, IN const int32_t *b, int64_t n,
+                           int64_t n_anchors, INOUT int64_t *counts, INOUT ft_run *run);
+
 /* ---- calibration.c: conditional probabilities ------------------------------------------------ */
 
 /* Rows of k squared distances, doubles or floats, -> p_j|i and the precision

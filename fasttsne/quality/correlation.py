@@ -1,0 +1,132 @@
+"""Whether points that are far apart in the data are far apart on the map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
+from sklearn.utils import check_random_state, check_scalar
+
+from fasttsne.quality.anchors import Anchors, RandomState, as_embedding, check_same_length
+from fasttsne.quality.distances import Distances, Metric, as_distances
+from fasttsne.threads import effective_n_threads
+
+__all__ = ["distance_correlation"]
+
+
+def distance_correlation(
+    X: Any,
+    embedding: ArrayLike,
+    *,
+    n_pairs: int = 100_000,
+    metric: Metric = "euclidean",
+    metric_params: Mapping[str, Any] | None = None,
+    random_state: RandomState = None,
+    n_jobs: int | None = None,
+) -> float:
+    """Spearman's rank correlation between distances in the data and on the map.
+
+    The one measure here of what is far apart. t-SNE does not aim at it: a map may be excellent
+    for neighbours and poor for the arrangement of clusters, and this tells how poor.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, n_samples)
+        The data, one sample per row; with ``metric="precomputed"`` a dense matrix of distances.
+
+    embedding : array-like of shape (n_samples, n_components)
+        The map, rows in the order of `X`.
+
+    n_pairs : int, default=100_000
+        How many pairs of points are drawn, at least 2; all pairs are taken where there are no
+        more than that.
+
+    metric : str or callable, default="euclidean"
+        Distance of the data, as in :class:`~fasttsne.TSNE`. The map's is always Euclidean.
+
+    metric_params : dict, default=None
+        Further arguments of the metric.
+
+    random_state : int, RandomState instance or None, default=None
+        Source of the drawing.
+
+    n_jobs : int or None, default=None
+        Number of threads, as in :class:`~fasttsne.TSNE`. The result does not depend on it.
+
+    Returns
+    -------
+    correlation : float
+        From -1 to 1; larger is better. Its standard error is at most about
+        ``1 / sqrt(n_pairs)``.
+
+    Raises
+    ------
+    TypeError
+        If a parameter is of the wrong type.
+    ValueError
+        If a parameter is out of its range, if the numbers of rows differ, if an array holds NaN
+        or infinity, if the metric gives what is no distance, or if all distances in the data or on
+        the map are equal, which leaves nothing to correlate.
+
+    References
+    ----------
+    .. [1] C. Spearman (1904). The proof and measurement of association between two things. The
+       American Journal of Psychology 15, 72-101.
+    .. [2] D. Kobak, P. Berens (2019). The art of using t-SNE for single-cell transcriptomics.
+       Nature Communications 10, 5416. Section "Preserving global geometry".
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fasttsne.quality import distance_correlation
+    >>> X = load_iris().data
+    >>> round(distance_correlation(X, X[:, 2:]), 4)
+    0.9594
+    """
+    Y = as_embedding(embedding)
+    data = as_distances(X, metric, metric_params)
+    check_same_length(data.n_samples, Y)
+    check_scalar(n_pairs, "n_pairs", Integral, min_val=2)
+    n_threads = effective_n_threads(n_jobs)
+    return correlation_of_pairs(data, as_distances(Y), n_pairs, random_state, n_threads)
+
+
+def correlation_of_pairs(
+    data: Distances,
+    on_map: Distances,
+    n_pairs: int,
+    random_state: RandomState,
+    n_threads: int,
+) -> float:
+    """Spearman's correlation of the distances of drawn pairs, or of all."""
+    first, second = _pairs(data.n_samples, n_pairs, random_state)
+    in_data = _centred_ranks(data.pairs(first, second, n_threads), "X")
+    there = _centred_ranks(on_map.pairs(first, second, n_threads), "embedding")
+    product = (in_data * there).sum() / np.sqrt((in_data**2).sum() * (there**2).sum())
+    return float(np.clip(product, -1.0, 1.0))
+
+
+def _pairs(n_samples: int, n_pairs: int, random_state: RandomState) -> tuple[Anchors, Anchors]:
+    if n_samples * (n_samples - 1) // 2 <= n_pairs:
+        first, second = np.triu_indices(n_samples, 1)
+    else:
+        random = check_random_state(random_state)
+        first = random.randint(n_samples, size=n_pairs)
+        second = random.randint(n_samples - 1, size=n_pairs)
+        second += second >= first
+    return first.astype(np.int32), second.astype(np.int32)
+
+
+def _centred_ranks(distances: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+    if not len(distances) or distances.min() == distances.max():
+        raise ValueError(
+            f"{name} is constant or too small: all distances are equal, and the order of equal "
+            "distances cannot be correlated"
+        )
+    ranks: NDArray[np.float64] = rankdata(distances)
+    ranks -= ranks.mean()
+    return ranks

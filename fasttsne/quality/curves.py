@@ -1,0 +1,325 @@
+"""Neighbourhoods of every size: how many of the K nearest are kept, for all K at once.
+
+From the co-ranking matrix without the matrix: a pair counts for every K that is at least the
+larger of its two ranks, so that one histogram of these has the whole curve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fasttsne import _kernels
+from fasttsne.quality.anchors import (
+    RandomState,
+    Sample,
+    as_embedding,
+    blocks_of,
+    check_same_length,
+    chosen_anchors,
+)
+from fasttsne.quality.distances import Metric, as_distances
+from fasttsne.threads import effective_n_threads
+
+__all__ = ["q_nx", "r_nx", "r_nx_auc"]
+
+Sizes = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def q_nx(
+    X: Any,
+    embedding: ArrayLike,
+    *,
+    metric: Metric = "euclidean",
+    metric_params: Mapping[str, Any] | None = None,
+    sample: Sample = None,
+    random_state: RandomState = None,
+    n_jobs: int | None = None,
+) -> tuple[Sizes, Floats]:
+    r"""Share of the K nearest neighbours that the map keeps, for every K.
+
+    .. math:: Q_{NX}(K) = \frac{1}{n K} \sum_i |\{j: \rho_{ij} \le K, r_{ij} \le K\}|
+
+    with the ranks :math:`\rho` in the data and :math:`r` on the map: `neighbor_recall` for every
+    number of neighbours.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, n_samples)
+        The data, one sample per row; with ``metric="precomputed"`` a dense matrix of distances.
+
+    embedding : array-like of shape (n_samples, n_components)
+        The map, rows in the order of `X`.
+
+    metric : str or callable, default="euclidean"
+        Distance of the data, as in :class:`~fasttsne.TSNE`. The map's is always Euclidean.
+
+    metric_params : dict, default=None
+        Further arguments of the metric.
+
+    sample : int, float or array-like of int, default=None
+        Judge so many points drawn at random, this share of them, or these rows; each of them is
+        ranked against all points. None judges all.
+
+    random_state : int, RandomState instance or None, default=None
+        Source of the drawing.
+
+    n_jobs : int or None, default=None
+        Number of threads, as in :class:`~fasttsne.TSNE`. The result does not depend on it.
+
+    Returns
+    -------
+    sizes : ndarray of int64, shape (n_samples - 1,)
+        K: 1, 2, ..., n_samples - 1.
+    q_nx : ndarray of float64, shape (n_samples - 1,)
+        From 0 to 1, and 1 at the end; a random map has ``K / (n_samples - 1)``.
+
+    Raises
+    ------
+    TypeError
+        If a parameter is of the wrong type.
+    ValueError
+        If a parameter is out of its range, if the numbers of rows differ, if an array holds NaN
+        or infinity, or if the metric gives what is no distance.
+
+    Notes
+    -----
+    Every point that is judged takes two sorts of all points: time grows with their number times
+    ``n_samples log(n_samples)``, memory with `n_samples`.
+
+    References
+    ----------
+    .. [1] J. A. Lee, M. Verleysen (2009). Quality assessment of dimensionality reduction:
+       rank-based criteria. Neurocomputing 72, 1431-1443. Equation 15.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fasttsne.quality import q_nx
+    >>> X = np.arange(5.0).reshape(-1, 1)
+    >>> sizes, kept = q_nx(X, np.abs(X - 1.6))
+    >>> sizes
+    array([1, 2, 3, 4])
+    >>> kept
+    array([0.2       , 0.6       , 0.73333333, 1.        ])
+    """
+    counts, n_judged = _larger_ranks(
+        X, embedding, metric, metric_params, sample, random_state, n_jobs
+    )
+    return curve_of(counts, n_judged)
+
+
+def r_nx(
+    X: Any,
+    embedding: ArrayLike,
+    *,
+    metric: Metric = "euclidean",
+    metric_params: Mapping[str, Any] | None = None,
+    sample: Sample = None,
+    random_state: RandomState = None,
+    n_jobs: int | None = None,
+) -> tuple[Sizes, Floats]:
+    r"""How far the map improves on chance at keeping the K nearest neighbours, for every K.
+
+    .. math:: R_{NX}(K) = \frac{(n - 1) Q_{NX}(K) - K}{n - 1 - K}
+
+    1 is a perfect map, 0 a random one, whatever K.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, n_samples)
+        The data, one sample per row; with ``metric="precomputed"`` a dense matrix of distances.
+
+    embedding : array-like of shape (n_samples, n_components)
+        The map, rows in the order of `X`.
+
+    metric : str or callable, default="euclidean"
+        Distance of the data, as in :class:`~fasttsne.TSNE`. The map's is always Euclidean.
+
+    metric_params : dict, default=None
+        Further arguments of the metric.
+
+    sample : int, float or array-like of int, default=None
+        Judge so many points drawn at random, this share of them, or these rows; each of them is
+        ranked against all points. None judges all.
+
+    random_state : int, RandomState instance or None, default=None
+        Source of the drawing.
+
+    n_jobs : int or None, default=None
+        Number of threads, as in :class:`~fasttsne.TSNE`. The result does not depend on it.
+
+    Returns
+    -------
+    sizes : ndarray of int64, shape (n_samples - 2,)
+        K: 1, 2, ..., n_samples - 2.
+    r_nx : ndarray of float64, shape (n_samples - 2,)
+        At most 1; larger is better. Below 0 the map is worse than a random one.
+
+    Raises
+    ------
+    TypeError
+        If a parameter is of the wrong type.
+    ValueError
+        If a parameter is out of its range, if there are fewer than three points, if the numbers
+        of rows differ, if an array holds NaN or infinity, or if the metric gives what is no
+        distance.
+
+    References
+    ----------
+    .. [1] J. A. Lee, E. Renard, G. Bernard, P. Dupont, M. Verleysen (2013). Type 1 and 2 mixtures
+       of Kullback-Leibler divergences as cost functions in dimensionality reduction based on
+       similarity preservation. Neurocomputing 112, 92-108. Section 5.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fasttsne.quality import r_nx
+    >>> X = np.arange(5.0).reshape(-1, 1)
+    >>> sizes, improvement = r_nx(X, np.abs(X - 1.6))
+    >>> improvement.round(4)
+    array([-0.0667,  0.2   , -0.0667])
+    """
+    counts, n_judged = _larger_ranks(
+        X, embedding, metric, metric_params, sample, random_state, n_jobs
+    )
+    return over_chance(*curve_of(counts, n_judged))
+
+
+def r_nx_auc(
+    X: Any,
+    embedding: ArrayLike,
+    *,
+    metric: Metric = "euclidean",
+    metric_params: Mapping[str, Any] | None = None,
+    sample: Sample = None,
+    random_state: RandomState = None,
+    n_jobs: int | None = None,
+) -> float:
+    r"""Area under the curve of `r_nx` over the logarithm of K: one number for all scales.
+
+    .. math:: AUC = \sum_K \frac{R_{NX}(K)}{K} \Big/ \sum_K \frac{1}{K}
+
+    Small neighbourhoods count most; every doubling of K weighs alike.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, n_samples)
+        The data, one sample per row; with ``metric="precomputed"`` a dense matrix of distances.
+
+    embedding : array-like of shape (n_samples, n_components)
+        The map, rows in the order of `X`.
+
+    metric : str or callable, default="euclidean"
+        Distance of the data, as in :class:`~fasttsne.TSNE`. The map's is always Euclidean.
+
+    metric_params : dict, default=None
+        Further arguments of the metric.
+
+    sample : int, float or array-like of int, default=None
+        Judge so many points drawn at random, this share of them, or these rows; each of them is
+        ranked against all points. None judges all.
+
+    random_state : int, RandomState instance or None, default=None
+        Source of the drawing.
+
+    n_jobs : int or None, default=None
+        Number of threads, as in :class:`~fasttsne.TSNE`. The result does not depend on it.
+
+    Returns
+    -------
+    area : float
+        At most 1, for a perfect map; 0 for a random one.
+
+    Raises
+    ------
+    TypeError
+        If a parameter is of the wrong type.
+    ValueError
+        As `r_nx`.
+
+    References
+    ----------
+    .. [1] J. A. Lee, D. H. Peluffo-Ordóñez, M. Verleysen (2015). Multi-scale similarities in
+       stochastic neighbour embedding: reducing dimensionality while preserving both local and
+       global structure. Neurocomputing 169, 246-261. Section 4.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fasttsne.quality import r_nx_auc
+    >>> X = load_iris().data
+    >>> r_nx_auc(X, X) == 1.0
+    True
+    >>> r_nx_auc(X, X[:, :2]) < r_nx_auc(X, X[:, :3])
+    True
+    """
+    sizes, improvement = r_nx(
+        X,
+        embedding,
+        metric=metric,
+        metric_params=metric_params,
+        sample=sample,
+        random_state=random_state,
+        n_jobs=n_jobs,
+    )
+    return area_under(sizes, improvement)
+
+
+# ---- From counts to curves -----------------------------------------------------------------------
+
+
+def curve_of(counts: NDArray[np.int64], n_judged: int) -> tuple[Sizes, Floats]:
+    """Q_NX from how many pairs have r as the larger of their ranks, by r from 0."""
+    sizes = np.arange(1, len(counts), dtype=np.int64)
+    kept: Floats = np.cumsum(counts[1:]) / (sizes * float(n_judged))
+    return sizes, kept
+
+
+def over_chance(sizes: Sizes, kept: Floats) -> tuple[Sizes, Floats]:
+    """R_NX from Q_NX."""
+    n_others = len(sizes)
+    sizes, kept = sizes[:-1], kept[:-1]
+    improvement: Floats = (n_others * kept - sizes) / (n_others - sizes)
+    return sizes, improvement
+
+
+def area_under(sizes: Sizes, improvement: Floats) -> float:
+    """Mean of a curve, each K weighed by 1 / K."""
+    weights = 1.0 / sizes
+    return float((improvement * weights).sum() / weights.sum())
+
+
+def check_at_least_three(n_samples: int) -> None:
+    """Refuse data without a choice of neighbours."""
+    if n_samples < 3:
+        raise ValueError(f"X must have at least 3 samples, one with two others; got {n_samples}")
+
+
+def _larger_ranks(
+    X: Any,
+    embedding: ArrayLike,
+    metric: Metric,
+    metric_params: Mapping[str, Any] | None,
+    sample: Sample,
+    random_state: RandomState,
+    n_jobs: int | None,
+) -> tuple[NDArray[np.int64], int]:
+    """How many pairs have r as the larger of their ranks, by r, and how many points are judged."""
+    Y = as_embedding(embedding)
+    data = as_distances(X, metric, metric_params)
+    check_same_length(data.n_samples, Y)
+    check_at_least_three(len(Y))
+    on_map = as_distances(Y)
+    anchors = chosen_anchors(len(Y), sample, random_state)
+    n_threads = effective_n_threads(n_jobs)
+    counts = np.zeros(len(Y), dtype=np.int64)
+    for _, rows in blocks_of(anchors, len(Y)):
+        in_data = _kernels.all_ranks_in_rows(data.rows(rows, n_threads), rows, n_threads)
+        there = _kernels.all_ranks_in_rows(on_map.rows(rows, n_threads), rows, n_threads)
+        _kernels.count_larger_ranks(in_data, there, counts, n_threads)
+    return counts, len(anchors)
