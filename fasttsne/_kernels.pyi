@@ -90,12 +90,23 @@ class Forces:
     @property
     def kl_divergence(self) -> float: ...  # of the last evaluation that asked for it
     def kl_divergence_exaggerated(self, exaggeration: float) -> float: ...
+    def objective(self, exaggeration: float) -> float: ...  # what a descent goes down
     def evaluate(self, embedding: Float32, compute_kl: bool) -> None: ...
     def reorder(self, *arrays: Float32) -> None: ...
+    def restore_order(self, order: Int32) -> None: ...
     @property
     def order(self) -> Int32: ...  # row of the arrays here -> row as the caller numbered it
+    degrees_of_freedom: float
+    @property
+    def negative_entropy(self) -> float: ...  # sum of p log p
+    @property
+    def n_steps(self) -> int: ...  # that `descend` has taken
+    @property
+    def grad_norm(self) -> float: ...  # what the last `descend` returned
 
 class BarnesHutForces(Forces):
+    @property
+    def joint(self) -> tuple[Int64, Int32, Float32]: ...  # CSR, in the order of the arrays here
     def __init__(
         self,
         indptr: Int64,
@@ -108,6 +119,8 @@ class BarnesHutForces(Forces):
     ) -> None: ...
 
 class ExactForces(Forces):
+    @property
+    def joint(self) -> Float32: ...  # (n, n)
     def __init__(
         self,
         joint: Float32,  # (n, n)
@@ -126,4 +139,5 @@ def descend(
     momentum: float,
     exaggeration: float,
     compute_kl: bool = True,
+    fixed: NDArray[np.uint8] | None = None,  # (n,), not 0 where a row does not move
 ) -> float: ...  # gradient norm of the last iteration

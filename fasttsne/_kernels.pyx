@@ -14,7 +14,7 @@ import os
 import numpy as np
 
 from cython cimport floating
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.math cimport exp, log, sqrt
 from libc.string cimport memcpy
 from scipy.linalg.cython_blas cimport sgemm
@@ -59,6 +59,7 @@ cdef extern from "fasttsne.h" nogil:
         const float *attractive
         const float *repulsive
         const float *embedding
+        const uint8_t *fixed
         float *moved
         float *velocity
         float *gains
@@ -151,6 +152,9 @@ cdef extern from *:
     static int ft_raise_pending(void) { return -1; }
     """
     int ft_raise_pending() except -1
+
+
+ctypedef int (*poll_function)() noexcept
 
 
 cdef int poll_signals() noexcept with gil:
@@ -501,7 +505,9 @@ cdef class Forces:
     cdef ft_student student
     cdef ft_run run
     cdef int64_t n_edges
-    cdef double negative_entropy  # sum of p log p
+    cdef readonly double negative_entropy  # sum of p log p
+    cdef readonly int64_t n_steps  # that `descend` has taken
+    cdef readonly double grad_norm  # of gains * gradient, in the last step of the last `descend`
     cdef double _sum_q, _cross_entropy
     cdef float[:, ::1] _attractive, _repulsive
     cdef double[::1] partial
@@ -518,27 +524,36 @@ cdef class Forces:
         self._attractive = np.zeros((n, dim), dtype=np.float32)
         self._repulsive = np.zeros((n, dim), dtype=np.float32)
         self.partial = np.zeros(n_partial, dtype=np.float64)
-        self._sum_q = self._cross_entropy = float("nan")
+        self._sum_q = self._cross_entropy = self.grad_norm = float("nan")
+        self.n_steps = 0
 
     cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
         return FT_OK
 
     cdef ft_status move(self, ft_update *update) noexcept nogil:
-        # A step from update.embedding, where the forces are known, to update.moved.
+        # A step from update.embedding, where the forces are known, to update.moved. It is not
+        # interrupted half-way, lest some rows be a step ahead of others.
+        cdef poll_function poll = self.run.poll
         update.step.sum_q = self._sum_q
-        return ft_update_step(update, &self.run)
+        self.run.poll = NULL
+        cdef ft_status status = ft_update_step(update, &self.run)
+        self.run.poll = poll
+        return status
 
     cdef ft_status act_and_move(self, ft_update *update) noexcept nogil:
-        # Forces at update.embedding and a step from there to update.moved.
+        # Forces at update.embedding and a step from there to update.moved: all of it, or, where
+        # the status is not FT_OK, nothing.
         cdef ft_status status = self.act(update.embedding, False)
         return self.move(update) if status == FT_OK else status
 
+    cdef double log_sum_q(self) noexcept nogil:
+        # Where w underflows, both sums count it as the smallest one there is.
+        return log(self._sum_q + self.n_edges * exp(-FT_LARGEST_LOG))
+
     cdef double kl(self, double exaggeration) noexcept nogil:
         # KL(eP || Q) = e (sum p log p - sum p log w + log e + log Z), as the sum of P is 1.
-        # Where w underflows, both sums count it as the smallest one there is.
-        cdef double sum_q = self._sum_q + self.n_edges * exp(-FT_LARGEST_LOG)
         return exaggeration * (
-            self.negative_entropy + self._cross_entropy + log(exaggeration) + log(sum_q)
+            self.negative_entropy + self._cross_entropy + log(exaggeration) + self.log_sum_q()
         ) + 0.0  # never -0.0
 
     cdef check_map(self, float[:, ::1] array):
@@ -562,6 +577,23 @@ cdef class Forces:
         """KL(P || Q) at the last evaluation that was asked for it."""
         return self.kl(1.0)
 
+    def objective(self, double exaggeration):
+        """What a descent with this exaggeration goes down: attraction counts that many times.
+
+        KL(P || Q) where the exaggeration is 1.
+        """
+        return exaggeration * (self.negative_entropy + self._cross_entropy) + self.log_sum_q() + 0.0
+
+    @property
+    def degrees_of_freedom(self):
+        """nu of the map's kernel; after a change, forces are those of the old one until evaluated."""
+        return self.student.degrees_of_freedom
+
+    @degrees_of_freedom.setter
+    def degrees_of_freedom(self, double degrees_of_freedom):
+        expect(1e-3 <= degrees_of_freedom <= 1e3, "degrees_of_freedom must be in 0.001 .. 1000")
+        self.student.degrees_of_freedom = degrees_of_freedom
+
     @property
     def order(self):
         """Row of the arrays here -> row as the caller numbered it."""
@@ -569,6 +601,10 @@ cdef class Forces:
 
     def reorder(self, *arrays):
         """Puts points that are close on the map close in memory, where that is of use."""
+
+    def restore_order(self, int32_t[::1] order not None):
+        """Puts P into an order that `order` once was, where it was put into one."""
+        expect(np.array_equal(order, self.order), "points stand as the caller numbered them")
 
     @property
     def attractive(self):
@@ -640,12 +676,16 @@ cdef class BarnesHutForces(Forces):
                 &self._repulsive[0, 0], &self._sum_q, &self.run)
         if status != FT_OK:
             return status
-        if update != NULL:
+        cdef poll_function poll = self.run.poll
+        if update != NULL:  # rows move one after the other: all or none
             update.step.sum_q = self._sum_q
-        return ft_attraction_compute(
+            self.run.poll = NULL
+        status = ft_attraction_compute(
             &self.indptr[0], &self.indices[0], &self.data[0], embedding, self.dim,
             self.student, 0, self.n, &self._attractive[0, 0],
             &self._cross_entropy if compute_kl else NULL, &self.partial[0], update, &self.run)
+        self.run.poll = poll
+        return status
 
     cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
         return self.act_for(embedding, compute_kl, NULL)
@@ -658,52 +698,74 @@ cdef class BarnesHutForces(Forces):
         """Row of the arrays here -> row as the caller numbered it."""
         return np.asarray(self._order)
 
+    @property
+    def joint(self):
+        """P as CSR arrays (indptr, indices, data), rows and columns in the order of the arrays here."""
+        return np.asarray(self.indptr), np.asarray(self.indices), np.asarray(self.data)
+
     def reorder(self, *arrays):
         """Puts P, the forces and the given (n, d) arrays into the order of the tree.
 
-        Points that lie close on the map then lie close in memory. Arrays are changed in place.
+        Points that lie close on the map then lie close in memory. Arrays are changed in place,
+        all of them or, if there is an exception, none.
         """
         expect(self.evaluated, "reorder() needs an evaluation since the last one")
         for array in arrays:
             self.check_map(array)
-        self.evaluated = False
-        cdef int64_t n = self.n
         cdef const int32_t *tree_order = ft_tree_order(self.tree)
-        cdef int64_t i
-        order = np.empty(n, dtype=np.int32)
+        order = np.empty(self.n, dtype=np.int32)
         cdef int32_t[::1] order_view = order
-        for i in range(n):
-            order_view[i] = tree_order[i]
+        memcpy(&order_view[0], tree_order, sizeof(int32_t) * self.n)
+        moved = [array[order] for array in (self.attractive, self.repulsive, *arrays)]
+        self.permute(order)
+        for array, values in zip((self.attractive, self.repulsive, *arrays), moved):
+            array[:] = values
+
+    def restore_order(self, int32_t[::1] order not None):
+        """Puts P into an order that `order` once was; the forces have to be evaluated anew."""
+        wanted = np.asarray(order)
+        expect(np.array_equal(np.sort(wanted), np.arange(self.n)), "order is not a permutation")
+        here = np.empty(self.n, dtype=np.int32)
+        here[self._order] = np.arange(self.n, dtype=np.int32)
+        self.permute(here[wanted])
+
+    cdef permute(self, int32_t[::1] order):
+        # Row r of P becomes the old row order[r], and the columns follow; within a row, edges
+        # keep their sequence.
+        cdef int64_t n = self.n
         inverse = np.empty(n, dtype=np.int32)
-        inverse[order] = np.arange(n, dtype=np.int32)
+        inverse[np.asarray(order)] = np.arange(n, dtype=np.int32)
         cdef int32_t[::1] inverse_view = inverse
-        # One after the other, so that never more than half of P is there twice.
+        new_order = np.asarray(self._order)[np.asarray(order)]
+        # All memory is asked for before anything changes. It is filled one array after the
+        # other, and what is not yet filled is no burden: never more than half of P is there twice.
         cdef int64_t[::1] indptr = np.empty(n + 1, dtype=np.int64)
         cdef int32_t[::1] indices = np.empty(self.indices.shape[0], dtype=np.int32)
-        cdef float[::1] data
+        cdef float[::1] data = np.empty(self.data.shape[0], dtype=np.float32)
         cdef ft_status status
         with nogil:
             status = ft_joint_permute(
-                &self.indptr[0], &self.indices[0], NULL, n, &order_view[0], &inverse_view[0],
+                &self.indptr[0], &self.indices[0], NULL, n, &order[0], &inverse_view[0],
                 &indptr[0], &indices[0], NULL, &self.run)
         check(status)
-        self.indices = indices  # the old ones are free from here on
-        data = np.empty(self.data.shape[0], dtype=np.float32)
+        # From here on without a look at signals: P is never left half in one order, half in another.
+        self.evaluated = False
+        self.indices = indices  # the old ones are free now
+        cdef poll_function poll = self.run.poll
+        self.run.poll = NULL
         with nogil:
-            status = ft_joint_permute(
-                &self.indptr[0], NULL, &self.data[0], n, &order_view[0], &inverse_view[0],
+            ft_joint_permute(
+                &self.indptr[0], NULL, &self.data[0], n, &order[0], &inverse_view[0],
                 &indptr[0], NULL, &data[0], &self.run)
-        check(status)
+        self.run.poll = poll
         self.indptr, self.data = indptr, data
-        self._order = np.asarray(self._order)[order]
-        for array in (self.attractive, self.repulsive, *arrays):
-            array[:] = array[order]
+        self._order = new_order
 
 
 cdef class ExactForces(Forces):
     """Both forces by sums over all pairs, for any number of components."""
 
-    cdef const float[:, ::1] joint
+    cdef const float[:, ::1] _joint
     cdef float[:, ::1] coordinates
 
     def __init__(self, const float[:, ::1] joint not None, int n_components,
@@ -711,18 +773,23 @@ cdef class ExactForces(Forces):
         cdef int64_t n = joint.shape[0]
         expect(joint.shape[1] == n, "joint must be square")
         self._allocate(n, n_components, degrees_of_freedom, n_threads, 2 * n)
-        self.joint = joint
+        self._joint = joint
         self.coordinates = np.empty((n_components, n), dtype=np.float32)
         self.n_edges = n * (n - 1)
         cdef ft_status status
         with nogil:
             status = ft_joint_negative_entropy(
-                &self.joint[0, 0], n * n, &self.negative_entropy, &self.run)
+                &self._joint[0, 0], n * n, &self.negative_entropy, &self.run)
         check(status)
+
+    @property
+    def joint(self):
+        """P, shape (n, n)."""
+        return np.asarray(self._joint)
 
     cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
         return ft_exact_compute(
-            &self.joint[0, 0], embedding, self.n, self.dim, self.student, 0, self.n,
+            &self._joint[0, 0], embedding, self.n, self.dim, self.student, 0, self.n,
             &self._attractive[0, 0], &self._repulsive[0, 0], &self._sum_q,
             &self._cross_entropy if compute_kl else NULL, &self.coordinates[0, 0],
             &self.partial[0], &self.run)
@@ -735,6 +802,7 @@ cdef struct Descent:
     float *embedding
     float *other
     int n_iter
+    int n_taken
     bint compute_kl
     double squared_norm
 
@@ -743,51 +811,63 @@ cdef ft_status descend_steps(void *context) noexcept nogil:
     cdef Descent *d = <Descent *> context
     cdef ft_update *update = &d.update
     cdef ft_status status = (<Forces> d.forces).move(update)
-    cdef int _i
-    for _i in range(1, d.n_iter):
-        if status != FT_OK:
-            return status
+    cdef const float *reached = d.embedding
+    d.n_taken = status == FT_OK
+    while status == FT_OK and d.n_taken < d.n_iter:
         # Rows move while others still look at where they were, so there are two embeddings.
         update.embedding = update.moved
+        reached = update.moved
         update.moved = d.other if update.embedding == d.embedding else d.embedding
         status = (<Forces> d.forces).act_and_move(update)
-    if status != FT_OK:
-        return status
-    d.squared_norm = ft_update_squared_norm(update)
-    if update.moved != d.embedding:
-        memcpy(d.embedding, update.moved, sizeof(float) * update.last * update.dim)
-    return (<Forces> d.forces).act(d.embedding, d.compute_kl)
+        d.n_taken += status == FT_OK
+    if status == FT_OK:
+        reached = update.moved
+        d.squared_norm = ft_update_squared_norm(update)
+    if reached != d.embedding:
+        memcpy(d.embedding, reached, sizeof(float) * update.last * update.dim)
+    return (<Forces> d.forces).act(d.embedding, d.compute_kl) if status == FT_OK else status
 
 
 def descend(Forces forces not None, float[:, ::1] embedding not None,
             float[:, ::1] velocity not None, float[:, ::1] gains not None, int n_iter,
-            double learning_rate, double momentum, double exaggeration, bint compute_kl=True):
+            double learning_rate, double momentum, double exaggeration, bint compute_kl=True,
+            const uint8_t[::1] fixed=None):
     """Takes n_iter steps; forces must be those at `embedding`, and are so again at the end.
 
-    With `compute_kl` the last evaluation also computes the KL divergence. Returns the norm of
-    gains * gradient of the last step.
+    With `compute_kl` the last evaluation also computes the KL divergence. Rows with a non-zero
+    `fixed` do not move. Returns the norm of gains * gradient of the last step.
+
+    An exception finds the arrays between two steps; `forces.n_steps` tells how many were taken.
     """
     forces.check_map(embedding)
     forces.check_map(velocity)
     forces.check_map(gains)
     expect(n_iter > 0, "n_iter must be at least 1")
+    expect(fixed is None or fixed.shape[0] == forces.n, "fixed must have a value for every row")
     cdef float[:, ::1] other = np.empty_like(embedding)
     cdef Descent descent
     descent.forces = <void *> forces
     descent.embedding = &embedding[0, 0]
     descent.other = &other[0, 0]
     descent.n_iter = n_iter
+    descent.n_taken = 0
     descent.compute_kl = compute_kl
+    descent.squared_norm = float("nan")
     cdef ft_update *update = &descent.update
     update.step = ft_step(
         learning_rate, momentum, exaggeration, forces.student.degrees_of_freedom, 0.0)
     update.first, update.last, update.dim = 0, forces.n, forces.dim
     update.attractive, update.repulsive = &forces._attractive[0, 0], &forces._repulsive[0, 0]
     update.embedding = update.moved = descent.embedding
+    update.fixed = NULL
+    if fixed is not None:
+        update.fixed = &fixed[0]
     update.velocity, update.gains = &velocity[0, 0], &gains[0, 0]
     update.partial = &forces.partial[0]
     cdef ft_status status
     with nogil:
         status = ft_parallel_team(&forces.run, descend_steps, &descent)
+    forces.n_steps += descent.n_taken
+    forces.grad_norm = sqrt(descent.squared_norm)
     check(status)
-    return sqrt(descent.squared_norm)
+    return forces.grad_norm

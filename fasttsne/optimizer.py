@@ -1,172 +1,489 @@
-"""Gradient descent on the map: the schedule, the stopping rules, the only loop."""
+"""Gradient descent on the map: momentum, gains, stopping; the only loop."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
-from fasttsne._kernels import Forces, descend
+from fasttsne._kernels import BarnesHutForces, ExactForces, Forces, descend
+from fasttsne.degrees_of_freedom import N_ITER_LEARNING, default_degrees_of_freedom, learn
+from fasttsne.descent import Check, Descent, Outcome, Problem, Snapshot
+from fasttsne.progress import progress_bar
+from fasttsne.schedule import Schedule, standard_schedule
 
-# Settings on the move are held for so many iterations at a time.
-N_ITER_HELD = 10
+__all__ = ["optimize_embedding"]
 
+# Iterations between two looks at the bar.
+_N_ITER_BAR = 10
 
-class Settings(NamedTuple):
-    """What an iteration goes by.
-
-    Attributes
-    ----------
-    learning_rate : float
-        Step length, for the gradient with its factor 4 (van der Maaten 2014, equation 5).
-    momentum : float
-        Share of the previous step in the next.
-    exaggeration : float
-        Factor on the attraction.
-    """
-
-    learning_rate: float
-    momentum: float
-    exaggeration: float
+Callback = Callable[[Snapshot], "bool | None"]
 
 
-@dataclass(frozen=True)
-class Phase:
-    """A stretch of iterations on the way from some settings to others.
-
-    Attributes
-    ----------
-    n_iter : int
-        Its length at the most.
-    first, last : Settings
-        At its beginning and at its end. In between, the square roots of the learning rate and
-        of the reciprocal exaggeration follow straight lines, and one minus the momentum a
-        geometric sequence.
-    least_gain : float, default=-inf
-        The next phase begins early when an iteration lowers the KL divergence by less than this
-        share of it, on average since the last check.
-    """
-
-    n_iter: int
-    first: Settings
-    last: Settings
-    least_gain: float = -np.inf
-
-    def settings(self, share: float) -> Settings:
-        """Those after this share of the phase."""
-        rate, momentum, exaggeration = zip(self.first, self.last, strict=True)
-        rest = 1.0 - share
-        return Settings(
-            (rest * rate[0] ** 0.5 + share * rate[1] ** 0.5) ** 2,
-            1.0 - (1.0 - momentum[0]) ** rest * (1.0 - momentum[1]) ** share,
-            (rest * exaggeration[0] ** -0.5 + share * exaggeration[1] ** -0.5) ** -2,
-        )
-
-
-def optimize(
-    forces: Forces,
-    embedding: NDArray[np.float32],
-    phases: Sequence[Phase],
+def optimize_embedding(
+    joint: Any,
+    start: NDArray[Any] | Descent,
+    schedule: Schedule | None = None,
     *,
-    n_iter_without_progress: int,
-    min_grad_norm: float,
+    max_iter: int = 1000,
+    degrees_of_freedom: float | Literal["auto"] | None = None,
+    angle: float = 0.5,
+    n_iter_without_progress: int = 300,
+    min_grad_norm: float = 1e-7,
     n_iter_check: int = 50,
+    fixed: NDArray[np.bool_] | None = None,
+    callback: Callback | None = None,
+    callback_every: int = 50,
+    progress: bool = False,
     verbose: int = 0,
-) -> tuple[NDArray[np.float32], int]:
+    n_threads: int = 1,
+) -> Descent:
     """Minimise KL(P||Q) by gradient descent with momentum and gains.
+
+    The map at the end of a run has settled, in iterations that the descent itself does not take:
+    when it goes on, it goes on from where it was before them. So a run of 500 iterations leads to
+    the same map as one of 250 and another of 250, bit for bit. An exception finds the descent
+    between two iterations, and the next run first takes those that are left of `max_iter`.
 
     Parameters
     ----------
-    forces : Forces
-        What gives the gradient; left evaluated at the final embedding.
-    embedding : ndarray of float32, shape (n_samples, n_components)
-        Where to start; not changed.
-    phases : sequence of Phase
-        Early exaggeration first. Velocity and gains are carried from each to the next.
-    n_iter_without_progress : int
-        Stop when the KL divergence has not fallen for more than so many iterations.
-    min_grad_norm : float
+    joint : JointProbabilities, sparse matrix or ndarray of shape (n_samples, n_samples)
+        P. If sparse, repulsion comes from a tree, otherwise from all pairs.
+    start : ndarray of shape (n_samples, n_components), or Descent
+        The first map, not changed; or what an earlier run returned, which goes on, changed.
+    schedule : Schedule, default=None
+        What the iterations go by; None is `standard_schedule` at a learning rate of n_samples.
+    max_iter : int, default=1000
+        Number of iterations of this run at the most, those of settling included.
+    degrees_of_freedom : float, "auto" or None, default=None
+        See `TSNE`.
+    angle : float, default=0.5
+        How much the tree may approximate.
+    n_iter_without_progress : int, default=300
+        Stop when the objective has not fallen for more than so many iterations.
+    min_grad_norm : float, default=1e-7
         Stop when the norm of gains * gradient is no more than this.
     n_iter_check : int, default=50
         Iterations between two looks at the stopping rules. The KL divergence is computed only
-        there. Nobody looks while the exaggeration moves, as what is minimised then moves too.
+        there. None is applied while the exaggeration is not yet what it is at the end, as what is
+        minimised then moves.
+    fixed : ndarray of bool, shape (n_samples,), default=None
+        True for points that stay where they are.
+    callback : callable, default=None
+        Called with a `Snapshot` every `callback_every` iterations; True, returned, ends the run.
+    callback_every : int, default=50
+        Iterations between two calls.
+    progress : bool, default=False
+        Draw a bar, by tqdm.
     verbose : int, default=0
         Print the outcome of early exaggeration and of the descent at 1, of each check at 2.
+    n_threads : int, default=1
+        Number of threads.
 
     Returns
     -------
-    embedding : ndarray of float32, shape (n_samples, n_components)
-        The map, row by row the caller's samples.
-    n_iter : int
-        Index of the last iteration, from 0.
+    descent : Descent
+        Where it ended; `outcome` has the map and its KL divergence.
 
     Raises
     ------
     FloatingPointError
         If a coordinate leaves what single precision can square.
+    ImportError
+        If `progress` is True and tqdm is not installed.
+    ValueError
+        If shapes do not agree.
+
+    References
+    ----------
+    .. [1] van der Maaten, L. (2014). Accelerating t-SNE using tree-based algorithms. Journal of
+       Machine Learning Research 15, 3221-3245.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fasttsne.affinity import joint_probabilities_dense
+    >>> from fasttsne.optimizer import optimize_embedding
+    >>> squared_distances = np.square(np.subtract.outer(np.arange(20.0), np.arange(20.0)))
+    >>> joint = joint_probabilities_dense(squared_distances, 4.0)
+    >>> start = np.random.default_rng(0).normal(scale=1e-4, size=(20, 2))
+    >>> descent = optimize_embedding(joint, start, max_iter=300)
+    >>> descent.outcome.embedding.shape, descent.outcome.n_iter
+    ((20, 2), 300)
     """
-    embedding = embedding.copy()
-    velocity = np.zeros_like(embedding)
-    gains = np.ones_like(embedding)
-    forces.evaluate(embedding, True)
-    iteration = reorder_at = 0
-    error, checked = np.inf, 0
-    best_error, best_iteration = np.inf, 0
-    finished = ""
-    for number, phase in enumerate(phases):
-        begin, end = iteration, iteration + phase.n_iter
-        held = phase.n_iter if phase.first == phase.last else N_ITER_HELD
-        while iteration < end and not finished:
-            if iteration >= reorder_at:
-                # Points that are close on the map are moved close in memory: less and less
-                # often, as the order soon stays nearly the same.
-                forces.reorder(embedding, velocity, gains)
-                reorder_at = max(2 * iteration, 1)
-            start, before = perf_counter(), iteration
-            check = min(iteration - iteration % n_iter_check + n_iter_check, end)
-            while iteration < check:
-                n_iter = min(held, check - iteration)
-                settings = phase.settings((iteration - begin) / phase.n_iter)
-                iteration += n_iter
-                grad_norm = descend(
-                    forces, embedding, velocity, gains, n_iter, *settings, iteration == check
+    descent = start if isinstance(start, Descent) else Descent.at_rest(start)
+    n_samples, n_components = descent.embedding.shape
+    nu = degrees_of_freedom
+    if nu is None or nu == "auto":
+        nu = default_degrees_of_freedom(n_components)
+    forces: Forces
+    if isinstance(joint, np.ndarray):
+        dense = np.ascontiguousarray(joint, dtype=np.float32)
+        forces = ExactForces(dense, n_components, nu, n_threads)
+    else:
+        if sparse.issparse(joint):
+            joint = sparse.csr_matrix(joint)
+        forces = BarnesHutForces(
+            np.asarray(joint.indptr, dtype=np.int64),
+            np.asarray(joint.indices, dtype=np.int32),
+            np.asarray(joint.data, dtype=np.float32),
+            n_components,
+            nu,
+            angle,
+            n_threads,
+        )
+    optimize(
+        forces,
+        descent,
+        schedule or standard_schedule(float(n_samples)),
+        max_iter=max_iter,
+        learns=degrees_of_freedom == "auto",
+        rules=Rules(n_iter_without_progress, min_grad_norm, n_iter_check),
+        fixed=fixed,
+        callback=callback,
+        callback_every=callback_every,
+        progress=progress,
+        verbose=verbose,
+    )
+    return descent
+
+
+@dataclass(frozen=True)
+class Rules:
+    """When a descent ends before its time, and how often that is looked at.
+
+    Attributes
+    ----------
+    n_iter_without_progress, min_grad_norm, n_iter_check : int, float, int
+        See `optimize_embedding`.
+    """
+
+    n_iter_without_progress: int = 300
+    min_grad_norm: float = 1e-7
+    n_iter_check: int = 50
+
+    def verdict(self, check: Check) -> str:
+        """Why the descent has to end, or nothing."""
+        if check.gradient_norm <= self.min_grad_norm:
+            return f"gradient norm {check.gradient_norm:f}"
+        if check.iteration - check.best[1] > self.n_iter_without_progress:
+            return (
+                "did not make any progress during the last"
+                f" {self.n_iter_without_progress} episodes"
+            )
+        return ""
+
+    def has_converged(self, check: Check, least_gain: float) -> bool:
+        """Whether iterations gain too little to go on."""
+        if least_gain == -np.inf:
+            return False
+        before, since = check.before
+        least = least_gain * (check.iteration - since) * check.kl_divergence
+        return before - check.objective < least * check.problem.exaggeration
+
+
+def optimize(
+    forces: Forces,
+    descent: Descent,
+    schedule: Schedule,
+    *,
+    max_iter: int,
+    rules: Rules,
+    learns: bool = False,
+    fixed: NDArray[np.bool_] | None = None,
+    callback: Callback | None = None,
+    callback_every: int = 50,
+    progress: bool = False,
+    verbose: int = 0,
+) -> None:
+    """Let a descent go on: see `optimize_embedding`, of which this is all but the forces.
+
+    Parameters
+    ----------
+    forces : Forces
+        What gives the gradient.
+    descent : Descent
+        Goes on, in place, and gets an outcome.
+    schedule, max_iter, fixed, callback, callback_every, progress, verbose
+        See there.
+    rules : Rules
+        The last three but one of the numbers there.
+    learns : bool, default=False
+        Whether the degrees of freedom are learned, from what they are so far.
+    """
+    nu, learned_at = descent.learned
+    if learns and np.isfinite(nu):
+        forces.degrees_of_freedom = nu
+    descent.learned = forces.degrees_of_freedom, learned_at
+    if isinstance(forces, ExactForces):
+        descent.return_to_callers_order()
+    elif not np.array_equal(forces.order, descent.order):
+        forces.restore_order(descent.order)
+    forces.evaluate(descent.embedding, True)
+
+    n_samples = len(descent.order)
+    mask = None if fixed is None or not fixed.any() else fixed.astype(np.uint8)
+    if mask is not None and mask.shape != (n_samples,):
+        raise ValueError(f"fixed must have shape ({n_samples},), got {mask.shape}")
+    end = descent.n_iter_ended + max_iter
+    if mask is not None and mask.all():
+        end = descent.iteration  # nothing can move
+    with progress_bar(progress, descent.iteration, end) as bar:
+        watch = _Watch(callback, callback_every, bar, verbose)
+        run = _Run(forces, rules, learns, mask, watch, descent.iteration)
+        shown = descent
+        try:
+            early = min(schedule.n_iter_early, end)
+            run.walk(descent, schedule, max(end - schedule.n_iter_settling, early), judging=True)
+            n_iter = min(schedule.n_iter_settling, end - descent.iteration)
+            if not run.finished and n_iter > 0:
+                shown = descent.fork()
+                settling = schedule.settling(shown.iteration)
+                run.walk(shown, settling, shown.iteration + n_iter, judging=False)
+        except FloatingPointError:
+            raise
+        except BaseException:
+            # KeyboardInterrupt, or whatever a callback raises: what there is so far.
+            forces.degrees_of_freedom = shown.learned[0]
+            forces.evaluate(shown.embedding, True)
+            descent.outcome = run.outcome(shown)
+            raise
+    descent.n_iter_ended = shown.iteration
+    descent.outcome = run.outcome(shown)
+    if verbose:
+        n_iter = shown.iteration
+        if verbose >= 2 and run.finished:
+            print(f"[t-SNE] Iteration {n_iter}: {run.finished}. Finished.")
+        print(f"[t-SNE] KL divergence after {n_iter} iterations: {forces.kl_divergence:f}")
+
+
+class _Watch(NamedTuple):
+    """Who wants to know how things stand."""
+
+    callback: Callback | None
+    callback_every: int
+    bar: Any
+    verbose: int
+
+
+class _Run:
+    """One call of `optimize`: what its walks, down the schedule and to rest, share."""
+
+    def __init__(
+        self,
+        forces: Forces,
+        rules: Rules,
+        learns: bool,
+        fixed: NDArray[np.uint8] | None,
+        watch: _Watch,
+        first: int,
+    ) -> None:
+        self.forces, self.rules, self.learns = forces, rules, learns
+        self.fixed, self.watch, self.first = fixed, watch, first
+        self.finished = ""
+        self.told = first, perf_counter()
+
+    def walk(self, descent: Descent, schedule: Schedule, end: int, *, judging: bool) -> None:
+        """Take iterations until there have been `end`, or until a rule or the callback says stop.
+
+        An exception may come at any moment, as Ctrl-C does. What the descent carries therefore
+        changes within kernels, between two iterations; and what is noted here, in Python, is noted
+        by a single assignment, or can be told from `forces` when all is over.
+        """
+        forces, n_iter_check = self.forces, self.rules.n_iter_check
+        steps, before = forces.n_steps, descent.iteration - forces.n_steps
+        began = perf_counter() - descent.seconds
+        try:
+            while True:
+                iteration = descent.iteration
+                if iteration > 0 and iteration % n_iter_check == 0:
+                    self._look(descent, schedule, perf_counter() - began)
+                if judging:
+                    self._tell_of_early_exaggeration(iteration, min(schedule.n_iter_early, end))
+                    if self._must_end(descent, schedule):
+                        return
+                if self._is_stopped(descent, schedule, perf_counter() - began):
+                    return
+                if iteration >= end:
+                    return
+                if judging and self.learns and iteration >= schedule.n_iter_early:
+                    self._learn(descent, schedule)
+                if _is_time_to_reorder(iteration, n_iter_check):
+                    # Points that are close on the map are moved close in memory: less and less
+                    # often, as the order soon stays nearly the same.
+                    forces.reorder(descent.embedding, descent.velocity, descent.gains)
+                self._take(descent, schedule, iteration, end)
+                descent.gradient_norm = forces.grad_norm
+                descent.iteration = before + forces.n_steps
+        finally:
+            if forces.n_steps > steps:
+                descent.gradient_norm = forces.grad_norm
+            descent.iteration = before + forces.n_steps
+            descent.order = forces.order
+            descent.seconds = perf_counter() - began
+
+    def outcome(self, shown: Descent) -> Outcome:
+        """What the run leads to, with the forces evaluated there."""
+        checks = list(shown.checks)
+        if not checks or checks[-1].iteration < shown.iteration:
+            problem = Problem(1.0, self.forces.negative_entropy, shown.learned[0])
+            checks.append(
+                Check(
+                    shown.iteration,
+                    self.forces.kl_divergence,
+                    shown.gradient_norm,
+                    shown.seconds,
+                    self.forces.objective(1.0),
+                    problem,
+                    False,
+                    (np.inf, 0),
+                    (np.inf, 0),
                 )
-            if phase.first.exaggeration != phase.last.exaggeration:
-                continue
-            if iteration % n_iter_check:
-                continue
-            last_error, last_checked = error, checked
-            error, checked = forces.kl_divergence_exaggerated(phase.last.exaggeration), iteration
-            if verbose >= 2:
-                print(
-                    f"[t-SNE] Iteration {iteration}: error = {error:.7f},"
-                    f" gradient norm = {grad_norm:.7f}"
-                    f" ({iteration - before} iterations in {perf_counter() - start:0.3f}s)"
-                )
-            if error < best_error:
-                best_error, best_iteration = error, iteration
-            elif iteration - best_iteration > n_iter_without_progress:
-                finished = (
-                    f"did not make any progress during the last {n_iter_without_progress} episodes"
-                )
-            if grad_norm <= min_grad_norm:
-                finished = f"gradient norm {grad_norm:f}"
-            if last_error - error < phase.least_gain * (checked - last_checked) * error:
-                break
-        if verbose and number == 0:
+            )
+        return Outcome(
+            shown.in_callers_order(shown.embedding),
+            self.forces.kl_divergence,
+            shown.iteration,
+            shown.learned[0],
+            checks,
+        )
+
+    def _look(self, descent: Descent, schedule: Schedule, seconds: float) -> None:
+        """Note how things stand, unless that was done before an interruption."""
+        checks, iteration = descent.checks, descent.iteration
+        if checks and checks[-1].iteration == iteration:
+            return
+        phase = schedule.phase_before(iteration)
+        exaggeration, nu = phase.last.exaggeration, descent.learned[0]
+        objective = self.forces.objective(exaggeration)
+        problem = Problem(
+            exaggeration, self.forces.negative_entropy, np.nan if self.learns else nu
+        )
+        judged = schedule.has_arrived(iteration)
+        before, best = (np.inf, 0), (objective, iteration)
+        if judged and checks and checks[-1].is_judged and checks[-1].problem.is_like(problem):
+            before = checks[-1].objective, checks[-1].iteration
+            best = min(best, checks[-1].best, key=lambda found: found[0])
+        checks.append(
+            Check(
+                iteration,
+                self.forces.kl_divergence,
+                descent.gradient_norm,
+                seconds,
+                objective,
+                problem,
+                judged,
+                before,
+                best,
+            )
+        )
+        told, when = self.told
+        self.told = iteration, perf_counter()
+        if self.watch.verbose >= 2 and not phase.is_moving:
+            error = self.forces.kl_divergence_exaggerated(exaggeration)
+            print(
+                f"[t-SNE] Iteration {iteration}: error = {error:.7f},"
+                f" gradient norm = {descent.gradient_norm:.7f}"
+                f" ({iteration - told} iterations in {self.told[1] - when:0.3f}s)"
+            )
+
+    def _tell_of_early_exaggeration(self, iteration: int, early: int) -> None:
+        if self.watch.verbose and iteration == early and (iteration > self.first or early == 0):
             print(
                 f"[t-SNE] KL divergence after {iteration} iterations with early exaggeration:"
-                f" {forces.kl_divergence:f}"
+                f" {self.forces.kl_divergence:f}"
             )
-    if verbose:
-        if verbose >= 2 and finished:
-            print(f"[t-SNE] Iteration {iteration}: {finished}. Finished.")
-        print(f"[t-SNE] KL divergence after {iteration} iterations: {forces.kl_divergence:f}")
 
-    in_callers_order = np.empty_like(embedding)
-    in_callers_order[forces.order] = embedding
-    return in_callers_order, max(iteration - 1, 0)
+    def _must_end(self, descent: Descent, schedule: Schedule) -> bool:
+        """Whether a rule ends the descent, by what the last check tells and nothing else."""
+        if not descent.checks or not descent.checks[-1].is_judged:
+            return False
+        check = descent.checks[-1]
+        if check.iteration < descent.iteration:
+            return False
+        self.finished = self.rules.verdict(check)
+        least_gain = schedule.phase_before(check.iteration).least_gain
+        return bool(self.finished) or self.rules.has_converged(check, least_gain)
+
+    def _is_stopped(self, descent: Descent, schedule: Schedule, seconds: float) -> bool:
+        """Let the callback see the map, if it is time, and ask whether it wants to stop."""
+        watch, iteration = self.watch, descent.iteration
+        if watch.callback is None or iteration % watch.callback_every or iteration <= self.first:
+            return False
+        embedding = descent.in_callers_order(descent.embedding)
+        embedding.flags.writeable = False
+        answer = watch.callback(
+            Snapshot(
+                iteration,
+                embedding,
+                self.forces.kl_divergence,
+                descent.gradient_norm,
+                *schedule.at(iteration - 1, self.rules.n_iter_check)[0],
+                descent.learned[0],
+                seconds,
+            )
+        )
+        # Not any truthy value: functions that draw return what they drew.
+        if isinstance(answer, (bool, np.bool_)) and answer:
+            self.finished = "the callback returned True"
+        return bool(self.finished)
+
+    def _learn(self, descent: Descent, schedule: Schedule) -> None:
+        """Take a step of the degrees of freedom, if it is time and not yet done."""
+        iteration, forces = descent.iteration, self.forces
+        if iteration % N_ITER_LEARNING or descent.learned[1] == iteration:
+            return
+        exaggeration = schedule.at(iteration)[0].exaggeration
+        nu = learn(forces, descent.embedding, exaggeration)
+        forces.degrees_of_freedom = nu
+        forces.evaluate(descent.embedding, False)
+        descent.learned = nu, iteration
+
+    def _take(self, descent: Descent, schedule: Schedule, iteration: int, end: int) -> None:
+        """Take iterations up to the next at which somebody wants to look."""
+        watch, n_iter_check = self.watch, self.rules.n_iter_check
+        looks = [end, _next_multiple(iteration, n_iter_check)]
+        if iteration < schedule.n_iter_early:
+            looks.append(schedule.n_iter_early)
+        if watch.callback is not None:
+            looks.append(_next_multiple(iteration, watch.callback_every))
+        if self.learns:
+            looks.append(_next_multiple(iteration, N_ITER_LEARNING))
+        look = stop = min(looks)
+        if watch.bar is not None:
+            stop = min(stop, _next_multiple(iteration, _N_ITER_BAR))
+        fixed = None if self.fixed is None else self.fixed[self.forces.order]
+        while iteration < stop:
+            settings, until = schedule.at(iteration, n_iter_check)
+            n_iter = min(until, stop) - iteration
+            iteration += n_iter
+            descend(
+                self.forces,
+                descent.embedding,
+                descent.velocity,
+                descent.gains,
+                n_iter,
+                *settings,
+                iteration == look,
+                fixed,
+            )
+            if watch.bar is not None:
+                watch.bar.update(n_iter)
+
+
+def _next_multiple(iteration: int, of: int) -> int:
+    return iteration - iteration % of + of
+
+
+def _is_time_to_reorder(iteration: int, n_iter_check: int) -> bool:
+    """At the start, and after 1, 2, 4, 8 ... times the iterations between two checks.
+
+    It depends on nothing but the number, so that a descent that was interrupted does so too.
+    """
+    checks, rest = divmod(iteration, n_iter_check)
+    return rest == 0 and checks & (checks - 1) == 0

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from numbers import Integral, Real
 from time import perf_counter
 from typing import Any
 
+import joblib
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -21,7 +23,7 @@ from sklearn.base import (
 from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import VALID_METRICS
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 from sklearn.utils.validation import check_non_negative, validate_data
 
 from fasttsne._kernels import BarnesHutForces, ExactForces, Forces
@@ -31,6 +33,9 @@ from fasttsne.affinity import (
     symmetrize_dense,
 )
 from fasttsne.centering import center_and_scale, in_safe_range
+from fasttsne.degrees_of_freedom import default_degrees_of_freedom
+from fasttsne.descent import Descent
+from fasttsne.divergence import kl_per_sample
 from fasttsne.initialization import initial_embedding
 from fasttsne.neighbors import (
     Metric,
@@ -42,8 +47,10 @@ from fasttsne.neighbors import (
     uses_axes,
     without_duplicates,
 )
-from fasttsne.optimizer import Phase, Settings, optimize
+from fasttsne.optimizer import Callback, Rules, optimize
 from fasttsne.principal_axes import PrincipalAxes, principal_axes
+from fasttsne.progress import check_progress
+from fasttsne.schedule import Schedule, standard_schedule
 from fasttsne.threads import effective_n_threads, single_threaded_blas
 
 _LARGEST = sys.float_info.max
@@ -65,14 +72,16 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Effective number of neighbours of a sample, less than n_samples. P is made of the
         min(n_samples - 1, int(3 * perplexity + 1)) nearest ones.
     early_exaggeration : float, default=12.0
-        Factor on the attraction at the start, at least 1; falls to 1 over 150 iterations.
+        Factor on the attraction at the start, at least 1; falls to `exaggeration` over
+        `early_exaggeration_iter` iterations.
     learning_rate : float or "auto", default="auto"
         Step length. "auto" is n_samples / exaggeration: n_samples after early exaggeration. A
         number is used as it is throughout, and then only `max_iter`, `n_iter_without_progress` or
         `min_grad_norm` ends the descent, not convergence.
     max_iter : int, default=1000
         Number of iterations at the most, at least 250. With an automatic learning rate 350 to 500
-        usually do, and fewer on a few hundred samples.
+        usually do, and fewer on a few hundred samples. With `warm_start` it counts those of each
+        call, and a further call may ask for fewer than 250.
     n_iter_without_progress : int, default=300
         Stop when KL(P||Q) has not fallen for more than so many iterations after early
         exaggeration; looked at every 50 iterations. With an automatic learning rate convergence
@@ -107,15 +116,37 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         ``joblib.parallel_config`` or OMP_NUM_THREADS says less; inside a joblib worker it
         never takes more than the worker's share. -1 means all cores, -2 all but one. Never more
         threads than cores run. The result does not depend on it, bit for bit.
-    degrees_of_freedom : float or "auto", default="auto"
+    degrees_of_freedom : float, "auto" or None, default=None
         nu of the map's kernel (1 + d^2 / nu)^(-(nu + 1) / 2), from 0.001 to 1000; smaller values
-        have heavier tails and separate clusters more. "auto" is max(n_components - 1, 1), which
-        scikit-learn always uses.
+        have heavier tails and separate clusters more. None is max(n_components - 1, 1), which
+        scikit-learn always uses. "auto" learns it after early exaggeration, from 0.1 to 100: a step
+        of Newton's method down KL(P||Q) every 10 iterations, from what None is.
     neighbors : {"auto", "exact", "approximate"}, default="auto"
         How nearest neighbours are found with ``method="barnes_hut"``. "approximate" finds about
         0.99 of them, with exact distances, in a fraction of the time; it is for dense `X` and
         Euclidean or cosine distances. "auto" takes it where it is possible and the exact search
         would be slow, from some 15,000 samples on at 50 features, 5,000 at 784.
+    early_exaggeration_iter : int or None, default=None
+        Iterations over which early exaggeration fades. None is 150; 0 leaves it out.
+    exaggeration : float or list of (int, float), default=1.0
+        Factor on the attraction after early exaggeration, above 0: more than 1 draws clusters
+        together, less sets points apart. A list tells for how many iterations each holds, and the
+        last holds for good: ``[(300, 1), (200, 4)]``. Rules that end the descent wait for the last.
+    warm_start : bool, default=False
+        Let a further call of `fit` or `fit_transform` go on with the map, velocity and gains where
+        the last call was, with whatever parameters are set by then, rather than start again; see
+        Notes. P stays in memory in between.
+    callback : callable, default=None
+        Called every `callback_every` iterations with a `fasttsne.descent.Snapshot`: the iteration,
+        the map in the order of the samples, KL(P||Q), the norm of the gradient and more. When it
+        returns True the descent stops there.
+    callback_every : int, default=50
+        Iterations between two calls.
+    progress : bool, default=False
+        Draw a bar while the map is optimised, in a terminal or a notebook. It needs tqdm, which
+        the extra ``progress`` installs.
+    kl_per_sample : bool, default=False
+        Compute `kl_per_sample_`.
 
     Attributes
     ----------
@@ -131,13 +162,24 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     learning_rate_ : float
         The learning rate used after early exaggeration.
     n_iter_ : int
-        Index of the last iteration, from 0.
+        Index of the last iteration, from 0, of all calls that went on with each other.
+    degrees_of_freedom_ : float
+        nu of the map's kernel, as given or learned.
+    history_ : dict of ndarray
+        How the descent went: "iteration", how many had been taken, every 50 and at the end;
+        "kl_divergence", without exaggeration; "gradient_norm", of the gradient times its gains;
+        "seconds" spent on the descent.
+    kl_per_sample_ : ndarray of float64, shape (n_samples,)
+        Each sample's share of `kl_divergence_`, sum_j p_ij log(p_ij / q_ij): only with
+        ``kl_per_sample=True``.
 
     Raises
     ------
     ValueError
         From `fit` and `fit_transform`, if a parameter or the data make no sense; the message
         names the parameter. `InvalidParameterError`, a subclass, if a parameter alone does.
+    ImportError
+        If `progress` is True and tqdm is not installed.
     TypeError
         If ``method="exact"`` meets a sparse precomputed graph.
     MemoryError
@@ -160,6 +202,16 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     data of little structure arrange themselves, the bound keeps points from being thrown out of
     the map. On uniform noise, a Swiss roll, blobs and digits, 350 to 450 iterations end at 3 to 10
     per cent less KL than scikit-learn's 1000, and on MNIST's 70,000 digits 500 at 11 per cent less.
+
+    Ctrl-C, or an exception of the callback's, leaves the estimator with the map so far. With
+    ``warm_start=True``, set then at the latest, the next call first takes what is left of the
+    interrupted one, `max_iter` counted from where that began; also after the estimator was pickled.
+    The map is then the same as without an interruption, bit for bit, and so it is when a run of 500
+    iterations is cut into two of 250. For that, iterations in which a map settles are a side
+    branch: a further call goes on from where the last one began to settle. Where nothing that is
+    minimised has changed, a descent that has converged stays as it is. Iterations go by the
+    parameters that are set when they are taken, and a new perplexity, exaggeration or X (of the same
+    shape) is a new objective, whose convergence is judged afresh.
 
     Results are the same for any number of threads. Between processor models they may differ in
     the last bits, which iterations amplify; `fasttsne.show_config` tells what a machine uses.
@@ -187,7 +239,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         "perplexity": [Interval(Real, 0, None, closed="neither")],
         "early_exaggeration": [Interval(Real, 1, _LARGEST, closed="both")],
         "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, _LARGEST, closed="right")],
-        "max_iter": [Interval(Integral, 250, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],  # and see _check_max_iter
         "n_iter_without_progress": [Interval(Integral, -1, None, closed="left")],
         "min_grad_norm": [Interval(Real, 0, None, closed="left")],
         "metric": [StrOptions(_METRICS), callable],
@@ -198,18 +250,28 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         "method": [StrOptions({"barnes_hut", "exact"})],
         "angle": [Interval(Real, 0, 1, closed="both")],
         "n_jobs": [None, Integral],
-        "degrees_of_freedom": [StrOptions({"auto"}), Interval(Real, 1e-3, 1e3, closed="both")],
+        "degrees_of_freedom": [
+            None,
+            StrOptions({"auto"}),
+            Interval(Real, 1e-3, 1e3, closed="both"),
+        ],
         "neighbors": [StrOptions({"auto", "exact", "approximate"})],
+        "early_exaggeration_iter": [None, Interval(Integral, 0, None, closed="left")],
+        "exaggeration": [Interval(Real, 0, _LARGEST, closed="right"), list, tuple],
+        "warm_start": ["boolean"],
+        "callback": [None, callable],
+        "callback_every": [Interval(Integral, 1, None, closed="left")],
+        "progress": ["boolean"],
+        "kl_per_sample": ["boolean"],
     }
 
-    # Iterations of early exaggeration, and between two looks at the stopping rules.
+    # Iterations of early exaggeration, between two looks at the stopping rules, and of a first call.
     _EXPLORATION_MAX_ITER = 150
     _N_ITER_CHECK = 50
-    # Iterations until the momentum is at its height, and of settling at the end.
-    _N_ITER_SPEEDING = 50
-    _N_ITER_SETTLING = 50
-    # Share of KL(P||Q) that an iteration has to gain.
-    _LEAST_GAIN = 1 / 4000
+    _LEAST_MAX_ITER = 250
+
+    # Where the descent is, if a further call may go on with it.
+    _descent: Descent | None = None
 
     def __init__(
         self,
@@ -229,8 +291,15 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         method: str = "barnes_hut",
         angle: float = 0.5,
         n_jobs: int | None = None,
-        degrees_of_freedom: float | str = "auto",
+        degrees_of_freedom: float | str | None = None,
         neighbors: str = "auto",
+        early_exaggeration_iter: int | None = None,
+        exaggeration: float | Sequence[tuple[int, float]] = 1.0,
+        warm_start: bool = False,
+        callback: Callback | None = None,
+        callback_every: int = 50,
+        progress: bool = False,
+        kl_per_sample: bool = False,
     ) -> None:
         self.n_components = n_components
         self.perplexity = perplexity
@@ -249,8 +318,15 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.degrees_of_freedom = degrees_of_freedom
         self.neighbors = neighbors
+        self.early_exaggeration_iter = early_exaggeration_iter
+        self.exaggeration = exaggeration
+        self.warm_start = warm_start
+        self.callback = callback
+        self.callback_every = callback_every
+        self.progress = progress
+        self.kl_per_sample = kl_per_sample
 
-    def fit(self, X: Any, y: None = None) -> TSNE:
+    def fit(self, X: Any, y: None = None, *, fixed: Any = None) -> TSNE:
         """Draw the map of `X`.
 
         Parameters
@@ -261,18 +337,22 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             int(3 * perplexity + 1) neighbours and the sample itself in each row.
         y : None
             Ignored.
+        fixed : array-like of bool, shape (n_samples,), default=None
+            True for samples whose points stay where the init array puts them, or, with
+            ``warm_start=True``, where they are. They act on the others as ever. When all are
+            pinned, the map is the one that was given.
 
         Returns
         -------
         self : TSNE
             The fitted estimator.
         """
-        self.fit_transform(X)
+        self.fit_transform(X, y, fixed=fixed)
         return self
 
     # The metric is checked where it is used.
     @_fit_context(prefer_skip_nested_validation=False)  # type: ignore[untyped-decorator]
-    def fit_transform(self, X: Any, y: None = None) -> NDArray[np.float32]:
+    def fit_transform(self, X: Any, y: None = None, *, fixed: Any = None) -> NDArray[np.float32]:
         """Draw the map of `X` and return it.
 
         Parameters
@@ -283,6 +363,10 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             int(3 * perplexity + 1) neighbours and the sample itself in each row.
         y : None
             Ignored.
+        fixed : array-like of bool, shape (n_samples,), default=None
+            True for samples whose points stay where the init array puts them, or, with
+            ``warm_start=True``, where they are. They act on the others as ever. When all are
+            pinned, the map is the one that was given.
 
         Returns
         -------
@@ -290,56 +374,155 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             The map, `embedding_`.
         """
         n_threads = effective_n_threads(self.n_jobs)
-        X = self._validated(X)
+        descent = self._descent if self.warm_start else None
+        self._check_max_iter(descent)
+        check_progress(self.progress)
+        X = self._validated(X, descent)
+        fixed = self._mask(fixed, X.shape[0], descent)
+        schedule = self._schedule(X.shape[0])
         random_state = check_random_state(self.random_state)
 
         self._check_memory(X.shape[0])
+        key = self._key(X) if self.warm_start else None
+        forces = self._kept_forces(descent, key)
         # What the search for neighbours and the start share.
-        centered = self._centered(X, n_threads)
+        centered = self._centered(X, n_threads) if forces is None else None
         axes = self._principal_axes(X, centered, n_threads)
-        start = initial_embedding(
-            X,
-            self.init,
-            self.n_components,
-            random_state,
-            centered=centered,
-            axes=axes,
-            n_threads=n_threads,
-        )
-        if self.method == "exact":
-            forces = self._exact_forces(X, n_threads)
-        else:
-            indices, conditional = self._neighbors(X, centered, axes, n_threads)
-            del centered, axes
-            forces = self._barnes_hut_forces(indices, conditional, n_threads)
-            del indices, conditional
+        if descent is None:
+            start = initial_embedding(
+                X,
+                self.init,
+                self.n_components,
+                random_state,
+                centered=centered,
+                axes=axes,
+                n_threads=n_threads,
+            )
+            descent = Descent.at_rest(start)
+        if forces is None:
+            if self.method == "exact":
+                forces = self._exact_forces(X, n_threads)
+            else:
+                indices, conditional = self._neighbors(X, centered, axes, n_threads)
+                del centered, axes
+                forces = self._barnes_hut_forces(indices, conditional, n_threads)
+                del indices, conditional
+        if self.degrees_of_freedom != "auto":
+            forces.degrees_of_freedom = self._nu()
 
-        self.learning_rate_ = self._learning_rate(X.shape[0])
+        descent.outcome = None
+        descent.kept = (key, forces) if self.warm_start else None
+        self._descent = descent
+        self.learning_rate_ = schedule.phases[-1].last.learning_rate
         try:
-            embedding, n_iter = optimize(
+            optimize(
                 forces,
-                start,
-                self._phases(),
-                n_iter_without_progress=self.n_iter_without_progress,
-                min_grad_norm=self.min_grad_norm,
-                n_iter_check=self._N_ITER_CHECK,
+                descent,
+                schedule,
+                max_iter=self.max_iter,
+                rules=Rules(self.n_iter_without_progress, self.min_grad_norm, self._N_ITER_CHECK),
+                learns=self.degrees_of_freedom == "auto",
+                fixed=fixed,
+                callback=self.callback,
+                callback_every=self.callback_every,
+                progress=self.progress,
                 verbose=self.verbose,
             )
         except FloatingPointError as error:
+            del self._descent
             raise ValueError(
                 f"The map diverged with learning_rate={self.learning_rate_:g}, "
-                f"early_exaggeration={self.early_exaggeration:g} and "
-                f"degrees_of_freedom={self._nu():g}. Lower the first two, keep "
+                f"early_exaggeration={self.early_exaggeration:g}, "
+                f"exaggeration={self.exaggeration} and "
+                f"degrees_of_freedom={forces.degrees_of_freedom:g}. Lower the first three, keep "
                 "degrees_of_freedom near 1, and give an init array values of about 1e-4."
             ) from error
-        self.embedding_ = embedding
-        self.kl_divergence_ = forces.kl_divergence
-        self.n_iter_ = n_iter
+        except BaseException:
+            self._conclude(descent, forces)
+            raise
+        self._conclude(descent, forces)
+        if not self.warm_start:
+            del self._descent
         return self.embedding_
 
     # ---- What fit_transform is made of ---------------------------------------------------------
 
-    def _validated(self, X: Any) -> Any:
+    def _conclude(self, descent: Descent, forces: Forces) -> None:
+        """Take over what a run has led to, be it interrupted."""
+        outcome = descent.outcome
+        if outcome is None:  # not even the start
+            return
+        self.embedding_ = outcome.embedding
+        self.kl_divergence_ = outcome.kl_divergence
+        self.n_iter_ = max(outcome.n_iter - 1, 0)
+        self.degrees_of_freedom_ = outcome.degrees_of_freedom
+        self.history_ = outcome.history
+        if self.kl_per_sample:
+            self.kl_per_sample_ = kl_per_sample(forces, outcome.embedding)
+        elif hasattr(self, "kl_per_sample_"):
+            del self.kl_per_sample_
+
+    def _check_max_iter(self, descent: Descent | None) -> None:
+        if descent is None and self.max_iter < self._LEAST_MAX_ITER:
+            raise InvalidParameterError(
+                f"The 'max_iter' parameter of TSNE must be an int in the range"
+                f" [{self._LEAST_MAX_ITER}, inf). Got {self.max_iter} instead."
+            )
+
+    def _mask(self, fixed: Any, n_samples: int, descent: Descent | None) -> Any:
+        """Which points are pinned, checked; None for none."""
+        if fixed is None:
+            return None
+        mask = np.asarray(fixed)
+        if mask.dtype != np.bool_ or mask.shape != (n_samples,):
+            raise ValueError(
+                f"fixed must be a mask, {n_samples} booleans with True for samples that do not"
+                f" move; got an array of {mask.dtype} and shape {mask.shape}"
+            )
+        if mask.any() and descent is None and isinstance(self.init, str):
+            raise ValueError(
+                "fixed needs to know where points are pinned: give init an array with their"
+                f" positions, not {self.init!r}, or go on with a map by warm_start=True"
+            )
+        return mask
+
+    def _key(self, X: Any) -> str | None:
+        """What P depends on, in short. What does not shape it is named here, and nothing else."""
+        others = {
+            "early_exaggeration",
+            "learning_rate",
+            "max_iter",
+            "n_iter_without_progress",
+            "min_grad_norm",
+            "verbose",
+            "random_state",
+            "degrees_of_freedom",
+            "early_exaggeration_iter",
+            "exaggeration",
+            "callback",
+            "callback_every",
+            "progress",
+            "kl_per_sample",
+        }
+        shaping = {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if name not in others and (name != "init" or isinstance(value, str))
+        }
+        try:
+            return str(joblib.hash((X, shaping), coerce_mmap=True))
+        except Exception:  # a metric that can't be pickled: P is made anew each time
+            return None
+
+    def _kept_forces(self, descent: Descent | None, key: str | None) -> Forces | None:
+        """The forces of the last call, if they would be made again just the same."""
+        if descent is None or descent.kept is None or key is None or descent.kept[0] != key:
+            return None
+        forces: Forces = descent.kept[1]
+        return forces
+
+    def _validated(self, X: Any, descent: Descent | None = None) -> Any:
+        """Check `X`; where a descent goes on, also that it is that of the same samples."""
         barnes_hut = self.method == "barnes_hut"
         if sparse.issparse(X):
             X = check_sparse_indices(X)
@@ -349,8 +532,16 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             accept_sparse=["csr"] if barnes_hut else ["csr", "csc", "coo"],
             ensure_min_samples=2,
             dtype=[np.float64, np.float32],
+            reset=descent is None,
         )
         n_samples = X.shape[0]
+        if descent is not None and descent.embedding.shape != (n_samples, self.n_components):
+            n, n_components = descent.embedding.shape
+            raise ValueError(
+                f"warm_start=True goes on with a map of {n} samples and n_components="
+                f"{n_components}, but X has {n_samples} samples and n_components is"
+                f" {self.n_components}; to start again, set warm_start=False"
+            )
         if self.perplexity >= n_samples:
             raise ValueError(
                 f"perplexity ({self.perplexity}) must be less than n_samples ({n_samples})"
@@ -486,28 +677,38 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return conditional
 
     def _nu(self) -> float:
-        if self.degrees_of_freedom == "auto":
-            return float(max(self.n_components - 1, 1))
+        """Degrees of freedom as given, or from which learning sets out."""
+        if self.degrees_of_freedom is None or self.degrees_of_freedom == "auto":
+            return default_degrees_of_freedom(self.n_components)
         return float(self.degrees_of_freedom)
 
-    def _learning_rate(self, n_samples: int) -> float:
-        return float(n_samples if self.learning_rate == "auto" else self.learning_rate)
+    def _schedule(self, n_samples: int) -> Schedule:
+        n_iter = self.early_exaggeration_iter
+        return standard_schedule(
+            float(n_samples if self.learning_rate == "auto" else self.learning_rate),
+            automatic=self.learning_rate == "auto",
+            early_exaggeration=self.early_exaggeration,
+            early_exaggeration_iter=self._EXPLORATION_MAX_ITER if n_iter is None else n_iter,
+            exaggeration=self._stretches(),
+        )
 
-    def _phases(self) -> list[Phase]:
-        rate, automatic = self.learning_rate_, self.learning_rate == "auto"
-        early_rate = rate / self.early_exaggeration if automatic else rate
-        exaggerated = Settings(early_rate, 0.8, self.early_exaggeration)
-        slow, fast = Settings(rate, 0.8, 1.0), Settings(rate, 0.97, 1.0)
-        exploration = self._EXPLORATION_MAX_ITER
-        rest = self.max_iter - exploration - self._N_ITER_SPEEDING - self._N_ITER_SETTLING
-        # How much an iteration gains depends on the rate: a user's own says nothing here.
-        least_gain = self._LEAST_GAIN if automatic else -np.inf
-        return [
-            Phase(exploration, exaggerated, slow),
-            Phase(self._N_ITER_SPEEDING, slow, fast),
-            Phase(rest, fast, fast, least_gain),
-            Phase(self._N_ITER_SETTLING, slow, slow),
-        ]
+    def _stretches(self) -> float | list[tuple[int, float]]:
+        """Check `exaggeration`, and return it."""
+        if isinstance(self.exaggeration, Real):
+            return float(self.exaggeration)
+        try:
+            stretches = [(n_iter, float(factor)) for n_iter, factor in self.exaggeration]
+        except (TypeError, ValueError):
+            stretches = []
+        if not stretches or not all(
+            isinstance(n_iter, Integral) and n_iter > 0 and 0 < factor <= _LARGEST
+            for n_iter, factor in stretches
+        ):
+            raise ValueError(
+                "exaggeration must be a number above 0 or a list of pairs, a number of iterations"
+                f" and a number above 0; got {self.exaggeration!r}"
+            )
+        return [(int(n_iter), factor) for n_iter, factor in stretches]
 
     def _n_neighbors(self, n_samples: int) -> int:
         return min(n_samples - 1, int(3.0 * self.perplexity + 1))

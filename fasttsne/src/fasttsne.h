@@ -195,12 +195,14 @@ typedef struct {
 
 /* A step of the rows [first, last). The gradient is
  * 2 (nu+1)/nu (exaggeration attractive - repulsive / sum_q). `moved` gets the new embedding and
- * may be `embedding` itself; partial: one double per FT_ROWS rows. */
+ * may be `embedding` itself; partial: one double per FT_ROWS rows. Rows whose `fixed` is not 0
+ * stay where they are, at rest; it may be NULL, and then all move. */
 typedef struct {
     ft_step step;
     int64_t first, last;
     int dim;
     IN const float *attractive, *repulsive, *embedding;
+    IN const uint8_t *fixed;
     OUT float *moved;
     INOUT float *velocity, *gains;
     OUT double *partial;

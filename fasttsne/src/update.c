@@ -11,12 +11,9 @@
 #define LARGEST_STEP 1.0f
 #define COORDINATE_COST 0.5 /* nanoseconds */
 
-FT_INLINE void update_body(FT_TASK_ARGUMENTS)
+/* A step of the rows [begin, end); returns their share of the squared norm. */
+FT_INLINE double step_rows(const ft_update *c, int64_t begin, int64_t end)
 {
-    const ft_update *c = context;
-    (void)thread;
-    int64_t begin = c->first + chunk * FT_ROWS;
-    int64_t end = begin + FT_ROWS < c->last ? begin + FT_ROWS : c->last;
     const float *restrict attractive = c->attractive + begin * c->dim;
     const float *restrict repulsive = c->repulsive + begin * c->dim;
     const float *embedding = c->embedding + begin * c->dim;
@@ -44,6 +41,34 @@ FT_INLINE void update_body(FT_TASK_ARGUMENTS)
         velocity[i] = way;
         moved[i] = embedding[i] + way;
         squared_norm += (double)gradient * (double)gradient;
+    }
+    return squared_norm;
+}
+
+static void rest_row(const ft_update *c, int64_t row)
+{
+    for (int64_t i = row * c->dim; i < (row + 1) * c->dim; i++) {
+        c->velocity[i] = 0.0f;
+        c->moved[i] = c->embedding[i];
+    }
+}
+
+FT_INLINE void update_body(FT_TASK_ARGUMENTS)
+{
+    const ft_update *c = context;
+    (void)thread;
+    int64_t begin = c->first + chunk * FT_ROWS;
+    int64_t end = begin + FT_ROWS < c->last ? begin + FT_ROWS : c->last;
+    if (c->fixed == NULL) {
+        c->partial[chunk] = step_rows(c, begin, end);
+        return;
+    }
+    double squared_norm = 0.0;
+    for (int64_t row = begin; row < end; row++) {
+        if (c->fixed[row])
+            rest_row(c, row);
+        else
+            squared_norm += step_rows(c, row, row + 1);
     }
     c->partial[chunk] = squared_norm;
 }

@@ -1,0 +1,63 @@
+"""KL(P||Q) point by point."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fasttsne._kernels import BarnesHutForces, ExactForces, Forces
+
+_EDGES_AT_ONCE = 2**20
+
+# -log w is counted as this where it is larger, as the kernels do.
+_LARGEST_LOG = 87.0
+
+
+def kl_per_sample(forces: Forces, embedding: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Each sample's share of the divergence, sum_j p_ij log(p_ij / q_ij).
+
+    Parameters
+    ----------
+    forces : Forces
+        Evaluated at the map.
+    embedding : ndarray of float32, shape (n_samples, n_components)
+        The map, in the order of the samples.
+
+    Returns
+    -------
+    divergences : ndarray of float64, shape (n_samples,)
+        Their sum is KL(P||Q), but for rounding. Single ones may be negative.
+    """
+    n_samples, order = len(embedding), forces.order
+    if isinstance(forces, ExactForces):
+        joint = forces.joint
+        indptr = np.arange(n_samples + 1, dtype=np.int64) * n_samples
+        n_edges = n_samples * (n_samples - 1)
+    else:
+        assert isinstance(forces, BarnesHutForces)
+        indptr, indices, data = forces.joint
+        n_edges = len(data)
+    log_sum_q = np.log(forces.sum_q + n_edges * np.exp(-_LARGEST_LOG))
+    Y = embedding[order].astype(np.float64)
+    sums = np.empty(n_samples)
+    begin = 0
+    while begin < n_samples:
+        end = int(np.searchsorted(indptr, indptr[begin] + _EDGES_AT_ONCE, side="right")) - 1
+        end = min(max(end, begin + 1), n_samples)
+        if isinstance(forces, ExactForces):
+            p, columns = joint[begin:end].ravel(), np.tile(np.arange(n_samples), end - begin)
+        else:
+            edges = slice(indptr[begin], indptr[end])
+            p, columns = data[edges], indices[edges]
+        p = p.astype(np.float64)
+        row = np.repeat(np.arange(end - begin), np.diff(indptr[begin : end + 1]))
+        squared = np.square(Y[begin + row] - Y[columns]).sum(axis=1)
+        nu = forces.degrees_of_freedom
+        log_w = np.minimum(0.5 * (nu + 1.0) * np.log1p(squared / nu), _LARGEST_LOG)
+        log_p = np.log(np.where(p > 0.0, p, 1.0))
+        terms = p * (log_p + log_w + log_sum_q)
+        sums[begin:end] = np.bincount(row, weights=terms, minlength=end - begin)
+        begin = end
+    in_callers_order = np.empty(n_samples)
+    in_callers_order[order] = sums
+    return in_callers_order
