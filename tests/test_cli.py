@@ -15,6 +15,7 @@ from sklearn.utils import Bunch
 
 import fasttsne
 from fasttsne import cli
+from fasttsne.cli import demo as cli_demo
 
 N_SAMPLES = 150
 FIGURES = ["seconds", "KL divergence", "neighbour recall@10", "kNN accuracy@10"]
@@ -26,7 +27,7 @@ def few_digits(monkeypatch):
     all_digits = load_digits()
     names = ("data", "images", "target")
     few = Bunch(**{name: all_digits[name][:N_SAMPLES] for name in names})
-    monkeypatch.setattr(cli, "_load_digits", lambda: few)
+    monkeypatch.setattr(cli_demo, "_load_digits", lambda: few)
     return few
 
 
@@ -51,8 +52,8 @@ def figures(monkeypatch):
     """Every figure that the demo draws."""
     pytest.importorskip("matplotlib")
     drawn = []
-    draw = cli._draw
-    monkeypatch.setattr(cli, "_draw", lambda *args: drawn.append(draw(*args)) or drawn[-1])
+    draw = cli_demo._draw
+    monkeypatch.setattr(cli_demo, "_draw", lambda *args: drawn.append(draw(*args)) or drawn[-1])
     return drawn
 
 
@@ -272,11 +273,13 @@ def test_ctrl_c_ends_the_process(here):
     assert "KL divergence" not in output
 
 
-def test_config_prints_the_configuration(capsys):
+def test_info_prints_the_configuration(capsys):
     fasttsne.show_config()
     expected = capsys.readouterr().out
-    assert cli.main(["config"]) == 0
-    assert capsys.readouterr().out == expected != ""
+    assert cli.main(["info"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(expected) and expected != ""
+    assert "extra plot:" in printed
 
 
 def test_version(capsys):
@@ -290,7 +293,10 @@ def test_unknown_commands(args, capsys):
     assert "usage: fasttsne" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("args", [["--help"], ["demo", "--help"], ["config", "--help"]])
+@pytest.mark.parametrize(
+    "args",
+    [["--help"], ["demo", "--help"], ["info", "--help"], ["map", "--help"], ["judge", "--help"]],
+)
 def test_help(args, capsys):
     assert status_of(*args) == 0
     assert "usage: fasttsne" in capsys.readouterr().out

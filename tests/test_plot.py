@@ -1,4 +1,4 @@
-"""plot/points.py and names.py: nothing overlaps, nothing is hidden, everybody can tell the colours apart."""
+"""Pictures: nothing overlaps, nothing is hidden, everybody can tell the colours apart."""
 
 import sys
 

@@ -102,7 +102,7 @@ def animate(
     try:
         return _write(ax, maps, path, labels, titles, fps, dpi, size)
     finally:
-        pyplot.close(ax.figure)
+        pyplot.close(ax.figure.canvas.figure)
 
 
 def _write(

@@ -49,7 +49,7 @@ def shade(
 def grid_cells(
     Y: NDArray[Any], low: NDArray[Any], high: NDArray[Any], shape: tuple[int, int]
 ) -> NDArray[np.intp]:
-    """Number the cell of each point in a grid of rows and columns, from the lower left on.
+    """Find the cell of each point in a grid of rows and columns, counted from the lower left.
 
     Parameters
     ----------

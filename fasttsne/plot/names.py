@@ -78,7 +78,8 @@ def write_names(
     scale = (high[0] - low[0]) / np.ptp(ax.get_xlim())
     texts = [
         ax.text(
-            *positions[i],
+            float(positions[i, 0]),
+            float(positions[i, 1]),
             _broken(names[i]),
             ha="center",
             va="center_baseline",

@@ -246,8 +246,10 @@ def _draw(
     order = np.random.default_rng(0).permutation(n_samples)
     if below is not None:
         order = np.concatenate([order[below[order]], order[~below[order]]])
+    x, y = Y[order].T
     ax.scatter(
-        *Y[order].T,
+        x,
+        y,
         color=colors[order],
         s=_mark_size(width * height, n_samples) if size is None else size,
         alpha=_opacity(n_samples) if alpha is None else alpha,

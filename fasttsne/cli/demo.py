@@ -1,4 +1,4 @@
-"""The command line: ``fasttsne demo``, ``fasttsne config``, ``fasttsne --version``."""
+"""``fasttsne demo``: handwritten digits mapped, judged and drawn."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from numpy.typing import NDArray
 
-from fasttsne import TSNE, __version__, show_config
-from fasttsne.plot import PALETTE, plot_embedding
+from fasttsne import TSNE, __version__
+from fasttsne.files import replacing
+from fasttsne.plot import PALETTE, scatter
 from fasttsne.quality import kl_divergence, knn_accuracy, neighbor_recall
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-__all__ = ["main"]
 
 _DEFAULT_OUTPUT = Path("fasttsne-demo.png")
 _METHODS = {"exact": "Exact", "barnes_hut": "Barnes-Hut"}
@@ -31,56 +29,20 @@ _FIGURES = {
 }
 
 
-def main(argv: Sequence[str] | None = None, prog: str = "fasttsne") -> int:
-    """Run the command line.
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to those of the command line.
 
     Parameters
     ----------
-    argv : list of str, default=None
-        The arguments; None takes those of the process.
-
-    prog : str, default="fasttsne"
-        The name shown in help and errors.
+    commands : argparse's subparsers
+        Where it goes.
 
     Returns
     -------
-    status : int
-        0 if all went well, 1 if the picture that was asked for could not be drawn, 130 if
-        interrupted.
-
-    Raises
-    ------
-    SystemExit
-        With status 2 on bad arguments, with status 0 after ``--help`` and ``--version``.
-
-    Examples
-    --------
-    >>> from fasttsne.cli import main
-    >>> try:
-    ...     main(["--version"])
-    ... except SystemExit as finished:
-    ...     print("status", finished.code)
-    fasttsne ...
-    status 0
+    parser : argparse.ArgumentParser
+        Its own.
     """
-    parser = _parser(prog)
-    args = parser.parse_args(argv)
-    try:
-        status: int = args.run(args)
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        return 130
-    return status
-
-
-def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog, description="t-SNE maps, fast: a drop-in for sklearn.manifold.TSNE."
-    )
-    parser.add_argument("--version", action="version", version=f"fasttsne {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="{demo,config}", required=True)
-
-    demo = commands.add_parser(
+    demo: argparse.ArgumentParser = commands.add_parser(
         "demo",
         help="map 1,797 handwritten digits, print how good the map is, draw it",
         description="Map the 1,797 handwritten digits that ship with scikit-learn, exactly and "
@@ -103,19 +65,22 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     demo.add_argument(
         "--n-jobs", type=int, metavar="N", help="threads to use (default: TSNE's own default)"
     )
-    demo.set_defaults(run=_demo, parser=demo)
-
-    config = commands.add_parser("config", help="say what this build uses of this machine")
-    config.set_defaults(run=_config)
-    return parser
+    return demo
 
 
-def _config(args: argparse.Namespace) -> int:
-    show_config()
-    return 0
+def run(args: argparse.Namespace) -> int:
+    """Draw both maps.
 
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The options.
 
-def _demo(args: argparse.Namespace) -> int:
+    Returns
+    -------
+    status : int
+        0, or 1 if the picture that was asked for could not be drawn.
+    """
     digits = _load_digits()
     n_samples, n_features = digits.data.shape
     _check_arguments(args, n_samples)
@@ -139,7 +104,8 @@ def _demo(args: argparse.Namespace) -> int:
         return 0 if args.output is None else 1
     figure = _draw(digits, maps, figures, title, args.perplexity)
     try:
-        figure.savefig(output, format=output.suffix[1:] or "png")
+        with replacing(output) as unfinished:
+            figure.savefig(unfinished, format=output.suffix[1:] or "png")
     except OSError as error:
         print(f"{args.parser.prog}: error: cannot write {output}: {error}", file=sys.stderr)
         return 1
@@ -252,7 +218,7 @@ def _draw(
 
     for i, (method, embedding) in enumerate(maps.items()):
         ax = figure.add_axes((0.02 + 0.49 * i, 0.06, 0.47, 0.47 * width / height))
-        plot_embedding(embedding, digits.target, ax=ax)
+        scatter(embedding, digits.target, ax=ax)
         ax.set_title(_METHODS[method], loc="left", size=13, weight="bold", color=ink)
         values = figures[method]
         caption = (

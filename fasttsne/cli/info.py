@@ -1,0 +1,60 @@
+"""``fasttsne info``: what this build uses of this machine."""
+
+from __future__ import annotations
+
+import argparse
+from importlib.util import find_spec
+from typing import Any
+
+from fasttsne import show_config
+
+_EXTRAS = {
+    "plot": ("matplotlib",),
+    "html": ("plotly", "PIL"),
+    "tables": ("pandas", "pyarrow"),
+    "h5ad": ("anndata",),
+}
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to those of the command line.
+
+    Parameters
+    ----------
+    commands : argparse's subparsers
+        Where it goes.
+
+    Returns
+    -------
+    parser : argparse.ArgumentParser
+        Its own.
+    """
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "info",
+        help="say what this build uses of this machine, and which extras are there",
+        description="Say which instruction set, how many threads and which BLAS are in use, and "
+        "which optional packages are installed.",
+    )
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print it.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        None are used.
+
+    Returns
+    -------
+    status : int
+        0.
+    """
+    show_config()
+    print()
+    for extra, modules in _EXTRAS.items():
+        missing = [module for module in modules if find_spec(module) is None]
+        state = f"pip install 'fasttsne[{extra}]'" if missing else "installed"
+        print(f"{'extra ' + extra + ':':15}{state}")
+    return 0

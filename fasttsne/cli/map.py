@@ -1,0 +1,419 @@
+"""``fasttsne map``: from a file to a map, its picture, its page and its report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fasttsne import TSNE
+from fasttsne.cli import checkpoint, outputs, tables
+from fasttsne.cli.progress import Progress
+from fasttsne.cli.refusal import Refusal
+from fasttsne.files import replacing
+
+if TYPE_CHECKING:
+    from fasttsne.quality import Report
+
+_JUDGED = 5_000  # points, of more: enough for three digits
+_DESCRIPTION = """\
+Draw a t-SNE map: every row of INPUT becomes a point, and rows that are alike become
+neighbours. INPUT is a table (.csv, .tsv, .parquet), an array (.npy, .npz) or AnnData (.h5ad).
+Of a table all columns of numbers are mapped, but for --label, --keep and --drop.
+"""
+_EXAMPLES = """\
+for example
+  fasttsne map flowers.csv -o map.csv --label species --plot map.png --html map.html
+  fasttsne map cells.h5ad -o mapped.h5ad --array X_pca --label cell_type --plot map.pdf
+  fasttsne map vectors.npy -o map.npy --metric cosine --perplexity 50 --report map.json
+
+Ctrl-C leaves a checkpoint beside OUT; --resume goes on from it, to the same map.
+"""
+# The estimator's parameters: what each is called, its type, its values, and what to say of it.
+_PARAMETERS: tuple[tuple[str, Any, str, str], ...] = (
+    ("perplexity", float, "P", "how many neighbours a point has, so to speak; 5 to 100"),
+    ("early-exaggeration", float, "F", "how strongly points attract at first"),
+    ("exaggeration", float, "F", "and later; more than 1 draws clusters together"),
+    ("learning-rate", "number or auto", "RATE", "length of a step"),
+    ("max-iter", int, "N", "iterations at the most"),
+    ("metric", str, "NAME", "distance between rows, such as euclidean, cosine or manhattan"),
+    ("init", ("pca", "random"), "", "where points start"),
+    ("method", ("barnes_hut", "exact"), "", "exact is for a few thousand rows"),
+    ("angle", float, "A", "how much barnes_hut may approximate, 0 to 1"),
+    ("neighbors", ("auto", "exact", "approximate"), "", "how neighbours are searched"),
+    ("n-components", int, "N", "dimensions of the map"),
+    ("degrees-of-freedom", "number or auto", "NU", "tail of the map's kernel; below 1 splits more"),
+    ("random-state", int, "SEED", "the same seed gives the same map"),
+    ("n-jobs", int, "N", "threads"),
+)
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to those of the command line.
+
+    Parameters
+    ----------
+    commands : argparse's subparsers
+        Where it goes.
+
+    Returns
+    -------
+    parser : argparse.ArgumentParser
+        Its own.
+    """
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "map",
+        help="draw a map of your data",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("input", type=Path, metavar="INPUT", help="the data")
+    files = parser.add_argument_group("what to write")
+    files.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="OUT",
+        required=True,
+        help=f"the map, by its ending: {', '.join(outputs.KINDS)}",
+    )
+    files.add_argument("--plot", type=Path, metavar="FILE", help="a picture: .png, .pdf, .svg ...")
+    files.add_argument("--html", type=Path, metavar="FILE", help="a page to explore in a browser")
+    files.add_argument(
+        "--report", type=Path, metavar="FILE", help="how good the map is: .txt or .json"
+    )
+    files.add_argument("--force", action="store_true", help="replace files that are there")
+    add_columns(parser)
+    group = parser.add_argument_group("how to map", "Defaults are those of fasttsne.TSNE.")
+    for name, kind, metavar, meaning in _PARAMETERS:
+        default = getattr(TSNE(), name.replace("-", "_"))
+        options: dict[str, Any] = {"choices": kind} if isinstance(kind, tuple) else {}
+        if not options:
+            reader = _number_or_auto if kind == "number or auto" else kind
+            options = {"type": reader, "metavar": metavar}
+        text = f"{meaning} (default: {default})" if default is not None else meaning
+        group.add_argument(f"--{name}", help=text, default=argparse.SUPPRESS, **options)
+    group.add_argument(
+        "--standardize", action="store_true", help="first give all columns mean 0 and variance 1"
+    )
+    going = parser.add_argument_group("long runs")
+    going.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    going.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="write where the descent is every minute, and on Ctrl-C (by default OUT.checkpoint, "
+        "on Ctrl-C alone)",
+    )
+    going.add_argument(
+        "--resume",
+        type=Path,
+        metavar="FILE",
+        help="go on from a checkpoint of your own: it can run code, so take none from others",
+    )
+    return parser
+
+
+def add_columns(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which columns are what.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Of a command that reads data.
+    """
+    group = parser.add_argument_group("what is what in INPUT")
+    group.add_argument(
+        "--label", metavar="COLUMN", help="names the class of each row; never mapped, only shown"
+    )
+    group.add_argument(
+        "--keep",
+        type=_names,
+        default=[],
+        metavar="A,B",
+        help="columns that are not mapped but go along, into OUT and the page",
+    )
+    group.add_argument("--features", type=_names, metavar="A,B", help="map these columns alone")
+    group.add_argument("--drop", type=_names, default=[], metavar="A,B", help="leave these out")
+    group.add_argument("--array", metavar="NAME", help="which array of an .npz or .h5ad to map")
+
+
+def read_input(args: argparse.Namespace, path: Path) -> tables.Table:
+    """Read a file as the options of :func:`add_columns` say.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The options.
+
+    path : pathlib.Path
+        The file.
+
+    Returns
+    -------
+    table : Table
+        What it holds.
+    """
+    extra = [args.label] if args.label else []
+    extra += [name for name in args.keep if name not in extra]
+    return tables.read_table(
+        path, extra=extra, features=args.features, drop=args.drop, array=args.array
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw the map.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The options.
+
+    Returns
+    -------
+    status : int
+        0, or 130 if interrupted.
+    """
+    names = [name.replace("-", "_") for name, *_ in _PARAMETERS]
+    given: dict[str, Any] = {name: vars(args)[name] for name in names if name in vars(args)}
+    kept = args.checkpoint or args.resume or args.output.with_name(args.output.name + ".checkpoint")
+    _check_files(args, kept, given)
+    progress = Progress(given.get("max_iter", TSNE().max_iter), args.quiet)
+    table = read_input(args, args.input)
+    for note in table.notes:
+        progress.note(note)
+    X = _standardized(table.X) if args.standardize else table.X
+    if args.resume:
+        tsne = checkpoint.load(args.resume, X).set_params(**given)
+    else:
+        tsne = TSNE(**given)
+    progress.max_iter = tsne.max_iter
+    progress.note(f"mapping {X.shape[0]:,} rows of {X.shape[1]:,} columns")
+    start = time.perf_counter()
+    try:
+        checkpoint.fit_with_checkpoints(
+            tsne, X, kept, progress=progress, regularly=args.checkpoint is not None
+        )
+    except KeyboardInterrupt:
+        print(f"\n{_farewell(tsne, kept, args)}", file=sys.stderr)
+        return 130
+    progress.note(
+        f"KL divergence {tsne.kl_divergence_:.3f} after {tsne.n_iter_ + 1} iterations, "
+        f"{time.perf_counter() - start:.1f} s"
+    )
+    _write(args, table, X, tsne, progress)
+    kept.unlink(missing_ok=True)
+    return 0
+
+
+def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) -> None:
+    """Refuse, before any work, files that cannot be written afterwards."""
+    named = {
+        "--output": args.output,
+        "--plot": args.plot,
+        "--html": args.html,
+        "--report": args.report,
+        "--checkpoint": args.checkpoint,
+    }
+    outputs.check_distinct({"INPUT": args.input, **named})
+    outputs.check_output(args.output, "--output", outputs.KINDS, args.force)
+    if args.output.suffix.lower() == ".h5ad" and args.input.suffix.lower() != ".h5ad":
+        raise Refusal("--output .h5ad is a copy of an .h5ad INPUT; choose .csv or .npz")
+    flat = given.get("n_components", 2) == 2
+    for option, path in (("--plot", args.plot), ("--html", args.html)):
+        if path is not None and not flat:
+            raise Refusal(f"{option} draws in the plane; leave it out, or --n-components")
+    if args.plot is not None:
+        outputs.check_output(args.plot, "--plot", _picture_kinds(), args.force)
+    if args.html is not None:
+        outputs.check_output(args.html, "--html", (".html", ".htm"), args.force)
+        _check_plotly()
+    if args.report is not None:
+        outputs.check_output(args.report, "--report", (".txt", ".json"), args.force)
+    if kept.exists() and not args.resume and not args.force:
+        raise Refusal(
+            f"{kept} is left from an earlier run; --resume {kept} goes on, --force starts anew"
+        )
+
+
+def _picture_kinds() -> tuple[str, ...]:
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise Refusal("--plot needs matplotlib: pip install 'fasttsne[plot]'") from error
+    return tuple(f".{kind}" for kind in sorted(Figure().canvas.get_supported_filetypes()))
+
+
+def _check_plotly() -> None:
+    try:
+        import plotly  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise Refusal("--html needs plotly: pip install 'fasttsne[html]'") from error
+
+
+def _standardized(X: Any) -> Any:
+    from scipy import sparse
+    from sklearn.preprocessing import StandardScaler
+
+    return StandardScaler(with_mean=not sparse.issparse(X)).fit_transform(X)
+
+
+def _farewell(tsne: TSNE, kept: Path, args: argparse.Namespace) -> str:
+    if not hasattr(tsne, "embedding_"):
+        return "interrupted before the first iteration; nothing was written"
+    command = f"--resume {shlex.quote(str(kept))}"
+    return f"interrupted; the same command with {command} goes on from here"
+
+
+def _write(
+    args: argparse.Namespace, table: tables.Table, X: Any, tsne: TSNE, progress: Progress
+) -> None:
+    """Write the map first, and then what was made of it."""
+    Y, labels = tsne.embedding_, table.columns.get(args.label)
+    outputs.write_map(args.output, Y, table.columns, args.input)
+    progress.note(f"map: {args.output}")
+    if args.plot is not None:
+        draw(args.plot, Y, labels, args.input.stem)
+        progress.note(f"picture: {args.plot}")
+    if args.html is not None:
+        from fasttsne.plot import html
+
+        html(Y, labels, args.html, hover=_hover(table, args.keep), title=args.input.stem)
+        progress.note(f"page: {args.html}")
+    if args.report is not None:
+        report = judge(X, Y, labels, metric=tsne.metric, n_jobs=tsne.n_jobs)
+        write_report(args.report, report)
+        progress.note(f"report: {args.report}")
+
+
+def draw(path: Path, Y: NDArray[np.float32], labels: Any, title: str) -> None:
+    """Draw a map into a file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; its ending decides on the kind of picture.
+
+    Y : ndarray of shape (n_samples, 2)
+        The map.
+
+    labels : array-like of shape (n_samples,) or None
+        Classes or a quantity.
+
+    title : str
+        Written above.
+    """
+    from matplotlib.figure import Figure
+
+    from fasttsne.plot import scatter
+
+    figure = Figure(figsize=(8, 8), dpi=150, layout="constrained")
+    scatter(Y, labels, ax=figure.add_subplot(), title=title)
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished)
+
+
+def judge(
+    X: Any,
+    Y: NDArray[Any],
+    labels: Any,
+    *,
+    metric: Any = "euclidean",
+    n_neighbors: int = 10,
+    sample: int | None = _JUDGED,
+    n_jobs: int | None = None,
+) -> Report:
+    """Judge a map by some of its points at the most.
+
+    Parameters
+    ----------
+    X : {ndarray, sparse matrix} of shape (n_samples, n_features)
+        The data.
+
+    Y : ndarray of shape (n_samples, n_components)
+        The map.
+
+    labels : array-like of shape (n_samples,) or None
+        Classes.
+
+    metric : str, default="euclidean"
+        Distance between rows of `X`.
+
+    n_neighbors : int, default=10
+        Size of a neighbourhood; fewer where there are not that many.
+
+    sample : int or None, default=5000
+        How many points to judge, each against all; None judges all.
+
+    n_jobs : int, default=None
+        Number of threads.
+
+    Returns
+    -------
+    report : Report
+        What :func:`fasttsne.quality.report` returns.
+    """
+    from fasttsne.quality import report
+
+    n_samples = len(Y)
+    return report(
+        X,
+        Y,
+        labels,
+        metric=metric,
+        n_neighbors=n_neighbors,
+        sample=None if sample is None or n_samples <= sample else sample,
+        random_state=0,
+        n_jobs=n_jobs,
+    )
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write a report as text, or as JSON.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; its ending decides.
+
+    report : Report
+        What to write.
+    """
+    if path.suffix.lower() == ".json":
+        outputs.write_text(path, json.dumps(report.to_dict(), indent=2, default=_listed) + "\n")
+    else:
+        outputs.write_text(path, f"{report}\n")
+
+
+def _listed(value: Any) -> Any:
+    return value.tolist()
+
+
+def _hover(table: tables.Table, keep: list[str]) -> list[str] | None:
+    """Write the columns that go along as the text of each point."""
+    if not keep:
+        return None
+    columns = [np.asarray(table.columns[name]).astype(object) for name in keep]
+    return [
+        "\n".join(f"{name}: {value}" for name, value in zip(keep, row, strict=True))
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _number_or_auto(text: str) -> float | str:
+    return text if text == "auto" else float(text)
+
+
+_number_or_auto.__name__ = "number"  # as argparse calls it in an error

@@ -1,0 +1,154 @@
+"""Files that are written: looked at before any work, and whole when they are there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fasttsne.cli.refusal import Refusal
+from fasttsne.files import replacing
+
+#: Endings of files that a map can be written to.
+KINDS = (".csv", ".tsv", ".npy", ".npz", ".parquet", ".h5ad")
+
+_NEEDS = {".parquet": ("pyarrow", "tables"), ".h5ad": ("anndata", "h5ad")}
+
+
+def check_output(path: Path, option: str, kinds: tuple[str, ...], force: bool) -> None:
+    """Refuse a file that could not, or should not, be written.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    option : str
+        The option it was given by.
+
+    kinds : tuple of str
+        Its possible endings; empty if any will do.
+
+    force : bool
+        Whether a file that is there may be replaced.
+
+    Raises
+    ------
+    Refusal
+        Naming the option and the remedy.
+    """
+    if kinds and path.suffix.lower() not in kinds:
+        raise Refusal(f"{option} {path}: the ending must be one of {', '.join(kinds)}")
+    if path.is_dir():
+        raise Refusal(f"{option} {path}: it is a directory; name a file in it")
+    if not path.parent.is_dir():
+        raise Refusal(f"{option} {path}: there is no directory {path.parent}; make it first")
+    if path.exists() and not force:
+        raise Refusal(f"{option} {path}: it exists; --force replaces it")
+    if not os.access(path.parent, os.W_OK):
+        raise Refusal(f"{option} {path}: no permission to write there; choose another place")
+    module, extra = _NEEDS.get(path.suffix.lower(), ("numpy", ""))
+    if find_spec(module) is None:
+        raise Refusal(f"{option} {path} needs {module}: pip install 'fasttsne[{extra}]'")
+
+
+def check_distinct(paths: Mapping[str, Path | None]) -> None:
+    """Refuse two options that name the same file.
+
+    Parameters
+    ----------
+    paths : dict of str to pathlib.Path or None
+        What each option names.
+
+    Raises
+    ------
+    Refusal
+        Naming both.
+    """
+    seen: dict[Path, str] = {}
+    for option, path in paths.items():
+        if path is None:
+            continue
+        first = seen.setdefault(path.resolve(), option)
+        if first != option:
+            raise Refusal(f"{first} and {option} both name {path}; give each its own file")
+
+
+def write_map(path: Path, Y: NDArray[np.float32], columns: Mapping[str, Any], source: Path) -> None:
+    """Write a map, with the columns that go along.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; what is there is replaced once the new one is complete.
+
+    Y : ndarray of shape (n_samples, n_components)
+        The map.
+
+    columns : dict of str to array-like
+        What stands beside it in a table; arrays of their own in ``.npz``; not in ``.npy``.
+
+    source : pathlib.Path
+        The file that was mapped: one of AnnData is copied, with the map as ``X_tsne``.
+    """
+    kind = path.suffix.lower()
+    with replacing(path) as unfinished:
+        if kind == ".npy":
+            with open(unfinished, "wb") as file:
+                np.save(file, Y)
+        elif kind == ".npz":
+            arrays: dict[str, Any] = {name: _plain(values) for name, values in columns.items()}
+            with open(unfinished, "wb") as file:
+                np.savez(file, **{**arrays, "embedding": Y})
+        elif kind == ".h5ad":
+            from anndata import read_h5ad
+
+            data = read_h5ad(source)
+            data.obsm["X_tsne"] = Y
+            data.write_h5ad(unfinished)
+        else:
+            _write_table(unfinished, kind, Y, columns)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text whole or not at all.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    text : str
+        What is to be in it.
+    """
+    with replacing(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
+def _plain(values: Any) -> NDArray[Any]:
+    """Make an array that needs no pickle."""
+    array = np.asarray(values)
+    return array.astype(str) if array.dtype == object else array
+
+
+def _write_table(path: Path, kind: str, Y: NDArray[np.float32], columns: Mapping[str, Any]) -> None:
+    names = [f"tsne_{i + 1}" for i in range(Y.shape[1])]
+    if kind == ".parquet" or columns:
+        import pandas
+
+        frame = pandas.DataFrame(Y, columns=names).assign(
+            **{name: np.asarray(values) for name, values in columns.items()}
+        )
+        if kind == ".parquet":
+            frame.to_parquet(path, index=False)
+        else:
+            separator = "\t" if kind == ".tsv" else ","
+            frame.to_csv(path, sep=separator, index=False, float_format="%.6g")
+        return
+    separator = "\t" if kind == ".tsv" else ","
+    np.savetxt(path, Y, fmt="%.6g", delimiter=separator, header=separator.join(names), comments="")

@@ -1,0 +1,78 @@
+"""How far a descent is: a bar that moves on a terminal, a line now and then in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+_WIDTH = 24
+_SECONDS_IN_LOG = 10.0
+
+
+class Progress:
+    """Show where a descent is; to be handed to an estimator as its callback.
+
+    Parameters
+    ----------
+    max_iter : int
+        How many iterations there will be at the most.
+
+    quiet : bool, default=False
+        Show nothing.
+
+    Attributes
+    ----------
+    on_terminal : bool
+        Whether there is a bar.
+    """
+
+    def __init__(self, max_iter: int, quiet: bool = False) -> None:
+        self.max_iter = max_iter
+        self.quiet = quiet
+        self.on_terminal = sys.stderr.isatty() and not quiet
+        self._written = time.monotonic()
+        self._open = False
+
+    def note(self, text: str) -> None:
+        """Write a line.
+
+        Parameters
+        ----------
+        text : str
+            What to say.
+        """
+        if self.quiet:
+            return
+        self.close()
+        print(text, file=sys.stderr, flush=True)
+
+    def __call__(self, state: Any) -> None:
+        """Show where the descent is.
+
+        Parameters
+        ----------
+        state : Snapshot
+            What the estimator hands over.
+        """
+        if self.quiet:
+            return
+        now = time.monotonic()
+        told = (
+            f"iteration {state.iteration:,}, KL divergence {state.kl_divergence:.3f}, "
+            f"{state.seconds:.0f} s"
+        )
+        if self.on_terminal:
+            done = min(state.iteration / self.max_iter, 1.0)
+            bar = "#" * round(done * _WIDTH)
+            print(f"\r\x1b[K[{bar:.<{_WIDTH}}] {told}", end="", file=sys.stderr, flush=True)
+            self._open = True
+        elif now - self._written >= _SECONDS_IN_LOG:
+            print(told, file=sys.stderr, flush=True)
+            self._written = now
+
+    def close(self) -> None:
+        """Leave the bar's line."""
+        if self._open:
+            print(file=sys.stderr, flush=True)
+            self._open = False
