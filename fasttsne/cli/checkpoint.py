@@ -51,11 +51,14 @@ def fit_with_checkpoints(
     KeyboardInterrupt
         As it came, after the checkpoint was written.
     """
-    written = time.monotonic()
+    written, paused_at = time.monotonic(), 0
 
     def callback(state: Any) -> None:
+        nonlocal paused_at
         progress(state)
-        if regularly and time.monotonic() - written > _EVERY:
+        # The next call may begin by showing the iteration that this one stopped at.
+        if regularly and state.iteration > paused_at and time.monotonic() - written > _EVERY:
+            paused_at = state.iteration
             raise _Due
 
     tsne.set_params(warm_start=True, callback=callback, callback_every=10)

@@ -174,7 +174,9 @@ def _read_npz(path: Path, extra: Sequence[str], array: str | None) -> Table:
 
 def _only_matrix(file: Any, path: Path, extra: Sequence[str]) -> str:
     """Name the array that is meant, where none was."""
-    matrices: list[str] = [name for name in file.files if name not in extra and file[name].ndim == 2]
+    matrices: list[str] = [
+        name for name in file.files if name not in extra and file[name].ndim == 2
+    ]
     if "X" in file.files:
         return "X"
     if len(matrices) != 1:
