@@ -193,10 +193,20 @@ def test_options_reach_the_estimator(flowers, monkeypatch):
         fasttsne.TSNE, "fit", lambda self, X: seen.append(self.get_params()) or 1 / 0
     )
     wanted = {
-        "early_exaggeration": 4.0, "exaggeration": 1.5, "learning_rate": 100.0, "max_iter": 300,
-        "metric": "cosine", "init": "random", "method": "exact", "angle": 0.3, "n_jobs": 1,
-        "neighbors": "exact", "n_components": 3, "degrees_of_freedom": "auto", "random_state": 7,
-    }  # fmt: skip
+        "early_exaggeration": 4.0,
+        "exaggeration": 1.5,
+        "learning_rate": 100.0,
+        "max_iter": 300,
+        "metric": "cosine",
+        "init": "random",
+        "method": "exact",
+        "angle": 0.3,
+        "n_jobs": 1,
+        "neighbors": "exact",
+        "n_components": 3,
+        "degrees_of_freedom": "auto",
+        "random_state": 7,
+    }
     options = [
         text for name, value in wanted.items() for text in (f"--{name.replace('_', '-')}", value)
     ]
@@ -232,26 +242,50 @@ def test_force_replaces(flowers):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["flower.csv", "-o", "a.csv"], "there is no file 'flower.csv' in .; did you mean 'flowers.csv'?"),
+        (
+            ["flower.csv", "-o", "a.csv"],
+            "there is no file 'flower.csv' in .; did you mean 'flowers.csv'?",
+        ),
         (["no/x.csv", "-o", "a.csv"], "there is no directory no"),
         ([".", "-o", "a.csv"], ". is a directory; name a file"),
         (["flowers.csv", "-o", "no/a.csv"], "--output no/a.csv: there is no directory no; make it"),
         (["flowers.csv", "-o", "a.docx"], "--output a.docx: the ending must be one of .csv"),
         (["flowers.csv", "-o", "a.h5ad"], "needs anndata|is a copy of an .h5ad INPUT"),
-        (["flowers.csv", "-o", "flowers.csv", "--force"], "INPUT and --output both name flowers.csv"),
-        (["flowers.csv", "-o", "a.csv", "--report", "./a.csv"], "--output and --report both name a.csv"),
-        (["flowers.csv", "-o", "a.csv", "--report", "a.pdf"], "the ending must be one of .txt, .json"),
-        (["flowers.csv", "-o", "a.csv", "--plot", "a.docx"], "--plot a.docx: the ending must be one"),
-        (["flowers.csv", "-o", "a.csv", "--label", "specis"], "no column 'specis' in flowers.csv; did you mean 'species'?"),
+        (
+            ["flowers.csv", "-o", "flowers.csv", "--force"],
+            "INPUT and --output both name flowers.csv",
+        ),
+        (
+            ["flowers.csv", "-o", "a.csv", "--report", "./a.csv"],
+            "--output and --report both name a.csv",
+        ),
+        (
+            ["flowers.csv", "-o", "a.csv", "--report", "a.pdf"],
+            "the ending must be one of .txt, .json",
+        ),
+        (
+            ["flowers.csv", "-o", "a.csv", "--plot", "a.docx"],
+            "--plot a.docx: the ending must be one",
+        ),
+        (
+            ["flowers.csv", "-o", "a.csv", "--label", "specis"],
+            "no column 'specis' in flowers.csv; did you mean 'species'?",
+        ),
         (["flowers.csv", "-o", "a.csv", "--label", "SPECIES"], "did you mean 'species'?"),
         (["flowers.csv", "-o", "a.csv", "--drop", "zzz"], "it has sepal length, sepal width"),
         (["flowers.csv", "-o", "a.csv", "--array", "X"], "--array is for .npz and .h5ad"),
-        (["flowers.csv", "-o", "a.csv", "--features", "name"], "column 'name' mixes numbers and text, 'flower <0>' in row 1"),
-        (["flowers.csv", "-o", "a.csv", "--plot", "a.png", "--n-components", "3"], "--plot draws in the plane"),
+        (
+            ["flowers.csv", "-o", "a.csv", "--features", "name"],
+            "column 'name' mixes numbers and text, 'flower <0>' in row 1",
+        ),
+        (
+            ["flowers.csv", "-o", "a.csv", "--plot", "a.png", "--n-components", "3"],
+            "--plot draws in the plane",
+        ),
         (["flowers.csv", "-o", "a.csv", "--resume", "flowers.csv"], "flowers.csv is no checkpoint"),
         (["flowers.csv", "-o", "a.csv", "--resume", "gone"], "cannot read the checkpoint gone"),
     ],
-)  # fmt: skip
+)
 def test_wrong_files_and_columns(flowers, capsys, untouched, args, message):
     pytest.importorskip("matplotlib")
     said = error_of(capsys, *args)
@@ -279,8 +313,16 @@ def test_the_estimator_refuses_in_one_line(flowers, capsys, args, message):
         ("x.csv", b"", "x.csv is empty"),
         ("x.csv", b"\n\n", "x.csv is empty"),
         ("x.csv", b"a,b\n", "x.csv has column names and no rows"),
-        ("x.csv", b"a,b\n1,2\n3,4,5\n", "x.csv is ragged or not CSV: Expected 2 fields in line 3, saw 3"),
-        ("x.csv", b"a,b\n1,2,3\n3,4,5\n", "x.csv is ragged or not CSV: rows are longer than the header"),
+        (
+            "x.csv",
+            b"a,b\n1,2\n3,4,5\n",
+            "x.csv is ragged or not CSV: Expected 2 fields in line 3, saw 3",
+        ),
+        (
+            "x.csv",
+            b"a,b\n1,2,3\n3,4,5\n",
+            "x.csv is ragged or not CSV: rows are longer than the header",
+        ),
         ("x.csv", b"a,b\n1,2\n3\n", "column 'b' has 1 empty cells, the first in row 2"),
         ("x.csv", b"a,b\n1,2\n3,oops\n", "column 'b' mixes numbers and text, 'oops' in row 2"),
         ("x.csv", b"a,b\n1,2\n3,inf\n", "x.csv holds inf in row 2, column 2"),
@@ -294,7 +336,7 @@ def test_the_estimator_refuses_in_one_line(flowers, capsys, args, message):
         ("x.h5ad", b"nonsense", "cannot read x.h5ad: not a file written by AnnData|needs anndata"),
         ("x.xlsx", b"nonsense", "unknown ending '.xlsx'"),
     ],
-)  # fmt: skip
+)
 def test_broken_files(here, capsys, untouched, name, content, message):
     (here / name).write_bytes(content)
     said = error_of(capsys, name, "-o", "map.csv")

@@ -1,0 +1,45 @@
+"""How Sphinx builds this site: ``python -m sphinx -W -b html docs docs/_build``."""
+
+from importlib.metadata import version as installed_version
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+project = "fasttsne"
+author = "The fasttsne developers"
+release = version = installed_version("fasttsne")
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+exclude_patterns = ["_build", "api/generated/README*", "gallery/GALLERY_HEADER.rst"]
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
+myst_heading_anchors = 4
+# Links to files of the repository that are no pages of this site.
+suppress_warnings = ["myst.xref_missing", "config.cache"]
+
+autosummary_generate = True
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"/plot_",
+    "ignore_pattern": r"/learn_",  # a script with arguments, not a page
+    "show_memory": False,
+    "show_signature": False,
+    "download_all_examples": False,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"fasttsne {release}"
+html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
