@@ -89,7 +89,7 @@ def distance_correlation(
     """
     Y = as_embedding(embedding)
     data = as_distances(X, metric, metric_params)
-    check_same_length(data.n_samples, Y)
+    check_same_length(data.n_samples, len(Y))
     check_scalar(n_pairs, "n_pairs", Integral, min_val=2)
     n_threads = effective_n_threads(n_jobs)
     return correlation_of_pairs(data, as_distances(Y), n_pairs, random_state, n_threads)

@@ -312,7 +312,7 @@ def _larger_ranks(
     """How many pairs have r as the larger of their ranks, by r, and how many points are judged."""
     Y = as_embedding(embedding)
     data = as_distances(X, metric, metric_params)
-    check_same_length(data.n_samples, Y)
+    check_same_length(data.n_samples, len(Y))
     check_at_least_three(len(Y))
     on_map = as_distances(Y)
     anchors = chosen_anchors(len(Y), sample, random_state)

@@ -529,11 +529,10 @@ def _judged(
     data: Distances
     if data_neighbors is None:
         data = as_distances(X, metric, metric_params)
-        check_same_length(data.n_samples, Y)
+        check_same_length(data.n_samples, len(Y))
     else:
         check_n_neighbors(n_neighbors, len(Y))
-        data = as_known(data_neighbors, n_neighbors)
-        check_same_length(data.n_samples, Y, "data_neighbors")
+        data = as_known(data_neighbors, len(Y), n_neighbors)
     anchors = chosen_anchors(len(Y), sample, random_state)
     return _Judged(data, as_distances_of_map(Y), anchors, effective_n_threads(n_jobs))
 

@@ -264,7 +264,7 @@ def report(
     """
     Y = as_embedding(embedding)
     data = as_distances(X, metric, metric_params)
-    check_same_length(data.n_samples, Y)
+    check_same_length(data.n_samples, len(Y))
     check_at_least_three(len(Y))
     check_less_than_half(n_neighbors, len(Y))
     classes = None
