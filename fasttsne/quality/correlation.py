@@ -85,7 +85,7 @@ def distance_correlation(
     >>> from fasttsne.quality import distance_correlation
     >>> X = load_iris().data
     >>> round(distance_correlation(X, X[:, 2:]), 4)
-    0.9594
+    0.9756
     """
     Y = as_embedding(embedding)
     data = as_distances(X, metric, metric_params)

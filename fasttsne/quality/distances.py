@@ -320,10 +320,12 @@ def as_distances(
         raise TypeError(f"metric must be a string or a function; got {metric!r}")
     if sparse.issparse(X):
         X = check_sparse_indices(X)
+    # A matrix of distances stays as it is: a copy would be as large.
+    order = None if isinstance(metric, str) and metric == "precomputed" else "C"
     X = check_array(
-        X, accept_sparse="csr", dtype=[np.float64, np.float32], order="C", input_name="X"
+        X, accept_sparse="csr", dtype=[np.float64, np.float32], order=order, input_name="X"
     )
-    if metric == "precomputed":
+    if order is None:
         return _precomputed(X)
     dense = not sparse.issparse(X)
     if not dense:
