@@ -39,6 +39,12 @@ def distances_to_all(
     anchors: Int32,  # (m,)
     n_threads: int,
 ) -> Float64: ...  # (m, n) squared distances
+def distances_to_some(
+    exact: Float32 | Float64,  # (n, d)
+    anchors: Int32,  # (m,)
+    queries: Int32,  # (m, k)
+    n_threads: int,
+) -> Float64: ...  # (m, k) squared distances
 def nearest_in_rows(
     distances: Float64,  # (m, n)
     anchors: Int32,  # (m,)

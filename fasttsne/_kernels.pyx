@@ -95,6 +95,9 @@ cdef extern from "fasttsne.h" nogil:
     ft_status ft_ranks_distances(
         ft_points points, int64_t n, int64_t d, const int32_t *anchors, int64_t n_anchors,
         double *squared_distances, ft_run *run)
+    ft_status ft_ranks_distances_to(
+        ft_points points, int64_t d, const int32_t *anchors, int64_t n_anchors,
+        const int32_t *queries, int64_t k, double *squared_distances, ft_run *run)
     ft_status ft_ranks_nearest(
         const double *distances, int64_t n, const int32_t *anchors, int64_t n_anchors, int64_t k,
         int32_t *indices, ft_run *run)
@@ -339,6 +342,29 @@ def distances_to_all(exact not None, const int32_t[::1] anchors not None, int n_
     cdef ft_status status
     with nogil:
         status = ft_ranks_distances(points, n, d, &anchors[0], m, &view[0, 0], &run)
+    check(status)
+    return squared_distances
+
+
+def distances_to_some(
+    exact not None, const int32_t[::1] anchors not None, const int32_t[:, ::1] queries not None,
+    int n_threads
+):
+    """Squared Euclidean distances from every anchor to its queries: those of distances_to_all."""
+    cdef int64_t n = exact.shape[0], d = exact.shape[1], m = anchors.shape[0]
+    cdef int64_t k = queries.shape[1]
+    expect(d > 0, "no features")
+    expect(queries.shape[0] == m, "a row of queries for every anchor")
+    expect_anchors(anchors, n)
+    expect_within(queries, n, "a query's index")
+    cdef ft_points points = as_points(exact)
+    squared_distances = np.empty((m, k), dtype=np.float64)
+    cdef double[:, ::1] view = squared_distances
+    cdef ft_run run = make_run(n_threads)
+    cdef ft_status status
+    with nogil:
+        status = ft_ranks_distances_to(
+            points, d, &anchors[0], m, &queries[0, 0], k, &view[0, 0], &run)
     check(status)
     return squared_distances
 

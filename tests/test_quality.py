@@ -5,11 +5,14 @@ import pandas as pd
 import polars as pl
 import pytest
 import reference
+import reference_quality
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
+from sklearn.metrics import pairwise_distances
 
+from fasttsne import affinity
 from fasttsne.quality import kl_divergence, knn_accuracy, neighbor_recall
 
 # Small integers, so that distances are exact and many are tied.
@@ -190,8 +193,12 @@ def test_nan_and_infinity_are_refused_by_name(bad):
             function(good, holed)
     with pytest.raises(ValueError, match="Input embedding contains"):
         knn_accuracy(holed, labels)
+
+
+def test_infinite_labels_are_refused():
+    good = np.arange(40.0).reshape(20, 2)
     with pytest.raises(ValueError, match="Input labels contains"):
-        knn_accuracy(good, np.where(labels == 0, bad, 1.0))
+        knn_accuracy(good, np.where(np.arange(20) == 0, np.inf, 1.0))
 
 
 def test_lengths_must_agree():
@@ -201,8 +208,113 @@ def test_lengths_must_agree():
         lambda: kl_divergence(X, X[:-1], perplexity=5),
         lambda: knn_accuracy(X, np.zeros(19)),
     ):
-        with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        with pytest.raises(ValueError, match=r"inconsistent numbers of samples: (20|19)"):
             call()
+
+
+MISSING = [
+    np.array([0.0, 0.0, np.nan, 0.0, 1.0, 1.0, 1.0, np.nan]),
+    ["a", "a", None, "a", "b", "b", "b", None],
+    np.array(["a", "a", np.nan, "a", "b", "b", "b", None], dtype=object),
+    pd.Series(["a", "a", pd.NA, "a", "b", "b", "b", pd.NA], dtype="string"),
+    pd.Series(["a", "a", None, "a", "b", "b", "b", None], dtype="category"),
+    pd.Series([1, 1, None, 1, 2, 2, 2, None], dtype="Int64"),
+    pl.Series(["a", "a", None, "a", "b", "b", "b", None]),
+]
+
+
+@pytest.mark.parametrize("labels", MISSING, ids=range(len(MISSING)))
+def test_points_without_a_label_are_left_out(labels):
+    # Those without would be the nearest of some, and would lose them a vote.
+    embedding = np.array([0.0, 1.0, 10.9, 2.0, 10.0, 11.0, 12.0, 1.1])[:, np.newaxis]
+    assert knn_accuracy(embedding, labels, n_neighbors=2) == 1.0
+    hits = knn_accuracy(embedding, labels, n_neighbors=2, per_sample=True)
+    np.testing.assert_array_equal(hits, [1, 1, np.nan, 1, 1, 1, 1, np.nan])
+    rows = [7, 4, 2]
+    hits = knn_accuracy(embedding, labels, n_neighbors=2, per_sample=True, sample=rows)
+    np.testing.assert_array_equal(hits, [np.nan, 1, np.nan])
+    with pytest.raises(ValueError, match=r"n_neighbors \(6\) .* label \(6 of 8\)"):
+        knn_accuracy(embedding, labels, n_neighbors=6)
+    with pytest.raises(ValueError, match="labels are missing for all points that are judged"):
+        knn_accuracy(embedding, labels, n_neighbors=2, sample=[2, 7])
+    with pytest.raises(ValueError, match="labels are all missing"):
+        knn_accuracy(embedding, [None] * 8, n_neighbors=2)
+
+
+def test_one_class_and_thousands_of_classes():
+    Y = np.random.default_rng(0).normal(size=(20_000, 2))
+    assert knn_accuracy(Y[:500], np.zeros(500)) == 1.0
+    pairs = np.arange(20_000) // 2
+    Y[1::2] = Y[::2] + 1e-9  # partners in classes of two lie side by side
+    assert knn_accuracy(Y, pairs, n_neighbors=1) == 1.0
+    assert knn_accuracy(Y, np.arange(20_000) % 10_000, n_neighbors=1) < 0.01
+
+
+@pytest.mark.parametrize("form", ["dense", "csr", "joint"])
+@pytest.mark.parametrize("nu", [0.5, 1.0, 2.0])
+def test_kl_divergence_from_given_probabilities(small_digits, form, nu):
+    Y = np.random.default_rng(0).normal(size=(300, 2)) * 5
+    squared = reference.squared_distances(small_digits)
+    indices, squares = reference.nearest_of(squared, 30)
+    conditional, _ = reference.conditional_probabilities(squares, 10.0)
+    P = reference.joint_probabilities(indices, conditional)
+    expected = reference_quality.kl_shares(P.toarray(), Y, nu)
+    if form == "dense":
+        P = P.toarray()
+    elif form == "joint":
+        P = affinity.JointProbabilities(
+            P.indptr.astype(np.int64), P.indices.astype(np.int32), P.data.astype(np.float32)
+        )
+    shares = kl_divergence(P, Y, perplexity=None, degrees_of_freedom=nu, per_sample=True)
+    np.testing.assert_allclose(shares, expected, rtol=1e-6, atol=1e-9)
+    divergence = kl_divergence(P, Y, perplexity=None, degrees_of_freedom=nu)
+    assert divergence == pytest.approx(expected.sum(), rel=1e-6 if form == "joint" else 1e-12)
+
+
+def test_kl_divergence_of_each_point(small_digits):
+    Y = np.random.default_rng(0).normal(size=(300, 2)) * 5
+    P = reference.joint_probabilities_dense(reference.squared_distances(small_digits), 20.0)
+    shares = kl_divergence(small_digits, Y, perplexity=20.0, per_sample=True)
+    np.testing.assert_allclose(shares, reference_quality.kl_shares(P, Y, 1.0), rtol=1e-7)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "sqeuclidean", "manhattan", "precomputed"])
+def test_kl_divergence_by_other_metrics(small_digits, metric):
+    X, Y = small_digits[:100] + 1.0, np.random.default_rng(0).normal(size=(100, 2)) * 5
+    distances = pairwise_distances(X, metric="cosine" if metric == "precomputed" else metric)
+    if metric == "precomputed":  # need not be symmetric: p_j|i is of row i
+        distances = np.abs(distances + 0.1 * np.random.default_rng(1).uniform(size=(100, 100)))
+        np.fill_diagonal(distances, 0)
+        X = distances
+    P = reference.joint_probabilities_dense(distances**2, 20.0)
+    expected = reference.kl_divergence(P, Y, 1.0)
+    assert kl_divergence(X, Y, perplexity=20.0, metric=metric) == pytest.approx(expected, rel=1e-6)
+
+
+def test_kl_divergence_with_duplicates_and_extreme_perplexities():
+    X = np.repeat(np.random.default_rng(0).normal(size=(8, 3)), 5, axis=0)
+    Y = np.random.default_rng(1).normal(size=(40, 2))
+    for perplexity in 0.5, 2.0, 39.0:  # the nearest four are tied: no perplexity below four
+        P = reference.joint_probabilities_dense(reference.squared_distances(X), perplexity)
+        expected = reference.kl_divergence(P, Y, 1.0)
+        assert kl_divergence(X, Y, perplexity=perplexity) == pytest.approx(expected, rel=1e-6)
+
+
+def test_bad_probabilities():
+    P = np.full((5, 5), 1 / 20)
+    Y = np.zeros((5, 2))
+    with pytest.raises(ValueError, match="X must be 0 on its diagonal"):
+        kl_divergence(P, Y, perplexity=None)
+    np.fill_diagonal(P, 0)
+    assert kl_divergence(P, Y, perplexity=None) == pytest.approx(0.0, abs=1e-12)
+    with pytest.raises(ValueError, match=r"X must sum to 1 .* sums to 20"):
+        kl_divergence(20 * P, Y, perplexity=None)
+    with pytest.raises(ValueError, match="negative"):
+        kl_divergence(-P, Y, perplexity=None)
+    with pytest.raises(ValueError, match="square"):
+        kl_divergence(P[:, :4], Y, perplexity=None)
+    with pytest.raises(ValueError, match="embedding has values of magnitude above"):
+        kl_divergence(P, Y + 1e200, perplexity=None)
 
 
 def test_labels_must_be_a_vector_of_one_kind():

@@ -33,12 +33,12 @@ def as_embedding(embedding: ArrayLike) -> NDArray[np.floating]:
     return checked
 
 
-def check_same_length(n_samples: int, embedding: NDArray[Any], name: str = "X") -> None:
+def check_same_length(n_samples: int, n_points: int, name: str = "X") -> None:
     """Refuse a map of other data."""
-    if n_samples != len(embedding):
+    if n_samples != n_points:
         raise ValueError(
             f"{name} and embedding have inconsistent numbers of samples: {n_samples} and "
-            f"{len(embedding)}; row i of both must be the same sample"
+            f"{n_points}; row i of both must be the same sample"
         )
 
 

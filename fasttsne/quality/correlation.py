@@ -85,11 +85,11 @@ def distance_correlation(
     >>> from fasttsne.quality import distance_correlation
     >>> X = load_iris().data
     >>> round(distance_correlation(X, X[:, 2:]), 4)
-    0.9594
+    0.9756
     """
     Y = as_embedding(embedding)
     data = as_distances(X, metric, metric_params)
-    check_same_length(data.n_samples, Y)
+    check_same_length(data.n_samples, len(Y))
     check_scalar(n_pairs, "n_pairs", Integral, min_val=2)
     n_threads = effective_n_threads(n_jobs)
     return correlation_of_pairs(data, as_distances(Y), n_pairs, random_state, n_threads)

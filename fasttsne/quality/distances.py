@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
+from scipy.spatial import cKDTree
 from sklearn.metrics import pairwise_distances
 from sklearn.metrics.pairwise import PAIRWISE_BOOLEAN_FUNCTIONS
 from sklearn.utils import check_array
@@ -21,7 +22,7 @@ from sklearn.utils.extmath import row_norms
 from fasttsne import _kernels
 from fasttsne.centering import in_safe_range
 from fasttsne.neighbors import check_sparse_indices, nearest_neighbors, squared, without_duplicates
-from fasttsne.quality.anchors import Anchors, blocks_of
+from fasttsne.quality.anchors import Anchors, blocks_of, check_same_length
 from fasttsne.threads import in_threads, single_threaded_blas
 
 Metric = str | Callable[..., float]
@@ -30,6 +31,15 @@ _EUCLIDEAN = ("euclidean", "l2", "sqeuclidean")
 
 # What the estimator's search for neighbours knows by other names.
 _ALIASES = {"p": "minkowski", "infinity": "chebyshev"}
+
+# A tree finds neighbours sooner where there are few features, few neighbours and many pairs.
+_FEW_FEATURES = 3
+_FEW_NEIGHBORS = 200
+_MANY_PAIRS = 1 << 24
+
+# Rows that it looks up at once, and neighbours beyond those that are wanted.
+_TREE_ROWS = 8192
+_SPARE = 4
 
 # Rows that scikit-learn works on at once, and pairs of rows.
 _BLOCK_ROWS = 16
@@ -114,6 +124,40 @@ class Points(Distances):
 
         return np.concatenate(in_threads(measured, starts, n_threads))
 
+    def nearest(self, anchors: Anchors, n_neighbors: int, n_threads: int) -> NDArray[np.int32]:
+        """Find the nearest, on maps by a tree where that is quicker."""
+        n_samples, n_features = self.X.shape
+        by_tree = n_features <= _FEW_FEATURES and n_neighbors <= _FEW_NEIGHBORS
+        if not by_tree or len(anchors) * n_samples < _MANY_PAIRS:
+            return super().nearest(anchors, n_neighbors, n_threads)
+        tree = cKDTree(self.X, balanced_tree=False)
+        indices = np.empty((len(anchors), n_neighbors), dtype=np.int32)
+        for start in range(0, len(anchors), _TREE_ROWS):
+            rows = anchors[start : start + _TREE_ROWS]
+            found, sure = self._by_tree(tree, rows, n_neighbors, n_threads)
+            if not sure.all():
+                found[~sure] = super().nearest(rows[~sure], n_neighbors, n_threads)
+            indices[start : start + _TREE_ROWS] = found
+        return indices
+
+    def _by_tree(
+        self, tree: cKDTree, anchors: Anchors, n_neighbors: int, n_threads: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """Find the nearest, and say for which anchors none can have been missed.
+
+        The tree orders ties as it likes: it is asked for a few more, and where the last of these
+        is clearly farther than the last wanted, all that tie with that one are among them.
+        """
+        width = min(n_neighbors + 1 + _SPARE, self.n_samples)
+        reach, found = tree.query(self.X[anchors], width, workers=n_threads)
+        found = np.ascontiguousarray(found, dtype=np.int32)
+        distances = _kernels.distances_to_some(self.X, anchors, found, n_threads)
+        distances[found == anchors[:, np.newaxis]] = np.inf
+        order = np.lexsort((found, distances), axis=1)[:, :n_neighbors]
+        last = np.take_along_axis(distances, order[:, -1:], axis=1)[:, 0]
+        sure = reach[:, -1] ** 2 > last * (1.0 + 1e-9)
+        return np.take_along_axis(found, order, axis=1), sure | (width == self.n_samples)
+
 
 class Pairwise(Distances):
     """Points, dense or sparse, with any metric of scikit-learn's or of the user's.
@@ -148,15 +192,17 @@ class Pairwise(Distances):
     def pairs(self, first: Anchors, second: Anchors, n_threads: int) -> NDArray[np.float64]:
         """Measure distances from first[i] to second[i]."""
         distances = np.empty(len(first))
-        # A function is called for every pair, and matrices of them would be a waste.
-        size = 1 if callable(self.metric) else _BLOCK_PAIRS
 
         def fill(start: int) -> None:
-            part = slice(start, start + size)
-            block = self._between(self.X[first[part]], self.X[second[part]])
-            distances[part] = np.diagonal(block)
+            part = slice(start, start + _BLOCK_PAIRS)
+            a, b = self.X[first[part]], self.X[second[part]]
+            if callable(self.metric) and not sparse.issparse(a):
+                pairs = zip(a, b, strict=True)
+                distances[part] = [self.metric(*pair, **self.metric_params) for pair in pairs]
+            else:
+                distances[part] = np.diagonal(self._between(a, b))
 
-        self._in_threads(fill, range(0, len(first), size), n_threads)
+        self._in_threads(fill, range(0, len(first), _BLOCK_PAIRS), n_threads)
         return checked(distances)
 
     def _between(self, A: Any, B: Any) -> NDArray[np.float64]:
@@ -274,10 +320,12 @@ def as_distances(
         raise TypeError(f"metric must be a string or a function; got {metric!r}")
     if sparse.issparse(X):
         X = check_sparse_indices(X)
+    # A matrix of distances stays as it is: a copy would be as large.
+    order = None if isinstance(metric, str) and metric == "precomputed" else "C"
     X = check_array(
-        X, accept_sparse="csr", dtype=[np.float64, np.float32], order="C", input_name="X"
+        X, accept_sparse="csr", dtype=[np.float64, np.float32], order=order, input_name="X"
     )
-    if metric == "precomputed":
+    if order is None:
         return _precomputed(X)
     dense = not sparse.issparse(X)
     if not dense:
@@ -305,15 +353,15 @@ def _precomputed(X: Any) -> Distances:
     return Precomputed(X)
 
 
-def as_known(data_neighbors: ArrayLike, n_neighbors: int) -> Known:
+def as_known(data_neighbors: ArrayLike, n_samples: int, n_neighbors: int) -> Known:
     """Check neighbours that the caller found before.
 
     Parameters
     ----------
     data_neighbors : array-like of int, shape (n_samples, at least n_neighbors)
         Rows, the nearest first, without the sample itself.
-    n_neighbors : int
-        How many of them are wanted.
+    n_samples, n_neighbors : int
+        How many points there are on the map, and how many neighbours of each are wanted.
 
     Returns
     -------
@@ -323,7 +371,7 @@ def as_known(data_neighbors: ArrayLike, n_neighbors: int) -> Known:
     Raises
     ------
     ValueError
-        If they are too few, out of range, or not distinct.
+        If they are too few or too many, out of range, or not distinct.
     """
     indices: NDArray[Any] = np.asarray(data_neighbors)
     if indices.ndim != 2 or indices.dtype.kind not in "iu":
@@ -331,7 +379,8 @@ def as_known(data_neighbors: ArrayLike, n_neighbors: int) -> Known:
             "data_neighbors must be integers of shape (n_samples, n_neighbors); got "
             f"{indices.dtype} of shape {indices.shape}"
         )
-    n_samples, n_known = indices.shape
+    n_known = indices.shape[1]
+    check_same_length(len(indices), n_samples, "data_neighbors")
     if n_known < n_neighbors:
         raise ValueError(
             f"data_neighbors has {n_known} neighbours a sample, fewer than n_neighbors "

@@ -118,7 +118,7 @@ def kl_divergence(
     (150,)
     """
     Y = as_embedding(embedding)
-    if abs(Y).max() > LARGEST_VALUE:
+    if max(float(Y.max()), -float(Y.min())) > LARGEST_VALUE:
         raise ValueError(
             f"embedding has values of magnitude above {LARGEST_VALUE:g}, whose squared distances "
             "overflow"
@@ -135,7 +135,7 @@ def kl_divergence(
     else:
         check_scalar(perplexity, "perplexity", Real, min_val=0, include_boundaries="neither")
         data = as_distances(X, metric, metric_params)
-        check_same_length(data.n_samples, Y)
+        check_same_length(data.n_samples, len(Y))
         if perplexity >= len(Y):
             raise ValueError(f"perplexity ({perplexity}) must be less than n_samples ({len(Y)})")
         joint = _Gaussian(data, float(perplexity), n_threads)
@@ -213,10 +213,8 @@ class _Sparse(_Joint):
         present = p > 0.0
         p, row, column = p[present], row[present], self.joint.indices[edges][present]
         terms = p * (np.log(p) - log_w[row, column])
-        return (
-            np.bincount(row, p, minlength=len(own)),
-            np.bincount(row, terms, minlength=len(own)),
-        )
+        mass: Floats = np.bincount(row, p, minlength=len(own)).astype(np.float64)
+        return mass, np.bincount(row, terms, minlength=len(own)).astype(np.float64)
 
 
 class _Gaussian(_Joint):
@@ -297,7 +295,7 @@ def _given(P: Any, embedding: NDArray[np.floating]) -> _Joint:
     P = check_array(P, accept_sparse="csr", dtype=[np.float64, np.float32], input_name="X")
     if P.shape[0] != P.shape[1]:
         raise ValueError(f"X must be a square P with perplexity=None; got shape {P.shape}")
-    check_same_length(P.shape[0], embedding)
+    check_same_length(P.shape[0], len(embedding))
     values = P.data if sparse.issparse(P) else P
     if values.size and values.min() < 0.0:
         raise ValueError("X must hold probabilities with perplexity=None; it has negative values")

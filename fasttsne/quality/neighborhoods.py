@@ -119,7 +119,7 @@ def trustworthiness(
     >>> from fasttsne.quality import trustworthiness
     >>> X = load_iris().data
     >>> round(trustworthiness(X, X[:, :2], n_neighbors=5), 4)
-    0.9254
+    0.9125
     """
     judged = _judged(X, embedding, metric, metric_params, None, 1, sample, random_state, n_jobs)
     check_less_than_half(n_neighbors, judged.n_samples)
@@ -422,7 +422,7 @@ def neighborhood_ndcg(
     >>> neighborhood_ndcg(X, 10 * X, n_neighbors=2)
     1.0
     >>> round(neighborhood_ndcg(X, np.abs(X - 3.4), n_neighbors=2), 4)
-    0.6019
+    0.6444
     """
     judged = _judged(
         X,
@@ -529,11 +529,10 @@ def _judged(
     data: Distances
     if data_neighbors is None:
         data = as_distances(X, metric, metric_params)
-        check_same_length(data.n_samples, Y)
+        check_same_length(data.n_samples, len(Y))
     else:
         check_n_neighbors(n_neighbors, len(Y))
-        data = as_known(data_neighbors, n_neighbors)
-        check_same_length(data.n_samples, Y, "data_neighbors")
+        data = as_known(data_neighbors, len(Y), n_neighbors)
     anchors = chosen_anchors(len(Y), sample, random_state)
     return _Judged(data, as_distances_of_map(Y), anchors, effective_n_threads(n_jobs))
 

@@ -89,7 +89,7 @@ class Report:
     >>> X, y = load_iris(return_X_y=True)
     >>> found = report(X, X[:, :2], y)
     >>> round(found.neighbor_recall, 3)
-    0.361
+    0.579
     >>> sorted(found.per_sample) == sorted(
     ...     [
     ...         "trustworthiness",
@@ -259,12 +259,12 @@ def report(
     >>> print(report(X, X[:, 2:], y))
     150 points; 10 neighbours, euclidean
     <BLANKLINE>
-    trustworthiness       0.9749  neighbours on the map are near in the data
+    trustworthiness       0.9378  neighbours on the map are near in the data
     ...
     """
     Y = as_embedding(embedding)
     data = as_distances(X, metric, metric_params)
-    check_same_length(data.n_samples, Y)
+    check_same_length(data.n_samples, len(Y))
     check_at_least_three(len(Y))
     check_less_than_half(n_neighbors, len(Y))
     classes = None

@@ -98,6 +98,11 @@ ft_status ft_ranks_distances(ft_points points, int64_t n, int64_t d, IN const in
                              int64_t n_anchors, OUT double *squared_distances,
                              INOUT ft_run *run);
 
+/* n_anchors x k of them, to the points `queries` of each anchor: the same numbers. */
+ft_status ft_ranks_distances_to(ft_points points, int64_t d, IN const int32_t *anchors,
+                                int64_t n_anchors, IN const int32_t *queries, int64_t k,
+                                OUT double *squared_distances, INOUT ft_run *run);
+
 /* The rest takes n_anchors rows of n distances of any kind, not negative. Of equal ones the
  * smaller index is nearer; the anchor itself, one of the n, is left out.
  * The k nearest of every row, the nearest first. */

@@ -55,21 +55,32 @@ FT_INLINE void add_panel(const double *restrict own, const double *restrict pane
     }
 }
 
-/* All anchors against the columns [first, first + width), of which there are TILE at the most. */
-FT_INLINE void measure_tile(const measurement *s, int64_t first, int64_t width)
+/* The coordinates [begin, begin + count) of a tile: of the points from first on, or of those listed
+ * in queries. Where there are fewer than TILE, the last stands in for the rest. */
+FT_INLINE void fill_panel(ft_points points, int64_t d, int64_t begin, int64_t count, int64_t first,
+                          const int32_t *queries, int64_t width, double *restrict panel)
+{
+    for (int64_t l = 0; l < TILE; l++) {
+        int64_t place = l < width ? l : width - 1;
+        int64_t column = queries != NULL ? queries[place] : first + place;
+        for (int64_t c = 0; c < count; c++)
+            panel[c * TILE + l] = coordinate(points, column * d + begin + c);
+    }
+}
+
+/* Some anchors against a tile of `width` points; row a of the results starts at distances[a * n]. */
+FT_INLINE void measure_tile(ft_points points, int64_t d, const int32_t *anchors, int64_t n_anchors,
+                            int64_t first, const int32_t *queries, int64_t width, int64_t n,
+                            double *distances)
 {
     double panel[PANEL * TILE], own[PANEL], sums[TILE];
-    for (int64_t begin = 0; begin < s->d; begin += PANEL) {
-        int64_t count = s->d - begin < PANEL ? s->d - begin : PANEL;
-        for (int64_t l = 0; l < TILE; l++) {
-            int64_t column = first + (l < width ? l : 0);
+    for (int64_t begin = 0; begin < d; begin += PANEL) {
+        int64_t count = d - begin < PANEL ? d - begin : PANEL;
+        fill_panel(points, d, begin, count, first, queries, width, panel);
+        for (int64_t a = 0; a < n_anchors; a++) {
+            double *row = distances + a * n;
             for (int64_t c = 0; c < count; c++)
-                panel[c * TILE + l] = coordinate(s->points, column * s->d + begin + c);
-        }
-        for (int64_t a = 0; a < s->n_anchors; a++) {
-            double *row = s->distances + a * s->n + first;
-            for (int64_t c = 0; c < count; c++)
-                own[c] = coordinate(s->points, s->anchors[a] * s->d + begin + c);
+                own[c] = coordinate(points, anchors[a] * d + begin + c);
             for (int64_t l = 0; l < TILE; l++) sums[l] = begin > 0 && l < width ? row[l] : 0.0;
             add_panel(own, panel, count, sums);
             for (int64_t l = 0; l < width; l++) row[l] = sums[l];
@@ -83,7 +94,8 @@ FT_INLINE void measure_body(FT_TASK_ARGUMENTS)
     int64_t end = (chunk + 1) * COLUMNS < s->n ? (chunk + 1) * COLUMNS : s->n;
     (void)thread;
     for (int64_t first = chunk * COLUMNS; first < end; first += TILE)
-        measure_tile(s, first, end - first < TILE ? end - first : TILE);
+        measure_tile(s->points, s->d, s->anchors, s->n_anchors, first, NULL,
+                     end - first < TILE ? end - first : TILE, s->n, s->distances + first);
 }
 FT_TASK_VARIANTS(measure)
 
@@ -93,6 +105,36 @@ ft_status ft_ranks_distances(ft_points points, int64_t n, int64_t d, const int32
     measurement s = {points, n, d, anchors, n_anchors, squared_distances};
     double cost = COLUMNS * (double)n_anchors * (0.05 * (double)d + 0.5);
     return ft_parallel_run(run, (n + COLUMNS - 1) / COLUMNS, cost, FT_TASK(measure), &s);
+}
+
+/* ---- Distances to a few ------------------------------------------------------------------------- */
+
+typedef struct {
+    ft_points points;
+    int64_t d, k;
+    const int32_t *anchors, *queries;
+    double *distances;
+} few;
+
+FT_INLINE void measure_few_body(FT_TASK_ARGUMENTS)
+{
+    const few *s = context;
+    (void)thread;
+    for (int64_t first = 0; first < s->k; first += TILE) {
+        int64_t place = chunk * s->k + first;
+        measure_tile(s->points, s->d, s->anchors + chunk, 1, 0, s->queries + place,
+                     s->k - first < TILE ? s->k - first : TILE, s->k, s->distances + place);
+    }
+}
+FT_TASK_VARIANTS(measure_few)
+
+ft_status ft_ranks_distances_to(ft_points points, int64_t d, const int32_t *anchors,
+                                int64_t n_anchors, const int32_t *queries, int64_t k,
+                                double *squared_distances, ft_run *run)
+{
+    few s = {points, d, k, anchors, queries, squared_distances};
+    double cost = (double)(k + TILE) * (1.0 + (double)d);
+    return ft_parallel_run(run, n_anchors, cost, FT_TASK(measure_few), &s);
 }
 
 /* ---- The nearest --------------------------------------------------------------------------------- */
