@@ -8,7 +8,7 @@ estimator reports about itself.
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,7 @@ from sklearn.utils import check_array, check_consistent_length, check_scalar
 from fasttsne import _kernels
 from fasttsne.affinity import joint_probabilities_dense
 from fasttsne.centering import in_safe_range
+from fasttsne.degrees_of_freedom import default_degrees_of_freedom
 from fasttsne.neighbors import nearest_neighbors, pairwise_squared_distances, without_duplicates
 
 __all__ = ["kl_divergence", "knn_accuracy", "neighbor_recall"]
@@ -156,7 +157,7 @@ def kl_divergence(
     embedding: ArrayLike,
     *,
     perplexity: float = 30.0,
-    degrees_of_freedom: float | Literal["auto"] = "auto",
+    degrees_of_freedom: float | None = None,
 ) -> float:
     r"""Exact Kullback-Leibler divergence of a map from its data: the objective of t-SNE.
 
@@ -178,8 +179,8 @@ def kl_divergence(
     perplexity : float, default=30.0
         Perplexity of the conditional probabilities; above 0 and less than `n_samples`.
 
-    degrees_of_freedom : float or "auto", default="auto"
-        :math:`\nu` of Student's t-distribution on the map. "auto" is what
+    degrees_of_freedom : float or None, default=None
+        :math:`\nu` of Student's t-distribution on the map. None is what
         :class:`~fasttsne.TSNE` takes it to be: ``max(n_components - 1, 1)``.
 
     Returns
@@ -218,8 +219,8 @@ def kl_divergence(
     Y = np.ascontiguousarray(_check_embedding(embedding), dtype=np.float32)
     check_consistent_length(X, Y)
     check_scalar(perplexity, "perplexity", Real, min_val=0, include_boundaries="neither")
-    if degrees_of_freedom == "auto":
-        degrees_of_freedom = max(Y.shape[1] - 1, 1)
+    if degrees_of_freedom is None:
+        degrees_of_freedom = default_degrees_of_freedom(Y.shape[1])
     check_scalar(
         degrees_of_freedom, "degrees_of_freedom", Real, min_val=0, include_boundaries="neither"
     )
