@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from fasttsne._kernels import Forces
 
-# Iterations after early exaggeration until learning begins, and from one step to the next.
-N_ITER_BEFORE = 50
+# Iterations from one step of the degrees of freedom to the next.
 N_ITER_LEARNING = 10
 
 # No map has converged while log nu changes by more than this between two checks.

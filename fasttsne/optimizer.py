@@ -14,7 +14,6 @@ from scipy import sparse
 
 from fasttsne._kernels import BarnesHutForces, ExactForces, Forces, descend
 from fasttsne.degrees_of_freedom import (
-    N_ITER_BEFORE,
     N_ITER_LEARNING,
     STEADY,
     default_degrees_of_freedom,
@@ -319,7 +318,7 @@ class _Run:
                     return
                 if iteration >= end:
                     return
-                if judging and self.learns and iteration >= schedule.n_iter_early + N_ITER_BEFORE:
+                if judging and self.learns and iteration >= schedule.n_iter_early:
                     self._learn(descent, schedule)
                 if _is_time_to_reorder(iteration, n_iter_check):
                     # Points that are close on the map are moved close in memory: less and less

@@ -117,7 +117,7 @@ class Schedule:
     Parameters
     ----------
     phases : sequence of Phase
-        The last one goes on without end, whatever its length says.
+        The settings at the end of the last one stay for good.
     n_iter_early : int, default=0
         Iterations of early exaggeration, before which no map settles.
     n_iter_settling : int, default=0
@@ -143,8 +143,11 @@ class Schedule:
     def __init__(
         self, phases: Sequence[Phase], *, n_iter_early: int = 0, n_iter_settling: int = 0
     ) -> None:
-        *some, last = [phase for phase in phases if phase.n_iter > 0]
-        self.phases = (*some, Phase(ENDLESS, last.first, last.last, last.least_gain))
+        some = [phase for phase in phases if phase.n_iter > 0]
+        last = some[-1]
+        if last.first == last.last:
+            some.pop()
+        self.phases = (*some, Phase(ENDLESS, last.last, last.last, last.least_gain))
         self.n_iter_early = n_iter_early
         self.n_iter_settling = n_iter_settling
         self._begins = [0, *accumulate(phase.n_iter for phase in some)]
