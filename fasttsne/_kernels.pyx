@@ -612,7 +612,7 @@ cdef class Forces:
 
     @property
     def degrees_of_freedom(self):
-        """nu of the map's kernel; after a change, forces are those of the old one until evaluated."""
+        """nu of the map's kernel; after a change, forces have to be evaluated anew."""
         return self.student.degrees_of_freedom
 
     @degrees_of_freedom.setter
@@ -726,7 +726,7 @@ cdef class BarnesHutForces(Forces):
 
     @property
     def joint(self):
-        """P as CSR arrays (indptr, indices, data), rows and columns in the order of the arrays here."""
+        """P as CSR arrays (indptr, indices, data), in the order of the arrays here."""
         return np.asarray(self.indptr), np.asarray(self.indices), np.asarray(self.data)
 
     def reorder(self, *arrays):
@@ -774,7 +774,7 @@ cdef class BarnesHutForces(Forces):
                 &self.indptr[0], &self.indices[0], NULL, n, &order[0], &inverse_view[0],
                 &indptr[0], &indices[0], NULL, &self.run)
         check(status)
-        # From here on without a look at signals: P is never left half in one order, half in another.
+        # From here on without a look at signals: P is never left in two orders.
         self.evaluated = False
         self.indices = indices  # the old ones are free now
         cdef poll_function poll = self.run.poll

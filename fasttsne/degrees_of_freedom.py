@@ -1,4 +1,4 @@
-"""The degrees of freedom of the map's kernel: what they are by default, and how they are learned."""
+"""The degrees of freedom of the map's kernel: their default, and how they are learned."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from fasttsne._kernels import Forces
 
-# Iterations between two steps of the degrees of freedom.
+# Iterations from one step of the degrees of freedom to the next.
 N_ITER_LEARNING = 10
+
+# No map has converged while log nu changes by more than this between two checks.
+STEADY = 0.02
 
 # Bounds of what is learned: beyond them maps hardly differ, but forces lose digits.
 SMALLEST, LARGEST = 0.1, 100.0
@@ -76,9 +79,7 @@ def slopes(forces: Forces, embedding: NDArray[np.float32], exaggeration: float =
     finally:
         forces.degrees_of_freedom = nu
     below, above = beside
-    return Slopes(
-        (above - below) / (2 * _DIFFERENCE), (above - 2 * here + below) / _DIFFERENCE**2
-    )
+    return Slopes((above - below) / (2 * _DIFFERENCE), (above - 2 * here + below) / _DIFFERENCE**2)
 
 
 def learn(forces: Forces, embedding: NDArray[np.float32], exaggeration: float = 1.0) -> float:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fasttsne._kernels import Forces
+
 __all__ = ["Check", "Descent", "Problem", "Snapshot"]
 
 
@@ -71,16 +73,19 @@ class Check(NamedTuple):
         Of which this is the objective.
     is_judged : bool
         Whether the exaggeration was the schedule's last, so that it can have converged.
-    before : tuple of (float, int)
-        Objective and iteration of the check before, of the same problem.
+    degrees_of_freedom : float
+        nu of the map's kernel.
+    before : tuple of (float, int, float)
+        Objective, iteration and nu of the check before, of the same problem.
     best : tuple of (float, int)
-        Of the best one so far.
+        Objective and iteration of the best one so far.
 
     Examples
     --------
     >>> from fasttsne.descent import Check, Problem
     >>> problem = Problem(1.0, -8.5, 1.0)
-    >>> check = Check(50, 2.5, 1e-3, 0.1, 2.5, problem, True, (float("inf"), 0), (2.5, 50))
+    >>> before = float("inf"), 0, 1.0
+    >>> check = Check(50, 2.5, 1e-3, 0.1, 2.5, problem, True, 1.0, before, (2.5, 50))
     >>> check.kl_divergence
     2.5
     """
@@ -92,7 +97,8 @@ class Check(NamedTuple):
     objective: float
     problem: Problem
     is_judged: bool
-    before: tuple[float, int]
+    degrees_of_freedom: float
+    before: tuple[float, int, float]
     best: tuple[float, int]
 
 
@@ -141,9 +147,30 @@ class Snapshot:
     seconds: float
 
 
+class Place(NamedTuple):
+    """Between which iterations a descent is.
+
+    Attributes
+    ----------
+    iteration : int
+        How many were taken, those apart that let a map settle.
+    order : ndarray of int32, shape (n_samples,)
+        Row of the arrays to the number of the sample.
+    gradient_norm : float
+        Of the gradient times its gains, in the last step.
+    """
+
+    iteration: int
+    order: NDArray[np.int32]
+    gradient_norm: float
+
+
 @dataclass
 class Descent:
     """Where a descent is, between two iterations: plain arrays, from which it can go on.
+
+    While it goes on, kernels move its arrays and count, in one; so that it can be interrupted at
+    any moment, it then asks the forces for its place rather than keep one of its own.
 
     Parameters
     ----------
@@ -151,23 +178,21 @@ class Descent:
         The map, in rows that `order` tells.
     velocity, gains : ndarray of float32, shape (n_samples, n_components)
         The last step, and the factors on the gradient.
-    order : ndarray of int32, shape (n_samples,)
-        Row here to the number of the sample.
-    iteration : int, default=0
-        How many were taken, those apart that let a map settle.
+    place : Place
+        Where it is.
     n_iter_ended : int, default=0
-        How many the runs that came to an end amount to, those included.
+        Iterations of the runs that came to an end, those included that let the map settle.
     learned : tuple of (float, int), default=(NaN, -1)
         nu as far as it is learned, and the iteration at which it was learned last.
     seconds : float, default=0.0
         Spent so far.
-    gradient_norm : float, default=NaN
-        Of the last step.
     checks : list of Check
         How things stood so far.
 
     Attributes
     ----------
+    iteration, order, gradient_norm : int, ndarray, float
+        See `Place`.
     outcome : Outcome or None
         What the last run leads to, once it has ended in one way or another.
     kept : object
@@ -184,21 +209,20 @@ class Descent:
     embedding: NDArray[np.float32]
     velocity: NDArray[np.float32]
     gains: NDArray[np.float32]
-    order: NDArray[np.int32]
-    iteration: int = 0
+    place: Place
     n_iter_ended: int = 0
     learned: tuple[float, int] = (math.nan, -1)
     seconds: float = 0.0
-    gradient_norm: float = math.nan
     checks: list[Check] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.outcome: Outcome | None = None
         self.kept: Any = None
+        self._forces: tuple[Forces, int] | None = None
 
     @classmethod
     def at_rest(cls, start: NDArray[np.float32]) -> Descent:
-        """A descent that is about to begin.
+        """Make a descent that is about to begin.
 
         Parameters
         ----------
@@ -211,11 +235,55 @@ class Descent:
             At rest there.
         """
         embedding = np.array(start, dtype=np.float32, order="C")
-        order = np.arange(len(embedding), dtype=np.int32)
-        return cls(embedding, np.zeros_like(embedding), np.ones_like(embedding), order)
+        place = Place(0, np.arange(len(embedding), dtype=np.int32), math.nan)
+        return cls(embedding, np.zeros_like(embedding), np.ones_like(embedding), place)
+
+    @property
+    def iteration(self) -> int:
+        """How many iterations were taken."""
+        return self._here().iteration
+
+    @property
+    def order(self) -> NDArray[np.int32]:
+        """Row of the arrays to the number of the sample."""
+        return self._here().order
+
+    @property
+    def gradient_norm(self) -> float:
+        """Of the gradient times its gains, in the last step."""
+        return self._here().gradient_norm
+
+    def _here(self) -> Place:
+        if self._forces is None:
+            return self.place
+        forces, steps = self._forces
+        taken = forces.n_steps - steps
+        norm = forces.grad_norm if taken else self.place.gradient_norm
+        return Place(self.place.iteration + taken, forces.order, norm)
+
+    def set_out(self, forces: Forces) -> None:
+        """Let forces move the arrays from here on.
+
+        Parameters
+        ----------
+        forces : Forces
+            In the order of the arrays. They may move no others until `stay`.
+        """
+        self._forces = forces, forces.n_steps
+
+    def stay(self) -> None:
+        """Take note of the place and let go of the forces."""
+        place = self._here()
+        # In one, lest an interruption in between count steps twice.
+        self.__dict__.update(place=place, _forces=None)
+
+    def end_run(self) -> None:
+        """Count the iterations of a run that came to its end, and whose outcome was seen to."""
+        assert self.outcome is not None
+        self.n_iter_ended = self.outcome.n_iter
 
     def fork(self) -> Descent:
-        """Another one that goes on from here and leaves this one where it is.
+        """Make another one that goes on from here and leaves this one where it is.
 
         Returns
         -------
@@ -228,7 +296,7 @@ class Descent:
         return other
 
     def in_callers_order(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Rows as the samples are numbered.
+        """Put rows into the order of the samples.
 
         Parameters
         ----------
@@ -246,14 +314,13 @@ class Descent:
 
     def return_to_callers_order(self) -> None:
         """Put all arrays into the order of the samples."""
-        arrays = [
-            self.in_callers_order(array) for array in (self.embedding, self.velocity, self.gains)
-        ]
-        self.embedding, self.velocity, self.gains = arrays
-        self.order = np.arange(len(self.order), dtype=np.int32)
+        names = "embedding", "velocity", "gains"
+        arrays = {name: self.in_callers_order(getattr(self, name)) for name in names}
+        order = np.arange(len(self.order), dtype=np.int32)
+        self.__dict__.update(arrays, place=self.place._replace(order=order))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "kept": None}
+        return {**self.__dict__, "place": self._here(), "_forces": None, "kept": None}
 
 
 class Outcome(NamedTuple):

@@ -45,7 +45,8 @@ def kl_per_sample(forces: Forces, embedding: NDArray[np.float32]) -> NDArray[np.
         end = int(np.searchsorted(indptr, indptr[begin] + _EDGES_AT_ONCE, side="right")) - 1
         end = min(max(end, begin + 1), n_samples)
         if isinstance(forces, ExactForces):
-            p, columns = joint[begin:end].ravel(), np.tile(np.arange(n_samples), end - begin)
+            p = joint[begin:end].ravel()
+            columns = np.tile(np.arange(n_samples, dtype=np.int32), end - begin)
         else:
             edges = slice(indptr[begin], indptr[end])
             p, columns = data[edges], indices[edges]

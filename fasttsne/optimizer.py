@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter
 from time import perf_counter
 from typing import Any, Literal, NamedTuple
 
@@ -12,7 +13,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fasttsne._kernels import BarnesHutForces, ExactForces, Forces, descend
-from fasttsne.degrees_of_freedom import N_ITER_LEARNING, default_degrees_of_freedom, learn
+from fasttsne.degrees_of_freedom import (
+    N_ITER_LEARNING,
+    STEADY,
+    default_degrees_of_freedom,
+    learn,
+)
 from fasttsne.descent import Check, Descent, Outcome, Problem, Snapshot
 from fasttsne.progress import progress_bar
 from fasttsne.schedule import Schedule, standard_schedule
@@ -150,6 +156,7 @@ def optimize_embedding(
         progress=progress,
         verbose=verbose,
     )
+    descent.end_run()
     return descent
 
 
@@ -173,8 +180,7 @@ class Rules:
             return f"gradient norm {check.gradient_norm:f}"
         if check.iteration - check.best[1] > self.n_iter_without_progress:
             return (
-                "did not make any progress during the last"
-                f" {self.n_iter_without_progress} episodes"
+                f"did not make any progress during the last {self.n_iter_without_progress} episodes"
             )
         return ""
 
@@ -182,7 +188,9 @@ class Rules:
         """Whether iterations gain too little to go on."""
         if least_gain == -np.inf:
             return False
-        before, since = check.before
+        before, since, nu = check.before
+        if abs(np.log(check.degrees_of_freedom / nu)) > STEADY:
+            return False
         least = least_gain * (check.iteration - since) * check.kl_divergence
         return before - check.objective < least * check.problem.exaggeration
 
@@ -208,7 +216,7 @@ def optimize(
     forces : Forces
         What gives the gradient.
     descent : Descent
-        Goes on, in place, and gets an outcome.
+        Goes on, in place, and gets an outcome; the run counts as interrupted until `end_run`.
     schedule, max_iter, fixed, callback, callback_every, progress, verbose
         See there.
     rules : Rules
@@ -253,7 +261,6 @@ def optimize(
             forces.evaluate(shown.embedding, True)
             descent.outcome = run.outcome(shown)
             raise
-    descent.n_iter_ended = shown.iteration
     descent.outcome = run.outcome(shown)
     if verbose:
         n_iter = shown.iteration
@@ -293,11 +300,11 @@ class _Run:
 
         An exception may come at any moment, as Ctrl-C does. What the descent carries therefore
         changes within kernels, between two iterations; and what is noted here, in Python, is noted
-        by a single assignment, or can be told from `forces` when all is over.
+        by a single assignment.
         """
         forces, n_iter_check = self.forces, self.rules.n_iter_check
-        steps, before = forces.n_steps, descent.iteration - forces.n_steps
         began = perf_counter() - descent.seconds
+        descent.set_out(forces)
         try:
             while True:
                 iteration = descent.iteration
@@ -318,38 +325,20 @@ class _Run:
                     # often, as the order soon stays nearly the same.
                     forces.reorder(descent.embedding, descent.velocity, descent.gains)
                 self._take(descent, schedule, iteration, end)
-                descent.gradient_norm = forces.grad_norm
-                descent.iteration = before + forces.n_steps
         finally:
-            if forces.n_steps > steps:
-                descent.gradient_norm = forces.grad_norm
-            descent.iteration = before + forces.n_steps
-            descent.order = forces.order
             descent.seconds = perf_counter() - began
+            descent.stay()
 
     def outcome(self, shown: Descent) -> Outcome:
-        """What the run leads to, with the forces evaluated there."""
-        checks = list(shown.checks)
+        """Tell what the run leads to, where the forces are evaluated."""
+        checks, nu = list(shown.checks), shown.learned[0]
         if not checks or checks[-1].iteration < shown.iteration:
-            problem = Problem(1.0, self.forces.negative_entropy, shown.learned[0])
-            checks.append(
-                Check(
-                    shown.iteration,
-                    self.forces.kl_divergence,
-                    shown.gradient_norm,
-                    shown.seconds,
-                    self.forces.objective(1.0),
-                    problem,
-                    False,
-                    (np.inf, 0),
-                    (np.inf, 0),
-                )
-            )
+            checks.append(self._check(shown, 1.0, False, shown.seconds))
         return Outcome(
             shown.in_callers_order(shown.embedding),
             self.forces.kl_divergence,
             shown.iteration,
-            shown.learned[0],
+            nu,
             checks,
         )
 
@@ -359,29 +348,14 @@ class _Run:
         if checks and checks[-1].iteration == iteration:
             return
         phase = schedule.phase_before(iteration)
-        exaggeration, nu = phase.last.exaggeration, descent.learned[0]
-        objective = self.forces.objective(exaggeration)
-        problem = Problem(
-            exaggeration, self.forces.negative_entropy, np.nan if self.learns else nu
-        )
-        judged = schedule.has_arrived(iteration)
-        before, best = (np.inf, 0), (objective, iteration)
-        if judged and checks and checks[-1].is_judged and checks[-1].problem.is_like(problem):
-            before = checks[-1].objective, checks[-1].iteration
-            best = min(best, checks[-1].best, key=lambda found: found[0])
-        checks.append(
-            Check(
-                iteration,
-                self.forces.kl_divergence,
-                descent.gradient_norm,
-                seconds,
-                objective,
-                problem,
-                judged,
-                before,
-                best,
-            )
-        )
+        exaggeration = phase.last.exaggeration
+        check = self._check(descent, exaggeration, schedule.has_arrived(iteration), seconds)
+        last = checks[-1] if checks else None
+        if last and check.is_judged and last.is_judged and last.problem.is_like(check.problem):
+            before = last.objective, last.iteration, last.degrees_of_freedom
+            best = min(last.best, check.best, key=itemgetter(0))
+            check = check._replace(before=before, best=best)
+        checks.append(check)
         told, when = self.told
         self.told = iteration, perf_counter()
         if self.watch.verbose >= 2 and not phase.is_moving:
@@ -391,6 +365,25 @@ class _Run:
                 f" gradient norm = {descent.gradient_norm:.7f}"
                 f" ({iteration - told} iterations in {self.told[1] - when:0.3f}s)"
             )
+
+    def _check(
+        self, descent: Descent, exaggeration: float, is_judged: bool, seconds: float
+    ) -> Check:
+        """Note how things stand, by themselves."""
+        forces, iteration, nu = self.forces, descent.iteration, descent.learned[0]
+        objective = forces.objective(exaggeration)
+        return Check(
+            iteration,
+            forces.kl_divergence,
+            descent.gradient_norm,
+            seconds,
+            objective,
+            Problem(exaggeration, forces.negative_entropy, np.nan if self.learns else nu),
+            is_judged,
+            nu,
+            before=(np.inf, 0, nu),
+            best=(objective, iteration),
+        )
 
     def _tell_of_early_exaggeration(self, iteration: int, early: int) -> None:
         if self.watch.verbose and iteration == early and (iteration > self.first or early == 0):

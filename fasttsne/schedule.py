@@ -7,7 +7,6 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -118,7 +117,7 @@ class Schedule:
     Parameters
     ----------
     phases : sequence of Phase
-        The last one goes on without end, whatever its length says.
+        The settings at the end of the last one stay for good.
     n_iter_early : int, default=0
         Iterations of early exaggeration, before which no map settles.
     n_iter_settling : int, default=0
@@ -144,14 +143,17 @@ class Schedule:
     def __init__(
         self, phases: Sequence[Phase], *, n_iter_early: int = 0, n_iter_settling: int = 0
     ) -> None:
-        *some, last = [phase for phase in phases if phase.n_iter > 0]
-        self.phases = (*some, Phase(ENDLESS, last.first, last.last, last.least_gain))
+        some = [phase for phase in phases if phase.n_iter > 0]
+        last = some[-1]
+        if last.first == last.last:
+            some.pop()
+        self.phases = (*some, Phase(ENDLESS, last.last, last.last, last.least_gain))
         self.n_iter_early = n_iter_early
         self.n_iter_settling = n_iter_settling
         self._begins = [0, *accumulate(phase.n_iter for phase in some)]
 
     def at(self, iteration: int, n_iter_check: int = N_ITER_HELD) -> tuple[Settings, int]:
-        """Settings of an iteration, counted from 0, and the iteration that is the next to change them.
+        """Tell the settings of an iteration, counted from 0, and when they change next.
 
         Parameters
         ----------
@@ -180,7 +182,7 @@ class Schedule:
         )
 
     def phase_before(self, iteration: int) -> Phase:
-        """The phase of the iteration that led there.
+        """Find the phase of the iteration that led there.
 
         Parameters
         ----------
@@ -211,7 +213,7 @@ class Schedule:
         return phase.first.exaggeration == phase.last.exaggeration == final
 
     def settling(self, iteration: int) -> Schedule:
-        """What a map goes by that comes to rest from there.
+        """Make the schedule of a map that comes to rest from there.
 
         Parameters
         ----------
@@ -236,7 +238,7 @@ def standard_schedule(
     early_exaggeration_iter: int = N_ITER_EARLY,
     exaggeration: float | Sequence[tuple[int, float]] = 1.0,
 ) -> Schedule:
-    """Early exaggeration that fades, then speed, and rest at the end: what `TSNE` goes by.
+    """Make what `TSNE` goes by: exaggeration that fades, then speed, and rest at the end.
 
     Exaggeration falls from `early_exaggeration` at momentum 0.8, then momentum rises to 0.97 over
     50 iterations and stays there until the descent has converged or comes to its end. 50 at
@@ -269,7 +271,7 @@ def standard_schedule(
     >>> [schedule.at(iteration)[0].exaggeration for iteration in (0, 200, 350, 10_000)]
     [12.0, 1.0, 4.0, 4.0]
     """
-    stretches = [(1, exaggeration)] if isinstance(exaggeration, Real) else list(exaggeration)
+    stretches = [(1, exaggeration)] if isinstance(exaggeration, (int, float)) else exaggeration
     factors = [float(factor) for _, factor in stretches]
     # Iterations after early exaggeration at which each comes, the last for good.
     begins = [0, *accumulate(n_iter for n_iter, _ in stretches[:-1])]
@@ -283,7 +285,9 @@ def standard_schedule(
     def momentum(after: int) -> float:
         if after >= N_ITER_SPEEDING:
             return FAST
-        return 1.0 - (1.0 - SLOW) * ((1.0 - FAST) / (1.0 - SLOW)) ** (after / N_ITER_SPEEDING)
+        return float(
+            1.0 - (1.0 - SLOW) * ((1.0 - FAST) / (1.0 - SLOW)) ** (after / N_ITER_SPEEDING)
+        )
 
     fading = Phase(
         early_exaggeration_iter, settings(SLOW, early_exaggeration), settings(SLOW, factors[0])
@@ -296,6 +300,4 @@ def standard_schedule(
         phases.append(Phase(end - begin, first, settings(momentum(end), factor)))
     if automatic:  # how much an iteration gains depends on the rate: a user's own says nothing
         phases[-1] = replace(phases[-1], least_gain=LEAST_GAIN)
-    return Schedule(
-        phases, n_iter_early=early_exaggeration_iter, n_iter_settling=N_ITER_SETTLING
-    )
+    return Schedule(phases, n_iter_early=early_exaggeration_iter, n_iter_settling=N_ITER_SETTLING)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from numbers import Integral, Real
+from operator import index
 from time import perf_counter
 from typing import Any
 
@@ -210,8 +211,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     iterations is cut into two of 250. For that, iterations in which a map settles are a side
     branch: a further call goes on from where the last one began to settle. Where nothing that is
     minimised has changed, a descent that has converged stays as it is. Iterations go by the
-    parameters that are set when they are taken, and a new perplexity, exaggeration or X (of the same
-    shape) is a new objective, whose convergence is judged afresh.
+    parameters that are set when they are taken, and a new perplexity, exaggeration or X, of the
+    same shape, is a new objective, whose convergence is judged afresh.
 
     Results are the same for any number of threads. Between processor models they may differ in
     the last bits, which iterations amplify; `fasttsne.show_config` tells what a machine uses.
@@ -265,7 +266,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         "kl_per_sample": ["boolean"],
     }
 
-    # Iterations of early exaggeration, between two looks at the stopping rules, and of a first call.
+    # Iterations of early exaggeration, between two looks at the stopping rules, of a first call.
     _EXPLORATION_MAX_ITER = 150
     _N_ITER_CHECK = 50
     _LEAST_MAX_ITER = 250
@@ -441,6 +442,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             self._conclude(descent, forces)
             raise
         self._conclude(descent, forces)
+        descent.end_run()
         if not self.warm_start:
             del self._descent
         return self.embedding_
@@ -487,7 +489,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return mask
 
     def _key(self, X: Any) -> str | None:
-        """What P depends on, in short. What does not shape it is named here, and nothing else."""
+        """Digest what P depends on: all but the parameters here, which do not shape it."""
         others = {
             "early_exaggeration",
             "learning_rate",
@@ -515,7 +517,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             return None
 
     def _kept_forces(self, descent: Descent | None, key: str | None) -> Forces | None:
-        """The forces of the last call, if they would be made again just the same."""
+        """Find the forces of the last call, if they would be made again just the same."""
         if descent is None or descent.kept is None or key is None or descent.kept[0] != key:
             return None
         forces: Forces = descent.kept[1]
@@ -694,21 +696,20 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _stretches(self) -> float | list[tuple[int, float]]:
         """Check `exaggeration`, and return it."""
-        if isinstance(self.exaggeration, Real):
+        if not isinstance(self.exaggeration, Sequence):
             return float(self.exaggeration)
         try:
-            stretches = [(n_iter, float(factor)) for n_iter, factor in self.exaggeration]
+            stretches = [(index(n_iter), float(factor)) for n_iter, factor in self.exaggeration]
         except (TypeError, ValueError):
             stretches = []
         if not stretches or not all(
-            isinstance(n_iter, Integral) and n_iter > 0 and 0 < factor <= _LARGEST
-            for n_iter, factor in stretches
+            n_iter > 0 and 0 < factor <= _LARGEST for n_iter, factor in stretches
         ):
             raise ValueError(
                 "exaggeration must be a number above 0 or a list of pairs, a number of iterations"
                 f" and a number above 0; got {self.exaggeration!r}"
             )
-        return [(int(n_iter), factor) for n_iter, factor in stretches]
+        return stretches
 
     def _n_neighbors(self, n_samples: int) -> int:
         return min(n_samples - 1, int(3.0 * self.perplexity + 1))

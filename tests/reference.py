@@ -197,6 +197,16 @@ def numerical_gradient(P, Y, nu, step=1e-5):
     return slope
 
 
+def degrees_of_freedom_gradient(P, Y, nu, exaggeration=1.0):
+    """d/dnu of -e sum p log w + log Z, which is dKL/dnu for e = 1: sum (q_ij - e p_ij) g_ij.
+
+    g_ij = d log w_ij / dnu = -log(t_ij) / 2 + (nu + 1)/(2 nu) (1 - 1/t_ij), t_ij = 1 + d_ij²/nu.
+    """
+    t = 1.0 + squared_distances(Y) / nu
+    g = -0.5 * np.log(t) + (nu + 1.0) / (2.0 * nu) * (1.0 - 1.0 / t)
+    return np.sum((q(Y, nu) - exaggeration * _dense(P)) * g)
+
+
 def descend(
     P, Y, velocity, gains, n_iter, learning_rate, momentum, nu, exaggeration=1.0, min_gain=0.01
 ):

@@ -6,9 +6,12 @@ import reference
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 
 from fasttsne import _kernels
-from fasttsne.optimizer import N_ITER_HELD, Phase, Settings, optimize
+from fasttsne.descent import Descent
+from fasttsne.optimizer import Rules, optimize
+from fasttsne.schedule import N_ITER_HELD, Phase, Schedule, Settings
 
 pytestmark = pytest.mark.usefixtures("isa")
 
@@ -193,6 +196,80 @@ def test_point_at_rest_under_no_force_stays():
     assert_array_equal(velocity, 0.0)
 
 
+@pytest.mark.parametrize("kind", ["barnes_hut", "exact"])
+def test_fixed_rows_stay_and_act_on_the_others(kind):
+    joint = make_joint(600, seed=24)
+    if kind == "exact":
+        forces = exact(joint, 2)
+    else:
+        P = sparse.csr_matrix(joint)
+        forces = _kernels.BarnesHutForces(
+            P.indptr.astype(np.int64), P.indices, P.data, 2, 1.0, 0.0, 2
+        )
+    before, velocity, gains = make_state(600, 2, seed=24)
+    fixed = np.random.default_rng(24).random(600) < 0.4
+    Y, moving = before.copy(), ~fixed
+    forces.evaluate(Y, False)
+    norm = _kernels.descend(
+        forces, Y, velocity, gains, 1, 5.0, 0.8, 2.0, True, fixed.astype(np.uint8)
+    )
+    free = make_state(600, 2, seed=24)
+    expected = reference.descend(joint, *free, 1, 5.0, 0.8, 1.0, 2.0)
+    assert_array_equal(Y[fixed], before[fixed])
+    assert_array_equal(velocity[fixed], 0.0)
+    assert_allclose(Y[moving], expected[0][moving], atol=1e-4)
+    gradient = reference.gradient(joint, free[0], 1.0, 2.0) * expected[2]
+    assert_allclose(norm, np.linalg.norm(gradient[moving]), rtol=1e-4)
+
+
+def test_none_fixed_changes_no_bit(digits_graph):
+    states = [start(1797), start(1797)]
+    for state, fixed in zip(states, [None, np.zeros(1797, dtype=np.uint8)], strict=True):
+        forces = barnes_hut_of_digits(digits_graph)
+        forces.evaluate(state[0], False)
+        _kernels.descend(forces, *state, 20, 37.0, 0.8, 12.0, True, fixed)
+    for array, expected in zip(*states, strict=True):
+        assert_array_equal(array, expected)
+
+
+def test_an_order_can_be_restored(digits_graph):
+    Y, velocity, gains = start(1797)
+    forces = barnes_hut_of_digits(digits_graph)
+    descend(forces, Y, velocity, gains, 20, 37.0, 0.8, 12.0)
+    forces.reorder(Y, velocity, gains)
+    other = barnes_hut_of_digits(digits_graph)
+    other.restore_order(forces.order)
+    for both in (forces, other):
+        both.evaluate(Y, True)
+    assert_array_equal(other.order, forces.order)
+    for mine, theirs in zip(other.joint, forces.joint, strict=True):
+        assert_array_equal(mine, theirs)
+    assert_array_equal(other.attractive, forces.attractive)
+    assert_array_equal(other.repulsive, forces.repulsive)
+    assert other.kl_divergence == forces.kl_divergence
+
+
+def test_reordering_twice_is_reordering_once(digits_graph):
+    state = start(1797)
+    forces = barnes_hut_of_digits(digits_graph)
+    descend(forces, *state, 20, 37.0, 0.8, 12.0)
+    forces.reorder(*state)
+    once = copies(*state, forces.order, forces.attractive, forces.repulsive)
+    forces.evaluate(state[0], True)
+    forces.reorder(*state)
+    for array, expected in zip(
+        (*state, forces.order, forces.attractive, forces.repulsive), once, strict=True
+    ):
+        assert_array_equal(array, expected)
+
+
+@pytest.mark.parametrize("order", [np.zeros(1797), np.arange(1796), np.arange(1797) + 1])
+def test_what_is_no_order_is_refused(digits_graph, order):
+    forces = barnes_hut_of_digits(digits_graph)
+    with pytest.raises(ValueError, match="order"):
+        forces.restore_order(order.astype(np.int32))
+
+
 # The descent as a whole --------------------------------------------------------------
 
 
@@ -341,30 +418,19 @@ def steady(n_iter, exaggeration=1.0, momentum=0.8, learning_rate=3.0, **kwargs):
     return Phase(n_iter, settings, settings, **kwargs)
 
 
-def minimize(forces, Y, phases, n_iter_without_progress=300, min_grad_norm=0.0, **kwargs):
-    return optimize(
+def minimize(
+    forces, Y, phases, n_iter_without_progress=300, min_grad_norm=0.0, n_iter_check=50, settling=0
+):
+    """The map where a run down all phases leads, and the index of its last iteration."""
+    descent = Descent.at_rest(Y)
+    optimize(
         forces,
-        Y,
-        phases,
-        n_iter_without_progress=n_iter_without_progress,
-        min_grad_norm=min_grad_norm,
-        **kwargs,
+        descent,
+        Schedule(phases, n_iter_settling=settling),
+        max_iter=sum(phase.n_iter for phase in phases) + settling,
+        rules=Rules(n_iter_without_progress, min_grad_norm, n_iter_check),
     )
-
-
-def test_settings_move_from_the_first_to_the_last():
-    phase = Phase(100, Settings(10.0, 0.5, 16.0), Settings(160.0, 0.98, 1.0))
-    assert phase.settings(0.0) == pytest.approx(phase.first)
-    assert phase.settings(1.0) == pytest.approx(phase.last)
-    # Halfway: the roots 1/4 and 1 of 1/exaggeration meet in 5/8; 1 - m is sqrt(0.5 * 0.02).
-    assert phase.settings(0.5) == pytest.approx((62.5, 0.9, (8 / 5) ** 2))
-
-
-def test_learning_rate_stays_in_proportion_to_the_reciprocal_exaggeration():
-    phase = Phase(100, Settings(25.0, 0.8, 12.0), Settings(300.0, 0.8, 1.0))
-    for share in np.linspace(0.0, 1.0, 7):
-        rate, _, exaggeration = phase.settings(share)
-        assert rate * exaggeration == pytest.approx(300.0)
+    return descent.outcome.embedding, descent.outcome.n_iter - 1
 
 
 def test_phases_go_on_from_where_the_last_one_ended():
@@ -461,7 +527,7 @@ def test_no_rule_looks_while_the_exaggeration_moves():
     assert n_iter == 299  # the first check of the second phase
 
 
-def test_too_small_a_gain_begins_the_next_phase():
+def test_too_small_a_gain_lets_the_map_settle():
     joint = make_joint(40, seed=22)
     Y, _, _ = make_state(40, 2, seed=22)
     divergences, forces = [], exact(joint, 2)
@@ -472,8 +538,8 @@ def test_too_small_a_gain_begins_the_next_phase():
     gain, later = (first - second) / second / 50, (second - third) / third / 50
     assert later < gain
     for least_gain, check in [(1.01 * gain, 100), (0.99 * gain, 150), (1.01 * later, 150)]:
-        phases = [steady(150, least_gain=least_gain), steady(20, momentum=0.5)]
-        assert minimize(forces, Y, phases)[1] == check + 19
+        phases = [steady(150, least_gain=least_gain)]
+        assert minimize(forces, Y, phases, settling=20)[1] == check + 19
 
 
 def test_gain_is_measured_since_the_last_check_of_the_phase_before():

@@ -43,7 +43,9 @@ def parameters(draw, n_samples):
         ),
         "early_exaggeration": draw(st.floats(1.0, 100.0)),
         "angle": draw(st.floats(0.0, 1.0)),
-        "degrees_of_freedom": draw(st.one_of(st.just("auto"), st.floats(0.1, 100.0))),
+        "degrees_of_freedom": draw(
+            st.one_of(st.sampled_from(["auto", None]), st.floats(0.1, 100.0))
+        ),
         "random_state": draw(st.integers(0, 2**32 - 1)),
         "max_iter": draw(st.integers(250, 260)),
         "n_jobs": 1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from numbers import Real
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,7 @@ from sklearn.utils import check_array, check_scalar
 
 from fasttsne import _kernels
 from fasttsne.affinity import JointProbabilities
+from fasttsne.degrees_of_freedom import default_degrees_of_freedom
 from fasttsne.neighbors import LARGEST_VALUE
 from fasttsne.quality.anchors import Anchors, as_embedding, blocks_of, check_same_length
 from fasttsne.quality.distances import Distances, Known, Metric, Points, as_distances
@@ -35,7 +36,7 @@ def kl_divergence(
     embedding: ArrayLike,
     *,
     perplexity: float | None = 30.0,
-    degrees_of_freedom: float | Literal["auto"] = "auto",
+    degrees_of_freedom: float | None = None,
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
     per_sample: bool = False,
@@ -64,8 +65,8 @@ def kl_divergence(
         Perplexity of the conditional probabilities; above 0 and less than `n_samples`. None if `X`
         is P.
 
-    degrees_of_freedom : float or "auto", default="auto"
-        :math:`\nu` of Student's t-distribution on the map. "auto" is what
+    degrees_of_freedom : float or None, default=None
+        :math:`\nu` of Student's t-distribution on the map. None is what
         :class:`~fasttsne.TSNE` takes it to be: ``max(n_components - 1, 1)``.
 
     metric : str or callable, default="euclidean"
@@ -123,8 +124,8 @@ def kl_divergence(
             f"embedding has values of magnitude above {LARGEST_VALUE:g}, whose squared distances "
             "overflow"
         )
-    if degrees_of_freedom == "auto":
-        degrees_of_freedom = max(Y.shape[1] - 1, 1)
+    if degrees_of_freedom is None:
+        degrees_of_freedom = default_degrees_of_freedom(Y.shape[1])
     check_scalar(
         degrees_of_freedom, "degrees_of_freedom", Real, min_val=0, include_boundaries="neither"
     )
