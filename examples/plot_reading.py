@@ -40,7 +40,9 @@ print(report(X, tsne.embedding_, labels))
 ax = quality_map(X, tsne.embedding_)
 
 # %%
-# Noise without any structure has a map, too. Its clumps are chance, and its recall shows it.
+# Noise without any structure has a map, too, and its clumps are chance. Its recall is hardly lower
+# than above: within a kind those points are noise as well, and recall tells how far neighbours can
+# be believed, not whether there are clusters.
 noise = rng.normal(size=(1000, 30))
 ax = quality_map(noise, TSNE(random_state=0).fit_transform(noise))
 

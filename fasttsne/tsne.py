@@ -158,7 +158,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         neighbours; `fasttsne.quality.kl_divergence` judges maps of either method by the same P.
     n_features_in_ : int
         Number of features seen during fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where `X` has names that are all strings.
     learning_rate_ : float
         The learning rate used after early exaggeration.
@@ -192,7 +192,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    The gradient is 2 (nu+1)/nu sum_j (p_ij - q_ij) (y_i - y_j) / (1 + |y_i - y_j|^2 / nu), at
+    The gradient is ``2 (nu+1)/nu sum_j (p_ij - q_ij) (y_i - y_j) / (1 + |y_i - y_j|^2 / nu)``, at
     nu = 1 equation 5 of [2]_. Repulsion comes from a tree whose cells act through mass and
     second moments.
 

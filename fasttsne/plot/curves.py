@@ -46,7 +46,7 @@ def r_nx_curve(
         As for :func:`fasttsne.quality.r_nx`.
 
     ax : matplotlib.axes.Axes, default=None
-        Where to draw. None makes a new figure of 6 x 4 inches.
+        Where to draw. None makes a new figure, 4 inches high.
 
     title : str, default=None
         Written above the curves, at the left.
@@ -92,7 +92,7 @@ def r_nx_curve(
     options = {"metric": metric, "sample": sample, "random_state": random_state, "n_jobs": n_jobs}
     curves = {name: r_nx(X, one, **options) for name, one in maps.items()}
     if ax is None:
-        ax = new_axes(6, 4)
+        ax = new_axes(6 if len(maps) == 1 else 8, 4)
     prepare_curve(ax, title, "number of neighbours K", "$R_{NX}(K)$, improvement on chance")
     for i, (name, (sizes, values)) in enumerate(curves.items()):
         area = np.average(values, weights=1 / sizes)
@@ -105,7 +105,8 @@ def r_nx_curve(
         )
     ax.set_xscale("log")
     ax.set_ylim(min(0.0, ax.get_ylim()[0]), 1.0)
-    ax.legend(frameon=False, labelcolor=INK, loc="best")
+    beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if len(maps) > 1 else {}
+    ax.legend(frameon=False, labelcolor=INK, **beside)
     return ax
 
 
