@@ -182,7 +182,7 @@ def test_columns_are_chosen_and_standardized(flowers):
     chosen = ["--features", "breite,sepal width", "--standardize"]
     assert mapped("flowers.csv", "-o", "map.npy", *chosen) == 0
     X = flowers[:, [3, 1]]
-    X = StandardScaler().fit_transform(X)
+    X = StandardScaler().fit_transform(np.ascontiguousarray(X))
     np.testing.assert_array_equal(np.load("map.npy"), expected_map(X))
     assert mapped("flowers.csv", "-o", "dropped.npy", "--drop", "sepal length,länge") == 0
     np.testing.assert_array_equal(np.load("dropped.npy"), expected_map(flowers[:, [1, 3]]))
