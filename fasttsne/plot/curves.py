@@ -105,7 +105,9 @@ def r_nx_curve(
         )
     ax.set_xscale("log")
     ax.set_ylim(min(0.0, ax.get_ylim()[0]), 1.0)
-    beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if len(maps) > 1 else {}
+    beside: dict[str, Any] = (
+        {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if len(maps) > 1 else {}
+    )
     ax.legend(frameon=False, labelcolor=INK, **beside)
     return ax
 
