@@ -21,9 +21,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     path : str or path-like
         The file to be written.
 
-    Yields
-    ------
-    unfinished : pathlib.Path
+    Returns
+    -------
+    unfinished : context manager of pathlib.Path
         An empty file to write to.
     """
     path = Path(path)

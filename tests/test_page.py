@@ -235,7 +235,7 @@ def test_it_draws_searches_zooms_hides_classes_and_asks_for_nothing(opened, page
 
     tab.fill("#search", "OF 3")
     tab.wait_for_function("document.getElementById('found').textContent === '40 found'")
-    assert max(ink()[:3]) < min(full) / 4
+    assert max(ink()[:3]) < min(full) / 3
     assert ink()[3] > full[3] / 2
     tab.fill("#search", "no such thing")
     tab.wait_for_function("document.getElementById('found').textContent === '0 found'")

@@ -82,7 +82,7 @@ def r_nx_curve(
     >>> X = load_iris().data
     >>> ax = r_nx_curve(X, {"PCA": PCA(2).fit_transform(X), "two columns": X[:, :2]})
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
-    ['PCA (area 0.7...)', 'two columns (area 0.4...)']
+    ['PCA (area 0.6...)', 'two columns (area 0.4...)']
     """
     from fasttsne.quality import r_nx
 
