@@ -269,6 +269,7 @@ class Descent:
         forces : Forces
             In the order of the arrays. They may move no others until `stay`.
         """
+        self.stay()  # an interrupted run may not have come to it
         self._forces = forces, forces.n_steps
 
     def stay(self) -> None:

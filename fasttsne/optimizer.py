@@ -224,6 +224,7 @@ def optimize(
     learns : bool, default=False
         Whether the degrees of freedom are learned, from what they are so far.
     """
+    descent.stay()
     nu, learned_at = descent.learned
     if learns and np.isfinite(nu):
         forces.degrees_of_freedom = nu
@@ -378,12 +379,16 @@ class _Run:
             descent.gradient_norm,
             seconds,
             objective,
-            Problem(exaggeration, forces.negative_entropy, np.nan if self.learns else nu),
+            self._problem(descent, exaggeration),
             is_judged,
             nu,
             before=(np.inf, 0, nu),
             best=(objective, iteration),
         )
+
+    def _problem(self, descent: Descent, exaggeration: float) -> Problem:
+        nu = np.nan if self.learns else descent.learned[0]
+        return Problem(exaggeration, self.forces.negative_entropy, nu)
 
     def _tell_of_early_exaggeration(self, iteration: int, early: int) -> None:
         if self.watch.verbose and iteration == early and (iteration > self.first or early == 0):
@@ -397,7 +402,8 @@ class _Run:
         if not descent.checks or not descent.checks[-1].is_judged:
             return False
         check = descent.checks[-1]
-        if check.iteration < descent.iteration:
+        problem = self._problem(descent, schedule.phases[-1].last.exaggeration)
+        if check.iteration < descent.iteration or not check.problem.is_like(problem):
             return False
         self.finished = self.rules.verdict(check)
         least_gain = schedule.phase_before(check.iteration).least_gain

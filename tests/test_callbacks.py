@@ -136,7 +136,8 @@ def test_an_exception_while_the_map_settles_costs_nothing_but_that(X):
 @both_methods
 def test_history_tells_how_the_descent_went(X, method):
     seen = []
-    fitted = fit(X, method=method, max_iter=330, exaggeration=1.5, callback=seen.append)
+    params = {"exaggeration": 1.5, "learning_rate": 30.0, "max_iter": 330}
+    fitted = fit(X, method=method, callback=seen.append, **params)
     history = fitted.history_
     assert_array_equal(history["iteration"], [50, 100, 150, 200, 250, 300, 330])
     assert_array_equal(history["kl_divergence"][:-1], [state.kl_divergence for state in seen])

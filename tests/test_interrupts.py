@@ -154,9 +154,18 @@ def test_kernels_are_left_between_two_iterations():
         assert_array_equal(array, should_be)
 
 
+def test_a_run_that_could_not_even_say_where_it_was_goes_on_all_the_same(X, monkeypatch):
+    estimator = TSNE(**PARAMS, warm_start=True)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(descent.Descent, "stay", lambda self: None)
+        with At(lines_of_a_fit(X) // 2):
+            estimator.fit(X)
+    assert_same_bits(estimator.fit(X), TSNE(**PARAMS).fit(X))
+
+
 def test_an_interrupted_first_fit_can_go_on_without_having_meant_to(X):
     estimator = TSNE(**PARAMS)
-    with pytest.raises(KeyboardInterrupt), At(2000):
+    with pytest.raises(KeyboardInterrupt), At(lines_of_a_fit(X) // 2):
         estimator.fit(X)
     assert estimator.n_iter_ > 0
     estimator.set_params(warm_start=True).fit(X)

@@ -142,7 +142,7 @@ def test_late_exaggeration_draws_the_map_together(digits, method):
         ({"exaggeration": [(150, 1.0), (100, 3.0)]}, 0.01),
         ({"degrees_of_freedom": 0.5}, 0.01),
         ({"degrees_of_freedom": 3.0}, 0.01),
-        ({"degrees_of_freedom": "auto"}, 0.01),
+        ({"degrees_of_freedom": "auto"}, 0.02),
     ],
     ids=str,
 )

@@ -95,7 +95,8 @@ def test_what_has_converged_stays(X):
     assert whole.n_iter_ < 900
     assert_same_run(warm(X, [1000, 300]), whole)
     # until more is asked of it
-    assert warm(X, [1000]).set_params(learning_rate=20.0, max_iter=300).fit(X).n_iter_ > 1000
+    estimator = warm(X, [1000]).set_params(learning_rate=20.0, max_iter=300).fit(X)
+    assert estimator.n_iter_ == whole.n_iter_ + 300
 
 
 @both_methods
@@ -117,9 +118,10 @@ def test_without_it_a_fit_starts_again(X):
 def test_later_parameters_take_effect(digits, method):
     X = digits[:300]
     estimator = warm(X, [400], method=method)
-    before = estimator.embedding_
+    before, divergence = estimator.embedding_, estimator.kl_divergence_
     estimator.set_params(exaggeration=4.0, max_iter=200).fit(X)
-    assert np.ptp(estimator.embedding_) < 0.8 * np.ptp(before)
+    assert estimator.kl_divergence_ > 1.5 * divergence  # another objective
+    assert not np.allclose(estimator.embedding_, before)
     assert_array_equal(before, warm(X, [400], method=method).embedding_)
 
 
@@ -204,9 +206,10 @@ def test_a_first_call_needs_250_iterations(X):
 
 def test_a_map_that_diverged_is_not_gone_on_with(X):
     estimator = warm(X, [250])
+    estimator._descent.embedding[:] = 1e30
     with pytest.raises(ValueError, match="diverged"):
-        estimator.set_params(learning_rate=1e38, exaggeration=1e30).fit(X)
-    estimator.set_params(learning_rate="auto", exaggeration=1.0, max_iter=300).fit(X)
+        estimator.set_params(max_iter=50).fit(X)
+    estimator.set_params(max_iter=300).fit(X)
     assert_same_bits(estimator, fit(X, max_iter=300))
 
 
