@@ -201,6 +201,37 @@ ft_status ft_attraction_compute(IN const int64_t *indptr, IN const int32_t *indi
                                 OUT double *partial, INOUT const ft_update *update,
                                 INOUT ft_run *run);
 
+/* ---- placement.c: new points on a map that stays as it is ------------------------------------ */
+
+/* A map of n x dim points. The tree is built over them; NULL where there is none (dim > 3), and
+ * then all of them repel one by one. */
+typedef struct {
+    const ft_tree *tree;
+    IN const float *embedding;
+    int64_t n;
+    int dim;
+    ft_student student;
+    double angle;
+} ft_frozen;
+
+typedef struct {
+    double exaggeration;
+    int max_iter;
+    double shortest_step; /* the descent ends before a shorter one */
+} ft_placement_rules;
+
+/* Places n_new points whose k neighbours on the map and p_j|i are given: from the weighted median
+ * of the neighbours, by gradient descent on their KL divergence. Every point for itself. */
+ft_status ft_placement_find(IN const ft_frozen *map, IN const int32_t *indices,
+                            IN const float *conditional, int64_t n_new, int64_t k,
+                            ft_placement_rules rules, OUT float *placed, INOUT ft_run *run);
+/* The KL divergence of every new point at n_new places, exaggerated but for a constant, and its
+ * gradient. */
+ft_status ft_placement_evaluate(IN const ft_frozen *map, IN const int32_t *indices,
+                                IN const float *conditional, int64_t n_new, int64_t k,
+                                double exaggeration, IN const float *at, OUT float *gradient,
+                                OUT double *divergence, INOUT ft_run *run);
+
 /* ---- exact.c: both forces by sums over all pairs, any number of components ------------------ */
 
 /* joint is n x n. coordinates is scratch for n x dim floats, partial for 2 doubles a row. */
