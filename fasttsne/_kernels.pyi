@@ -1,5 +1,7 @@
 """Types of the compiled module. Arrays are C-contiguous; shapes stand in the comments."""
 
+from typing import overload
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,11 +53,15 @@ def prepare_lists(
     n_cells: int,
     n_threads: int,
 ) -> tuple[Int64, Int32, Float32, int] | None: ...  # start, order, centroids, budget
+@overload
+def padded(count: int) -> int: ...
+@overload
+def padded(count: Int64) -> Int64: ...
 def find_neighbors_in_lists(
     start: Int64,  # (n_cells + 1,) where each cell begins among the places
     order: Int32,  # (n,) place -> point
-    centroids: Float32,  # (m, n_cells)
-    residents: Float32,  # (n * m,) cell by cell m x size
+    centroids: Float32,  # (m, padded(n_cells))
+    residents: Float32,  # cell by cell m x padded(size)
     tails: Float32,  # (n,) by place
     budget: int,
     query_screen: Float32,  # (n_queries, m)

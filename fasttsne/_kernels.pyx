@@ -95,6 +95,7 @@ cdef extern from "fasttsne.h" nogil:
         float *, int *) noexcept
 
     const int FT_ROWS
+    const int FT_LANES
     const double FT_LARGEST_LOG
 
     void ft_parallel_init()
@@ -399,6 +400,11 @@ def prepare_lists(
     return (start[: n_cells + 1], order, centroids[:n_cells], budget) if resolved else None
 
 
+def padded(count):
+    """The least multiple of the kernels' vectors that is no less."""
+    return -(-count // FT_LANES) * FT_LANES
+
+
 def find_neighbors_in_lists(
     const int64_t[::1] start not None, const int32_t[::1] order not None,
     const float[:, ::1] centroids not None, const float[::1] residents not None,
@@ -407,17 +413,18 @@ def find_neighbors_in_lists(
 ):
     """Most of the k nearest points for others; a row depends on nothing else in the call."""
     cdef int64_t n = points.shape[0], d = points.shape[1], n_queries = queries.shape[0]
-    cdef int64_t m = centroids.shape[0], n_cells = centroids.shape[1]
+    cdef int64_t m = centroids.shape[0], n_cells = start.shape[0] - 1
     expect(queries.shape[1] == d and queries.dtype == points.dtype, "queries differ from points")
     expect(query_screen.shape[0] == n_queries > 0 and query_screen.shape[1] == m > 0,
            "query_screen differs from queries or centroids")
     expect(0 < n_neighbors <= n_candidates <= budget <= n, "need k <= n_candidates <= budget <= n")
     expect(n < 2**31 and d < 2**31 and n_queries < 2**31, "more than 2**31 - 1 points or features")
     ends, places = np.asarray(start), np.asarray(order)
-    expect(start.shape[0] == n_cells + 1 and ends[0] == 0 and ends[n_cells] == n
+    expect(n_cells > 0 and ends[0] == 0 and ends[n_cells] == n
            and bool((np.diff(ends) >= 0).all()), "start must ascend from 0 to n")
-    expect(order.shape[0] == tails.shape[0] == n and residents.shape[0] == n * m,
-           "order, tails and residents must have n rows")
+    expect(order.shape[0] == tails.shape[0] == n, "order and tails must have n entries")
+    expect(centroids.shape[1] == padded(n_cells)
+           and residents.shape[0] == m * padded(np.diff(ends)).sum(), "rows are not padded")
     expect(places.min() >= 0 and places.max() < n, "a point of the lists is out of range")
     cdef ft_points from_points = as_points(queries), to_points = as_points(points)
     cdef ft_lists lists = ft_lists(

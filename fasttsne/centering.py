@@ -55,7 +55,7 @@ def safe_exponent(X: Any) -> int:
 
 
 def times_power_of_two(X: Any, exponent: int) -> Any:
-    """``X * 2**exponent``; the same object if the exponent is 0, and infinite where it overflows."""
+    """``X * 2**exponent``: the same object for 0, infinite where it overflows."""
     if exponent == 0:
         return X
     with np.errstate(over="ignore"):

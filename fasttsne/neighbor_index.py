@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import ExitStack
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -203,14 +204,21 @@ class _Lists:
         self.n_candidates = screen.n_candidates
         self.start, self.order, centroids, budget = cells
         self.budget = max(budget, self.n_candidates)
-        self.centroids = np.ascontiguousarray(centroids.T)
         n_samples, n_coordinates = screen.coordinates.shape
         tails = screen.tails
         self.tails = np.zeros(n_samples, np.float32) if tails is None else tails[self.order]
-        self.residents = np.empty(n_samples * n_coordinates, dtype=np.float32)
-        for first, last in zip(self.start[:-1], self.start[1:], strict=True):
-            cell = self.residents[first * n_coordinates : last * n_coordinates]
-            cell.reshape(n_coordinates, -1)[:] = screen.coordinates[self.order[first:last]].T
+        self.centroids = np.zeros(
+            (n_coordinates, _kernels.padded(len(centroids))), dtype=np.float32
+        )
+        self.centroids[:, : len(centroids)] = centroids.T
+        widths = _kernels.padded(np.diff(self.start))
+        self.residents = np.zeros(n_coordinates * int(widths.sum()), dtype=np.float32)
+        offsets = n_coordinates * (np.cumsum(widths) - widths)
+        for offset, width, (first, last) in zip(offsets, widths, pairwise(self.start), strict=True):
+            cell = self.residents[offset : offset + n_coordinates * width]
+            cell.reshape(n_coordinates, width)[:, : last - first] = screen.coordinates[
+                self.order[first:last]
+            ].T
         self.matrix = self.shift = None
         if screen.axes is not None:
             components = screen.axes.components[:n_coordinates]

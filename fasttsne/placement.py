@@ -152,7 +152,5 @@ class Placement:
 
     def _frozen_map(self, n_threads: int) -> FrozenMap:
         if self._frozen is None:
-            self._frozen = FrozenMap(
-                self.embedding, self.degrees_of_freedom, self.angle, n_threads
-            )
+            self._frozen = FrozenMap(self.embedding, self.degrees_of_freedom, self.angle, n_threads)
         return self._frozen

@@ -435,12 +435,10 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return times_power_of_two(X, -self._exponent)
 
     def _validated_new(self, X: Any) -> Any:
-        """New samples in the form of those of the fit."""
+        """Bring new samples into the form of those of the fit."""
         if sparse.issparse(X):
             X = check_sparse_indices(X)
-        X = validate_data(
-            self, X, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32]
-        )
+        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
         known = self._placement.X
         if known is None:
             check_non_negative(

@@ -110,13 +110,14 @@ ft_status ft_inverted_prepare(IN const float *screen, IN const float *tails, int
 
 /* ---- queries.c: approximate neighbours of points that come later ------------------------------ */
 
-/* The cells, with what lies in them laid out for it. */
+/* The cells, with what lies in them laid out for it: rows of coordinates, each padded to a
+ * multiple of FT_LANES with whatever is finite. */
 typedef struct {
     int64_t n_cells, m, budget;
     IN const int64_t *start;   /* n_cells + 1 */
     IN const int32_t *order;   /* n */
-    IN const float *centroids; /* m x n_cells */
-    IN const float *residents; /* cell by cell m x size: coordinates on the screen */
+    IN const float *centroids; /* m x padded n_cells */
+    IN const float *residents; /* cell by cell m x padded size: coordinates on the screen */
     IN const float *tails;     /* n, by place; 0 where coordinates preserve distances */
 } ft_lists;
 

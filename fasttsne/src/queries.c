@@ -15,7 +15,7 @@
 #define TOGETHER 16 /* queries of one task */
 
 typedef struct {
-    float *to_cells;     /* n_cells */
+    float *to_cells;     /* padded n_cells */
     ft_neighbor *near;   /* n_cells, twice: the cells to look through */
     float *estimates;    /* capacity */
     int32_t *candidates; /* capacity: places */
@@ -28,6 +28,7 @@ typedef struct {
     ft_points queries, points;
     int64_t n_queries, d, k, wanted, capacity;
     int32_t *sizes; /* of the cells */
+    int64_t *offsets; /* where their residents begin, in points */
     int32_t *home;  /* the cell that a query lies in */
     int32_t *turn;  /* queries in their order */
     int32_t *indices;
@@ -36,30 +37,48 @@ typedef struct {
     scratch *scratches;
 } search;
 
-/* Squared distances from a query to points given as m x count coordinates. */
-FT_INLINE void squared_distances(const float *restrict query, const float *restrict coordinates,
-                                 int64_t m, int64_t stride, int64_t count, float *restrict squared)
+/* Squared distances from a query to `width` points, FT_STRIP or a multiple of FT_LANES, given as m
+ * rows of coordinates that are `stride` apart. */
+FT_INLINE void strip_distances(const float *restrict query, const float *restrict coordinates,
+                               int64_t m, int64_t stride, int64_t width, float *restrict squared)
 {
-    for (int64_t first = 0; first < count; first += FT_STRIP) {
+    if (width == FT_STRIP) {
         float sums[FT_STRIP] = {0};
-        const float *restrict column = coordinates + first;
-        if (count - first >= FT_STRIP) {
-            for (int64_t j = 0; j < m; j++, column += stride) {
-                FT_NO_JAM
-                const float x = query[j];
+        for (int64_t j = 0; j < m; j++, coordinates += stride) {
+            FT_NO_JAM
+            const float x = query[j];
 #pragma omp simd
-                for (int l = 0; l < FT_STRIP; l++) sums[l] += (x - column[l]) * (x - column[l]);
+            for (int l = 0; l < FT_STRIP; l++) {
+                float difference = x - coordinates[l];
+                sums[l] += difference * difference;
             }
-            memcpy(squared + first, sums, sizeof sums);
-        } else {
-            const int64_t width = count - first;
-            for (int64_t j = 0; j < m; j++, column += stride) {
-                const float x = query[j];
-#pragma omp simd
-                for (int64_t l = 0; l < width; l++) sums[l] += (x - column[l]) * (x - column[l]);
-            }
-            memcpy(squared + first, sums, sizeof(float) * (size_t)width);
         }
+        memcpy(squared, sums, sizeof sums);
+        return;
+    }
+    for (int64_t first = 0; first < width; first += FT_LANES) {
+        const float *restrict column = coordinates + first;
+        float sums[FT_LANES] = {0};
+        for (int64_t j = 0; j < m; j++, column += stride) {
+            FT_NO_JAM
+            const float x = query[j];
+#pragma omp simd
+            for (int l = 0; l < FT_LANES; l++) {
+                float difference = x - column[l];
+                sums[l] += difference * difference;
+            }
+        }
+        memcpy(squared + first, sums, sizeof sums);
+    }
+}
+
+FT_INLINE void distances_to_cells(const search *s, const float *query, float *to_cells)
+{
+    const int64_t padded = FT_PAD(s->lists->n_cells);
+    for (int64_t first = 0; first < padded; first += FT_STRIP) {
+        int64_t width = padded - first < FT_STRIP ? padded - first : FT_STRIP;
+        strip_distances(query, s->lists->centroids + first, s->lists->m, padded, width,
+                        to_cells + first);
     }
 }
 
@@ -72,8 +91,7 @@ FT_INLINE void home_body(FT_TASK_ARGUMENTS)
     int64_t end = begin + TOGETHER < s->n_queries ? begin + TOGETHER : s->n_queries;
     for (int64_t row = begin; row < end; row++) {
         int32_t nearest = 0;
-        squared_distances(s->screen + row * lists->m, lists->centroids, lists->m, lists->n_cells,
-                          lists->n_cells, to_cells);
+        distances_to_cells(s, s->screen + row * lists->m, to_cells);
         for (int64_t c = 1; c < lists->n_cells; c++)
             nearest = to_cells[c] < to_cells[nearest] ? (int32_t)c : nearest;
         s->home[row] = nearest;
@@ -89,7 +107,7 @@ FT_INLINE int64_t choose_cells(const search *s, const scratch *w)
     float bound = ft_bound_by_weight(w->to_cells, s->sizes, n_cells, s->lists->budget, &below);
     int64_t left = s->lists->budget - below;
     for (int64_t c = 0; c < n_cells; c++) {
-        if (w->to_cells[c] > bound || s->sizes[c] == 0) continue;
+        if (w->to_cells[c] > bound) continue;
         if (w->to_cells[c] == bound) { /* of centroids equally far only as many as it takes */
             if (left <= 0) continue;
             left -= s->sizes[c];
@@ -107,16 +125,16 @@ FT_INLINE void answer(const search *s, const scratch *w, int64_t row)
     const int64_t fewest = s->wanted, most = fewest + fewest / 8;
     float threshold = INFINITY, *estimates = w->estimates;
     int64_t count = 0;
-    squared_distances(query, lists->centroids, lists->m, lists->n_cells, lists->n_cells,
-                      w->to_cells);
+    distances_to_cells(s, query, w->to_cells);
     int64_t chosen = choose_cells(s, w);
     for (int64_t a = 0; a < chosen; a++) {
-        const int64_t begin = lists->start[w->near[a].index], size = s->sizes[w->near[a].index];
-        const float *residents = lists->residents + begin * lists->m;
+        const int32_t cell = w->near[a].index;
+        const int64_t begin = lists->start[cell], size = s->sizes[cell], padded = FT_PAD(size);
+        const float *residents = lists->residents + s->offsets[cell] * lists->m;
         for (int64_t strip = 0; strip < size; strip += FT_STRIP) {
             int64_t width = size - strip < FT_STRIP ? size - strip : FT_STRIP;
             float squared[FT_STRIP];
-            squared_distances(query, residents + strip, lists->m, size, width, squared);
+            strip_distances(query, residents + strip, lists->m, padded, FT_PAD(width), squared);
             if (count + width > s->capacity) {
                 threshold = ft_select_bound(estimates, count, fewest, most);
                 count = ft_keep_within(estimates, w->candidates, count, threshold);
@@ -171,13 +189,14 @@ static ft_status allocate(search *s, int n_threads)
 {
     const size_t n_cells = (size_t)s->lists->n_cells, capacity = (size_t)s->capacity;
     s->sizes = malloc(sizeof(int32_t) * n_cells);
+    s->offsets = malloc(sizeof(int64_t) * n_cells);
     s->home = malloc(sizeof(int32_t) * (size_t)s->n_queries);
     s->turn = malloc(sizeof(int32_t) * (size_t)s->n_queries);
     s->scratches = calloc((size_t)n_threads, sizeof(scratch));
-    if (!s->sizes || !s->home || !s->turn || !s->scratches) return FT_NO_MEMORY;
+    if (!s->sizes || !s->offsets || !s->home || !s->turn || !s->scratches) return FT_NO_MEMORY;
     for (int t = 0; t < n_threads; t++) {
         scratch *w = &s->scratches[t];
-        w->to_cells = malloc(sizeof(float) * n_cells);
+        w->to_cells = malloc(sizeof(float) * (size_t)FT_PAD(s->lists->n_cells));
         w->near = malloc(sizeof(ft_neighbor) * 2 * n_cells);
         w->estimates = malloc(sizeof(float) * capacity);
         w->candidates = malloc(sizeof(int32_t) * capacity);
@@ -185,8 +204,12 @@ static ft_status allocate(search *s, int n_threads)
         if (!w->to_cells || !w->near || !w->estimates || !w->candidates || !w->sorted)
             return FT_NO_MEMORY;
     }
-    for (int64_t c = 0; c < s->lists->n_cells; c++)
+    int64_t offset = 0;
+    for (int64_t c = 0; c < s->lists->n_cells; c++) {
         s->sizes[c] = (int32_t)(s->lists->start[c + 1] - s->lists->start[c]);
+        s->offsets[c] = offset;
+        offset += FT_PAD(s->sizes[c]);
+    }
     return FT_OK;
 }
 
@@ -218,6 +241,7 @@ ft_status ft_queries_find(const ft_lists *lists, const float *query_screen, ft_p
     }
     free(s.scratches);
     free(s.sizes);
+    free(s.offsets);
     free(s.home);
     free(s.turn);
     return status;
