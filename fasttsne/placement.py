@@ -46,6 +46,8 @@ class Placement:
         How much the tree may approximate, 0 for not at all.
     metric, metric_params, method
         As for `fasttsne.neighbors.nearest_neighbors`.
+    exponent : int, default=0
+        Of the power of two that `X` was divided by, and new samples are to be.
 
     Examples
     --------
@@ -69,11 +71,13 @@ class Placement:
         metric: Metric = "euclidean",
         metric_params: Mapping[str, Any] | None = None,
         method: str = "auto",
+        exponent: int = 0,
     ) -> None:
         self.X, self.embedding = X, embedding
         self.perplexity = min(float(perplexity), LARGEST_PERPLEXITY)
         self.degrees_of_freedom, self.angle = degrees_of_freedom, angle
         self.metric, self.metric_params, self.method = metric, metric_params, method
+        self.exponent = exponent
         self._index: tuple[int, NeighborIndex] | None = None
         self._frozen: FrozenMap | None = None
 

@@ -345,6 +345,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             metric=self.metric,
             metric_params=self.metric_params,
             method=self.neighbors if self.method == "barnes_hut" else "exact",
+            exponent=self._exponent,
         )
         return self.embedding_
 
@@ -383,7 +384,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         -----
         The first call prepares the search among the samples of the fit; the estimator keeps what
         it needs for it from the fit on, which is a reference to `X` if that is an array of floats,
-        and otherwise a copy. Do not change that array afterwards.
+        and otherwise a copy; a pickle has it as well. Do not change that array afterwards.
 
         Examples
         --------
@@ -424,14 +425,15 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 "'n_components' should be less than 4 with method='barnes_hut', which relies on a "
                 "quad-tree or oct-tree; use method='exact' for more"
             )
+        self._exponent = 0
         if self.metric == "precomputed":
             self._check_precomputed(X)
             return X
         if sparse.issparse(X):
             # scikit-learn squares sparse single precision without widening it.
             X = without_duplicates(X).astype(np.float64, copy=False)
-        # Neither Euclidean nor cosine distances notice a factor.
-        self._exponent = safe_exponent(X) if self.metric in ("euclidean", "cosine") else 0
+        if self.metric in ("euclidean", "cosine"):
+            self._exponent = safe_exponent(X)  # of a factor that these two do not notice
         return times_power_of_two(X, -self._exponent)
 
     def _validated_new(self, X: Any) -> Any:
@@ -449,7 +451,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             X = without_duplicates(sparse.csr_matrix(X)).astype(np.float64, copy=False)
         elif sparse.issparse(X):
             X = X.toarray()
-        return times_power_of_two(X, -self._exponent)
+        return times_power_of_two(X, -self._placement.exponent)
 
     def _check_precomputed(self, X: Any) -> None:
         if isinstance(self.init, str) and self.init == "pca":
