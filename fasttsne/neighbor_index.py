@@ -29,7 +29,7 @@ from fasttsne.neighbors import (
 )
 from fasttsne.threads import in_threads, single_threaded_blas
 
-__all__ = ["NeighborIndex", "neighbor_index"]
+__all__ = ["neighbor_index"]
 
 Found = tuple[NDArray[np.int32], NDArray[np.float64]]
 
@@ -147,27 +147,32 @@ class _Euclidean(NeighborIndex):
             self.screen = None
 
     def query(self, X: NDArray[np.floating], *, n_threads: int = 1) -> Found:
-        queries = checked_points(np.asarray(X, dtype=self.points.dtype))
-        with single_threaded_blas():
-            if self.lists is None:
-                images = self.centering.apply(queries, n_threads=n_threads)
+        with np.errstate(over="ignore"):
+            queries = np.asarray(X, dtype=self.points.dtype)
+        if np.isinf(queries).any():
+            raise ValueError(
+                f"X has values of magnitude above {np.finfo(queries.dtype).max:.1g}, beyond "
+                f"{queries.dtype}, which the map was fitted in; fit it in float64"
+            )
+        queries = checked_points(queries)
+        if self.lists is None:
+            images = self.centering.apply(queries, n_threads=n_threads)
+            with single_threaded_blas():
                 return _kernels.find_neighbors_among(
                     images, queries, self.screen, self.points, self.n_neighbors, n_threads
                 )
-            images = self.lists.centering.apply(queries, n_threads=n_threads)
-            far = np.abs(images).max(axis=1) > self.lists.reach
-            if not far.any():
-                return self._in_lists(images, queries, n_threads)
-            indices = np.empty((len(queries), self.n_neighbors), dtype=np.int32)
-            distances = np.empty(indices.shape)
-            if not far.all():
-                indices[~far], distances[~far] = self._in_lists(
-                    images[~far], queries[~far], n_threads
-                )
-            indices[far], distances[far] = _kernels.find_neighbors_among(
-                None, queries[far], None, self.points, self.n_neighbors, n_threads
-            )
-            return indices, distances
+        images = self.lists.centering.apply(queries, n_threads=n_threads)
+        far = np.abs(images).max(axis=1) > self.lists.reach
+        if not far.any():
+            return self._in_lists(images, queries, n_threads)
+        indices = np.empty((len(queries), self.n_neighbors), dtype=np.int32)
+        distances = np.empty(indices.shape)
+        if not far.all():
+            indices[~far], distances[~far] = self._in_lists(images[~far], queries[~far], n_threads)
+        indices[far], distances[far] = _kernels.find_neighbors_among(
+            None, queries[far], None, self.points, self.n_neighbors, n_threads
+        )
+        return indices, distances
 
     def _in_lists(
         self, images: NDArray[np.float32], queries: NDArray[np.floating], n_threads: int

@@ -490,6 +490,13 @@ def test_bad_input_is_refused(fitted, X, message):
         fitted.transform(X)
 
 
+def test_values_beyond_the_type_of_the_fit_are_refused(parts):
+    tsne = TSNE(**SHORT).fit(np.float32(parts[0]))
+    with pytest.raises(ValueError, match="fit it in float64"):
+        tsne.transform(parts[1] + 1e100)
+    assert_allclose(tsne.transform(parts[1]), tsne.transform(np.float32(parts[1])))
+
+
 def test_transform_needs_a_map(parts):
     with pytest.raises(NotFittedError):
         TSNE().transform(parts[1])
