@@ -55,7 +55,7 @@ class Placement:
     >>> from fasttsne.placement import Placement
     >>> X = np.arange(10.0)[:, None]
     >>> placement = Placement(X, X.astype(np.float32), perplexity=2.0)
-    >>> placement.place(np.array([[4.0], [6.5]]))
+    >>> placement.place(np.array([[4.0], [6.5]])).round(1)
     array([[4. ],
            [6.5]], dtype=float32)
     """
