@@ -37,38 +37,34 @@ typedef struct {
     scratch *scratches;
 } search;
 
-/* Squared distances from a query to `width` points, FT_STRIP or a multiple of FT_LANES, given as m
- * rows of coordinates that are `stride` apart. */
-FT_INLINE void strip_distances(const float *restrict query, const float *restrict coordinates,
-                               int64_t m, int64_t stride, int64_t width, float *restrict squared)
+/* Squared distances from a query to `lanes` points, a constant, given as m rows of coordinates
+ * that are `stride` apart. */
+FT_INLINE void lane_distances(int lanes, const float *restrict query,
+                              const float *restrict coordinates, int64_t m, int64_t stride,
+                              float *restrict squared)
+{
+    float sums[FT_STRIP] = {0};
+    for (int64_t j = 0; j < m; j++, coordinates += stride) {
+        FT_NO_JAM
+        const float x = query[j];
+#pragma omp simd
+        for (int l = 0; l < lanes; l++) {
+            float difference = x - coordinates[l];
+            sums[l] += difference * difference;
+        }
+    }
+    for (int l = 0; l < lanes; l++) squared[l] = sums[l];
+}
+
+/* The same to `width` points, FT_STRIP or a multiple of FT_LANES below it. */
+FT_INLINE void strip_distances(const float *query, const float *coordinates, int64_t m,
+                               int64_t stride, int64_t width, float *squared)
 {
     if (width == FT_STRIP) {
-        float sums[FT_STRIP] = {0};
-        for (int64_t j = 0; j < m; j++, coordinates += stride) {
-            FT_NO_JAM
-            const float x = query[j];
-#pragma omp simd
-            for (int l = 0; l < FT_STRIP; l++) {
-                float difference = x - coordinates[l];
-                sums[l] += difference * difference;
-            }
-        }
-        memcpy(squared, sums, sizeof sums);
-        return;
-    }
-    for (int64_t first = 0; first < width; first += FT_LANES) {
-        const float *restrict column = coordinates + first;
-        float sums[FT_LANES] = {0};
-        for (int64_t j = 0; j < m; j++, column += stride) {
-            FT_NO_JAM
-            const float x = query[j];
-#pragma omp simd
-            for (int l = 0; l < FT_LANES; l++) {
-                float difference = x - column[l];
-                sums[l] += difference * difference;
-            }
-        }
-        memcpy(squared + first, sums, sizeof sums);
+        lane_distances(FT_STRIP, query, coordinates, m, stride, squared);
+    } else {
+        for (int64_t first = 0; first < width; first += FT_LANES)
+            lane_distances(FT_LANES, query, coordinates + first, m, stride, squared + first);
     }
 }
 
