@@ -1,5 +1,7 @@
 """Types of the compiled module. Arrays are C-contiguous; shapes stand in the comments."""
 
+from typing import overload
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,6 +36,47 @@ def find_neighbors_approximately(
     n_cells: int,
     n_threads: int,
 ) -> tuple[Int32, Float64] | None: ...  # None where single precision can't tell neighbours apart
+def find_neighbors_among(
+    query_screen: Float32 | None,  # (n_queries, d), made like screen
+    queries: Float32 | Float64,  # (n_queries, d)
+    screen: Float32 | None,  # (n, d); without it all distances are computed exactly
+    points: Float32 | Float64,  # (n, d), of the same type as queries
+    n_neighbors: int,
+    n_threads: int,
+) -> tuple[Int32, Float64]: ...  # (n_queries, k) indices and squared distances
+def prepare_lists(
+    screen: Float32,  # these as for find_neighbors_approximately
+    tails: Float32 | None,
+    points: Float32 | Float64,
+    n_neighbors: int,
+    n_candidates: int,
+    n_cells: int,
+    n_threads: int,
+) -> tuple[Int64, Int32, Float32, int] | None: ...  # start, order, centroids, budget
+@overload
+def padded(count: int) -> int: ...
+@overload
+def padded(count: Int64) -> Int64: ...
+def find_neighbors_in_lists(
+    start: Int64,  # (n_cells + 1,) where each cell begins among the places
+    order: Int32,  # (n,) place -> point
+    centroids: Float32,  # (m, padded(n_cells))
+    residents: Float32,  # cell by cell m x padded(size)
+    tails: Float32,  # (n,) by place
+    budget: int,
+    query_screen: Float32,  # (n_queries, m)
+    queries: Float32 | Float64,  # (n_queries, d)
+    points: Float32 | Float64,  # (n, d), of the same type
+    n_neighbors: int,
+    n_candidates: int,  # n_neighbors .. budget
+    n_threads: int,
+) -> tuple[Int32, Float64]: ...  # (n_queries, k) indices and squared distances
+def project_rows(
+    rows: Float32,  # (n, d)
+    matrix: Float32,  # (d, m)
+    shift: Float32,  # (m,)
+    n_threads: int,
+) -> Float32: ...  # (n, m)
 def distances_to_all(
     exact: Float32 | Float64,  # (n, d)
     anchors: Int32,  # (m,)
@@ -147,3 +190,33 @@ def descend(
     compute_kl: bool = True,
     fixed: NDArray[np.uint8] | None = None,  # (n,), not 0 where a row does not move
 ) -> float: ...  # gradient norm of the last iteration
+
+# New points --------------------------------------------------------------------------
+
+class FrozenMap:
+    """A map with its tree, for new points to be placed on. It pickles."""
+
+    def __init__(
+        self,
+        embedding: Float32,  # (n, d)
+        degrees_of_freedom: float,
+        angle: float,
+        n_threads: int = 1,
+    ) -> None: ...
+    def place(
+        self,
+        indices: Int32,  # (n_new, k)
+        conditional: Float32,  # (n_new, k)
+        exaggeration: float,
+        max_iter: int,
+        shortest_step: float,
+        n_threads: int,
+    ) -> Float32: ...  # (n_new, d)
+    def evaluate(
+        self,
+        indices: Int32,
+        conditional: Float32,
+        at: Float32,  # (n_new, d)
+        exaggeration: float = 1.0,
+        n_threads: int = 1,
+    ) -> tuple[Float32, Float64]: ...  # gradient (n_new, d), divergence (n_new,)

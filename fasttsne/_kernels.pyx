@@ -41,6 +41,16 @@ cdef extern from "fasttsne.h" nogil:
         const void *values
         int is_double
 
+    ctypedef struct ft_lists:
+        int64_t n_cells
+        int64_t m
+        int64_t budget
+        const int64_t *start
+        const int32_t *order
+        const float *centroids
+        const float *residents
+        const float *tails
+
     ctypedef struct ft_student:
         double degrees_of_freedom
 
@@ -68,11 +78,25 @@ cdef extern from "fasttsne.h" nogil:
     ctypedef struct ft_tree:
         pass
 
+    ctypedef struct ft_frozen:
+        const ft_tree *tree
+        const float *embedding
+        int64_t n
+        int dim
+        ft_student student
+        double angle
+
+    ctypedef struct ft_placement_rules:
+        double exaggeration
+        int max_iter
+        double shortest_step
+
     ctypedef void (*ft_sgemm)(
         char *, char *, int *, int *, int *, float *, float *, int *, float *, int *, float *,
         float *, int *) noexcept
 
     const int FT_ROWS
+    const int FT_LANES
     const double FT_LARGEST_LOG
 
     void ft_parallel_init()
@@ -92,6 +116,21 @@ cdef extern from "fasttsne.h" nogil:
         const float *screen, const float *tails, int64_t m, ft_points points, int64_t n, int64_t d,
         int64_t k, int64_t n_candidates, int64_t n_cells, int32_t *indices,
         double *squared_distances, int *resolved, ft_sgemm sgemm, ft_run *run)
+    ft_status ft_neighbors_among(
+        const float *query_screen, ft_points queries, int64_t n_queries, const float *screen,
+        ft_points points, int64_t n, int64_t d, int64_t k, int32_t *indices,
+        double *squared_distances, ft_sgemm sgemm, ft_run *run)
+    ft_status ft_inverted_prepare(
+        const float *screen, const float *tails, int64_t m, ft_points points, int64_t n, int64_t d,
+        int64_t k, int64_t n_candidates, int64_t *n_cells, int64_t *start, int32_t *order,
+        float *centroids, int64_t *budget, int *resolved, ft_sgemm sgemm, ft_run *run)
+    ft_status ft_queries_find(
+        const ft_lists *lists, const float *query_screen, ft_points queries, int64_t n_queries,
+        ft_points points, int64_t d, int64_t k, int64_t n_candidates, int32_t *indices,
+        double *squared_distances, ft_run *run)
+    ft_status ft_queries_project(
+        const float *rows, int64_t n, int64_t d, const float *matrix, int64_t m,
+        const float *shift, float *products, ft_run *run)
     ft_status ft_ranks_distances(
         ft_points points, int64_t n, int64_t d, const int32_t *anchors, int64_t n_anchors,
         double *squared_distances, ft_run *run)
@@ -140,6 +179,13 @@ cdef extern from "fasttsne.h" nogil:
         const float *joint, const float *embedding, int64_t n, int dim, ft_student student,
         int64_t first, int64_t last, float *attractive, float *repulsive, double *sum_q,
         double *cross_entropy, float *coordinates, double *partial, ft_run *run)
+    ft_status ft_placement_find(
+        const ft_frozen *map, const int32_t *indices, const float *conditional, int64_t n_new,
+        int64_t k, ft_placement_rules rules, float *placed, ft_run *run)
+    ft_status ft_placement_evaluate(
+        const ft_frozen *map, const int32_t *indices, const float *conditional, int64_t n_new,
+        int64_t k, double exaggeration, const float *at, float *gradient, double *divergence,
+        ft_run *run)
     ft_status ft_update_step(const ft_update *update, ft_run *run)
     double ft_update_squared_norm(const ft_update *update)
 
@@ -308,6 +354,133 @@ def find_neighbors_approximately(
             &indices_view[0, 0], &distances_view[0, 0], &resolved, <ft_sgemm> sgemm, &run)
     check(status)
     return (indices, squared_distances) if resolved else None
+
+
+def find_neighbors_among(
+    const float[:, ::1] query_screen, queries not None, const float[:, ::1] screen,
+    points not None, int64_t n_neighbors, int n_threads
+):
+    """Exact k nearest of some points for others; without screens all distances are exact."""
+    cdef int64_t n = points.shape[0], d = points.shape[1], n_queries = queries.shape[0]
+    expect(queries.shape[1] == d and queries.dtype == points.dtype, "queries differ from points")
+    expect(0 < n_neighbors <= n and d > 0 and n_queries > 0, "n_neighbors must be in 1 .. n")
+    expect(n < 2**31 and d < 2**31 and n_queries < 2**31, "more than 2**31 - 1 points or features")
+    expect((screen is None) == (query_screen is None), "both screens or none")
+    cdef const float *screen_pointer = NULL
+    cdef const float *query_pointer = NULL
+    if screen is not None:
+        expect(screen.shape[0] == n and screen.shape[1] == d, "screen differs from points")
+        expect(query_screen.shape[0] == n_queries and query_screen.shape[1] == d,
+               "query_screen differs from queries")
+        screen_pointer, query_pointer = &screen[0, 0], &query_screen[0, 0]
+    cdef ft_points from_points = as_points(queries), to_points = as_points(points)
+    indices = np.empty((n_queries, n_neighbors), dtype=np.int32)
+    squared_distances = np.empty((n_queries, n_neighbors), dtype=np.float64)
+    cdef int32_t[:, ::1] indices_view = indices
+    cdef double[:, ::1] distances_view = squared_distances
+    cdef ft_run run = make_run(n_threads)
+    cdef ft_status status
+    with nogil:
+        status = ft_neighbors_among(
+            query_pointer, from_points, n_queries, screen_pointer, to_points, n, d, n_neighbors,
+            &indices_view[0, 0], &distances_view[0, 0], <ft_sgemm> sgemm, &run)
+    check(status)
+    return indices, squared_distances
+
+
+def prepare_lists(
+    const float[:, ::1] screen not None, const float[::1] tails, points not None,
+    int64_t n_neighbors, int64_t n_candidates, int64_t n_cells, int n_threads
+):
+    """Cells and budget for `find_neighbors_in_lists`, or None where single precision won't do."""
+    cdef int64_t n = screen.shape[0], m = screen.shape[1], d = points.shape[1]
+    expect(points.shape[0] == n, "screen and points must have the same length")
+    expect(tails is None or tails.shape[0] == n, "tails and screen must have the same length")
+    expect(0 < n_neighbors <= n_candidates < n, "need 0 < n_neighbors <= n_candidates < n")
+    expect(0 < n_cells <= n and m > 0 and d > 0, "n_cells must be in 1 .. n")
+    expect(n < 2**31 and d < 2**31 and m < 2**31, "more than 2**31 - 1 points or features")
+    cdef ft_points to_points = as_points(points)
+    start = np.empty(2 * n_cells + 1, dtype=np.int64)
+    order = np.empty(n, dtype=np.int32)
+    centroids = np.empty((2 * n_cells, m), dtype=np.float32)
+    cdef int64_t[::1] start_view = start
+    cdef int32_t[::1] order_view = order
+    cdef float[:, ::1] centroids_view = centroids
+    cdef const float *tails_pointer = NULL
+    if tails is not None:
+        tails_pointer = &tails[0]
+    cdef ft_run run = make_run(n_threads)
+    cdef ft_status status
+    cdef int resolved = 0
+    cdef int64_t budget = 0
+    with nogil:
+        status = ft_inverted_prepare(
+            &screen[0, 0], tails_pointer, m, to_points, n, d, n_neighbors, n_candidates, &n_cells,
+            &start_view[0], &order_view[0], &centroids_view[0, 0], &budget, &resolved,
+            <ft_sgemm> sgemm, &run)
+    check(status)
+    return (start[: n_cells + 1], order, centroids[:n_cells], budget) if resolved else None
+
+
+def padded(count):
+    """The least multiple of the kernels' vectors that is no less."""
+    return -(-count // FT_LANES) * FT_LANES
+
+
+def find_neighbors_in_lists(
+    const int64_t[::1] start not None, const int32_t[::1] order not None,
+    const float[:, ::1] centroids not None, const float[::1] residents not None,
+    const float[::1] tails not None, int64_t budget, const float[:, ::1] query_screen not None,
+    queries not None, points not None, int64_t n_neighbors, int64_t n_candidates, int n_threads
+):
+    """Most of the k nearest points for others; a row depends on nothing else in the call."""
+    cdef int64_t n = points.shape[0], d = points.shape[1], n_queries = queries.shape[0]
+    cdef int64_t m = centroids.shape[0], n_cells = start.shape[0] - 1
+    expect(queries.shape[1] == d and queries.dtype == points.dtype, "queries differ from points")
+    expect(query_screen.shape[0] == n_queries > 0 and query_screen.shape[1] == m > 0,
+           "query_screen differs from queries or centroids")
+    expect(0 < n_neighbors <= n_candidates <= budget <= n, "need k <= n_candidates <= budget <= n")
+    expect(n < 2**31 and d < 2**31 and n_queries < 2**31, "more than 2**31 - 1 points or features")
+    ends, places = np.asarray(start), np.asarray(order)
+    expect(n_cells > 0 and ends[0] == 0 and ends[n_cells] == n
+           and bool((np.diff(ends) >= 0).all()), "start must ascend from 0 to n")
+    expect(order.shape[0] == tails.shape[0] == n, "order and tails must have n entries")
+    expect(centroids.shape[1] == padded(n_cells)
+           and residents.shape[0] == m * padded(np.diff(ends)).sum(), "rows are not padded")
+    expect(places.min() >= 0 and places.max() < n, "a point of the lists is out of range")
+    cdef ft_points from_points = as_points(queries), to_points = as_points(points)
+    cdef ft_lists lists = ft_lists(
+        n_cells, m, budget, &start[0], &order[0], &centroids[0, 0], &residents[0], &tails[0])
+    indices = np.empty((n_queries, n_neighbors), dtype=np.int32)
+    squared_distances = np.empty((n_queries, n_neighbors), dtype=np.float64)
+    cdef int32_t[:, ::1] indices_view = indices
+    cdef double[:, ::1] distances_view = squared_distances
+    cdef ft_run run = make_run(n_threads)
+    cdef ft_status status
+    with nogil:
+        status = ft_queries_find(
+            &lists, &query_screen[0, 0], from_points, n_queries, to_points, d, n_neighbors,
+            n_candidates, &indices_view[0, 0], &distances_view[0, 0], &run)
+    check(status)
+    return indices, squared_distances
+
+
+def project_rows(
+    const float[:, ::1] rows not None, const float[:, ::1] matrix not None,
+    const float[::1] shift not None, int n_threads
+):
+    """rows @ matrix - shift, where a row's bits depend on nothing else in the call."""
+    cdef int64_t n = rows.shape[0], d = rows.shape[1], m = matrix.shape[1]
+    expect(matrix.shape[0] == d > 0 and shift.shape[0] == m > 0 and n > 0, "shapes differ")
+    products = np.empty((n, m), dtype=np.float32)
+    cdef float[:, ::1] products_view = products
+    cdef ft_run run = make_run(n_threads)
+    cdef ft_status status
+    with nogil:
+        status = ft_queries_project(
+            &rows[0, 0], n, d, &matrix[0, 0], m, &shift[0], &products_view[0, 0], &run)
+    check(status)
+    return products
 
 
 # ---- Ranks -----------------------------------------------------------------------------------
@@ -897,3 +1070,95 @@ def descend(Forces forces not None, float[:, ::1] embedding not None,
     forces.grad_norm = sqrt(descent.squared_norm)
     check(status)
     return forces.grad_norm
+
+
+# ---- New points ------------------------------------------------------------------------------
+
+cdef class FrozenMap:
+    """A map that stays as it is, with its tree, for new points to be placed on.
+
+    Several threads may place points at once. Pickles as what it was made of.
+    """
+
+    cdef ft_tree *tree
+    cdef ft_frozen map
+    cdef const float[:, ::1] embedding
+    cdef object arguments
+
+    def __cinit__(self):
+        self.tree = NULL
+
+    def __init__(self, const float[:, ::1] embedding not None, double degrees_of_freedom,
+                 double angle, int n_threads=1):
+        cdef int64_t n = embedding.shape[0]
+        cdef int dim = embedding.shape[1]
+        expect(n > 0 and dim > 0 and self.tree == NULL, "needs a point and a component")
+        expect(1e-3 <= degrees_of_freedom <= 1e3, "degrees_of_freedom must be in 0.001 .. 1000")
+        expect(n < 2**31, "more than 2**31 - 1 points")
+        self.embedding = embedding
+        self.arguments = (np.asarray(embedding), degrees_of_freedom, angle)
+        self.map.embedding = &embedding[0, 0]
+        self.map.n, self.map.dim, self.map.angle = n, dim, angle
+        self.map.student.degrees_of_freedom = degrees_of_freedom
+        cdef ft_run run = make_run(n_threads)
+        cdef ft_status status
+        if dim <= 3:
+            self.tree = ft_tree_create(n, dim)
+            if self.tree == NULL:
+                raise MemoryError("no memory for the tree")
+            with nogil:
+                status = ft_tree_build(self.tree, self.map.embedding, &run)
+            check(status)
+        self.map.tree = self.tree
+
+    def __dealloc__(self):
+        ft_tree_destroy(self.tree)
+
+    def __reduce__(self):
+        return FrozenMap, self.arguments
+
+    cdef check_neighbors(self, const int32_t[:, ::1] indices, const float[:, ::1] conditional):
+        expect(indices.shape[0] == conditional.shape[0] > 0
+               and indices.shape[1] == conditional.shape[1] > 0,
+               "indices and conditional differ in shape, or are empty")
+        columns = np.asarray(indices)
+        expect(columns.min() >= 0 and columns.max() < self.map.n,
+               "a neighbour's index is out of range")
+
+    def place(self, const int32_t[:, ::1] indices not None,
+              const float[:, ::1] conditional not None, double exaggeration, int max_iter,
+              double shortest_step, int n_threads):
+        """Places of new points with these neighbours and p_j|i, each for itself."""
+        self.check_neighbors(indices, conditional)
+        placed = np.empty((indices.shape[0], self.map.dim), dtype=np.float32)
+        cdef float[:, ::1] placed_view = placed
+        cdef ft_placement_rules rules = ft_placement_rules(exaggeration, max_iter, shortest_step)
+        cdef ft_run run = make_run(n_threads)
+        cdef ft_status status
+        with nogil:
+            status = ft_placement_find(
+                &self.map, &indices[0, 0], &conditional[0, 0], indices.shape[0],
+                indices.shape[1], rules, &placed_view[0, 0], &run)
+        check(status)
+        return placed
+
+    def evaluate(self, const int32_t[:, ::1] indices not None,
+                 const float[:, ::1] conditional not None, const float[:, ::1] at not None,
+                 double exaggeration=1.0, int n_threads=1):
+        """Gradient and KL divergence of new points with these neighbours, at given places."""
+        self.check_neighbors(indices, conditional)
+        expect(at.shape[0] == indices.shape[0] and at.shape[1] == self.map.dim,
+               "places of new points must have a row each and the map's components")
+        gradient = np.empty((indices.shape[0], self.map.dim), dtype=np.float32)
+        divergence = np.empty(indices.shape[0], dtype=np.float64)
+        cdef float[:, ::1] gradient_view = gradient
+        cdef double[::1] divergence_view = divergence
+        cdef ft_run run = make_run(n_threads)
+        cdef ft_status status
+        with nogil:
+            status = ft_placement_evaluate(
+                &self.map, &indices[0, 0], &conditional[0, 0], indices.shape[0],
+                indices.shape[1], exaggeration, &at[0, 0], &gradient_view[0, 0],
+                &divergence_view[0], &run)
+        check(status)
+        return gradient, divergence

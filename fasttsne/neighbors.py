@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -146,7 +147,7 @@ def nearest_neighbors(
             f"n_neighbors={n_neighbors} must be at least 1 and less than n_samples={n_samples}"
         )
     plain = not sparse.issparse(X) and not metric_params
-    _check_method(method, plain and metric in ("euclidean", "cosine"))
+    check_method(method, plain and metric in ("euclidean", "cosine"))
     if plain and metric == "euclidean":
         return _euclidean(X, n_neighbors, method, centered, axes, n_threads)
     if plain and metric == "cosine" and (n_samples > _SMALL_COSINE or method == "approximate"):
@@ -163,7 +164,7 @@ def uses_axes(shape: tuple[int, int], method: str) -> bool:
     n_samples, n_features = shape
     return (
         _FEW_FEATURES < n_features <= LARGEST_N_FEATURES
-        and _resolved(method, n_samples, n_features) == "approximate"
+        and resolved_method(method, n_samples, n_features) == "approximate"
     )
 
 
@@ -172,7 +173,7 @@ def n_axes_for_search(n_features: int) -> int:
     return int(_LARGEST_SHARE_OF_AXES * n_features)
 
 
-def _check_method(method: str, approximate_possible: bool) -> None:
+def check_method(method: str, approximate_possible: bool) -> None:
     if method not in ("auto", "exact", "approximate"):
         raise ValueError(
             f"neighbors={method!r} must be 'auto', 'exact' or 'approximate' (the parameter method "
@@ -185,7 +186,7 @@ def _check_method(method: str, approximate_possible: bool) -> None:
         )
 
 
-def _resolved(method: str, n_samples: int, n_features: int) -> str:
+def resolved_method(method: str, n_samples: int, n_features: int) -> str:
     """Turn "auto" into what it stands for."""
     if method != "auto":
         return method
@@ -201,16 +202,9 @@ def _euclidean(
     axes: PrincipalAxes | None,
     n_threads: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    if X.dtype not in (np.float32, np.float64):
-        X = X.astype(np.float64)
-    if not max(abs(float(X.max())), abs(float(X.min()))) <= LARGEST_VALUE:
-        raise ValueError(
-            f"X has NaN, or values of magnitude above {LARGEST_VALUE:g}, whose squared distances "
-            "overflow; remove the first, rescale the others, which does not change the map"
-        )
-    X = np.require(X, requirements=["C", "A"])
+    X = checked_points(X)
     screen = center_and_scale(X, n_threads=n_threads) if centered is None else centered
-    if _resolved(method, *X.shape) == "approximate":
+    if resolved_method(method, *X.shape) == "approximate":
         found = _approximate(X, screen, n_neighbors, axes, n_threads)
         if found is not None:
             return found
@@ -218,69 +212,128 @@ def _euclidean(
         return _kernels.find_neighbors(screen, X, n_neighbors, n_threads)
 
 
+def checked_points(X: NDArray[np.floating]) -> NDArray[np.floating]:
+    """`X` as the kernels take it; values whose squares overflow are refused."""
+    if X.dtype not in (np.float32, np.float64):
+        X = X.astype(np.float64)
+    if not max(abs(float(X.max())), abs(float(X.min()))) <= LARGEST_VALUE:
+        raise ValueError(
+            f"X has NaN, or values of magnitude above {LARGEST_VALUE:g}, whose squared distances "
+            "overflow; remove the first, rescale the others, which does not change the map"
+        )
+    return np.require(X, requirements=["C", "A"])
+
+
 def _approximate(
     X: NDArray[np.floating],
-    screen: NDArray[np.float32],
+    centered: NDArray[np.float32],
     n_neighbors: int,
     axes: PrincipalAxes | None,
     n_threads: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]] | None:
     """Neighbours from the cells around each sample; None where single precision won't do."""
-    n_samples, n_features = X.shape
-    drawn_in = _drawn_in(X, screen, n_threads)
-    if drawn_in is not screen:
-        screen, axes = drawn_in, None
-    tails, n_candidates = None, n_neighbors + _SPARE
-    if uses_axes(X.shape, "approximate"):
-        most = n_axes_for_search(n_features)
-        if axes is None or len(axes.variances) < most:
-            axes = principal_axes(screen, most, n_threads=n_threads)
-        shares = np.cumsum(axes.variances)
-        n_axes = 16 * (1 + int(np.sum(shares < _VARIANCE_OF_AXES * axes.total_variance)) // 16)
-        if n_axes <= most:
-            coordinates = axes.project(screen, n_axes, n_threads=n_threads)
-        if n_axes <= most and _share_of_distances(screen, coordinates) >= _LEAST_SHARE_OF_DISTANCES:
-            tails = axes.squared_rest(screen, coordinates, n_threads=n_threads)
-            screen = coordinates
-            n_candidates += int(_SPARE_SHARE_OF_AXES * n_neighbors)
-    # About sqrt(n) both of cells and of points in one keeps both comparisons cheap.
-    n_cells = min(n_samples, max(1, int(2.0 * np.sqrt(n_samples))))
+    screen = Screen.of(X, centered, n_neighbors, axes, n_threads)
     with single_threaded_blas():
         return _kernels.find_neighbors_approximately(
-            screen,
-            tails,
+            screen.coordinates,
+            screen.tails,
             X,
             n_neighbors,
-            min(n_candidates, n_samples - 1),
-            n_cells,
+            screen.n_candidates,
+            n_cells_for_search(len(X)),
             n_threads,
         )
 
 
-def _drawn_in(
-    X: NDArray[np.floating], screen: NDArray[np.float32], n_threads: int
-) -> NDArray[np.float32]:
-    """Move values that are extremely far out to where they leave the others their digits."""
-    some = slice(None, None, max(1, len(screen) // _SAMPLE_ROWS))
-    if _usual_extent(screen[some]) * _FAR >= 1.0:
-        return screen
-    origin = np.median(X[some], axis=0).astype(np.float64)
-    reach = _FAR * _usual_extent(X[some] - origin)
-    if reach == 0.0:
-        return screen
-    return center_and_scale(np.clip(X, origin - reach, origin + reach), n_threads=n_threads)
+def n_cells_for_search(n_samples: int) -> int:
+    """About sqrt(n) both of cells and of points in one keeps both comparisons cheap."""
+    return min(n_samples, max(1, int(2.0 * np.sqrt(n_samples))))
 
 
-def _usual_extent(deviations: NDArray[np.floating]) -> float:
+@dataclass(frozen=True)
+class Screen:
+    """Samples as an approximate search looks at them.
+
+    Attributes
+    ----------
+    coordinates : ndarray of float32, shape (n_samples, n_coordinates)
+        The samples near the origin, or along their leading principal axes.
+    tails : ndarray of float32, shape (n_samples,), or None
+        Squared lengths of what the axes leave out.
+    n_candidates : int
+        How many a search should compare by exact distances.
+    limits : pair of ndarray of float64, shape (n_features,), or None
+        Between which all values were drawn in beforehand.
+    axes : PrincipalAxes or None
+        Where there are `tails`, the axes.
+    """
+
+    coordinates: NDArray[np.float32]
+    tails: NDArray[np.float32] | None
+    n_candidates: int
+    limits: tuple[NDArray[np.float64], NDArray[np.float64]] | None
+    axes: PrincipalAxes | None
+
+    @classmethod
+    def of(
+        cls,
+        X: NDArray[np.floating],
+        centered: NDArray[np.float32],
+        n_neighbors: int,
+        axes: PrincipalAxes | None,
+        n_threads: int,
+    ) -> Screen:
+        """See what serves for `X`, which `centered` is the centered image of."""
+        n_samples, n_features = X.shape
+        limits = _limits(X, centered)
+        if limits is not None:
+            centered, axes = center_and_scale(np.clip(X, *limits), n_threads=n_threads), None
+        coordinates, tails, n_candidates = centered, None, n_neighbors + _SPARE
+        if uses_axes(X.shape, "approximate"):
+            most = n_axes_for_search(n_features)
+            if axes is None or len(axes.variances) < most:
+                axes = principal_axes(centered, most, n_threads=n_threads)
+            shares = np.cumsum(axes.variances)
+            n_axes = 16 * (1 + int(np.sum(shares < _VARIANCE_OF_AXES * axes.total_variance)) // 16)
+            if n_axes <= most:
+                coordinates = axes.project(centered, n_axes, n_threads=n_threads)
+            if n_axes <= most and (
+                _share_of_distances(centered, coordinates) >= _LEAST_SHARE_OF_DISTANCES
+            ):
+                tails = axes.squared_rest(centered, coordinates, n_threads=n_threads)
+                n_candidates += int(_SPARE_SHARE_OF_AXES * n_neighbors)
+            else:
+                coordinates = centered
+        n_candidates = min(n_candidates, n_samples - 1)
+        return cls(coordinates, tails, n_candidates, limits, axes if tails is not None else None)
+
+
+def _limits(
+    X: NDArray[np.floating], centered: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Where to draw in values that are extremely far out, so that others keep their digits."""
+    if usual_extent(some_of(centered)) * _FAR >= 1.0:
+        return None
+    sample = some_of(X)
+    origin = np.median(sample, axis=0).astype(np.float64)
+    reach = _FAR * usual_extent(sample - origin)
+    return None if reach == 0.0 else (origin - reach, origin + reach)
+
+
+def some_of(X: NDArray[np.floating]) -> NDArray[np.floating]:
+    """About a thousand of the rows, evenly spaced."""
+    return X[:: max(1, len(X) // _SAMPLE_ROWS)]
+
+
+def usual_extent(deviations: NDArray[np.floating]) -> float:
     """Where all but a hundredth of samples end."""
     return float(np.quantile(np.abs(deviations).max(axis=1), 0.99, method="higher"))
 
 
 def _share_of_distances(screen: NDArray[np.float32], coordinates: NDArray[np.float32]) -> float:
     """Median share of a squared distance that the coordinates hold."""
-    some = slice(None, None, max(1, len(screen) // _SAMPLE_ROWS))
-    squares = row_norms(np.diff(screen[some], axis=0), squared=True)
-    held = row_norms(np.diff(coordinates[some], axis=0), squared=True)
+    squares = row_norms(np.diff(some_of(screen), axis=0), squared=True)
+    held = row_norms(np.diff(some_of(coordinates), axis=0), squared=True)
     apart = squares > 0.0
     return float(np.median(held[apart] / squares[apart])) if apart.any() else 1.0
 

@@ -25,7 +25,7 @@ from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import VALID_METRICS
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
-from sklearn.utils.validation import check_non_negative, validate_data
+from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 
 from fasttsne._kernels import BarnesHutForces, ExactForces, Forces
 from fasttsne.affinity import (
@@ -33,7 +33,7 @@ from fasttsne.affinity import (
     joint_probabilities,
     symmetrize_dense,
 )
-from fasttsne.centering import center_and_scale, in_safe_range
+from fasttsne.centering import center_and_scale, safe_exponent, times_power_of_two
 from fasttsne.degrees_of_freedom import default_degrees_of_freedom
 from fasttsne.descent import Descent
 from fasttsne.divergence import kl_per_sample
@@ -49,6 +49,7 @@ from fasttsne.neighbors import (
     without_duplicates,
 )
 from fasttsne.optimizer import Callback, Rules, optimize
+from fasttsne.placement import Placement
 from fasttsne.principal_axes import PrincipalAxes, principal_axes
 from fasttsne.progress import check_progress
 from fasttsne.schedule import Schedule, standard_schedule
@@ -439,17 +440,70 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 "degrees_of_freedom near 1, and give an init array values of about 1e-4."
             ) from error
         except BaseException:
-            self._conclude(descent, forces)
+            self._conclude(descent, forces, X)
             raise
-        self._conclude(descent, forces)
+        self._conclude(descent, forces, X)
         descent.end_run()
         if not self.warm_start:
             del self._descent
         return self.embedding_
 
+    def transform(self, X: Any, *, perplexity: float | None = None) -> NDArray[np.float32]:
+        """Place new samples on the map, which stays as it is.
+
+        Every sample starts at the weighted median of its neighbours on the map and descends on
+        its own KL(p_j|i || q_j|i) over the map's points, as if it were the only one. So its place
+        depends on nothing else in the call, to the last bit: one by one equals the batch. A sample
+        at distance 0 from one of the map's is that sample, and where that is.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_new, n_features)
+            Samples, at least one. With ``metric="precomputed"`` their distances to the samples of
+            the fit, (n_new, n_samples): a dense matrix, or a sparse graph of at least
+            int(3 * perplexity + 1) neighbours in each row.
+        perplexity : float or None, default=None
+            Effective number of neighbours that decide where a sample goes. None is that of the
+            fit, but no more than 10: with more, fewer digits come to lie among their like.
+
+        Returns
+        -------
+        placed : ndarray of float32, shape (n_new, n_components)
+            Places of the samples.
+
+        Raises
+        ------
+        NotFittedError
+            If there is no map yet.
+        ValueError
+            If `X` is empty, has NaN or infinity or another number of features than the data of
+            the fit, or if `perplexity` makes no sense.
+
+        Notes
+        -----
+        The first call prepares the search among the samples of the fit; the estimator keeps what
+        it needs for it from the fit on, which is a reference to `X` if that is an array of floats,
+        and otherwise a copy; a pickle has it as well. Do not change that array afterwards.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from fasttsne import TSNE
+        >>> X, _ = load_digits(return_X_y=True)
+        >>> tsne = TSNE(random_state=0).fit(X[:500])
+        >>> tsne.transform(X[500:600]).shape
+        (100, 2)
+        """
+        check_is_fitted(self, "embedding_")
+        return self._placement.place(
+            self._validated_new(X),
+            perplexity=perplexity,
+            n_threads=effective_n_threads(self.n_jobs),
+        )
+
     # ---- What fit_transform is made of ---------------------------------------------------------
 
-    def _conclude(self, descent: Descent, forces: Forces) -> None:
+    def _conclude(self, descent: Descent, forces: Forces, X: Any) -> None:
         """Take over what a run has led to, be it interrupted."""
         outcome = descent.outcome
         if outcome is None:  # not even the start
@@ -459,6 +513,17 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.n_iter_ = max(outcome.n_iter - 1, 0)
         self.degrees_of_freedom_ = outcome.degrees_of_freedom
         self.history_ = outcome.history
+        self._placement = Placement(
+            None if self.metric == "precomputed" else X,
+            outcome.embedding,
+            perplexity=self.perplexity,
+            degrees_of_freedom=outcome.degrees_of_freedom,
+            angle=0.0 if self.method == "exact" else self.angle,
+            metric=self.metric,
+            metric_params=self.metric_params,
+            method=self.neighbors if self.method == "barnes_hut" else "exact",
+            exponent=self._exponent,
+        )
         if self.kl_per_sample:
             self.kl_per_sample_ = kl_per_sample(forces, outcome.embedding)
         elif hasattr(self, "kl_per_sample_"):
@@ -553,6 +618,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 "'n_components' should be less than 4 with method='barnes_hut', which relies on a "
                 "quad-tree or oct-tree; use method='exact' for more"
             )
+        self._exponent = 0
         if self.metric == "precomputed":
             self._check_precomputed(X)
             return X
@@ -560,8 +626,25 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             # scikit-learn squares sparse single precision without widening it.
             X = without_duplicates(X).astype(np.float64, copy=False)
         if self.metric in ("euclidean", "cosine"):
-            X = in_safe_range(X)  # which these two do not notice
-        return X
+            self._exponent = safe_exponent(X)  # of a factor that these two do not notice
+        return times_power_of_two(X, -self._exponent)
+
+    def _validated_new(self, X: Any) -> Any:
+        """Bring new samples into the form of those of the fit."""
+        if sparse.issparse(X):
+            X = check_sparse_indices(X)
+        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
+        known = self._placement.X
+        if known is None:
+            check_non_negative(
+                X, "TSNE.transform(). With metric='precomputed', X should contain distances."
+            )
+            return X
+        if sparse.issparse(known):
+            X = without_duplicates(sparse.csr_matrix(X)).astype(np.float64, copy=False)
+        elif sparse.issparse(X):
+            X = X.toarray()
+        return times_power_of_two(X, -self._placement.exponent)
 
     def _check_precomputed(self, X: Any) -> None:
         if isinstance(self.init, str) and self.init == "pca":
@@ -740,4 +823,5 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.pairwise = self.metric == "precomputed"
         tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float32"]  # and others become that
         return tags

@@ -229,6 +229,37 @@ def descend(
     return Y, velocity, gains, norm
 
 
+def similarities_to_map(Y, y, nu):
+    """w_j = (1 + |y - y_j|²/nu)^(-(nu + 1)/2) and q_j = w_j / sum_l w_l of a new point at y."""
+    squared = np.sum(
+        (np.asarray(y, dtype=np.float64) - np.asarray(Y, dtype=np.float64)) ** 2, axis=1
+    )
+    w = (1.0 + squared / nu) ** (-(nu + 1.0) / 2.0)
+    return w, w / w.sum()
+
+
+def placement_divergence(p, Y, y, nu):
+    """sum_j p_j log(p_j / q_j), 0 log 0 = 0, of a new point at y with similarities p."""
+    _, q_j = similarities_to_map(Y, y, nu)
+    present = p > 0
+    return np.sum(p[present] * np.log(p[present] / q_j[present]))
+
+
+def placement_gradient(p, Y, y, nu, exaggeration=1.0):
+    """(nu + 1)/nu sum_j (e p_j - q_j) u_j (y - y_j), u_j = 1 / (1 + |y - y_j|²/nu)."""
+    ways = np.asarray(y, dtype=np.float64) - np.asarray(Y, dtype=np.float64)
+    u = 1.0 / (1.0 + np.sum(ways**2, axis=1) / nu)
+    _, q_j = similarities_to_map(Y, y, nu)
+    return (nu + 1.0) / nu * ((exaggeration * p - q_j) * u) @ ways
+
+
+def weighted_median(values, weights):
+    """The least value at which half of the weight lies at or below."""
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(np.asarray(weights, dtype=np.float64)[order])
+    return np.asarray(values)[order][np.searchsorted(below, 0.5 * below[-1])]
+
+
 def pca_start(X, n_components):
     """The first principal components of X, scaled so that the first has standard deviation 1e-4.
 

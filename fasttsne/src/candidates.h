@@ -41,14 +41,24 @@ typedef struct {
 FT_EXACT_DISTANCE(ft_exact_distance_float, float)
 FT_EXACT_DISTANCE(ft_exact_distance_double, double)
 
-FT_INLINE double ft_exact_distance(ft_points points, int64_t d, int64_t i, int64_t j)
+/* Of point i of one set to point j of another, of the same type. */
+FT_INLINE double ft_exact_distance(ft_points from, int64_t i, ft_points to, int64_t j, int64_t d)
 {
-    if (points.is_double) {
-        const double *x = points.values;
-        return ft_exact_distance_double(x + i * d, x + j * d, d);
-    }
-    const float *x = points.values;
-    return ft_exact_distance_float(x + i * d, x + j * d, d);
+    if (to.is_double)
+        return ft_exact_distance_double((const double *)from.values + i * d,
+                                        (const double *)to.values + j * d, d);
+    return ft_exact_distance_float((const float *)from.values + i * d,
+                                   (const float *)to.values + j * d, d);
+}
+
+/* Points lie anywhere in memory: fetched this many candidates before they are needed. */
+#define FT_AHEAD 8
+
+FT_INLINE void ft_prefetch_point(ft_points points, int64_t d, int64_t i)
+{
+    int64_t bytes = d * (points.is_double ? 8 : 4);
+    const char *point = (const char *)points.values + i * bytes;
+    for (int64_t b = 0; b < bytes; b += 64) FT_PREFETCH(point + b);
 }
 
 /* Floats as integers of the same order, and back. */
@@ -112,6 +122,30 @@ FT_INLINE float ft_select_bound(const float *restrict v, int64_t count, int64_t 
         }
     }
     return ft_value_of(high);
+}
+
+/* The smallest bound within which cells hold at least `weight` points, which all together must;
+ * *below gets how many those hold that are strictly nearer. */
+FT_INLINE float ft_bound_by_weight(const float *restrict distances, const int32_t *restrict sizes,
+                                int64_t count, int64_t weight, int64_t *below)
+{
+    int32_t low, high;
+    ft_key_range(distances, count, &low, &high);
+    while (low < high) {
+        int32_t middle = (int32_t)(((int64_t)low + high) >> 1);
+        float bound = ft_value_of(middle);
+        int32_t within = 0; /* n < 2^31 */
+        for (int64_t c = 0; c < count; c++) within += distances[c] <= bound ? sizes[c] : 0;
+        if (within < weight)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    float bound = ft_value_of(high);
+    int32_t nearer = 0;
+    for (int64_t c = 0; c < count; c++) nearer += distances[c] < bound ? sizes[c] : 0;
+    *below = nearer;
+    return bound;
 }
 
 /* Keeps the candidates whose estimate does not exceed the bound, in their order. */

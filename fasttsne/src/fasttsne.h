@@ -78,6 +78,13 @@ ft_status ft_neighbors_find(IN const float *screen, IN ft_points points, int64_t
                             int64_t k, OUT int32_t *indices, OUT double *squared_distances,
                             ft_sgemm sgemm, INOUT ft_run *run);
 
+/* The same of n_queries others, whose image query_screen is made like screen; of queries and
+ * points both are doubles or neither. Without images all distances are computed exactly. */
+ft_status ft_neighbors_among(IN const float *query_screen, ft_points queries, int64_t n_queries,
+                             IN const float *screen, ft_points points, int64_t n, int64_t d,
+                             int64_t k, OUT int32_t *indices, OUT double *squared_distances,
+                             ft_sgemm sgemm, INOUT ft_run *run);
+
 /* ---- inverted.c: approximate k nearest neighbours ------------------------------------------- */
 
 /* As ft_neighbors_find, but a query is compared only with the cells near it, of about n_cells.
@@ -90,6 +97,40 @@ ft_status ft_inverted_find(IN const float *screen, IN const float *tails, int64_
                            int64_t n_candidates, int64_t n_cells, OUT int32_t *indices,
                            OUT double *squared_distances, OUT int *resolved, ft_sgemm sgemm,
                            INOUT ft_run *run);
+
+/* What it knows before the search, for queries that come later: the cells, and the budget, how
+ * many points a query is to be compared with. *n_cells goes in as above and comes out as the
+ * number found, at most twice as many; start has room for 2 n_cells + 1, centroids for 2 n_cells
+ * rows of m. */
+ft_status ft_inverted_prepare(IN const float *screen, IN const float *tails, int64_t m,
+                              ft_points points, int64_t n, int64_t d, int64_t k,
+                              int64_t n_candidates, INOUT int64_t *n_cells, OUT int64_t *start,
+                              OUT int32_t *order, OUT float *centroids, OUT int64_t *budget,
+                              OUT int *resolved, ft_sgemm sgemm, INOUT ft_run *run);
+
+/* ---- queries.c: approximate neighbours of points that come later ------------------------------ */
+
+/* The cells, with what lies in them laid out for it: rows of coordinates, each padded to a
+ * multiple of FT_LANES with whatever is finite. */
+typedef struct {
+    int64_t n_cells, m, budget;
+    IN const int64_t *start;   /* n_cells + 1 */
+    IN const int32_t *order;   /* n */
+    IN const float *centroids; /* m x padded n_cells */
+    IN const float *residents; /* cell by cell m x padded size: coordinates on the screen */
+    IN const float *tails;     /* n, by place; 0 where coordinates preserve distances */
+} ft_lists;
+
+/* The k nearest of the points in the lists, as far as the budget finds them. What a query gets
+ * does not depend on the others, to the last bit. */
+ft_status ft_queries_find(IN const ft_lists *lists, IN const float *query_screen,
+                          ft_points queries, int64_t n_queries, ft_points points, int64_t d,
+                          int64_t k, int64_t n_candidates, OUT int32_t *indices,
+                          OUT double *squared_distances, INOUT ft_run *run);
+/* Products of n x d rows with a d x m matrix, less a row of m: one row at a time. */
+ft_status ft_queries_project(IN const float *rows, int64_t n, int64_t d, IN const float *matrix,
+                             int64_t m, IN const float *shift, OUT float *products,
+                             INOUT ft_run *run);
 
 /* ---- ranks.c: where all points stand as seen from some of them -------------------------------- */
 
@@ -231,6 +272,37 @@ ft_status ft_attraction_compute(IN const int64_t *indptr, IN const int32_t *indi
                                 OUT float *attractive, OUT double *cross_entropy,
                                 OUT double *partial, INOUT const ft_update *update,
                                 INOUT ft_run *run);
+
+/* ---- placement.c: new points on a map that stays as it is ------------------------------------ */
+
+/* A map of n x dim points. The tree is built over them; NULL where there is none (dim > 3), and
+ * then all of them repel one by one. */
+typedef struct {
+    const ft_tree *tree;
+    IN const float *embedding;
+    int64_t n;
+    int dim;
+    ft_student student;
+    double angle;
+} ft_frozen;
+
+typedef struct {
+    double exaggeration;
+    int max_iter;
+    double shortest_step; /* the descent ends before a shorter one */
+} ft_placement_rules;
+
+/* Places n_new points whose k neighbours on the map and p_j|i are given: from the weighted median
+ * of the neighbours, by gradient descent on their KL divergence. Every point for itself. */
+ft_status ft_placement_find(IN const ft_frozen *map, IN const int32_t *indices,
+                            IN const float *conditional, int64_t n_new, int64_t k,
+                            ft_placement_rules rules, OUT float *placed, INOUT ft_run *run);
+/* The KL divergence of every new point at n_new places, exaggerated but for a constant, and its
+ * gradient. */
+ft_status ft_placement_evaluate(IN const ft_frozen *map, IN const int32_t *indices,
+                                IN const float *conditional, int64_t n_new, int64_t k,
+                                double exaggeration, IN const float *at, OUT float *gradient,
+                                OUT double *divergence, INOUT ft_run *run);
 
 /* ---- exact.c: both forces by sums over all pairs, any number of components ------------------ */
 

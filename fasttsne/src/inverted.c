@@ -103,30 +103,6 @@ FT_INLINE float subtract(const float *restrict a, const float *restrict b, float
     return partial[0];
 }
 
-/* The smallest bound within which cells hold at least `weight` points, which all together must;
- * *below gets how many those hold that are strictly nearer. */
-FT_INLINE float bound_by_weight(const float *restrict distances, const int32_t *restrict sizes,
-                                int64_t count, int64_t weight, int64_t *below)
-{
-    int32_t low, high;
-    ft_key_range(distances, count, &low, &high);
-    while (low < high) {
-        int32_t middle = (int32_t)(((int64_t)low + high) >> 1);
-        float bound = ft_value_of(middle);
-        int32_t within = 0; /* n < 2^31 */
-        for (int64_t c = 0; c < count; c++) within += distances[c] <= bound ? sizes[c] : 0;
-        if (within < weight)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    float bound = ft_value_of(high);
-    int32_t nearer = 0;
-    for (int64_t c = 0; c < count; c++) nearer += distances[c] < bound ? sizes[c] : 0;
-    *below = nearer;
-    return bound;
-}
-
 /* ---- Preparation ---------------------------------------------------------------------------- */
 
 static ft_status cut_blocks(search *s)
@@ -214,7 +190,7 @@ FT_INLINE void pilot_body(FT_TASK_ARGUMENTS)
         float tail = s->tails != NULL ? s->tails[point] : 0.0f, extent = 0.0f;
         for (int64_t j = 0; j < m; j++) extent += origins[r * m + j] * origins[r * m + j];
         if (bound + tail <= RESOLUTION * extent &&
-            ft_exact_distance(s->points, s->d, point, cells->order[last]) > 0.0)
+            ft_exact_distance(s->points, point, s->points, cells->order[last], s->d) > 0.0)
             s->unresolved[chunk]++;
 
         for (int64_t c = 0; c < cells->n_cells; c++)
@@ -283,7 +259,7 @@ FT_INLINE int64_t cells_around(const search *s, const scratch *w, int64_t home)
         w->sizes[c] = (int32_t)(cells->start[c + 1] - cells->start[c]);
     }
     int64_t reach = REACH * s->budget < s->n ? REACH * s->budget : s->n;
-    float bound = bound_by_weight(w->between, w->sizes, cells->n_cells, reach, &below);
+    float bound = ft_bound_by_weight(w->between, w->sizes, cells->n_cells, reach, &below);
     for (int64_t c = 0; c < cells->n_cells; c++) {
         if (w->between[c] < bound || (w->between[c] == bound && below < reach)) {
             if (w->between[c] == bound) below += w->sizes[c];
@@ -299,25 +275,17 @@ FT_INLINE int64_t cells_around(const search *s, const scratch *w, int64_t home)
     return around;
 }
 
-/* Points lie anywhere in memory: fetched this many candidates before they are needed. */
-#define AHEAD 8
-
-FT_INLINE void prefetch_point(const search *s, int64_t i)
-{
-    int64_t bytes = s->d * (s->points.is_double ? 8 : 4);
-    const char *point = (const char *)s->points.values + i * bytes;
-    for (int64_t b = 0; b < bytes; b += 64) FT_PREFETCH(point + b);
-}
-
 FT_INLINE void write_neighbors(const search *s, const scratch *w, int64_t place,
                                const int32_t *candidates, int64_t count)
 {
     int64_t row = s->cells.order[place], found = 0;
     for (int64_t c = 0; c < count; c++) {
-        if (c + AHEAD < count) prefetch_point(s, s->cells.order[candidates[c + AHEAD]]);
+        if (c + FT_AHEAD < count)
+            ft_prefetch_point(s->points, s->d, s->cells.order[candidates[c + FT_AHEAD]]);
         if (candidates[c] == place) continue;
         int32_t j = s->cells.order[candidates[c]];
-        w->sorted[found++] = (ft_neighbor){ft_exact_distance(s->points, s->d, row, j), j};
+        w->sorted[found++] =
+            (ft_neighbor){ft_exact_distance(s->points, row, s->points, j, s->d), j};
     }
     ft_sort_neighbors(w->sorted, w->sorted + s->capacity, found);
     for (int64_t c = 0; c < s->k; c++) {
@@ -350,7 +318,7 @@ FT_INLINE void probe_body(FT_TASK_ARGUMENTS)
         float *restrict row = w->to_cells + r * around;
         for (int64_t a = 0; a < around; a++) row[a] += w->between[a];
         int64_t below;
-        bounds[r] = bound_by_weight(row, w->sizes, around, s->budget, &below);
+        bounds[r] = ft_bound_by_weight(row, w->sizes, around, s->budget, &below);
         left[r] = s->budget - below;
         thresholds[r] = INFINITY;
         counts[r] = 0;
@@ -457,38 +425,71 @@ static void free_scratch(search *s, int n_threads)
     free(s->scratches);
 }
 
+/* Cells, residuals and the budget. */
+static ft_status prepare(search *s, int64_t n_cells, int *resolved)
+{
+    int n_threads = ft_parallel_threads(s->run);
+    s->capacity = 2 * s->wanted + 4 * FT_STRIP;
+    s->residuals = malloc(sizeof(float) * (size_t)(s->n * s->m));
+    s->norms = malloc(sizeof(float) * (size_t)s->n);
+    ft_status status = s->residuals && s->norms ? FT_OK : FT_NO_MEMORY;
+    if (status == FT_OK)
+        status = ft_cells_build(&s->cells, s->screen, s->n, s->m, n_cells, s->sgemm, s->run);
+    if (status == FT_OK) status = cut_blocks(s);
+    if (status == FT_OK) status = allocate_scratch(s, n_threads);
+    if (status == FT_OK)
+        status = ft_parallel_run(s->run, s->n_blocks, BLOCK * (1.0 * (double)s->m + 20.0),
+                                 FT_TASK(residuals), s);
+    if (status == FT_OK) status = settle_budget(s, n_threads, resolved);
+    return status;
+}
+
+static void finish(search *s)
+{
+    free_scratch(s, ft_parallel_threads(s->run));
+    ft_cells_free(&s->cells);
+    free(s->residuals);
+    free(s->norms);
+    free(s->block_first);
+    free(s->block_cell);
+    free(s->rows);
+    free(s->hits);
+    free(s->unresolved);
+}
+
 ft_status ft_inverted_find(const float *screen, const float *tails, int64_t m, ft_points points,
                            int64_t n, int64_t d, int64_t k, int64_t n_candidates, int64_t n_cells,
                            int32_t *indices, double *squared_distances, int *resolved,
                            ft_sgemm sgemm, ft_run *run)
 {
-    int n_threads = ft_parallel_threads(run);
     search s = {.screen = screen, .tails = tails, .points = points, .n = n, .d = d, .m = m,
                 .k = k, .wanted = n_candidates, .indices = indices,
                 .distances = squared_distances, .sgemm = sgemm, .run = run};
-    s.capacity = 2 * n_candidates + 4 * FT_STRIP;
-    s.residuals = malloc(sizeof(float) * (size_t)(n * m));
-    s.norms = malloc(sizeof(float) * (size_t)n);
-    ft_status status = s.residuals && s.norms ? FT_OK : FT_NO_MEMORY;
-    if (status == FT_OK) status = ft_cells_build(&s.cells, screen, n, m, n_cells, sgemm, run);
-    if (status == FT_OK) status = cut_blocks(&s);
-    if (status == FT_OK) status = allocate_scratch(&s, n_threads);
-    if (status == FT_OK)
-        status = ft_parallel_run(run, s.n_blocks, BLOCK * (1.0 * (double)m + 20.0),
-                                 FT_TASK(residuals), &s);
-    if (status == FT_OK) status = settle_budget(&s, n_threads, resolved);
+    ft_status status = prepare(&s, n_cells, resolved);
     if (status == FT_OK && *resolved) {
         double row_cost = (double)s.budget * (0.05 * (double)m + 1.0) + 10.0 * (double)d;
         status = ft_parallel_run(run, s.n_blocks, BLOCK * row_cost, FT_TASK(probe), &s);
     }
-    free_scratch(&s, n_threads);
-    ft_cells_free(&s.cells);
-    free(s.residuals);
-    free(s.norms);
-    free(s.block_first);
-    free(s.block_cell);
-    free(s.rows);
-    free(s.hits);
-    free(s.unresolved);
+    finish(&s);
+    return status;
+}
+
+ft_status ft_inverted_prepare(const float *screen, const float *tails, int64_t m, ft_points points,
+                              int64_t n, int64_t d, int64_t k, int64_t n_candidates,
+                              int64_t *n_cells, int64_t *start, int32_t *order, float *centroids,
+                              int64_t *budget, int *resolved, ft_sgemm sgemm, ft_run *run)
+{
+    search s = {.screen = screen, .tails = tails, .points = points, .n = n, .d = d, .m = m,
+                .k = k, .wanted = n_candidates, .sgemm = sgemm, .run = run};
+    ft_status status = prepare(&s, *n_cells, resolved);
+    if (status == FT_OK) {
+        const size_t found = (size_t)s.cells.n_cells;
+        *n_cells = s.cells.n_cells;
+        *budget = s.budget;
+        memcpy(start, s.cells.start, sizeof(int64_t) * (found + 1));
+        memcpy(order, s.cells.order, sizeof(int32_t) * (size_t)n);
+        memcpy(centroids, s.cells.centroids, sizeof(float) * found * (size_t)m);
+    }
+    finish(&s);
     return status;
 }

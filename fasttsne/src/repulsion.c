@@ -6,18 +6,9 @@
  * group at once, a point a vector lane. A few groups in a row walk the tree together, as their
  * ways hardly differ.
  *
- * A cell acts through its mass and its second moments M about its centre of mass. With r the way
- * from the centre to the point, a = (nu+1)/2 and t = trace(M), the Taylor expansion gives
- *
- *     sum_q:  w (m - a/nu u (t - 2 (a+1)/nu u r'Mr))
- *     force:  w u ((m - (a+1)/nu u (t - 2 (a+2)/nu u r'Mr)) r - 2 (a+1)/nu u M r)
- *
- * Because of M the error at a given opening angle is far below that of cells without moments, so
- * the angle used here is wider than the angle the user gives, as far as forces stay more accurate
- * than under the classic test (Barnes & Hut 1986, van der Maaten 2014).
+ * How a cell acts, and when, is in expansion.h.
  */
-#include "student.h"
-#include "tree.h"
+#include "expansion.h"
 
 #include <math.h>
 #include <string.h>
@@ -25,21 +16,9 @@
 #define TOGETHER 16 /* groups that walk the tree together */
 #define POINT_COST 100.0 /* nanoseconds */
 
-/* Opening angle here for the user's angle; figures in benchmarks/NOTES.md. Beyond a cell as wide
- * as its distance the expansion loses its meaning, so there the widening ends. */
-#define ANGLE_SCALE 2.0
-#define WIDEST_ANGLE 1.0
-/* Near zero the kernel is flat, so that a cell much smaller than its width 1 is good at any
- * distance: this is added to the squared distance in the test. */
-#define SOFTENING 0.02f
-/* A cell costs as much as some points. */
-#define FEW_IN_CELL 2
 #define LONGEST_SUM 1024 /* points in one sum in single precision */
 /* A coordinate so far away that its point has no weight, but near enough to be squared. */
 #define OUT_OF_REACH 1e15f
-/* A tree over so few points saves nothing: they meet one by one. */
-#define FEW_POINTS 512
-
 typedef struct {
     const ft_tree *tree;
     ft_student_kind kind;
@@ -98,44 +77,25 @@ FT_INLINE void cells_on_lanes(int dim, ft_student_kind kind, const repulsion *c,
                               group_state *g)
 {
     const ft_student_constants student = c->student;
-    const float a = student.exponent, inverse_nu = student.inverse_nu;
-    const float by_one = a * inverse_nu, by_two = (a + 1.0f) * inverse_nu,
-                by_three = (a + 2.0f) * inverse_nu;
+    const ft_expansion_factors factors = ft_expansion_factors_of(student);
     LOCAL_POSITIONS(g);
     for (int32_t s = 0; s < g->list.n_cells; s++) {
         FT_NO_JAM
         const ft_node *node = &c->tree->nodes[g->list.items[s]];
         const float c0 = node->center[0], c1 = node->center[1], c2 = node->center[2];
-        const float xx = node->moments[0], xy = node->moments[1], yy = node->moments[2],
-                    xz = node->moments[3], yz = node->moments[4], zz = node->moments[5];
-        const float mass = node->mass, trace = node->trace;
+        const float *m = node->moments;
+        const ft_expansion cell = {node->mass, node->trace, m[0], m[1], m[2], m[3], m[4], m[5]};
 #pragma omp simd
         for (int l = 0; l < FT_GROUP; l++) {
             float rx = x[l] - c0;
             float ry = dim > 1 ? y[l] - c1 : 0.0f;
             float rz = dim > 2 ? z[l] - c2 : 0.0f;
-            float u, w;
-            ft_student_weights(kind, student, rx * rx + ry * ry + rz * rz, &u, &w);
-            /* u M r; u first, so that nothing overflows. */
-            float vx = u * rx, vy = u * ry, vz = u * rz;
-            float mx = xx * vx, my = 0.0f, mz = 0.0f;
-            if (dim > 1) {
-                mx += xy * vy;
-                my = xy * vx + yy * vy;
-            }
-            if (dim > 2) {
-                mx += xz * vz;
-                my += yz * vz;
-                mz = xz * vx + yz * vy + zz * vz;
-            }
-            float quadratic = 2.0f * (mx * rx + my * ry + mz * rz);
-            float strength = w * u;
-            q[l] += w * (mass - by_one * u * (trace - by_two * quadratic));
-            float radial = strength * (mass - by_two * u * (trace - by_three * quadratic));
-            float along = -2.0f * by_two * strength;
-            fx[l] += radial * rx + along * mx;
-            if (dim > 1) fy[l] += radial * ry + along * my;
-            if (dim > 2) fz[l] += radial * rz + along * mz;
+            float share, ax, ay, az;
+            ft_expansion_act(dim, kind, student, factors, &cell, rx, ry, rz, &share, &ax, &ay, &az);
+            q[l] += share;
+            fx[l] += ax;
+            if (dim > 1) fy[l] += ay;
+            if (dim > 2) fz[l] += az;
         }
     }
     ADD_LOCAL_SUMS(&g->to)
@@ -273,11 +233,11 @@ FT_INLINE void walk(int dim, ft_student_kind kind, const repulsion *c, group_sta
                 r2 += gap * gap;
             }
             awake |= (uint32_t)(rests_until[g] <= place) << g;
-            accepting |= (uint32_t)(node->width2 <= c->squared_angle * (r2 + SOFTENING)) << g;
+            accepting |= (uint32_t)(node->width2 <= c->squared_angle * (r2 + FT_SOFTENING)) << g;
         }
         if (is_leaf && size > FT_LEAF)
             accepting = awake; /* all its points are one */
-        else if (size <= FEW_IN_CELL)
+        else if (size <= FT_FEW_IN_CELL)
             accepting = 0;
         else if (node->begin < last && first < node->end)
             for (int g = 0; g < count; g++)
@@ -371,10 +331,8 @@ int64_t ft_repulsion_groups(const ft_tree *tree) { return tree->n_groups; }
 ft_status ft_repulsion_compute(const ft_tree *tree, ft_student student, double angle, int64_t first,
                                int64_t last, float *repulsive, double *sum_q, ft_run *run)
 {
-    double opening = ANGLE_SCALE * angle < WIDEST_ANGLE ? ANGLE_SCALE * angle : WIDEST_ANGLE;
-    if (tree->n <= FEW_POINTS) opening = 0.0;
     repulsion c = {tree, ft_student_kind_of(student), ft_student_constants_of(student),
-                   (float)(opening * opening), first, last, repulsive};
+                   ft_squared_opening(tree, angle), first, last, repulsive};
     int64_t n_chunks = (last - first + TOGETHER - 1) / TOGETHER;
     ft_status status = ft_parallel_run(run, n_chunks, TOGETHER * FT_GROUP * POINT_COST,
                                        FT_TASK(repulsion), &c);
