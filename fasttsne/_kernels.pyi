@@ -39,6 +39,7 @@ def calibrate(
     perplexity: float,
     skip_diagonal: bool,
     n_threads: int,
+    masses: Float32 | None = None,  # like squared_distances: how often each neighbour counts
 ) -> tuple[Float32, Float64]: ...  # p_j|i like squared_distances, beta (n,)
 def symmetrize(
     indices: Int32,  # (n, k)

@@ -93,7 +93,7 @@ cdef extern from "fasttsne.h" nogil:
         double *squared_distances, int *resolved, ft_sgemm sgemm, ft_run *run)
     ft_status ft_calibration_find(
         const void *squared_distances, int is_double, int64_t n, int64_t k, double perplexity,
-        int skip_diagonal, float *conditional, double *beta, ft_run *run)
+        int skip_diagonal, const float *masses, float *conditional, double *beta, ft_run *run)
     ft_status ft_symmetrization_sparse(
         const int32_t *indices, const float *conditional, int64_t n, int64_t k, int64_t *indptr,
         int32_t *joint_indices, float *joint_data, void *scratch, int64_t capacity, ft_run *run)
@@ -292,12 +292,20 @@ def find_neighbors_approximately(
 
 def calibrate(
     const floating[:, ::1] squared_distances not None, double perplexity, bint skip_diagonal,
-    int n_threads
+    int n_threads, const float[:, ::1] masses=None
 ):
-    """Conditional probabilities p_j|i and the precision beta of every row."""
+    """Conditional probabilities p_j|i and the precision beta of every row.
+
+    `masses` tells how often each neighbour counts.
+    """
     cdef int64_t n = squared_distances.shape[0], k = squared_distances.shape[1]
     expect(n > 0 and k > 0 and perplexity > 0, "empty input or perplexity <= 0")
     expect(not skip_diagonal or (n == k and n > 1), "skip_diagonal needs a square array")
+    cdef const float *masses_pointer = NULL
+    if masses is not None:
+        expect(masses.shape[0] == n and masses.shape[1] == k, "masses must have the same shape")
+        expect(not skip_diagonal, "skip_diagonal is not for masses")
+        masses_pointer = &masses[0, 0]
     conditional = np.empty((n, k), dtype=np.float32)
     beta = np.empty(n, dtype=np.float64)
     cdef float[:, ::1] conditional_view = conditional
@@ -307,7 +315,7 @@ def calibrate(
     with nogil:
         status = ft_calibration_find(
             &squared_distances[0, 0], floating is double, n, k, perplexity, skip_diagonal,
-            &conditional_view[0, 0], &beta_view[0], &run)
+            masses_pointer, &conditional_view[0, 0], &beta_view[0], &run)
     check(status)
     return conditional, beta
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from numbers import Integral, Real
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.base import (
     BaseEstimator,
@@ -25,11 +26,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_non_negative, validate_data
 
 from fasttsne._kernels import BarnesHutForces, ExactForces, Forces
-from fasttsne.affinity import (
-    conditional_probabilities,
-    joint_probabilities,
-    symmetrize_dense,
-)
+from fasttsne.affinity import JointProbabilities, as_csr, joint_probabilities, symmetrize_dense
+from fasttsne.affinity.labels import class_codes, guide_joint, guided_by_labels
+from fasttsne.affinity.neighborhood import Neighborhood, neighborhood_of
+from fasttsne.affinity.precomputed import checked_affinities
 from fasttsne.centering import center_and_scale, in_safe_range
 from fasttsne.initialization import initial_embedding
 from fasttsne.neighbors import (
@@ -43,11 +43,12 @@ from fasttsne.neighbors import (
     without_duplicates,
 )
 from fasttsne.optimizer import Phase, Settings, optimize
+from fasttsne.precomputed_neighbors import checked_neighbors
 from fasttsne.principal_axes import PrincipalAxes, principal_axes
 from fasttsne.threads import effective_n_threads, single_threaded_blas
 
 _LARGEST = sys.float_info.max
-_METRICS = set().union(*VALID_METRICS.values()) | {"precomputed"}
+_METRICS = set().union(*VALID_METRICS.values()) | {"precomputed", "precomputed_affinity"}
 
 
 class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -61,9 +62,12 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     ----------
     n_components : int, default=2
         Dimension of the map; 1, 2 or 3 with ``method="barnes_hut"``.
-    perplexity : float, default=30.0
+    perplexity : float, list of float or "auto", default=30.0
         Effective number of neighbours of a sample, less than n_samples. P is made of the
-        min(n_samples - 1, int(3 * perplexity + 1)) nearest ones.
+        min(n_samples - 1, int(3 * perplexity + 1)) nearest ones. Several perplexities give the
+        mean of their p_j|i, all over the neighbours of the largest, and so keep the neighbourhoods
+        of the least and the shape of the largest. "auto" is 30, or (n_samples - 1) / 3 where that
+        is less, but at least 1.
     early_exaggeration : float, default=12.0
         Factor on the attraction at the start, at least 1; falls to 1 over 150 iterations.
     learning_rate : float or "auto", default="auto"
@@ -83,13 +87,17 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     metric : str or callable, default="euclidean"
         Any metric of `sklearn.neighbors.NearestNeighbors`, a function of two samples, or
         "precomputed". Distances are squared, whatever the metric. Euclidean and cosine
-        distances have fast kernels.
+        distances have fast kernels. With "precomputed_affinity" `X` is P itself: symmetric and
+        not negative, dense or sparse; it is divided by its sum, its diagonal does not count, and
+        every sample needs a positive entry. No perplexity has a part then.
     metric_params : dict, default=None
         Further arguments of the metric.
-    init : {"pca", "random"} or ndarray of shape (n_samples, n_components), default="pca"
+    init : {"pca", "random", "spectral"} or ndarray of shape (n_samples, n_components), \
+            default="pca"
         Where the map starts: principal components, the first with a standard deviation of 1e-4;
-        Gaussian noise of that standard deviation; or an array, which is copied. "pca" needs
-        samples: with ``metric="precomputed"`` choose another.
+        Gaussian noise of that standard deviation; eigenvectors of the normalised Laplacian of P,
+        scaled alike; or an array, which is copied. "pca" needs samples: with
+        ``metric="precomputed"`` or "precomputed_affinity" choose another.
     verbose : int, default=0
         Print the stages at 1, and at 2 also how the descent goes on after early exaggeration, in
         scikit-learn's words.
@@ -111,11 +119,28 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         nu of the map's kernel (1 + d^2 / nu)^(-(nu + 1) / 2), from 0.001 to 1000; smaller values
         have heavier tails and separate clusters more. "auto" is max(n_components - 1, 1), which
         scikit-learn always uses.
-    neighbors : {"auto", "exact", "approximate"}, default="auto"
+    neighbors : {"auto", "exact", "approximate"} or tuple (indices, distances), default="auto"
         How nearest neighbours are found with ``method="barnes_hut"``. "approximate" finds about
         0.99 of them, with exact distances, in a fraction of the time; it is for dense `X` and
         Euclidean or cosine distances. "auto" takes it where it is possible and the exact search
-        would be slow, from some 15,000 samples on at 50 features, 5,000 at 784.
+        would be slow, from some 15,000 samples on at 50 features, 5,000 at 784. Two arrays of
+        shape (n_samples, at least the neighbours needed) are neighbours already found and their
+        distances, not squared; rows may list their own sample. `X` is then for the start alone.
+    affinity : {"gaussian", "uniform"}, default="gaussian"
+        How p_j|i falls with the distance: as a Gaussian, or not at all among the `n_neighbors`
+        nearest. Uniform affinities are symmetrised by the maximum, so that all edges of the graph
+        of neighbours weigh the same.
+    sigma : float, default=None
+        Standard deviation of all Gaussians, in the unit of the distances, in place of one for
+        every sample by its perplexity.
+    n_neighbors : int, default=None
+        How many neighbours P is made of. None is what `perplexity` says above, or with
+        ``affinity="uniform"`` the perplexity itself, rounded: k equal neighbours have the
+        perplexity k. ``method="exact"`` lets all pairs count where affinities are Gaussian.
+    label_weight : float, default=0.0
+        How much the labels `y` count in `fit`, from 0 (they are ignored) to 1: p_j|i loses this
+        share where two known classes meet, and the other neighbours get it. Where nothing would
+        be left, p_j|i stays.
 
     Attributes
     ----------
@@ -184,7 +209,11 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "perplexity": [Interval(Real, 0, None, closed="neither")],
+        "perplexity": [
+            Interval(Real, 0, None, closed="neither"),
+            StrOptions({"auto"}),
+            "array-like",
+        ],
         "early_exaggeration": [Interval(Real, 1, _LARGEST, closed="both")],
         "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, _LARGEST, closed="right")],
         "max_iter": [Interval(Integral, 250, None, closed="left")],
@@ -192,14 +221,18 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         "min_grad_norm": [Interval(Real, 0, None, closed="left")],
         "metric": [StrOptions(_METRICS), callable],
         "metric_params": [dict, None],
-        "init": [StrOptions({"pca", "random"}), np.ndarray],
+        "init": [StrOptions({"pca", "random", "spectral"}), np.ndarray],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
         "method": [StrOptions({"barnes_hut", "exact"})],
         "angle": [Interval(Real, 0, 1, closed="both")],
         "n_jobs": [None, Integral],
         "degrees_of_freedom": [StrOptions({"auto"}), Interval(Real, 1e-3, 1e3, closed="both")],
-        "neighbors": [StrOptions({"auto", "exact", "approximate"})],
+        "neighbors": [StrOptions({"auto", "exact", "approximate"}), tuple, list],
+        "affinity": [StrOptions({"gaussian", "uniform"})],
+        "sigma": [Interval(Real, 0, _LARGEST, closed="right"), None],
+        "n_neighbors": [Interval(Integral, 1, None, closed="left"), None],
+        "label_weight": [Interval(Real, 0, 1, closed="both")],
     }
 
     # Iterations of early exaggeration, and between two looks at the stopping rules.
@@ -215,7 +248,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self,
         n_components: int = 2,
         *,
-        perplexity: float = 30.0,
+        perplexity: float | str | Sequence[float] = 30.0,
         early_exaggeration: float = 12.0,
         learning_rate: float | str = "auto",
         max_iter: int = 1000,
@@ -230,7 +263,11 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         angle: float = 0.5,
         n_jobs: int | None = None,
         degrees_of_freedom: float | str = "auto",
-        neighbors: str = "auto",
+        neighbors: str | tuple[ArrayLike, ArrayLike] = "auto",
+        affinity: str = "gaussian",
+        sigma: float | None = None,
+        n_neighbors: int | None = None,
+        label_weight: float = 0.0,
     ) -> None:
         self.n_components = n_components
         self.perplexity = perplexity
@@ -249,8 +286,12 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.degrees_of_freedom = degrees_of_freedom
         self.neighbors = neighbors
+        self.affinity = affinity
+        self.sigma = sigma
+        self.n_neighbors = n_neighbors
+        self.label_weight = label_weight
 
-    def fit(self, X: Any, y: None = None) -> TSNE:
+    def fit(self, X: Any, y: Any = None) -> TSNE:
         """Draw the map of `X`.
 
         Parameters
@@ -258,21 +299,23 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples. With ``metric="precomputed"`` their distances, (n_samples, n_samples): a dense
             matrix, or for ``method="barnes_hut"`` a sparse graph of at least
-            int(3 * perplexity + 1) neighbours and the sample itself in each row.
-        y : None
-            Ignored.
+            int(3 * perplexity + 1) neighbours and the sample itself in each row. With
+            ``metric="precomputed_affinity"`` their affinities, dense or sparse.
+        y : array-like of shape (n_samples,), default=None
+            Labels of classes, for `label_weight`; -1, NaN and None are missing ones. Ignored
+            where that is 0.
 
         Returns
         -------
         self : TSNE
             The fitted estimator.
         """
-        self.fit_transform(X)
+        self.fit_transform(X, y)
         return self
 
     # The metric is checked where it is used.
     @_fit_context(prefer_skip_nested_validation=False)  # type: ignore[untyped-decorator]
-    def fit_transform(self, X: Any, y: None = None) -> NDArray[np.float32]:
+    def fit_transform(self, X: Any, y: Any = None) -> NDArray[np.float32]:
         """Draw the map of `X` and return it.
 
         Parameters
@@ -280,9 +323,11 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples. With ``metric="precomputed"`` their distances, (n_samples, n_samples): a dense
             matrix, or for ``method="barnes_hut"`` a sparse graph of at least
-            int(3 * perplexity + 1) neighbours and the sample itself in each row.
-        y : None
-            Ignored.
+            int(3 * perplexity + 1) neighbours and the sample itself in each row. With
+            ``metric="precomputed_affinity"`` their affinities, dense or sparse.
+        y : array-like of shape (n_samples,), default=None
+            Labels of classes, for `label_weight`; -1, NaN and None are missing ones. Ignored
+            where that is 0.
 
         Returns
         -------
@@ -292,27 +337,41 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         n_threads = effective_n_threads(self.n_jobs)
         X = self._validated(X)
         random_state = check_random_state(self.random_state)
-
-        self._check_memory(X.shape[0])
+        classes = self._classes(y, X.shape[0])
+        neighborhood = self._neighborhood(X.shape[0])
+        self._check_memory(X, neighborhood)
         # What the search for neighbours and the start share.
         centered = self._centered(X, n_threads)
         axes = self._principal_axes(X, centered, n_threads)
-        start = initial_embedding(
-            X,
-            self.init,
-            self.n_components,
-            random_state,
-            centered=centered,
-            axes=axes,
-            n_threads=n_threads,
-        )
-        if self.method == "exact":
-            forces = self._exact_forces(X, n_threads)
+        start = None
+        if not self._starts_from_joint():
+            start = initial_embedding(
+                X,
+                self.init,
+                self.n_components,
+                random_state,
+                centered=centered,
+                axes=axes,
+                n_threads=n_threads,
+            )
+        joint: JointProbabilities | NDArray[np.float32]
+        if self.metric == "precomputed_affinity":
+            joint = self._given_joint(X, classes)
+        elif self.method == "exact":
+            joint = self._dense_joint(X, neighborhood, classes, n_threads)
         else:
-            indices, conditional = self._neighbors(X, centered, axes, n_threads)
+            indices, conditional = self._neighbors(
+                X, neighborhood, classes, centered, axes, n_threads
+            )
             del centered, axes
-            forces = self._barnes_hut_forces(indices, conditional, n_threads)
+            joint = self._sparse_joint(indices, conditional, neighborhood, n_threads)
             del indices, conditional
+        if start is None:
+            start = initial_embedding(
+                X, self.init, self.n_components, random_state, joint=joint, n_threads=n_threads
+            )
+        forces = self._forces(joint, n_threads)
+        del joint
 
         self.learning_rate_ = self._learning_rate(X.shape[0])
         try:
@@ -350,17 +409,12 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             ensure_min_samples=2,
             dtype=[np.float64, np.float32],
         )
-        n_samples = X.shape[0]
-        if self.perplexity >= n_samples:
-            raise ValueError(
-                f"perplexity ({self.perplexity}) must be less than n_samples ({n_samples})"
-            )
         if barnes_hut and self.n_components > 3:
             raise ValueError(
                 "'n_components' should be less than 4 with method='barnes_hut', which relies on a "
                 "quad-tree or oct-tree; use method='exact' for more"
             )
-        if self.metric == "precomputed":
+        if self.metric in ("precomputed", "precomputed_affinity"):
             self._check_precomputed(X)
             return X
         if sparse.issparse(X):
@@ -373,9 +427,11 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _check_precomputed(self, X: Any) -> None:
         if isinstance(self.init, str) and self.init == "pca":
             raise ValueError(
-                'The parameter init="pca" cannot be used with metric="precomputed".'
-                ' Use init="random" or an array.'
+                f'The parameter init="pca" cannot be used with metric="{self.metric}".'
+                ' Use init="random", init="spectral" or an array.'
             )
+        if self.metric == "precomputed_affinity":
+            return  # checked as it is taken over
         if X.shape[0] != X.shape[1]:
             raise ValueError(
                 f"X should be a square distance matrix with metric='precomputed', got {X.shape}"
@@ -389,14 +445,61 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 'Use method="barnes_hut" or provide the dense distance matrix.'
             )
 
-    def _exact_forces(self, X: Any, n_threads: int) -> Forces:
+    def _classes(self, y: Any, n_samples: int) -> NDArray[np.int64] | None:
+        """Classes of the samples, where labels count."""
+        if self.label_weight == 0.0:
+            return None
+        if y is None:
+            raise ValueError(
+                f"label_weight={self.label_weight} needs labels: call fit(X, y), or leave it at 0"
+            )
+        return class_codes(y, n_samples)
+
+    def _neighborhood(self, n_samples: float) -> Neighborhood:
+        if self.metric == "precomputed_affinity":  # has no part in it
+            return Neighborhood(1)
+        return neighborhood_of(
+            n_samples,
+            perplexity=self.perplexity,
+            affinity=self.affinity,
+            sigma=self.sigma,
+            n_neighbors=self.n_neighbors,
+        )
+
+    def _starts_from_joint(self) -> bool:
+        return isinstance(self.init, str) and self.init == "spectral"
+
+    def _given_joint(
+        self, X: Any, classes: NDArray[np.int64] | None
+    ) -> JointProbabilities | NDArray[np.float32]:
+        joint = checked_affinities(X)
+        if classes is not None:
+            joint = guide_joint(joint, classes, self.label_weight)
+        return as_csr(joint).toarray() if self.method == "exact" else joint
+
+    def _dense_joint(
+        self,
+        X: Any,
+        neighborhood: Neighborhood,
+        classes: NDArray[np.int64] | None,
+        n_threads: int,
+    ) -> NDArray[np.float32]:
+        if not isinstance(self.neighbors, str):
+            raise ValueError(
+                'neighbors=(indices, distances) is for method="barnes_hut"; method="exact" takes '
+                "all pairs"
+            )
         if self.verbose and self.metric != "precomputed":
             print("[t-SNE] Computing pairwise distances...")
         conditional = self._conditional(
-            self._squared_distances(X, n_threads), n_threads, skip_diagonal=True
+            self._squared_distances(X, n_threads), neighborhood, n_threads, skip_diagonal=True
         )
-        joint = symmetrize_dense(conditional, n_threads=n_threads)
-        return ExactForces(joint, self.n_components, self._nu(), n_threads)
+        if classes is not None:
+            conditional = guided_by_labels(conditional, classes, self.label_weight)
+        if neighborhood.uniform:
+            np.maximum(conditional, conditional.T.copy(), out=conditional)
+            conditional *= len(conditional) / conditional.sum(dtype=np.float64)
+        return symmetrize_dense(conditional, n_threads=n_threads)
 
     def _squared_distances(self, X: Any, n_threads: int) -> NDArray[np.float64]:
         if self.metric == "precomputed":
@@ -427,6 +530,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if (
             centered is None
             or not (isinstance(self.init, str) and self.init == "pca")
+            or not isinstance(self.neighbors, str)
             or not uses_axes(X.shape, self.neighbors)
         ):
             return None
@@ -436,53 +540,78 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _neighbors(
         self,
         X: Any,
+        neighborhood: Neighborhood,
+        classes: NDArray[np.int64] | None,
         centered: NDArray[np.float32] | None,
         axes: PrincipalAxes | None,
         n_threads: int,
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Find the neighbours of every sample and their conditional probabilities."""
-        n_samples = X.shape[0]
-        n_neighbors = self._n_neighbors(n_samples)
+        n_samples, n_neighbors = X.shape[0], neighborhood.n_neighbors
         if self.verbose:
             print(f"[t-SNE] Computing {n_neighbors} nearest neighbors...")
         start = perf_counter()
-        indices, squared_distances = nearest_neighbors(
-            X,
-            n_neighbors,
-            metric=self.metric,
-            metric_params=self.metric_params,
-            method=self.neighbors,
-            centered=centered,
-            axes=axes,
-            n_threads=n_threads,
-        )
+        if isinstance(self.neighbors, str):
+            indices, squared_distances = nearest_neighbors(
+                X,
+                n_neighbors,
+                metric=self.metric,
+                metric_params=self.metric_params,
+                method=self.neighbors,
+                centered=centered,
+                axes=axes,
+                n_threads=n_threads,
+            )
+        else:
+            indices, squared_distances = checked_neighbors(self.neighbors, n_samples, n_neighbors)
         if self.verbose:
             print(
                 f"[t-SNE] Computed neighbors for {n_samples} samples"
                 f" in {perf_counter() - start:.3f}s..."
             )
-        return indices, self._conditional(squared_distances, n_threads)
+        conditional = self._conditional(squared_distances, neighborhood, n_threads)
+        if classes is not None:
+            conditional = guided_by_labels(conditional, classes, self.label_weight, indices=indices)
+        return indices, conditional
 
-    def _barnes_hut_forces(
-        self, indices: NDArray[np.int32], conditional: NDArray[np.float32], n_threads: int
-    ) -> Forces:
+    def _sparse_joint(
+        self,
+        indices: NDArray[np.int32],
+        conditional: NDArray[np.float32],
+        neighborhood: Neighborhood,
+        n_threads: int,
+    ) -> JointProbabilities:
         start = perf_counter()
-        joint = joint_probabilities(indices, conditional, n_threads=n_threads)
+        joint = joint_probabilities(
+            indices,
+            conditional,
+            symmetrization="max" if neighborhood.uniform else "mean",
+            n_threads=n_threads,
+        )
         if self.verbose >= 2:
             print(f"[t-SNE] Computed conditional probabilities in {perf_counter() - start:.3f}s")
-        return BarnesHutForces(*joint, self.n_components, self._nu(), self.angle, n_threads)
+        return joint
+
+    def _forces(self, joint: JointProbabilities | NDArray[np.float32], n_threads: int) -> Forces:
+        if isinstance(joint, JointProbabilities):
+            return BarnesHutForces(*joint, self.n_components, self._nu(), self.angle, n_threads)
+        return ExactForces(joint, self.n_components, self._nu(), n_threads)
 
     def _conditional(
-        self, squared_distances: NDArray[np.float64], n_threads: int, skip_diagonal: bool = False
+        self,
+        squared_distances: NDArray[np.float64],
+        neighborhood: Neighborhood,
+        n_threads: int,
+        skip_diagonal: bool = False,
     ) -> NDArray[np.float32]:
-        conditional, beta = conditional_probabilities(
-            squared_distances, self.perplexity, skip_diagonal=skip_diagonal, n_threads=n_threads
+        conditional, mean_sigma = neighborhood.conditional(
+            squared_distances, skip_diagonal=skip_diagonal, n_threads=n_threads
         )
         if self.verbose:
-            n = len(beta)
+            n = len(conditional)
             print(f"[t-SNE] Computed conditional probabilities for sample {n} / {n}")
-            with np.errstate(divide="ignore"):
-                print(f"[t-SNE] Mean sigma: {np.sqrt(n / np.sum(beta)):f}")
+            if mean_sigma is not None:
+                print(f"[t-SNE] Mean sigma: {mean_sigma:f}")
         return conditional
 
     def _nu(self) -> float:
@@ -509,15 +638,15 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             Phase(self._N_ITER_SETTLING, slow, slow),
         ]
 
-    def _n_neighbors(self, n_samples: int) -> int:
-        return min(n_samples - 1, int(3.0 * self.perplexity + 1))
-
-    def _check_memory(self, n_samples: int) -> None:
+    def _check_memory(self, X: Any, neighborhood: Neighborhood) -> None:
         """Refuse at once what this machine can't hold, before hours of work on it."""
+        n_samples = X.shape[0]
         if self.method == "exact":
             n_values, remedy = n_samples**2, 'use method="barnes_hut"'
+        elif self.metric == "precomputed_affinity":
+            n_values, remedy = X.nnz if sparse.issparse(X) else 0, "leave out small affinities"
         else:
-            n_values, remedy = n_samples * self._n_neighbors(n_samples), "lower perplexity"
+            n_values, remedy = n_samples * neighborhood.n_neighbors, "lower perplexity"
         needed = 26 * n_values  # bytes, at the peak
         try:
             physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -525,7 +654,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             return
         if needed > physical:
             raise MemoryError(
-                f"method={self.method!r} with perplexity={self.perplexity:g} needs about "
+                f"method={self.method!r} with perplexity={self.perplexity} needs about "
                 f"{needed / 1e9:.0f} GB for {n_values:,} probabilities, but this machine has "
                 f"{physical / 1e9:.0f} GB; {remedy}"
             )
@@ -536,6 +665,6 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.pairwise = self.metric == "precomputed"
+        tags.input_tags.pairwise = self.metric in ("precomputed", "precomputed_affinity")
         tags.input_tags.sparse = True
         return tags

@@ -95,10 +95,11 @@ ft_status ft_inverted_find(IN const float *screen, IN const float *tails, int64_
 
 /* Rows of k squared distances, doubles or floats, -> p_j|i and the precision
  * beta_i = 1 / (2 sigma_i^2) at which the row's entropy is log(perplexity). With skip_diagonal,
- * row i leaves out its i-th entry. */
+ * row i leaves out its i-th entry. masses, n x k and not negative: how often each neighbour counts;
+ * NULL where it is once. It excludes skip_diagonal. */
 ft_status ft_calibration_find(IN const void *squared_distances, int is_double, int64_t n,
                               int64_t k, double perplexity, int skip_diagonal,
-                              OUT float *conditional, OUT double *beta, INOUT ft_run *run);
+                              IN const float *masses, OUT float *conditional, OUT double *beta, INOUT ft_run *run);
 
 /* ---- symmetrization.c: joint probabilities --------------------------------------------------- */
 
