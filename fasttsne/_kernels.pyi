@@ -78,6 +78,9 @@ class BarnesHutForces(Forces):
         degrees_of_freedom: float,
         angle: float,
         n_threads: int,
+        masses: Float32 | None = None,  # (n,), how many points each row stands for; `data` is then
+        # what one of those of the row has with all of those of the column
+        negative_entropy: float = 0.0,  # sum of p log p over pairs of all these points
     ) -> None: ...
 
 class ExactForces(Forces):
@@ -87,6 +90,8 @@ class ExactForces(Forces):
         n_components: int,
         degrees_of_freedom: float,
         n_threads: int,
+        masses: Float32 | None = None,
+        negative_entropy: float = 0.0,
     ) -> None: ...
 
 def descend(

@@ -108,6 +108,7 @@ cdef extern from "fasttsne.h" nogil:
     ft_tree *ft_tree_create(int64_t n, int dim)
     void ft_tree_destroy(ft_tree *tree)
     ft_status ft_tree_build(ft_tree *tree, const float *embedding, ft_run *run)
+    ft_status ft_tree_weigh(ft_tree *tree, const float *masses)
     const int32_t *ft_tree_order(const ft_tree *tree)
     int64_t ft_repulsion_groups(const ft_tree *tree)
     ft_status ft_repulsion_compute(
@@ -115,11 +116,11 @@ cdef extern from "fasttsne.h" nogil:
         float *repulsive, double *sum_q, ft_run *run)
     ft_status ft_attraction_compute(
         const int64_t *indptr, const int32_t *indices, const float *data, const float *embedding,
-        int dim, ft_student student, int64_t first, int64_t last, float *attractive,
-        double *cross_entropy, double *partial, const ft_update *update, ft_run *run)
+        int dim, const float *masses, ft_student student, int64_t first, int64_t last,
+        float *attractive, double *cross_entropy, double *partial, const ft_update *update, ft_run *run)
     ft_status ft_exact_compute(
-        const float *joint, const float *embedding, int64_t n, int dim, ft_student student,
-        int64_t first, int64_t last, float *attractive, float *repulsive, double *sum_q,
+        const float *joint, const float *masses, const float *embedding, int64_t n, int dim,
+        ft_student student, int64_t first, int64_t last, float *attractive, float *repulsive, double *sum_q,
         double *cross_entropy, float *coordinates, double *partial, ft_run *run)
     ft_status ft_update_step(const ft_update *update, ft_run *run)
     double ft_update_squared_norm(const ft_update *update)
@@ -389,6 +390,7 @@ cdef class Forces:
     cdef double _sum_q, _cross_entropy
     cdef float[:, ::1] _attractive, _repulsive
     cdef double[::1] partial
+    cdef float[::1] _masses  # None where every row is one point
 
     cdef _allocate(self, int64_t n, int dim, double degrees_of_freedom, int n_threads,
                    int64_t n_partial):
@@ -403,6 +405,16 @@ cdef class Forces:
         self._repulsive = np.zeros((n, dim), dtype=np.float32)
         self.partial = np.zeros(n_partial, dtype=np.float64)
         self._sum_q = self._cross_entropy = float("nan")
+        self._masses = None
+
+    cdef const float *masses_pointer(self) noexcept nogil:
+        return &self._masses[0] if self._masses is not None else NULL
+
+    cdef weigh(self, masses, double negative_entropy):
+        # Rows stand for that many points each; P is then per one point of the row.
+        expect(len(masses) == self.n, "masses must be one a point")
+        self._masses = masses
+        self.negative_entropy = negative_entropy
 
     cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
         return FT_OK
@@ -486,7 +498,7 @@ cdef class BarnesHutForces(Forces):
 
     def __init__(self, int64_t[::1] indptr not None, int32_t[::1] indices not None,
                  float[::1] data not None, int n_components, double degrees_of_freedom,
-                 double angle, int n_threads):
+                 double angle, int n_threads, masses=None, double negative_entropy=0.0):
         cdef int64_t n = indptr.shape[0] - 1
         expect(1 <= n_components <= 3, "Barnes-Hut maps have 1, 2 or 3 components")
         self._allocate(n, n_components, degrees_of_freedom, n_threads, n // FT_ROWS + 1)
@@ -509,6 +521,9 @@ cdef class BarnesHutForces(Forces):
             status = ft_joint_negative_entropy(
                 &self.data[0], self.n_edges, &self.negative_entropy, &self.run)
         check(status)
+        if masses is not None:
+            self.weigh(masses.copy(), negative_entropy)
+            check(ft_tree_weigh(self.tree, &self._masses[0]))
 
     def __dealloc__(self):
         ft_tree_destroy(self.tree)
@@ -528,7 +543,7 @@ cdef class BarnesHutForces(Forces):
             update.step.sum_q = self._sum_q
         return ft_attraction_compute(
             &self.indptr[0], &self.indices[0], &self.data[0], embedding, self.dim,
-            self.student, 0, self.n, &self._attractive[0, 0],
+            self.masses_pointer(), self.student, 0, self.n, &self._attractive[0, 0],
             &self._cross_entropy if compute_kl else NULL, &self.partial[0], update, &self.run)
 
     cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
@@ -580,6 +595,8 @@ cdef class BarnesHutForces(Forces):
         check(status)
         self.indptr, self.data = indptr, data
         self._order = np.asarray(self._order)[order]
+        if self._masses is not None:
+            np.asarray(self._masses)[:] = np.asarray(self._masses)[order]
         for array in (self.attractive, self.repulsive, *arrays):
             array[:] = array[order]
 
@@ -591,7 +608,8 @@ cdef class ExactForces(Forces):
     cdef float[:, ::1] coordinates
 
     def __init__(self, const float[:, ::1] joint not None, int n_components,
-                 double degrees_of_freedom, int n_threads):
+                 double degrees_of_freedom, int n_threads, masses=None,
+                 double negative_entropy=0.0):
         cdef int64_t n = joint.shape[0]
         expect(joint.shape[1] == n, "joint must be square")
         self._allocate(n, n_components, degrees_of_freedom, n_threads, 2 * n)
@@ -603,10 +621,12 @@ cdef class ExactForces(Forces):
             status = ft_joint_negative_entropy(
                 &self.joint[0, 0], n * n, &self.negative_entropy, &self.run)
         check(status)
+        if masses is not None:
+            self.weigh(masses.copy(), negative_entropy)
 
     cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
         return ft_exact_compute(
-            &self.joint[0, 0], embedding, self.n, self.dim, self.student, 0, self.n,
+            &self.joint[0, 0], self.masses_pointer(), embedding, self.n, self.dim, self.student, 0, self.n,
             &self._attractive[0, 0], &self._repulsive[0, 0], &self._sum_q,
             &self._cross_entropy if compute_kl else NULL, &self.coordinates[0, 0],
             &self.partial[0], &self.run)

@@ -37,7 +37,8 @@ def initial_embedding(
     *,
     centered: NDArray[np.float32] | None = None,
     axes: PrincipalAxes | None = None,
-    joint: JointProbabilities | NDArray[np.float32] | None = None,
+    joint: JointProbabilities | NDArray[np.float32] | sparse.csr_matrix | None = None,
+    weights: NDArray[np.float64] | None = None,
     n_threads: int = 1,
 ) -> NDArray[np.float32]:
     """Place the points before the first iteration.
@@ -61,6 +62,9 @@ def initial_embedding(
         Its axes where they are known: at least `n_components` of them.
     joint : JointProbabilities or ndarray of float32, shape (n_samples, n_samples), default=None
         P, for ``init="spectral"``.
+    weights : ndarray of float64, shape (n_samples,), default=None
+        How often each sample counts; None means once. Principal components of more than 1024
+        features, or of large sparse data, do not look at it.
     n_threads : int, default=1
         Number of threads.
 
@@ -100,8 +104,9 @@ def initial_embedding(
         if joint is None:
             raise ValueError("init='spectral' needs joint, the probabilities P")
         graph = as_csr(joint)
-        return _scaled(laplacian_eigenmap(graph, n_components, random_state), shape, random_state)
-    return _principal_components(X, n_components, random_state, centered, axes, n_threads)
+        coordinates = laplacian_eigenmap(graph, n_components, random_state)
+        return _scaled(coordinates, shape, random_state, weights)
+    return _principal_components(X, n_components, random_state, centered, axes, weights, n_threads)
 
 
 def _from_array(init: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -131,6 +136,7 @@ def _principal_components(
     random_state: np.random.RandomState,
     centered: NDArray[np.float32] | None,
     axes: PrincipalAxes | None,
+    weights: NDArray[np.float64] | None,
     n_threads: int,
 ) -> NDArray[np.float32]:
     n_samples, n_features = X.shape
@@ -147,24 +153,35 @@ def _principal_components(
         components = _by_scikit_learn(X, n_found, random_state)
     else:
         if axes is None:
-            axes = principal_axes(X, n_found, n_threads=n_threads)
+            axes = principal_axes(X, n_found, weights=weights, n_threads=n_threads)
         components = axes.project(X, n_found, n_threads=n_threads).astype(np.float64)
 
-    return _scaled(components, (n_samples, n_components), random_state)
+    return _scaled(components, (n_samples, n_components), random_state, weights)
 
 
 def _scaled(
-    components: NDArray[np.float64], shape: tuple[int, int], random_state: np.random.RandomState
+    components: NDArray[np.float64],
+    shape: tuple[int, int],
+    random_state: np.random.RandomState,
+    weights: NDArray[np.float64] | None,
 ) -> NDArray[np.float32]:
     """Bring the first component to its standard deviation; what is missing is random."""
     embedding = _random(shape, random_state)
-    scale = components[:, 0].std()
+    scale = _standard_deviation(components[:, 0], weights)
     if np.isfinite(components).all() and scale > 0.0:
         for c in range(components.shape[1]):
             # A component of nothing but rounding errors is as good as missing.
-            if components[:, c].std() > 1e-7 * scale:
+            if _standard_deviation(components[:, c], weights) > 1e-7 * scale:
                 embedding[:, c] = components[:, c] * (STANDARD_DEVIATION / scale)
     return _parted(embedding)
+
+
+def _standard_deviation(values: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
+    if weights is None:
+        return float(values.std())
+    return float(
+        np.sqrt(np.average((values - np.average(values, weights=weights)) ** 2, weights=weights))
+    )
 
 
 def _by_scikit_learn(

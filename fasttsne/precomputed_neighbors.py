@@ -13,7 +13,7 @@ __all__ = ["checked_neighbors"]
 
 
 def checked_neighbors(
-    neighbors: Any, n_samples: int, n_neighbors: int
+    neighbors: Any, n_samples: int, n_neighbors: int | None
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """Take over neighbours that somebody else has found.
 
@@ -25,8 +25,8 @@ def checked_neighbors(
         its own sample, and may be in any order.
     n_samples : int
         Number of samples.
-    n_neighbors : int
-        k, how many neighbours are wanted.
+    n_neighbors : int or None
+        k, how many neighbours are wanted; None means all there are.
 
     Returns
     -------
@@ -85,6 +85,8 @@ def checked_neighbors(
 
     own = indices == np.arange(n_samples)[:, None]
     n_given = indices.shape[1] - int(own.any())
+    if n_neighbors is None:
+        n_neighbors = max(n_given, 1)
     if n_given < n_neighbors:
         raise ValueError(
             f"neighbors: {n_neighbors} neighbours a sample are needed, itself not counted, but "

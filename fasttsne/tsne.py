@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from numbers import Integral, Real
 from time import perf_counter
@@ -31,6 +31,7 @@ from fasttsne.affinity.labels import class_codes, guide_joint, guided_by_labels
 from fasttsne.affinity.neighborhood import Neighborhood, neighborhood_of
 from fasttsne.affinity.precomputed import checked_affinities
 from fasttsne.centering import center_and_scale, in_safe_range
+from fasttsne.duplicates import Collapsed, collapsed
 from fasttsne.initialization import initial_embedding
 from fasttsne.neighbors import (
     Metric,
@@ -46,8 +47,19 @@ from fasttsne.optimizer import Phase, Settings, optimize
 from fasttsne.precomputed_neighbors import checked_neighbors
 from fasttsne.principal_axes import PrincipalAxes, principal_axes
 from fasttsne.threads import effective_n_threads, single_threaded_blas
+from fasttsne.weights import (
+    WeightedJoint,
+    checked_weights,
+    dense_masses,
+    of_pairs,
+    weighted_joint,
+    weighted_joint_dense,
+    with_own_copies,
+)
 
 _LARGEST = sys.float_info.max
+Joint = JointProbabilities | NDArray[np.float32] | WeightedJoint
+
 _METRICS = set().union(*VALID_METRICS.values()) | {"precomputed", "precomputed_affinity"}
 
 
@@ -291,7 +303,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.n_neighbors = n_neighbors
         self.label_weight = label_weight
 
-    def fit(self, X: Any, y: Any = None) -> TSNE:
+    def fit(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> TSNE:
         """Draw the map of `X`.
 
         Parameters
@@ -304,18 +316,24 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         y : array-like of shape (n_samples,), default=None
             Labels of classes, for `label_weight`; -1, NaN and None are missing ones. Ignored
             where that is 0.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many copies of itself a sample stands for: the map is that of all copies, which
+            `perplexity` and the learning rate count. A sample of weight 0 is placed among the
+            others and acts on none. None means 1 each.
 
         Returns
         -------
         self : TSNE
             The fitted estimator.
         """
-        self.fit_transform(X, y)
+        self.fit_transform(X, y, sample_weight=sample_weight)
         return self
 
     # The metric is checked where it is used.
     @_fit_context(prefer_skip_nested_validation=False)  # type: ignore[untyped-decorator]
-    def fit_transform(self, X: Any, y: Any = None) -> NDArray[np.float32]:
+    def fit_transform(
+        self, X: Any, y: Any = None, *, sample_weight: Any = None
+    ) -> NDArray[np.float32]:
         """Draw the map of `X` and return it.
 
         Parameters
@@ -328,6 +346,10 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         y : array-like of shape (n_samples,), default=None
             Labels of classes, for `label_weight`; -1, NaN and None are missing ones. Ignored
             where that is 0.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many copies of itself a sample stands for: the map is that of all copies, which
+            `perplexity` and the learning rate count. A sample of weight 0 is placed among the
+            others and acts on none. None means 1 each.
 
         Returns
         -------
@@ -338,42 +360,57 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         X = self._validated(X)
         random_state = check_random_state(self.random_state)
         classes = self._classes(y, X.shape[0])
-        neighborhood = self._neighborhood(X.shape[0])
+        weights = checked_weights(sample_weight, X.shape[0])
+        init = self.init
+        once = self._duplicates(X, weights, classes)
+        if once is not None:
+            X, weights = X[once.first], once.weights
+            classes = None if classes is None else classes[once.first]
+            init = init[once.first] if isinstance(init, np.ndarray) else init
+        n_copies = X.shape[0] if weights is None else float(weights.sum())
+        neighborhood = self._neighborhood(n_copies, weighted=sample_weight is not None)
         self._check_memory(X, neighborhood)
         # What the search for neighbours and the start share.
         centered = self._centered(X, n_threads)
-        axes = self._principal_axes(X, centered, n_threads)
+        axes = self._principal_axes(X, centered, weights, n_threads)
         start = None
         if not self._starts_from_joint():
             start = initial_embedding(
                 X,
-                self.init,
+                init,
                 self.n_components,
                 random_state,
                 centered=centered,
                 axes=axes,
+                weights=weights,
                 n_threads=n_threads,
             )
-        joint: JointProbabilities | NDArray[np.float32]
+        joint: Joint
         if self.metric == "precomputed_affinity":
-            joint = self._given_joint(X, classes)
+            joint = self._given_joint(X, classes, weights)
         elif self.method == "exact":
-            joint = self._dense_joint(X, neighborhood, classes, n_threads)
+            joint = self._dense_joint(X, neighborhood, classes, weights, n_threads)
         else:
             indices, conditional = self._neighbors(
-                X, neighborhood, classes, centered, axes, n_threads
+                X, neighborhood, classes, weights, centered, axes, n_threads
             )
             del centered, axes
-            joint = self._sparse_joint(indices, conditional, neighborhood, n_threads)
+            joint = self._sparse_joint(indices, conditional, neighborhood, weights, n_threads)
             del indices, conditional
         if start is None:
             start = initial_embedding(
-                X, self.init, self.n_components, random_state, joint=joint, n_threads=n_threads
+                X,
+                init,
+                self.n_components,
+                random_state,
+                joint=joint.joint() if isinstance(joint, WeightedJoint) else joint,
+                weights=weights,
+                n_threads=n_threads,
             )
         forces = self._forces(joint, n_threads)
         del joint
 
-        self.learning_rate_ = self._learning_rate(X.shape[0])
+        self.learning_rate_ = self._learning_rate(n_copies)
         try:
             embedding, n_iter = optimize(
                 forces,
@@ -391,7 +428,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 f"degrees_of_freedom={self._nu():g}. Lower the first two, keep "
                 "degrees_of_freedom near 1, and give an init array values of about 1e-4."
             ) from error
-        self.embedding_ = embedding
+        self.embedding_ = embedding if once is None else embedding[once.rows]
         self.kl_divergence_ = forces.kl_divergence
         self.n_iter_ = n_iter
         return self.embedding_
@@ -455,7 +492,22 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             )
         return class_codes(y, n_samples)
 
-    def _neighborhood(self, n_samples: float) -> Neighborhood:
+    def _duplicates(
+        self, X: Any, weights: NDArray[np.float64] | None, classes: NDArray[np.int64] | None
+    ) -> Collapsed | None:
+        """Find copies of samples that agree in all that is known, if there are many."""
+        if (
+            not isinstance(self.metric, str)  # a function may tell copies apart
+            or self.metric in ("precomputed", "precomputed_affinity")
+            or not isinstance(self.neighbors, str)
+        ):
+            return None
+        init = self.init if isinstance(self.init, np.ndarray) else None
+        if init is not None and (init.shape[:1] != X.shape[:1] or init.dtype.kind not in "fiu"):
+            return None  # which is refused later
+        return collapsed(X, weights, init, classes)
+
+    def _neighborhood(self, n_samples: float, weighted: bool) -> Neighborhood:
         if self.metric == "precomputed_affinity":  # has no part in it
             return Neighborhood(1)
         return neighborhood_of(
@@ -464,17 +516,24 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             affinity=self.affinity,
             sigma=self.sigma,
             n_neighbors=self.n_neighbors,
+            total="the sum of sample_weight" if weighted else "n_samples",
         )
 
     def _starts_from_joint(self) -> bool:
         return isinstance(self.init, str) and self.init == "spectral"
 
     def _given_joint(
-        self, X: Any, classes: NDArray[np.int64] | None
-    ) -> JointProbabilities | NDArray[np.float32]:
+        self, X: Any, classes: NDArray[np.int64] | None, weights: NDArray[np.float64] | None
+    ) -> Joint:
         joint = checked_affinities(X)
         if classes is not None:
-            joint = guide_joint(joint, classes, self.label_weight)
+            joint = guide_joint(joint, classes, self.label_weight, masses=weights)
+        if weights is not None:
+            weighted = of_pairs(as_csr(joint), weights)
+            if self.method == "exact":
+                attraction = as_csr(weighted.attraction).toarray()
+                weighted = weighted._replace(attraction=attraction)
+            return weighted
         return as_csr(joint).toarray() if self.method == "exact" else joint
 
     def _dense_joint(
@@ -482,8 +541,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         X: Any,
         neighborhood: Neighborhood,
         classes: NDArray[np.int64] | None,
+        weights: NDArray[np.float64] | None,
         n_threads: int,
-    ) -> NDArray[np.float32]:
+    ) -> Joint:
         if not isinstance(self.neighbors, str):
             raise ValueError(
                 'neighbors=(indices, distances) is for method="barnes_hut"; method="exact" takes '
@@ -491,11 +551,21 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             )
         if self.verbose and self.metric != "precomputed":
             print("[t-SNE] Computing pairwise distances...")
+        masses = None if weights is None else dense_masses(weights)
         conditional = self._conditional(
-            self._squared_distances(X, n_threads), neighborhood, n_threads, skip_diagonal=True
+            self._squared_distances(X, n_threads),
+            neighborhood,
+            n_threads,
+            masses=masses,
+            skip_diagonal=masses is None,
         )
+        del masses
         if classes is not None:
             conditional = guided_by_labels(conditional, classes, self.label_weight)
+        if weights is not None:
+            return weighted_joint_dense(
+                conditional, weights, symmetrization="max" if neighborhood.uniform else "mean"
+            )
         if neighborhood.uniform:
             np.maximum(conditional, conditional.T.copy(), out=conditional)
             conditional *= len(conditional) / conditional.sum(dtype=np.float64)
@@ -524,7 +594,11 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return center_and_scale(X, n_threads=n_threads)
 
     def _principal_axes(
-        self, X: Any, centered: NDArray[np.float32] | None, n_threads: int
+        self,
+        X: Any,
+        centered: NDArray[np.float32] | None,
+        weights: NDArray[np.float64] | None,
+        n_threads: int,
     ) -> PrincipalAxes | None:
         """Find the axes of `centered`, if both the neighbours and the start need them."""
         if (
@@ -535,13 +609,14 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         ):
             return None
         n_axes = max(n_axes_for_search(X.shape[1]), self.n_components)
-        return principal_axes(centered, n_axes, n_threads=n_threads)
+        return principal_axes(centered, n_axes, weights=weights, n_threads=n_threads)
 
     def _neighbors(
         self,
         X: Any,
         neighborhood: Neighborhood,
         classes: NDArray[np.int64] | None,
+        weights: NDArray[np.float64] | None,
         centered: NDArray[np.float32] | None,
         axes: PrincipalAxes | None,
         n_threads: int,
@@ -551,8 +626,10 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if self.verbose:
             print(f"[t-SNE] Computing {n_neighbors} nearest neighbors...")
         start = perf_counter()
-        if isinstance(self.neighbors, str):
-            indices, squared_distances = nearest_neighbors(
+
+        def search(n_neighbors: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+            assert isinstance(self.neighbors, str)
+            return nearest_neighbors(
                 X,
                 n_neighbors,
                 metric=self.metric,
@@ -562,6 +639,12 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 axes=axes,
                 n_threads=n_threads,
             )
+
+        masses = None
+        if weights is not None:
+            indices, squared_distances, masses = self._copies(search, weights, n_neighbors)
+        elif isinstance(self.neighbors, str):
+            indices, squared_distances = search(n_neighbors)
         else:
             indices, squared_distances = checked_neighbors(self.neighbors, n_samples, n_neighbors)
         if self.verbose:
@@ -569,43 +652,79 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 f"[t-SNE] Computed neighbors for {n_samples} samples"
                 f" in {perf_counter() - start:.3f}s..."
             )
-        conditional = self._conditional(squared_distances, neighborhood, n_threads)
+        conditional = self._conditional(squared_distances, neighborhood, n_threads, masses=masses)
         if classes is not None:
             conditional = guided_by_labels(conditional, classes, self.label_weight, indices=indices)
         return indices, conditional
+
+    def _copies(
+        self,
+        search: Callable[[int], tuple[NDArray[np.int32], NDArray[np.float64]]],
+        weights: NDArray[np.float64],
+        n_copies: int,
+    ) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float32]]:
+        """Find so many copies of samples near every sample, its own among them."""
+        most = len(weights) - 1
+        if not isinstance(self.neighbors, str):
+            found = with_own_copies(
+                *checked_neighbors(self.neighbors, len(weights), None), weights, n_copies
+            )
+            if found is None:
+                raise ValueError(
+                    f"neighbors: {n_copies} copies near a sample are needed, but by sample_weight "
+                    "some samples have less; lower perplexity, or search for more"
+                )
+            return found
+        n_neighbors = min(most, n_copies)
+        while True:
+            found = with_own_copies(*search(n_neighbors), weights, n_copies)
+            if found is not None:
+                return found
+            n_neighbors = min(most, 2 * n_neighbors)
 
     def _sparse_joint(
         self,
         indices: NDArray[np.int32],
         conditional: NDArray[np.float32],
         neighborhood: Neighborhood,
+        weights: NDArray[np.float64] | None,
         n_threads: int,
-    ) -> JointProbabilities:
+    ) -> Joint:
         start = perf_counter()
-        joint = joint_probabilities(
-            indices,
-            conditional,
-            symmetrization="max" if neighborhood.uniform else "mean",
-            n_threads=n_threads,
-        )
+        symmetrization = "max" if neighborhood.uniform else "mean"
+        joint: Joint
+        if weights is None:
+            joint = joint_probabilities(
+                indices, conditional, symmetrization=symmetrization, n_threads=n_threads
+            )
+        else:
+            joint = weighted_joint(
+                indices, conditional, weights, symmetrization=symmetrization, n_threads=n_threads
+            )
         if self.verbose >= 2:
             print(f"[t-SNE] Computed conditional probabilities in {perf_counter() - start:.3f}s")
         return joint
 
-    def _forces(self, joint: JointProbabilities | NDArray[np.float32], n_threads: int) -> Forces:
+    def _forces(self, joint: Joint, n_threads: int) -> Forces:
+        masses, negative_entropy = None, 0.0
+        if isinstance(joint, WeightedJoint):
+            joint, masses, negative_entropy = joint
+        common = self.n_components, self._nu()
         if isinstance(joint, JointProbabilities):
-            return BarnesHutForces(*joint, self.n_components, self._nu(), self.angle, n_threads)
-        return ExactForces(joint, self.n_components, self._nu(), n_threads)
+            return BarnesHutForces(*joint, *common, self.angle, n_threads, masses, negative_entropy)
+        return ExactForces(joint, *common, n_threads, masses, negative_entropy)
 
     def _conditional(
         self,
         squared_distances: NDArray[np.float64],
         neighborhood: Neighborhood,
         n_threads: int,
+        *,
+        masses: NDArray[np.float32] | None = None,
         skip_diagonal: bool = False,
     ) -> NDArray[np.float32]:
         conditional, mean_sigma = neighborhood.conditional(
-            squared_distances, skip_diagonal=skip_diagonal, n_threads=n_threads
+            squared_distances, masses=masses, skip_diagonal=skip_diagonal, n_threads=n_threads
         )
         if self.verbose:
             n = len(conditional)
@@ -619,7 +738,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             return float(max(self.n_components - 1, 1))
         return float(self.degrees_of_freedom)
 
-    def _learning_rate(self, n_samples: int) -> float:
+    def _learning_rate(self, n_samples: float) -> float:
         return float(n_samples if self.learning_rate == "auto" else self.learning_rate)
 
     def _phases(self) -> list[Phase]:

@@ -83,8 +83,9 @@ def conditional_probabilities(
     >>> entropy = -(conditional * np.log2(conditional)).sum()
     >>> print(f"{2**entropy:.4f}")
     2.0000
-    >>> conditional_probabilities(squared_distances, [2.0, 3.0])[0].sum()
-    1.0
+    >>> conditional, _ = conditional_probabilities(squared_distances, [2.0, 3.0])
+    >>> print(f"{conditional.sum():.4f}")
+    1.0000
     """
     if np.ndim(perplexity) == 0:
         return _kernels.calibrate(

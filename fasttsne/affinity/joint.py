@@ -109,12 +109,14 @@ def joint_probabilities(
     return from_csr(rows.maximum(rows.T))
 
 
-def as_csr(joint: JointProbabilities | NDArray[np.float32]) -> sparse.csr_matrix:
+def as_csr(
+    joint: JointProbabilities | NDArray[np.float32] | sparse.csr_matrix,
+) -> sparse.csr_matrix:
     """P, sparse or dense, as a sparse matrix of SciPy's.
 
     Parameters
     ----------
-    joint : JointProbabilities or ndarray of float32, shape (n_samples, n_samples)
+    joint : {JointProbabilities, ndarray of float32, sparse matrix}, (n_samples, n_samples)
         P.
 
     Returns

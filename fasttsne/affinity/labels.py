@@ -118,7 +118,11 @@ def guided_by_labels(
 
 
 def guide_joint(
-    joint: JointProbabilities, classes: NDArray[np.int64], weight: float
+    joint: JointProbabilities,
+    classes: NDArray[np.int64],
+    weight: float,
+    *,
+    masses: NDArray[np.float64] | None = None,
 ) -> JointProbabilities:
     """Do the same to a P that was given: to n p_ij in place of p_j|i, and symmetrise anew.
 
@@ -130,6 +134,8 @@ def guide_joint(
         Class of every sample, -1 where it is not known.
     weight : float
         Share that an edge between two classes loses, from 0 to 1.
+    masses : ndarray of float64, shape (n_samples,), default=None
+        Copies that every sample stands for, where P is that of one copy with another.
 
     Returns
     -------
@@ -142,9 +148,10 @@ def guide_joint(
     apart = (own != other) & (own >= 0) & (other >= 0)
     if not apart.any():
         return joint
-    whole = np.bincount(rows, joint.data, minlength=n_samples)
+    copies = 1.0 if masses is None else masses[joint.indices]
+    whole = np.bincount(rows, joint.data * copies, minlength=n_samples)
     kept = joint.data * (1.0 - weight * apart)
-    left = np.bincount(rows, kept, minlength=n_samples)
+    left = np.bincount(rows, kept * copies, minlength=n_samples)
     change = (left > 0.0)[rows]
     ratio = np.divide(whole, left, out=np.ones_like(whole), where=left > 0.0)
     values = np.where(change, kept * ratio[rows], joint.data)

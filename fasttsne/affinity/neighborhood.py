@@ -104,6 +104,7 @@ def neighborhood_of(
     affinity: str = "gaussian",
     sigma: float | None = None,
     n_neighbors: int | None = None,
+    total: str = "n_samples",
 ) -> Neighborhood:
     """Settle how p_j|i comes from distances.
 
@@ -113,6 +114,8 @@ def neighborhood_of(
         Number of samples, or the sum of their weights.
     perplexity, affinity, sigma, n_neighbors
         As in `fasttsne.TSNE`.
+    total : str, default="n_samples"
+        What messages call the first.
 
     Returns
     -------
@@ -127,7 +130,7 @@ def neighborhood_of(
     most = int(n_samples - 1)
     if n_neighbors is not None and n_neighbors > most:
         raise ValueError(
-            f"n_neighbors ({n_neighbors}) must be less than n_samples ({n_samples:g}): a sample is "
+            f"n_neighbors ({n_neighbors}) must be less than {total} ({n_samples:g}): a sample is "
             "not its own neighbour"
         )
     if affinity == "uniform":
@@ -136,7 +139,7 @@ def neighborhood_of(
                 f"sigma={sigma} is for affinity='gaussian'; with 'uniform' give n_neighbors"
             )
         if n_neighbors is None:
-            perplexities = _perplexities(perplexity, n_samples)
+            perplexities = _perplexities(perplexity, n_samples, total)
             if len(perplexities) > 1:
                 raise ValueError(
                     "affinity='uniform' takes one perplexity, the number of neighbours; give "
@@ -147,7 +150,7 @@ def neighborhood_of(
         return Neighborhood(n_neighbors)
     if sigma is not None and n_neighbors is not None:
         return Neighborhood(n_neighbors, sigma=float(sigma))
-    perplexities = _perplexities(perplexity, n_samples)
+    perplexities = _perplexities(perplexity, n_samples, total)
     if n_neighbors is None:
         n_neighbors = min(most, int(3.0 * max(perplexities) + 1))
     if sigma is not None:
@@ -168,7 +171,7 @@ def masses_of_nearest(
     return nearest
 
 
-def _perplexities(perplexity: Any, n_samples: float) -> tuple[float, ...]:
+def _perplexities(perplexity: Any, n_samples: float, total: str) -> tuple[float, ...]:
     if isinstance(perplexity, str):  # "auto"
         return (max(1.0, min(USUAL_PERPLEXITY, (n_samples - 1.0) / 3.0)),)
     numbers = [perplexity] if np.ndim(perplexity) == 0 else list(perplexity)
@@ -178,5 +181,5 @@ def _perplexities(perplexity: Any, n_samples: float) -> tuple[float, ...]:
         if isinstance(number, bool) or not (isinstance(number, Real) and float(number) > 0.0):
             raise ValueError(f"perplexity={perplexity!r} must consist of numbers greater than 0")
         if float(number) >= n_samples:
-            raise ValueError(f"perplexity ({number}) must be less than n_samples ({n_samples:g})")
+            raise ValueError(f"perplexity ({number}) must be less than {total} ({n_samples:g})")
     return tuple(float(number) for number in numbers)
