@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-# What copies cost is saved from this share of them on; figures in benchmarks/NOTES.md.
+# Share of the samples that are copies of others, from which on they are drawn as one.
 MANY = 0.1
 
 # Rows compared at once.
