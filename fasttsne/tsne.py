@@ -364,7 +364,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         init = self.init
         once = self._duplicates(X, weights, classes)
         if once is not None:
-            X, weights = X[once.first], once.weights
+            X = (X.tocsr() if sparse.issparse(X) else X)[once.first]
+            weights = once.weights
             classes = None if classes is None else classes[once.first]
             init = init[once.first] if isinstance(init, np.ndarray) else init
         n_copies = X.shape[0] if weights is None else float(weights.sum())

@@ -91,6 +91,8 @@ def checked_weights(sample_weight: Any, n_samples: int) -> NDArray[np.float64] |
             f"sample_weight[{int(np.argmin(weights))}] is negative; weights are numbers of copies, "
             "0 for a sample that is to be placed and not to count"
         )
+    if not weights.any():
+        raise ValueError("sample_weight is zero for all samples; some positive ones are needed")
     if np.count_nonzero(weights) < 2 or weights.sum() < 2.0:
         raise ValueError(
             f"sample_weight has {np.count_nonzero(weights)} positive values with sum "

@@ -6,7 +6,9 @@ from fasttsne.affinity.conditional import (
     uniform_probabilities,
 )
 from fasttsne.affinity.joint import (
-    JointProbabilities,
+    JointProbabilities as JointProbabilities,
+)
+from fasttsne.affinity.joint import (
     as_csr,
     joint_probabilities,
     joint_probabilities_dense,
@@ -14,7 +16,6 @@ from fasttsne.affinity.joint import (
 )
 
 __all__ = [
-    "JointProbabilities",
     "as_csr",
     "conditional_probabilities",
     "gaussian_probabilities",

@@ -12,7 +12,6 @@ from fasttsne import _kernels
 from fasttsne.affinity.conditional import conditional_probabilities
 
 __all__ = [
-    "JointProbabilities",
     "as_csr",
     "joint_probabilities",
     "joint_probabilities_dense",

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from fasttsne.affinity.joint import JointProbabilities, from_csr
 
-__all__ = ["class_codes", "guide_joint", "guided_by_labels"]
+__all__ = ["class_codes", "guided_by_labels"]
 
 # Rows at work at once.
 _BLOCK_ROWS = 4096
