@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 # Share of the samples that are copies of others, from which on they are drawn as one.
-MANY = 0.1
+MANY = 0.25
 
 # Rows compared at once.
 _BLOCK_ROWS = 4096
