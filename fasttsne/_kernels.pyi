@@ -116,6 +116,7 @@ def calibrate(
     perplexity: float,
     skip_diagonal: bool,
     n_threads: int,
+    masses: Float32 | None = None,  # like squared_distances: how often each neighbour counts
 ) -> tuple[Float32, Float64]: ...  # p_j|i like squared_distances, beta (n,)
 def symmetrize(
     indices: Int32,  # (n, k)
@@ -144,6 +145,8 @@ class Forces:
     def reorder(self, *arrays: Float32) -> None: ...
     def restore_order(self, order: Int32) -> None: ...
     @property
+    def masses(self) -> Float32 | None: ...  # (n,) points that each row stands for, in its order
+    @property
     def order(self) -> Int32: ...  # row of the arrays here -> row as the caller numbered it
     degrees_of_freedom: float
     @property
@@ -165,6 +168,9 @@ class BarnesHutForces(Forces):
         degrees_of_freedom: float,
         angle: float,
         n_threads: int,
+        masses: Float32 | None = None,  # (n,), how many points each row stands for; `data` is then
+        # what one of those of the row has with all of those of the column
+        negative_entropy: float = 0.0,  # sum of p log p over pairs of all these points
     ) -> None: ...
 
 class ExactForces(Forces):
@@ -176,6 +182,8 @@ class ExactForces(Forces):
         n_components: int,
         degrees_of_freedom: float,
         n_threads: int,
+        masses: Float32 | None = None,
+        negative_entropy: float = 0.0,
     ) -> None: ...
 
 def descend(

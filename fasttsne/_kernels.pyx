@@ -151,7 +151,7 @@ cdef extern from "fasttsne.h" nogil:
         ft_run *run)
     ft_status ft_calibration_find(
         const void *squared_distances, int is_double, int64_t n, int64_t k, double perplexity,
-        int skip_diagonal, float *conditional, double *beta, ft_run *run)
+        int skip_diagonal, const float *masses, float *conditional, double *beta, ft_run *run)
     ft_status ft_symmetrization_sparse(
         const int32_t *indices, const float *conditional, int64_t n, int64_t k, int64_t *indptr,
         int32_t *joint_indices, float *joint_data, void *scratch, int64_t capacity, ft_run *run)
@@ -166,6 +166,7 @@ cdef extern from "fasttsne.h" nogil:
     ft_tree *ft_tree_create(int64_t n, int dim)
     void ft_tree_destroy(ft_tree *tree)
     ft_status ft_tree_build(ft_tree *tree, const float *embedding, ft_run *run)
+    ft_status ft_tree_weigh(ft_tree *tree, const float *masses)
     const int32_t *ft_tree_order(const ft_tree *tree)
     int64_t ft_repulsion_groups(const ft_tree *tree)
     ft_status ft_repulsion_compute(
@@ -173,11 +174,11 @@ cdef extern from "fasttsne.h" nogil:
         float *repulsive, double *sum_q, ft_run *run)
     ft_status ft_attraction_compute(
         const int64_t *indptr, const int32_t *indices, const float *data, const float *embedding,
-        int dim, ft_student student, int64_t first, int64_t last, float *attractive,
-        double *cross_entropy, double *partial, const ft_update *update, ft_run *run)
+        int dim, const float *masses, ft_student student, int64_t first, int64_t last,
+        float *attractive, double *cross_entropy, double *partial, const ft_update *update, ft_run *run)
     ft_status ft_exact_compute(
-        const float *joint, const float *embedding, int64_t n, int dim, ft_student student,
-        int64_t first, int64_t last, float *attractive, float *repulsive, double *sum_q,
+        const float *joint, const float *masses, const float *embedding, int64_t n, int dim,
+        ft_student student, int64_t first, int64_t last, float *attractive, float *repulsive, double *sum_q,
         double *cross_entropy, float *coordinates, double *partial, ft_run *run)
     ft_status ft_placement_find(
         const ft_frozen *map, const int32_t *indices, const float *conditional, int64_t n_new,
@@ -619,12 +620,20 @@ def count_larger_ranks(
 
 def calibrate(
     const floating[:, ::1] squared_distances not None, double perplexity, bint skip_diagonal,
-    int n_threads
+    int n_threads, const float[:, ::1] masses=None
 ):
-    """Conditional probabilities p_j|i and the precision beta of every row."""
+    """Conditional probabilities p_j|i and the precision beta of every row.
+
+    `masses` tells how often each neighbour counts.
+    """
     cdef int64_t n = squared_distances.shape[0], k = squared_distances.shape[1]
     expect(n > 0 and k > 0 and perplexity > 0, "empty input or perplexity <= 0")
     expect(not skip_diagonal or (n == k and n > 1), "skip_diagonal needs a square array")
+    cdef const float *masses_pointer = NULL
+    if masses is not None:
+        expect(masses.shape[0] == n and masses.shape[1] == k, "masses must have the same shape")
+        expect(not skip_diagonal, "skip_diagonal is not for masses")
+        masses_pointer = &masses[0, 0]
     conditional = np.empty((n, k), dtype=np.float32)
     beta = np.empty(n, dtype=np.float64)
     cdef float[:, ::1] conditional_view = conditional
@@ -634,7 +643,7 @@ def calibrate(
     with nogil:
         status = ft_calibration_find(
             &squared_distances[0, 0], floating is double, n, k, perplexity, skip_diagonal,
-            &conditional_view[0, 0], &beta_view[0], &run)
+            masses_pointer, &conditional_view[0, 0], &beta_view[0], &run)
     check(status)
     return conditional, beta
 
@@ -710,6 +719,7 @@ cdef class Forces:
     cdef double _sum_q, _cross_entropy
     cdef float[:, ::1] _attractive, _repulsive
     cdef double[::1] partial
+    cdef float[::1] _masses  # None where every row is one point
 
     cdef _allocate(self, int64_t n, int dim, double degrees_of_freedom, int n_threads,
                    int64_t n_partial):
@@ -725,6 +735,16 @@ cdef class Forces:
         self.partial = np.zeros(n_partial, dtype=np.float64)
         self._sum_q = self._cross_entropy = self.grad_norm = float("nan")
         self.n_steps = 0
+        self._masses = None
+
+    cdef const float *masses_pointer(self) noexcept nogil:
+        return &self._masses[0] if self._masses is not None else NULL
+
+    cdef weigh(self, masses, double negative_entropy):
+        # Rows stand for that many points each; P is then per one point of the row.
+        expect(len(masses) == self.n, "masses must be one a point")
+        self._masses = masses
+        self.negative_entropy = negative_entropy
 
     cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
         return FT_OK
@@ -794,6 +814,11 @@ cdef class Forces:
         self.student.degrees_of_freedom = degrees_of_freedom
 
     @property
+    def masses(self):
+        """How many points each row stands for, in the order of the arrays; None for one each."""
+        return None if self._masses is None else np.asarray(self._masses)
+
+    @property
     def order(self):
         """Row of the arrays here -> row as the caller numbered it."""
         return np.arange(self.n, dtype=np.int32)
@@ -837,7 +862,7 @@ cdef class BarnesHutForces(Forces):
 
     def __init__(self, int64_t[::1] indptr not None, int32_t[::1] indices not None,
                  float[::1] data not None, int n_components, double degrees_of_freedom,
-                 double angle, int n_threads):
+                 double angle, int n_threads, masses=None, double negative_entropy=0.0):
         cdef int64_t n = indptr.shape[0] - 1
         expect(1 <= n_components <= 3, "Barnes-Hut maps have 1, 2 or 3 components")
         self._allocate(n, n_components, degrees_of_freedom, n_threads, n // FT_ROWS + 1)
@@ -860,6 +885,9 @@ cdef class BarnesHutForces(Forces):
             status = ft_joint_negative_entropy(
                 &self.data[0], self.n_edges, &self.negative_entropy, &self.run)
         check(status)
+        if masses is not None:
+            self.weigh(masses.copy(), negative_entropy)
+            check(ft_tree_weigh(self.tree, &self._masses[0]))
 
     def __dealloc__(self):
         ft_tree_destroy(self.tree)
@@ -881,7 +909,7 @@ cdef class BarnesHutForces(Forces):
             self.run.poll = NULL
         status = ft_attraction_compute(
             &self.indptr[0], &self.indices[0], &self.data[0], embedding, self.dim,
-            self.student, 0, self.n, &self._attractive[0, 0],
+            self.masses_pointer(), self.student, 0, self.n, &self._attractive[0, 0],
             &self._cross_entropy if compute_kl else NULL, &self.partial[0], update, &self.run)
         self.run.poll = poll
         return status
@@ -936,6 +964,8 @@ cdef class BarnesHutForces(Forces):
         inverse[np.asarray(order)] = np.arange(n, dtype=np.int32)
         cdef int32_t[::1] inverse_view = inverse
         new_order = np.asarray(self._order)[np.asarray(order)]
+        if self._masses is not None:
+            new_masses = np.asarray(self._masses)[np.asarray(order)]
         # All memory is asked for before anything changes. It is filled one array after the
         # other, and what is not yet filled is no burden: never more than half of P is there twice.
         cdef int64_t[::1] indptr = np.empty(n + 1, dtype=np.int64)
@@ -959,6 +989,9 @@ cdef class BarnesHutForces(Forces):
         self.run.poll = poll
         self.indptr, self.data = indptr, data
         self._order = new_order
+        if self._masses is not None:  # in place: the tree looks at them
+            np.asarray(self._masses)[:] = new_masses
+
 
 
 cdef class ExactForces(Forces):
@@ -968,7 +1001,8 @@ cdef class ExactForces(Forces):
     cdef float[:, ::1] coordinates
 
     def __init__(self, const float[:, ::1] joint not None, int n_components,
-                 double degrees_of_freedom, int n_threads):
+                 double degrees_of_freedom, int n_threads, masses=None,
+                 double negative_entropy=0.0):
         cdef int64_t n = joint.shape[0]
         expect(joint.shape[1] == n, "joint must be square")
         self._allocate(n, n_components, degrees_of_freedom, n_threads, 2 * n)
@@ -980,6 +1014,8 @@ cdef class ExactForces(Forces):
             status = ft_joint_negative_entropy(
                 &self._joint[0, 0], n * n, &self.negative_entropy, &self.run)
         check(status)
+        if masses is not None:
+            self.weigh(masses.copy(), negative_entropy)
 
     @property
     def joint(self):
@@ -988,7 +1024,8 @@ cdef class ExactForces(Forces):
 
     cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
         return ft_exact_compute(
-            &self._joint[0, 0], embedding, self.n, self.dim, self.student, 0, self.n,
+            &self._joint[0, 0], self.masses_pointer(), embedding, self.n, self.dim,
+            self.student, 0, self.n,
             &self._attractive[0, 0], &self._repulsive[0, 0], &self._sum_q,
             &self._cross_entropy if compute_kl else NULL, &self.coordinates[0, 0],
             &self.partial[0], &self.run)

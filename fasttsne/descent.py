@@ -154,8 +154,8 @@ class Place(NamedTuple):
     ----------
     iteration : int
         How many were taken, those apart that let a map settle.
-    order : ndarray of int32, shape (n_samples,)
-        Row of the arrays to the number of the sample.
+    order : ndarray of int32, shape (n_points,)
+        Row of the arrays to the number of the point.
     gradient_norm : float
         Of the gradient times its gains, in the last step.
     """
@@ -174,9 +174,9 @@ class Descent:
 
     Parameters
     ----------
-    embedding : ndarray of float32, shape (n_samples, n_components)
+    embedding : ndarray of float32, shape (n_points, n_components)
         The map, in rows that `order` tells.
-    velocity, gains : ndarray of float32, shape (n_samples, n_components)
+    velocity, gains : ndarray of float32, shape (n_points, n_components)
         The last step, and the factors on the gradient.
     place : Place
         Where it is.
@@ -188,6 +188,8 @@ class Descent:
         Spent so far.
     checks : list of Check
         How things stood so far.
+    rows : ndarray of int64, shape (n_samples,), default=None
+        Which point each sample is, where several may be one. None means each its own.
 
     Attributes
     ----------
@@ -214,6 +216,7 @@ class Descent:
     learned: tuple[float, int] = (math.nan, -1)
     seconds: float = 0.0
     checks: list[Check] = field(default_factory=list)
+    rows: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         self.outcome: Outcome | None = None
@@ -221,13 +224,17 @@ class Descent:
         self._forces: tuple[Forces, int] | None = None
 
     @classmethod
-    def at_rest(cls, start: NDArray[np.float32]) -> Descent:
+    def at_rest(
+        cls, start: NDArray[np.float32], rows: NDArray[np.int64] | None = None
+    ) -> Descent:
         """Make a descent that is about to begin.
 
         Parameters
         ----------
         start : ndarray of float32, shape (n_samples, n_components)
             The first map; not changed.
+        rows : ndarray of int64, shape (n_samples,), default=None
+            Which point each sample is, where several may be one.
 
         Returns
         -------
@@ -236,7 +243,8 @@ class Descent:
         """
         embedding = np.array(start, dtype=np.float32, order="C")
         place = Place(0, np.arange(len(embedding), dtype=np.int32), math.nan)
-        return cls(embedding, np.zeros_like(embedding), np.ones_like(embedding), place)
+        velocity, gains = np.zeros_like(embedding), np.ones_like(embedding)
+        return cls(embedding, velocity, gains, place, rows=rows)
 
     @property
     def iteration(self) -> int:
@@ -245,7 +253,7 @@ class Descent:
 
     @property
     def order(self) -> NDArray[np.int32]:
-        """Row of the arrays to the number of the sample."""
+        """Row of the arrays to the number of the point."""
         return self._here().order
 
     @property
@@ -297,24 +305,35 @@ class Descent:
         return other
 
     def in_callers_order(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Put rows into the order of the samples.
+        """Put rows into the order in which the points came.
 
         Parameters
         ----------
-        array : ndarray of float32, shape (n_samples, n_components)
+        array : ndarray of float32, shape (n_points, n_components)
             Rows as they are here.
 
         Returns
         -------
-        array : ndarray of float32, shape (n_samples, n_components)
+        array : ndarray of float32, shape (n_points, n_components)
             A copy.
         """
         ordered = np.empty_like(array)
         ordered[self.order] = array
         return ordered
 
+    def of_samples(self) -> NDArray[np.float32]:
+        """Tell where every sample is on the map.
+
+        Returns
+        -------
+        embedding : ndarray of float32, shape (n_samples, n_components)
+            A copy, in the order of the samples.
+        """
+        embedding = self.in_callers_order(self.embedding)
+        return embedding if self.rows is None else embedding[self.rows]
+
     def return_to_callers_order(self) -> None:
-        """Put all arrays into the order of the samples."""
+        """Put all arrays into the order in which the points came."""
         names = "embedding", "velocity", "gains"
         arrays = {name: self.in_callers_order(getattr(self, name)) for name in names}
         order = np.arange(len(self.order), dtype=np.int32)

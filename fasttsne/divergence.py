@@ -13,8 +13,10 @@ _EDGES_AT_ONCE = 2**20
 _LARGEST_LOG = 87.0
 
 
-def kl_per_sample(forces: Forces, embedding: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Each sample's share of the divergence, sum_j p_ij log(p_ij / q_ij).
+def kl_per_copy(
+    forces: Forces, embedding: NDArray[np.float32], rows: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
+    """Share of the divergence that one copy of each sample has, sum_j p_ij log(p_ij / q_ij).
 
     Parameters
     ----------
@@ -22,12 +24,23 @@ def kl_per_sample(forces: Forces, embedding: NDArray[np.float32]) -> NDArray[np.
         Evaluated at the map.
     embedding : ndarray of float32, shape (n_samples, n_components)
         The map, in the order of the samples.
+    rows : ndarray of int64, shape (n_samples,), default=None
+        Which point each sample is, where several are one. None means each its own.
 
     Returns
     -------
     divergences : ndarray of float64, shape (n_samples,)
-        Their sum is KL(P||Q), but for rounding. Single ones may be negative.
+        Their sum, times the number of copies, is KL(P||Q), but for rounding. Single ones may be
+        negative.
     """
+    if rows is not None:
+        _, first = np.unique(rows, return_index=True)
+        return _of_points(forces, embedding[first])[rows]
+    return _of_points(forces, embedding)
+
+
+def _of_points(forces: Forces, embedding: NDArray[np.float32]) -> NDArray[np.float64]:
+    masses = forces.masses
     n_samples, order = len(embedding), forces.order
     if isinstance(forces, ExactForces):
         joint = forces.joint
@@ -55,7 +68,9 @@ def kl_per_sample(forces: Forces, embedding: NDArray[np.float32]) -> NDArray[np.
         squared = np.square(Y[begin + row] - Y[columns]).sum(axis=1)
         nu = forces.degrees_of_freedom
         log_w = np.minimum(0.5 * (nu + 1.0) * np.log1p(squared / nu), _LARGEST_LOG)
-        log_p = np.log(np.where(p > 0.0, p, 1.0))
+        # What a copy has with all copies of another is stored; the logarithm is of one pair.
+        pair = p if masses is None else p / np.where(p > 0.0, masses[columns], 1.0)
+        log_p = np.log(np.where(p > 0.0, pair, 1.0))
         terms = p * (log_p + log_w + log_sum_q)
         sums[begin:end] = np.bincount(row, weights=terms, minlength=end - begin)
         begin = end

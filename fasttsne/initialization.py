@@ -11,8 +11,10 @@ from scipy.sparse.linalg import ArpackError
 from sklearn.decomposition import PCA
 from sklearn.utils.extmath import row_norms
 
+from fasttsne.affinity import JointProbabilities, as_csr
 from fasttsne.centering import center_and_scale, in_safe_range
 from fasttsne.principal_axes import LARGEST_N_FEATURES, PrincipalAxes, principal_axes
+from fasttsne.spectral import laplacian_eigenmap
 from fasttsne.threads import single_threaded_blas
 
 __all__ = ["initial_embedding"]
@@ -35,6 +37,8 @@ def initial_embedding(
     *,
     centered: NDArray[np.float32] | None = None,
     axes: PrincipalAxes | None = None,
+    joint: JointProbabilities | NDArray[np.float32] | sparse.csr_matrix | None = None,
+    weights: NDArray[np.float64] | None = None,
     n_threads: int = 1,
 ) -> NDArray[np.float32]:
     """Place the points before the first iteration.
@@ -43,9 +47,11 @@ def initial_embedding(
     ----------
     X : {ndarray, sparse matrix} of shape (n_samples, n_features)
         The data; only its length matters unless ``init="pca"``.
-    init : {"pca", "random"} or ndarray of shape (n_samples, n_components)
+    init : {"pca", "random", "spectral"} or ndarray of shape (n_samples, n_components)
         Principal components scaled to a standard deviation of 1e-4 on the first; independent
-        Gaussians of that standard deviation; or the positions themselves.
+        Gaussians of that standard deviation; the leading eigenvectors of the normalised Laplacian
+        of P (`fasttsne.spectral.laplacian_eigenmap`), scaled like principal components; or the
+        positions themselves.
     n_components : int
         Number of components of the map.
     random_state : RandomState
@@ -54,6 +60,11 @@ def initial_embedding(
         ``center_and_scale(X)`` where it is known. Not changed.
     axes : PrincipalAxes, default=None
         Its axes where they are known: at least `n_components` of them.
+    joint : JointProbabilities or ndarray of float32, shape (n_samples, n_samples), default=None
+        P, for ``init="spectral"``.
+    weights : ndarray of float64, shape (n_samples,), default=None
+        How often each sample counts; None means once. Principal components of more than 1024
+        features, or of large sparse data, do not look at it.
     n_threads : int, default=1
         Number of threads.
 
@@ -66,12 +77,12 @@ def initial_embedding(
     ------
     ValueError
         If an array `init` has the wrong shape or type, or values that are not finite in single
-        precision.
+        precision; or if ``init="spectral"`` is not given P.
 
     Notes
     -----
-    Principal components that `X` does not have (fewer features than components, constant data)
-    are random. Points whose components coincide are moved apart by a fixed pattern of 1e-6:
+    Components that `X` or P does not have (fewer features than components, constant data) are
+    random. Points whose components coincide are moved apart by a fixed pattern of 1e-6:
     coincident points have no force between them that could part them.
 
     Examples
@@ -89,7 +100,13 @@ def initial_embedding(
         return _from_array(init, shape)
     if init == "random":
         return _random(shape, random_state)
-    return _principal_components(X, n_components, random_state, centered, axes, n_threads)
+    if init == "spectral":
+        if joint is None:
+            raise ValueError("init='spectral' needs joint, the probabilities P")
+        graph = as_csr(joint)
+        coordinates = laplacian_eigenmap(graph, n_components, random_state)
+        return _scaled(coordinates, shape, random_state, weights)
+    return _principal_components(X, n_components, random_state, centered, axes, weights, n_threads)
 
 
 def _from_array(init: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -119,6 +136,7 @@ def _principal_components(
     random_state: np.random.RandomState,
     centered: NDArray[np.float32] | None,
     axes: PrincipalAxes | None,
+    weights: NDArray[np.float64] | None,
     n_threads: int,
 ) -> NDArray[np.float32]:
     n_samples, n_features = X.shape
@@ -135,17 +153,35 @@ def _principal_components(
         components = _by_scikit_learn(X, n_found, random_state)
     else:
         if axes is None:
-            axes = principal_axes(X, n_found, n_threads=n_threads)
+            axes = principal_axes(X, n_found, weights=weights, n_threads=n_threads)
         components = axes.project(X, n_found, n_threads=n_threads).astype(np.float64)
 
-    embedding = _random((n_samples, n_components), random_state)
-    scale = components[:, 0].std()
+    return _scaled(components, (n_samples, n_components), random_state, weights)
+
+
+def _scaled(
+    components: NDArray[np.float64],
+    shape: tuple[int, int],
+    random_state: np.random.RandomState,
+    weights: NDArray[np.float64] | None,
+) -> NDArray[np.float32]:
+    """Bring the first component to its standard deviation; what is missing is random."""
+    embedding = _random(shape, random_state)
+    scale = _standard_deviation(components[:, 0], weights)
     if np.isfinite(components).all() and scale > 0.0:
-        for c in range(n_found):
+        for c in range(components.shape[1]):
             # A component of nothing but rounding errors is as good as missing.
-            if components[:, c].std() > 1e-7 * scale:
+            if _standard_deviation(components[:, c], weights) > 1e-7 * scale:
                 embedding[:, c] = components[:, c] * (STANDARD_DEVIATION / scale)
     return _parted(embedding)
+
+
+def _standard_deviation(values: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
+    if weights is None:
+        return float(values.std())
+    return float(
+        np.sqrt(np.average((values - np.average(values, weights=weights)) ** 2, weights=weights))
+    )
 
 
 def _by_scikit_learn(

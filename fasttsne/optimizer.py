@@ -336,7 +336,7 @@ class _Run:
         if not checks or checks[-1].iteration < shown.iteration:
             checks.append(self._check(shown, 1.0, False, shown.seconds))
         return Outcome(
-            shown.in_callers_order(shown.embedding),
+            shown.of_samples(),
             self.forces.kl_divergence,
             shown.iteration,
             nu,
@@ -414,7 +414,7 @@ class _Run:
         watch, iteration = self.watch, descent.iteration
         if watch.callback is None or iteration % watch.callback_every or iteration <= self.first:
             return False
-        embedding = descent.in_callers_order(descent.embedding)
+        embedding = descent.of_samples()
         embedding.flags.writeable = False
         answer = watch.callback(
             Snapshot(

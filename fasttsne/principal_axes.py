@@ -116,7 +116,11 @@ class PrincipalAxes:
 
 
 def principal_axes(
-    centered: NDArray[np.float32], n_axes: int, *, n_threads: int = 1
+    centered: NDArray[np.float32],
+    n_axes: int,
+    *,
+    weights: NDArray[np.float64] | None = None,
+    n_threads: int = 1,
 ) -> PrincipalAxes:
     """Find the leading principal axes through the covariance.
 
@@ -127,6 +131,8 @@ def principal_axes(
         `LARGEST_N_FEATURES` features.
     n_axes : int
         How many axes, at most n_features.
+    weights : ndarray of float64, shape (n_samples,), default=None
+        How often each row counts; None means once.
     n_threads : int, default=1
         Number of threads. The result does not depend on it.
 
@@ -148,12 +154,13 @@ def principal_axes(
     starts = [n_samples * part // _N_PARTS for part in range(_N_PARTS + 1)]
 
     def moments(part: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return _moments(centered, *part, double)
+        return _moments(centered, weights, *part, double)
 
     with single_threaded_blas():
         parts = in_threads(moments, pairwise(starts), n_threads)
-        mean = sum(total for total, _ in parts) / n_samples
-        covariance = sum(products for _, products in parts) / n_samples
+        count = n_samples if weights is None else weights.sum()
+        mean = sum(total for total, _ in parts) / count
+        covariance = sum(products for _, products in parts) / count
         covariance -= np.outer(mean, mean)
         total_variance = float(np.trace(covariance))
         if not np.isfinite(total_variance):
@@ -172,7 +179,11 @@ def principal_axes(
 
 
 def _moments(
-    centered: NDArray[np.float32], start: int, stop: int, double: bool
+    centered: NDArray[np.float32],
+    weights: NDArray[np.float64] | None,
+    start: int,
+    stop: int,
+    double: bool,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Sum up the rows, and their products with themselves (upper triangle)."""
     n_features = centered.shape[1]
@@ -180,7 +191,11 @@ def _moments(
     products = np.zeros((n_features, n_features), order="F")
     for rows in _chunks(start, stop):
         chunk: NDArray[Any] = centered[rows].astype(np.float64) if double else centered[rows]
-        total += chunk.sum(axis=0, dtype=np.float64)
+        if weights is None:
+            total += chunk.sum(axis=0, dtype=np.float64)
+        else:
+            total += weights[rows] @ chunk.astype(np.float64)
+            chunk = chunk * np.sqrt(weights[rows])[:, None].astype(chunk.dtype)
         products += (blas.dsyrk if double else blas.ssyrk)(1.0, chunk.T)
     return total, products
 

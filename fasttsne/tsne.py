@@ -1,19 +1,16 @@
-"""The estimator: parameters, validation, and the pipeline as prose."""
+"""The estimator: parameters, and the pipeline as prose."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
 from numbers import Integral, Real
 from operator import index
-from time import perf_counter
 from typing import Any
 
 import joblib
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.base import (
     BaseEstimator,
@@ -21,45 +18,29 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.metrics import pairwise_distances
-from sklearn.neighbors import VALID_METRICS
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 
 from fasttsne._kernels import BarnesHutForces, ExactForces, Forces
-from fasttsne.affinity import (
-    conditional_probabilities,
-    joint_probabilities,
-    symmetrize_dense,
-)
-from fasttsne.centering import center_and_scale, safe_exponent, times_power_of_two
+from fasttsne.affinity import JointProbabilities
+from fasttsne.centering import times_power_of_two
 from fasttsne.degrees_of_freedom import default_degrees_of_freedom
 from fasttsne.descent import Descent
-from fasttsne.divergence import kl_per_sample
-from fasttsne.initialization import initial_embedding
-from fasttsne.neighbors import (
-    Metric,
-    check_sparse_indices,
-    n_axes_for_search,
-    nearest_neighbors,
-    pairwise_squared_distances,
-    squared,
-    uses_axes,
-    without_duplicates,
-)
+from fasttsne.divergence import kl_per_copy
+from fasttsne.neighbors import Metric, check_sparse_indices, without_duplicates
 from fasttsne.optimizer import Callback, Rules, optimize
 from fasttsne.placement import Placement
-from fasttsne.principal_axes import PrincipalAxes, principal_axes
 from fasttsne.progress import check_progress
 from fasttsne.schedule import Schedule, standard_schedule
-from fasttsne.threads import effective_n_threads, single_threaded_blas
+from fasttsne.similarities import METRICS, Joint, Samples, Similarities
+from fasttsne.threads import effective_n_threads
+from fasttsne.weights import WeightedJoint, checked_weights
 
 _LARGEST = sys.float_info.max
-_METRICS = set().union(*VALID_METRICS.values()) | {"precomputed"}
 
 
-class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """t-distributed stochastic neighbour embedding.
 
     A drop-in for `sklearn.manifold.TSNE`: the same parameters, attributes and errors, on C
@@ -70,9 +51,12 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     ----------
     n_components : int, default=2
         Dimension of the map; 1, 2 or 3 with ``method="barnes_hut"``.
-    perplexity : float, default=30.0
+    perplexity : float, list of float or "auto", default=30.0
         Effective number of neighbours of a sample, less than n_samples. P is made of the
-        min(n_samples - 1, int(3 * perplexity + 1)) nearest ones.
+        min(n_samples - 1, int(3 * perplexity + 1)) nearest ones. Several perplexities give the
+        mean of their p_j|i, all over the neighbours of the largest, and so keep the neighbourhoods
+        of the least and the shape of the largest. "auto" is 30, or (n_samples - 1) / 3 where that
+        is less, but at least 1.
     early_exaggeration : float, default=12.0
         Factor on the attraction at the start, at least 1; falls to `exaggeration` over
         `early_exaggeration_iter` iterations.
@@ -94,13 +78,17 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     metric : str or callable, default="euclidean"
         Any metric of `sklearn.neighbors.NearestNeighbors`, a function of two samples, or
         "precomputed". Distances are squared, whatever the metric. Euclidean and cosine
-        distances have fast kernels.
+        distances have fast kernels. With "precomputed_affinity" `X` is P itself: symmetric and
+        not negative, dense or sparse; it is divided by its sum, its diagonal does not count, and
+        every sample needs a positive entry. No perplexity has a part then.
     metric_params : dict, default=None
         Further arguments of the metric.
-    init : {"pca", "random"} or ndarray of shape (n_samples, n_components), default="pca"
+    init : {"pca", "random", "spectral"} or ndarray of shape (n_samples, n_components), \
+            default="pca"
         Where the map starts: principal components, the first with a standard deviation of 1e-4;
-        Gaussian noise of that standard deviation; or an array, which is copied. "pca" needs
-        samples: with ``metric="precomputed"`` choose another.
+        Gaussian noise of that standard deviation; eigenvectors of the normalised Laplacian of P,
+        scaled alike; or an array, which is copied. "pca" needs samples: with
+        ``metric="precomputed"`` or "precomputed_affinity" choose another.
     verbose : int, default=0
         Print the stages at 1, and at 2 also how the descent goes on after early exaggeration, in
         scikit-learn's words.
@@ -123,11 +111,28 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         have heavier tails and separate clusters more. None is max(n_components - 1, 1), which
         scikit-learn always uses. "auto" learns it after early exaggeration, from 0.1 to 100: a step
         of Newton's method down KL(P||Q) every 10 iterations, from what None is.
-    neighbors : {"auto", "exact", "approximate"}, default="auto"
+    neighbors : {"auto", "exact", "approximate"} or tuple (indices, distances), default="auto"
         How nearest neighbours are found with ``method="barnes_hut"``. "approximate" finds about
         0.99 of them, with exact distances, in a fraction of the time; it is for dense `X` and
         Euclidean or cosine distances. "auto" takes it where it is possible and the exact search
-        would be slow, from some 15,000 samples on at 50 features, 5,000 at 784.
+        would be slow, from some 15,000 samples on at 50 features, 5,000 at 784. Two arrays of
+        shape (n_samples, at least the neighbours needed) are neighbours already found and their
+        distances, not squared; rows may list their own sample. `X` is then for the start alone.
+    affinity : {"gaussian", "uniform"}, default="gaussian"
+        How p_j|i falls with the distance: as a Gaussian, or not at all among the `n_neighbors`
+        nearest. Uniform affinities are symmetrised by the maximum, so that all edges of the graph
+        of neighbours weigh the same.
+    sigma : float, default=None
+        Standard deviation of all Gaussians, in the unit of the distances, in place of one for
+        every sample by its perplexity.
+    n_neighbors : int, default=None
+        How many neighbours P is made of. None is what `perplexity` says above, or with
+        ``affinity="uniform"`` the perplexity itself, rounded: k equal neighbours have the
+        perplexity k. ``method="exact"`` lets all pairs count where affinities are Gaussian.
+    label_weight : float, default=0.0
+        How much the labels `y` count in `fit`, from 0 (they are ignored) to 1: p_j|i loses this
+        share where two known classes meet, and the other neighbours get it. Where nothing would
+        be left, p_j|i stays.
     early_exaggeration_iter : int or None, default=None
         Iterations over which early exaggeration fades. None is 150; 0 leaves it out.
     exaggeration : float or list of (int, float), default=1.0
@@ -238,15 +243,19 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "perplexity": [Interval(Real, 0, None, closed="neither")],
+        "perplexity": [
+            Interval(Real, 0, None, closed="neither"),
+            StrOptions({"auto"}),
+            "array-like",
+        ],
         "early_exaggeration": [Interval(Real, 1, _LARGEST, closed="both")],
         "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, _LARGEST, closed="right")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],  # and see _check_max_iter
         "n_iter_without_progress": [Interval(Integral, -1, None, closed="left")],
         "min_grad_norm": [Interval(Real, 0, None, closed="left")],
-        "metric": [StrOptions(_METRICS), callable],
+        "metric": [StrOptions(METRICS), callable],
         "metric_params": [dict, None],
-        "init": [StrOptions({"pca", "random"}), np.ndarray],
+        "init": [StrOptions({"pca", "random", "spectral"}), np.ndarray],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
         "method": [StrOptions({"barnes_hut", "exact"})],
@@ -257,7 +266,11 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             StrOptions({"auto"}),
             Interval(Real, 1e-3, 1e3, closed="both"),
         ],
-        "neighbors": [StrOptions({"auto", "exact", "approximate"})],
+        "neighbors": [StrOptions({"auto", "exact", "approximate"}), tuple, list],
+        "affinity": [StrOptions({"gaussian", "uniform"})],
+        "sigma": [Interval(Real, 0, _LARGEST, closed="right"), None],
+        "n_neighbors": [Interval(Integral, 1, None, closed="left"), None],
+        "label_weight": [Interval(Real, 0, 1, closed="both")],
         "early_exaggeration_iter": [None, Interval(Integral, 0, None, closed="left")],
         "exaggeration": [Interval(Real, 0, _LARGEST, closed="right"), list, tuple],
         "warm_start": ["boolean"],
@@ -279,7 +292,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self,
         n_components: int = 2,
         *,
-        perplexity: float = 30.0,
+        perplexity: float | str | Sequence[float] = 30.0,
         early_exaggeration: float = 12.0,
         learning_rate: float | str = "auto",
         max_iter: int = 1000,
@@ -294,7 +307,11 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         angle: float = 0.5,
         n_jobs: int | None = None,
         degrees_of_freedom: float | str | None = None,
-        neighbors: str = "auto",
+        neighbors: str | tuple[ArrayLike, ArrayLike] = "auto",
+        affinity: str = "gaussian",
+        sigma: float | None = None,
+        n_neighbors: int | None = None,
+        label_weight: float = 0.0,
         early_exaggeration_iter: int | None = None,
         exaggeration: float | Sequence[tuple[int, float]] = 1.0,
         warm_start: bool = False,
@@ -320,6 +337,10 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.degrees_of_freedom = degrees_of_freedom
         self.neighbors = neighbors
+        self.affinity = affinity
+        self.sigma = sigma
+        self.n_neighbors = n_neighbors
+        self.label_weight = label_weight
         self.early_exaggeration_iter = early_exaggeration_iter
         self.exaggeration = exaggeration
         self.warm_start = warm_start
@@ -328,7 +349,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.progress = progress
         self.kl_per_sample = kl_per_sample
 
-    def fit(self, X: Any, y: None = None, *, fixed: Any = None) -> TSNE:
+    def fit(
+        self, X: Any, y: Any = None, *, sample_weight: Any = None, fixed: Any = None
+    ) -> TSNE:
         """Draw the map of `X`.
 
         Parameters
@@ -336,9 +359,15 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples. With ``metric="precomputed"`` their distances, (n_samples, n_samples): a dense
             matrix, or for ``method="barnes_hut"`` a sparse graph of at least
-            int(3 * perplexity + 1) neighbours and the sample itself in each row.
-        y : None
-            Ignored.
+            int(3 * perplexity + 1) neighbours and the sample itself in each row. With
+            ``metric="precomputed_affinity"`` their affinities, dense or sparse.
+        y : array-like of shape (n_samples,), default=None
+            Labels of classes, for `label_weight`; -1, NaN and None are missing ones. Ignored
+            where that is 0.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many copies of itself a sample stands for: the map is that of all copies, which
+            `perplexity` and the learning rate count. A sample of weight 0 is placed among the
+            others and acts on none. None means 1 each.
         fixed : array-like of bool, shape (n_samples,), default=None
             True for samples whose points stay where the init array puts them, or, with
             ``warm_start=True``, where they are. They act on the others as ever. When all are
@@ -349,12 +378,14 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self : TSNE
             The fitted estimator.
         """
-        self.fit_transform(X, y, fixed=fixed)
+        self.fit_transform(X, y, sample_weight=sample_weight, fixed=fixed)
         return self
 
     # The metric is checked where it is used.
     @_fit_context(prefer_skip_nested_validation=False)  # type: ignore[untyped-decorator]
-    def fit_transform(self, X: Any, y: None = None, *, fixed: Any = None) -> NDArray[np.float32]:
+    def fit_transform(
+        self, X: Any, y: Any = None, *, sample_weight: Any = None, fixed: Any = None
+    ) -> NDArray[np.float32]:
         """Draw the map of `X` and return it.
 
         Parameters
@@ -362,9 +393,15 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples. With ``metric="precomputed"`` their distances, (n_samples, n_samples): a dense
             matrix, or for ``method="barnes_hut"`` a sparse graph of at least
-            int(3 * perplexity + 1) neighbours and the sample itself in each row.
-        y : None
-            Ignored.
+            int(3 * perplexity + 1) neighbours and the sample itself in each row. With
+            ``metric="precomputed_affinity"`` their affinities, dense or sparse.
+        y : array-like of shape (n_samples,), default=None
+            Labels of classes, for `label_weight`; -1, NaN and None are missing ones. Ignored
+            where that is 0.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many copies of itself a sample stands for: the map is that of all copies, which
+            `perplexity` and the learning rate count. A sample of weight 0 is placed among the
+            others and acts on none. None means 1 each.
         fixed : array-like of bool, shape (n_samples,), default=None
             True for samples whose points stay where the init array puts them, or, with
             ``warm_start=True``, where they are. They act on the others as ever. When all are
@@ -379,36 +416,29 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         descent = self._descent if self.warm_start else None
         self._check_max_iter(descent)
         check_progress(self.progress)
-        X = self._validated(X, descent)
-        fixed = self._mask(fixed, X.shape[0], descent)
-        schedule = self._schedule(X.shape[0])
+        X = self._validated(X, reset=descent is None)
+        n_samples = X.shape[0]
+        fixed = self._mask(fixed, n_samples, descent)
+        classes = self._classes(y, n_samples)
+        own_weights = checked_weights(sample_weight, n_samples)
+        samples = self._samples(X, classes, own_weights, fixed)
+        self._check_goes_on(descent, n_samples, samples)
+        if samples.once is not None and fixed is not None:
+            fixed = fixed[samples.once.first]
+        schedule = self._schedule(samples.n_copies)
         random_state = check_random_state(self.random_state)
 
-        self._check_memory(X.shape[0])
-        key = self._key(X) if self.warm_start else None
+        key = self._key(samples) if self.warm_start else None
         forces = self._kept_forces(descent, key)
-        # What the search for neighbours and the start share.
-        centered = self._centered(X, n_threads) if forces is None else None
-        axes = self._principal_axes(X, centered, n_threads)
-        if descent is None:
-            start = initial_embedding(
-                X,
-                self.init,
-                self.n_components,
-                random_state,
-                centered=centered,
-                axes=axes,
-                n_threads=n_threads,
-            )
-            descent = Descent.at_rest(start)
         if forces is None:
-            if self.method == "exact":
-                forces = self._exact_forces(X, n_threads)
-            else:
-                indices, conditional = self._neighbors(X, centered, axes, n_threads)
-                del centered, axes
-                forces = self._barnes_hut_forces(indices, conditional, n_threads)
-                del indices, conditional
+            joint, start = self._joint_and_start(
+                samples, random_state, n_threads, needs_start=descent is None
+            )
+            forces = self._forces(joint, n_threads)
+            del joint
+            if start is not None:
+                descent = Descent.at_rest(start, rows=samples.once and samples.once.rows)
+        assert descent is not None
         if self.degrees_of_freedom != "auto":
             forces.degrees_of_freedom = self._nu()
 
@@ -440,9 +470,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 "degrees_of_freedom near 1, and give an init array values of about 1e-4."
             ) from error
         except BaseException:
-            self._conclude(descent, forces, X)
+            self._conclude(descent, forces, X, own_weights)
             raise
-        self._conclude(descent, forces, X)
+        self._conclude(descent, forces, X, own_weights)
         descent.end_run()
         if not self.warm_start:
             del self._descent
@@ -503,7 +533,13 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     # ---- What fit_transform is made of ---------------------------------------------------------
 
-    def _conclude(self, descent: Descent, forces: Forces, X: Any) -> None:
+    def _conclude(
+        self,
+        descent: Descent,
+        forces: Forces,
+        X: Any,
+        weights: NDArray[np.float64] | None,
+    ) -> None:
         """Take over what a run has led to, be it interrupted."""
         outcome = descent.outcome
         if outcome is None:  # not even the start
@@ -514,7 +550,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.degrees_of_freedom_ = outcome.degrees_of_freedom
         self.history_ = outcome.history
         self._placement = Placement(
-            None if self.metric == "precomputed" else X,
+            None if self.metric in ("precomputed", "precomputed_affinity") else X,
             outcome.embedding,
             perplexity=self.perplexity,
             degrees_of_freedom=outcome.degrees_of_freedom,
@@ -525,7 +561,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             exponent=self._exponent,
         )
         if self.kl_per_sample:
-            self.kl_per_sample_ = kl_per_sample(forces, outcome.embedding)
+            shares = kl_per_copy(forces, outcome.embedding, descent.rows)
+            self.kl_per_sample_ = shares if weights is None else weights * shares
         elif hasattr(self, "kl_per_sample_"):
             del self.kl_per_sample_
 
@@ -553,7 +590,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             )
         return mask
 
-    def _key(self, X: Any) -> str | None:
+    def _key(self, samples: Samples) -> str | None:
         """Digest what P depends on: all but the parameters here, which do not shape it."""
         others = {
             "early_exaggeration",
@@ -577,7 +614,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             if name not in others and (name != "init" or isinstance(value, str))
         }
         try:
-            return str(joblib.hash((X, shaping), coerce_mmap=True))
+            return str(joblib.hash((samples[:1], samples[2:4], shaping), coerce_mmap=True))
         except Exception:  # a metric that can't be pickled: P is made anew each time
             return None
 
@@ -588,46 +625,25 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         forces: Forces = descent.kept[1]
         return forces
 
-    def _validated(self, X: Any, descent: Descent | None = None) -> Any:
-        """Check `X`; where a descent goes on, also that it is that of the same samples."""
-        barnes_hut = self.method == "barnes_hut"
-        if sparse.issparse(X):
-            X = check_sparse_indices(X)
-        X = validate_data(
-            self,
-            X,
-            accept_sparse=["csr"] if barnes_hut else ["csr", "csc", "coo"],
-            ensure_min_samples=2,
-            dtype=[np.float64, np.float32],
-            reset=descent is None,
-        )
-        n_samples = X.shape[0]
-        if descent is not None and descent.embedding.shape != (n_samples, self.n_components):
-            n, n_components = descent.embedding.shape
+    def _check_goes_on(self, descent: Descent | None, n_samples: int, samples: Samples) -> None:
+        """Refuse samples that can't be those of the map that is to go on."""
+        if descent is None:
+            return
+        n_points, n_components = descent.embedding.shape
+        before = np.arange(n_points) if descent.rows is None else descent.rows
+        n = len(before)
+        if (n, n_components) != (n_samples, self.n_components):
             raise ValueError(
                 f"warm_start=True goes on with a map of {n} samples and n_components="
                 f"{n_components}, but X has {n_samples} samples and n_components is"
                 f" {self.n_components}; to start again, set warm_start=False"
             )
-        if self.perplexity >= n_samples:
+        rows = np.arange(n_samples) if samples.once is None else samples.once.rows
+        if not np.array_equal(rows, before):
             raise ValueError(
-                f"perplexity ({self.perplexity}) must be less than n_samples ({n_samples})"
+                "warm_start=True goes on with a map on which other samples are copies of each "
+                "other than in X; to start again, set warm_start=False"
             )
-        if barnes_hut and self.n_components > 3:
-            raise ValueError(
-                "'n_components' should be less than 4 with method='barnes_hut', which relies on a "
-                "quad-tree or oct-tree; use method='exact' for more"
-            )
-        self._exponent = 0
-        if self.metric == "precomputed":
-            self._check_precomputed(X)
-            return X
-        if sparse.issparse(X):
-            # scikit-learn squares sparse single precision without widening it.
-            X = without_duplicates(X).astype(np.float64, copy=False)
-        if self.metric in ("euclidean", "cosine"):
-            self._exponent = safe_exponent(X)  # of a factor that these two do not notice
-        return times_power_of_two(X, -self._exponent)
 
     def _validated_new(self, X: Any) -> Any:
         """Bring new samples into the form of those of the fit."""
@@ -646,120 +662,14 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             X = X.toarray()
         return times_power_of_two(X, -self._placement.exponent)
 
-    def _check_precomputed(self, X: Any) -> None:
-        if isinstance(self.init, str) and self.init == "pca":
-            raise ValueError(
-                'The parameter init="pca" cannot be used with metric="precomputed".'
-                ' Use init="random" or an array.'
-            )
-        if X.shape[0] != X.shape[1]:
-            raise ValueError(
-                f"X should be a square distance matrix with metric='precomputed', got {X.shape}"
-            )
-        check_non_negative(
-            X, "TSNE.fit(). With metric='precomputed', X should contain positive distances."
-        )
-        if self.method == "exact" and sparse.issparse(X):
-            raise TypeError(
-                'TSNE with method="exact" does not accept a sparse precomputed distance matrix. '
-                'Use method="barnes_hut" or provide the dense distance matrix.'
-            )
-
-    def _exact_forces(self, X: Any, n_threads: int) -> Forces:
-        if self.verbose and self.metric != "precomputed":
-            print("[t-SNE] Computing pairwise distances...")
-        conditional = self._conditional(
-            self._squared_distances(X, n_threads), n_threads, skip_diagonal=True
-        )
-        joint = symmetrize_dense(conditional, n_threads=n_threads)
-        return ExactForces(joint, self.n_components, self._nu(), n_threads)
-
-    def _squared_distances(self, X: Any, n_threads: int) -> NDArray[np.float64]:
-        if self.metric == "precomputed":
-            distances = np.array(X, dtype=np.float64)
-            np.fill_diagonal(distances, 0.0)  # not read, so never a reason to refuse X
-            return squared(distances)
-        if self.metric == "euclidean" and not self.metric_params:
-            return pairwise_squared_distances(X, n_threads=n_threads)
-        with nullcontext() if callable(self.metric) else single_threaded_blas():
-            # On one thread: cut into slices, some metrics round differently.
-            return squared(pairwise_distances(X, metric=self.metric, **(self.metric_params or {})))
-
-    def _centered(self, X: Any, n_threads: int) -> NDArray[np.float32] | None:
-        """`X` near the origin, if the search for neighbours looks at it like that."""
-        if (
-            sparse.issparse(X)
-            or self.method == "exact"
-            or self.metric != "euclidean"
-            or self.metric_params
-        ):
-            return None
-        return center_and_scale(X, n_threads=n_threads)
-
-    def _principal_axes(
-        self, X: Any, centered: NDArray[np.float32] | None, n_threads: int
-    ) -> PrincipalAxes | None:
-        """Find the axes of `centered`, if both the neighbours and the start need them."""
-        if (
-            centered is None
-            or not (isinstance(self.init, str) and self.init == "pca")
-            or not uses_axes(X.shape, self.neighbors)
-        ):
-            return None
-        n_axes = max(n_axes_for_search(X.shape[1]), self.n_components)
-        return principal_axes(centered, n_axes, n_threads=n_threads)
-
-    def _neighbors(
-        self,
-        X: Any,
-        centered: NDArray[np.float32] | None,
-        axes: PrincipalAxes | None,
-        n_threads: int,
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Find the neighbours of every sample and their conditional probabilities."""
-        n_samples = X.shape[0]
-        n_neighbors = self._n_neighbors(n_samples)
-        if self.verbose:
-            print(f"[t-SNE] Computing {n_neighbors} nearest neighbors...")
-        start = perf_counter()
-        indices, squared_distances = nearest_neighbors(
-            X,
-            n_neighbors,
-            metric=self.metric,
-            metric_params=self.metric_params,
-            method=self.neighbors,
-            centered=centered,
-            axes=axes,
-            n_threads=n_threads,
-        )
-        if self.verbose:
-            print(
-                f"[t-SNE] Computed neighbors for {n_samples} samples"
-                f" in {perf_counter() - start:.3f}s..."
-            )
-        return indices, self._conditional(squared_distances, n_threads)
-
-    def _barnes_hut_forces(
-        self, indices: NDArray[np.int32], conditional: NDArray[np.float32], n_threads: int
-    ) -> Forces:
-        start = perf_counter()
-        joint = joint_probabilities(indices, conditional, n_threads=n_threads)
-        if self.verbose >= 2:
-            print(f"[t-SNE] Computed conditional probabilities in {perf_counter() - start:.3f}s")
-        return BarnesHutForces(*joint, self.n_components, self._nu(), self.angle, n_threads)
-
-    def _conditional(
-        self, squared_distances: NDArray[np.float64], n_threads: int, skip_diagonal: bool = False
-    ) -> NDArray[np.float32]:
-        conditional, beta = conditional_probabilities(
-            squared_distances, self.perplexity, skip_diagonal=skip_diagonal, n_threads=n_threads
-        )
-        if self.verbose:
-            n = len(beta)
-            print(f"[t-SNE] Computed conditional probabilities for sample {n} / {n}")
-            with np.errstate(divide="ignore"):
-                print(f"[t-SNE] Mean sigma: {np.sqrt(n / np.sum(beta)):f}")
-        return conditional
+    def _forces(self, joint: Joint, n_threads: int) -> Forces:
+        masses, negative_entropy = None, 0.0
+        if isinstance(joint, WeightedJoint):
+            joint, masses, negative_entropy = joint
+        common = self.n_components, self._nu()
+        if isinstance(joint, JointProbabilities):
+            return BarnesHutForces(*joint, *common, self.angle, n_threads, masses, negative_entropy)
+        return ExactForces(joint, *common, n_threads, masses, negative_entropy)
 
     def _nu(self) -> float:
         """Degrees of freedom as given, or from which learning sets out."""
@@ -767,7 +677,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             return default_degrees_of_freedom(self.n_components)
         return float(self.degrees_of_freedom)
 
-    def _schedule(self, n_samples: int) -> Schedule:
+    def _schedule(self, n_samples: float) -> Schedule:
         n_iter = self.early_exaggeration_iter
         return standard_schedule(
             float(n_samples if self.learning_rate == "auto" else self.learning_rate),
@@ -794,34 +704,13 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             )
         return stretches
 
-    def _n_neighbors(self, n_samples: int) -> int:
-        return min(n_samples - 1, int(3.0 * self.perplexity + 1))
-
-    def _check_memory(self, n_samples: int) -> None:
-        """Refuse at once what this machine can't hold, before hours of work on it."""
-        if self.method == "exact":
-            n_values, remedy = n_samples**2, 'use method="barnes_hut"'
-        else:
-            n_values, remedy = n_samples * self._n_neighbors(n_samples), "lower perplexity"
-        needed = 26 * n_values  # bytes, at the peak
-        try:
-            physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        except (AttributeError, ValueError, OSError):  # no sysconf: find out by allocating
-            return
-        if needed > physical:
-            raise MemoryError(
-                f"method={self.method!r} with perplexity={self.perplexity:g} needs about "
-                f"{needed / 1e9:.0f} GB for {n_values:,} probabilities, but this machine has "
-                f"{physical / 1e9:.0f} GB; {remedy}"
-            )
-
     @property
     def _n_features_out(self) -> int:
         return int(self.embedding_.shape[1])
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.pairwise = self.metric == "precomputed"
+        tags.input_tags.pairwise = self.metric in ("precomputed", "precomputed_affinity")
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float32"]  # and others become that
         return tags

@@ -273,3 +273,33 @@ def pca_start(X, n_components):
 
 def _dense(P):
     return np.asarray(P.toarray() if sparse.issparse(P) else P, dtype=np.float64)
+
+
+def mean_conditional(squared, perplexities):
+    """Multiscale p_j|i: the mean over perplexities of p_j|i at each."""
+    return np.mean([conditional_probabilities(squared, p)[0] for p in perplexities], axis=0)
+
+
+def laplacian_eigenvectors(P, n_components):
+    """v of (I - D^-1 P) v = lambda v for the smallest lambda but the first, unit length, any sign.
+
+    D_ii = sum_j p_ij. The first lambda is 0, and its v constant.
+    """
+    P = _dense(P)
+    degrees = P.sum(axis=1)
+    root = 1.0 / np.sqrt(degrees)
+    symmetric = np.eye(len(P)) - root[:, None] * P * root[None, :]
+    _, vectors = np.linalg.eigh(symmetric)
+    vectors = root[:, None] * vectors[:, 1 : n_components + 1]
+    return vectors / np.linalg.norm(vectors, axis=0)
+
+
+def guided_by_labels(conditional, indices, labels, weight, missing=-1):
+    """p_j|i (1 - weight [y_i != y_j, both known]), then the row's old sum, if any is left."""
+    guided = np.array(conditional, dtype=np.float64)
+    for i, row in enumerate(indices):
+        known = (labels[i] != missing) & (labels[row] != missing)
+        kept = guided[i] * np.where(known & (labels[row] != labels[i]), 1.0 - weight, 1.0)
+        if kept.sum() > 0:
+            guided[i] = kept * guided[i].sum() / kept.sum()
+    return guided

@@ -482,7 +482,7 @@ def test_init_must_be_numbers(X, dtype):
         embed(X, init=np.zeros((N, 2)).astype(dtype))
 
 
-@pytest.mark.parametrize("value", ["spectral", None, 3, [[0.0, 0.0]]], ids=repr)
+@pytest.mark.parametrize("value", ["isomap", None, 3, [[0.0, 0.0]]], ids=repr)
 def test_an_unknown_init_is_an_error(X, value):
     with pytest.raises(InvalidParameterError, match="init"):
         embed(X, init=value)

@@ -18,6 +18,7 @@ typedef struct {
     const int64_t *indptr;
     const int32_t *indices;
     const float *data, *embedding;
+    const float *masses; /* of rows, for the cross-entropy; NULL where all are 1 */
     int dim;
     ft_student_kind kind;
     ft_student_constants student;
@@ -110,7 +111,10 @@ FT_INLINE void rows_of_chunk(const attraction *c, int64_t chunk, row_kernel attr
     if (c->update != NULL) ft_update_rows(c->update, chunk);
     if (c->partial == NULL) return;
     double sum = 0.0;
-    for (int64_t row = begin; row < end; row++) sum += row_cross_entropy(c, row, distances);
+    for (int64_t row = begin; row < end; row++) {
+        const double mass = c->masses != NULL ? (double)c->masses[row] : 1.0;
+        sum += mass * row_cross_entropy(c, row, distances);
+    }
     c->partial[chunk] = sum;
 }
 
@@ -225,14 +229,14 @@ static ft_task task_for(int dim, ft_student_kind kind)
 }
 
 ft_status ft_attraction_compute(const int64_t *indptr, const int32_t *indices, const float *data,
-                                const float *embedding, int dim, ft_student student,
-                                int64_t first, int64_t last, float *attractive,
-                                double *cross_entropy, double *partial, const ft_update *update,
+                                const float *embedding, int dim, const float *masses,
+                                ft_student student, int64_t first, int64_t last,
+                                float *attractive, double *cross_entropy, double *partial, const ft_update *update,
                                 ft_run *run)
 {
     ft_student_constants constants = ft_student_constants_of(student);
     ft_student_kind kind = ft_student_kind_of(student);
-    attraction c = {indptr, indices, data, embedding, dim, kind, constants, first, last,
+    attraction c = {indptr, indices, data, embedding, masses, dim, kind, constants, first, last,
                     attractive, cross_entropy != NULL ? partial : NULL, update};
     int64_t n_chunks = FT_ROW_CHUNKS(last - first);
     double edges = (double)(indptr[last] - indptr[first]);

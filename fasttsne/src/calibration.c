@@ -20,6 +20,7 @@ typedef struct {
     double log_perplexity;
     double perplexity;
     int skip_diagonal;
+    const float *masses; /* n x k, or NULL where all are 1 */
     double start; /* log(beta * mean gap), about */
     float *conditional;
     double *beta;
@@ -71,13 +72,16 @@ FT_INLINE double scaled_gap(double gap, double root_beta)
     return x < LARGEST_EXPONENT ? x : LARGEST_EXPONENT;
 }
 
-FT_INLINE moments moments_at(const double *restrict gaps, int64_t count, double root_beta)
+/* masses: how often each gap counts, or NULL where it is once. */
+FT_INLINE moments moments_at(const double *restrict gaps, const double *restrict masses,
+                             int64_t count, double root_beta)
 {
     double sum = 0.0, first = 0.0, second = 0.0, third = 0.0;
 #pragma omp simd reduction(+ : sum, first, second, third)
     for (int64_t j = 0; j < count; j++) {
         double x = scaled_gap(gaps[j], root_beta);
         double e = exp_minus(x);
+        if (masses != NULL) e *= masses[j];
         sum += e;
         first += x * e;
         second += x * x * e;
@@ -92,12 +96,12 @@ FT_INLINE moments moments_at(const double *restrict gaps, int64_t count, double 
 /* Entropy falls as beta grows, from log(k) to log(number of ties for the nearest). The root in
  * log(beta) is bracketed and found by Halley's method, with bisection where that leaves the
  * bracket. */
-FT_INLINE double find_root_beta(const double *gaps, int64_t count, double log_perplexity,
-                                double start)
+FT_INLINE double find_root_beta(const double *gaps, const double *masses, int64_t count,
+                                double log_perplexity, double start)
 {
     double low = -INFINITY, high = INFINITY, at = start, stride = 1.0;
     for (int step = 0; step < 300; step++) {
-        moments m = moments_at(gaps, count, exp(0.5 * at));
+        moments m = moments_at(gaps, masses, count, exp(0.5 * at));
         double excess = m.entropy - log_perplexity;
         if (fabs(excess) <= 1e-12 * (1.0 + fabs(log_perplexity))) break;
         if (excess > 0.0)
@@ -175,7 +179,7 @@ FT_INLINE void calibrate_row(const calibration *c, int64_t row, double *restrict
     for (int64_t j = k; j < padded; j++) gaps[j] = INFINITY;
     if (mean_gap == 0.0) mean_gap = farthest - nearest; /* the terms underflowed */
     double root_beta =
-        find_root_beta(gaps, padded, c->log_perplexity, c->start - log(mean_gap));
+        find_root_beta(gaps, NULL, padded, c->log_perplexity, c->start - log(mean_gap));
     double sum = 0.0;
 #pragma omp simd reduction(+ : sum)
     for (int64_t j = 0; j < padded; j++) {
@@ -187,18 +191,81 @@ FT_INLINE void calibrate_row(const calibration *c, int64_t row, double *restrict
     c->beta[row] = root_beta * root_beta;
 }
 
+FT_INLINE double squared_distance(const calibration *c, int64_t at)
+{
+    return c->is_double ? ((const double *)c->squared_distances)[at]
+                        : (double)((const float *)c->squared_distances)[at];
+}
+
+/* The same where a neighbour counts `mass` times: as so many at its distance would, together. One
+ * of mass 0 is not there. */
+FT_INLINE void calibrate_weighted_row(const calibration *c, int64_t row, double *restrict gaps,
+                                      double *restrict weights, double *restrict masses)
+{
+    const int64_t k = c->k, padded = FT_PAD(k);
+    float *restrict p = c->conditional + row * k;
+    double nearest = INFINITY, farthest = 0.0, total = 0.0;
+    for (int64_t j = 0; j < k; j++) {
+        masses[j] = (double)c->masses[row * k + j];
+        gaps[j] = squared_distance(c, row * k + j);
+        if (!(masses[j] > 0.0)) continue;
+        total += masses[j];
+        nearest = gaps[j] < nearest ? gaps[j] : nearest;
+        farthest = gaps[j] > farthest ? gaps[j] : farthest;
+    }
+    double ties = 0.0, mean_gap = 0.0;
+    for (int64_t j = 0; j < k; j++) {
+        if (masses[j] > 0.0) {
+            gaps[j] -= nearest;
+            ties += gaps[j] == 0.0 ? masses[j] : 0.0;
+            mean_gap += gaps[j] * (masses[j] / total);
+        } else {
+            masses[j] = 0.0;
+            gaps[j] = INFINITY;
+        }
+    }
+    /* The limits of a row whose perplexity is out of reach. */
+    const int flat = c->perplexity >= total || !(nearest < farthest);
+    if (flat || c->perplexity <= ties) {
+        const double share = flat ? (total > 0.0 ? 1.0 / total : 0.0) : 1.0 / ties;
+        for (int64_t j = 0; j < k; j++)
+            p[j] = flat || gaps[j] == 0.0 ? (float)(masses[j] * share) : 0.0f;
+        c->beta[row] = flat ? 0.0 : INFINITY;
+        return;
+    }
+    for (int64_t j = k; j < padded; j++) {
+        masses[j] = 0.0;
+        gaps[j] = INFINITY;
+    }
+    if (mean_gap == 0.0) mean_gap = farthest - nearest;
+    double root_beta =
+        find_root_beta(gaps, masses, padded, c->log_perplexity, c->start - log(mean_gap));
+    double sum = 0.0;
+    for (int64_t j = 0; j < k; j++) {
+        weights[j] = masses[j] * exp_minus(scaled_gap(gaps[j], root_beta));
+        sum += weights[j];
+    }
+    for (int64_t j = 0; j < k; j++) p[j] = (float)(weights[j] / sum);
+    c->beta[row] = root_beta * root_beta;
+}
+
 FT_INLINE void calibrate_body(FT_TASK_ARGUMENTS)
 {
     calibration *c = context;
     (void)thread;
-    double *scratch = malloc(2 * sizeof(double) * (size_t)FT_PAD(c->k));
+    const int64_t padded = FT_PAD(c->k);
+    double *scratch = malloc(3 * sizeof(double) * (size_t)padded);
     if (scratch == NULL) {
         c->failed = 1;
         return;
     }
     int64_t end = (chunk + 1) * c->rows < c->n ? (chunk + 1) * c->rows : c->n;
-    for (int64_t row = chunk * c->rows; row < end; row++)
-        calibrate_row(c, row, scratch, scratch + FT_PAD(c->k));
+    for (int64_t row = chunk * c->rows; row < end; row++) {
+        if (c->masses == NULL)
+            calibrate_row(c, row, scratch, scratch + padded);
+        else
+            calibrate_weighted_row(c, row, scratch, scratch + padded, scratch + 2 * padded);
+    }
     free(scratch);
 }
 FT_TASK_VARIANTS(calibrate)
@@ -212,19 +279,19 @@ static ft_status typical_start(int64_t k, double perplexity, double *start)
     double *gaps = malloc(sizeof(double) * (size_t)k);
     if (gaps == NULL) return FT_NO_MEMORY;
     for (int64_t j = 0; j < k; j++) gaps[j] = 2.0 * (double)j / (double)(k - 1);
-    *start = 2.0 * log(find_root_beta(gaps, k, log(perplexity), 0.0));
+    *start = 2.0 * log(find_root_beta(gaps, NULL, k, log(perplexity), 0.0));
     free(gaps);
     return FT_OK;
 }
 
 ft_status ft_calibration_find(const void *squared_distances, int is_double, int64_t n, int64_t k,
-                              double perplexity, int skip_diagonal, float *conditional,
-                              double *beta, ft_run *run)
+                              double perplexity, int skip_diagonal, const float *masses,
+                              float *conditional, double *beta, ft_run *run)
 {
     calibration c = {.squared_distances = squared_distances, .is_double = is_double, .n = n,
                      .k = k, .rows = EDGES_PER_CHUNK / k + 1, .log_perplexity = log(perplexity),
                      .perplexity = perplexity, .skip_diagonal = skip_diagonal,
-                     .conditional = conditional, .beta = beta};
+                     .masses = masses, .conditional = conditional, .beta = beta};
     ft_status status = typical_start(k - (skip_diagonal != 0), perplexity, &c.start);
     if (status == FT_OK)
         status = ft_parallel_run(run, (n + c.rows - 1) / c.rows,

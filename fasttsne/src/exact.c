@@ -9,6 +9,7 @@
 
 typedef struct {
     const float *joint, *embedding;
+    const float *masses; /* NULL where all are 1 */
     const float *coordinates; /* dim x n */
     int64_t n;
     int dim;
@@ -25,7 +26,8 @@ typedef struct {
 #define PAIR_COST 0.8 /* nanoseconds */
 
 FT_INLINE void weights_of_strip(ft_student_kind kind, ft_student_constants student,
-                                const float *restrict joint, int width, int64_t self,
+                                const float *restrict joint, const float *restrict masses,
+                                int width, int64_t self,
                                 int want_cross_entropy, float *restrict d2,
                                 float *restrict attracting, float *restrict repelling,
                                 double *sum_q, double *cross_entropy)
@@ -43,6 +45,7 @@ FT_INLINE void weights_of_strip(ft_student_kind kind, ft_student_constants stude
         float u, w;
         ft_student_weights(kind, student, d2[j], &u, &w);
         w = j == self ? 0.0f : w;
+        if (masses != NULL) w *= masses[j];
         q += w;
         attracting[j] = joint[j] * u;
         repelling[j] = w * u;
@@ -51,7 +54,7 @@ FT_INLINE void weights_of_strip(ft_student_kind kind, ft_student_constants stude
     *cross_entropy += entropy;
 }
 
-FT_INLINE void exact_row(ft_student_kind kind, const exact *c, int64_t row)
+FT_INLINE void exact_row(ft_student_kind kind, const exact *c, const float *masses, int64_t row)
 {
     float d2[STRIP], attracting[STRIP], repelling[STRIP];
     double sum_q = 0.0, cross_entropy = 0.0;
@@ -66,7 +69,8 @@ FT_INLINE void exact_row(ft_student_kind kind, const exact *c, int64_t row)
             const float *restrict y = c->coordinates + axis * c->n + begin;
             for (int j = 0; j < width; j++) d2[j] += (own[axis] - y[j]) * (own[axis] - y[j]);
         }
-        weights_of_strip(kind, c->student, c->joint + row * c->n + begin, width, row - begin,
+        weights_of_strip(kind, c->student, c->joint + row * c->n + begin,
+                         masses != NULL ? masses + begin : NULL, width, row - begin,
                          c->want_cross_entropy, d2, attracting, repelling, &sum_q,
                          &cross_entropy);
         for (int axis = 0; axis < c->dim; axis++) {
@@ -82,6 +86,12 @@ FT_INLINE void exact_row(ft_student_kind kind, const exact *c, int64_t row)
             repulsive[axis] += repulsion;
         }
     }
+    if (masses != NULL) {
+        /* Of m copies each meets m - 1 at its own place, and never less than none. */
+        const double mass = (double)masses[row];
+        sum_q = mass * (sum_q + (mass > 1.0 ? mass - 1.0 : 0.0));
+        cross_entropy *= mass;
+    }
     c->partial[2 * row] = sum_q;
     c->partial[2 * row + 1] = cross_entropy;
 }
@@ -93,20 +103,20 @@ FT_INLINE void exact_body(FT_TASK_ARGUMENTS)
     int64_t end = begin + ROWS_PER_CHUNK < c->last ? begin + ROWS_PER_CHUNK : c->last;
     (void)thread;
     for (int64_t row = begin; row < end; row++) {
-        if (c->kind == FT_NU_ONE)
-            exact_row(FT_NU_ONE, c, row);
-        else if (c->kind == FT_NU_TWO)
-            exact_row(FT_NU_TWO, c, row);
-        else
-            exact_row(FT_NU_ANY, c, row);
+        if (c->masses == NULL) {
+            FT_STUDENT_KINDS(0, c->kind, ((void)DIM, exact_row(KIND, c, NULL, row)))
+        } else {
+            FT_STUDENT_KINDS(0, c->kind, ((void)DIM, exact_row(KIND, c, c->masses, row)))
+        }
     }
 }
 FT_TASK_VARIANTS(exact)
 
-ft_status ft_exact_compute(const float *joint, const float *embedding, int64_t n, int dim,
-                           ft_student student, int64_t first, int64_t last, float *attractive,
-                           float *repulsive, double *sum_q, double *cross_entropy,
-                           float *coordinates, double *partial, ft_run *run)
+ft_status ft_exact_compute(const float *joint, const float *masses, const float *embedding,
+                           int64_t n, int dim, ft_student student, int64_t first, int64_t last,
+                           float *attractive, float *repulsive, double *sum_q,
+                           double *cross_entropy, float *coordinates, double *partial,
+                           ft_run *run)
 {
     for (int64_t i = 0; i < n; i++)
         for (int axis = 0; axis < dim; axis++) {
@@ -114,7 +124,7 @@ ft_status ft_exact_compute(const float *joint, const float *embedding, int64_t n
             if (!(fabsf(y) < FT_LARGEST_COORDINATE)) return FT_DIVERGED;
             coordinates[axis * n + i] = y;
         }
-    exact c = {joint, embedding, coordinates, n, dim, ft_student_kind_of(student),
+    exact c = {joint, embedding, masses, coordinates, n, dim, ft_student_kind_of(student),
                ft_student_constants_of(student), first, last, cross_entropy != NULL, attractive,
                repulsive, partial, run};
     ft_status status = ft_parallel_run(run, (last - first + ROWS_PER_CHUNK - 1) / ROWS_PER_CHUNK,

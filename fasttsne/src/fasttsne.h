@@ -165,10 +165,11 @@ ft_status ft_ranks_compare(IN const int32_t *a, IN const int32_t *b, int64_t n,
 
 /* Rows of k squared distances, doubles or floats, -> p_j|i and the precision
  * beta_i = 1 / (2 sigma_i^2) at which the row's entropy is log(perplexity). With skip_diagonal,
- * row i leaves out its i-th entry. */
+ * row i leaves out its i-th entry. masses, n x k and not negative: how often each neighbour counts;
+ * NULL where it is once. It excludes skip_diagonal. */
 ft_status ft_calibration_find(IN const void *squared_distances, int is_double, int64_t n,
                               int64_t k, double perplexity, int skip_diagonal,
-                              OUT float *conditional, OUT double *beta, INOUT ft_run *run);
+                              IN const float *masses, OUT float *conditional, OUT double *beta, INOUT ft_run *run);
 
 /* ---- symmetrization.c: joint probabilities --------------------------------------------------- */
 
@@ -214,12 +215,17 @@ typedef struct ft_tree ft_tree;
 ft_tree *ft_tree_create(int64_t n, int dim); /* NULL: no memory */
 void ft_tree_destroy(ft_tree *tree);
 ft_status ft_tree_build(INOUT ft_tree *tree, IN const float *embedding, INOUT ft_run *run);
+/* Gives every point a mass, as of so many points that coincide: not negative, and kept by the
+ * caller for as long as the tree is. The next build takes it in. */
+ft_status ft_tree_weigh(INOUT ft_tree *tree, IN const float *masses);
 const int32_t *ft_tree_order(const ft_tree *tree); /* position on the Hilbert curve -> point */
 
 /* ---- repulsion.c: Barnes-Hut sums over the tree --------------------------------------------- */
 
 /* repulsive_i = sum_j w_ij u_ij (y_i - y_j) for every point of the groups [first, last) of the
- * tree, and their share of sum_q = sum_ij w_ij. */
+ * tree, and their share of sum_q = sum_ij w_ij. In a tree of masses m_i these are the sums over
+ * all that the points stand for, repulsive_i on one of them: sum_j m_j ..., and sum_ij m_i m_j ...
+ * together with the m_i max(m_i - 1, 0) pairs at one place. */
 int64_t ft_repulsion_groups(const ft_tree *tree);
 ft_status ft_repulsion_compute(IN const ft_tree *tree, ft_student student, double angle,
                                int64_t first, int64_t last, OUT float *repulsive,
@@ -263,13 +269,14 @@ double ft_update_squared_norm(IN const ft_update *update);
 /* ---- attraction.c: sums over the edges of P -------------------------------------------------- */
 
 /* attractive_i = sum_j p_ij u_ij (y_i - y_j) for the rows [first, last). Where cross_entropy is
- * not NULL it gets their share of -sum_ij p_ij log w_ij. Where update is not NULL, rows take its
+ * not NULL it gets their share of -sum_ij p_ij log w_ij, row i times masses[i] unless that is
+ * NULL. Where update is not NULL, rows take its
  * step as soon as their attraction is there: `moved` must then not be `embedding`.
  * partial: one double per FT_ROWS rows. */
 ft_status ft_attraction_compute(IN const int64_t *indptr, IN const int32_t *indices,
                                 IN const float *data, IN const float *embedding, int dim,
-                                ft_student student, int64_t first, int64_t last,
-                                OUT float *attractive, OUT double *cross_entropy,
+                                IN const float *masses, ft_student student, int64_t first,
+                                int64_t last, OUT float *attractive, OUT double *cross_entropy,
                                 OUT double *partial, INOUT const ft_update *update,
                                 INOUT ft_run *run);
 
@@ -306,9 +313,9 @@ ft_status ft_placement_evaluate(IN const ft_frozen *map, IN const int32_t *indic
 
 /* ---- exact.c: both forces by sums over all pairs, any number of components ------------------ */
 
-/* joint is n x n. coordinates is scratch for n x dim floats, partial for 2 doubles a row. */
-ft_status ft_exact_compute(IN const float *joint, IN const float *embedding, int64_t n, int dim,
-                           ft_student student, int64_t first, int64_t last,
+/* joint is n x n; masses are as in a tree, or NULL. coordinates is scratch for n x dim floats, partial for 2 doubles a row. */
+ft_status ft_exact_compute(IN const float *joint, IN const float *masses,
+                           IN const float *embedding, int64_t n, int dim, ft_student student, int64_t first, int64_t last,
                            OUT float *attractive, OUT float *repulsive, OUT double *sum_q,
                            OUT double *cross_entropy, OUT float *coordinates,
                            OUT double *partial, INOUT ft_run *run);

@@ -101,14 +101,15 @@ FT_INLINE void cells_on_lanes(int dim, ft_student_kind kind, const repulsion *c,
     ADD_LOCAL_SUMS(&g->to)
 }
 
-/* A point at (c0, c1, c2) acts on lane l. */
-#define POINT_ON_LANE(l, c0, c1, c2)                                                 \
+/* A point of this mass at (c0, c1, c2) acts on lane l. */
+#define POINT_ON_LANE(l, mass, c0, c1, c2)                                           \
     {                                                                                \
         float rx = x[l] - (c0);                                                      \
         float ry = dim > 1 ? y[l] - (c1) : 0.0f;                                     \
         float rz = dim > 2 ? z[l] - (c2) : 0.0f;                                     \
         float u, w;                                                                  \
         ft_student_weights(kind, student, rx * rx + ry * ry + rz * rz, &u, &w);      \
+        w *= (mass);                                                                 \
         float strength = w * u;                                                      \
         q[l] += w;                                                                   \
         fx[l] += strength * rx;                                                      \
@@ -116,8 +117,9 @@ FT_INLINE void cells_on_lanes(int dim, ft_student_kind kind, const repulsion *c,
         if (dim > 2) fz[l] += strength * rz;                                         \
     }
 
-FT_INLINE void points_on_lanes(int dim, ft_student_kind kind, const repulsion *c, int32_t begin,
-                               int32_t end, group_state *g)
+/* masses: those of the points on the curve, or NULL where all are 1. */
+FT_INLINE void points_on_lanes(int dim, ft_student_kind kind, const repulsion *c,
+                               const float *masses, int32_t begin, int32_t end, group_state *g)
 {
     const ft_student_constants student = c->student;
     const float *const *sources = (const float *const *)c->tree->coordinates;
@@ -126,9 +128,10 @@ FT_INLINE void points_on_lanes(int dim, ft_student_kind kind, const repulsion *c
         FT_NO_JAM
         const float c0 = sources[0][s], c1 = dim > 1 ? sources[1][s] : 0.0f,
                     c2 = dim > 2 ? sources[2][s] : 0.0f;
+        const float mass = masses != NULL ? masses[s] : 1.0f;
 #pragma omp simd
         for (int l = 0; l < FT_GROUP; l++) {
-            POINT_ON_LANE(l, c0, c1, c2)
+            POINT_ON_LANE(l, mass, c0, c1, c2)
         }
     }
     ADD_LOCAL_SUMS(&g->to)
@@ -136,22 +139,25 @@ FT_INLINE void points_on_lanes(int dim, ft_student_kind kind, const repulsion *c
 
 /* The points of the group act on each other: every lane meets the next one, the one after that,
  * and so on, so that none meets itself. */
-FT_INLINE void lanes_on_lanes(int dim, ft_student_kind kind, const repulsion *c, group_state *g)
+FT_INLINE void lanes_on_lanes(int dim, ft_student_kind kind, const repulsion *c,
+                              const float *masses, group_state *g)
 {
     const ft_student_constants student = c->student;
-    float sx[2 * FT_GROUP], sy[2 * FT_GROUP], sz[2 * FT_GROUP];
+    float sx[2 * FT_GROUP], sy[2 * FT_GROUP], sz[2 * FT_GROUP], mass[2 * FT_GROUP];
     LOCAL_POSITIONS(g);
     for (int l = 0; l < 2 * FT_GROUP; l++) {
         const int lane = l % FT_GROUP, spare = lane >= g->end - g->begin;
         sx[l] = spare ? OUT_OF_REACH : x[lane];
         sy[l] = dim > 1 ? y[lane] : 0.0f;
         sz[l] = dim > 2 ? z[lane] : 0.0f;
+        mass[l] = masses == NULL || spare ? 1.0f : masses[g->begin + lane];
     }
     for (int shift = 1; shift < FT_GROUP; shift++) {
         FT_NO_JAM
 #pragma omp simd
         for (int l = 0; l < FT_GROUP; l++) {
-            POINT_ON_LANE(l, sx[l + shift], sy[l + shift], sz[l + shift])
+            POINT_ON_LANE(l, masses != NULL ? mass[l + shift] : 1.0f, sx[l + shift], sy[l + shift],
+                          sz[l + shift])
         }
     }
     ADD_LOCAL_SUMS(&g->to)
@@ -166,7 +172,10 @@ FT_INLINE void act(int dim, ft_student_kind kind, const repulsion *c, group_stat
         const int32_t end = g->list.items[at + 1];
         for (int32_t begin = g->list.items[at]; begin < end; begin += LONGEST_SUM) {
             int32_t stop = end - begin < LONGEST_SUM ? end : begin + LONGEST_SUM;
-            points_on_lanes(dim, kind, c, begin, stop, g);
+            if (c->tree->masses == NULL)
+                points_on_lanes(dim, kind, c, NULL, begin, stop, g);
+            else
+                points_on_lanes(dim, kind, c, c->tree->masses, begin, stop, g);
         }
     }
     g->list.n_cells = g->list.n_range_items = 0;
@@ -291,13 +300,22 @@ FT_INLINE double finish_group(int dim, ft_student_kind kind, const repulsion *c,
 {
     const int count = g->end - g->begin;
     act(dim, kind, c, g);
+    const float *masses = c->tree->masses;
     /* Points that coincide with too many others met themselves as part of their leaf. */
-    double sum_q = coincide ? -(double)count : 0.0;
-    if (!coincide) lanes_on_lanes(dim, kind, c, g);
+    double sum_q = coincide && masses == NULL ? -(double)count : 0.0;
+    if (!coincide && masses == NULL) lanes_on_lanes(dim, kind, c, NULL, g);
+    if (!coincide && masses != NULL) lanes_on_lanes(dim, kind, c, masses, g);
     for (int l = 0; l < count; l++) {
         float *out = c->repulsive + (int64_t)c->tree->order[g->begin + l] * dim;
         for (int axis = 0; axis < dim; axis++) out[axis] = g->to.force[axis][l];
-        sum_q += (double)g->to.sum_q[l];
+        double q = (double)g->to.sum_q[l];
+        if (masses != NULL) {
+            /* Of m copies each meets m - 1 at its own place, and never less than none. */
+            const double mass = (double)masses[g->begin + l];
+            q += (mass > 1.0 ? mass - 1.0 : 0.0) - (coincide ? mass : 0.0);
+            q *= mass;
+        }
+        sum_q += q;
     }
     return sum_q;
 }

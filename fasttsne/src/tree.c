@@ -67,6 +67,7 @@ void ft_tree_destroy(ft_tree *tree)
     free(tree->chunk_boxes);
     for (int axis = 0; axis < 3; axis++) free(tree->coordinates[axis]);
     free(tree->nodes);
+    free(tree->masses);
     free(tree->boxes);
     free(tree->thirds);
     free(tree->branches);
@@ -74,6 +75,13 @@ void ft_tree_destroy(ft_tree *tree)
     free(tree->groups);
     free(tree->partial);
     free(tree);
+}
+
+ft_status ft_tree_weigh(ft_tree *tree, const float *masses)
+{
+    tree->point_masses = masses;
+    if (tree->masses == NULL) tree->masses = malloc(sizeof(float) * (size_t)tree->n);
+    return tree->masses == NULL ? FT_NO_MEMORY : FT_OK;
 }
 
 const int32_t *ft_tree_order(const ft_tree *tree) { return tree->order; }
@@ -223,27 +231,41 @@ FT_INLINE double squared_width(int dim, double mass, const float box[6], const d
     return 4.0 * half2 > lopsided2 ? 4.0 * half2 : lopsided2;
 }
 
-FT_INLINE void finish_node(const ft_tree *tree, int dim, int32_t place, const double center[3],
-                           const moments *m)
+FT_INLINE void finish_node(const ft_tree *tree, int dim, int32_t place, double mass,
+                           const double center[3], const moments *m)
 {
     ft_node *node = &tree->nodes[place];
-    const int32_t size = node->end - node->begin;
     for (int axis = 0; axis < dim; axis++) node->center[axis] = (float)center[axis];
     for (int i = 0; i < FT_MOMENTS; i++) node->moments[i] = (float)m->second[i];
     for (int t = 0; t < thirds_of(dim); t++) tree->thirds[place][t] = (float)m->third[t];
     node->trace = (float)(m->second[0] + m->second[2] + m->second[5]);
-    node->mass = (float)size;
-    node->width2 = (float)squared_width(dim, (double)size, tree->boxes[place], center, m);
+    node->mass = (float)mass;
+    /* What has no mass acts on nothing, from near or far. */
+    node->width2 =
+        mass > 0.0 ? (float)squared_width(dim, mass, tree->boxes[place], center, m) : 0.0f;
+}
+
+/* From the sum of mass times position; without mass, the middle of the box. */
+FT_INLINE void find_center(double mass, const float box[6], int dim, double center[3])
+{
+    for (int axis = 0; axis < dim; axis++)
+        center[axis] = mass > 0.0 ? center[axis] / mass
+                                  : 0.5 * ((double)box[axis] + (double)box[3 + axis]);
 }
 
 /* Returns whether all coordinates are finite and small enough to be squared. */
-FT_INLINE int summarize_leaf(const ft_tree *tree, int dim, const float *embedding, int32_t place)
+FT_INLINE int summarize_leaf(const ft_tree *tree, int dim, int weighted, const float *embedding,
+                             int32_t place)
 {
     const int32_t begin = tree->nodes[place].begin, end = tree->nodes[place].end;
     float *box = tree->boxes[place];
-    double center[3] = {0};
+    double center[3] = {0}, mass = weighted ? 0.0 : (double)(end - begin);
     int sound = 1;
     ft_empty_box(box);
+    for (int32_t i = begin; weighted && i < end; i++) {
+        tree->masses[i] = tree->point_masses[tree->order[i]];
+        mass += (double)tree->masses[i];
+    }
     for (int axis = 0; axis < dim; axis++) {
         float *y = tree->coordinates[axis];
         float low = FLT_MAX, high = -FLT_MAX;
@@ -252,25 +274,28 @@ FT_INLINE int summarize_leaf(const ft_tree *tree, int dim, const float *embeddin
             float at = embedding[(int64_t)tree->order[i] * dim + axis];
             y[i] = at;
             sound &= fabsf(at) < FT_LARGEST_COORDINATE;
-            sum += (double)at;
+            sum += weighted ? (double)tree->masses[i] * (double)at : (double)at;
             low = at < low ? at : low;
             high = at > high ? at : high;
         }
-        center[axis] = sum / (double)(end - begin);
+        center[axis] = sum;
         box[axis] = low;
         box[3 + axis] = high;
     }
+    find_center(mass, box, dim, center);
     moments m = {{0}, {0}};
     for (int32_t p = begin; p < end; p++) {
         double delta[3] = {0};
         for (int axis = 0; axis < dim; axis++)
             delta[axis] = (double)tree->coordinates[axis][p] - center[axis];
+        const double of_point = weighted ? (double)tree->masses[p] : 1.0;
         for (int i = 0; i < dim; i++)
-            for (int j = i; j < dim; j++) m.second[of_two[i][j]] += delta[i] * delta[j];
+            for (int j = i; j < dim; j++) m.second[of_two[i][j]] += of_point * delta[i] * delta[j];
         for (int t = 0; t < thirds_of(dim); t++)
-            m.third[t] += delta[of_three[t][0]] * delta[of_three[t][1]] * delta[of_three[t][2]];
+            m.third[t] += of_point * delta[of_three[t][0]] * delta[of_three[t][1]] *
+                          delta[of_three[t][2]];
     }
-    finish_node(tree, dim, place, center, &m);
+    finish_node(tree, dim, place, mass, center, &m);
     return sound;
 }
 
@@ -278,15 +303,16 @@ FT_INLINE void summarize_inner(const ft_tree *tree, int dim, int32_t place)
 {
     const ft_node *node = &tree->nodes[place];
     float *box = tree->boxes[place];
-    double center[3] = {0};
+    double center[3] = {0}, mass = 0.0;
     ft_empty_box(box);
     for (int32_t c = place + 1; c < node->skip; c = tree->nodes[c].skip) {
         const ft_node *child = &tree->nodes[c];
+        mass += tree->masses != NULL ? (double)child->mass : (double)(child->end - child->begin);
         ft_extend_box(box, tree->boxes[c], dim);
         for (int axis = 0; axis < dim; axis++)
             center[axis] += (double)child->mass * (double)child->center[axis];
     }
-    for (int axis = 0; axis < dim; axis++) center[axis] /= (double)(node->end - node->begin);
+    find_center(mass, box, dim, center);
     moments m = {{0}, {0}};
     for (int32_t c = place + 1; c < node->skip; c = tree->nodes[c].skip) {
         double delta[3] = {0};
@@ -294,7 +320,7 @@ FT_INLINE void summarize_inner(const ft_tree *tree, int dim, int32_t place)
             delta[axis] = (double)tree->nodes[c].center[axis] - center[axis];
         add_moments(&m, dim, &tree->nodes[c], tree->thirds[c], delta);
     }
-    finish_node(tree, dim, place, center, &m);
+    finish_node(tree, dim, place, mass, center, &m);
 }
 
 typedef struct {
@@ -302,14 +328,14 @@ typedef struct {
     const float *embedding;
 } summary;
 
-FT_INLINE void summarize_branch(const ft_tree *tree, int dim, const float *embedding,
-                                ft_branch *branch)
+FT_INLINE void summarize_branch(const ft_tree *tree, int dim, int weighted,
+                                const float *embedding, ft_branch *branch)
 {
     branch->sound = 1;
     for (int32_t place = tree->nodes[branch->root].skip - 1; place >= branch->root; place--) {
         const ft_node *node = &tree->nodes[place];
         if (node->skip == place + 1)
-            branch->sound &= summarize_leaf(tree, dim, embedding, place);
+            branch->sound &= summarize_leaf(tree, dim, weighted, embedding, place);
         else
             summarize_inner(tree, dim, place);
     }
@@ -321,12 +347,14 @@ FT_INLINE void summarize_body(FT_TASK_ARGUMENTS)
     const ft_tree *tree = s->tree;
     ft_branch *branch = &tree->branches[chunk];
     (void)thread;
-    if (tree->dim == 2)
-        summarize_branch(tree, 2, s->embedding, branch);
+    if (tree->masses != NULL)
+        summarize_branch(tree, tree->dim, 1, s->embedding, branch);
+    else if (tree->dim == 2)
+        summarize_branch(tree, 2, 0, s->embedding, branch);
     else if (tree->dim == 3)
-        summarize_branch(tree, 3, s->embedding, branch);
+        summarize_branch(tree, 3, 0, s->embedding, branch);
     else
-        summarize_branch(tree, 1, s->embedding, branch);
+        summarize_branch(tree, 1, 0, s->embedding, branch);
 }
 FT_TASK_VARIANTS(summarize)
 

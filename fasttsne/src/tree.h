@@ -15,7 +15,7 @@
  * before `skip`. A leaf has skip = its own place + 1. */
 typedef struct {
     float center[3]; /* of mass */
-    float mass;      /* number of points */
+    float mass;      /* number of points, or the sum of their masses */
     float width2;    /* square of the cell's width; see squared_width in tree.c */
     int32_t skip;
     int32_t begin, end;        /* its points on the Hilbert curve */
@@ -52,6 +52,8 @@ struct ft_tree {
     int64_t (*counts)[FT_CURVE_RADIX]; /* of digits, for sorting, one a chunk */
     float (*chunk_boxes)[6];
     float *coordinates[3]; /* in that order, one array an axis */
+    const float *point_masses; /* the caller's, a point each; NULL where all are 1 */
+    float *masses;             /* the same in the order on the curve, or NULL */
     ft_node *nodes;
     float (*boxes)[6]; /* min and max of each axis, per node */
     float (*thirds)[FT_THIRDS]; /* third moments, per node */
