@@ -69,14 +69,14 @@ def main():
         start = time.perf_counter()
         embedding = model.fit_transform(data.X)
         kept[name] = {"seconds": time.perf_counter() - start} | judge(embedding)
-        print(f"{name}: {kept[name]}", flush=True)
+        kept_in = report.save("contrastive", {"data": data.name, "systems": kept}, path)
     rows = [
         [name, *(report.number(kept[name]["seconds"]),),
          *(f"{kept[name][key]:.3f}" for key in ("recall", "accuracy", "kl_divergence"))]
         for name in SYSTEMS if name in kept
     ]  # fmt: skip
     print(report.table([data.name, "seconds", "recall@10", "kNN accuracy", "KL divergence"], rows))
-    print("Kept in", report.save("contrastive", {"data": data.name, "systems": kept}, path))
+    print("Kept in", kept_in)
 
 
 if __name__ == "__main__":
