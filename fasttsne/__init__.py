@@ -1,7 +1,8 @@
 """fasttsne: t-SNE maps on C kernels.
 
-`TSNE` is a drop-in for `sklearn.manifold.TSNE` on C kernels. `show_config` tells which
-instruction set, how many threads and which BLAS it runs on.
+`TSNE` is a drop-in for `sklearn.manifold.TSNE` on C kernels. `ContrastiveTSNE` draws maps from
+sampled negatives, on the spectrum from t-SNE to UMAP. `show_config` tells which instruction set,
+how many threads and which BLAS it runs on.
 """
 
 from importlib.metadata import version
@@ -15,8 +16,9 @@ except ImportError as error:
     ) from error
 
 from fasttsne.config import show_config
+from fasttsne.contrastive import ContrastiveTSNE
 from fasttsne.tsne import TSNE
 
 __version__ = version("fasttsne")
 
-__all__ = ["TSNE", "__version__", "show_config"]
+__all__ = ["TSNE", "ContrastiveTSNE", "__version__", "show_config"]

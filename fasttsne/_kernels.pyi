@@ -228,3 +228,25 @@ class FrozenMap:
         exaggeration: float = 1.0,
         n_threads: int = 1,
     ) -> tuple[Float32, Float64]: ...  # gradient (n_new, d), divergence (n_new,)
+
+# Contrastive embedding ---------------------------------------------------------------
+
+def draw_numbers(seed: int, iteration: int, bound: int, count: int) -> Int64: ...  # (count,)
+
+class ContrastiveForces(BarnesHutForces):
+    def __init__(
+        self,
+        indptr: Int64,
+        indices: Int32,
+        data: Float32,
+        n_components: int,  # 1, 2 or 3
+        n_negatives: int,
+        n_repeats: int,  # sets of negatives of a row; one for InfoNCE
+        seed: int,
+        infonce: bool,  # otherwise negative sampling or NCE
+        n_threads: int,
+    ) -> None: ...
+    def take_means(self) -> tuple[float, float]: ...  # of q and h, since the last call
+    def missed(self, embedding: Float32) -> float: ...  # sum of p (1 - h) over the edges
+    def set_odds(self, odds: float) -> None: ...  # m xi Z
+    def evaluate_kl(self, embedding: Float32) -> float: ...

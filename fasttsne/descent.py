@@ -224,9 +224,7 @@ class Descent:
         self._forces: tuple[Forces, int] | None = None
 
     @classmethod
-    def at_rest(
-        cls, start: NDArray[np.float32], rows: NDArray[np.int64] | None = None
-    ) -> Descent:
+    def at_rest(cls, start: NDArray[np.float32], rows: NDArray[np.int64] | None = None) -> Descent:
         """Make a descent that is about to begin.
 
         Parameters

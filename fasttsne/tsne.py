@@ -349,9 +349,7 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         self.progress = progress
         self.kl_per_sample = kl_per_sample
 
-    def fit(
-        self, X: Any, y: Any = None, *, sample_weight: Any = None, fixed: Any = None
-    ) -> TSNE:
+    def fit(self, X: Any, y: Any = None, *, sample_weight: Any = None, fixed: Any = None) -> TSNE:
         """Draw the map of `X`.
 
         Parameters

@@ -149,12 +149,17 @@ FT_TARGET_AVX2 FT_INLINE void ways8(const float *y, const int32_t *j, __m256 x0,
     *ry = _mm256_sub_ps(x1, _mm256_shuffle_ps(a, b, 0xdd));
 }
 
+/* inverse_nu is NULL for nu = 1. */
 FT_TARGET_AVX2 FT_INLINE void edges8(const float *y, const int32_t *j, __m256 p, __m256 x0,
-                                     __m256 x1, __m256 *fx, __m256 *fy)
+                                     __m256 x1, const __m256 *inverse_nu, __m256 *fx, __m256 *fy)
 {
-    __m256 rx, ry;
+    const __m256 one = _mm256_set1_ps(1.0f);
+    __m256 rx, ry, t;
     ways8(y, j, x0, x1, &rx, &ry);
-    __m256 t = _mm256_fmadd_ps(rx, rx, _mm256_fmadd_ps(ry, ry, _mm256_set1_ps(1.0f)));
+    if (inverse_nu == NULL)
+        t = _mm256_fmadd_ps(rx, rx, _mm256_fmadd_ps(ry, ry, one));
+    else
+        t = _mm256_fmadd_ps(*inverse_nu, _mm256_fmadd_ps(rx, rx, _mm256_mul_ps(ry, ry)), one);
     __m256 g = _mm256_div_ps(p, t);
     *fx = _mm256_fmadd_ps(g, rx, *fx);
     *fy = _mm256_fmadd_ps(g, ry, *fy);
@@ -182,7 +187,8 @@ FT_TARGET_AVX2 FT_INLINE float sum8(__m256 v)
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
 }
 
-FT_TARGET_AVX2 FT_INLINE void planar_row_avx2(const attraction *c, int64_t row)
+FT_TARGET_AVX2 FT_INLINE void planar_row(const attraction *c, int64_t row,
+                                         const __m256 *inverse_nu)
 {
     const float *y = c->embedding;
     const __m256 x0 = _mm256_set1_ps(y[2 * row]), x1 = _mm256_set1_ps(y[2 * row + 1]);
@@ -192,7 +198,7 @@ FT_TARGET_AVX2 FT_INLINE void planar_row_avx2(const attraction *c, int64_t row)
     for (; e + 8 <= end; e += 8) {
         FT_PREFETCH(c->indices + e + AHEAD);
         FT_PREFETCH(c->data + e + AHEAD);
-        edges8(y, c->indices + e, _mm256_loadu_ps(c->data + e), x0, x1, &fx, &fy);
+        edges8(y, c->indices + e, _mm256_loadu_ps(c->data + e), x0, x1, inverse_nu, &fx, &fy);
     }
     if (e < end) {
         /* Edges of no weight from the point to itself fill the last vector. */
@@ -202,10 +208,20 @@ FT_TARGET_AVX2 FT_INLINE void planar_row_avx2(const attraction *c, int64_t row)
             j[l] = e + l < end ? c->indices[e + l] : (int32_t)row;
             p[l] = e + l < end ? c->data[e + l] : 0.0f;
         }
-        edges8(y, j, _mm256_loadu_ps(p), x0, x1, &fx, &fy);
+        edges8(y, j, _mm256_loadu_ps(p), x0, x1, inverse_nu, &fx, &fy);
     }
     c->attractive[2 * row] = sum8(fx);
     c->attractive[2 * row + 1] = sum8(fy);
+}
+
+FT_TARGET_AVX2 FT_INLINE void planar_row_avx2(const attraction *c, int64_t row)
+{
+    if (c->kind == FT_NU_ONE) {
+        planar_row(c, row, NULL);
+    } else {
+        const __m256 inverse_nu = _mm256_set1_ps(c->student.inverse_nu);
+        planar_row(c, row, &inverse_nu);
+    }
 }
 
 FT_TARGET_AVX2 static void planar_attraction_avx2(FT_TASK_ARGUMENTS)
@@ -216,15 +232,13 @@ FT_TARGET_AVX2 static void planar_attraction_avx2(FT_TASK_ARGUMENTS)
 
 #endif
 
-/* The hand-written variant is for the common case: two components and nu = 1. */
-static ft_task task_for(int dim, ft_student_kind kind)
+/* The hand-written variant is for the common case: two components. */
+static ft_task task_for(int dim)
 {
 #if FT_X86_VARIANTS
-    if (dim == 2 && kind == FT_NU_ONE) {
-        if (ft_isa_current() >= FT_ISA_AVX2) return planar_attraction_avx2;
-    }
+    if (dim == 2 && ft_isa_current() >= FT_ISA_AVX2) return planar_attraction_avx2;
 #endif
-    (void)dim, (void)kind;
+    (void)dim;
     return FT_TASK(attraction);
 }
 
@@ -241,7 +255,7 @@ ft_status ft_attraction_compute(const int64_t *indptr, const int32_t *indices, c
     int64_t n_chunks = FT_ROW_CHUNKS(last - first);
     double edges = (double)(indptr[last] - indptr[first]);
     ft_status status = ft_parallel_run(run, n_chunks, EDGE_COST * edges / (double)n_chunks,
-                                       task_for(dim, kind), &c);
+                                       task_for(dim), &c);
     if (cross_entropy != NULL) {
         double sum = 0.0;
         for (int64_t chunk = 0; chunk < n_chunks; chunk++) sum += partial[chunk];

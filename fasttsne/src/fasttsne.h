@@ -320,4 +320,38 @@ ft_status ft_exact_compute(IN const float *joint, IN const float *masses,
                            OUT double *cross_entropy, OUT float *coordinates,
                            OUT double *partial, INOUT ft_run *run);
 
+/* ---- contrastive.c: sampled negatives --------------------------------------------------------- */
+
+/* Numbers in 0 .. bound - 1, all alike likely; a function of seed, iteration and their place. */
+void ft_contrastive_draw(uint64_t seed, uint64_t iteration, int64_t bound, int64_t count,
+                         OUT int64_t *draws);
+
+/* A map, P, and the negatives of an iteration: for every shift, in 1 .. n - 1, the pairs of each
+ * row a with the row a + shift (mod n). odds is c = m xi Z, of noise against data; a pair is taken
+ * for data with the probability h = q / (q + c). */
+typedef struct {
+    IN const int64_t *indptr;
+    IN const int32_t *indices;
+    IN const float *data, *embedding;
+    int64_t n;
+    int dim;
+    int64_t first, last; /* rows at work; InfoNCE has to have them all */
+    IN const int64_t *shifts, *heads; /* n_shifts each; heads, in 0 .. n - 1, are InfoNCE's */
+    int64_t n_shifts;
+    double odds;
+    OUT float *attractive, *repulsive; /* n x dim; the first is InfoNCE's */
+    OUT float *sums, *weights;         /* InfoNCE's scratch, n each */
+    OUT double *partial;               /* two per FT_ROWS rows; not InfoNCE's */
+} ft_contrastive;
+
+/* repulsive_a = sum over the pairs of a, by its shifts either way, of h q (y_a - y_b); the means
+ * of q and h over the pairs. */
+ft_status ft_contrastive_repulsion(INOUT const ft_contrastive *contrastive, OUT double *mean_q,
+                                   OUT double *mean_h, INOUT ft_run *run);
+/* The sum of p (1 - h) over the edges of P. */
+ft_status ft_contrastive_missed(INOUT const ft_contrastive *contrastive, OUT double *sum,
+                                INOUT ft_run *run);
+/* Both forces of InfoNCE; row i is compared with the pairs whose heads are i + heads[k] (mod n). */
+ft_status ft_contrastive_infonce(INOUT const ft_contrastive *contrastive, INOUT ft_run *run);
+
 #endif

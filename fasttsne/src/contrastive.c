@@ -1,0 +1,331 @@
+/* contrastive.c - repulsion by sampled negatives, and the attraction that goes with InfoNCE.
+ *
+ * Negatives are drawn as shifts: shift r makes a pair of every row a with the row a + r (mod n).
+ * For each row the partner is uniform over all others, as if it had been drawn for the row alone,
+ * so that every mean over pairs is right on average; and what a gather at random addresses would be
+ * is a walk along two stretches of memory, which vectors do at full speed. A row looks both ways,
+ * to a + r and to a - r: each pair acts on both of its ends, the forces of all rows cancel, and no
+ * thread writes into another's rows.
+ *
+ * q = 1 / t with t = 1 + d^2; all sums over pairs are written with t, which never underflows.
+ */
+#include "fasttsne.h"
+
+#include <string.h>
+
+#define PAIR_COST 0.15 /* nanoseconds */
+#define EDGE_COST 1.2
+
+/* ---- Chance ----------------------------------------------------------------------------------- */
+
+/* The finaliser of SplitMix64 (Steele, Lea & Flood 2014): a bijection that scatters counters. */
+static uint64_t scattered(uint64_t x)
+{
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
+
+void ft_contrastive_draw(uint64_t seed, uint64_t iteration, int64_t bound, int64_t count,
+                         int64_t *draws)
+{
+    const uint64_t step = UINT64_C(0x9e3779b97f4a7c15); /* the golden ratio */
+    const uint64_t key = scattered(scattered(seed + step) + iteration * step);
+    for (int64_t k = 0; k < count; k++) {
+        uint64_t bits = scattered(key + (uint64_t)(k + 1) * step);
+        double share = (double)(bits >> 11) * 0x1p-53;
+        draws[k] = (int64_t)(share * (double)bound);
+    }
+}
+
+/* ---- Pairs ------------------------------------------------------------------------------------ */
+
+/* row + shift (mod n), for a shift of less than n either way. */
+FT_INLINE int64_t shifted(int64_t row, int64_t shift, int64_t n)
+{
+    int64_t at = row + shift;
+    return at < 0 ? at + n : at >= n ? at - n : at;
+}
+
+FT_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* ---- Negative sampling and NCE ---------------------------------------------------------------- */
+
+/* repulsive += h q (y_a - y_b) for `count` rows a from y and their partners b from z on; adds the
+ * sums of q and of h = q / (q + c). */
+FT_INLINE void binary_stretch(int dim, int64_t count, const float *restrict y,
+                              const float *restrict z, float c, float *restrict repulsive,
+                              float *restrict sum_q, float *restrict sum_h)
+{
+    float all_q = 0.0f, all_h = 0.0f;
+#pragma omp simd reduction(+ : all_q, all_h)
+    for (int64_t a = 0; a < count; a++) {
+        float rx = y[a * dim] - z[a * dim];
+        float ry = dim > 1 ? y[a * dim + 1] - z[a * dim + 1] : 0.0f;
+        float rz = dim > 2 ? y[a * dim + 2] - z[a * dim + 2] : 0.0f;
+        float t = 1.0f + rx * rx + ry * ry + rz * rz;
+        float s = 1.0f + c * t;
+        float g = 1.0f / (s * t);
+        repulsive[a * dim] += g * rx;
+        if (dim > 1) repulsive[a * dim + 1] += g * ry;
+        if (dim > 2) repulsive[a * dim + 2] += g * rz;
+        all_h += g * t;
+        all_q += g * s;
+    }
+    *sum_q += all_q;
+    *sum_h += all_h;
+}
+
+FT_INLINE void binary_rows(int dim, const ft_contrastive *c, int64_t begin, int64_t end,
+                           double *partial)
+{
+    const float odds = (float)c->odds;
+    float *repulsive = c->repulsive + begin * dim;
+    memset(repulsive, 0, sizeof(float) * (size_t)((end - begin) * dim));
+    double sum_q = 0.0, sum_h = 0.0;
+    for (int64_t k = 0; k < 2 * c->n_shifts; k++) {
+        int64_t shift = k % 2 ? -c->shifts[k / 2] : c->shifts[k / 2];
+        float q = 0.0f, h = 0.0f;
+        for (int64_t a = begin; a < end;) {
+            int64_t b = shifted(a, shift, c->n);
+            int64_t count = least(end - a, c->n - b);
+            binary_stretch(dim, count, c->embedding + a * dim, c->embedding + b * dim, odds,
+                           repulsive + (a - begin) * dim, &q, &h);
+            a += count;
+        }
+        sum_q += (double)q;
+        sum_h += (double)h;
+    }
+    partial[0] = sum_q;
+    partial[1] = sum_h;
+}
+
+FT_INLINE void binary_body(FT_TASK_ARGUMENTS)
+{
+    const ft_contrastive *c = context;
+    (void)thread;
+    int64_t begin = c->first + chunk * FT_ROWS, end = least(begin + FT_ROWS, c->last);
+    double *partial = c->partial + 2 * chunk;
+    if (c->dim == 2) binary_rows(2, c, begin, end, partial);
+    else if (c->dim == 3) binary_rows(3, c, begin, end, partial);
+    else binary_rows(1, c, begin, end, partial);
+}
+FT_TASK_VARIANTS(binary)
+
+ft_status ft_contrastive_repulsion(const ft_contrastive *c, double *mean_q, double *mean_h,
+                                   ft_run *run)
+{
+    int64_t n_chunks = FT_ROW_CHUNKS(c->last - c->first);
+    ft_status status =
+        ft_parallel_run(run, n_chunks, PAIR_COST * FT_ROWS * 2.0 * (double)c->n_shifts,
+                        FT_TASK(binary), (void *)c);
+    double sum_q = 0.0, sum_h = 0.0;
+    for (int64_t chunk = 0; chunk < n_chunks; chunk++) {
+        sum_q += c->partial[2 * chunk];
+        sum_h += c->partial[2 * chunk + 1];
+    }
+    double pairs = 2.0 * (double)c->n_shifts * (double)(c->last - c->first);
+    *mean_q = sum_q / pairs;
+    *mean_h = sum_h / pairs;
+    return status;
+}
+
+/* The sum over the edges of a chunk of p (1 - h), which is p c t / (1 + c t). */
+FT_INLINE double unlikely_rows(int dim, const ft_contrastive *c, int64_t begin, int64_t end)
+{
+    const float odds = (float)c->odds;
+    const float *restrict y = c->embedding;
+    const float *restrict data = c->data;
+    const int32_t *restrict indices = c->indices;
+    double sum = 0.0;
+    for (int64_t row = begin; row < end; row++) {
+        const float *from = y + row * dim;
+        const float x0 = from[0], x1 = dim > 1 ? from[1] : 0.0f, x2 = dim > 2 ? from[2] : 0.0f;
+        float part = 0.0f;
+#pragma omp simd reduction(+ : part)
+        for (int64_t e = c->indptr[row]; e < c->indptr[row + 1]; e++) {
+            const float *restrict other = y + (int64_t)indices[e] * dim;
+            float rx = x0 - other[0];
+            float ry = dim > 1 ? x1 - other[1] : 0.0f;
+            float rz = dim > 2 ? x2 - other[2] : 0.0f;
+            float against = odds * (1.0f + rx * rx + ry * ry + rz * rz);
+            part += data[e] * (1.0f - 1.0f / (1.0f + against));
+        }
+        sum += (double)part;
+    }
+    return sum;
+}
+
+FT_INLINE void unlikely_body(FT_TASK_ARGUMENTS)
+{
+    const ft_contrastive *c = context;
+    (void)thread;
+    int64_t begin = c->first + chunk * FT_ROWS, end = least(begin + FT_ROWS, c->last);
+    if (c->dim == 2) c->partial[chunk] = unlikely_rows(2, c, begin, end);
+    else if (c->dim == 3) c->partial[chunk] = unlikely_rows(3, c, begin, end);
+    else c->partial[chunk] = unlikely_rows(1, c, begin, end);
+}
+FT_TASK_VARIANTS(unlikely)
+
+ft_status ft_contrastive_missed(const ft_contrastive *c, double *sum, ft_run *run)
+{
+    int64_t n_chunks = FT_ROW_CHUNKS(c->last - c->first);
+    double edges = (double)(c->indptr[c->last] - c->indptr[c->first]);
+    ft_status status = ft_parallel_run(run, n_chunks, EDGE_COST * edges / (double)n_chunks,
+                                       FT_TASK(unlikely), (void *)c);
+    *sum = 0.0;
+    for (int64_t chunk = 0; chunk < n_chunks; chunk++) *sum += c->partial[chunk];
+    return status;
+}
+
+/* ---- InfoNCE ----------------------------------------------------------------------------------
+ *
+ * Row i is given n_shifts pairs from anywhere: of the pairs (a, a + shift), the one whose head is
+ * a = i + head. S_i is the sum of their q, and an edge of i has the loss log(1 + S_i / q).
+ */
+
+/* sums += q of the pairs of `count` rows that begin at y and z. */
+FT_INLINE void similarity_stretch(int dim, int64_t count, const float *restrict y,
+                                  const float *restrict z, float *restrict sums)
+{
+#pragma omp simd
+    for (int64_t a = 0; a < count; a++) {
+        float rx = y[a * dim] - z[a * dim];
+        float ry = dim > 1 ? y[a * dim + 1] - z[a * dim + 1] : 0.0f;
+        float rz = dim > 2 ? y[a * dim + 2] - z[a * dim + 2] : 0.0f;
+        sums[a] += 1.0f / (1.0f + rx * rx + ry * ry + rz * rz);
+    }
+}
+
+FT_INLINE void similarity_rows(int dim, const ft_contrastive *c, int64_t begin, int64_t end)
+{
+    float *sums = c->sums + begin;
+    memset(sums, 0, sizeof(float) * (size_t)(end - begin));
+    for (int64_t k = 0; k < c->n_shifts; k++)
+        for (int64_t i = begin; i < end;) {
+            int64_t a = shifted(i, c->heads[k], c->n), b = shifted(a, c->shifts[k], c->n);
+            int64_t count = least(end - i, c->n - (a > b ? a : b));
+            similarity_stretch(dim, count, c->embedding + a * dim, c->embedding + b * dim,
+                               sums + (i - begin));
+            i += count;
+        }
+}
+
+FT_INLINE void similarity_body(FT_TASK_ARGUMENTS)
+{
+    const ft_contrastive *c = context;
+    (void)thread;
+    int64_t begin = c->first + chunk * FT_ROWS, end = least(begin + FT_ROWS, c->last);
+    if (c->dim == 2) similarity_rows(2, c, begin, end);
+    else if (c->dim == 3) similarity_rows(3, c, begin, end);
+    else similarity_rows(1, c, begin, end);
+}
+FT_TASK_VARIANTS(similarity)
+
+/* attractive_i = sum_j p_ij q_ij (y_i - y_j) (r_ij + r_ji) / 2, where r_ij = S_i / (q_ij + S_i), and
+ * weights_i = sum_j p_ij / (q_ij + S_i). */
+FT_INLINE void softmax_row(int dim, const ft_contrastive *c, int64_t row)
+{
+    const float *restrict y = c->embedding;
+    const float *restrict data = c->data;
+    const float *restrict sums = c->sums;
+    const int32_t *restrict indices = c->indices;
+    const float x0 = y[row * dim], x1 = dim > 1 ? y[row * dim + 1] : 0.0f,
+                x2 = dim > 2 ? y[row * dim + 2] : 0.0f;
+    const float own = sums[row];
+    float fx = 0.0f, fy = 0.0f, fz = 0.0f, weight = 0.0f;
+#pragma omp simd reduction(+ : fx, fy, fz, weight)
+    for (int64_t e = c->indptr[row]; e < c->indptr[row + 1]; e++) {
+        const float *restrict other = y + (int64_t)indices[e] * dim;
+        float rx = x0 - other[0];
+        float ry = dim > 1 ? x1 - other[1] : 0.0f;
+        float rz = dim > 2 ? x2 - other[2] : 0.0f;
+        float t = 1.0f + rx * rx + ry * ry + rz * rz;
+        float theirs = sums[indices[e]];
+        float share = data[e] / (1.0f + own * t);
+        float g = 0.5f * (share * own + data[e] * theirs / (1.0f + theirs * t));
+        weight += share * t;
+        fx += g * rx;
+        if (dim > 1) fy += g * ry;
+        if (dim > 2) fz += g * rz;
+    }
+    float *out = c->attractive + row * dim;
+    out[0] = fx;
+    if (dim > 1) out[1] = fy;
+    if (dim > 2) out[2] = fz;
+    c->weights[row] = weight;
+}
+
+FT_INLINE void softmax_body(FT_TASK_ARGUMENTS)
+{
+    const ft_contrastive *c = context;
+    (void)thread;
+    int64_t begin = c->first + chunk * FT_ROWS, end = least(begin + FT_ROWS, c->last);
+    for (int64_t row = begin; row < end; row++)
+        if (c->dim == 2) softmax_row(2, c, row);
+        else if (c->dim == 3) softmax_row(3, c, row);
+        else softmax_row(1, c, row);
+}
+FT_TASK_VARIANTS(softmax)
+
+/* repulsive += w q^2 (y_a - y_b) / 2: a from y, b from z, the weight of the pair from w on. */
+FT_INLINE void weighted_stretch(int dim, int64_t count, const float *restrict y,
+                                const float *restrict z, const float *restrict w,
+                                float *restrict repulsive)
+{
+#pragma omp simd
+    for (int64_t a = 0; a < count; a++) {
+        float rx = y[a * dim] - z[a * dim];
+        float ry = dim > 1 ? y[a * dim + 1] - z[a * dim + 1] : 0.0f;
+        float rz = dim > 2 ? y[a * dim + 2] - z[a * dim + 2] : 0.0f;
+        float q = 1.0f / (1.0f + rx * rx + ry * ry + rz * rz);
+        float g = 0.5f * w[a] * q * q;
+        repulsive[a * dim] += g * rx;
+        if (dim > 1) repulsive[a * dim + 1] += g * ry;
+        if (dim > 2) repulsive[a * dim + 2] += g * rz;
+    }
+}
+
+FT_INLINE void weighted_rows(int dim, const ft_contrastive *c, int64_t begin, int64_t end)
+{
+    const int64_t n = c->n;
+    float *repulsive = c->repulsive + begin * dim;
+    memset(repulsive, 0, sizeof(float) * (size_t)((end - begin) * dim));
+    for (int64_t k = 0; k < 2 * c->n_shifts; k++) {
+        /* As the head of its pair, and as the tail. */
+        const int is_tail = k % 2;
+        const int64_t shift = c->shifts[k / 2], head = c->heads[k / 2];
+        for (int64_t a = begin; a < end;) {
+            int64_t b = shifted(a, is_tail ? -shift : shift, n);
+            int64_t i = shifted(is_tail ? b : a, -head, n);
+            int64_t count = least(end - a, n - (b > i ? b : i));
+            weighted_stretch(dim, count, c->embedding + a * dim, c->embedding + b * dim,
+                             c->weights + i, repulsive + (a - begin) * dim);
+            a += count;
+        }
+    }
+}
+
+FT_INLINE void weighted_body(FT_TASK_ARGUMENTS)
+{
+    const ft_contrastive *c = context;
+    (void)thread;
+    int64_t begin = c->first + chunk * FT_ROWS, end = least(begin + FT_ROWS, c->last);
+    if (c->dim == 2) weighted_rows(2, c, begin, end);
+    else if (c->dim == 3) weighted_rows(3, c, begin, end);
+    else weighted_rows(1, c, begin, end);
+}
+FT_TASK_VARIANTS(weighted)
+
+ft_status ft_contrastive_infonce(const ft_contrastive *c, ft_run *run)
+{
+    int64_t n_chunks = FT_ROW_CHUNKS(c->n);
+    double pairs = PAIR_COST * FT_ROWS * (double)c->n_shifts;
+    double edges = EDGE_COST * (double)c->indptr[c->n] / (double)n_chunks;
+    ft_status status = ft_parallel_run(run, n_chunks, pairs, FT_TASK(similarity), (void *)c);
+    if (status == FT_OK)
+        status = ft_parallel_run(run, n_chunks, edges, FT_TASK(softmax), (void *)c);
+    if (status == FT_OK)
+        status = ft_parallel_run(run, n_chunks, 2.0 * pairs, FT_TASK(weighted), (void *)c);
+    return status;
+}
