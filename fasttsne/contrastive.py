@@ -80,7 +80,8 @@ class ContrastiveTSNE(
         As in `TSNE`.
     metric_params : dict, default=None
         Further arguments of the metric.
-    init : {"pca", "random"} or ndarray of shape (n_samples, n_components), default="pca"
+    init : {"pca", "random", "spectral"} or ndarray of shape (n_samples, n_components), \
+            default="pca"
         Where the map starts, as in `TSNE`.
     random_state : int, RandomState instance or None, default=None
         Source of the negatives, and of a random start.

@@ -468,9 +468,9 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
                 "degrees_of_freedom near 1, and give an init array values of about 1e-4."
             ) from error
         except BaseException:
-            self._conclude(descent, forces, X, own_weights)
+            self._conclude(descent, forces, X, samples, own_weights)
             raise
-        self._conclude(descent, forces, X, own_weights)
+        self._conclude(descent, forces, X, samples, own_weights)
         descent.end_run()
         if not self.warm_start:
             del self._descent
@@ -505,13 +505,15 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             If there is no map yet.
         ValueError
             If `X` is empty, has NaN or infinity or another number of features than the data of
-            the fit, or if `perplexity` makes no sense.
+            the fit, if `perplexity` makes no sense, or after ``metric="precomputed_affinity"``.
 
         Notes
         -----
         The first call prepares the search among the samples of the fit; the estimator keeps what
         it needs for it from the fit on, which is a reference to `X` if that is an array of floats,
-        and otherwise a copy; a pickle has it as well. Do not change that array afterwards.
+        and otherwise a copy; a pickle has it as well. Do not change that array afterwards. New
+        samples go by Gaussians calibrated to a perplexity, whatever the affinities of the fit, and
+        those of the fit count once each, whatever their weights.
 
         Examples
         --------
@@ -523,6 +525,11 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         (100, 2)
         """
         check_is_fitted(self, "embedding_")
+        if self._placement.metric == "precomputed_affinity":
+            raise ValueError(
+                "transform needs samples or their distances, but the fit was given affinities by"
+                ' metric="precomputed_affinity"'
+            )
         return self._placement.place(
             self._validated_new(X),
             perplexity=perplexity,
@@ -536,6 +543,7 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         descent: Descent,
         forces: Forces,
         X: Any,
+        samples: Samples,
         weights: NDArray[np.float64] | None,
     ) -> None:
         """Take over what a run has led to, be it interrupted."""
@@ -550,12 +558,12 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         self._placement = Placement(
             None if self.metric in ("precomputed", "precomputed_affinity") else X,
             outcome.embedding,
-            perplexity=self.perplexity,
+            perplexity=self._perplexity_for_new(samples, len(outcome.embedding)),
             degrees_of_freedom=outcome.degrees_of_freedom,
             angle=0.0 if self.method == "exact" else self.angle,
             metric=self.metric,
             metric_params=self.metric_params,
-            method=self.neighbors if self.method == "barnes_hut" else "exact",
+            method=self._method_for_new(),
             exponent=self._exponent,
         )
         if self.kl_per_sample:
@@ -563,6 +571,17 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             self.kl_per_sample_ = shares if weights is None else weights * shares
         elif hasattr(self, "kl_per_sample_"):
             del self.kl_per_sample_
+
+    def _perplexity_for_new(self, samples: Samples, n_samples: int) -> float:
+        """How many neighbours decide where a new sample goes, by what the fit went by."""
+        neighborhood = self._neighborhood(samples.n_copies, samples.weights is not None)
+        perplexity = max(neighborhood.perplexities, default=float(neighborhood.n_neighbors))
+        return min(perplexity, n_samples - 1.0)
+
+    def _method_for_new(self) -> str:
+        if self.method == "exact":
+            return "exact"
+        return self.neighbors if isinstance(self.neighbors, str) else "auto"
 
     def _check_max_iter(self, descent: Descent | None) -> None:
         if descent is None and self.max_iter < self._LEAST_MAX_ITER:
