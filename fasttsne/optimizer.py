@@ -217,12 +217,14 @@ def optimize(
         What gives the gradient.
     descent : Descent
         Goes on, in place, and gets an outcome; the run counts as interrupted until `end_run`.
-    schedule, max_iter, fixed, callback, callback_every, progress, verbose
+    schedule, max_iter
         See there.
     rules : Rules
-        The last three but one of the numbers there.
+        When it ends before its time: three of the numbers there.
     learns : bool, default=False
         Whether the degrees of freedom are learned, from what they are so far.
+    fixed, callback, callback_every, progress, verbose
+        See there.
     """
     descent.stay()
     nu, learned_at = descent.learned

@@ -268,7 +268,7 @@ def standard_schedule(
     --------
     >>> from fasttsne.schedule import standard_schedule
     >>> schedule = standard_schedule(1000.0, exaggeration=[(200, 1.0), (100, 4.0)])
-    >>> [schedule.at(iteration)[0].exaggeration for iteration in (0, 200, 350, 10_000)]
+    >>> [round(schedule.at(iteration)[0].exaggeration, 6) for iteration in (0, 200, 350, 10_000)]
     [12.0, 1.0, 4.0, 4.0]
     """
     stretches = [(1, exaggeration)] if isinstance(exaggeration, (int, float)) else exaggeration

@@ -459,7 +459,7 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
                 verbose=self.verbose,
             )
         except FloatingPointError as error:
-            del self._descent
+            self.__dict__.pop("_descent", None)
             raise ValueError(
                 f"The map diverged with learning_rate={self.learning_rate_:g}, "
                 f"early_exaggeration={self.early_exaggeration:g}, "
@@ -473,7 +473,7 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         self._conclude(descent, forces, X, samples, own_weights)
         descent.end_run()
         if not self.warm_start:
-            del self._descent
+            self.__dict__.pop("_descent", None)
         return self.embedding_
 
     def transform(self, X: Any, *, perplexity: float | None = None) -> NDArray[np.float32]:

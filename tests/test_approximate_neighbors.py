@@ -11,7 +11,7 @@ from scipy.spatial.distance import canberra
 from sklearn.base import clone
 from sklearn.metrics import pairwise_distances
 
-from fasttsne import TSNE, _kernels, initialization, neighbors, tsne
+from fasttsne import TSNE, _kernels, initialization, neighbors, similarities
 from fasttsne.centering import center_and_scale
 from fasttsne.principal_axes import principal_axes
 
@@ -256,7 +256,7 @@ def test_tsne_of_many_features_finds_its_axes_once(monkeypatch):
     X = low_rank(1500, 150, seed=36)
     expected = TSNE(neighbors="approximate", max_iter=250).fit_transform(X)
     calls = []
-    for module in (tsne, neighbors, initialization):
+    for module in (similarities, neighbors, initialization):
         monkeypatch.setattr(
             module, "principal_axes", lambda *a, **k: calls.append(1) or principal_axes(*a, **k)
         )

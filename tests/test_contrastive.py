@@ -12,6 +12,8 @@ from scipy import optimize, sparse
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fasttsne import TSNE, ContrastiveTSNE, _kernels
+from fasttsne.affinity import conditional_probabilities
+from fasttsne.neighbors import nearest_neighbors
 
 LOSSES = ["neg", "nce", "infonce"]
 M = 3
@@ -269,8 +271,8 @@ def test_more_negatives_come_nearer_to_tsne(digits):
 
 def test_kl_divergence_is_that_of_tsne(small_digits):
     model = fit(small_digits)
-    tsne = TSNE(max_iter=250, random_state=0)
-    indices, conditional = tsne._neighbors(small_digits, None, None, 1)
+    indices, squared_distances = nearest_neighbors(small_digits, 91)
+    conditional, _ = conditional_probabilities(squared_distances, 30.0)
     P = reference.joint_probabilities(indices, conditional)
     assert model.kl_divergence_ == pytest.approx(
         reference.kl_divergence(P, model.embedding_, 1.0), rel=1e-3

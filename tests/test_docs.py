@@ -5,6 +5,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,13 @@ def parameters_of(item):
     return names[1:] if is_method and names[:1] in (["self"], ["cls"]) else names
 
 
+def is_record(item):
+    """Whether it is a class of fields that users are handed, and do not make."""
+    if not inspect.isclass(item):
+        return False
+    return issubclass(item, tuple) or (is_dataclass(item) and "Parameters" not in sections(item))
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
@@ -102,11 +110,14 @@ def test_examples_run(name, monkeypatch, tmp_path):
 def test_public_things_are_documented(name):
     item = public()[name]
     given = sections(item)
-    if parameters_of(item):
+    if is_record(item):
+        # What it is made of is what it has.
+        assert names_in(given["Attributes"])[: len(parameters_of(item))] == parameters_of(item)
+    elif parameters_of(item):
         assert "Parameters" in given
     if inspect.isclass(item):
         assert "Attributes" in given
-    else:
+    elif inspect.signature(item).return_annotation not in (None, "None"):
         assert "Returns" in given
     if inspect.isclass(item) or "." not in item.__qualname__:
         assert ">>>" in given.get("Examples", "")

@@ -178,12 +178,23 @@ def test_every_public_attribute_of_scikit_learn_exists():
     assert public <= set(dir(TSNE))
 
 
+# Iterations amplify what rounding leaves between weights and repeated samples, so that after hundreds
+# of them maps differ by far more than these checks allow. tests/test_weights.py has the equivalence:
+# of P, of the objective, and of maps while iterations are few and calm.
+EXPECTED_FAILED_CHECKS = dict.fromkeys(
+    [
+        "check_sample_weight_equivalence_on_dense_data",
+        "check_sample_weight_equivalence_on_sparse_data",
+    ],
+    "iterations amplify rounding",
+)
 estimator_checks = parametrize_with_checks(
     [
         TSNE(perplexity=2),
         TSNE(perplexity=2, method="exact"),
         TSNE(perplexity=2, neighbors="exact"),
-    ]
+    ],
+    expected_failed_checks=lambda estimator: EXPECTED_FAILED_CHECKS,
 )
 names, cases = estimator_checks.args
 
