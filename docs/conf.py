@@ -34,7 +34,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"/plot_",
-    "ignore_pattern": r"/learn_",  # a script with arguments, not a page
+    "ignore_pattern": r"(learn_then_draw|contrastive_spectrum)\.py$",  # draw pictures of other pages
     "show_memory": False,
     "show_signature": False,
     "download_all_examples": False,

@@ -44,7 +44,7 @@ class ContrastiveTSNE(
     """Maps by negative sampling, noise contrastive estimation (NCE) or InfoNCE.
 
     The edges of t-SNE's P are positive pairs, pairs drawn by chance are negatives, and the map
-    learns to tell one from the other by its similarities q = 1 / (1 + |y_i - y_j|^2). What is
+    learns to tell one from the other by its similarities ``q = 1 / (1 + |y_i - y_j|^2)``. What is
     taken for the sum of all q, the normalisation, decides where on the spectrum from t-SNE to
     UMAP the map lies [1]_.
 
@@ -103,7 +103,7 @@ class ContrastiveTSNE(
         minimised.
     n_features_in_ : int
         Number of features seen during fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where `X` has names that are all strings.
 
     Raises

@@ -179,8 +179,8 @@ def test_every_public_attribute_of_scikit_learn_exists():
 
 
 # Iterations amplify what rounding leaves between weights and repeated samples, so that after hundreds
-# of them maps differ by far more than these checks allow. tests/test_weights.py has the equivalence:
-# of P, of the objective, and of maps while iterations are few and calm.
+# of them maps differ by far more than these checks allow. tests/test_weights.py has what is equal: P,
+# the objective, and maps while iterations are few and calm.
 EXPECTED_FAILED_CHECKS = dict.fromkeys(
     [
         "check_sample_weight_equivalence_on_dense_data",

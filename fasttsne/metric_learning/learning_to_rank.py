@@ -364,7 +364,7 @@ def lambdarank_loss(
 ) -> Loss:
     """RankNet's loss, each pair weighted by what NDCG would change if its documents traded places.
 
-    The weight |gain_i - gain_j| |discount_i - discount_j| / ideal DCG is that of the present
+    The weight ``|gain_i - gain_j| |discount_i - discount_j| / ideal DCG`` is that of the present
     ranking, and the gradient takes it for a constant ([1]_, section 4).
 
     Parameters

@@ -108,7 +108,7 @@ class NoiseDistribution:
 
     @classmethod
     def unigram(cls, counts: ArrayLike, power: float = 0.75) -> NoiseDistribution:
-        """By frequency, flattened: in proportion to counts^power [1]_.
+        """By frequency, flattened: in proportion to counts^power (Mikolov et al. 2013).
 
         Parameters
         ----------

@@ -279,7 +279,7 @@ def supervised_contrastive_loss(
 ) -> tuple[float | Floats, Gradient]:
     """Supervised contrastive loss, "out": all of an anchor's class among all other samples.
 
-    -1/|P| sum_(p in P) log e^(s_ip / t) / sum_(k != i) e^(s_ik / t) for every anchor i, P the
+    ``-1/|P| sum_(p in P) log e^(s_ip / t) / sum_(k != i) e^(s_ik / t)`` for every anchor i, P the
     others of its class, s the cosine ([1]_, equation 2).
 
     Parameters
