@@ -1,0 +1,175 @@
+"""The descent that the learners share: Adam over epochs of batches, and when to stop.
+
+All parameters are one vector; a batch is a function that gives loss and gradient there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from fasttsne.metric_learning.batches import Floats
+
+Objective = Callable[[Floats], tuple[float, Floats]]
+History = dict[str, list[float]]
+
+# Decay of the averages of gradients and of their squares, and what keeps a step finite.
+_DECAYS = (0.9, 0.999)
+_EPSILON = 1e-8
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long to train, at what step length, and when to stop early.
+
+    Attributes
+    ----------
+    learning_rate : float
+        Length of the first steps, in every parameter; falls to 0 along half a cosine.
+    max_epochs : int
+        Epochs, if none of them is the last before.
+    n_iter_no_change : int
+        Epochs without progress after which to stop.
+    tol : float
+        What counts as progress, in the unit of what is monitored.
+    verbose : bool
+        Whether to print a line an epoch.
+    """
+
+    learning_rate: float
+    max_epochs: int
+    n_iter_no_change: int
+    tol: float
+    verbose: bool
+
+
+class Adam:
+    """Steps along a running mean of gradients, relative to their running size.
+
+    Parameters
+    ----------
+    n_parameters : int
+        Length of the vector of parameters.
+
+    References
+    ----------
+    .. [1] Kingma, D. and Ba, J. (2015). Adam: a method for stochastic optimization. International
+       Conference on Learning Representations. Algorithm 1.
+    """
+
+    def __init__(self, n_parameters: int) -> None:
+        self._mean, self._square = np.zeros(n_parameters), np.zeros(n_parameters)
+        self._n_steps = 0
+
+    def step(self, gradient: Floats, learning_rate: float) -> Floats:
+        """Tell what to add to the parameters, whose gradient is this."""
+        self._n_steps += 1
+        for average, value, decay in zip(
+            (self._mean, self._square), (gradient, gradient**2), _DECAYS, strict=True
+        ):
+            average += (1.0 - decay) * (value - average)
+        unbiased, square = (
+            average / (1.0 - decay**self._n_steps)
+            for average, decay in zip((self._mean, self._square), _DECAYS, strict=True)
+        )
+        change: Floats = -learning_rate * unbiased / (np.sqrt(square) + _EPSILON)
+        return change
+
+
+@dataclass
+class Log:
+    """What an optimiser reports: one value an epoch, and a line for who wants to watch.
+
+    Attributes
+    ----------
+    name : str
+        What the lines begin with.
+    verbose : bool
+        Whether to print them.
+    history : dict of str to list of float
+        Values by name.
+    """
+
+    name: str
+    verbose: bool
+    history: History = field(default_factory=dict)
+    _start: float = field(default_factory=perf_counter)
+
+    def add(self, **values: float) -> None:
+        """Keep the values of an epoch."""
+        for name, value in values.items():
+            self.history.setdefault(name, []).append(value)
+        if self.verbose:
+            epoch = len(next(iter(self.history.values())))
+            told = ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in values.items())
+            print(f"[{self.name}] epoch {epoch}: {told} ({perf_counter() - self._start:.1f} s)")
+
+
+def descend(
+    parameters: Floats,
+    epoch: Callable[[], Iterable[Objective]],
+    schedule: Schedule,
+    name: str,
+    validation_score: Callable[[Floats], float] | None = None,
+) -> tuple[Floats, History]:
+    """Minimise by Adam the mean of objectives that come in batches.
+
+    Parameters
+    ----------
+    parameters : ndarray of shape (n_parameters,)
+        Where to start; not modified.
+    epoch : callable
+        Gives the batches of one epoch, another order each time.
+    schedule : Schedule
+        Steps and stopping.
+    name : str
+        Of the learner, for its lines.
+    validation_score : callable, default=None
+        Judges parameters, the higher the better. With it the best parameters of all epochs are
+        returned, and progress means a higher score; without, the last ones, and a lower loss.
+
+    Returns
+    -------
+    parameters : ndarray of shape (n_parameters,)
+        Finite.
+    history : dict
+        "loss", and "validation_score" if there is one: a value an epoch.
+
+    Raises
+    ------
+    ValueError
+        If the parameters overflow.
+    """
+    log = Log(name, schedule.verbose)
+    adam = Adam(len(parameters))
+    best, best_parameters, n_idle = -np.inf, parameters, 0
+    for number in range(schedule.max_epochs):
+        losses = []
+        batches: list[Any] = list(epoch())
+        for place, objective in enumerate(batches):
+            loss, gradient = objective(parameters)
+            done = (number + place / len(batches)) / schedule.max_epochs
+            rate = schedule.learning_rate * 0.5 * (1.0 + np.cos(np.pi * done))
+            with np.errstate(over="ignore", invalid="ignore"):
+                parameters = parameters + adam.step(gradient, rate)
+            if not (np.isfinite(loss) and np.isfinite(parameters).all()):
+                raise ValueError(
+                    f"training overflowed in epoch {number + 1}: lower "
+                    f"learning_rate={schedule.learning_rate!r}, or rescale the data or the loss"
+                )
+            losses.append(loss)
+        values = {"loss": float(np.mean(losses))}
+        if validation_score is not None:
+            values["validation_score"] = validation_score(parameters)
+        log.add(**values)
+        merit = values.get("validation_score", -values["loss"])
+        n_idle = 0 if merit > best + schedule.tol else n_idle + 1
+        if merit > best:
+            best, best_parameters = merit, parameters
+        if n_idle >= schedule.n_iter_no_change:
+            break
+    return (parameters if validation_score is None else best_parameters), log.history
