@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 # Of each class in a batch, where the batch has room.
 _LEAST_PER_CLASS = 4
+# Batches of an epoch, however few samples there are.
+_LEAST_BATCHES = 10
 
 
 class ClassBatches:
@@ -39,15 +41,15 @@ class ClassBatches:
         n_at_once = max(2, min(len(sizes), batch_size // _LEAST_PER_CLASS))
         self._n_classes = n_at_once
         self._n_samples = max(2, batch_size // n_at_once)
-        self._n_batches = max(1, round(len(classes) / batch_size))
+        self._n_batches = max(_LEAST_BATCHES, round(len(classes) / batch_size))
 
     def epoch(self) -> Iterator[NDArray[np.int64]]:
-        """Numbers of samples, batch by batch: together about as many as there are."""
+        """Numbers of samples by batch: about as many as there are, in ten batches or more."""
         for _ in range(self._n_batches):
             chosen = np.arange(len(self._members))
             if self._n_classes < len(chosen):
                 chosen = self._chance.permutation(len(chosen))[: self._n_classes]
-            yield np.concatenate([self._draw(number) for number in chosen])
+            yield np.concatenate([self._draw(int(number)) for number in chosen])
 
     def _draw(self, number: int) -> NDArray[np.int64]:
         members = self._members[number]

@@ -39,8 +39,9 @@ class Scaling:
         return self.per_unit(X - self.mean)
 
     def per_unit(self, coefficients: Floats) -> Floats:
-        """Divide by the scales along the last axis; turns coefficients of scaled features into
-        those of raw ones as well.
+        """Divide by the scales along the last axis.
+
+        That turns coefficients of scaled features into those of raw ones.
         """
         zeros = np.zeros_like(coefficients)
         return np.divide(coefficients, self.scale, out=zeros, where=self.scale > 0.0)
@@ -115,7 +116,7 @@ def principal_axes_of(X: Floats, scaling: Scaling) -> Axes:
     Returns
     -------
     axes : Axes
-        None if all samples are the same.
+        As many as the data have dimensions.
     """
     scaled = scaling(X)
     n_samples, n_features = scaled.shape

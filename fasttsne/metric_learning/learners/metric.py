@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import eigh
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -22,28 +20,26 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fasttsne.metric_learning.batches import Floats
-from fasttsne.metric_learning.distances import Batch
+from fasttsne.metric_learning.learners.arguments import checked
 from fasttsne.metric_learning.learners.class_batches import ClassBatches
-from fasttsne.metric_learning.learners.features import (
-    Axes,
-    common_scaling,
-    principal_axes_of,
-    standard_scaling,
-)
+from fasttsne.metric_learning.learners.features import Axes
 from fasttsne.metric_learning.learners.objectives import LOSSES, Mining, check_loss, objective
+from fasttsne.metric_learning.learners.starts import (
+    agreement,
+    choose_axes,
+    discriminants,
+    first_proxies,
+    principal,
+    typical_length,
+)
 from fasttsne.metric_learning.learners.training import Objective, Schedule, descend
 from fasttsne.metric_learning.losses import proxy_loss
 from fasttsne.threads import single_threaded_blas
 
 __all__ = ["LinearMetricLearner"]
 
-# Samples by which a start, or a state of training, is judged.
-_N_JUDGED = 1_000
-_N_COMPARED = 10_000
-
-# Distance of neighbours of one class at the start: a margin of 1 then is a quarter of it, and few
-# triplets within it are those of samples that are out of place.
-_NEIGHBOR_DISTANCE = 4.0
+# Length of embeddings at the start of a triplet loss, in margins of 1.
+_MARGINS = 7.0
 
 
 class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -74,9 +70,9 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Start of the map: principal components; linear discriminants, of which there is one fewer
         than classes; the features themselves, the first `n_components` of them; Gaussian noise; or
         an array of shape (n_components, n_features), like `components_`. "auto" is "lda" if that
-        gives `n_components`, else "pca". All but an array are scaled so that samples have their
-        nearest neighbour of the same class at a distance of about 1, which is what a margin of 1
-        means.
+        gives `n_components`, else "pca". All but an array are scaled so that embeddings have a root
+        mean square length of 1, or for "triplet" of 7: then triplets within a margin of 1 are
+        few, those of samples that are out of place.
     standardize : bool or "auto", default="auto"
         Whether the features are divided by their standard deviations at the start, so that their
         units do not matter, or by one number. "auto" takes what makes the nearest neighbours on
@@ -85,10 +81,11 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Samples of a batch, about as many of each class in it. "auto" is a tenth of the samples,
         but from 50 to 1000.
     max_epochs : int, default=30
-        How often to go through the samples. The steps shrink to 0 on the way.
-    learning_rate : float, default=0.01
-        Length of the first steps, where samples have a mean square length of 1 in coordinates that
-        are nearly white.
+        How often to go through the samples, or ten batches if these are more. The steps shrink to
+        0 on the way.
+    learning_rate : float, default=0.03
+        How far one of the first steps moves a typical sample along a component, at the most, as a
+        share of the root mean square length of embeddings at the start.
     early_stopping : bool, default=False
         Whether to set samples aside, and to return the map of the epoch after which most of them
         had a nearest neighbour of their own class among the others.
@@ -190,7 +187,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         standardize: bool | str = "auto",
         batch_size: int | str = "auto",
         max_epochs: int = 30,
-        learning_rate: float = 0.01,
+        learning_rate: float = 0.03,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -244,13 +241,16 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         samples = np.asarray(X, dtype=np.float64)
         with single_threaded_blas():
             kept, aside = self._split(classes, chance)
-            axes = self._axes(samples[kept], classes[kept], n_components, chance)
-            Z, numbers = axes.coordinates(samples), classes
-            start = self._start(Z[kept], numbers[kept], axes, n_components, chance)
-            score = None
-            if self.early_stopping:
-                score = partial(_agreement, Z[kept], numbers[kept], Z[aside], numbers[aside])
-            W, self.history_ = self._train(Z[kept], y[kept], numbers[kept], start, chance, score)
+            axes = choose_axes(samples[kept], classes[kept], n_components, self.standardize, chance)
+            Z = axes.coordinates(samples)
+            start = self._start(Z[kept], classes[kept], axes, n_components, chance)
+
+            def score(W: Floats) -> float:
+                return agreement(Z[kept] @ W, classes[kept], Z[aside] @ W, classes[aside])
+
+            W, self.history_ = self._train(
+                Z[kept], y[kept], classes[kept], start, chance, score if aside.size else None
+            )
         self.components_ = axes.to_raw(W).astype(X.dtype, copy=False)
         self.mean_ = axes.scaling.mean.astype(X.dtype, copy=False)
         self.n_iter_ = len(self.history_["loss"])
@@ -317,26 +317,6 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             )
         return np.sort(by_class[~chosen]), np.sort(by_class[chosen])
 
-    def _axes(
-        self,
-        X: Floats,
-        classes: NDArray[np.int64],
-        n_components: int,
-        chance: np.random.RandomState,
-    ) -> Axes:
-        standard = standard_scaling(X)
-        if not standard.scale.any():
-            raise ValueError("X is constant: samples that are all the same have no metric")
-        if self.standardize != "auto":
-            return principal_axes_of(X, standard if self.standardize else common_scaling(X))
-        choices = [principal_axes_of(X, scaling) for scaling in (standard, common_scaling(X))]
-        some = chance.permutation(len(X))[: 2 * _N_JUDGED]
-        agreements = [
-            _own_agreement(axes.coordinates(X[some]) @ _principal(axes, n_components), classes[some])
-            for axes in choices
-        ]
-        return choices[int(np.argmax(agreements))]
-
     def _start(
         self,
         Z: Floats,
@@ -365,15 +345,14 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                     f"init='lda' gives {min(n_discriminants, n_axes)} components, one fewer than "
                     f"classes at the most, but n_components={n_components}; choose another start"
                 )
-            W = _discriminants(Z, classes, n_components)
+            W = discriminants(Z, classes, n_components)
         elif init == "pca":
-            W = _principal(axes, n_components)
+            W = principal(axes, n_components)
         elif init == "identity":
             W = axes.from_scaled(np.eye(n_components, n_features))
         else:
             W = chance.standard_normal((n_axes, n_components))
-        some = chance.permutation(len(Z))[:_N_JUDGED]
-        return W * (_NEIGHBOR_DISTANCE / _neighbor_distance(Z[some] @ W, classes[some]))
+        return W * ((_MARGINS if self.loss == "triplet" else 1.0) / (typical_length(Z @ W) or 1.0))
 
     # ---- Training ---------------------------------------------------------------------------
 
@@ -393,18 +372,20 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         batches = ClassBatches(classes, int(batch_size), chance)
         parameters = start.ravel()
         if self.loss == "proxy":
-            parameters = np.concatenate([parameters, _class_means(Z @ start, classes).ravel()])
+            proxies = first_proxies(Z @ start, classes, chance)
+            parameters = np.concatenate([parameters, proxies.ravel()])
 
         def epoch() -> Iterator[Objective]:
             for batch in batches.epoch():
                 yield self._objective(Z[batch], labels[batch], classes[batch], start.shape, chance)
 
         def judge(found: Floats) -> float:
-            assert score is not None
-            return score(found[: start.size].reshape(start.shape))
+            return score(found[: start.size].reshape(start.shape)) if score else 0.0
 
+        # Along one component, |change' z| <= rate |z|_1 <= rate sqrt(n_axes) |z|.
+        unit = (typical_length(Z @ start) or 1.0) / np.sqrt(len(start))
         schedule = Schedule(
-            self.learning_rate,
+            self.learning_rate * unit,
             self.max_epochs,
             self.n_iter_no_change,
             self.tol,
@@ -429,14 +410,17 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         size = shape[0] * shape[1]
 
         def of_embeddings(E: Floats, proxies: Floats) -> tuple[float, Floats, Floats]:
+            by_proxies = proxies  # none
             if self.loss == "proxy":
-                value, (by_E, by_proxies) = proxy_loss(
-                    E, classes, proxies.reshape(-1, shape[1]), **params
-                )
-                return float(np.sum(value)), by_E, by_proxies.ravel()
-            if callable(self.loss):
-                return *_called(self.loss, E, labels, params), proxies
-            return *objective(self.loss, self.mining, params)(E, classes, chance), proxies
+                vectors = proxies.reshape(-1, shape[1])
+                value, (by_E, by_vectors) = proxy_loss(E, classes, vectors, **params)
+                result = value, by_E
+                by_proxies = np.asarray(by_vectors, dtype=np.float64).ravel()
+            elif isinstance(self.loss, str):
+                result = objective(self.loss, self.mining, params)(E, classes, chance)
+            else:
+                result = self.loss(E, labels, **params)
+            return *checked(result, E.shape, "embeddings"), by_proxies
 
         def of_parameters(parameters: Floats) -> tuple[float, Floats]:
             W, proxies = parameters[:size].reshape(shape), parameters[size:]
@@ -457,10 +441,11 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return int(self.components_.shape[0])
 
 
-# ---- Classes and losses that are given ------------------------------------------------------
+# ---- Classes ---------------------------------------------------------------------------------
 
 
 def _classes(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Labels that occur, and for every sample the number of its own."""
     check_classification_targets(y)
     labels, classes = np.unique(y, return_inverse=True)
     if len(labels) < 2:
@@ -471,87 +456,3 @@ def _classes(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
             "2, which belong together"
         )
     return labels, classes.astype(np.int64)
-
-
-def _called(
-    loss: Callable[..., Any], E: Floats, labels: NDArray[Any], params: Mapping[str, Any]
-) -> tuple[float, Floats]:
-    """Loss and gradient of a function of the user's, checked."""
-    value, gradient = loss(E, labels, **params)
-    gradient = np.asarray(gradient, dtype=np.float64)
-    if np.ndim(value) != 0 or gradient.shape != E.shape:
-        raise ValueError(
-            "loss must return a number and a gradient in the shape of the embeddings, "
-            f"{E.shape}; got shapes {np.shape(value)} and {gradient.shape}"
-        )
-    return float(value), gradient
-
-
-# ---- Starts ---------------------------------------------------------------------------------
-
-
-def _principal(axes: Axes, n_components: int) -> Floats:
-    """Take the first axes as they are, (n_axes, n_components); 0 where there are no more."""
-    W = np.zeros((len(axes.lengths), n_components))
-    np.fill_diagonal(W, axes.lengths)
-    return W
-
-
-def _class_means(E: Floats, classes: NDArray[np.int64]) -> Floats:
-    sums = np.zeros((classes.max() + 1, E.shape[1]))
-    np.add.at(sums, classes, E)
-    means: Floats = sums / np.bincount(classes)[:, np.newaxis]
-    return means
-
-
-def _discriminants(Z: Floats, classes: NDArray[np.int64], n_components: int) -> Floats:
-    """Directions along which classes differ most, as against their own spread (Fisher)."""
-    means = _class_means(Z, classes)[classes]
-    spread = (Z - means).T @ (Z - means) / len(Z)
-    between = means.T @ means / len(Z)
-    # Where there are fewer samples than axes, classes seem to have no spread at all.
-    spread[np.diag_indices_from(spread)] += 0.01 * np.trace(spread + between) / len(spread)
-    first = len(spread) - n_components
-    _, directions = eigh(between, spread, subset_by_index=(first, len(spread) - 1))
-    return np.ascontiguousarray(directions[:, ::-1])
-
-
-def _neighbor_distance(E: Floats, classes: NDArray[np.int64]) -> float:
-    """Typical distance of samples to the nearest of their class, of those that are elsewhere."""
-    batch, found = Batch(E), []
-    for rows in batch.blocks():
-        squared = batch.squared_distances(rows)
-        others = (classes[rows, np.newaxis] == classes) & (squared > 0.0)
-        found.append(np.min(squared, axis=1, where=others, initial=np.inf))
-    nearest = np.sqrt(np.concatenate(found))
-    nearest = nearest[np.isfinite(nearest)]
-    if nearest.size:
-        return float(np.median(nearest))
-    # Each class is a point: the radius of the whole.
-    return float(np.sqrt(np.mean(batch.squared_lengths))) or 1.0
-
-
-# ---- How good a map is ----------------------------------------------------------------------
-
-
-def _agreement(
-    Z: Floats, classes: NDArray[np.int64], judged: Floats, expected: NDArray[np.int64], W: Floats
-) -> float:
-    """Share of the judged samples whose nearest one among the others is of the same class."""
-    E, targets = Z[:_N_COMPARED] @ W, judged @ W
-    batch = Batch(np.vstack([targets, E]))
-    n_right = 0
-    for rows in batch.blocks(np.arange(len(targets))):
-        nearest = np.argmin(batch.squared_distances(rows)[:, len(targets) :], axis=1)
-        n_right += int(np.count_nonzero(classes[nearest] == expected[rows]))
-    return n_right / len(targets)
-
-
-def _own_agreement(E: Floats, classes: NDArray[np.int64]) -> float:
-    """Share of samples whose nearest other one is of the same class."""
-    batch, n_right = Batch(E), 0
-    for rows in batch.blocks():
-        squared = batch.squared_distances(rows)
-        squared[np.arange(len(rows)), rows] = np.inf
-        n_right += int(np.count_nonzero(classes[np.argmin(squared, axis=1)] == classes[rows]))
-    return n_right / len(E)

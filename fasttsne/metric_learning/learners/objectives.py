@@ -5,7 +5,6 @@ Each is ``objective(E, classes, chance) -> (loss, gradient)``.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from fasttsne.metric_learning import losses
 from fasttsne.metric_learning.batches import Floats
+from fasttsne.metric_learning.learners.arguments import check_params
 from fasttsne.metric_learning.mining import mine_pairs, mine_triplets
 
 Classes = NDArray[np.int64]
@@ -32,14 +32,14 @@ LOSSES: dict[str, Callable[..., Any]] = {
     "proxy": losses.proxy_loss,
 }
 
-# Ways to mine, the first where none is given. What the triplet loss mines by itself takes no list.
+# Ways to mine, the first where none is given, and those for which the loss needs no list.
 _MINING = {
     "triplet": ("easy", "all", "hard", "semihard", "random", "distance_weighted"),
     "contrastive": ("all", "hard", "easy", "random"),
 }
 _WITHOUT_LIST = {"triplet": ("all", "hard", "semihard"), "contrastive": ("all",)}
-# Arguments that are the learner's to give.
-_OURS = {"labels", "pairs", "triplets", "mining", "similar_label"}
+# Arguments that are the learner's to give. A loss a sample is of no use to a descent.
+_OURS = ("pairs", "triplets", "mining", "similar_label")
 
 
 def check_loss(loss: str | Callable[..., Any], mining: Mining, params: Mapping[str, Any]) -> None:
@@ -50,8 +50,7 @@ def check_loss(loss: str | Callable[..., Any], mining: Mining, params: Mapping[s
     ValueError
         Naming what there is.
     """
-    name = loss if isinstance(loss, str) else "a function"
-    known = _MINING.get(name, ())
+    known = _MINING.get(loss, ()) if isinstance(loss, str) else ()
     if mining is not None and not known:
         choice = " or ".join(map(repr, _MINING))
         raise ValueError(f"mining={mining!r} needs loss={choice}; with loss={loss!r} it is None")
@@ -59,62 +58,52 @@ def check_loss(loss: str | Callable[..., Any], mining: Mining, params: Mapping[s
         choice = ", ".join(map(repr, known))
         raise ValueError(f"mining={mining!r} must be one of {choice} with loss={loss!r}")
     if isinstance(loss, str):
-        keywords = [
-            parameter.name
-            for parameter in inspect.signature(LOSSES[loss]).parameters.values()
-            if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in _OURS
-        ]
-        unknown = sorted(set(params) - set(keywords))
-        if unknown:
-            raise ValueError(
-                f"loss_params has {', '.join(map(repr, unknown))}, which loss={loss!r} does not; "
-                f"it has {', '.join(map(repr, keywords))}"
-            )
+        check_params(loss, LOSSES[loss], params, _OURS)
 
 
 def objective(loss: str, mining: Mining, params: Mapping[str, Any]) -> Objective:
-    """Choose a loss that has no parameters of its own to learn, and check nothing."""
-    function = LOSSES[loss]
-    if loss in ("triplet", "contrastive"):
-        return _mined(function, mining or _MINING[loss][0], params, _WITHOUT_LIST[loss])
+    """Choose a loss that has nothing of its own to learn; `check_loss` has seen the arguments."""
+    if loss == "triplet":
+        return _triplets(mining or _MINING[loss][0], params)
+    if loss == "contrastive":
+        return _pairs(mining or _MINING[loss][0], params)
     if loss in ("n_pair", "info_nce", "nt_xent"):
-        return _of_rounds(_nt_xent if loss == "nt_xent" else _halves(function), params)
+        return _of_rounds(_nt_xent if loss == "nt_xent" else LOSSES[loss], params)
 
     def plain(E: Floats, classes: Classes, _: np.random.RandomState) -> tuple[float, Floats]:
-        value, gradient = function(E, classes, **params)
-        return float(np.sum(value)), gradient
+        value, gradient = LOSSES[loss](E, classes, **params)
+        return value, gradient
 
     return plain
 
 
-def _mined(
-    function: Callable[..., Any],
-    mining: str | Callable[[Floats, Classes], Any],
-    params: Mapping[str, Any],
-    without_list: tuple[str, ...],
-) -> Objective:
-    triplets = function is losses.triplet_loss
-    miner = mine_triplets if triplets else mine_pairs
-
-    def mined(E: Floats, classes: Classes, chance: np.random.RandomState) -> tuple[float, Floats]:
-        if mining in without_list:
-            arguments = {"labels": classes, **({"mining": mining} if triplets else {})}
+def _triplets(mining: Any, params: Mapping[str, Any]) -> Objective:
+    def mined(E: Floats, classes: Classes, chance: np.random.RandomState) -> Any:
+        if mining in _WITHOUT_LIST["triplet"]:
+            return losses.triplet_loss(E, classes, mining=mining, **params)
+        if callable(mining):
+            found = mining(E, classes)
         else:
-            if callable(mining):
-                found = mining(E, classes)
-            else:
-                found = miner(E, classes, strategy=mining, random_state=chance)  # type: ignore[operator]
-            arguments = {"triplets" if triplets else "pairs": found}
-        value, gradient = function(E, **arguments, **params)
-        return float(np.sum(value)), gradient
+            found = mine_triplets(E, classes, strategy=mining, random_state=chance)
+        return losses.triplet_loss(E, triplets=found, **params)
 
     return mined
 
 
-def _of_rounds(
-    of_pairs: Callable[[Floats, Floats, Mapping[str, Any]], tuple[float, Floats, Floats]],
-    params: Mapping[str, Any],
-) -> Objective:
+def _pairs(mining: Any, params: Mapping[str, Any]) -> Objective:
+    def mined(E: Floats, classes: Classes, chance: np.random.RandomState) -> Any:
+        if mining in _WITHOUT_LIST["contrastive"]:
+            return losses.contrastive_loss(E, classes, **params)
+        if callable(mining):
+            found = mining(E, classes)
+        else:
+            found = mine_pairs(E, classes, strategy=mining, random_state=chance)
+        return losses.contrastive_loss(E, pairs=found, **params)
+
+    return mined
+
+
+def _of_rounds(of_pairs: Callable[..., Any], params: Mapping[str, Any]) -> Objective:
     """Mean over rounds with one pair of each class.
 
     For a loss that takes all other pairs of its batch for negatives, other pairs of the same class
@@ -126,7 +115,7 @@ def _of_rounds(
     ) -> tuple[float, Floats]:
         total, gradient, n_rounds = 0.0, np.zeros_like(E), 0
         for first, second in _rounds(classes, chance):
-            value, by_first, by_second = of_pairs(E[first], E[second], params)
+            value, (by_first, by_second) = of_pairs(E[first], E[second], **params)
             total += value
             gradient[first] += by_first
             gradient[second] += by_second
@@ -142,29 +131,15 @@ def _rounds(
     """Anchors and partners: of every class that still has two samples, two that had no turn."""
     order = chance.permutation(len(classes))
     order = order[np.argsort(classes[order], kind="stable")]
-    ranked = classes[order]
-    starts = np.flatnonzero(np.diff(ranked, prepend=-1))
-    sizes = np.diff(starts, append=len(ranked))
-    for number in range(int(sizes.max()) // 2):
-        first = starts[sizes >= 2 * number + 2] + 2 * number
+    starts = np.flatnonzero(np.diff(classes[order], prepend=-1))
+    sizes = np.diff(starts, append=len(order))
+    for turn in range(0, int(sizes.max()) - 1, 2):
+        first = starts[sizes >= turn + 2] + turn
         if len(first) > 1:
             yield order[first], order[first + 1]
 
 
-def _halves(
-    function: Callable[..., Any],
-) -> Callable[[Floats, Floats, Mapping[str, Any]], tuple[float, Floats, Floats]]:
-    def of_pairs(
-        A: Floats, P: Floats, params: Mapping[str, Any]
-    ) -> tuple[float, Floats, Floats]:
-        value, (by_anchors, by_positives) = function(A, P, **params)
-        return float(np.sum(value)), by_anchors, by_positives
-
-    return of_pairs
-
-
-def _nt_xent(A: Floats, P: Floats, params: Mapping[str, Any]) -> tuple[float, Floats, Floats]:
+def _nt_xent(A: Floats, P: Floats, **params: Any) -> tuple[Any, Any]:
     pairs = np.arange(2 * len(A)).reshape(2, -1).T
     value, gradient = losses.nt_xent_loss(np.vstack([A, P]), pairs, **params)
-    by_anchors, by_positives = np.split(gradient, 2)
-    return float(np.sum(value)), by_anchors, by_positives
+    return value, np.split(gradient, 2)

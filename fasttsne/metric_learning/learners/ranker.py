@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
@@ -18,9 +16,17 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fasttsne.metric_learning import learning_to_rank
 from fasttsne.metric_learning.batches import Floats
+from fasttsne.metric_learning.learners.arguments import check_params
 from fasttsne.metric_learning.learners.features import standard_scaling
+from fasttsne.metric_learning.learners.ranking_task import (
+    LOSSES,
+    NOT_SMOOTH,
+    OURS,
+    WITH_INTERCEPT,
+    Documents,
+    Task,
+)
 from fasttsne.metric_learning.learners.training import (
     History,
     Log,
@@ -34,25 +40,8 @@ from fasttsne.threads import single_threaded_blas
 
 __all__ = ["LinearRanker"]
 
-LOSSES: dict[str, Callable[..., Any]] = {
-    "squared": learning_to_rank.squared_loss,
-    "logistic": learning_to_rank.logistic_loss,
-    "ordinal": learning_to_rank.ordinal_loss,
-    "hinge": learning_to_rank.hinge_loss,
-    "ranknet": learning_to_rank.ranknet_loss,
-    "lambdarank": learning_to_rank.lambdarank_loss,
-    "listnet": learning_to_rank.listnet_loss,
-    "listmle": learning_to_rank.listmle_loss,
-    "approx_ndcg": learning_to_rank.approx_ndcg_loss,
-    "soft_rank": learning_to_rank.soft_rank_loss,
-}
-
-# Scores as they are, and not only their differences, matter to these.
-_WITH_INTERCEPT = ("squared", "logistic")
-# What L-BFGS cannot do: a hinge has corners, and the weights of LambdaRank change under way.
-_NOT_SMOOTH = ("hinge", "lambdarank")
-# Arguments that are the learner's to give.
-_OURS = {"groups", "thresholds", "reduction"}
+# Squares of larger numbers drown everything else.
+_LARGEST_RELEVANCE = 1e6
 
 
 class LinearRanker(BaseEstimator):
@@ -84,8 +73,9 @@ class LinearRanker(BaseEstimator):
         more.
     batch_size : int, default=64
         Queries of a batch, for Adam.
-    learning_rate : float, default=0.003
-        Length of Adam's first steps, in coefficients of standardised features.
+    learning_rate : float, default=0.05
+        Length of Adam's first steps, divided by the square root of the number of features, in each
+        coefficient of a standardised feature.
     early_stopping : bool, default=False
         Whether to set queries aside, and to return the coefficients of the epoch whose NDCG on
         them was highest.
@@ -168,7 +158,7 @@ class LinearRanker(BaseEstimator):
         max_iter: int = 200,
         tol: float = 1e-5,
         batch_size: int = 64,
-        learning_rate: float = 0.003,
+        learning_rate: float = 0.05,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -214,14 +204,18 @@ class LinearRanker(BaseEstimator):
             `groups` do not sum to the number of documents, or a parameter is out of range.
         """
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        if np.max(y) > _LARGEST_RELEVANCE:
+            raise ValueError(f"y has values above {_LARGEST_RELEVANCE:g}; rescale relevance")
         sizes = as_queries(y, np.zeros(len(X)), groups, names=("y", "X")).sizes
-        self._check_loss()
+        params = dict(self.loss_params or {})
+        if isinstance(self.loss, str):
+            check_params(self.loss, LOSSES[self.loss], params, OURS)
         solver = self._solver()
         chance = check_random_state(self.random_state)
         scaling = standard_scaling(X)
         with single_threaded_blas():
-            documents = _Documents(scaling(X), np.asarray(y, dtype=np.float64), sizes)
-            task = self._task(documents.relevance)
+            documents = Documents(scaling(X), np.asarray(y, dtype=np.float64), sizes)
+            task = Task(self.loss, params, self.alpha, np.unique(documents.relevance))
             if solver == "lbfgs":
                 found, self.history_ = self._by_lbfgs(documents, task)
             else:
@@ -229,7 +223,7 @@ class LinearRanker(BaseEstimator):
         n_features = X.shape[1]
         self.coef_ = scaling.per_unit(found[:n_features])
         self.intercept_ = float(-(self.coef_ @ scaling.mean))
-        if task.has_intercept:
+        if self.loss in WITH_INTERCEPT:
             self.intercept_ += float(found[-1])
         if self.loss == "ordinal":
             self.thresholds_ = found[n_features:]
@@ -290,24 +284,10 @@ class LinearRanker(BaseEstimator):
         """
         return float(ndcg_score(y, self.predict(X), groups=groups, k=k, gain=gain))
 
-    # ---- What is minimised ------------------------------------------------------------------
-
-    def _check_loss(self) -> None:
-        if not isinstance(self.loss, str):
-            return
-        parameters = inspect.signature(LOSSES[self.loss]).parameters.values()
-        known = [
-            p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in _OURS
-        ]
-        unknown = sorted(set(self.loss_params or {}) - set(known))
-        if unknown:
-            raise ValueError(
-                f"loss_params has {', '.join(map(repr, unknown))}, which loss={self.loss!r} does "
-                f"not; it has {', '.join(map(repr, known)) or 'none'}"
-            )
+    # ---- How --------------------------------------------------------------------------------
 
     def _solver(self) -> Literal["lbfgs", "adam"]:
-        smooth = isinstance(self.loss, str) and self.loss not in _NOT_SMOOTH
+        smooth = isinstance(self.loss, str) and self.loss not in NOT_SMOOTH
         if self.solver == "lbfgs" and not smooth:
             raise ValueError(f"solver='lbfgs' needs a smooth loss; take 'adam' for {self.loss!r}")
         if self.solver == "lbfgs" and self.early_stopping:
@@ -315,22 +295,7 @@ class LinearRanker(BaseEstimator):
         by_lbfgs = smooth and not self.early_stopping and self.solver != "adam"
         return "lbfgs" if by_lbfgs else "adam"
 
-    def _task(self, relevance: Floats) -> _Task:
-        start, params = np.zeros(0), dict(self.loss_params or {})
-        if self.loss in _WITH_INTERCEPT:
-            start = np.array([relevance.mean() if self.loss == "squared" else 0.0])
-        levels = None
-        if self.loss == "ordinal":
-            levels = np.unique(relevance)
-            start = np.zeros(max(len(levels) - 1, 1))
-        function = LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
-        return _Task(
-            function, params, self.alpha, start, self.loss in _WITH_INTERCEPT, levels
-        )
-
-    # ---- How --------------------------------------------------------------------------------
-
-    def _by_lbfgs(self, documents: _Documents, task: _Task) -> tuple[Floats, History]:
+    def _by_lbfgs(self, documents: Documents, task: Task) -> tuple[Floats, History]:
         log = Log(type(self).__name__, bool(self.verbose))
         objective = task.objective(documents)
         last = [np.inf]
@@ -359,7 +324,7 @@ class LinearRanker(BaseEstimator):
         return result.x, log.history
 
     def _by_adam(
-        self, documents: _Documents, task: _Task, chance: np.random.RandomState
+        self, documents: Documents, task: Task, chance: np.random.RandomState
     ) -> tuple[Floats, History]:
         n_queries = len(documents.sizes)
         kept, score = np.arange(n_queries), None
@@ -380,7 +345,11 @@ class LinearRanker(BaseEstimator):
                 yield task.objective(documents.take(order[first : first + self.batch_size]))
 
         schedule = Schedule(
-            self.learning_rate, self.max_iter, self.n_iter_no_change, self.tol, bool(self.verbose)
+            self.learning_rate / np.sqrt(documents.features.shape[1]),
+            self.max_iter,
+            self.n_iter_no_change,
+            self.tol,
+            bool(self.verbose),
         )
         return descend(task.start(documents), epoch, schedule, type(self).__name__, score)
 
@@ -390,92 +359,3 @@ class LinearRanker(BaseEstimator):
         tags.target_tags.required = True
         tags.target_tags.positive_only = True
         return tags
-
-
-@dataclass(frozen=True)
-class _Documents:
-    """Standardised features of documents, (n_documents, n_features), query by query."""
-
-    features: Floats
-    relevance: Floats
-    sizes: NDArray[np.int64]
-
-    def take(self, queries: NDArray[np.int64]) -> _Documents:
-        """Take some of the queries, in the order given."""
-        sizes = self.sizes[queries]
-        firsts = (np.cumsum(self.sizes) - self.sizes)[queries]
-        steps = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        places = np.repeat(firsts, sizes) + steps
-        return _Documents(self.features[places], self.relevance[places], sizes)
-
-    def ndcg(self, parameters: Floats) -> float:
-        """Judge coefficients, whatever follows them."""
-        scores = self.features @ parameters[: self.features.shape[1]]
-        return float(ndcg_score(self.relevance, scores, groups=self.sizes))
-
-
-@dataclass(frozen=True)
-class _Task:
-    """A loss with its penalty, as a function of coefficients and what follows them.
-
-    Attributes
-    ----------
-    loss : callable
-        Of scores, relevance and groups.
-    params : dict
-        Its keyword arguments.
-    alpha : float
-        Weight of the penalty.
-    start_of_rest : ndarray
-        Where what follows the coefficients starts: an intercept, or thresholds.
-    has_intercept : bool
-        Whether it is an intercept.
-    levels : ndarray, or None
-        With "ordinal": the relevance of each level.
-    """
-
-    loss: Callable[..., Any]
-    params: dict[str, Any]
-    alpha: float
-    start_of_rest: Floats
-    has_intercept: bool
-    levels: Floats | None
-
-    def start(self, documents: _Documents) -> Floats:
-        """All parameters at the start."""
-        return np.concatenate([np.zeros(documents.features.shape[1]), self.start_of_rest])
-
-    def objective(self, documents: _Documents) -> Objective:
-        """Mean loss of these documents, plus the penalty, and the gradient."""
-        X, n_features = documents.features, documents.features.shape[1]
-        by_query = self.loss is learning_to_rank.lambdarank_loss
-        relevance = documents.relevance
-        if self.levels is not None:
-            relevance = np.searchsorted(self.levels, relevance).astype(np.float64)
-
-        def of_parameters(parameters: Floats) -> tuple[float, Floats]:
-            w, rest = parameters[:n_features], parameters[n_features:]
-            scores = X @ w + (rest[0] if self.has_intercept else 0.0)
-            arguments = dict(self.params)
-            if by_query:
-                arguments["reduction"] = "sum"
-            if self.levels is not None:
-                arguments["thresholds"] = rest
-            value, by_scores = self.loss(scores, relevance, documents.sizes, **arguments)
-            by_rest = np.zeros(0)
-            if self.levels is not None:
-                by_scores, by_rest = by_scores
-            by_scores = np.asarray(by_scores, dtype=np.float64)
-            if np.ndim(value) != 0 or by_scores.shape != scores.shape:
-                raise ValueError(
-                    "loss must return a number and a gradient in the shape of the scores, "
-                    f"{scores.shape}; got shapes {np.shape(value)} and {by_scores.shape}"
-                )
-            if by_query:
-                value, by_scores = value / len(documents.sizes), by_scores / len(documents.sizes)
-            if self.has_intercept:
-                by_rest = by_scores.sum(keepdims=True)
-            gradient = np.concatenate([X.T @ by_scores + self.alpha * w, by_rest])
-            return float(value) + 0.5 * self.alpha * float(w @ w), gradient
-
-        return of_parameters
