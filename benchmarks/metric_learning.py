@@ -4,7 +4,7 @@
 method maps both to as many dimensions, and the test digits are classified by the majority of their
 5 nearest training digits there: by Euclidean distance, or by the cosine for losses of cosines. Raw
 pixels are the measure of what no metric at all gives. NCA is scikit-learn's, on 64 principal
-components, which makes it many times faster than on pixels; seconds are those of `fit`, PCA included.
+components, which makes it many times faster than on pixels; seconds are those of `fit`, with PCA.
 
 ``python benchmarks/metric_learning.py`` takes about five minutes, nearly all of them NCA's, and
 fails if the best learned metric is less accurate than the pixels, PCA or NCA, or slower than NCA.

@@ -1,4 +1,4 @@
-"""Losses of metric learning: seconds and memory beside pytorch-metric-learning, and what sampling saves.
+"""Losses of metric learning: seconds and memory beside others, and what sampling saves.
 
 Triplets: loss and gradient of one batch of 128 features, semihard triplets, plain distances, in
 single precision as both take it. `TripletMarginMiner` of pytorch-metric-learning finds the same
@@ -10,8 +10,9 @@ Sampling: loss and gradient by 128 inputs of 128 features and by the vectors tha
 50,000 classes, the full softmax beside the sampled one and noise contrastive estimation; and how
 far their gradients by the inputs are from the full one.
 
-``python benchmarks/metric_losses.py`` takes about three minutes, and fails if pytorch-metric-learning
-is quicker at any batch that it can do, or if a batch of 8,192 takes more than a gigabyte.
+``python benchmarks/metric_losses.py`` takes about three minutes, and fails if
+pytorch-metric-learning is quicker at any batch that it can do, or if a batch of 8,192 takes more
+than a gigabyte.
 """
 
 import json

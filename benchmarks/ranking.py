@@ -1,9 +1,9 @@
 """NDCG of many queries: how long beside scikit-learn and ranx? Fails below the targets.
 
 100,000 queries of 100 documents, relevance 0 to 4, scores without ties. ranx takes rankings in a
-form of its own; making that from the two matrices is timed by itself, and does not count against it.
-Systems take turns; each figure is the least of the repeats, as noise only ever adds. All must agree
-on the result.
+form of its own; making that from the two matrices is timed by itself, and does not count against
+it. Systems take turns; each figure is the least of the repeats, as noise only ever adds. All must
+agree on the result.
 
 ``python benchmarks/ranking.py`` takes about two minutes.
 """

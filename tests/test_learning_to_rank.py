@@ -349,7 +349,7 @@ def test_steps_against_the_gradient_mend_a_ranking(name):
 def test_huge_scores_are_finite_and_silent(name, size):
     scores, relevance = np.array([size, -size, 0.0, size]), [0, 4, 1, 2]
     if name == "squared" and size == 1e300:
-        with pytest.raises(ValueError, match="scores has values .* squares overflow"):
+        with pytest.raises(ValueError, match=r"scores has values .* squares overflow"):
             loss(name, scores, relevance)
         return
     with warnings.catch_warnings():

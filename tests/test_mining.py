@@ -183,6 +183,20 @@ def test_all_pairs():
     assert contrastive_loss(X, pairs=pairs)[0] == pytest.approx(contrastive_loss(X, y)[0])
 
 
+@pytest.mark.slow
+@pytest.mark.nosan
+@pytest.mark.parametrize("strategy", PAIRS)
+def test_pairs_of_a_batch_of_8192_fit_into_a_gigabyte(strategy):
+    X, y = batch(n=8192, d=16, n_classes=100)
+    tracemalloc.start()
+    try:
+        mine_pairs(X, y, strategy=strategy)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1e9
+
+
 @pytest.mark.parametrize("strategy", ["hard", "easy"])
 def test_hard_and_easy_pairs(strategy):
     X, y = batch(seed=13)

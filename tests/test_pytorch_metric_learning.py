@@ -1,5 +1,7 @@
 """Losses and miners against those of pytorch-metric-learning, where conventions match."""
 
+import importlib
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -8,13 +10,14 @@ from fasttsne.metric_learning import losses, mining
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("pytorch_metric_learning")
-from pytorch_metric_learning import losses as their_losses
-from pytorch_metric_learning import miners, reducers
-from pytorch_metric_learning.distances import CosineSimilarity, DotProductSimilarity, LpDistance
+their_losses = importlib.import_module("pytorch_metric_learning.losses")
+miners = importlib.import_module("pytorch_metric_learning.miners")
+reducers = importlib.import_module("pytorch_metric_learning.reducers")
+their_distances = importlib.import_module("pytorch_metric_learning.distances")
 
 X = np.random.default_rng(0).normal(size=(30, 4))
 LABELS = np.arange(30) % 5
-PLAIN = {"distance": LpDistance(normalize_embeddings=False)}
+PLAIN = {"distance": their_distances.LpDistance(normalize_embeddings=False)}
 
 
 def assert_agreement(ours, theirs, X=X, labels=LABELS, mined=None, factor=1.0):
@@ -62,7 +65,7 @@ def test_nt_xent_loss():
     labels = np.arange(30) % 15  # two of each: the partner is the only positive
     assert_agreement(
         lambda x: losses.nt_xent_loss(x, [(i, i + 15) for i in range(15)], temperature=0.4),
-        their_losses.NTXentLoss(temperature=0.4, distance=CosineSimilarity()),
+        their_losses.NTXentLoss(temperature=0.4, distance=their_distances.CosineSimilarity()),
         labels=labels,
     )
 
@@ -70,7 +73,7 @@ def test_nt_xent_loss():
 def test_supervised_contrastive_loss():
     assert_agreement(
         lambda x: losses.supervised_contrastive_loss(x, LABELS, temperature=0.3),
-        their_losses.SupConLoss(temperature=0.3, distance=CosineSimilarity()),
+        their_losses.SupConLoss(temperature=0.3, distance=their_distances.CosineSimilarity()),
     )
 
 
@@ -98,7 +101,9 @@ def test_n_pair_loss():
 
     assert_agreement(
         ours,
-        their_losses.NPairsLoss(distance=DotProductSimilarity(normalize_embeddings=False)),
+        their_losses.NPairsLoss(
+            distance=their_distances.DotProductSimilarity(normalize_embeddings=False)
+        ),
         X=X[:10],
         labels=labels,
     )

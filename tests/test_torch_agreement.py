@@ -257,7 +257,7 @@ def test_nce_loss(log_z):
 
 @pytest.mark.parametrize("leave_out", [False, True])
 def test_sampled_softmax_loss(leave_out):
-    hits = (DRAWN == TARGET[:, None]) & leave_out
+    hits = (TARGET[:, None] == DRAWN) & leave_out
     assert hits.any() == leave_out
 
     def theirs(right, wrong):

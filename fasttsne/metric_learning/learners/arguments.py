@@ -24,7 +24,7 @@ def check_params(
     known = [
         parameter.name
         for parameter in inspect.signature(loss).parameters.values()
-        if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in ours
+        if parameter.default is not parameter.empty and parameter.name not in ours
     ]
     unknown = sorted(set(params) - set(known))
     if unknown:

@@ -39,7 +39,7 @@ _MINING = {
 }
 _WITHOUT_LIST = {"triplet": ("all", "hard", "semihard"), "contrastive": ("all",)}
 # Arguments that are the learner's to give. A loss a sample is of no use to a descent.
-_OURS = ("pairs", "triplets", "mining", "similar_label")
+_OURS = ("labels", "pairs", "triplets", "mining", "similar_label", "random_state")
 
 
 def check_loss(loss: str | Callable[..., Any], mining: Mining, params: Mapping[str, Any]) -> None:

@@ -139,10 +139,14 @@ def triplet_loss(
         losses, gradient = _of_triplets(X, numbers, margin, squared)
         n_all, n_nonzero = float(len(numbers)), float(np.count_nonzero(losses))
         if labels is not None:
-            losses = np.bincount(numbers[:, 0], losses, minlength=len(X))
+            losses = _per_anchor(numbers[:, 0], losses, len(X))
     count = n_terms(reduction, n_all, n_nonzero)
     loss = losses if reduction == "none" else float(losses.sum()) / count
     return loss, same_type(gradient / count, given)
+
+
+def _per_anchor(anchors: NDArray[np.int64], losses: Floats, n_anchors: int) -> Floats:
+    return np.asarray(np.bincount(anchors, losses, minlength=n_anchors), dtype=np.float64)
 
 
 # ---- Triplets given one by one ----------------------------------------------------------------
@@ -303,4 +307,4 @@ def _between(block: _Anchors, margin: float, *, semihard: bool) -> Part:
     np.put_along_axis(slopes, order, -n_ranges.astype(np.float64), axis=1)
     slopes[row, block.column] = n_within
     n_triplets = float(n_within.sum())
-    return np.bincount(row, losses, minlength=n_rows), n_triplets, n_triplets, slopes
+    return _per_anchor(row, losses, n_rows), n_triplets, n_triplets, slopes
