@@ -75,15 +75,15 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         few, those of samples that are out of place.
     standardize : bool or "auto", default="auto"
         Whether the features are divided by their standard deviations at the start, so that their
-        units do not matter, or by one number. "auto" takes what makes the nearest neighbours on
-        principal components agree in class more often.
+        units do not matter, or by one number. "auto" is False if that makes the nearest neighbours
+        on principal components agree in class more often, by more than chance.
     batch_size : int or "auto", default="auto"
         Samples of a batch, about as many of each class in it. "auto" is a tenth of the samples,
         but from 50 to 1000.
     max_epochs : int, default=30
         How often to go through the samples, or ten batches if these are more. The steps shrink to
         0 on the way.
-    learning_rate : float, default=0.03
+    learning_rate : float, default=0.05
         How far one of the first steps moves a typical sample along a component, at the most, as a
         share of the root mean square length of embeddings at the start.
     early_stopping : bool, default=False
@@ -187,7 +187,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         standardize: bool | str = "auto",
         batch_size: int | str = "auto",
         max_epochs: int = 30,
-        learning_rate: float = 0.03,
+        learning_rate: float = 0.05,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,

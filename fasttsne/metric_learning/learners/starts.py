@@ -36,7 +36,7 @@ def choose_axes(
     standardize: bool | str,
     chance: np.random.RandomState,
 ) -> Axes:
-    """Find the coordinates to train in; "auto": those on which neighbours agree more often.
+    """Find the coordinates to train in; "auto": where neighbours agree in class more often.
 
     Raises
     ------
@@ -48,13 +48,17 @@ def choose_axes(
         raise ValueError("X is constant: samples that are all the same have no metric")
     if standardize != "auto":
         return principal_axes_of(X, standard if standardize else common_scaling(X))
-    choices = [principal_axes_of(X, scaling) for scaling in (standard, common_scaling(X))]
     some = chance.permutation(len(X))[:_N_JUDGED]
-    shares = [
-        own_agreement(axes.coordinates(X[some]) @ principal(axes, n_components), classes[some])
-        for axes in choices
-    ]
-    return choices[int(np.argmax(shares))]
+
+    def share(axes: Axes) -> float:
+        E = axes.coordinates(X[some]) @ principal(axes, n_components)
+        return own_agreement(E, classes[some])
+
+    own, common = (principal_axes_of(X, scaling) for scaling in (standard, common_scaling(X)))
+    expected = share(own)
+    # By more than chance, so that units do not decide where neighbours know nothing.
+    by_chance = np.sqrt(expected * (1.0 - expected) / len(some))
+    return common if share(common) > expected + by_chance else own
 
 
 # ---- Starts ---------------------------------------------------------------------------------
