@@ -26,6 +26,7 @@ from fasttsne.metric_learning.learners import (
     training,
 )
 from fasttsne.metric_learning.losses import triplet_loss
+from fasttsne.metric_learning.mining import mine_triplets
 
 METRIC_LOSSES = sorted(objectives.LOSSES)
 RANKING_LOSSES = sorted(ranking_task.LOSSES)
@@ -412,6 +413,17 @@ def test_triplets_mined_in_any_way_do(mining, hidden):
     learner = LinearMetricLearner(n_components=4, mining=mining, init="pca", random_state=0)
     learner.fit(X, y)
     assert accuracy(learner.transform(X), y, learner.transform(test), y_test) > 0.85
+
+
+def test_triplets_mined_by_a_function(hidden):
+    X, y = hidden[:2]
+
+    def mining(E, classes):
+        return mine_triplets(E, classes, strategy="easy")
+
+    given = {"n_components": 4, "max_epochs": 3, "random_state": 0}
+    one = LinearMetricLearner(mining=mining, **given).fit(X, y)
+    assert_array_equal(one.components_, LinearMetricLearner(**given).fit(X, y).components_)
 
 
 @pytest.mark.parametrize("init", ["auto", "pca", "lda", "identity", "random"])

@@ -38,7 +38,11 @@ _MINING = {
     "contrastive": ("all", "hard", "easy", "random"),
 }
 _WITHOUT_LIST = {"triplet": ("all", "hard", "semihard"), "contrastive": ("all",)}
-# Arguments that are the learner's to give. A loss a sample is of no use to a descent.
+_MINERS: dict[str, tuple[str, Callable[..., Any]]] = {
+    "triplet": ("triplets", mine_triplets),
+    "contrastive": ("pairs", mine_pairs),
+}
+# Arguments that are the learner's to give.
 _OURS = ("labels", "pairs", "triplets", "mining", "similar_label", "random_state")
 
 
@@ -63,10 +67,12 @@ def check_loss(loss: str | Callable[..., Any], mining: Mining, params: Mapping[s
 
 def objective(loss: str, mining: Mining, params: Mapping[str, Any]) -> Objective:
     """Choose a loss that has nothing of its own to learn; `check_loss` has seen the arguments."""
-    if loss == "triplet":
-        return _triplets(mining or _MINING[loss][0], params)
-    if loss == "contrastive":
-        return _pairs(mining or _MINING[loss][0], params)
+    if loss in _MINING:
+        mining = mining or _MINING[loss][0]
+        if mining not in _WITHOUT_LIST[loss]:
+            return _mined(loss, mining, params)
+        if loss == "triplet":
+            params = {**params, "mining": mining}
     if loss in ("n_pair", "info_nce", "nt_xent"):
         return _of_rounds(_nt_xent if loss == "nt_xent" else LOSSES[loss], params)
 
@@ -77,28 +83,17 @@ def objective(loss: str, mining: Mining, params: Mapping[str, Any]) -> Objective
     return plain
 
 
-def _triplets(mining: Any, params: Mapping[str, Any]) -> Objective:
-    def mined(E: Floats, classes: Classes, chance: np.random.RandomState) -> Any:
-        if mining in _WITHOUT_LIST["triplet"]:
-            return losses.triplet_loss(E, classes, mining=mining, **params)
+def _mined(loss: str, mining: Any, params: Mapping[str, Any]) -> Objective:
+    """Loss of a list of triplets or pairs, chosen anew for every batch."""
+    listed, mine = _MINERS[loss]
+
+    def mined(E: Floats, classes: Classes, chance: np.random.RandomState) -> tuple[float, Floats]:
         if callable(mining):
             found = mining(E, classes)
         else:
-            found = mine_triplets(E, classes, strategy=mining, random_state=chance)
-        return losses.triplet_loss(E, triplets=found, **params)
-
-    return mined
-
-
-def _pairs(mining: Any, params: Mapping[str, Any]) -> Objective:
-    def mined(E: Floats, classes: Classes, chance: np.random.RandomState) -> Any:
-        if mining in _WITHOUT_LIST["contrastive"]:
-            return losses.contrastive_loss(E, classes, **params)
-        if callable(mining):
-            found = mining(E, classes)
-        else:
-            found = mine_pairs(E, classes, strategy=mining, random_state=chance)
-        return losses.contrastive_loss(E, pairs=found, **params)
+            found = mine(E, classes, strategy=mining, random_state=chance)
+        value, gradient = LOSSES[loss](E, **{listed: found}, **params)
+        return value, gradient
 
     return mined
 

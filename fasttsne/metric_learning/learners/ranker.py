@@ -125,8 +125,8 @@ class LinearRanker(BaseEstimator):
     --------
     >>> from fasttsne.metric_learning.learners import LinearRanker
     >>> X = [[3.0, 1.0], [2.0, 5.0], [1.0, 2.0], [9.0, 4.0], [8.0, 2.0]]
-    >>> ranker = LinearRanker(random_state=0).fit(X, [2, 1, 0, 1, 0], groups=[3, 2])
-    >>> ranker.predict(X).round(1).shape
+    >>> ranker = LinearRanker("listnet").fit(X, [2, 1, 0, 1, 0], groups=[3, 2])
+    >>> ranker.predict(X).shape
     (5,)
     >>> ranker.score(X, [2, 1, 0, 1, 0], groups=[3, 2], k=5)
     1.0
