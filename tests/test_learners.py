@@ -257,10 +257,28 @@ def test_the_best_of_all_epochs_is_kept():
         lambda: [lambda at: (0.0, np.ones(1))],
         schedule(n_iter_no_change=4),
         "test",
-        score,
+        training.Judge("validation_score", score),
     )
     assert history["validation_score"] == [0.1, 0.7, 0.3, 0.69, 0.2, 0.6]  # four after the best
     assert_array_equal(found, visited[1])
+
+
+def test_a_judge_that_does_not_stop_sees_every_epoch_and_keeps_the_last_of_the_best():
+    visited, scores = [], iter([0.1, 0.7, 0.3, 0.3, 0.7, 0.6])
+
+    def score(parameters):
+        visited.append(parameters.copy())
+        return next(scores)
+
+    found, history = training.descend(
+        np.zeros(1),
+        lambda: [lambda at: (float(len(visited)), np.ones(1))],  # a loss that rises
+        schedule(max_epochs=6, n_iter_no_change=1),
+        "test",
+        training.Judge("training_score", score, stops=False),
+    )
+    assert history["training_score"] == [0.1, 0.7, 0.3, 0.3, 0.7, 0.6]
+    assert_array_equal(found, visited[4])
 
 
 def test_a_descent_without_progress_ends():
@@ -475,6 +493,43 @@ def test_both_solvers_agree(queries):
     params = {"learning_rate": 0.1, "batch_size": 1000, "tol": 0.0, "n_iter_no_change": 1000}
     other = LinearRanker("ranknet", solver="adam", **params).fit(X, y, groups=sizes)
     assert_allclose(other.coef_, one.coef_, atol=5e-3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lambdarank_ranks_a_few_documents_without_a_fault(seed):
+    X = [[3.0, 1.0], [2.0, 5.0], [1.0, 2.0], [9.0, 4.0], [8.0, 2.0]]
+    ranker = LinearRanker(random_state=seed).fit(X, [2, 1, 0, 1, 0], groups=[3, 2])
+    assert ranker.score(X, [2, 1, 0, 1, 0], groups=[3, 2]) == 1.0
+
+
+def test_lambdarank_returns_the_coefficients_of_the_highest_ndcg(queries):
+    X, y, sizes = queries[:3]
+    params = {"loss_params": {"k": 3, "gain": "linear"}, "alpha": 1e-3, "learning_rate": 5.0}
+    ranker = LinearRanker(max_iter=60, random_state=0, **params).fit(X, y, groups=sizes)
+    reached = ranker.history_["training_score"]
+    assert set(ranker.history_) == {"loss", "training_score"}
+    assert len(reached) == ranker.n_iter_ == 60
+    assert ranker.score(X, y, groups=sizes, k=3) == pytest.approx(max(reached), abs=1e-12)
+    assert max(reached) > reached[-1]
+
+
+def test_lambdarank_finds_what_relevance_is_made_of():
+    rng = np.random.default_rng(4)
+    X, weights = rng.normal(size=(600, 5)), np.array([1.0, -0.5, 0.25, 0.0, 0.0])
+    sizes = np.full(60, 10)
+    places = np.argsort(np.argsort((X @ weights).reshape(60, 10), axis=1), axis=1)
+    y = (places.ravel() // 2).clip(1) - 1
+    ranker, again = (
+        LinearRanker(alpha=1e-3, batch_size=8, random_state=0).fit(
+            X[:400], y[:400], groups=sizes[:40]
+        )
+        for _ in range(2)
+    )
+    cosine = ranker.coef_ @ weights / np.linalg.norm(ranker.coef_) / np.linalg.norm(weights)
+    assert cosine > 0.995
+    assert ranker.score(X[400:], y[400:], groups=sizes[40:]) > 0.99
+    assert_array_equal(ranker.coef_, again.coef_)
+    assert ranker.history_ == again.history_
 
 
 def test_thresholds_lie_between_levels(queries):

@@ -32,7 +32,7 @@ from fasttsne.metric_learning.learners.starts import (
     principal,
     typical_length,
 )
-from fasttsne.metric_learning.learners.training import Objective, Schedule, descend
+from fasttsne.metric_learning.learners.training import Judge, Objective, Schedule, descend
 from fasttsne.metric_learning.losses import proxy_loss
 from fasttsne.threads import single_threaded_blas
 
@@ -379,9 +379,12 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             for batch in batches.epoch():
                 yield self._objective(Z[batch], labels[batch], classes[batch], start.shape, chance)
 
-        def judge(found: Floats) -> float:
-            return score(found[: start.size].reshape(start.shape)) if score else 0.0
-
+        judge = None
+        if score is not None:
+            of_map = score
+            judge = Judge(
+                "validation_score", lambda found: of_map(found[: start.size].reshape(start.shape))
+            )
         # Along one component, |change' z| <= rate |z|_1 <= rate sqrt(n_axes) |z|.
         unit = (typical_length(Z @ start) or 1.0) / np.sqrt(len(start))
         schedule = Schedule(
@@ -392,9 +395,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             bool(self.verbose),
         )
         name = type(self).__name__
-        found, history = descend(
-            parameters, epoch, schedule, name, None if score is None else judge
-        )
+        found, history = descend(parameters, epoch, schedule, name, judge)
         return found[: start.size].reshape(start.shape), history
 
     def _objective(

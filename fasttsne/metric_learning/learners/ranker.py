@@ -20,6 +20,7 @@ from fasttsne.metric_learning.batches import Floats
 from fasttsne.metric_learning.learners.arguments import check_params
 from fasttsne.metric_learning.learners.features import standard_scaling
 from fasttsne.metric_learning.learners.ranking_task import (
+    CHANGING,
     LOSSES,
     NOT_SMOOTH,
     OURS,
@@ -29,6 +30,7 @@ from fasttsne.metric_learning.learners.ranking_task import (
 )
 from fasttsne.metric_learning.learners.training import (
     History,
+    Judge,
     Log,
     Objective,
     Schedule,
@@ -66,11 +68,12 @@ class LinearRanker(BaseEstimator):
         L-BFGS on all queries at once, for smooth losses; or Adam on batches of queries, for any.
         "auto" is the former wherever it is possible, and the latter with `early_stopping`.
     max_iter : int, default=200
-        Iterations or epochs at the most. Adam's steps shrink to 0 on the way.
+        Iterations or epochs at the most; for "lambdarank" without `early_stopping` the number of
+        epochs. Adam's steps shrink to 0 on the way.
     tol : float, default=1e-5
         L-BFGS stops when no entry of the gradient is larger. Adam stops after `n_iter_no_change`
         epochs in which the objective, or with `early_stopping` the score, has not improved by
-        more.
+        more; "lambdarank" only with `early_stopping`.
     batch_size : int, default=64
         Queries of a batch, for Adam.
     learning_rate : float, default=0.05
@@ -98,8 +101,9 @@ class LinearRanker(BaseEstimator):
     thresholds_ : ndarray of shape (n_levels - 1,)
         Only with "ordinal": the scores at which levels of relevance meet.
     history_ : dict of str to list of float
-        "loss", the objective of each iteration or the mean of each epoch; with `early_stopping`
-        also "validation_score".
+        "loss", the objective of each iteration or the mean of each epoch. Where coefficients are
+        chosen by NDCG also this: "validation_score" with `early_stopping`, "training_score" for
+        "lambdarank" without.
     n_iter_ : int
         Iterations or epochs done.
     n_features_in_ : int
@@ -113,6 +117,11 @@ class LinearRanker(BaseEstimator):
 
     Notes
     -----
+    What "lambdarank" minimises changes with the ranking, so that its loss does not tell how far
+    training has come, and may well rise. It trains for all its epochs, and returns the coefficients
+    of the one whose NDCG on the training queries was highest, by the `k` and `gain` of the loss;
+    with `early_stopping`, on those set aside.
+
     A constant feature has a coefficient of 0. Where no query has documents of unlike relevance,
     pairwise losses leave all coefficients at 0.
 
@@ -125,7 +134,7 @@ class LinearRanker(BaseEstimator):
     --------
     >>> from fasttsne.metric_learning.learners import LinearRanker
     >>> X = [[3.0, 1.0], [2.0, 5.0], [1.0, 2.0], [9.0, 4.0], [8.0, 2.0]]
-    >>> ranker = LinearRanker("listnet").fit(X, [2, 1, 0, 1, 0], groups=[3, 2])
+    >>> ranker = LinearRanker(random_state=0).fit(X, [2, 1, 0, 1, 0], groups=[3, 2])
     >>> ranker.predict(X).shape
     (5,)
     >>> ranker.score(X, [2, 1, 0, 1, 0], groups=[3, 2], k=5)
@@ -327,7 +336,7 @@ class LinearRanker(BaseEstimator):
         self, documents: Documents, task: Task, chance: np.random.RandomState
     ) -> tuple[Floats, History]:
         n_queries = len(documents.sizes)
-        kept, score = np.arange(n_queries), None
+        kept, judge = np.arange(n_queries), None
         if self.early_stopping:
             if n_queries < 2:
                 raise ValueError(
@@ -337,7 +346,9 @@ class LinearRanker(BaseEstimator):
             shuffled = chance.permutation(n_queries)
             n_aside = min(max(1, round(self.validation_fraction * n_queries)), n_queries - 1)
             aside, kept = documents.take(shuffled[:n_aside]), np.sort(shuffled[n_aside:])
-            score = aside.ndcg
+            judge = Judge("validation_score", task.ndcg(aside))
+        elif self.loss in CHANGING:
+            judge = Judge("training_score", task.ndcg(documents), stops=False)
 
         def epoch() -> Iterator[Objective]:
             order = kept[chance.permutation(len(kept))]
@@ -351,7 +362,7 @@ class LinearRanker(BaseEstimator):
             self.tol,
             bool(self.verbose),
         )
-        return descend(task.start(documents), epoch, schedule, type(self).__name__, score)
+        return descend(task.start(documents), epoch, schedule, type(self).__name__, judge)
 
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn that relevance is needed, and is not negative."""

@@ -30,8 +30,11 @@ LOSSES: dict[str, Callable[..., Any]] = {
 
 # Scores as they are, and not only their differences, matter to these.
 WITH_INTERCEPT = ("squared", "logistic")
-# What L-BFGS cannot do: a hinge has corners, and the weights of LambdaRank change under way.
-NOT_SMOOTH = ("hinge", "lambdarank")
+# Those of LambdaRank are weighted by the present ranking: from one step to the next another
+# objective, whose value tells nothing of progress.
+CHANGING = ("lambdarank",)
+# What L-BFGS cannot do: a hinge has corners.
+NOT_SMOOTH = ("hinge", *CHANGING)
 # Arguments that are the learner's to give.
 OURS = {"groups", "thresholds", "reduction"}
 
@@ -51,11 +54,6 @@ class Documents:
         steps = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         places = np.repeat(firsts, sizes) + steps
         return Documents(self.features[places], self.relevance[places], sizes)
-
-    def ndcg(self, parameters: Floats) -> float:
-        """Judge coefficients, whatever follows them."""
-        scores = self.features @ parameters[: self.features.shape[1]]
-        return float(ndcg_score(self.relevance, scores, groups=self.sizes))
 
 
 @dataclass(frozen=True)
@@ -99,6 +97,20 @@ class Task:
             by_w = documents.features.T @ by_scores + self.alpha * w
             penalty = 0.5 * self.alpha * float(w @ w)
             return value + penalty, np.concatenate([by_w, by_rest])
+
+        return of_parameters
+
+    def ndcg(self, documents: Documents) -> Callable[[Floats], float]:
+        """Mean NDCG of these documents; of "lambdarank" that which its weights are made of."""
+        params: dict[str, Any] = {}
+        if self.loss == "lambdarank":
+            params = {"k": self.params.get("k"), "gain": self.params.get("gain", "exponential")}
+        n_features = documents.features.shape[1]
+
+        def of_parameters(parameters: Floats) -> float:
+            scores = documents.features @ parameters[:n_features]
+            ndcg = ndcg_score(documents.relevance, scores, groups=documents.sizes, **params)
+            return float(ndcg)
 
         return of_parameters
 

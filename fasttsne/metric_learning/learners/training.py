@@ -49,6 +49,26 @@ class Schedule:
     verbose: bool
 
 
+@dataclass(frozen=True)
+class Judge:
+    """What tells how good parameters are, where the loss of the batches does not.
+
+    Attributes
+    ----------
+    name : str
+        Of the score, in the history.
+    score : callable
+        Of parameters, the higher the better.
+    stops : bool, default=True
+        Whether epochs without a higher score end the training. A score of ranks stands still for
+        many epochs while scores move towards the next trade of places: such a one should not.
+    """
+
+    name: str
+    score: Callable[[Floats], float]
+    stops: bool = True
+
+
 class Adam:
     """Steps along a running mean of gradients, relative to their running size.
 
@@ -118,7 +138,7 @@ def descend(
     epoch: Callable[[], Iterable[Objective]],
     schedule: Schedule,
     name: str,
-    validation_score: Callable[[Floats], float] | None = None,
+    judge: Judge | None = None,
 ) -> tuple[Floats, History]:
     """Minimise by Adam the mean of objectives that come in batches.
 
@@ -132,16 +152,17 @@ def descend(
         Steps and stopping.
     name : str
         Of the learner, for its lines.
-    validation_score : callable, default=None
-        Judges parameters, the higher the better. With it the best parameters of all epochs are
-        returned, and progress means a higher score; without, the last ones, and a lower loss.
+    judge : Judge, default=None
+        With it the best parameters of all epochs are returned, and progress means a higher score;
+        without, the last ones, and a lower loss. Of equally good ones the last are the best: they
+        have trained for longer.
 
     Returns
     -------
     parameters : ndarray of shape (n_parameters,)
         Finite.
     history : dict
-        "loss", and "validation_score" if there is one: a value an epoch.
+        "loss", and the judge's score if there is one: a value an epoch.
 
     Raises
     ------
@@ -166,13 +187,13 @@ def descend(
                 )
             losses.append(loss)
         values = {"loss": float(np.mean(losses))}
-        if validation_score is not None:
-            values["validation_score"] = validation_score(parameters)
+        merit = -values["loss"]
+        if judge is not None:
+            merit = values[judge.name] = judge.score(parameters)
         log.add(**values)
-        merit = values.get("validation_score", -values["loss"])
         n_idle = 0 if merit > best + schedule.tol else n_idle + 1
-        if merit > best:
+        if merit >= best:
             best, best_parameters = merit, parameters
-        if n_idle >= schedule.n_iter_no_change:
+        if n_idle >= schedule.n_iter_no_change and (judge is None or judge.stops):
             break
-    return (parameters if validation_score is None else best_parameters), log.history
+    return (parameters if judge is None else best_parameters), log.history
