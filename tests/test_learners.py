@@ -526,7 +526,7 @@ def test_lambdarank_finds_what_relevance_is_made_of():
         for _ in range(2)
     )
     cosine = ranker.coef_ @ weights / np.linalg.norm(ranker.coef_) / np.linalg.norm(weights)
-    assert cosine > 0.995
+    assert cosine > 0.98
     assert ranker.score(X[400:], y[400:], groups=sizes[40:]) > 0.99
     assert_array_equal(ranker.coef_, again.coef_)
     assert ranker.history_ == again.history_

@@ -2,7 +2,7 @@
 
 All triplets of a batch are a cubic number, but not a cubic amount of work. For one anchor, with
 distances p to positives and q to negatives, what counts is how many q are below p + margin, and
-their sum: sorted q with their running sums give that for all p at once.
+their sum: numbers and sums of the q between sorted p, running along, give that for all p at once.
 """
 
 from __future__ import annotations
@@ -93,8 +93,9 @@ def triplet_loss(
 
     Notes
     -----
-    All triplets of n samples take O(n^2 log n) time, and memory linear in n; so do "hard" and
-    "semihard". The memory of the others is linear in the number of triplets as well.
+    All triplets of n samples take O(n^2 log n) time at the most, less in small classes, and memory
+    linear in n; so do "hard" and "semihard". The memory of the others is linear in the number of
+    triplets as well.
 
     References
     ----------
@@ -277,34 +278,43 @@ _MINED = {"all": _all, "hard": _hard, "semihard": _semihard}
 def _between(block: _Anchors, margin: float, *, semihard: bool) -> Part:
     """All triplets with q < p + margin, if semihard also p < q: those that have a loss.
 
-    Among an anchor's sorted negatives these are a range for every p. What a range adds to its
-    ends, summed up along the ranks, tells for every q in how many ranges it is.
+    For every p the q of a range. The bounds of all ranges of an anchor, sorted, cut the line into
+    bins. The numbers of q in these and their sums, summed up along the line, tell what is within
+    each range; the ranges that are open in a bin, what pulls each q in it.
     """
     n_rows, n_samples = block.distances.shape
-    to_negatives = block.to_negatives()
-    order = np.argsort(to_negatives, axis=1)
-    ranked = np.take_along_axis(to_negatives, order, axis=1)
-    sums = np.zeros((n_rows, n_samples + 1))
-    np.cumsum(np.where(np.isfinite(ranked), ranked, 0.0), axis=1, out=sums[:, 1:])
+    slopes = np.zeros((n_rows, n_samples))
+    losses, n_triplets = np.zeros(n_rows), 0
+    pairs = np.searchsorted(block.row, np.arange(n_rows + 1))
+    for row in range(n_rows):
+        own = slice(block.starts[row], block.ends[row])
+        positives = block.column[pairs[row] : pairs[row + 1]]
+        distances = block.distances[row]
+        p = distances[positives]
+        ends = p + margin
+        # A bound belongs to the bin above it, and p itself is not within its range.
+        begins = np.nextafter(p, np.inf) if semihard else np.full_like(p, -np.inf)
+        ends = np.maximum(ends, begins)  # margins below the last digit of a distance
+        bounds = np.concatenate([begins, ends])
+        order = np.argsort(bounds, kind="stable")
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
 
-    row, to_positives = block.row, block.distances[block.row, block.column]
-    lower, upper = np.zeros(len(row), dtype=np.int64), np.empty(len(row), dtype=np.int64)
-    bounds = to_positives + margin
-    pairs = np.searchsorted(row, np.arange(n_rows + 1))
-    for negatives, first, last in zip(ranked, pairs[:-1], pairs[1:], strict=True):
-        upper[first:last] = np.searchsorted(negatives, bounds[first:last], side="left")
-        if semihard:
-            lower[first:last] = np.searchsorted(negatives, to_positives[first:last], side="right")
+        bins = np.searchsorted(bounds[order], distances, side="right")
+        counts, sums = np.zeros((2, len(order) + 1))
+        for others in slice(0, own.start), slice(own.stop, n_samples):
+            counts += np.bincount(bins[others], minlength=len(counts))
+            sums += np.bincount(bins[others], distances[others], minlength=len(sums))
+        below, sum_below = np.cumsum(counts), np.cumsum(sums)
+        begin, end = place[: len(p)], place[len(p) :]
+        n_within = below[end] - below[begin]
+        within = n_within * (p + margin) - (sum_below[end] - sum_below[begin])
+        losses[row] = np.maximum(within, 0.0).sum()
 
-    upper = np.maximum(upper, lower)  # margins below the last digit of a distance
-    n_within = upper - lower
-    losses = np.maximum(n_within * bounds - (sums[row, upper] - sums[row, lower]), 0.0)
-    places = row * (n_samples + 1)
-    changes = np.bincount(places + lower, minlength=sums.size)
-    changes -= np.bincount(places + upper, minlength=sums.size)
-    n_ranges = np.cumsum(changes.reshape(sums.shape)[:, :-1], axis=1)
-    slopes = np.empty_like(to_negatives)
-    np.put_along_axis(slopes, order, -n_ranges.astype(np.float64), axis=1)
-    slopes[row, block.column] = n_within
-    n_triplets = float(n_within.sum())
-    return _per_anchor(row, losses, n_rows), n_triplets, n_triplets, slopes
+        n_open = np.zeros(len(counts))
+        np.cumsum(np.where(order < len(p), -1.0, 1.0), out=n_open[1:])
+        np.take(n_open, bins, out=slopes[row])
+        slopes[row, own] = 0.0
+        slopes[row, positives] = n_within
+        n_triplets += int(n_within.sum())
+    return losses, float(n_triplets), float(n_triplets), slopes
