@@ -86,6 +86,17 @@ def save(name, results, path=None):
     return path
 
 
+def origin(path):
+    """Machine, versions, date and command of results that `save` kept, as a paragraph."""
+    kept = json.loads(Path(path).read_text(encoding="utf-8"))
+    packages = kept["versions"] | kept["results"].get("versions", {})
+    named = "; ".join(f"{name} {found}" for name, found in packages.items() if found)
+    return (
+        f"Machine: {machine_name(kept['machine'])}. Versions: {named}. "
+        f"Measured {kept['date']} by `{kept['command']}`."
+    )
+
+
 def table(header, rows):
     """A Markdown table with its columns lined up; the first column to the left."""
     cells = [list(header), *[[str(cell) for cell in row] for row in rows]]

@@ -34,7 +34,8 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"/plot_",
-    "ignore_pattern": r"(learn_then_draw|contrastive_spectrum)\.py$",  # draw pictures of other pages
+    # They draw pictures of other pages.
+    "ignore_pattern": r"(learn_then_draw|contrastive_spectrum)\.py$",
     "show_memory": False,
     "show_signature": False,
     "download_all_examples": False,

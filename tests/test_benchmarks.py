@@ -110,6 +110,16 @@ def test_exact_neighbors_are_kept_and_found_again(load, monkeypatch):
         np.testing.assert_array_equal(a, b)
 
 
+def test_tables_say_where_they_come_from(load, tmp_path, monkeypatch):
+    report = load("report")
+    monkeypatch.setattr(sys, "argv", ["ranking.py", "--repeats", "1"])
+    path = report.save("ranking", {"versions": {"ranx": "0.3"}}, tmp_path / "ranking.json")
+    origin = report.origin(path)
+    assert "ranx 0.3" in origin
+    assert "`python benchmarks/ranking.py --repeats 1`" in origin
+    assert report.machine_name(report.machine()) in origin
+
+
 def test_records_survive_and_are_replaced(load, tmp_path):
     runner = load("runner")
     path = tmp_path / "peers.json"

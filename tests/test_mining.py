@@ -148,12 +148,16 @@ def test_degenerate_batches(strategy, labels, X):
 
 @pytest.mark.slow
 @pytest.mark.nosan
-@pytest.mark.parametrize("strategy", ["hard", "semihard", "easy", "distance_weighted", "random"])
-def test_a_batch_of_8192_fits_into_a_gigabyte(strategy):
+@pytest.mark.parametrize(
+    ("mine", "strategy"),
+    [(mine_triplets, name) for name in TRIPLETS if name != "all"]  # all are a cubic number
+    + [(mine_pairs, name) for name in PAIRS],
+)
+def test_a_batch_of_8192_fits_into_a_gigabyte(mine, strategy):
     X, y = batch(n=8192, d=16, n_classes=100)
     tracemalloc.start()
     try:
-        mine_triplets(X, y, strategy=strategy)
+        mine(X, y, strategy=strategy)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -8,7 +8,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+# Near the root of the largest number in double precision.
+_LARGEST = 1e152
+
 Reduction = Literal["mean", "mean_nonzero", "sum", "none"]
+
+
+def _as_array(values: ArrayLike, name: str) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = np.asarray(values)
+    except ValueError as error:  # rows of unlike lengths
+        raise ValueError(f"{name} is no array: {error}") from error
+    return array
 
 
 def as_numbers(values: ArrayLike, name: str) -> Floats:
@@ -19,7 +30,7 @@ def as_numbers(values: ArrayLike, name: str) -> Floats:
     ValueError
         If they are something else.
     """
-    array: NDArray[Any] = np.asarray(values)
+    array = _as_array(values, name)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} must be numbers, got an array of dtype {array.dtype}")
     array = array.astype(np.float64, copy=False)
@@ -42,6 +53,19 @@ def as_embeddings(X: ArrayLike, name: str = "X") -> Floats:
     return array
 
 
+def check_squares(array: Floats, name: str) -> None:
+    """Refuse numbers so large that sums of their squares, over triplets of rows, may overflow.
+
+    Raises
+    ------
+    ValueError
+        If there are such.
+    """
+    largest = np.abs(array).max(initial=0.0)
+    if largest > _LARGEST / np.sqrt(max(array.size, 1)) / len(array):
+        raise ValueError(f"{name} has values up to {largest:.3g}, whose squares overflow; scale it")
+
+
 def as_classes(labels: ArrayLike, n_samples: int, name: str = "labels") -> NDArray[np.int64]:
     """Turn into numbers the classes that `labels` of any type tell apart, (n_samples,).
 
@@ -50,7 +74,7 @@ def as_classes(labels: ArrayLike, n_samples: int, name: str = "labels") -> NDArr
     ValueError
         If there is not one label a sample, or one is missing.
     """
-    array: NDArray[Any] = np.asarray(labels)
+    array = _as_array(labels, name)
     if array.shape != (n_samples,):
         raise ValueError(f"{name} must hold {n_samples} labels, one a sample; got {array.shape}")
     if array.dtype.kind == "f" and np.isnan(array).any():
@@ -70,7 +94,7 @@ def as_indices(indices: ArrayLike, width: int, n_samples: int, name: str) -> NDA
     ValueError
         If they are something else.
     """
-    array: NDArray[Any] = np.asarray(indices)
+    array = _as_array(indices, name)
     if not array.size:
         return np.empty((0, width), dtype=np.int64)
     if array.ndim != 2 or array.shape[1] != width or array.dtype.kind not in "iu":
@@ -86,9 +110,18 @@ def as_indices(indices: ArrayLike, width: int, n_samples: int, name: str) -> NDA
 
 
 def same_type(gradient: Floats, given: ArrayLike) -> NDArray[np.floating]:
-    """Give a gradient the precision of what it is the gradient by."""
+    """Give a gradient the precision of what it is the gradient by.
+
+    Slopes too steep for that, as those of cosines near a vector of zeros, become the steepest.
+    """
     dtype = np.asarray(given).dtype
-    return gradient.astype(dtype if dtype.kind == "f" else np.float64, copy=False)
+    dtype = dtype if dtype.kind == "f" else np.dtype(np.float64)
+    with np.errstate(over="ignore"):
+        cast = gradient.astype(dtype, copy=False)
+    if np.isinf(cast).any():
+        steepest = np.finfo(dtype).max
+        cast = np.clip(cast, -steepest, steepest)
+    return cast
 
 
 def n_terms(reduction: Any, n_all: float, n_nonzero: float, *, nonzero: bool = True) -> float:

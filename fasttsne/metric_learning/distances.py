@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
-from fasttsne.metric_learning.batches import Floats
+from fasttsne.metric_learning.batches import Floats, check_squares
 
 # Values of a block of rows of distances.
 _BLOCK_VALUES = 1 << 21
@@ -21,6 +22,11 @@ _BLOCK_VALUES = 1 << 21
 _CANCELLED = 1e-4
 
 
+def block_rows(width: int) -> int:
+    """Rows of so many values that make a block, at least one."""
+    return max(1, _BLOCK_VALUES // width)
+
+
 class Batch:
     """A batch of samples whose distances are asked for a few rows at a time.
 
@@ -28,9 +34,15 @@ class Batch:
     ----------
     X : ndarray of float64, shape (n_samples, n_features)
         The samples.
+
+    Raises
+    ------
+    ValueError
+        If their squares overflow.
     """
 
     def __init__(self, X: Floats) -> None:
+        check_squares(X, "X")
         # Near the origin products of samples cancel less.
         self.X = X - X.mean(axis=0)
         self.squared_lengths = np.einsum("ij,ij->i", self.X, self.X)
@@ -42,7 +54,7 @@ class Batch:
     def blocks(self, rows: NDArray[np.int64] | None = None) -> Iterator[NDArray[np.int64]]:
         """Rows, by default all, in blocks whose distances fit into little memory."""
         rows = np.arange(len(self)) if rows is None else rows
-        step = max(1, _BLOCK_VALUES // len(self))
+        step = block_rows(len(self))
         for first in range(0, len(rows), step):
             yield rows[first : first + step]
 
@@ -52,7 +64,7 @@ class Batch:
         scale = self.squared_lengths[rows, np.newaxis] + self.squared_lengths
         squared: Floats = scale - 2.0 * (A @ self.X.T)
         near_rows, near = np.nonzero(squared <= _CANCELLED * scale)
-        step = max(1, _BLOCK_VALUES // self.X.shape[1])
+        step = block_rows(self.X.shape[1])
         for first in range(0, len(near), step):
             i, j = near_rows[first : first + step], near[first : first + step]
             differences = A[i] - self.X[j]
@@ -66,6 +78,14 @@ class Batch:
             by_squared.sum(axis=1)[:, np.newaxis] * A - by_squared @ self.X
         )
         self.gradient += 2.0 * (by_squared.sum(axis=0)[:, np.newaxis] * self.X - by_squared.T @ A)
+
+
+def summed_by_row(rows: NDArray[np.int64], values: Floats, n_rows: int) -> Floats:
+    """Add up values, (n, n_features), that belong to one row: (n_rows, n_features)."""
+    n = len(rows)
+    places = sparse.csr_matrix((np.ones(n), (rows, np.arange(n))), shape=(n_rows, n))
+    summed: Floats = places @ values
+    return summed
 
 
 def by_squared_of(by_distance: Floats, distances: Floats) -> Floats:
@@ -88,5 +108,6 @@ def through_normalized(by_units: Floats, units: Floats, lengths: Floats) -> Floa
     """Turn into derivatives by samples those by `normalized` ones: (I - u u') / |x|, 0 at zeros."""
     along = np.einsum("ij,ij->i", by_units, units)[:, np.newaxis]
     across: Floats = by_units - along * units
-    np.divide(across, lengths, out=across, where=lengths > 0.0)
+    with np.errstate(over="ignore"):  # beside lengths next to 0
+        np.divide(across, lengths, out=across, where=lengths > 0.0)
     return np.where(lengths > 0.0, across, 0.0)

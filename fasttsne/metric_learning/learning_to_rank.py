@@ -19,13 +19,19 @@ none), "none" gives the part of every query; the gradient is then that of their 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import erfc, expit, softmax
 
-from fasttsne.metric_learning.batches import Floats, check_positive
+from fasttsne.metric_learning.batches import (
+    Floats,
+    as_numbers,
+    check_positive,
+    check_squares,
+    same_type,
+)
 from fasttsne.metric_learning.queries import Block, Queries, as_queries
 from fasttsne.metric_learning.ranking import Gain, check_k, descending, discounts, relative_gains
 
@@ -106,6 +112,7 @@ def squared_loss(
 
     def part(block: Block) -> Part:
         errors = block.scores - block.relevance
+        check_squares(errors, "scores")
         return np.sum(errors**2, axis=1), errors.shape[1], 2.0 * errors
 
     return _loss(scores, relevance, groups, part, reduction)
@@ -169,9 +176,9 @@ def ordinal_loss(
     relevance: ArrayLike,
     groups: ArrayLike | None = None,
     *,
-    thresholds: ArrayLike,
+    thresholds: ArrayLike | None = None,
     reduction: Reduction = "mean",
-) -> tuple[float | Floats, tuple[NDArray[np.floating], Floats]]:
+) -> tuple[float | Floats, NDArray[np.floating] | tuple[NDArray[np.floating], Floats]]:
     """Logistic loss at every threshold between levels of relevance.
 
     A document of relevance y should score above the first y thresholds and below the others:
@@ -186,8 +193,9 @@ def ordinal_loss(
         Levels, integers from 0 to the number of thresholds.
     groups : array-like of int, shape (n_queries,), default=None
         How many documents each query has, for one-dimensional `scores` of several queries.
-    thresholds : array-like of shape (n_levels - 1,)
-        Where levels meet, in the unit of the scores; usually ascending, and learned.
+    thresholds : array-like of shape (n_levels - 1,), default=None
+        Where levels meet, in the unit of the scores; usually ascending, and learned. None fixes
+        them halfway between levels, at 1/2, 3/2, ... up to the highest level in `relevance`.
     reduction : {"mean", "sum", "none"}, default="mean"
         Over documents; "none" gives the sum of every query.
 
@@ -195,8 +203,8 @@ def ordinal_loss(
     -------
     loss : float, or ndarray of shape (n_queries,)
         In nats.
-    gradients : tuple of ndarray
-        Derivatives by the scores, in their shape, and by the thresholds.
+    gradient : ndarray, or tuple of ndarray
+        Derivatives by the scores, in their shape, and by the thresholds if these are given.
 
     Raises
     ------
@@ -216,7 +224,11 @@ def ordinal_loss(
     >>> round(loss, 4), by_thresholds.round(4)
     (0.4402, array([-0.0749,  0.0749]))
     """
-    levels = np.asarray(thresholds, dtype=np.float64)
+    if thresholds is None:
+        highest = np.max(as_numbers(relevance, "relevance"), initial=1.0)
+        levels = np.arange(0.5, highest)
+    else:
+        levels = np.asarray(thresholds, dtype=np.float64)
     if levels.ndim != 1 or not levels.size or not np.isfinite(levels).all():
         raise ValueError("thresholds must be a row of finite numbers, one fewer than levels")
     by_thresholds = np.zeros_like(levels)
@@ -235,6 +247,8 @@ def ordinal_loss(
         return losses, excess.shape[1], slopes.sum(axis=2)
 
     loss, by_scores = _loss(scores, relevance, groups, part, reduction)
+    if thresholds is None:
+        return loss, by_scores
     scale = np.size(scores) if reduction == "mean" else 1
     return loss, (by_scores, by_thresholds / scale)
 
@@ -777,9 +791,7 @@ def _loss(
         n_terms += float(np.sum(np.broadcast_to(terms, block_losses.shape)))
     if reduction == "mean":
         gradient /= max(n_terms, 1.0)
-    given: NDArray[Any] = np.asarray(scores)
-    dtype = given.dtype if given.dtype.kind == "f" else np.float64
-    shaped = gradient.reshape(given.shape).astype(dtype, copy=False)
+    shaped = same_type(gradient.reshape(np.shape(scores)), scores)
     if reduction == "none":
         return losses, shaped
     total = float(losses.sum())

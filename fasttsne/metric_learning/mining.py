@@ -29,8 +29,8 @@ _LARGEST_DISTANCE = 1.4
 def mine_pairs(
     X: ArrayLike,
     labels: ArrayLike,
-    *,
     strategy: Literal["all", "hard", "easy", "random"] = "hard",
+    *,
     similar_label: int = 0,
     random_state: int | np.random.RandomState | None = None,
 ) -> Indices:
@@ -80,9 +80,7 @@ def mine_pairs(
     if similar_label not in (0, 1):
         raise ValueError(f"similar_label={similar_label!r} must be 0 or 1")
     if strategy == "all":
-        i, j = np.triu_indices(len(Z), k=1)
-        same = classes[i] == classes[j]
-        return np.column_stack([i, j, np.where(same, similar_label, 1 - similar_label)])
+        return _all_pairs(classes, similar_label)
     if strategy not in ("hard", "easy", "random"):
         raise ValueError(f"strategy={strategy!r} must be 'all', 'hard', 'easy' or 'random'")
     chance = check_random_state(random_state)
@@ -105,10 +103,10 @@ def mine_pairs(
 def mine_triplets(
     X: ArrayLike,
     labels: ArrayLike,
-    *,
     strategy: Literal[
         "all", "hard", "semihard", "easy", "distance_weighted", "random"
     ] = "semihard",
+    *,
     margin: float = 1.0,
     random_state: int | np.random.RandomState | None = None,
 ) -> Indices:
@@ -180,6 +178,19 @@ def mine_triplets(
         anchors, positives, negatives = _STRATEGIES[strategy](block, margin, chance, Z.shape[1])
         found.append(np.column_stack([block.rows[anchors], positives, negatives]))
     return np.vstack(found)
+
+
+def _all_pairs(classes: Indices, similar_label: int) -> Indices:
+    n = len(classes)
+    pairs = np.empty((n * (n - 1) // 2, 3), dtype=np.int64)
+    end = 0
+    for i in range(n - 1):
+        start, end = end, end + n - 1 - i
+        pairs[start:end, 0] = i
+        pairs[start:end, 1] = np.arange(i + 1, n)
+        same = classes[i + 1 :] == classes[i]
+        pairs[start:end, 2] = np.where(same, similar_label, 1 - similar_label)
+    return pairs
 
 
 # ---- Anchors --------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from fasttsne.metric_learning.batches import (
     Reduction,
     as_embeddings,
     as_numbers,
+    check_squares,
     reduced,
     same_type,
 )
@@ -283,6 +284,8 @@ def negative_sampling_loss(
             f"inputs and positives must be (n_samples, n_features), negatives (n_samples, "
             f"n_negatives, n_features); got {v.shape}, {u.shape} and {noise.shape}"
         )
+    for name, array in (("inputs", v), ("positives", u), ("negatives", noise)):
+        check_squares(array, name)
     right = np.einsum("if,if->i", v, u)
     wrong = np.einsum("ikf,if->ik", noise, v)
     losses = np.logaddexp(0.0, -right) + np.sum(np.logaddexp(0.0, wrong), axis=1)

@@ -12,10 +12,11 @@ from fasttsne.metric_learning.batches import (
     as_embeddings,
     as_indices,
     check_positive,
+    check_squares,
     n_terms,
     same_type,
 )
-from fasttsne.metric_learning.distances import Batch, by_squared_of
+from fasttsne.metric_learning.distances import Batch, by_squared_of, summed_by_row
 
 __all__ = ["contrastive_loss"]
 
@@ -98,6 +99,7 @@ def contrastive_loss(
         )
     else:
         assert pairs is not None
+        check_squares(X, "X")
         numbers = as_indices(pairs, 3, max(len(X), 2), "pairs")
         losses, gradient, n_nonzero = _of_pairs(X, numbers, margin, squared, similar_label)
         n_pairs = len(numbers)
@@ -135,9 +137,7 @@ def _of_pairs(
     distances = np.sqrt(np.einsum("ij,ij->i", ways, ways))
     values, slopes = _loss_of(distances, label == similar_label, margin, squared)
     pulls = 2.0 * by_squared_of(slopes, distances)[:, np.newaxis] * ways
-    gradient = np.zeros_like(X)
-    np.add.at(gradient, i, pulls)
-    np.add.at(gradient, j, -pulls)
+    gradient = summed_by_row(i, pulls, len(X)) - summed_by_row(j, pulls, len(X))
     return values, gradient, int(np.count_nonzero(values))
 
 

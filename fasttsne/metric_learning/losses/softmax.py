@@ -17,6 +17,7 @@ from fasttsne.metric_learning.batches import (
     as_embeddings,
     as_indices,
     check_positive,
+    check_squares,
     reduced,
     same_type,
 )
@@ -130,6 +131,8 @@ def n_pair_loss(
     0.3133
     """
     A, P = _two(anchors, positives, "anchors", "positives", equally_many=True)
+    check_squares(A, "anchors")
+    check_squares(P, "positives")
     losses, by_logits = cross_entropy(A @ P.T, np.arange(len(A)))
     loss, scale = reduced(losses, reduction)
     by_logits *= scale
@@ -139,8 +142,8 @@ def n_pair_loss(
 def info_nce_loss(
     queries: ArrayLike,
     keys: ArrayLike,
-    *,
     temperature: float = 0.1,
+    *,
     normalize: bool = True,
     reduction: Reduction = "mean",
 ) -> tuple[float | Floats, tuple[Gradient, Gradient]]:
@@ -193,6 +196,8 @@ def info_nce_loss(
     Q, K = _two(queries, keys, "queries", "keys", equally_many=False)
     q, q_lengths = normalized(Q) if normalize else (Q, None)
     k, k_lengths = normalized(K) if normalize else (K, None)
+    check_squares(q, "queries")
+    check_squares(k, "keys")
     losses, by_logits = cross_entropy(q @ k.T / temperature, np.arange(len(Q)))
     loss, scale = reduced(losses, reduction)
     by_logits *= scale / temperature
@@ -206,8 +211,8 @@ def info_nce_loss(
 def nt_xent_loss(
     X: ArrayLike,
     pairs: ArrayLike,
-    *,
     temperature: float = 0.5,
+    *,
     reduction: Reduction = "mean",
 ) -> tuple[float | Floats, Gradient]:
     """NT-Xent, SimCLR's loss: the partner among all other samples of the batch.
@@ -273,8 +278,8 @@ def nt_xent_loss(
 def supervised_contrastive_loss(
     X: ArrayLike,
     labels: ArrayLike,
-    *,
     temperature: float = 0.1,
+    *,
     reduction: Reduction = "mean",
 ) -> tuple[float | Floats, Gradient]:
     """Supervised contrastive loss, "out": all of an anchor's class among all other samples.

@@ -2,13 +2,13 @@
 
 All triplets of a batch are a cubic number, but not a cubic amount of work. For one anchor, with
 distances p to positives and q to negatives, what counts is how many q are below p + margin, and
-their sum: sorting both together gives that for all p at once.
+their sum: numbers and sums of the q between sorted p, running along, give that for all p at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,18 +20,20 @@ from fasttsne.metric_learning.batches import (
     as_embeddings,
     as_indices,
     check_positive,
+    check_squares,
     n_terms,
     same_type,
 )
-from fasttsne.metric_learning.distances import Batch, by_squared_of
+from fasttsne.metric_learning.distances import Batch, block_rows, by_squared_of, summed_by_row
+from fasttsne.metric_learning.mining import mine_triplets
 
 __all__ = ["triplet_loss"]
 
-Mining = Literal["all", "hard", "semihard"]
+Mining = Literal["all", "hard", "semihard", "easy", "distance_weighted", "random"]
 
-# Sums of losses, numbers of triplets and of such as have a loss, a row each; and derivatives by
-# the distances to positives and to negatives.
-Part = tuple[Floats, Floats, Floats, Floats, Floats]
+# The sum of the losses of every anchor, numbers of triplets and of such as have a loss, and
+# derivatives by the distances.
+Part = tuple[Floats, float, float, Floats]
 
 
 def triplet_loss(
@@ -43,6 +45,7 @@ def triplet_loss(
     squared: bool = False,
     mining: Mining = "all",
     reduction: Reduction = "mean_nonzero",
+    random_state: int | np.random.RandomState | None = None,
 ) -> tuple[float | Floats, NDArray[np.floating]]:
     """Triplet loss: max(0, D(anchor, positive) - D(anchor, negative) + margin) [1]_.
 
@@ -58,14 +61,21 @@ def triplet_loss(
         By how much negatives should be further away, above 0, in the unit of the distance.
     squared : bool, default=False
         Whether D is the squared Euclidean distance, as in [1]_, or the plain one.
-    mining : {"all", "hard", "semihard"}, default="all"
-        Which triplets of `labels` count: all; of each anchor the farthest positive and the nearest
-        negative [2]_; those whose negative is further away than the positive, by less than the
-        margin [1]_.
+    mining : str, default="all"
+        Which triplets of `labels` count:
+
+        - "all": all triplets.
+        - "hard": of each anchor the farthest positive and the nearest negative [2]_.
+        - "semihard": all whose negative is further away than the positive, by less than the
+          margin [1]_.
+        - "easy", "distance_weighted", "random": those that
+          `fasttsne.metric_learning.mining.mine_triplets` finds.
     reduction : {"mean", "mean_nonzero", "sum", "none"}, default="mean_nonzero"
         Over the triplets that count; "mean_nonzero" over those whose loss is not 0. "none" gives,
         with `labels`, the sum of every anchor, with `triplets` the loss of each; the gradient is
         then that of their sum.
+    random_state : int, RandomState instance or None, default=None
+        Source of chance for "distance_weighted" and "random".
 
     Returns
     -------
@@ -83,7 +93,9 @@ def triplet_loss(
 
     Notes
     -----
-    All triplets of n samples take O(n^2 log n) time, and memory linear in n.
+    All triplets of n samples take O(n^2 log n) time at the most, less in small classes, and memory
+    linear in n; so do "hard" and "semihard". The memory of the others is linear in the number of
+    triplets as well.
 
     References
     ----------
@@ -107,157 +119,202 @@ def triplet_loss(
     given, X = X, as_embeddings(X)
     check_positive("margin", margin)
     n_terms(reduction, 0, 0)
-    if mining not in _MINED:
-        raise ValueError(f"mining={mining!r} must be one of {', '.join(map(repr, _MINED))}")
+    if mining not in get_args(Mining):
+        known = ", ".join(map(repr, get_args(Mining)))
+        raise ValueError(f"mining={mining!r} must be one of {known}")
     if (labels is None) == (triplets is None):
         raise ValueError("give either labels or triplets")
-    if labels is not None:
+    if labels is not None and mining in _MINED:
         losses, gradient, n_all, n_nonzero = _of_classes(
             X, as_classes(labels, len(X)), margin, squared, mining
         )
     else:
-        assert triplets is not None
-        numbers = as_indices(triplets, 3, len(X), "triplets")
+        check_squares(X, "X")
+        if labels is not None:
+            numbers = mine_triplets(
+                X, labels, strategy=mining, margin=margin, random_state=random_state
+            )
+        else:
+            assert triplets is not None
+            numbers = as_indices(triplets, 3, len(X), "triplets")
         losses, gradient = _of_triplets(X, numbers, margin, squared)
         n_all, n_nonzero = float(len(numbers)), float(np.count_nonzero(losses))
+        if labels is not None:
+            losses = _per_anchor(numbers[:, 0], losses, len(X))
     count = n_terms(reduction, n_all, n_nonzero)
     loss = losses if reduction == "none" else float(losses.sum()) / count
     return loss, same_type(gradient / count, given)
 
 
+def _per_anchor(anchors: NDArray[np.int64], losses: Floats, n_anchors: int) -> Floats:
+    return np.asarray(np.bincount(anchors, losses, minlength=n_anchors), dtype=np.float64)
+
+
+# ---- Triplets given one by one ----------------------------------------------------------------
+
+
 def _of_triplets(
     X: Floats, triplets: NDArray[np.int64], margin: float, squared: bool
 ) -> tuple[Floats, Floats]:
-    anchor, positive, negative = triplets.T
-    gradient = np.zeros_like(X)
-    ways, distances = [], []
-    for other in positive, negative:
-        way = X[anchor] - X[other]
-        square = np.einsum("ij,ij->i", way, way)
-        ways.append(way)
-        distances.append(square if squared else np.sqrt(square))
-    losses = np.maximum(distances[0] - distances[1] + margin, 0.0)
-    for other, way, distance, sign in zip(
-        (positive, negative), ways, distances, (1.0, -1.0), strict=True
-    ):
-        slopes = sign * np.sign(losses)
-        by_squared = slopes if squared else by_squared_of(slopes, distance)
-        pulls = 2.0 * by_squared[:, np.newaxis] * way
-        np.add.at(gradient, anchor, pulls)
-        np.add.at(gradient, other, -pulls)
+    """Losses of triplets, and the gradient of their sum, in memory linear in their number."""
+    losses, gradient = np.empty(len(triplets)), np.zeros_like(X)
+    step = block_rows(X.shape[1])
+    for first in range(0, len(triplets), step):
+        anchor, positive, negative = triplets[first : first + step].T
+        near, far = X[anchor] - X[positive], X[anchor] - X[negative]
+        to_positive, to_negative = (np.einsum("ij,ij->i", way, way) for way in (near, far))
+        if not squared:
+            to_positive, to_negative = np.sqrt(to_positive), np.sqrt(to_negative)
+        values = np.maximum(to_positive - to_negative + margin, 0.0)
+        losses[first : first + step] = values
+        slopes = np.sign(values)
+        for other, way, distance, by_distance in (
+            (positive, near, to_positive, slopes),
+            (negative, far, to_negative, -slopes),
+        ):
+            by_squared = by_distance if squared else by_squared_of(by_distance, distance)
+            pulls = 2.0 * by_squared[:, np.newaxis] * way
+            gradient += summed_by_row(anchor, pulls, len(X)) - summed_by_row(other, pulls, len(X))
     return losses, gradient
 
 
-# ---- Triplets of classes --------------------------------------------------------------------
+# ---- Triplets of classes ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Anchors:
+    """A few anchors of a batch whose classes stand one after the other.
+
+    Attributes
+    ----------
+    distances : ndarray of shape (n_anchors, n_samples)
+        To all samples.
+    starts, ends : ndarray of int64, shape (n_anchors,)
+        Where the anchor's own class starts and ends.
+    row, column : ndarray of int64, shape (n_pairs,)
+        All pairs of an anchor and a positive: the anchor's place in this block, and the
+        positive's among the samples; anchor by anchor.
+    """
+
+    distances: Floats
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    row: NDArray[np.int64]
+    column: NDArray[np.int64]
+
+    def to_negatives(self) -> Floats:
+        """Return the distances, infinite to the anchor's own class."""
+        found = self.distances.copy()
+        for row, first, last in zip(found, self.starts, self.ends, strict=True):
+            row[first:last] = np.inf
+        return found
 
 
 def _of_classes(
     X: Floats, classes: NDArray[np.int64], margin: float, squared: bool, mining: Mining
 ) -> tuple[Floats, Floats, float, float]:
-    batch = Batch(X)
+    order = np.argsort(classes, kind="stable")
+    batch = Batch(X[order])
+    sizes = np.bincount(classes)
+    ends = np.cumsum(sizes)
+    own = classes[order]
     losses, n_all, n_nonzero = np.zeros(len(X)), 0.0, 0.0
-    for rows, positives, negatives in _anchors(batch, classes):
+    # Who is alone in a class has no positives, and who is in the only one has no negatives.
+    anchors = np.flatnonzero((sizes[own] > 1) & (sizes[own] < len(X)))
+    for rows in batch.blocks(anchors):
         distances = batch.squared_distances(rows)
         if not squared:
-            distances = np.sqrt(distances)
-        # A sample is not its own positive: beyond every bound, it takes part in nothing.
-        to_positives = np.where(rows[:, np.newaxis] == positives, np.nan, distances[:, positives])
-        part = _MINED[mining](to_positives, distances[:, negatives], margin)
-        losses[rows], counts, nonzero, by_positives, by_negatives = part
-        n_all += counts.sum()
-        n_nonzero += nonzero.sum()
-        by_distances = np.zeros_like(distances)
-        by_distances[:, positives] = by_positives
-        by_distances[:, negatives] = by_negatives
-        batch.add_gradient(
-            rows, by_distances if squared else by_squared_of(by_distances, distances)
-        )
-    return losses, batch.gradient, n_all, n_nonzero
+            np.sqrt(distances, out=distances)
+        last = ends[own[rows]]
+        first = last - sizes[own[rows]]
+        row, column = _positives(rows, first, last)
+        part = _MINED[mining](_Anchors(distances, first, last, row, column), margin)
+        losses[order[rows]], counts, nonzero, slopes = part
+        n_all += counts
+        n_nonzero += nonzero
+        batch.add_gradient(rows, slopes if squared else by_squared_of(slopes, distances))
+    gradient = np.empty_like(X)
+    gradient[order] = batch.gradient
+    return losses, gradient, n_all, n_nonzero
 
 
-def _anchors(
-    batch: Batch, classes: NDArray[np.int64]
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
-    """Anchors of one class, a block at a time, with the samples of that class and all others."""
-    for label in range(classes.max() + 1):
-        own = classes == label
-        positives, negatives = np.flatnonzero(own), np.flatnonzero(~own)
-        if len(positives) > 1 and len(negatives):
-            for rows in batch.blocks(positives):
-                yield rows, positives, negatives
+def _positives(
+    anchors: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pair anchors with all others between their start and end."""
+    sizes = ends - starts
+    row = np.repeat(np.arange(len(anchors)), sizes)
+    column = np.arange(len(row)) + np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
+    others = column != anchors[row]
+    return row[others], column[others]
 
 
-def _all(to_positives: Floats, to_negatives: Floats, margin: float) -> Part:
-    return _between(to_positives, to_negatives, -np.inf, margin)
-
-
-def _semihard(to_positives: Floats, to_negatives: Floats, margin: float) -> Part:
-    return _between(to_positives, to_negatives, 0.0, margin)
-
-
-def _hard(to_positives: Floats, to_negatives: Floats, margin: float) -> Part:
-    rows = np.arange(len(to_positives))
-    farthest, nearest = np.nanargmax(to_positives, axis=1), np.argmin(to_negatives, axis=1)
-    losses = to_positives[rows, farthest] - to_negatives[rows, nearest] + margin
+def _hard(block: _Anchors, margin: float) -> Part:
+    rows = np.arange(len(block.distances))
+    to_positives = np.full_like(block.distances, -np.inf)
+    to_positives[block.row, block.column] = block.distances[block.row, block.column]
+    farthest, nearest = np.argmax(to_positives, axis=1), np.argmin(block.to_negatives(), axis=1)
+    losses = block.distances[rows, farthest] - block.distances[rows, nearest] + margin
     losses = np.maximum(losses, 0.0)
-    by_positives, by_negatives = np.zeros_like(to_positives), np.zeros_like(to_negatives)
-    by_positives[rows, farthest] = np.sign(losses)
-    by_negatives[rows, nearest] = -np.sign(losses)
-    return losses, np.ones(len(rows)), np.sign(losses), by_positives, by_negatives
+    slopes = np.zeros_like(block.distances)
+    slopes[rows, farthest] = np.sign(losses)
+    slopes[rows, nearest] = -np.sign(losses)
+    return losses, float(len(rows)), float(np.count_nonzero(losses)), slopes
+
+
+def _all(block: _Anchors, margin: float) -> Part:
+    losses, _, nonzero, slopes = _between(block, margin, semihard=False)
+    n_negatives = block.distances.shape[1] - (block.ends - block.starts)
+    return losses, float(n_negatives[block.row].sum()), nonzero, slopes
+
+
+def _semihard(block: _Anchors, margin: float) -> Part:
+    return _between(block, margin, semihard=True)
 
 
 _MINED = {"all": _all, "hard": _hard, "semihard": _semihard}
 
 
-def _between(to_positives: Floats, to_negatives: Floats, least: float, margin: float) -> Part:
-    """All triplets with p + least < q, and the losses of those with q < p + margin.
+def _between(block: _Anchors, margin: float, *, semihard: bool) -> Part:
+    """All triplets with q < p + margin, if semihard also p < q: those that have a loss.
 
-    Whatever lies between the two bounds has a loss; without the lower bound, what lies beyond the
-    upper one has a loss of 0 and counts as well.
+    For every p the q of a range. The bounds of all ranges of an anchor, sorted, cut the line into
+    bins. The numbers of q in these and their sums, summed up along the line, tell what is within
+    each range; the ranges that are open in a bin, what pulls each q in it.
     """
-    n_below, sum_below, n_upper = _below(to_positives + margin, to_negatives)
-    counts = np.broadcast_to(np.float64(to_negatives.shape[1]), n_below.shape)
-    if np.isfinite(least):
-        n_out, sum_out, n_lower = _below(to_positives + least, to_negatives, inclusive=True)
-        n_below, sum_below, n_upper = n_below - n_out, sum_below - sum_out, n_upper - n_lower
-        counts = n_below
-    real = ~np.isnan(to_positives)
-    bounds = np.where(real, to_positives + margin, 0.0)
-    losses = np.maximum(n_below * bounds - sum_below, 0.0)
-    return (
-        losses.sum(axis=1, where=real),
-        counts.sum(axis=1, where=real),
-        n_below.sum(axis=1, where=real),
-        np.where(real, n_below, 0.0),
-        -n_upper,
-    )
+    n_rows, n_samples = block.distances.shape
+    slopes = np.zeros((n_rows, n_samples))
+    losses, n_triplets = np.zeros(n_rows), 0
+    pairs = np.searchsorted(block.row, np.arange(n_rows + 1))
+    for row in range(n_rows):
+        own = slice(block.starts[row], block.ends[row])
+        positives = block.column[pairs[row] : pairs[row + 1]]
+        distances = block.distances[row]
+        p = distances[positives]
+        ends = p + margin
+        # A bound belongs to the bin above it, and p itself is not within its range.
+        begins = np.nextafter(p, np.inf) if semihard else np.full_like(p, -np.inf)
+        ends = np.maximum(ends, begins)  # margins below the last digit of a distance
+        bounds = np.concatenate([begins, ends])
+        order = np.argsort(bounds, kind="stable")
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
 
+        bins = np.searchsorted(bounds[order], distances, side="right")
+        counts, sums = np.zeros((2, len(order) + 1))
+        for others in slice(0, own.start), slice(own.stop, n_samples):
+            counts += np.bincount(bins[others], minlength=len(counts))
+            sums += np.bincount(bins[others], distances[others], minlength=len(sums))
+        below, sum_below = np.cumsum(counts), np.cumsum(sums)
+        begin, end = place[: len(p)], place[len(p) :]
+        n_within = below[end] - below[begin]
+        within = n_within * (p + margin) - (sum_below[end] - sum_below[begin])
+        losses[row] = np.maximum(within, 0.0).sum()
 
-def _below(
-    bounds: Floats, values: Floats, *, inclusive: bool = False
-) -> tuple[Floats, Floats, Floats]:
-    """Count, row by row, values below bounds.
-
-    For every bound how many values are below it (`inclusive`: or equal), and their sum; for every
-    value how many bounds are above it (or equal). A NaN among the bounds is above nothing.
-    """
-    n_bounds = bounds.shape[1]
-    # Of equal ones, those that come first here are the ones below.
-    together = np.hstack([values, bounds] if inclusive else [bounds, values])
-    order = np.argsort(together, axis=1, kind="stable")  # NaN last
-    is_bound = order >= values.shape[1] if inclusive else order < n_bounds
-    ranked = np.take_along_axis(together, order, axis=1)
-    n_values = np.cumsum(~is_bound, axis=1)
-    sums = np.cumsum(np.where(is_bound, 0.0, ranked), axis=1)
-    n_real = np.sum(~np.isnan(bounds), axis=1, keepdims=True)
-    n_above = n_real - np.cumsum(is_bound & ~np.isnan(ranked), axis=1)
-    places = np.empty_like(order)
-    np.put_along_axis(places, order, np.arange(order.shape[1])[np.newaxis], axis=1)
-    of_values, of_bounds = np.split(
-        places if inclusive else np.roll(places, -n_bounds, axis=1), [values.shape[1]], axis=1
-    )
-    return (
-        np.take_along_axis(n_values, of_bounds, axis=1).astype(np.float64),
-        np.take_along_axis(sums, of_bounds, axis=1),
-        np.take_along_axis(n_above, of_values, axis=1).astype(np.float64),
-    )
+        n_open = np.zeros(len(counts))
+        np.cumsum(np.where(order < len(p), -1.0, 1.0), out=n_open[1:])
+        np.take(n_open, bins, out=slopes[row])
+        slopes[row, own] = 0.0
+        slopes[row, positives] = n_within
+        n_triplets += int(n_within.sum())
+    return losses, float(n_triplets), float(n_triplets), slopes
