@@ -175,11 +175,12 @@ cdef extern from "fasttsne.h" nogil:
     ft_status ft_attraction_compute(
         const int64_t *indptr, const int32_t *indices, const float *data, const float *embedding,
         int dim, const float *masses, ft_student student, int64_t first, int64_t last,
-        float *attractive, double *cross_entropy, double *partial, const ft_update *update, ft_run *run)
+        float *attractive, double *cross_entropy, double *partial, const ft_update *update,
+        ft_run *run)
     ft_status ft_exact_compute(
         const float *joint, const float *masses, const float *embedding, int64_t n, int dim,
-        ft_student student, int64_t first, int64_t last, float *attractive, float *repulsive, double *sum_q,
-        double *cross_entropy, float *coordinates, double *partial, ft_run *run)
+        ft_student student, int64_t first, int64_t last, float *attractive, float *repulsive,
+        double *sum_q, double *cross_entropy, float *coordinates, double *partial, ft_run *run)
     ft_status ft_placement_find(
         const ft_frozen *map, const int32_t *indices, const float *conditional, int64_t n_new,
         int64_t k, ft_placement_rules rules, float *placed, ft_run *run)
@@ -1018,7 +1019,6 @@ cdef class BarnesHutForces(Forces):
         self._order = new_order
         if self._masses is not None:  # in place: the tree looks at them
             np.asarray(self._masses)[:] = new_masses
-
 
 
 cdef class ExactForces(Forces):

@@ -178,9 +178,9 @@ def test_every_public_attribute_of_scikit_learn_exists():
     assert public <= set(dir(TSNE))
 
 
-# Iterations amplify what rounding leaves between weights and repeated samples, so that after hundreds
-# of them maps differ by far more than these checks allow. tests/test_weights.py has what is equal: P,
-# the objective, and maps while iterations are few and calm.
+# Iterations amplify what rounding leaves between weights and repeated samples: after hundreds of
+# them, maps differ by far more than these checks allow. tests/test_weights.py has what is equal:
+# P, the objective, and maps while iterations are few and calm.
 EXPECTED_FAILED_CHECKS = dict.fromkeys(
     [
         "check_sample_weight_equivalence_on_dense_data",
