@@ -142,7 +142,9 @@ def test_late_exaggeration_draws_the_map_together(digits, method):
         ({"exaggeration": [(150, 1.0), (100, 3.0)]}, 0.01),
         ({"degrees_of_freedom": 0.5}, 0.01),
         ({"degrees_of_freedom": 3.0}, 0.01),
-        ({"degrees_of_freedom": "auto"}, 0.02),
+        # What is learned differs a little, and so few points then settle in another arrangement:
+        # 1.3 per cent apart, and 2.4 with older libraries, whose P differs in the last bits.
+        ({"degrees_of_freedom": "auto"}, 0.04),
     ],
     ids=str,
 )
