@@ -35,7 +35,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "gallery",
     "filename_pattern": r"/plot_",
     # They draw pictures of other pages.
-    "ignore_pattern": r"(learn_then_draw|contrastive_spectrum)\.py$",
+    "ignore_pattern": r"(learn_then_draw|contrastive_spectrum|draw_mnist)\.py$",
     "show_memory": False,
     "show_signature": False,
     "download_all_examples": False,
