@@ -1,7 +1,7 @@
 """Draw the picture of MNIST's 70,000 digits in the docs.
 
-``python examples/draw_mnist.py --data mnist.npz`` takes X and y from a file; without it scikit-learn
-downloads MNIST from OpenML once and keeps it.
+``python examples/draw_mnist.py --data mnist.npz`` takes X and y from a file; without it
+scikit-learn downloads MNIST from OpenML once and keeps it.
 """
 
 import argparse
