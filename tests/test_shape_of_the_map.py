@@ -128,7 +128,7 @@ def test_what_is_learned_is_about_the_best(digits, method):
         nu: fit(X, method=method, degrees_of_freedom=nu, perplexity=30, max_iter=700)
         for nu in (0.5, 1.0, 1.5, 3.0)
     }
-    # Which arrangement 500 points settle in is worth 1 per cent, with the instruction set and flags.
+    # Which arrangement 500 points settle in is worth 1 per cent, and may depend on the build.
     assert learned.kl_divergence_ < 1.02 * min(one.kl_divergence_ for one in fixed.values())
     assert learned.degrees_of_freedom_ != 1.0
     assert {nu: one.degrees_of_freedom_ for nu, one in fixed.items()} == {nu: nu for nu in fixed}
