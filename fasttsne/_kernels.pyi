@@ -128,6 +128,8 @@ def symmetrize_dense(conditional: Float32, n_threads: int) -> Float32: ...  # (n
 
 # Forces ------------------------------------------------------------------------------
 
+class DivergedError(FloatingPointError): ...
+
 class Forces:
     """What acts on a map of n points in d dimensions."""
 

@@ -251,13 +251,17 @@ cdef ft_run make_run(int n_threads):
     return run
 
 
+class DivergedError(FloatingPointError):
+    """The map has left what single precision can square."""
+
+
 cdef int check(ft_status status) except -1:
     if status == FT_INTERRUPTED:
         return ft_raise_pending()
     if status == FT_NO_MEMORY:
         raise MemoryError("a kernel could not allocate its working memory")
     if status == FT_DIVERGED:
-        raise FloatingPointError("a coordinate of the map is not finite or too large")
+        raise DivergedError("a coordinate of the map is not finite or too large")
     return 0
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasttsne._kernels import BarnesHutForces, ExactForces, Forces
+from fasttsne.weights import own_copies
 
 _EDGES_AT_ONCE = 2**20
 
@@ -68,8 +69,12 @@ def _of_points(forces: Forces, embedding: NDArray[np.float32]) -> NDArray[np.flo
         squared = np.square(Y[begin + row] - Y[columns]).sum(axis=1)
         nu = forces.degrees_of_freedom
         log_w = np.minimum(0.5 * (nu + 1.0) * np.log1p(squared / nu), _LARGEST_LOG)
-        # What a copy has with all copies of another is stored; the logarithm is of one pair.
-        pair = p if masses is None else p / np.where(p > 0.0, masses[columns], 1.0)
+        pair: NDArray[np.floating] = p
+        if masses is not None:
+            # What a copy has with all other copies is stored; the logarithm is of one pair.
+            copies = masses[columns].astype(np.float64)
+            copies = np.where(columns == begin + row, own_copies(copies), copies)
+            pair = p / np.where(p > 0.0, copies, 1.0)
         log_p = np.log(np.where(p > 0.0, pair, 1.0))
         terms = p * (log_p + log_w + log_sum_q)
         sums[begin:end] = np.bincount(row, weights=terms, minlength=end - begin)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fasttsne._kernels import BarnesHutForces, ExactForces, Forces, descend
+from fasttsne._kernels import BarnesHutForces, DivergedError, ExactForces, Forces, descend
 from fasttsne.degrees_of_freedom import (
     N_ITER_LEARNING,
     STEADY,
@@ -255,8 +255,9 @@ def optimize(
             if not run.finished and n_iter > 0:
                 shown = descent.fork()
                 settling = schedule.settling(shown.iteration)
+                run.first = shown.iteration  # which the callback has seen
                 run.walk(shown, settling, shown.iteration + n_iter, judging=False)
-        except FloatingPointError:
+        except DivergedError:
             raise
         except BaseException:
             # KeyboardInterrupt, or whatever a callback raises: what there is so far.

@@ -104,9 +104,9 @@ class Placement:
         n_samples = len(self.embedding)
         if perplexity is None:
             perplexity = self.perplexity
-        elif not 0.0 < perplexity < n_samples:
+        elif np.ndim(perplexity) or not 0.0 < float(perplexity) < n_samples:
             raise ValueError(
-                f"perplexity ({perplexity}) must be greater than 0 and less than the number of "
+                f"perplexity ({perplexity!r}) must be greater than 0 and less than the number of "
                 f"samples that the map was fitted on ({n_samples})"
             )
         n_neighbors = min(n_samples, int(3.0 * perplexity + 1))

@@ -22,7 +22,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 
-from fasttsne._kernels import BarnesHutForces, ExactForces, Forces
+from fasttsne._kernels import BarnesHutForces, DivergedError, ExactForces, Forces
 from fasttsne.affinity import JointProbabilities
 from fasttsne.centering import times_power_of_two
 from fasttsne.degrees_of_freedom import default_degrees_of_freedom
@@ -412,6 +412,8 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         """
         n_threads = effective_n_threads(self.n_jobs)
         descent = self._descent if self.warm_start else None
+        if descent is not None:
+            descent.check_at_rest()
         self._check_max_iter(descent)
         check_progress(self.progress)
         X = self._validated(X, reset=descent is None)
@@ -437,43 +439,46 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             if start is not None:
                 descent = Descent.at_rest(start, rows=samples.once and samples.once.rows)
         assert descent is not None
-        if self.degrees_of_freedom != "auto":
-            forces.degrees_of_freedom = self._nu()
+        with descent.going():
+            if self.degrees_of_freedom != "auto":
+                forces.degrees_of_freedom = self._nu()
 
-        descent.outcome = None
-        descent.kept = (key, forces) if self.warm_start else None
-        self._descent = descent
-        self.learning_rate_ = schedule.phases[-1].last.learning_rate
-        try:
-            optimize(
-                forces,
-                descent,
-                schedule,
-                max_iter=self.max_iter,
-                rules=Rules(self.n_iter_without_progress, self.min_grad_norm, self._N_ITER_CHECK),
-                learns=self.degrees_of_freedom == "auto",
-                fixed=fixed,
-                callback=self.callback,
-                callback_every=self.callback_every,
-                progress=self.progress,
-                verbose=self.verbose,
-            )
-        except FloatingPointError as error:
-            self.__dict__.pop("_descent", None)
-            raise ValueError(
-                f"The map diverged with learning_rate={self.learning_rate_:g}, "
-                f"early_exaggeration={self.early_exaggeration:g}, "
-                f"exaggeration={self.exaggeration} and "
-                f"degrees_of_freedom={forces.degrees_of_freedom:g}. Lower the first three, keep "
-                "degrees_of_freedom near 1, and give an init array values of about 1e-4."
-            ) from error
-        except BaseException:
+            descent.outcome = None
+            descent.kept = (key, forces) if self.warm_start else None
+            self._descent = descent
+            self.learning_rate_ = schedule.phases[-1].last.learning_rate
+            try:
+                optimize(
+                    forces,
+                    descent,
+                    schedule,
+                    max_iter=self.max_iter,
+                    rules=Rules(
+                        self.n_iter_without_progress, self.min_grad_norm, self._N_ITER_CHECK
+                    ),
+                    learns=self.degrees_of_freedom == "auto",
+                    fixed=fixed,
+                    callback=self.callback,
+                    callback_every=self.callback_every,
+                    progress=self.progress,
+                    verbose=self.verbose,
+                )
+            except DivergedError as error:
+                self.__dict__.pop("_descent", None)
+                raise ValueError(
+                    f"The map diverged with learning_rate={self.learning_rate_:g}, "
+                    f"early_exaggeration={self.early_exaggeration:g}, "
+                    f"exaggeration={self.exaggeration} and "
+                    f"degrees_of_freedom={forces.degrees_of_freedom:g}. Lower the first three, "
+                    "keep degrees_of_freedom near 1, and give an init array values of about 1e-4."
+                ) from error
+            except BaseException:
+                self._conclude(descent, forces, X, samples, own_weights)
+                raise
             self._conclude(descent, forces, X, samples, own_weights)
-            raise
-        self._conclude(descent, forces, X, samples, own_weights)
-        descent.end_run()
-        if not self.warm_start:
-            self.__dict__.pop("_descent", None)
+            descent.end_run()
+            if not self.warm_start:
+                self.__dict__.pop("_descent", None)
         return self.embedding_
 
     def transform(self, X: Any, *, perplexity: float | None = None) -> NDArray[np.float32]:
@@ -482,7 +487,8 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         Every sample starts at the weighted median of its neighbours on the map and descends on
         its own KL(p_j|i || q_j|i) over the map's points, as if it were the only one. So its place
         depends on nothing else in the call, to the last bit: one by one equals the batch. A sample
-        at distance 0 from one of the map's is that sample, and where that is.
+        at distance 0 from one of the map's is that sample, and where that is; by metrics that
+        round, such as cosine of sparse data, equal samples may be at 1e-16 and come to lie near.
 
         Parameters
         ----------
@@ -668,6 +674,12 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             X = check_sparse_indices(X)
         X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
         known = self._placement.X
+        wanted = len(self._placement.embedding) if known is None else known.shape[1]
+        if X.shape[1] != wanted:
+            raise ValueError(
+                f"X has {X.shape[1]} columns, but the map is of samples with {wanted}; a later fit"
+                " that was refused may have changed what this estimator expects: fit it again"
+            )
         if known is None:
             check_non_negative(
                 X, "TSNE.transform(). With metric='precomputed', X should contain distances."

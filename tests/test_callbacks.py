@@ -190,3 +190,25 @@ def test_without_tqdm_the_extra_is_named_before_any_work(X, monkeypatch):
     monkeypatch.setattr(TSNE, "_neighbors", None)
     with pytest.raises(ImportError, match=r"fasttsne\[progress\]"):
         fit(X, progress=True)
+
+
+def test_an_error_in_floats_of_the_callback_is_not_a_diverged_map(X):
+    def fail(state):
+        raise FloatingPointError("mine")
+
+    tsne = TSNE(callback=fail, callback_every=100, max_iter=250, random_state=0)
+    with pytest.raises(FloatingPointError, match="mine"):
+        tsne.fit(X)
+    assert np.isfinite(tsne.embedding_).all()
+
+
+@both_methods
+def test_shares_of_copies_and_of_weights_add_up(digits, method):
+    X = np.vstack([digits[:80], digits[:80]])
+    given = {"method": method, "perplexity": 10, "max_iter": 250, "kl_per_sample": True}
+    copies = TSNE(random_state=0, **given).fit(X)
+    assert copies.kl_per_sample_.sum() == pytest.approx(copies.kl_divergence_, rel=1e-3)
+    assert_array_equal(copies.kl_per_sample_[:80], copies.kl_per_sample_[80:])
+    weights = np.tile([1.0, 2.0, 3.0, 0.5], 20)
+    weighted = TSNE(random_state=0, **given).fit(X[:80], sample_weight=weights)
+    assert weighted.kl_per_sample_.sum() == pytest.approx(weighted.kl_divergence_, rel=1e-3)

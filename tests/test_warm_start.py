@@ -1,6 +1,7 @@
 """A fit that goes on where the last one stopped."""
 
 import pickle
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -82,6 +83,7 @@ def test_a_fresh_process_goes_on_to_the_same_bits(digits, tmp_path):
     np.save(tmp_path / "X.npy", X)
     run_python(f"""
 import pickle
+from threading import Thread
 import numpy as np
 estimator = pickle.load(open({str(first)!r}, "rb"))
 estimator.set_params(max_iter=350).fit(np.load({str(tmp_path / "X.npy")!r}))
@@ -227,3 +229,37 @@ def test_the_public_function_goes_on(X):
     assert parts.n_iter == whole.n_iter == 400
     fitted = fit(X, method="exact", init=start, learning_rate=float(len(X)), max_iter=400)
     assert_array_equal(fitted.embedding_, whole.embedding)
+
+
+def test_a_map_is_not_drawn_by_two_at_once(X):
+    tsne = TSNE(warm_start=True, max_iter=250, random_state=0)
+    refused = []
+
+    def refit(state):
+        with pytest.raises(RuntimeError, match="drawn already"):
+            tsne.fit(X)
+        refused.append(state.iteration)
+
+    tsne.set_params(callback=refit, callback_every=100).fit(X)
+    again = TSNE(warm_start=True, max_iter=250, random_state=0).fit(X)
+    assert refused == [100, 200]
+    assert_array_equal(tsne.embedding_, again.embedding_)
+
+
+def test_threads_that_take_up_the_same_map_are_refused_or_take_turns(X):
+    tsne = TSNE(warm_start=True, max_iter=250, random_state=0).fit(X)
+    outcomes = []
+
+    def fit():
+        for _ in range(3):
+            try:
+                outcomes.append(np.isfinite(tsne.fit(X).embedding_).all())
+            except RuntimeError:
+                outcomes.append("refused")
+
+    threads = [Thread(target=fit) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(outcomes) == 12 and set(outcomes) <= {True, "refused"} and True in outcomes
