@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
 from threading import Lock
@@ -14,9 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasttsne._kernels import Forces
-
-# Held for the moment in which a descent is claimed.
-_CLAIM = Lock()
 
 __all__ = ["Check", "Descent", "Problem", "Snapshot"]
 
@@ -205,6 +200,8 @@ class Descent:
         What the last run leads to, once it has ended in one way or another.
     kept : object
         What can be made again from the data: no part of a pickle or a copy.
+    lock : Lock
+        Held by whoever lets the descent go on.
 
     Examples
     --------
@@ -227,7 +224,7 @@ class Descent:
     def __post_init__(self) -> None:
         self.outcome: Outcome | None = None
         self.kept: Any = None
-        self._is_going = False
+        self.lock = Lock()
         self._forces: tuple[Forces, int] | None = None
 
     @classmethod
@@ -273,42 +270,6 @@ class Descent:
         taken = forces.n_steps - steps
         norm = forces.grad_norm if taken else self.place.gradient_norm
         return Place(self.place.iteration + taken, forces.order, norm)
-
-    def check_at_rest(self) -> None:
-        """Refuse to be taken up by two at once.
-
-        Raises
-        ------
-        RuntimeError
-            If the descent is under way, in another thread or around a callback.
-        """
-        if self._is_going:
-            raise RuntimeError(
-                "with warm_start=True this map is being drawn already, in another thread or around"
-                " the callback; wait for that fit to end, or use a clone of the estimator"
-            )
-
-    @contextmanager
-    def going(self) -> Iterator[None]:
-        """Claim the descent for as long as it goes on.
-
-        Returns
-        -------
-        going : context manager
-            That lets go of it again.
-
-        Raises
-        ------
-        RuntimeError
-            If it is under way already.
-        """
-        with _CLAIM:
-            self.check_at_rest()
-            self._is_going = True
-        try:
-            yield
-        finally:
-            self._is_going = False
 
     def set_out(self, forces: Forces) -> None:
         """Let forces move the arrays from here on.
@@ -381,13 +342,12 @@ class Descent:
         self.__dict__.update(arrays, place=self.place._replace(order=order))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            **self.__dict__,
-            "place": self._here(),
-            "_forces": None,
-            "kept": None,
-            "_is_going": False,
-        }
+        state = {**self.__dict__, "place": self._here(), "_forces": None, "kept": None}
+        del state["lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, lock=Lock())
 
 
 class Outcome(NamedTuple):

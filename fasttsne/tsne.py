@@ -38,6 +38,10 @@ from fasttsne.threads import effective_n_threads
 from fasttsne.weights import WeightedJoint, checked_weights
 
 _LARGEST = sys.float_info.max
+_DRAWN_ALREADY = (
+    "with warm_start=True this map is being drawn already, in another thread or around the"
+    " callback; wait for that fit to end, or use a clone of the estimator"
+)
 
 
 class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -412,8 +416,8 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         """
         n_threads = effective_n_threads(self.n_jobs)
         descent = self._descent if self.warm_start else None
-        if descent is not None:
-            descent.check_at_rest()
+        if descent is not None and descent.lock.locked():
+            raise RuntimeError(_DRAWN_ALREADY)
         self._check_max_iter(descent)
         check_progress(self.progress)
         X = self._validated(X, reset=descent is None)
@@ -439,7 +443,9 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             if start is not None:
                 descent = Descent.at_rest(start, rows=samples.once and samples.once.rows)
         assert descent is not None
-        with descent.going():
+        if not descent.lock.acquire(blocking=False):
+            raise RuntimeError(_DRAWN_ALREADY)
+        try:
             if self.degrees_of_freedom != "auto":
                 forces.degrees_of_freedom = self._nu()
 
@@ -479,6 +485,8 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             descent.end_run()
             if not self.warm_start:
                 self.__dict__.pop("_descent", None)
+        finally:
+            descent.lock.release()
         return self.embedding_
 
     def transform(self, X: Any, *, perplexity: float | None = None) -> NDArray[np.float32]:
