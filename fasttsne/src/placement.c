@@ -336,18 +336,42 @@ FT_INLINE double dot(const double *a, const double *b, int dim)
     return sum;
 }
 
-/* Gradient descent. A step is the gradient over `hold`, which is where the pull of the neighbours
- * alone would lead, times a stretch: that of Barzilai and Borwein (1988), and half of it after a
- * step that f did not follow. */
-FT_INLINE void descend(int dim, ft_student_kind kind, const placement *c, scratch *w)
+/* Gradient descent from HERE, where f and its gradient are returned as they are at the end. A step
+ * is the gradient over `hold`, which is where the pull of the neighbours alone would lead, times a
+ * stretch: that of Barzilai and Borwein (1988), and half of it after a step that f did not follow. */
+FT_INLINE double descend(int dim, ft_student_kind kind, const placement *c, scratch *w,
+                         int max_iter)
 {
     double *here = w->state + HERE * dim, *gradient = w->state + GRADIENT * dim;
     double *there = w->state + THERE * dim, *next = w->state + GRADIENT_THERE * dim;
-    double hold, hold_there, stretch = 1.0;
-    double f = evaluate(dim, kind, c, w, here, gradient, &hold);
-    for (int step = 0; step < c->rules.max_iter && !w->failed; step++) {
-        double length2 = 0.0;
+    double f = 0.0, hold = 0.0, stretch = 1.0, length2 = 0.0, noise = NOISE;
+    for (int axis = 0; axis < dim; axis++) there[axis] = here[axis];
+    for (int step = 0;; step++) {
+        double hold_there;
+        double f_there = evaluate(dim, kind, c, w, there, next, &hold_there);
+        if (step == 0 || f_there <= f + noise * (1.0 + fabs(f))) {
+            if (step > 0) {
+                /* The way s there and the change of the gradient on it: |s|^2 / s.change, over
+                 * hold. */
+                double along = 0.0;
+                for (int axis = 0; axis < dim; axis++)
+                    along += (there[axis] - here[axis]) * (next[axis] - gradient[axis]);
+                stretch = along > 0.0 ? hold_there * length2 / along : LONGEST_STRETCH;
+                stretch = stretch < LONGEST_STRETCH ? stretch : LONGEST_STRETCH;
+                stretch = stretch > SHORTEST_STRETCH ? stretch : SHORTEST_STRETCH;
+            }
+            for (int axis = 0; axis < dim; axis++) {
+                here[axis] = there[axis];
+                gradient[axis] = next[axis];
+            }
+            f = f_there;
+            hold = hold_there;
+        } else {
+            stretch *= 0.5;
+        }
+        if (step == max_iter || w->failed) break;
         if (!(hold > 0.0)) break; /* no neighbour in reach */
+        length2 = 0.0;
         for (int axis = 0; axis < dim; axis++) {
             double way = -stretch * gradient[axis] / hold;
             there[axis] = here[axis] + way;
@@ -355,26 +379,9 @@ FT_INLINE void descend(int dim, ft_student_kind kind, const placement *c, scratc
         }
         if (!(length2 > c->rules.shortest_step * c->rules.shortest_step)) break;
         for (int axis = 0; axis < dim; axis++) w->at[axis] = (float)there[axis];
-        double noise = c->map->tree != NULL && leaves_box(dim, w, w->at) ? NOISE_OF_BOXES : NOISE;
-        double f_there = evaluate(dim, kind, c, w, there, next, &hold_there);
-        if (!(f_there <= f + noise * (1.0 + fabs(f)))) {
-            stretch *= 0.5;
-            continue;
-        }
-        /* The way s there and the change of the gradient on it: |s|^2 / s.change, over hold. */
-        double along = 0.0;
-        for (int axis = 0; axis < dim; axis++)
-            along += (there[axis] - here[axis]) * (next[axis] - gradient[axis]);
-        stretch = along > 0.0 ? hold_there * length2 / along : LONGEST_STRETCH;
-        stretch = stretch < LONGEST_STRETCH ? stretch : LONGEST_STRETCH;
-        stretch = stretch > SHORTEST_STRETCH ? stretch : SHORTEST_STRETCH;
-        for (int axis = 0; axis < dim; axis++) {
-            here[axis] = there[axis];
-            gradient[axis] = next[axis];
-        }
-        f = f_there;
-        hold = hold_there;
+        noise = c->map->tree != NULL && leaves_box(dim, w, w->at) ? NOISE_OF_BOXES : NOISE;
     }
+    return f;
 }
 
 /* The negative entropy sum_j p_j log p_j. */
@@ -398,16 +405,17 @@ FT_INLINE void place_point(int dim, ft_student_kind kind, const placement *c, sc
     for (int axis = 0; axis < 3; axis++) w->center[axis] = INFINITY; /* in no box */
     double *here = w->state + HERE * dim, *gradient = w->state + GRADIENT * dim;
     if (c->start != NULL) {
-        double hold;
         for (int axis = 0; axis < dim; axis++) here[axis] = (double)c->start[row * dim + axis];
-        double f = evaluate(dim, kind, c, w, here, gradient, &hold);
+    } else {
+        weighted_median(dim, c, w, here);
+    }
+    double f = descend(dim, kind, c, w, c->start != NULL ? 0 : c->rules.max_iter);
+    if (c->start != NULL) {
         for (int axis = 0; axis < dim; axis++) c->gradient[row * dim + axis] = (float)gradient[axis];
         c->divergence[row] = f + negative_entropy(w->probabilities, k);
-        return;
+    } else {
+        for (int axis = 0; axis < dim; axis++) c->placed[row * dim + axis] = (float)here[axis];
     }
-    weighted_median(dim, c, w, here);
-    descend(dim, kind, c, w);
-    for (int axis = 0; axis < dim; axis++) c->placed[row * dim + axis] = (float)here[axis];
 }
 
 FT_INLINE void place_points(int dim, ft_student_kind kind, const placement *c, scratch *w,
@@ -416,20 +424,27 @@ FT_INLINE void place_points(int dim, ft_student_kind kind, const placement *c, s
     for (int64_t row = begin; row < end && !w->failed; row++) place_point(dim, kind, c, w, row);
 }
 
-FT_INLINE void placement_body(FT_TASK_ARGUMENTS)
+FT_INLINE void placement_body(int dim, ft_student_kind kind, FT_TASK_ARGUMENTS)
 {
     const placement *c = context;
-    scratch *w = &c->scratches[thread];
     int64_t begin = chunk * TOGETHER;
     int64_t end = begin + TOGETHER < c->n_new ? begin + TOGETHER : c->n_new;
-    const int dimension = c->map->dim;
-    if (dimension <= 3) {
-        FT_STUDENT_DISPATCH(dimension, c->kind, place_points(DIM, KIND, c, w, begin, end))
-    } else {
-        place_points(dimension, FT_NU_ANY, c, w, begin, end);
-    }
+    place_points(dim, kind, c, &c->scratches[thread], begin, end);
 }
-FT_TASK_VARIANTS(placement)
+FT_STUDENT_TASK_VARIANTS(placement)
+
+/* More than three components. */
+FT_INLINE void placement_of_many_body(FT_TASK_ARGUMENTS)
+{
+    const placement *c = context;
+    placement_body(c->map->dim, FT_NU_ANY, context, chunk, thread);
+}
+FT_TASK_VARIANTS(placement_of_many)
+
+static ft_task task_for(int dim, ft_student_kind kind)
+{
+    return dim <= 3 ? FT_STUDENT_TASK(placement, dim, kind) : FT_TASK(placement_of_many);
+}
 
 /* ---- Calls -------------------------------------------------------------------------------------- */
 
@@ -488,7 +503,7 @@ static ft_status run_placement(placement *c, ft_run *run)
         if (!allocate_scratch(c, &c->scratches[t])) status = FT_NO_MEMORY;
     if (status == FT_OK)
         status = ft_parallel_run(run, (c->n_new + TOGETHER - 1) / TOGETHER,
-                                 TOGETHER * POINT_COST, FT_TASK(placement), c);
+                                 TOGETHER * POINT_COST, task_for(map->dim, c->kind), c);
     for (int t = 0; t < n_threads; t++) {
         if (c->scratches[t].failed) status = FT_NO_MEMORY;
         free_scratch(&c->scratches[t]);

@@ -334,15 +334,15 @@ FT_INLINE void groups_repulsion(int dim, ft_student_kind kind, const repulsion *
             finish_group(dim, kind, c, tree->groups[begin + g].coincide, &groups[g]);
 }
 
-FT_INLINE void repulsion_body(FT_TASK_ARGUMENTS)
+FT_INLINE void repulsion_body(int dim, ft_student_kind kind, FT_TASK_ARGUMENTS)
 {
     const repulsion *c = context;
     int64_t begin = c->first + chunk * TOGETHER;
     int64_t end = begin + TOGETHER < c->last ? begin + TOGETHER : c->last;
     (void)thread;
-    FT_STUDENT_DISPATCH(c->tree->dim, c->kind, groups_repulsion(DIM, KIND, c, begin, end))
+    groups_repulsion(dim, kind, c, begin, end);
 }
-FT_TASK_VARIANTS(repulsion)
+FT_STUDENT_TASK_VARIANTS(repulsion)
 
 int64_t ft_repulsion_groups(const ft_tree *tree) { return tree->n_groups; }
 
@@ -353,7 +353,7 @@ ft_status ft_repulsion_compute(const ft_tree *tree, ft_student student, double a
                    ft_squared_opening(tree, angle), first, last, repulsive};
     int64_t n_chunks = (last - first + TOGETHER - 1) / TOGETHER;
     ft_status status = ft_parallel_run(run, n_chunks, TOGETHER * FT_GROUP * POINT_COST,
-                                       FT_TASK(repulsion), &c);
+                                       FT_STUDENT_TASK(repulsion, tree->dim, c.kind), &c);
     *sum_q = 0.0;
     for (int64_t g = first; g < last; g++) *sum_q += tree->partial[g];
     return status;

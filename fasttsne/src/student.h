@@ -113,4 +113,33 @@ FT_INLINE void ft_student_weights(ft_student_kind kind, ft_student_constants c, 
     else if ((dim) == 3) { FT_STUDENT_KINDS(3, kind, call) }              \
     else { FT_STUDENT_KINDS(1, kind, call) }
 
+
+/* As FT_TASK_VARIANTS and FT_TASK, for a name_body that takes DIM and KIND before the arguments of
+ * a task: a function for each combination. Large kernels need it, as compilers take minutes over
+ * a function that holds all of them. */
+#define FT_STUDENT_TASK_VARIANTS(name)                 \
+    FT_STUDENT_VARIANT(name, 1, FT_NU_ONE, 1_nu_one)   \
+    FT_STUDENT_VARIANT(name, 1, FT_NU_TWO, 1_nu_two)   \
+    FT_STUDENT_VARIANT(name, 1, FT_NU_ANY, 1_nu_any)   \
+    FT_STUDENT_VARIANT(name, 2, FT_NU_ONE, 2_nu_one)   \
+    FT_STUDENT_VARIANT(name, 2, FT_NU_TWO, 2_nu_two)   \
+    FT_STUDENT_VARIANT(name, 2, FT_NU_ANY, 2_nu_any)   \
+    FT_STUDENT_VARIANT(name, 3, FT_NU_ONE, 3_nu_one)   \
+    FT_STUDENT_VARIANT(name, 3, FT_NU_TWO, 3_nu_two)   \
+    FT_STUDENT_VARIANT(name, 3, FT_NU_ANY, 3_nu_any)
+#define FT_STUDENT_VARIANT(name, dim, kind, suffix)                \
+    FT_INLINE void name##_##suffix##_body(FT_TASK_ARGUMENTS)       \
+    {                                                              \
+        name##_body(dim, kind, context, chunk, thread);            \
+    }                                                              \
+    FT_TASK_VARIANTS(name##_##suffix)
+#define FT_STUDENT_TASK(name, dim, kind)                                                \
+    ((dim) == 2   ? FT_STUDENT_TASK_OF(name##_2, kind)                                  \
+     : (dim) == 3 ? FT_STUDENT_TASK_OF(name##_3, kind)                                  \
+                  : FT_STUDENT_TASK_OF(name##_1, kind))
+#define FT_STUDENT_TASK_OF(name, kind)                \
+    ((kind) == FT_NU_ONE   ? FT_TASK(name##_nu_one)   \
+     : (kind) == FT_NU_TWO ? FT_TASK(name##_nu_two)   \
+                           : FT_TASK(name##_nu_any))
+
 #endif
