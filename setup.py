@@ -131,7 +131,7 @@ setup(
         Extension(
             "fasttsne._kernels",
             sources=["fasttsne/_kernels.pyx", *sorted(glob("fasttsne/src/*.c"))],
-            depends=sorted(glob("fasttsne/src/*.h")),
+            depends=sorted(glob("fasttsne/gate/*.pxi") + glob("fasttsne/src/*.h")),
             include_dirs=["fasttsne/src"],
         )
     ],

@@ -1,0 +1,50 @@
+# What every call shares: threads, interruption, errors.
+
+cdef extern from "Python.h":
+    # Declared without an exception value, so that a pending exception stays pending.
+    int PyErr_CheckSignals() noexcept
+
+cdef extern from *:
+    """
+    static int ft_raise_pending(void) { return -1; }
+    """
+    int ft_raise_pending() except -1
+
+
+ctypedef int (*poll_function)() noexcept
+
+
+cdef int poll_signals() noexcept with gil:
+    return PyErr_CheckSignals()
+
+
+cdef ft_run make_run(int n_threads):
+    if n_threads < 1:
+        raise ValueError(f"n_threads must be at least 1, got {n_threads}")
+    cdef ft_run run
+    run.n_threads = n_threads
+    run.poll = poll_signals
+    run.next_poll = 0.0
+    run.stopped = 0
+    run.team = NULL
+    return run
+
+
+class DivergedError(FloatingPointError):
+    """The map has left what single precision can square."""
+
+
+cdef int check(ft_status status) except -1:
+    if status == FT_INTERRUPTED:
+        return ft_raise_pending()
+    if status == FT_NO_MEMORY:
+        raise MemoryError("a kernel could not allocate its working memory")
+    if status == FT_DIVERGED:
+        raise DivergedError("a coordinate of the map is not finite or too large")
+    return 0
+
+
+cdef int expect(bint condition, str what) except -1:
+    if not condition:
+        raise ValueError(what)
+    return 0

@@ -1,0 +1,44 @@
+# The instruction set, and what OpenMP is like.
+
+_ISA_NAMES = ("baseline", "avx2", "avx512")
+
+ft_parallel_init()
+
+
+def available_isas():
+    """Instruction sets that this binary holds and this processor runs, the best last."""
+    return _ISA_NAMES[: <int> ft_isa_best() + 1]
+
+
+def current_isa():
+    """The instruction set that the kernels use."""
+    return _ISA_NAMES[<int> ft_isa_current()]
+
+
+def select_isa(name):
+    """Makes the kernels use one of `available_isas()`."""
+    if name not in available_isas():
+        raise ValueError(f"instruction set {name!r} is not one of {available_isas()}")
+    ft_isa_select(<ft_isa> <int> _ISA_NAMES.index(name))
+
+
+if os.environ.get("FASTTSNE_ISA"):
+    try:
+        select_isa(os.environ["FASTTSNE_ISA"])
+    except ValueError as error:
+        raise ValueError(f"the environment variable FASTTSNE_ISA: {error}") from None
+
+
+def openmp_enabled():
+    """Whether the kernels were built with OpenMP."""
+    return bool(ft_parallel_openmp())
+
+
+def openmp_max_threads():
+    """What OpenMP would use by itself (OMP_NUM_THREADS, threadpoolctl)."""
+    return ft_parallel_max_threads()
+
+
+def in_forked_child():
+    """Whether this process was forked after the import; it then runs on one thread."""
+    return bool(ft_parallel_forked())

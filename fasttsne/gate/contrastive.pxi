@@ -1,0 +1,155 @@
+# Gradients of contrastive losses, and their random numbers.
+
+def draw_numbers(uint64_t seed, uint64_t iteration, int64_t bound, int64_t count):
+    """Random numbers in 0 .. bound - 1: a function of the arguments and of nothing else."""
+    expect(bound > 0 and count > 0, "bound and count must be at least 1")
+    draws = np.empty(count, dtype=np.int64)
+    cdef int64_t[::1] view = draws
+    ft_contrastive_draw(seed, iteration, bound, count, &view[0])
+    return draws
+
+
+cdef class ContrastiveForces(BarnesHutForces):
+    """The gradient of a contrastive loss, estimated from negatives drawn anew at each evaluation.
+
+    Attraction and repulsion are in the unit of t-SNE's: the gradient is 4 (attractive -
+    repulsive).
+    """
+
+    cdef ft_contrastive samples
+    cdef int64_t[::1] shifts, heads
+    cdef float[::1] sums, weights
+    cdef bint infonce
+    cdef int64_t n_negatives, n_repeats
+    cdef uint64_t seed, iteration
+    cdef double odds, sum_mean_q, sum_mean_h
+    cdef int64_t n_means
+
+    def __init__(self, int64_t[::1] indptr not None, int32_t[::1] indices not None,
+                 float[::1] data not None, int n_components, int64_t n_negatives,
+                 int64_t n_repeats, uint64_t seed, bint infonce, int n_threads):
+        BarnesHutForces.__init__(
+            self, indptr, indices, data, n_components, 1.0, 0.5, n_threads)
+        expect(n_negatives > 0 and n_repeats > 0, "there must be negatives")
+        self.n_negatives, self.n_repeats = n_negatives, 1 if infonce else n_repeats
+        self.infonce, self.seed, self.iteration = infonce, seed, 0
+        self.partial = np.zeros(2 * (self.n // FT_ROWS + 1), dtype=np.float64)
+        self.shifts = np.zeros(self.n_negatives * self.n_repeats, dtype=np.int64)
+        self.heads = np.zeros(self.shifts.shape[0], dtype=np.int64)
+        self.sums = np.zeros(self.n if infonce else 1, dtype=np.float32)
+        self.weights = np.zeros(self.sums.shape[0], dtype=np.float32)
+        self.odds = 1.0
+        self.forget_means()
+
+    cdef forget_means(self):
+        self.sum_mean_q = self.sum_mean_h = 0.0
+        self.n_means = 0
+
+    cdef void see(self, const float *embedding) noexcept nogil:
+        # What the kernels are to look at.
+        cdef ft_contrastive *c = &self.samples
+        c.indptr, c.indices, c.data = &self.indptr[0], &self.indices[0], &self.data[0]
+        c.embedding, c.n, c.dim, c.first, c.last = embedding, self.n, self.dim, 0, self.n
+        c.shifts, c.heads, c.n_shifts = &self.shifts[0], &self.heads[0], self.shifts.shape[0]
+        c.odds, c.partial = self.odds, &self.partial[0]
+        c.attractive, c.repulsive = &self._attractive[0, 0], &self._repulsive[0, 0]
+        c.sums, c.weights = &self.sums[0], &self.weights[0]
+
+    cdef void draw(self) noexcept nogil:
+        cdef int64_t count = self.shifts.shape[0], k
+        ft_contrastive_draw(self.seed, 2 * self.iteration, self.n - 1, count, &self.shifts[0])
+        for k in range(count):
+            self.shifts[k] += 1
+        if self.infonce:
+            ft_contrastive_draw(
+                self.seed, 2 * self.iteration + 1, self.n, count, &self.heads[0])
+        self.iteration += 1
+
+    cdef ft_status act_for(self, const float *embedding, bint compute_kl,
+                           ft_update *update) noexcept nogil:
+        cdef ft_status status
+        cdef double mean_q, mean_h
+        self.draw()
+        self.see(embedding)
+        if self.infonce:
+            status = ft_contrastive_infonce(&self.samples, &self.run)
+        else:
+            status = ft_contrastive_repulsion(&self.samples, &mean_q, &mean_h, &self.run)
+            self.sum_mean_q += mean_q
+            self.sum_mean_h += mean_h
+            self.n_means += 1
+            # p q (1 - h) = p / (1 + 1/c + d^2): that of t-SNE with nu = 1 + 1/c, but for a factor.
+            if status == FT_OK:
+                status = self.attract(embedding, update)
+                update = NULL
+        if status == FT_OK and update != NULL:
+            status = self.move(update)
+        return status
+
+    cdef ft_status attract(self, const float *embedding, ft_update *update) noexcept nogil:
+        cdef ft_student student
+        cdef ft_update own
+        student.degrees_of_freedom = 1.0 + 1.0 / self.samples.odds
+        if update != NULL:
+            own = self.scaled(update)
+        return ft_attraction_compute(
+            &self.indptr[0], &self.indices[0], &self.data[0], embedding, self.dim, NULL, student,
+            0, self.n, &self._attractive[0, 0], NULL, &self.partial[0],
+            &own if update != NULL else NULL, &self.run)
+
+    cdef ft_update scaled(self, ft_update *update) noexcept nogil:
+        # A step by the sums as the kernels leave them.
+        cdef ft_update own = update[0]
+        own.step.degrees_of_freedom = 1.0
+        if self.infonce:
+            own.step.sum_q = 1.0
+        else:
+            own.step.exaggeration /= 1.0 + 1.0 / self.samples.odds
+            own.step.sum_q = 2.0 * self.n * self.n_repeats
+        return own
+
+    cdef ft_status move(self, ft_update *update) noexcept nogil:
+        cdef ft_update own = self.scaled(update)
+        return ft_update_step(&own, &self.run)
+
+    def reorder(self, *arrays):
+        """As in the base class; the first array is the embedding."""
+        cdef float[:, ::1] embedding = arrays[0]
+        self.check_map(embedding)
+        cdef ft_status status
+        with nogil:
+            status = ft_tree_build(self.tree, &embedding[0, 0], &self.run)
+        check(status)
+        self.evaluated = True
+        BarnesHutForces.reorder(self, *arrays)
+
+    def take_means(self):
+        """Means of q and h over the negatives since the last call."""
+        means = (self.sum_mean_q / self.n_means, self.sum_mean_h / self.n_means)
+        self.forget_means()
+        return means
+
+    def missed(self, float[:, ::1] embedding not None):
+        """The sum of p (1 - h) over the edges of P."""
+        self.check_map(embedding)
+        cdef double total
+        cdef ft_status status
+        self.see(&embedding[0, 0])
+        with nogil:
+            status = ft_contrastive_missed(&self.samples, &total, &self.run)
+        check(status)
+        return total
+
+    def set_odds(self, double odds):
+        """c = m xi Z; a pair is taken for data with the probability q / (q + c)."""
+        expect(1e-30 <= odds <= 1e30, "odds must be in 1e-30 .. 1e30")
+        self.odds = odds
+
+    def evaluate_kl(self, float[:, ::1] embedding not None):
+        """KL(P||Q) of t-SNE."""
+        self.check_map(embedding)
+        cdef ft_status status
+        with nogil:
+            status = BarnesHutForces.act_for(self, &embedding[0, 0], True, NULL)
+        check(status)
+        return self.kl(1.0)

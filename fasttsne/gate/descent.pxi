@@ -1,0 +1,78 @@
+# Steps of the descent, in one team of threads.
+
+cdef struct Descent:
+    # The arguments of `descend`, for the C side of it.
+    void *forces
+    ft_update update
+    float *embedding
+    float *other
+    int n_iter
+    int n_taken
+    bint compute_kl
+    double squared_norm
+
+
+cdef ft_status descend_steps(void *context) noexcept nogil:
+    cdef Descent *d = <Descent *> context
+    cdef ft_update *update = &d.update
+    cdef ft_status status = (<Forces> d.forces).move(update)
+    cdef const float *reached = d.embedding
+    d.n_taken = status == FT_OK
+    while status == FT_OK and d.n_taken < d.n_iter:
+        # Rows move while others still look at where they were, so there are two embeddings.
+        update.embedding = update.moved
+        reached = update.moved
+        update.moved = d.other if update.embedding == d.embedding else d.embedding
+        status = (<Forces> d.forces).act_and_move(update)
+        d.n_taken += status == FT_OK
+    if status == FT_OK:
+        reached = update.moved
+        d.squared_norm = ft_update_squared_norm(update)
+    if reached != d.embedding:
+        memcpy(d.embedding, reached, sizeof(float) * update.last * update.dim)
+    return (<Forces> d.forces).act(d.embedding, d.compute_kl) if status == FT_OK else status
+
+
+def descend(Forces forces not None, float[:, ::1] embedding not None,
+            float[:, ::1] velocity not None, float[:, ::1] gains not None, int n_iter,
+            double learning_rate, double momentum, double exaggeration, bint compute_kl=True,
+            const uint8_t[::1] fixed=None):
+    """Takes n_iter steps; forces must be those at `embedding`, and are so again at the end.
+
+    With `compute_kl` the last evaluation also computes the KL divergence. Rows with a non-zero
+    `fixed` do not move. Returns the norm of gains * gradient of the last step.
+
+    An exception finds the arrays between two steps; `forces.n_steps` tells how many were taken.
+    """
+    forces.check_map(embedding)
+    forces.check_map(velocity)
+    forces.check_map(gains)
+    expect(n_iter > 0, "n_iter must be at least 1")
+    expect(fixed is None or fixed.shape[0] == forces.n, "fixed must have a value for every row")
+    cdef float[:, ::1] other = np.empty_like(embedding)
+    cdef Descent descent
+    descent.forces = <void *> forces
+    descent.embedding = &embedding[0, 0]
+    descent.other = &other[0, 0]
+    descent.n_iter = n_iter
+    descent.n_taken = 0
+    descent.compute_kl = compute_kl
+    descent.squared_norm = float("nan")
+    cdef ft_update *update = &descent.update
+    update.step = ft_step(
+        learning_rate, momentum, exaggeration, forces.student.degrees_of_freedom, 0.0)
+    update.first, update.last, update.dim = 0, forces.n, forces.dim
+    update.attractive, update.repulsive = &forces._attractive[0, 0], &forces._repulsive[0, 0]
+    update.embedding = update.moved = descent.embedding
+    update.fixed = NULL
+    if fixed is not None:
+        update.fixed = &fixed[0]
+    update.velocity, update.gains = &velocity[0, 0], &gains[0, 0]
+    update.partial = &forces.partial[0]
+    cdef ft_status status
+    with nogil:
+        status = ft_parallel_team(&forces.run, descend_steps, &descent)
+    forces.n_steps += descent.n_taken
+    forces.grad_norm = sqrt(descent.squared_norm)
+    check(status)
+    return forces.grad_norm

@@ -1,0 +1,325 @@
+# Forces on the points of a map: by a tree, or of all pairs.
+
+cdef class Forces:
+    """What acts on a map of n points in d dimensions, at the last evaluated embedding."""
+
+    cdef int64_t n
+    cdef int dim
+    cdef ft_student student
+    cdef ft_run run
+    cdef int64_t n_edges
+    cdef readonly double negative_entropy  # sum of p log p
+    cdef readonly int64_t n_steps  # that `descend` has taken
+    cdef readonly double grad_norm  # of gains * gradient, in the last step of the last `descend`
+    cdef double _sum_q, _cross_entropy
+    cdef float[:, ::1] _attractive, _repulsive
+    cdef double[::1] partial
+    cdef float[::1] _masses  # None where every row is one point
+
+    cdef _allocate(self, int64_t n, int dim, double degrees_of_freedom, int n_threads,
+                   int64_t n_partial):
+        expect(n > 1 and dim > 0, "needs two points and one component")
+        expect(1e-3 <= degrees_of_freedom <= 1e3, "degrees_of_freedom must be in 0.001 .. 1000")
+        expect(n < 2**31, "more than 2**31 - 1 points")
+        self.n = n
+        self.dim = dim
+        self.student.degrees_of_freedom = degrees_of_freedom
+        self.run = make_run(n_threads)
+        self._attractive = np.zeros((n, dim), dtype=np.float32)
+        self._repulsive = np.zeros((n, dim), dtype=np.float32)
+        self.partial = np.zeros(n_partial, dtype=np.float64)
+        self._sum_q = self._cross_entropy = self.grad_norm = float("nan")
+        self.n_steps = 0
+        self._masses = None
+
+    cdef const float *masses_pointer(self) noexcept nogil:
+        return &self._masses[0] if self._masses is not None else NULL
+
+    cdef weigh(self, masses, double negative_entropy):
+        # Rows stand for that many points each; P is then per one point of the row.
+        expect(len(masses) == self.n, "masses must be one a point")
+        self._masses = masses
+        self.negative_entropy = negative_entropy
+
+    cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
+        return FT_OK
+
+    cdef ft_status move(self, ft_update *update) noexcept nogil:
+        # A step from update.embedding, where the forces are known, to update.moved. It is not
+        # interrupted half-way, lest some rows be a step ahead of others.
+        cdef poll_function poll = self.run.poll
+        update.step.sum_q = self._sum_q
+        self.run.poll = NULL
+        cdef ft_status status = ft_update_step(update, &self.run)
+        self.run.poll = poll
+        return status
+
+    cdef ft_status act_and_move(self, ft_update *update) noexcept nogil:
+        # Forces at update.embedding and a step from there to update.moved: all of it, or, where
+        # the status is not FT_OK, nothing.
+        cdef ft_status status = self.act(update.embedding, False)
+        return self.move(update) if status == FT_OK else status
+
+    cdef double log_sum_q(self) noexcept nogil:
+        # Where w underflows, both sums count it as the smallest one there is.
+        return log(self._sum_q + self.n_edges * exp(-FT_LARGEST_LOG))
+
+    cdef double kl(self, double exaggeration) noexcept nogil:
+        # KL(eP || Q) = e (sum p log p - sum p log w + log e + log Z), as the sum of P is 1.
+        return exaggeration * (
+            self.negative_entropy + self._cross_entropy + log(exaggeration) + self.log_sum_q()
+        ) + 0.0  # never -0.0
+
+    cdef check_map(self, float[:, ::1] array):
+        expect(array.shape[0] == self.n and array.shape[1] == self.dim,
+               f"arrays of the map must have shape ({self.n}, {self.dim})")
+
+    def evaluate(self, float[:, ::1] embedding not None, bint compute_kl):
+        """Forces at `embedding`; with `compute_kl` also what `kl_divergence` needs."""
+        self.check_map(embedding)
+        cdef ft_status status
+        with nogil:
+            status = self.act(&embedding[0, 0], compute_kl)
+        check(status)
+
+    def kl_divergence_exaggerated(self, double exaggeration):
+        """KL(exaggeration * P || Q), scikit-learn's error during early exaggeration."""
+        return self.kl(exaggeration)
+
+    @property
+    def kl_divergence(self):
+        """KL(P || Q) at the last evaluation that was asked for it."""
+        return self.kl(1.0)
+
+    def objective(self, double exaggeration):
+        """What a descent with this exaggeration goes down: attraction counts that many times.
+
+        KL(P || Q) where the exaggeration is 1.
+        """
+        return exaggeration * (self.negative_entropy + self._cross_entropy) + self.log_sum_q() + 0.0
+
+    @property
+    def degrees_of_freedom(self):
+        """nu of the map's kernel; after a change, forces have to be evaluated anew."""
+        return self.student.degrees_of_freedom
+
+    @degrees_of_freedom.setter
+    def degrees_of_freedom(self, double degrees_of_freedom):
+        expect(1e-3 <= degrees_of_freedom <= 1e3, "degrees_of_freedom must be in 0.001 .. 1000")
+        self.student.degrees_of_freedom = degrees_of_freedom
+
+    @property
+    def masses(self):
+        """How many points each row stands for, in the order of the arrays; None for one each."""
+        return None if self._masses is None else np.asarray(self._masses)
+
+    @property
+    def order(self):
+        """Row of the arrays here -> row as the caller numbered it."""
+        return np.arange(self.n, dtype=np.int32)
+
+    def reorder(self, *arrays):
+        """Puts points that are close on the map close in memory, where that is of use."""
+
+    def restore_order(self, int32_t[::1] order not None):
+        """Puts P into an order that `order` once was, where it was put into one."""
+        expect(np.array_equal(order, self.order), "points stand as the caller numbered them")
+
+    @property
+    def attractive(self):
+        """Sum over j of p_ij u_ij (y_i - y_j), shape (n, d)."""
+        return np.asarray(self._attractive)
+
+    @property
+    def repulsive(self):
+        """Sum over j of w_ij u_ij (y_i - y_j), not yet divided by sum_q, shape (n, d)."""
+        return np.asarray(self._repulsive)
+
+    @property
+    def sum_q(self):
+        """Z, the sum of w_ij over all ordered pairs."""
+        return self._sum_q
+
+
+cdef class BarnesHutForces(Forces):
+    """Attraction along the edges of a sparse P, repulsion through a tree."""
+
+    cdef ft_tree *tree
+    cdef double angle
+    cdef int64_t[::1] indptr
+    cdef int32_t[::1] indices
+    cdef float[::1] data
+    cdef int32_t[::1] _order
+    cdef bint evaluated
+
+    def __cinit__(self):
+        self.tree = NULL
+
+    def __init__(self, int64_t[::1] indptr not None, int32_t[::1] indices not None,
+                 float[::1] data not None, int n_components, double degrees_of_freedom,
+                 double angle, int n_threads, masses=None, double negative_entropy=0.0):
+        cdef int64_t n = indptr.shape[0] - 1
+        expect(1 <= n_components <= 3, "Barnes-Hut maps have 1, 2 or 3 components")
+        self._allocate(n, n_components, degrees_of_freedom, n_threads, n // FT_ROWS + 1)
+        checked = np.asarray(indptr)
+        expect(indptr[0] == 0 and indptr[n] == indices.shape[0] == data.shape[0]
+               and bool((np.diff(checked) >= 0).all()), "not a CSR graph")
+        columns = np.asarray(indices)
+        expect(indices.shape[0] > 0 and columns.min() >= 0 and columns.max() < n,
+               "a column of the graph is out of range")
+        self.indptr, self.indices, self.data = indptr, indices, data
+        self._order = np.arange(n, dtype=np.int32)
+        self.angle = angle
+        self.evaluated = False
+        self.tree = ft_tree_create(n, n_components)
+        if self.tree == NULL:
+            raise MemoryError("no memory for the tree")
+        self.n_edges = data.shape[0]
+        cdef ft_status status
+        with nogil:
+            status = ft_joint_negative_entropy(
+                &self.data[0], self.n_edges, &self.negative_entropy, &self.run)
+        check(status)
+        if masses is not None:
+            self.weigh(masses.copy(), negative_entropy)
+            check(ft_tree_weigh(self.tree, &self._masses[0]))
+
+    def __dealloc__(self):
+        ft_tree_destroy(self.tree)
+
+    cdef ft_status act_for(self, const float *embedding, bint compute_kl,
+                           ft_update *update) noexcept nogil:
+        # Forces at `embedding`, and the step from there unless update is NULL.
+        cdef ft_status status = ft_tree_build(self.tree, embedding, &self.run)
+        self.evaluated = status == FT_OK
+        if status == FT_OK:
+            status = ft_repulsion_compute(
+                self.tree, self.student, self.angle, 0, ft_repulsion_groups(self.tree),
+                &self._repulsive[0, 0], &self._sum_q, &self.run)
+        if status != FT_OK:
+            return status
+        cdef poll_function poll = self.run.poll
+        if update != NULL:  # rows move one after the other: all or none
+            update.step.sum_q = self._sum_q
+            self.run.poll = NULL
+        status = ft_attraction_compute(
+            &self.indptr[0], &self.indices[0], &self.data[0], embedding, self.dim,
+            self.masses_pointer(), self.student, 0, self.n, &self._attractive[0, 0],
+            &self._cross_entropy if compute_kl else NULL, &self.partial[0], update, &self.run)
+        self.run.poll = poll
+        return status
+
+    cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
+        return self.act_for(embedding, compute_kl, NULL)
+
+    cdef ft_status act_and_move(self, ft_update *update) noexcept nogil:
+        return self.act_for(update.embedding, False, update)
+
+    @property
+    def order(self):
+        """Row of the arrays here -> row as the caller numbered it."""
+        return np.asarray(self._order)
+
+    @property
+    def joint(self):
+        """P as CSR arrays (indptr, indices, data), in the order of the arrays here."""
+        return np.asarray(self.indptr), np.asarray(self.indices), np.asarray(self.data)
+
+    def reorder(self, *arrays):
+        """Puts P, the forces and the given (n, d) arrays into the order of the tree.
+
+        Points that lie close on the map then lie close in memory. Arrays are changed in place,
+        all of them or, if there is an exception, none.
+        """
+        expect(self.evaluated, "reorder() needs an evaluation since the last one")
+        for array in arrays:
+            self.check_map(array)
+        cdef const int32_t *tree_order = ft_tree_order(self.tree)
+        order = np.empty(self.n, dtype=np.int32)
+        cdef int32_t[::1] order_view = order
+        memcpy(&order_view[0], tree_order, sizeof(int32_t) * self.n)
+        moved = [array[order] for array in (self.attractive, self.repulsive, *arrays)]
+        self.permute(order)
+        for array, values in zip((self.attractive, self.repulsive, *arrays), moved):
+            array[:] = values
+
+    def restore_order(self, int32_t[::1] order not None):
+        """Puts P into an order that `order` once was; the forces have to be evaluated anew."""
+        wanted = np.asarray(order)
+        expect(np.array_equal(np.sort(wanted), np.arange(self.n)), "order is not a permutation")
+        here = np.empty(self.n, dtype=np.int32)
+        here[self._order] = np.arange(self.n, dtype=np.int32)
+        self.permute(here[wanted])
+
+    cdef permute(self, int32_t[::1] order):
+        # Row r of P becomes the old row order[r], and the columns follow; within a row, edges
+        # keep their sequence.
+        cdef int64_t n = self.n
+        inverse = np.empty(n, dtype=np.int32)
+        inverse[np.asarray(order)] = np.arange(n, dtype=np.int32)
+        cdef int32_t[::1] inverse_view = inverse
+        new_order = np.asarray(self._order)[np.asarray(order)]
+        if self._masses is not None:
+            new_masses = np.asarray(self._masses)[np.asarray(order)]
+        # All memory is asked for before anything changes. It is filled one array after the
+        # other, and what is not yet filled is no burden: never more than half of P is there twice.
+        cdef int64_t[::1] indptr = np.empty(n + 1, dtype=np.int64)
+        cdef int32_t[::1] indices = np.empty(self.indices.shape[0], dtype=np.int32)
+        cdef float[::1] data = np.empty(self.data.shape[0], dtype=np.float32)
+        cdef ft_status status
+        with nogil:
+            status = ft_joint_permute(
+                &self.indptr[0], &self.indices[0], NULL, n, &order[0], &inverse_view[0],
+                &indptr[0], &indices[0], NULL, &self.run)
+        check(status)
+        # From here on without a look at signals: P is never left in two orders.
+        self.evaluated = False
+        self.indices = indices  # the old ones are free now
+        cdef poll_function poll = self.run.poll
+        self.run.poll = NULL
+        with nogil:
+            ft_joint_permute(
+                &self.indptr[0], NULL, &self.data[0], n, &order[0], &inverse_view[0],
+                &indptr[0], NULL, &data[0], &self.run)
+        self.run.poll = poll
+        self.indptr, self.data = indptr, data
+        self._order = new_order
+        if self._masses is not None:  # in place: the tree looks at them
+            np.asarray(self._masses)[:] = new_masses
+
+
+cdef class ExactForces(Forces):
+    """Both forces by sums over all pairs, for any number of components."""
+
+    cdef const float[:, ::1] _joint
+    cdef float[:, ::1] coordinates
+
+    def __init__(self, const float[:, ::1] joint not None, int n_components,
+                 double degrees_of_freedom, int n_threads, masses=None,
+                 double negative_entropy=0.0):
+        cdef int64_t n = joint.shape[0]
+        expect(joint.shape[1] == n, "joint must be square")
+        self._allocate(n, n_components, degrees_of_freedom, n_threads, 2 * n)
+        self._joint = joint
+        self.coordinates = np.empty((n_components, n), dtype=np.float32)
+        self.n_edges = n * (n - 1)
+        cdef ft_status status
+        with nogil:
+            status = ft_joint_negative_entropy(
+                &self._joint[0, 0], n * n, &self.negative_entropy, &self.run)
+        check(status)
+        if masses is not None:
+            self.weigh(masses.copy(), negative_entropy)
+
+    @property
+    def joint(self):
+        """P, shape (n, n)."""
+        return np.asarray(self._joint)
+
+    cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
+        return ft_exact_compute(
+            &self._joint[0, 0], self.masses_pointer(), embedding, self.n, self.dim,
+            self.student, 0, self.n,
+            &self._attractive[0, 0], &self._repulsive[0, 0], &self._sum_q,
+            &self._cross_entropy if compute_kl else NULL, &self.coordinates[0, 0],
+            &self.partial[0], &self.run)

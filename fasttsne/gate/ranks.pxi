@@ -1,0 +1,130 @@
+# Ranks of all points around some.
+
+cdef int expect_within(const int32_t[:, ::1] indices, int64_t n, str what) except -1:
+    expect(indices.shape[0] > 0 and indices.shape[1] > 0, "empty input")
+    values = np.asarray(indices)
+    return expect(0 <= values.min() and values.max() < n, what + " is out of range")
+
+
+cdef int expect_anchors(const int32_t[::1] anchors, int64_t n) except -1:
+    expect(n < 2**31, "more than 2**31 - 1 points")
+    return expect_within(np.asarray(anchors)[np.newaxis], n, "an anchor's index")
+
+
+cdef int expect_rows(
+    const double[:, ::1] distances, const int32_t[::1] anchors
+) except -1:
+    expect(distances.shape[0] == anchors.shape[0], "a row of distances for every anchor")
+    return expect_anchors(anchors, distances.shape[1])
+
+
+def distances_to_all(exact not None, const int32_t[::1] anchors not None, int n_threads):
+    """Squared Euclidean distances from the anchors, rows of `exact`, to all rows."""
+    cdef int64_t n = exact.shape[0], d = exact.shape[1], m = anchors.shape[0]
+    expect(d > 0, "no features")
+    expect_anchors(anchors, n)
+    cdef ft_points points = as_points(exact)
+    squared_distances = np.empty((m, n), dtype=np.float64)
+    cdef double[:, ::1] view = squared_distances
+    cdef ft_run run = make_run(n_threads)
+    cdef ft_status status
+    with nogil:
+        status = ft_ranks_distances(points, n, d, &anchors[0], m, &view[0, 0], &run)
+    check(status)
+    return squared_distances
+
+
+def distances_to_some(
+    exact not None, const int32_t[::1] anchors not None, const int32_t[:, ::1] queries not None,
+    int n_threads
+):
+    """Squared Euclidean distances from every anchor to its queries: those of distances_to_all."""
+    cdef int64_t n = exact.shape[0], d = exact.shape[1], m = anchors.shape[0]
+    cdef int64_t k = queries.shape[1]
+    expect(d > 0, "no features")
+    expect(queries.shape[0] == m, "a row of queries for every anchor")
+    expect_anchors(anchors, n)
+    expect_within(queries, n, "a query's index")
+    cdef ft_points points = as_points(exact)
+    squared_distances = np.empty((m, k), dtype=np.float64)
+    cdef double[:, ::1] view = squared_distances
+    cdef ft_run run = make_run(n_threads)
+    cdef ft_status status
+    with nogil:
+        status = ft_ranks_distances_to(
+            points, d, &anchors[0], m, &queries[0, 0], k, &view[0, 0], &run)
+    check(status)
+    return squared_distances
+
+
+def nearest_in_rows(
+    const double[:, ::1] distances not None, const int32_t[::1] anchors not None,
+    int64_t n_neighbors, int n_threads
+):
+    """The nearest of every row, the anchor left out, ties to the smaller index."""
+    cdef int64_t m = distances.shape[0], n = distances.shape[1]
+    expect_rows(distances, anchors)
+    expect(0 < n_neighbors < n, "n_neighbors must be in 1 .. n - 1")
+    indices = np.empty((m, n_neighbors), dtype=np.int32)
+    cdef int32_t[:, ::1] view = indices
+    cdef ft_run run = make_run(n_threads)
+    cdef ft_status status
+    with nogil:
+        status = ft_ranks_nearest(
+            &distances[0, 0], n, &anchors[0], m, n_neighbors, &view[0, 0], &run)
+    check(status)
+    return indices
+
+
+def ranks_in_rows(
+    const double[:, ::1] distances not None, const int32_t[::1] anchors not None,
+    const int32_t[:, ::1] queries not None, int n_threads
+):
+    """Ranks, from 1, of the points `queries` of every row."""
+    cdef int64_t m = distances.shape[0], n = distances.shape[1], k = queries.shape[1]
+    expect_rows(distances, anchors)
+    expect(queries.shape[0] == m, "a row of queries for every anchor")
+    expect_within(queries, n, "a query's index")
+    ranks = np.empty((m, k), dtype=np.int32)
+    cdef int32_t[:, ::1] view = ranks
+    cdef ft_run run = make_run(n_threads)
+    cdef ft_status status
+    with nogil:
+        status = ft_ranks_count(
+            &distances[0, 0], n, &anchors[0], m, &queries[0, 0], k, &view[0, 0], &run)
+    check(status)
+    return ranks
+
+
+def all_ranks_in_rows(
+    const double[:, ::1] distances not None, const int32_t[::1] anchors not None, int n_threads
+):
+    """Ranks of all points of every row, 0 for the anchor."""
+    cdef int64_t m = distances.shape[0], n = distances.shape[1]
+    expect_rows(distances, anchors)
+    expect(n > 1, "needs two points")
+    ranks = np.empty((m, n), dtype=np.int32)
+    cdef int32_t[:, ::1] view = ranks
+    cdef ft_run run = make_run(n_threads)
+    cdef ft_status status
+    with nogil:
+        status = ft_ranks_sort(&distances[0, 0], n, &anchors[0], m, &view[0, 0], &run)
+    check(status)
+    return ranks
+
+
+def count_larger_ranks(
+    const int32_t[:, ::1] first not None, const int32_t[:, ::1] second not None,
+    int64_t[::1] counts not None, int n_threads
+):
+    """Adds to counts[r] how many points have r as the larger of their two ranks."""
+    cdef int64_t m = first.shape[0], n = first.shape[1]
+    expect(second.shape[0] == m and second.shape[1] == n, "rankings differ in shape")
+    expect(counts.shape[0] == n, "counts must be as long as a row")
+    expect_within(first, n, "a rank")
+    expect_within(second, n, "a rank")
+    cdef ft_run run = make_run(n_threads)
+    cdef ft_status status
+    with nogil:
+        status = ft_ranks_compare(&first[0, 0], &second[0, 0], n, m, &counts[0], &run)
+    check(status)
