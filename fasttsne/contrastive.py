@@ -17,7 +17,7 @@ from sklearn.base import (
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from fasttsne._kernels import ContrastiveForces, descend
+from fasttsne._kernels import ContrastiveForces, DivergedError, descend
 from fasttsne.affinity import JointProbabilities
 from fasttsne.neighbors import Metric
 from fasttsne.schedule import N_ITER_HELD, Phase, Settings
@@ -309,9 +309,15 @@ class ContrastiveTSNE(
                     reorder_at = max(2 * epoch, 1)
                 settings = phase.settings((epoch - begin) / phase.n_iter)
                 n_iter = min(N_ITER_HELD, end - epoch)
-                descend(forces, embedding, velocity, gains, n_iter, *settings, False)
+                try:
+                    descend(forces, embedding, velocity, gains, n_iter, *settings, False)
+                    z = self._next_normalization(z, forces, embedding, n_pairs)
+                except DivergedError as error:
+                    raise ValueError(
+                        f"The map diverged with learning_rate={self.learning_rate} and "
+                        f"early_exaggeration={self.early_exaggeration:g}; lower them"
+                    ) from error
                 epoch += n_iter
-                z = self._next_normalization(z, forces, embedding, n_pairs)
                 self._set_normalization(forces, z, n_pairs)
                 if self.verbose >= 2 and epoch % 50 == 0:
                     print(f"[ContrastiveTSNE] Epoch {epoch}: Z = {z:.6g}")
@@ -362,6 +368,8 @@ class ContrastiveTSNE(
         else:
             # NCE's derivative by log Z is E_p (1 - h) - m E_xi h: 0 where both are alike.
             ratio = self.n_negatives * mean_h / forces.missed(embedding)
+        if not np.isfinite(ratio):
+            raise DivergedError(f"the mean of q is {mean_q}")
         return float(z * ratio**_Z_RATE)
 
     def _set_normalization(self, forces: ContrastiveForces, z: float, n_pairs: float) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from sklearn.metrics.pairwise import PAIRWISE_BOOLEAN_FUNCTIONS
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import ThreadpoolController
 
@@ -21,6 +22,7 @@ from fasttsne.neighbors import (
     Screen,
     check_method,
     checked_points,
+    directions_of,
     n_cells_for_search,
     resolved_method,
     some_of,
@@ -123,7 +125,7 @@ def neighbor_index(
     check_method(method, plain and metric in ("euclidean", "cosine"))
     if plain and metric == "euclidean":
         return _Euclidean(X, n_neighbors, method, n_threads)
-    if plain and metric == "cosine" and _norms(X).all():
+    if plain and metric == "cosine" and X.any(axis=1).all():
         return _Cosine(X, n_neighbors, method, n_threads)
     return _ByScikitLearn(X, n_neighbors, metric, metric_params)
 
@@ -269,24 +271,15 @@ class _Cosine(NeighborIndex):
     def __init__(
         self, X: NDArray[np.floating], n_neighbors: int, method: str, n_threads: int
     ) -> None:
-        self.directions = _Euclidean(X / _norms(X)[:, None], n_neighbors, method, n_threads)
+        self.directions = _Euclidean(directions_of(X), n_neighbors, method, n_threads)
 
     def query(self, X: NDArray[np.floating], *, n_threads: int = 1) -> Found:
-        norms = _norms(X)
-        # Nothing has the direction of a zero vector: scikit-learn's distance to all is then 1.
-        lost = norms == 0.0
-        indices, chords = self.directions.query(
-            X / np.where(lost, 1.0, norms)[:, None], n_threads=n_threads
-        )
+        indices, chords = self.directions.query(directions_of(X), n_threads=n_threads)
         squares = (0.5 * chords) ** 2  # 1 - cos = |u - v|^2 / 2
+        # Nothing has the direction of a zero vector: scikit-learn's distance to all is then 1.
+        lost = ~X.any(axis=1)
         indices[lost], squares[lost] = np.arange(indices.shape[1]), 1.0
         return indices, squares
-
-
-def _norms(X: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Lengths of rows, each summed by itself: a sum that casts on its way need not be."""
-    norms: NDArray[np.float64] = np.sqrt(np.square(X.astype(np.float64, order="C")).sum(axis=1))
-    return norms
 
 
 class _ByScikitLearn(NeighborIndex):
@@ -296,6 +289,7 @@ class _ByScikitLearn(NeighborIndex):
         self, X: Any, n_neighbors: int, metric: Metric, metric_params: Mapping[str, Any] | None
     ) -> None:
         self.metric, self.is_sparse = metric, sparse.issparse(X)
+        X = self._converted(X)
         self.search = NearestNeighbors(
             n_neighbors=n_neighbors,
             metric=metric,
@@ -304,7 +298,13 @@ class _ByScikitLearn(NeighborIndex):
             algorithm="brute" if callable(metric) else "auto",
         ).fit(X)
 
+    def _converted(self, X: Any) -> Any:
+        """What the metric takes, since scikit-learn would warn of every row that is not."""
+        boolean = self.metric in PAIRWISE_BOOLEAN_FUNCTIONS and not self.is_sparse
+        return X.astype(bool) if boolean else X
+
     def query(self, X: Any, *, n_threads: int = 1) -> Found:
+        X = self._converted(X)
         # How products of matrices and ties come out depends on how many rows they have at once.
         controller = ThreadpoolController().select(user_api="openmp")
 

@@ -376,6 +376,11 @@ def test_wild_steps_stay_finite(small_digits):
         assert np.isfinite(model.embedding_).all()
 
 
+def test_steps_beyond_single_precision_are_named(small_digits):
+    with pytest.raises(ValueError, match="diverged with .*early_exaggeration=1e.100"):
+        fit(small_digits, early_exaggeration=1e100)
+
+
 def test_verbose(small_digits, capsys):
     fit(small_digits, verbose=2)
     printed = capsys.readouterr().out

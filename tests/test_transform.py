@@ -419,6 +419,32 @@ def test_a_zero_vector_has_no_direction():
     assert_array_equal(squared, 1.0)
 
 
+@pytest.mark.parametrize("scale", [2.0**-1060, 2.0**-500, 2.0**500, 2.0**1000])
+def test_lengths_whose_squares_overflow_have_a_direction(scale):
+    X, new = split(points("normal", 60, 4, seed=25), 50, 10)
+    index = neighbor_index(X, 5, metric="cosine")
+    indices, squared = index.query(new)
+    scaled = new * scale
+    some = neighbor_index(X * scale, 5, metric="cosine")
+    # Where only subnormal numbers are left, digits are lost.
+    tolerance = {"rtol": 1e-3, "atol": 1e-6} if scale == 2.0**-1060 else {"rtol": 1e-12}
+    for found, distances in (index.query(scaled), some.query(new), some.query(scaled)):
+        assert_array_equal(found, indices)
+        assert_allclose(distances, squared, **tolerance)
+    indices, squared = nearest_neighbors(X * scale, 5, metric="cosine", method="approximate")
+    expected, distances = nearest_neighbors(X, 5, metric="cosine", method="approximate")
+    assert_array_equal(indices, expected)
+    assert_allclose(squared, distances, **tolerance)
+
+
+def test_metrics_of_booleans_convert_without_a_word():
+    X, new = split(points("normal", 170, 12, seed=16), 150, 20)
+    tsne = TSNE(metric="jaccard", **SHORT).fit(X > 0)
+    placed = tsne.transform(new > 0)  # warnings are errors
+    assert_array_equal(placed, tsne.transform((new > 0).astype(float)))
+    assert_array_equal(one_by_one(tsne, new > 0), placed)
+
+
 def test_the_search_of_the_fit_and_the_index_agree(small_digits):
     for metric in ("euclidean", "cosine", "manhattan"):
         _, squared = neighbor_index(small_digits, 11, metric=metric).query(small_digits)

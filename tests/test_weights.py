@@ -358,6 +358,7 @@ def test_uniform_affinities_and_labels_take_weights(X, method):
         (np.ones((120, 1)), r"\(120, 1\)"),
         (3.0, "shape"),
         (["a"] * 120, "numbers"),
+        (np.full(120, 1 + 1j), "complex"),
         (np.zeros(120), "zero for all"),
         (np.r_[5.0, np.zeros(119)], "positive"),
         (np.full(120, 1 / 120), "copies, not shares"),
