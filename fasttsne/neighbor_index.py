@@ -299,7 +299,7 @@ class _ByScikitLearn(NeighborIndex):
         ).fit(X)
 
     def _converted(self, X: Any) -> Any:
-        """What the metric takes, since scikit-learn would warn of every row that is not."""
+        """Convert what the metric does not take: scikit-learn would warn of every row."""
         boolean = self.metric in PAIRWISE_BOOLEAN_FUNCTIONS and not self.is_sparse
         return X.astype(bool) if boolean else X
 

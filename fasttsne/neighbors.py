@@ -150,18 +150,19 @@ def nearest_neighbors(
     check_method(method, plain and metric in ("euclidean", "cosine"))
     if plain and metric == "euclidean":
         return _euclidean(X, n_neighbors, method, centered, axes, n_threads)
-    if plain and metric == "cosine" and (n_samples > _SMALL_COSINE or method == "approximate"):
-        if X.any(axis=1).all():  # the angle to a zero vector is a convention, scikit-learn's
-            X = directions_of(X)
-            indices, squared_chords = _euclidean(X, n_neighbors, method, None, None, n_threads)
-            return indices, (0.5 * squared_chords) ** 2  # 1 - cos = |u - v|^2 / 2
+    large = n_samples > _SMALL_COSINE or method == "approximate"
+    # The angle to a zero vector is a convention, scikit-learn's.
+    if plain and metric == "cosine" and large and X.any(axis=1).all():
+        X = directions_of(X)
+        indices, squared_chords = _euclidean(X, n_neighbors, method, None, None, n_threads)
+        return indices, (0.5 * squared_chords) ** 2  # 1 - cos = |u - v|^2 / 2
     return _by_scikit_learn(X, n_neighbors, metric, metric_params, n_threads)
 
 
 def directions_of(X: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Rows over their lengths, zero rows as they are. Each length is summed by itself: a sum that
-    casts on its way need not be."""
-    rows = X.astype(np.float64, order="C")
+    """Divide rows by their lengths, but for zero rows."""
+    # Each length is summed by itself: a sum that casts on its way need not be.
+    rows: NDArray[np.float64] = X.astype(np.float64, order="C")
     # Scaled by powers of two, which rounds nothing, no square is too large or too small.
     _, exponents = np.frexp(np.abs(rows).max(axis=1))
     rows = np.ldexp(rows, -exponents[:, None])

@@ -377,7 +377,7 @@ def test_wild_steps_stay_finite(small_digits):
 
 
 def test_steps_beyond_single_precision_are_named(small_digits):
-    with pytest.raises(ValueError, match="diverged with .*early_exaggeration=1e.100"):
+    with pytest.raises(ValueError, match=r"diverged with .*early_exaggeration=1e.100"):
         fit(small_digits, early_exaggeration=1e100)
 
 
