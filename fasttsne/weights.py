@@ -76,10 +76,11 @@ def checked_weights(sample_weight: Any, n_samples: int) -> NDArray[np.float64] |
     """
     if sample_weight is None:
         return None
-    if np.iscomplexobj(sample_weight):
-        raise ValueError("sample_weight is complex; weights are numbers of copies")
     try:
-        weights = np.array(sample_weight, dtype=np.float64)
+        weights = np.array(sample_weight)
+        if np.iscomplexobj(weights):
+            raise ValueError("some are complex")
+        weights = weights.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"sample_weight must be numbers: {error}") from error
     if weights.shape != (n_samples,):
