@@ -37,8 +37,9 @@ _FEW_FEATURES = 3
 _FEW_NEIGHBORS = 200
 _MANY_PAIRS = 1 << 24
 
-# Rows that it looks up at once, and neighbours beyond those that are wanted.
+# Rows that it looks up at once, those of one thread, and neighbours beyond those that are wanted.
 _TREE_ROWS = 8192
+_QUERIES = 256
 _SPARE = 4
 
 # Rows that scikit-learn works on at once, and pairs of rows.
@@ -149,8 +150,15 @@ class Points(Distances):
         is clearly farther than the last wanted, all that tie with that one are among them.
         """
         width = min(n_neighbors + 1 + _SPARE, self.n_samples)
-        reach, found = tree.query(self.X[anchors], width, workers=n_threads)
-        found = np.ascontiguousarray(found, dtype=np.int32)
+        reach = np.empty((len(anchors), width))
+        found = np.empty((len(anchors), width), dtype=np.int32)
+
+        def ask(start: int) -> None:
+            part = slice(start, start + _QUERIES)
+            reach[part], found[part] = tree.query(self.X[anchors[part]], width)
+
+        # The tree's own threads would go on after Ctrl-C, in memory that is not there any more.
+        in_threads(ask, range(0, len(anchors), _QUERIES), n_threads)
         distances = _kernels.distances_to_some(self.X, anchors, found, n_threads)
         distances[found == anchors[:, np.newaxis]] = np.inf
         order = np.lexsort((found, distances), axis=1)[:, :n_neighbors]
