@@ -194,26 +194,6 @@ def test_bad_output_is_refused_before_computing(untouched, here, capsys):
         assert f"argument --output: cannot write {path}: {reason}" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere"
-)
-def test_output_without_permission_is_refused_before_computing(untouched, here, capsys):
-    (here / "closed").mkdir(mode=0o500)
-    assert status_of("demo", "--output", here / "closed" / "a.png") == 2
-    assert "permission denied" in capsys.readouterr().err
-
-
-def test_a_failing_disk_is_reported(few_digits, here, capsys, figures, monkeypatch):
-    def savefig(self, *args, **kwargs):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", savefig)
-    assert demo() == 1
-    printed = capsys.readouterr()
-    assert "cannot write fasttsne-demo.png" in printed.err
-    assert "Picture" not in printed.out
-
-
 @pytest.mark.parametrize(
     ("args", "message"),
     [

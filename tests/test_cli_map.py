@@ -148,20 +148,6 @@ def test_every_kind_is_read_and_written(here, kind):
         assert written["kind"].tolist() == labels.tolist()
 
 
-def test_annotated_data_are_copied_with_the_map(here):
-    anndata = pytest.importorskip("anndata")
-    X = make_blobs(60, 5, centers=3, random_state=0)[0].astype(np.float32)
-    observed = pd.DataFrame({"type": pd.Categorical(["a", "b", "c"] * 20)})
-    observed.index = observed.index.astype(str).astype(object)
-    data = anndata.AnnData(np.ones((60, 1)), obs=observed, obsm={"X_pca": X})
-    try:
-        data.write_h5ad("cells.h5ad")
-    except RuntimeError as error:
-        pytest.skip(f"this AnnData cannot write with this pandas: {error}")
-    assert mapped("cells.h5ad", "-o", "out.h5ad", "--label", "type") == 0
-    np.testing.assert_array_equal(anndata.read_h5ad("out.h5ad").obsm["X_tsne"], expected_map(X))
-
-
 def test_numbers_without_a_header(here):
     X = make_blobs(60, 3, random_state=0)[0]
     np.savetxt("plain.csv", X, delimiter=",")
@@ -275,6 +261,7 @@ def test_force_replaces(flowers):
         (["flowers.csv", "-o", "a.csv", "--label", "SPECIES"], "did you mean 'species'?"),
         (["flowers.csv", "-o", "a.csv", "--drop", "zzz"], "it has sepal length, sepal width"),
         (["flowers.csv", "-o", "a.csv", "--array", "X"], "--array is for .npz and .h5ad"),
+        (["cells.h5ad", "-o", "a.csv", "--drop", "x"], "--features and --drop are for tables"),
         (
             ["flowers.csv", "-o", "a.csv", "--features", "name"],
             "column 'name' mixes numbers and text, 'flower <0>' in row 1",
@@ -289,6 +276,7 @@ def test_force_replaces(flowers):
 )
 def test_wrong_files_and_columns(flowers, capsys, untouched, args, message):
     pytest.importorskip("matplotlib")
+    Path("cells.h5ad").write_text("something")
     said = error_of(capsys, *args)
     assert any(part in said for part in message.split("|"))
 
@@ -388,23 +376,6 @@ def test_missing_labels_are_drawn_grey_and_kept_empty(flowers):
     wanted = ["--label", "species", "--plot", "a.png", "--report", "a.txt"]
     assert mapped("some.csv", "-o", "map.csv", *wanted) == 0
     assert pd.read_csv("map.csv")["species"].isna().sum() == 75
-
-
-def test_a_full_disk_leaves_nothing_behind(flowers, capsys, monkeypatch):
-    def replace(*paths):
-        raise OSError(28, "No space left on device", "map.csv")
-
-    monkeypatch.setattr(os, "replace", replace)
-    said = error_of(capsys, "flowers.csv", "-o", "map.csv", "--quiet", *OPTIONS)
-    assert said == "map.csv: No space left on device; free space or choose another place"
-
-
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere"
-)
-def test_output_without_permission(flowers, here, capsys, untouched):
-    (here / "closed").mkdir(mode=0o500)
-    assert "no permission" in error_of(capsys, "flowers.csv", "-o", "closed/a.csv")
 
 
 def test_debug_shows_the_traceback(flowers, capsys):

@@ -107,7 +107,8 @@ def run(args: argparse.Namespace) -> int:
         with replacing(output) as unfinished:
             figure.savefig(unfinished, format=output.suffix[1:] or "png")
     except OSError as error:
-        print(f"{args.parser.prog}: error: cannot write {output}: {error}", file=sys.stderr)
+        reason = error.strerror or error
+        print(f"{args.parser.prog}: error: cannot write {output}: {reason}", file=sys.stderr)
         return 1
     print(f"\nPicture: {output}")
     return 0
