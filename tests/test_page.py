@@ -113,16 +113,18 @@ def test_bad_input_is_named_and_nothing_is_written(page):
             html(Y, path=page, **wrong)
     with pytest.raises(ValueError, match="Y must have 2 columns"):
         html(np.zeros((3, 3)), path=page)
-    with pytest.raises(FileNotFoundError):
-        html(Y, path=page / "deeper.html")
+    with pytest.raises(FileNotFoundError) as failed:
+        html(Y, path=page.parent / "no" / "page.html")
+    assert failed.value.filename == str(page.parent / "no" / "page.html")
     assert os.listdir(page.parent) == []
 
 
 def test_what_was_there_stays_until_the_page_is_complete(page, monkeypatch):
     page.write_text("old")
-    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
-    with pytest.raises(OSError, match="full"):
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "")))
+    with pytest.raises(OSError, match=os.strerror(28)) as failed:
         html(np.eye(3, 2), path=page)
+    assert failed.value.filename == str(page)
     assert os.listdir(page.parent) == [page.name]
     assert page.read_text() == "old"
 
