@@ -267,6 +267,43 @@ def test_it_draws_searches_zooms_hides_classes_and_asks_for_nothing(opened, page
 
 
 @pytest.mark.slow
+def test_a_hand_moves_and_zooms_the_map_under_itself(opened):
+    Y, labels = corners()
+    tab = opened(Y, labels).tab
+    middle = (Y.min(axis=0) + Y.max(axis=0)) / 2
+    point = list(np.median(Y[labels == 0], axis=0) - middle)
+    ranges = (
+        "['xaxis', 'yaxis'].map((axis) => document.getElementById('map')._fullLayout[axis].range)"
+    )
+    home = tab.evaluate(ranges)
+    full = ink_at(tab, point)
+    x, y = place_of(tab, point)
+
+    # While the button is down, the picture follows; when it is up, the points are where it was.
+    tab.mouse.move(x, y)
+    tab.mouse.down()
+    tab.mouse.move(x + 60, y - 40)
+    tab.wait_for_timeout(800)
+    assert place_of(tab, point) == pytest.approx([x + 60, y - 40], abs=1)
+    assert ink_at(tab, point) == pytest.approx(full, rel=0.2)
+    tab.mouse.move(x + 90, y - 70)
+    tab.mouse.up()
+    tab.wait_for_function("document.querySelector('.gl-container').style.transform === ''")
+    tab.wait_for_timeout(500)
+    assert place_of(tab, point) == pytest.approx([x + 90, y - 70], abs=1)
+
+    tab.mouse.wheel(0, -300)
+    tab.wait_for_timeout(800)
+    assert place_of(tab, point) == pytest.approx([x + 90, y - 70], abs=1)
+    low, high = tab.evaluate(ranges)[0]
+    assert high - low == pytest.approx((home[0][1] - home[0][0]) * np.exp(-200 / 400), rel=1e-3)
+
+    tab.mouse.dblclick(x + 90, y - 70)
+    tab.wait_for_timeout(800)
+    assert np.ravel(tab.evaluate(ranges)) == pytest.approx(np.ravel(home))
+
+
+@pytest.mark.slow
 def test_a_hover_shows_class_text_and_thumbnail(opened):
     Y = np.array([[-10.0, 0.0], [10.0, 0.0]])
     thumbnails = np.stack([np.full((5, 5), 0), np.full((5, 5), 255)]).astype(np.uint8)
