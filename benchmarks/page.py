@@ -6,8 +6,9 @@ map over a hundred steps, and turns the wheel a hundred times, a step every 16 m
 time from one picture to the next, of which the screen has one every 16.7 ms at best. `settled` is
 from the last step until all points have been drawn anew. Between gestures the page rests.
 
-``python benchmarks/page.py`` takes about 2 minutes. It needs the extra `browser` and Chromium. Where
-there is no graphics card, Chromium draws on the processor; the table says who drew.
+``python benchmarks/page.py`` takes about a minute. It needs the extra `browser` and Chromium. Where
+Chromium has no graphics card it draws on the processor, and here it does so unless ``--hardware``
+says otherwise; the table says who drew.
 """
 
 import shutil
@@ -53,7 +54,7 @@ def settle(tab):
 
 
 def gesture(tab, step):
-    """Make the steps, one every 16 ms or as soon after as the page takes it; frames and settling."""
+    """Make the steps, one every 16 ms or as soon after as the page takes it; frames, settling."""
     tab.evaluate("frames_.splice(0)")
     start = time.perf_counter()
     for i in range(STEPS):

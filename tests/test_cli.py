@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -120,6 +121,18 @@ def test_demo_writes_the_kind_of_picture_asked_for(few_digits, here, figures, na
     assert demo("--output", here / name) == 0
     assert (here / name).read_bytes().startswith(head)
     assert os.listdir(here) == [name]
+
+
+def test_demo_replaces_its_own_picture_and_no_other(few_digits, here, figures, capsys):
+    Path("fasttsne-demo.png").write_text("an earlier demo's")
+    assert demo() == 0
+    assert Path("fasttsne-demo.png").read_bytes()[:4] == b"\x89PNG"
+    Path("mine.png").write_text("mine")
+    assert status_of("demo", "--output", "mine.png") == 2
+    assert "cannot write mine.png: it exists; --force replaces it" in capsys.readouterr().err
+    assert Path("mine.png").read_text() == "mine"
+    assert demo("--output", "mine.png", "--force") == 0
+    assert Path("mine.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_no_text_of_the_picture_overlaps(few_digits, here, figures):

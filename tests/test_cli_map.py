@@ -164,6 +164,15 @@ def test_a_sparse_matrix(here):
     )
 
 
+def test_constant_data_are_mapped_and_reported(here, capsys):
+    np.save("x.npy", np.ones((60, 3)))
+    assert mapped("x.npy", "-o", "map.npy", "--report", "a.json") == 0
+    report = json.loads(Path("a.json").read_text())
+    assert report["distance_correlation"] is None
+    assert 0 <= report["neighbor_recall"] <= 1
+    assert "-0.000" not in capsys.readouterr().err
+
+
 def test_columns_are_chosen_and_standardized(flowers):
     chosen = ["--features", "breite,sepal width", "--standardize"]
     assert mapped("flowers.csv", "-o", "map.npy", *chosen) == 0
@@ -286,7 +295,12 @@ def test_wrong_files_and_columns(flowers, capsys, untouched, args, message):
     [
         (["--perplexity", "150"], "perplexity (150.0) must be less than n_samples (150)"),
         (["--perplexity", "-1"], "'perplexity' parameter of TSNE must be"),
-        (["--metric", "euclid"], "'metric' parameter of TSNE must be"),
+        (["--metric", "euclid"], "no metric 'euclid' in fasttsne; did you mean 'euclidean'?"),
+        (["--metric", "foo"], "it has euclidean, cosine, correlation, manhattan, chebyshev, ham"),
+        (
+            ["--metric", "precomputed_affinity", "--report", "a.txt"],
+            "a map is judged by the data or their distances",
+        ),
         (["--max-iter", "3"], "'max_iter' parameter"),
         (["--random-state", "-1"], "'random_state' parameter"),
         (["--n-components", "5"], "'n_components' should be less than 4"),
@@ -488,12 +502,15 @@ def test_judge_reads_what_map_wrote(flowers, capsys):
 def test_judge_refuses_in_one_line(flowers, capsys):
     np.save("short.npy", np.zeros((149, 2)))
     np.save("nan.npy", np.full((150, 2), np.nan))
+    np.save("map.npy", flowers[:, :2])
     np.save("same.npy", np.zeros((150, 2)))
     for args, message in [
         (["short.npy"], "flowers.csv has 150 rows and short.npy 149; a map has one for each row"),
         (["nan.npy"], "nan.npy holds nan in row 1, column 1"),
         (["gone.npy"], "there is no file 'gone.npy'"),
-        (["same.npy", "--n-neighbors", "150"], "n_neighbors"),
+        (["map.npy", "--n-neighbors", "150"], "n_neighbors"),
+        (["map.npy", "--metric", "cosin"], "no metric 'cosin' in fasttsne; did you mean 'cosine'?"),
+        (["map.npy", "--metric", "precomputed_affinity"], "choose another --metric"),
         (["same.npy", "--sample", "-1"], "--sample must be at least 1, or 0"),
         (["same.npy", "--label", "spices"], "did you mean 'species'?"),
         (["same.npy", "--report", "flowers.csv"], "X and --report both name flowers.csv"),
@@ -504,7 +521,8 @@ def test_judge_refuses_in_one_line(flowers, capsys):
 
 def test_judge_of_a_constant_map_and_of_one_label(flowers, capsys):
     np.save("same.npy", np.zeros((150, 2)))
-    assert "embedding is constant" in error_of(capsys, "flowers.csv", "same.npy", command="judge")
+    said = error_of(capsys, "flowers.csv", "same.npy", command="judge")
+    assert said.startswith("same.npy is constant: all its points lie in one place")
     np.save("map.npy", flowers[:, :2])
     pd.read_csv("flowers.csv").assign(one="all").to_csv("one.csv", index=False)
     assert run("judge", "one.csv", "map.npy", "--label", "one") == 0

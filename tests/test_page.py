@@ -54,6 +54,18 @@ def test_the_page_holds_the_map_and_its_classes(page):
     assert "<title>A &lt;map&gt;</title>" in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-40, 1e40, 1e99])
+def test_coordinates_of_any_magnitude_fit_into_single_precision(page, scale):
+    Y = np.random.default_rng(0).normal(size=(30, 2))
+    html(Y * scale, path=page)
+    data = read_data(page)
+    points = unpacked(data["points"], "<f4").reshape(-1, 2) / data["half"]
+    html(Y, path=page)
+    data = read_data(page)
+    expected = unpacked(data["points"], "<f4").reshape(-1, 2) / data["half"]
+    np.testing.assert_allclose(points, expected, atol=1e-6)
+
+
 def test_a_quantity_is_written_as_numbers(page):
     values = np.append(np.linspace(0, 1, 9), np.nan)
     html(np.random.default_rng(0).normal(size=(10, 2)), values, page)
@@ -113,6 +125,8 @@ def test_bad_input_is_named_and_nothing_is_written(page):
             html(Y, path=page, **wrong)
     with pytest.raises(ValueError, match="Y must have 2 columns"):
         html(np.zeros((3, 3)), path=page)
+    with pytest.raises(ValueError, match=r"divide them: Y / np\.abs\(Y\)\.max\(\)"):
+        html(np.eye(3, 2) * 1e300, path=page)
     with pytest.raises(FileNotFoundError) as failed:
         html(Y, path=page.parent / "no" / "page.html")
     assert failed.value.filename == str(page.parent / "no" / "page.html")

@@ -82,12 +82,19 @@ def run(args: argparse.Namespace) -> int:
         outputs.check_output(args.report, "--report", (".txt", ".json"), args.force)
     if args.sample < 0:
         raise Refusal(f"--sample must be at least 1, or 0 for all points; got {args.sample}")
+    map.check_metric(args.metric)
+    map.check_judgeable(args.metric)
     table = map.read_input(args, args.data)
     Y = _read_map(args.map)
     if len(Y) != table.X.shape[0]:
         raise Refusal(
             f"{args.data} has {table.X.shape[0]:,} rows and {args.map} {len(Y):,}; a map has one "
             "for each row of its data, in the same order"
+        )
+    if (Y[0] == Y).all():
+        raise Refusal(
+            f"{args.map} is constant: all its points lie in one place, and there is nothing to "
+            "judge; is it the right file?"
         )
     report = map.judge(
         table.X,

@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 
 from fasttsne import TSNE
 from fasttsne.cli import checkpoint, outputs, tables
-from fasttsne.cli.progress import Progress
-from fasttsne.cli.refusal import Refusal
+from fasttsne.cli.progress import Progress, rounded
+from fasttsne.cli.refusal import Refusal, unknown_name
 from fasttsne.files import replacing
+from fasttsne.similarities import METRICS
 
 if TYPE_CHECKING:
     from fasttsne.quality import Report
 
 _JUDGED = 5_000  # points, of more: enough for three digits
+_USUAL_METRICS = ("euclidean", "cosine", "correlation", "manhattan", "chebyshev", "hamming")
 _DESCRIPTION = """\
 Draw a t-SNE map: every row of INPUT becomes a point, and rows that are alike become
 neighbours. INPUT is a table (.csv, .tsv, .parquet), an array (.npy, .npz) or AnnData (.h5ad).
@@ -169,6 +171,44 @@ def read_input(args: argparse.Namespace, path: Path) -> tables.Table:
     )
 
 
+def check_metric(name: str) -> None:
+    """Refuse a metric that is none, before any work.
+
+    Parameters
+    ----------
+    name : str
+        What it was called.
+
+    Raises
+    ------
+    Refusal
+        Suggesting the nearest one, or naming the usual ones.
+    """
+    known = [*_USUAL_METRICS, *sorted(METRICS - {"pyfunc", *_USUAL_METRICS})]
+    if name not in known:
+        raise unknown_name("metric", name, known, "fasttsne")
+
+
+def check_judgeable(metric: str) -> None:
+    """Refuse what a map can be drawn from, and not judged by.
+
+    Parameters
+    ----------
+    metric : str
+        One that there is.
+
+    Raises
+    ------
+    Refusal
+        If it is none of distances.
+    """
+    if metric == "precomputed_affinity":
+        raise Refusal(
+            "a map is judged by the data or their distances, which affinities are not; choose "
+            "another --metric, or leave out --report"
+        )
+
+
 def run(args: argparse.Namespace) -> int:
     """Draw the map.
 
@@ -206,7 +246,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"\n{_farewell(tsne, kept, args)}", file=sys.stderr)
         return 130
     progress.note(
-        f"KL divergence {tsne.kl_divergence_:.3f} after {tsne.n_iter_ + 1} iterations, "
+        f"KL divergence {rounded(tsne.kl_divergence_)} after {tsne.n_iter_ + 1} iterations, "
         f"{time.perf_counter() - start:.1f} s"
     )
     _write(args, table, X, tsne, progress)
@@ -224,6 +264,7 @@ def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) ->
         "--checkpoint": args.checkpoint,
     }
     outputs.check_distinct({"INPUT": args.input, **named})
+    check_metric(given.get("metric", "euclidean"))
     outputs.check_output(args.output, "--output", outputs.KINDS, args.force)
     if args.output.suffix.lower() == ".h5ad" and args.input.suffix.lower() != ".h5ad":
         raise Refusal("--output .h5ad is a copy of an .h5ad INPUT; choose .csv or .npz")
@@ -238,6 +279,7 @@ def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) ->
         _check_plotly()
     if args.report is not None:
         outputs.check_output(args.report, "--report", (".txt", ".json"), args.force)
+        check_judgeable(given.get("metric", "euclidean"))
     if kept.exists() and not args.resume and not args.force:
         raise Refusal(
             f"{kept} is left from an earlier run; --resume {kept} goes on, --force starts anew"
