@@ -173,6 +173,34 @@ def test_constant_data_are_mapped_and_reported(here, capsys):
     assert "-0.000" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("n_rows", [3, 12, 20])
+def test_few_rows_are_reported_on(here, capsys, n_rows):
+    np.save("x.npy", np.random.default_rng(0).normal(size=(n_rows, 4)))
+    wanted = ["--report", "a.json", "--perplexity", "1.5", "--init", "random"]
+    assert run("map", "x.npy", "-o", "map.npy", *wanted) == 0
+    assert json.loads(Path("a.json").read_text())["n_neighbors"] == min(10, (n_rows - 1) // 2)
+    assert run("judge", "x.npy", "map.npy") == 0
+
+
+def test_two_rows_have_no_neighbours_to_report_on(here, capsys, untouched):
+    np.save("x.npy", np.eye(2))
+    said = error_of(capsys, "x.npy", "-o", "map.npy", "--report", "a.txt")
+    assert said == "--report compares neighbours, of which two rows have none; leave it out"
+
+
+def test_ten_thousand_classes_of_any_script_are_mapped(here, capsys):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("plotly")
+    rng = np.random.default_rng(0)
+    names = [f"<b>名前 {i}</b> $x_{{{i}}}$ " + "длинный " * (i % 40) for i in range(10_000)]
+    frame = pd.DataFrame(rng.normal(size=(10_000, 3)), columns=list("abc")).assign(name=names)
+    frame.to_csv("many.csv", index=False)
+    wanted = ["--plot", "a.png", "--html", "a.html", "--report", "a.txt", "--max-iter", "250"]
+    assert run("map", "many.csv", "-o", "map.csv", "--label", "name", *wanted) == 0
+    assert "with boxes for signs of the labels" in capsys.readouterr().err
+    assert pd.read_csv("map.csv")["name"].str.strip().tolist() == [name.strip() for name in names]
+
+
 def test_columns_are_chosen_and_standardized(flowers):
     chosen = ["--features", "breite,sepal width", "--standardize"]
     assert mapped("flowers.csv", "-o", "map.npy", *chosen) == 0

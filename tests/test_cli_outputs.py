@@ -1,6 +1,7 @@
 """What the command line writes, where it may not write and where a write fails half way."""
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -27,16 +28,15 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
-def closed(here):
-    """A directory in which nobody may write, and a user whom that stops."""
-    (here / "closed").mkdir(mode=0o555)
+@contextmanager
+def nobody():
+    """Step down, if this is the superuser, who may read and write anything."""
     if os.geteuid() != 0:
-        yield "closed"
+        yield
         return
     os.setresuid(NOBODY, NOBODY, 0)
     try:
-        yield "closed"
+        yield
     finally:
         os.setresuid(0, 0, 0)
 
@@ -69,26 +69,40 @@ def refusal(capsys, *args):
 
 @pytest.mark.parametrize("command", ["map", "judge", "demo"])
 def test_a_place_without_permission_is_refused_before_any_work(
-    digits_are_loaded, closed, capsys, monkeypatch, command
+    digits_are_loaded, here, capsys, monkeypatch, command
 ):
     def work(self, *args, **options):
         raise AssertionError("must not compute")
 
     monkeypatch.setattr(fasttsne.TSNE, "fit", work)
     monkeypatch.setattr(fasttsne.TSNE, "fit_transform", work)
-    if command == "demo":
-        with pytest.raises(SystemExit) as finished:
-            cli.main(["demo", "--output", f"{closed}/a.png"])
-        assert finished.value.code == 2
-        assert "cannot write closed/a.png: permission denied" in capsys.readouterr().err
-        return
+    (here / "closed").mkdir(mode=0o555)
     args = {
         "map": ["x.npy", "-o", "closed/a.npy"],
         "judge": ["x.npy", "map.npy", "--report", "closed/a.txt"],
     }
-    said = refusal(capsys, command, *args[command])
-    assert "no permission to write there; choose another place" in said
-    assert os.listdir(closed) == []
+    with nobody():
+        if command == "demo":
+            with pytest.raises(SystemExit) as finished:
+                cli.main(["demo", "--output", "closed/a.png"])
+            assert finished.value.code == 2
+            assert "cannot write closed/a.png: permission denied" in capsys.readouterr().err
+        else:
+            said = refusal(capsys, command, *args[command])
+            assert "no permission to write there; choose another place" in said
+    assert os.listdir("closed") == []
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "csv", "parquet", "h5ad"])
+def test_a_file_without_permission_is_named(here, capsys, kind):
+    pytest.importorskip("pandas")
+    here.chmod(0o777)
+    source = here / f"x.{kind}"
+    source.write_text("1,2\n3,4\n")
+    source.chmod(0o000)
+    with nobody():
+        said = refusal(capsys, "map", source.name, "-o", "a.npy")
+    assert said.endswith(f"cannot read x.{kind}: Permission denied")
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,10 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     group = parser.add_argument_group("how to judge")
     group.add_argument("--metric", default="euclidean", help="distance (default: %(default)s)")
     group.add_argument(
-        "--n-neighbors", type=int, default=10, metavar="K", help="neighbours (default: 10)"
+        "--n-neighbors",
+        type=int,
+        metavar="K",
+        help="neighbours (default: 10, or fewer where there are less than 21 rows)",
     )
     group.add_argument(
         "--sample",

@@ -7,6 +7,7 @@ import json
 import shlex
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,11 +43,12 @@ Ctrl-C leaves a checkpoint beside OUT; --resume goes on from it, to the same map
 _PARAMETERS: tuple[tuple[str, Any, str, str], ...] = (
     ("perplexity", float, "P", "how many neighbours a point has, so to speak; 5 to 100"),
     ("early-exaggeration", float, "F", "how strongly points attract at first"),
+    ("early-exaggeration-iter", int, "N", "iterations in which that fades"),
     ("exaggeration", float, "F", "and later; more than 1 draws clusters together"),
     ("learning-rate", "number or auto", "RATE", "length of a step"),
     ("max-iter", int, "N", "iterations at the most"),
     ("metric", str, "NAME", "distance between rows, such as euclidean, cosine or manhattan"),
-    ("init", ("pca", "random"), "", "where points start"),
+    ("init", ("pca", "spectral", "random"), "", "where points start"),
     ("method", ("barnes_hut", "exact"), "", "exact is for a few thousand rows"),
     ("angle", float, "A", "how much barnes_hut may approximate, 0 to 1"),
     ("neighbors", ("auto", "exact", "approximate"), "", "how neighbours are searched"),
@@ -230,6 +232,8 @@ def run(args: argparse.Namespace) -> int:
     table = read_input(args, args.input)
     for note in table.notes:
         progress.note(note)
+    if args.report is not None and table.X.shape[0] < 3:
+        raise Refusal("--report compares neighbours, of which two rows have none; leave it out")
     X = _standardized(table.X) if args.standardize else table.X
     if args.resume:
         tsne = checkpoint.load(args.resume, X).set_params(**given)
@@ -323,8 +327,10 @@ def _write(
     outputs.write_map(args.output, Y, table.columns, args.input)
     progress.note(f"map: {args.output}")
     if args.plot is not None:
-        draw(args.plot, Y, labels, args.input.stem)
+        legible = draw(args.plot, Y, labels, args.input.stem)
         progress.note(f"picture: {args.plot}")
+        if not legible:
+            progress.note("  with boxes for signs of the labels that are not in matplotlib's font")
     if args.html is not None:
         from fasttsne.plot import html
 
@@ -336,7 +342,7 @@ def _write(
         progress.note(f"report: {args.report}")
 
 
-def draw(path: Path, Y: NDArray[np.float32], labels: Any, title: str) -> None:
+def draw(path: Path, Y: NDArray[np.float32], labels: Any, title: str) -> bool:
     """Draw a map into a file.
 
     Parameters
@@ -352,15 +358,29 @@ def draw(path: Path, Y: NDArray[np.float32], labels: Any, title: str) -> None:
 
     title : str
         Written above.
+
+    Returns
+    -------
+    legible : bool
+        Whether the font has all signs that are written.
     """
     from matplotlib.figure import Figure
 
     from fasttsne.plot import scatter
 
     figure = Figure(figsize=(8, 8), dpi=150, layout="constrained")
-    scatter(Y, labels, ax=figure.add_subplot(), title=title)
-    with replacing(path) as unfinished:
-        figure.savefig(unfinished)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        scatter(Y, labels, ax=figure.add_subplot(), title=title)
+        with replacing(path) as unfinished:
+            figure.savefig(unfinished)
+    unknown = [warning for warning in caught if "missing from font" in str(warning.message)]
+    for warning in caught:
+        if warning not in unknown:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+    return not unknown
 
 
 def judge(
@@ -369,7 +389,7 @@ def judge(
     labels: Any,
     *,
     metric: Any = "euclidean",
-    n_neighbors: int = 10,
+    n_neighbors: int | None = None,
     sample: int | None = _JUDGED,
     n_jobs: int | None = None,
 ) -> Report:
@@ -389,8 +409,8 @@ def judge(
     metric : str, default="euclidean"
         Distance between rows of `X`.
 
-    n_neighbors : int, default=10
-        Size of a neighbourhood; fewer where there are not that many.
+    n_neighbors : int, default=None
+        Size of a neighbourhood; None takes 10, or as many as there can be where these are fewer.
 
     sample : int or None, default=5000
         How many points to judge, each against all; None judges all.
@@ -411,7 +431,7 @@ def judge(
         Y,
         labels,
         metric=metric,
-        n_neighbors=n_neighbors,
+        n_neighbors=min(10, (n_samples - 1) // 2) if n_neighbors is None else n_neighbors,
         sample=None if sample is None or n_samples <= sample else sample,
         random_state=0,
         n_jobs=n_jobs,

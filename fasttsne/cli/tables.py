@@ -92,6 +92,8 @@ def read_table(
     if kind in (".npy", ".npz", ".h5ad") and (features is not None or drop):
         raise Refusal(f"--features and --drop are for tables with named columns, not {path.name}")
     try:
+        with open(path, "rb"):
+            pass  # whoever reads it below may call a lack of permission anything
         if kind == ".npy":
             table = _read_npy(path, extra)
         elif kind == ".npz":
