@@ -48,16 +48,17 @@ def digits_are_loaded(monkeypatch):
     monkeypatch.setattr(cli.demo, "_load_digits", lambda: digits)
 
 
-@pytest.fixture
-def full_disk():
-    """Once called, every write beyond a few bytes of a file fails, as on a full disk."""
+@contextmanager
+def full_disk_on_call():
+    """Hand out a function after whose call every write beyond a few bytes of a file fails.
+
+    The limit is lifted at the end of the block: pytest's own output may be a file, too.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def fill():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, before[1]))
-
-    yield fill
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, before[1]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def refusal(capsys, *args):
@@ -118,33 +119,29 @@ def test_a_file_without_permission_is_named(here, capsys, kind):
         ("--report", "map.json", "numpy"),
     ],
 )
-def test_a_full_disk_leaves_what_was_there(
-    here, full_disk, capsys, monkeypatch, option, name, needs
-):
+def test_a_full_disk_leaves_what_was_there(here, capsys, monkeypatch, option, name, needs):
     pytest.importorskip(needs)
-    (here / name).write_text("mine")
-    fit = fasttsne.TSNE.fit
     output = [] if option == "-o" else ["-o", "first.npy"]
     args = ["map", "x.npy", *output, option, name, "--force", "--perplexity", "5", "--quiet"]
     assert cli.main(args) == 0  # all is loaded, and caches are written
     (here / name).write_text("mine")
     before = sorted(os.listdir())
+    fit, write_map = fasttsne.TSNE.fit, cli.map.outputs.write_map
+    with full_disk_on_call() as fill:
 
-    def fit_and_fill(self, X):
-        fitted = fit(self, X)
-        if option == "-o":
-            full_disk()
-        return fitted
+        def fit_and_fill(self, X):
+            fitted = fit(self, X)
+            if option == "-o":
+                fill()
+            return fitted
 
-    write_map = cli.outputs.write_map
+        def write_and_fill(*args):
+            write_map(*args)
+            fill()
 
-    def write_and_fill(*args):
-        write_map(*args)
-        full_disk()
-
-    monkeypatch.setattr(fasttsne.TSNE, "fit", fit_and_fill)
-    monkeypatch.setattr(cli.map.outputs, "write_map", write_and_fill)
-    said = refusal(capsys, *args)
+        monkeypatch.setattr(fasttsne.TSNE, "fit", fit_and_fill)
+        monkeypatch.setattr(cli.map.outputs, "write_map", write_and_fill)
+        said = refusal(capsys, *args)
     assert f"{name}: File too large; free space or choose another place" in said
     assert Path(name).read_text() == "mine"
     assert sorted(os.listdir()) == before
