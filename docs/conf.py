@@ -43,4 +43,12 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"fasttsne {release}"
-html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
+html_theme_options = {
+    "show_prev_next": False,
+    "navigation_with_keys": False,
+    "header_links_before_dropdown": 4,
+}
+# Pages without pages below them have nothing to navigate in.
+_single = ["index", "quick-start", "reading", "command-line", "algorithm", "contrastive"]
+_single += ["metric-learning", "benchmarks", "migration"]
+html_sidebars = {page: [] for page in _single}

@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from fasttsne import ContrastiveTSNE
+from fasttsne.plot import PALETTE
 
 
 def main(path):
@@ -28,8 +29,8 @@ def main(path):
     for axis, (step, name) in zip(axes, steps.items(), strict=True):
         z = float(np.exp((1 - step) * np.log(tsne) + step * np.log(umap)))
         model = ContrastiveTSNE(n_negatives=n_negatives, normalization=z, random_state=0).fit(X)
-        axis.scatter(*model.embedding_.T, c=y, s=3, cmap="tab10", linewidths=0)
-        axis.set_title(f"{name}: Z = {z / len(X):.3g} n", fontsize=10)
+        axis.scatter(*model.embedding_.T, c=[PALETTE[label] for label in y], s=3, linewidths=0)
+        axis.set_title(f"{name}: Z = {float(f'{z / len(X):.3g}'):,g} n", fontsize=10)
         axis.set_xlabel(f"standard deviation {model.embedding_.std():.1f}", fontsize=9)
         axis.set_aspect("equal", "datalim")
         axis.set_xticks([])

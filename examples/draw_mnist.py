@@ -36,7 +36,7 @@ def main():
     embedding = TSNE(random_state=0).fit_transform(X)
     figure, ax = plt.subplots(figsize=(6, 6), layout="constrained")
     scatter(embedding, y, ax=ax, title=f"MNIST, {len(X):,} digits")
-    figure.savefig(args.output, dpi=90)
+    figure.savefig(args.output, dpi=150)
 
 
 if __name__ == "__main__":

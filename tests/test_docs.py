@@ -168,6 +168,21 @@ def test_python_of_readme_runs(monkeypatch, tmp_path):
     pyplot.close("all")
 
 
+def test_the_docs_list_what_users_are_offered():
+    page = (README.parent / "docs" / "api.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^   ([A-Za-z_.]+)$", page, flags=re.MULTILINE))
+    losses = ("losses", "mining", "sampling", "learning_to_rank", "ranking", "learners")
+    offered = set()
+    for module_name in ("", "quality", "plot", *(f"metric_learning.{name}" for name in losses)):
+        module = importlib.import_module(f"fasttsne.{module_name}".rstrip("."))
+        offered |= {
+            f"{module_name}.{name}".lstrip(".")
+            for name in module.__all__
+            if callable(getattr(module, name))
+        }
+    assert offered - listed == set()
+
+
 @pytest.mark.parametrize("mark", ["demo", "test"])
 def test_readme_marks_its_two_commands(mark):
     text = README.read_text(encoding="utf-8")

@@ -54,6 +54,18 @@ def test_the_page_holds_the_map_and_its_classes(page):
     assert "<title>A &lt;map&gt;</title>" in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-40, 1e40, 1e99])
+def test_coordinates_of_any_magnitude_fit_into_single_precision(page, scale):
+    Y = np.random.default_rng(0).normal(size=(30, 2))
+    html(Y * scale, path=page)
+    data = read_data(page)
+    points = unpacked(data["points"], "<f4").reshape(-1, 2) / data["half"]
+    html(Y, path=page)
+    data = read_data(page)
+    expected = unpacked(data["points"], "<f4").reshape(-1, 2) / data["half"]
+    np.testing.assert_allclose(points, expected, atol=1e-6)
+
+
 def test_a_quantity_is_written_as_numbers(page):
     values = np.append(np.linspace(0, 1, 9), np.nan)
     html(np.random.default_rng(0).normal(size=(10, 2)), values, page)
@@ -113,16 +125,20 @@ def test_bad_input_is_named_and_nothing_is_written(page):
             html(Y, path=page, **wrong)
     with pytest.raises(ValueError, match="Y must have 2 columns"):
         html(np.zeros((3, 3)), path=page)
-    with pytest.raises(FileNotFoundError):
-        html(Y, path=page / "deeper.html")
+    with pytest.raises(ValueError, match=r"divide them: Y / np\.abs\(Y\)\.max\(\)"):
+        html(np.eye(3, 2) * 1e300, path=page)
+    with pytest.raises(FileNotFoundError) as failed:
+        html(Y, path=page.parent / "no" / "page.html")
+    assert failed.value.filename == str(page.parent / "no" / "page.html")
     assert os.listdir(page.parent) == []
 
 
 def test_what_was_there_stays_until_the_page_is_complete(page, monkeypatch):
     page.write_text("old")
-    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
-    with pytest.raises(OSError, match="full"):
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "")))
+    with pytest.raises(OSError, match=os.strerror(28)) as failed:
         html(np.eye(3, 2), path=page)
+    assert failed.value.filename == str(page)
     assert os.listdir(page.parent) == [page.name]
     assert page.read_text() == "old"
 
@@ -262,6 +278,43 @@ def test_it_draws_searches_zooms_hides_classes_and_asks_for_nothing(opened, page
     assert [url for url in seen.requests if not url.startswith(("data:", "blob:"))] == [
         page.as_uri()
     ]
+
+
+@pytest.mark.slow
+def test_a_hand_moves_and_zooms_the_map_under_itself(opened):
+    Y, labels = corners()
+    tab = opened(Y, labels).tab
+    middle = (Y.min(axis=0) + Y.max(axis=0)) / 2
+    point = list(np.median(Y[labels == 0], axis=0) - middle)
+    ranges = (
+        "['xaxis', 'yaxis'].map((axis) => document.getElementById('map')._fullLayout[axis].range)"
+    )
+    home = tab.evaluate(ranges)
+    full = ink_at(tab, point)
+    x, y = place_of(tab, point)
+
+    # While the button is down, the picture follows; when it is up, the points are where it was.
+    tab.mouse.move(x, y)
+    tab.mouse.down()
+    tab.mouse.move(x + 60, y - 40)
+    tab.wait_for_timeout(800)
+    assert place_of(tab, point) == pytest.approx([x + 60, y - 40], abs=1)
+    assert ink_at(tab, point) == pytest.approx(full, rel=0.2)
+    tab.mouse.move(x + 90, y - 70)
+    tab.mouse.up()
+    tab.wait_for_function("document.querySelector('.gl-container').style.transform === ''")
+    tab.wait_for_timeout(500)
+    assert place_of(tab, point) == pytest.approx([x + 90, y - 70], abs=1)
+
+    tab.mouse.wheel(0, -300)
+    tab.wait_for_timeout(800)
+    assert place_of(tab, point) == pytest.approx([x + 90, y - 70], abs=1)
+    low, high = tab.evaluate(ranges)[0]
+    assert high - low == pytest.approx((home[0][1] - home[0][0]) * np.exp(-200 / 400), rel=1e-3)
+
+    tab.mouse.dblclick(x + 90, y - 70)
+    tab.wait_for_timeout(800)
+    assert np.ravel(tab.evaluate(ranges)) == pytest.approx(np.ravel(home))
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """Curves, maps of quality, and animations."""
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -98,9 +100,47 @@ def test_animations_that_cannot_be(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"path must end in \.gif or \.mp4"):
         animate([Y], tmp_path / "a.png")
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(RuntimeError, match=r"install it, or write a \.gif"):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(RuntimeError, match=r"pip install 'fasttsne\[video\]' .* write a \.gif"):
         animate([Y], tmp_path / "a.mp4")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_video_has_all_frames_and_shows_the_map(tmp_path, monkeypatch):
+    ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    monkeypatch.setenv("PATH", "")
+    before = dict(matplotlib.rcParams)
+    heaps = np.repeat([[0.0, 0.0], [1.0, 1.0]], 20, axis=0)
+    maps = [heaps * scale for scale in (1.0, 5.0, 20.0)]
+    # An odd number of pixels, which the codec has none of.
+    path = animate(maps, tmp_path / "a.mp4", heaps[:, 0], fps=4, width=2.01, dpi=101)
+    assert dict(matplotlib.rcParams) == before
+    command = [ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-i", str(path)]
+    command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    pixels = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+    shown = np.frombuffer(pixels, np.uint8).reshape(-1, 202, 202, 3)
+    assert len(shown) == 3 + 7
+    for picture in shown:
+        dark = picture.min(axis=2) < 128
+        lower_left, upper_right = (
+            dark[101:, :101],
+            dark[:101, 101:],
+        )
+        assert min(lower_left.sum(), upper_right.sum()) > 10
+    assert os.listdir(tmp_path) == ["a.mp4"]
+
+
+def test_a_video_that_fails_says_why(tmp_path, monkeypatch):
+    pytest.importorskip("imageio_ffmpeg")
+    program = tmp_path / "ffmpeg"
+    program.write_text("#!/bin/sh\necho 'no such codec' >&2\ncat > /dev/null\nexit 3\n")
+    program.chmod(0o755)
+    with (
+        matplotlib.rc_context({"animation.ffmpeg_path": str(program)}),
+        pytest.raises(RuntimeError, match=r"ffmpeg could not write .*a\.mp4: no such codec"),
+    ):
+        animate([np.eye(3, 2)], tmp_path / "a.mp4", fps=2)
+    assert os.listdir(tmp_path) == ["ffmpeg"]
 
 
 def test_nothing_is_shown_of_maps_in_other_dimensions():

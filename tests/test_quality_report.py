@@ -1,5 +1,6 @@
 """report() against the measures one by one, and how all of fasttsne.quality behaves as a guest."""
 
+import dataclasses
 import json
 import re
 import signal
@@ -106,11 +107,36 @@ def test_a_report_without_a_judged_label(judged):
     assert "kNN" not in str(found)
 
 
+@pytest.mark.parametrize("constant", ["X", "embedding"])
+def test_a_report_on_what_is_constant_has_all_that_is_defined(judged, constant):
+    arguments = dict(zip(("X", "embedding", "labels"), judged, strict=True))
+    arguments[constant] = np.ones_like(arguments[constant])
+    found = report(**arguments)
+    assert found.distance_correlation is None
+    assert re.search(r"distance correlation +- +undefined: all distances are equal", str(found))
+    json.dumps(found.to_dict(), allow_nan=False)
+    alone = {name: getattr(quality, name) for name in BY_NAME}
+    for name, measure in alone.items():
+        assert getattr(found, name) == measure(arguments["X"], arguments["embedding"])
+    assert abs(found.r_nx_auc) < 0.2
+
+
+def test_no_table_has_a_negative_zero(judged):
+    found = dataclasses.replace(report(*judged), r_nx_auc=-1e-9, distance_correlation=-2e-5)
+    assert "0.0000" in str(found)
+    assert "-0.0000" not in str(found)
+
+
+def test_reports_are_equal_to_themselves_alone(judged):
+    one, two = (report(*judged, random_state=0) for _ in range(2))
+    assert one == one
+    assert one != two
+    assert len({one, two}) == 2
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"embedding": np.ones((240, 2))}, "embedding is constant"),
-        ({"X": np.ones((240, 2))}, "X is constant"),
         ({"embedding": np.full((240, 2), np.nan)}, "Input embedding contains NaN"),
         ({"embedding": np.ones((239, 2))}, "X and embedding have inconsistent numbers of samples"),
         ({"labels": ["a"] * 239}, "embedding and labels have inconsistent numbers of samples"),

@@ -53,9 +53,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--output",
         type=Path,
         metavar="FILE",
-        help=f"the picture to write (default: {_DEFAULT_OUTPUT})",
+        help=f"the picture to write (default: {_DEFAULT_OUTPUT}, which the next demo replaces)",
     )
     picture.add_argument("--no-plot", action="store_true", help="print the figures, draw nothing")
+    demo.add_argument(
+        "--force", action="store_true", help="replace the FILE of --output if it is there"
+    )
     demo.add_argument(
         "--perplexity", type=float, default=30.0, metavar="P", help="(default: %(default)s)"
     )
@@ -107,7 +110,8 @@ def run(args: argparse.Namespace) -> int:
         with replacing(output) as unfinished:
             figure.savefig(unfinished, format=output.suffix[1:] or "png")
     except OSError as error:
-        print(f"{args.parser.prog}: error: cannot write {output}: {error}", file=sys.stderr)
+        reason = error.strerror or error
+        print(f"{args.parser.prog}: error: cannot write {output}: {reason}", file=sys.stderr)
         return 1
     print(f"\nPicture: {output}")
     return 0
@@ -144,6 +148,8 @@ def _check_output(args: argparse.Namespace, output: Path) -> bool:
         refuse("it is a directory")
     if not output.parent.is_dir():
         refuse(f"there is no directory {output.parent}")
+    if args.output is not None and output.exists() and not args.force:
+        refuse("it exists; --force replaces it")
     if not os.access(output if output.exists() else output.parent, os.W_OK):
         refuse("permission denied")
     try:

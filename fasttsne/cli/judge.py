@@ -51,7 +51,10 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     group = parser.add_argument_group("how to judge")
     group.add_argument("--metric", default="euclidean", help="distance (default: %(default)s)")
     group.add_argument(
-        "--n-neighbors", type=int, default=10, metavar="K", help="neighbours (default: 10)"
+        "--n-neighbors",
+        type=int,
+        metavar="K",
+        help="neighbours (default: 10, or fewer where there are less than 21 rows)",
     )
     group.add_argument(
         "--sample",
@@ -82,12 +85,19 @@ def run(args: argparse.Namespace) -> int:
         outputs.check_output(args.report, "--report", (".txt", ".json"), args.force)
     if args.sample < 0:
         raise Refusal(f"--sample must be at least 1, or 0 for all points; got {args.sample}")
+    map.check_metric(args.metric)
+    map.check_judgeable(args.metric)
     table = map.read_input(args, args.data)
     Y = _read_map(args.map)
     if len(Y) != table.X.shape[0]:
         raise Refusal(
             f"{args.data} has {table.X.shape[0]:,} rows and {args.map} {len(Y):,}; a map has one "
             "for each row of its data, in the same order"
+        )
+    if (Y[0] == Y).all():
+        raise Refusal(
+            f"{args.map} is constant: all its points lie in one place, and there is nothing to "
+            "judge; is it the right file?"
         )
     report = map.judge(
         table.X,

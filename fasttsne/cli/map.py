@@ -7,6 +7,7 @@ import json
 import shlex
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +16,16 @@ from numpy.typing import NDArray
 
 from fasttsne import TSNE
 from fasttsne.cli import checkpoint, outputs, tables
-from fasttsne.cli.progress import Progress
-from fasttsne.cli.refusal import Refusal
+from fasttsne.cli.progress import Progress, rounded
+from fasttsne.cli.refusal import Refusal, unknown_name
 from fasttsne.files import replacing
+from fasttsne.similarities import METRICS
 
 if TYPE_CHECKING:
     from fasttsne.quality import Report
 
 _JUDGED = 5_000  # points, of more: enough for three digits
+_USUAL_METRICS = ("euclidean", "cosine", "correlation", "manhattan", "chebyshev", "hamming")
 _DESCRIPTION = """\
 Draw a t-SNE map: every row of INPUT becomes a point, and rows that are alike become
 neighbours. INPUT is a table (.csv, .tsv, .parquet), an array (.npy, .npz) or AnnData (.h5ad).
@@ -40,11 +43,12 @@ Ctrl-C leaves a checkpoint beside OUT; --resume goes on from it, to the same map
 _PARAMETERS: tuple[tuple[str, Any, str, str], ...] = (
     ("perplexity", float, "P", "how many neighbours a point has, so to speak; 5 to 100"),
     ("early-exaggeration", float, "F", "how strongly points attract at first"),
+    ("early-exaggeration-iter", int, "N", "iterations in which that fades"),
     ("exaggeration", float, "F", "and later; more than 1 draws clusters together"),
     ("learning-rate", "number or auto", "RATE", "length of a step"),
     ("max-iter", int, "N", "iterations at the most"),
     ("metric", str, "NAME", "distance between rows, such as euclidean, cosine or manhattan"),
-    ("init", ("pca", "random"), "", "where points start"),
+    ("init", ("pca", "spectral", "random"), "", "where points start"),
     ("method", ("barnes_hut", "exact"), "", "exact is for a few thousand rows"),
     ("angle", float, "A", "how much barnes_hut may approximate, 0 to 1"),
     ("neighbors", ("auto", "exact", "approximate"), "", "how neighbours are searched"),
@@ -169,6 +173,44 @@ def read_input(args: argparse.Namespace, path: Path) -> tables.Table:
     )
 
 
+def check_metric(name: str) -> None:
+    """Refuse a metric that is none, before any work.
+
+    Parameters
+    ----------
+    name : str
+        What it was called.
+
+    Raises
+    ------
+    Refusal
+        Suggesting the nearest one, or naming the usual ones.
+    """
+    known = [*_USUAL_METRICS, *sorted(METRICS - {"pyfunc", *_USUAL_METRICS})]
+    if name not in known:
+        raise unknown_name("metric", name, known, "fasttsne")
+
+
+def check_judgeable(metric: str) -> None:
+    """Refuse what a map can be drawn from, and not judged by.
+
+    Parameters
+    ----------
+    metric : str
+        One that there is.
+
+    Raises
+    ------
+    Refusal
+        If it is none of distances.
+    """
+    if metric == "precomputed_affinity":
+        raise Refusal(
+            "a map is judged by the data or their distances, which affinities are not; choose "
+            "another --metric, or leave out --report"
+        )
+
+
 def run(args: argparse.Namespace) -> int:
     """Draw the map.
 
@@ -190,6 +232,8 @@ def run(args: argparse.Namespace) -> int:
     table = read_input(args, args.input)
     for note in table.notes:
         progress.note(note)
+    if args.report is not None and table.X.shape[0] < 3:
+        raise Refusal("--report compares neighbours, of which two rows have none; leave it out")
     X = _standardized(table.X) if args.standardize else table.X
     if args.resume:
         tsne = checkpoint.load(args.resume, X).set_params(**given)
@@ -206,7 +250,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"\n{_farewell(tsne, kept, args)}", file=sys.stderr)
         return 130
     progress.note(
-        f"KL divergence {tsne.kl_divergence_:.3f} after {tsne.n_iter_ + 1} iterations, "
+        f"KL divergence {rounded(tsne.kl_divergence_)} after {tsne.n_iter_ + 1} iterations, "
         f"{time.perf_counter() - start:.1f} s"
     )
     _write(args, table, X, tsne, progress)
@@ -224,6 +268,7 @@ def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) ->
         "--checkpoint": args.checkpoint,
     }
     outputs.check_distinct({"INPUT": args.input, **named})
+    check_metric(given.get("metric", "euclidean"))
     outputs.check_output(args.output, "--output", outputs.KINDS, args.force)
     if args.output.suffix.lower() == ".h5ad" and args.input.suffix.lower() != ".h5ad":
         raise Refusal("--output .h5ad is a copy of an .h5ad INPUT; choose .csv or .npz")
@@ -238,6 +283,7 @@ def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) ->
         _check_plotly()
     if args.report is not None:
         outputs.check_output(args.report, "--report", (".txt", ".json"), args.force)
+        check_judgeable(given.get("metric", "euclidean"))
     if kept.exists() and not args.resume and not args.force:
         raise Refusal(
             f"{kept} is left from an earlier run; --resume {kept} goes on, --force starts anew"
@@ -281,8 +327,10 @@ def _write(
     outputs.write_map(args.output, Y, table.columns, args.input)
     progress.note(f"map: {args.output}")
     if args.plot is not None:
-        draw(args.plot, Y, labels, args.input.stem)
+        legible = draw(args.plot, Y, labels, args.input.stem)
         progress.note(f"picture: {args.plot}")
+        if not legible:
+            progress.note("  with boxes for signs of the labels that are not in matplotlib's font")
     if args.html is not None:
         from fasttsne.plot import html
 
@@ -294,7 +342,7 @@ def _write(
         progress.note(f"report: {args.report}")
 
 
-def draw(path: Path, Y: NDArray[np.float32], labels: Any, title: str) -> None:
+def draw(path: Path, Y: NDArray[np.float32], labels: Any, title: str) -> bool:
     """Draw a map into a file.
 
     Parameters
@@ -310,15 +358,29 @@ def draw(path: Path, Y: NDArray[np.float32], labels: Any, title: str) -> None:
 
     title : str
         Written above.
+
+    Returns
+    -------
+    legible : bool
+        Whether the font has all signs that are written.
     """
     from matplotlib.figure import Figure
 
     from fasttsne.plot import scatter
 
     figure = Figure(figsize=(8, 8), dpi=150, layout="constrained")
-    scatter(Y, labels, ax=figure.add_subplot(), title=title)
-    with replacing(path) as unfinished:
-        figure.savefig(unfinished)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        scatter(Y, labels, ax=figure.add_subplot(), title=title)
+        with replacing(path) as unfinished:
+            figure.savefig(unfinished)
+    unknown = [warning for warning in caught if "missing from font" in str(warning.message)]
+    for warning in caught:
+        if warning not in unknown:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+    return not unknown
 
 
 def judge(
@@ -327,7 +389,7 @@ def judge(
     labels: Any,
     *,
     metric: Any = "euclidean",
-    n_neighbors: int = 10,
+    n_neighbors: int | None = None,
     sample: int | None = _JUDGED,
     n_jobs: int | None = None,
 ) -> Report:
@@ -347,8 +409,8 @@ def judge(
     metric : str, default="euclidean"
         Distance between rows of `X`.
 
-    n_neighbors : int, default=10
-        Size of a neighbourhood; fewer where there are not that many.
+    n_neighbors : int, default=None
+        Size of a neighbourhood; None takes 10, or as many as there can be where these are fewer.
 
     sample : int or None, default=5000
         How many points to judge, each against all; None judges all.
@@ -369,7 +431,7 @@ def judge(
         Y,
         labels,
         metric=metric,
-        n_neighbors=n_neighbors,
+        n_neighbors=min(10, (n_samples - 1) // 2) if n_neighbors is None else n_neighbors,
         sample=None if sample is None or n_samples <= sample else sample,
         random_state=0,
         n_jobs=n_jobs,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fasttsne.cli import annotated
 from fasttsne.cli.refusal import Refusal
 from fasttsne.files import replacing
 
@@ -94,7 +95,7 @@ def write_map(path: Path, Y: NDArray[np.float32], columns: Mapping[str, Any], so
         What stands beside it in a table; arrays of their own in ``.npz``; not in ``.npy``.
 
     source : pathlib.Path
-        The file that was mapped: one of AnnData is copied, with the map as ``X_tsne``.
+        The file that was mapped: one of AnnData is copied, with the map in ``obsm["X_tsne"]``.
     """
     kind = path.suffix.lower()
     with replacing(path) as unfinished:
@@ -106,11 +107,7 @@ def write_map(path: Path, Y: NDArray[np.float32], columns: Mapping[str, Any], so
             with open(unfinished, "wb") as file:
                 np.savez(file, **{**arrays, "embedding": Y})
         elif kind == ".h5ad":
-            from anndata import read_h5ad
-
-            data = read_h5ad(source)
-            data.obsm["X_tsne"] = Y
-            data.write_h5ad(unfinished)
+            annotated.write_copy(source, unfinished, Y)
         else:
             _write_table(unfinished, kind, Y, columns)
 

@@ -10,6 +10,22 @@ _WIDTH = 24
 _SECONDS_IN_LOG = 10.0
 
 
+def rounded(divergence: float) -> str:
+    """Write a divergence with three digits behind the point, and never "-0.000".
+
+    Parameters
+    ----------
+    divergence : float
+        What to write; rounding can take one of a perfect map below 0.
+
+    Returns
+    -------
+    text : str
+        Like "0.512".
+    """
+    return f"{round(divergence, 3) + 0.0:.3f}"
+
+
 class Progress:
     """Show where a descent is; to be handed to an estimator as its callback.
 
@@ -59,7 +75,7 @@ class Progress:
             return
         now = time.monotonic()
         told = (
-            f"iteration {state.iteration:,}, KL divergence {state.kl_divergence:.3f}, "
+            f"iteration {state.iteration:,}, KL divergence {rounded(state.kl_divergence)}, "
             f"{state.seconds:.0f} s"
         )
         if self.on_terminal:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from fasttsne.cli import annotated
 from fasttsne.cli.refusal import Refusal, unknown_name
 
 #: Endings of files that can be read.
@@ -88,9 +89,11 @@ def read_table(
         raise Refusal(f"{path} is empty")
     if array is not None and kind not in (".npz", ".h5ad"):
         raise Refusal(f"--array is for .npz and .h5ad; {path.name} holds one table")
-    if kind in (".npy", ".npz") and (features is not None or drop):
+    if kind in (".npy", ".npz", ".h5ad") and (features is not None or drop):
         raise Refusal(f"--features and --drop are for tables with named columns, not {path.name}")
     try:
+        with open(path, "rb"):
+            pass  # whoever reads it below may call a lack of permission anything
         if kind == ".npy":
             table = _read_npy(path, extra)
         elif kind == ".npz":
@@ -186,14 +189,7 @@ def _only_matrix(file: Any, path: Path, extra: Sequence[str]) -> str:
 
 
 def _read_h5ad(path: Path, extra: Sequence[str], array: str | None) -> Table:
-    try:
-        from anndata import read_h5ad
-    except ModuleNotFoundError as error:
-        raise Refusal("reading .h5ad needs anndata: pip install 'fasttsne[h5ad]'") from error
-    try:
-        data = read_h5ad(path)
-    except Exception as error:  # h5py and anndata each have their own
-        raise Refusal(f"cannot read {path}: not a file written by AnnData") from error
+    data = annotated.read(path)
     known = ["X", *data.obsm, *data.layers]
     if array is None:
         array = "X_pca" if "X_pca" in data.obsm else "X"
@@ -203,6 +199,10 @@ def _read_h5ad(path: Path, extra: Sequence[str], array: str | None) -> Table:
         if name not in data.obs:
             raise unknown_name("column", name, map(str, data.obs), f"the observations of {path}")
     X = data.X if array == "X" else (data.obsm if array in data.obsm else data.layers)[array]
+    if X is None:
+        raise Refusal(f"{path} has no X; choose one of {', '.join(known[1:])} with --array")
+    if hasattr(X, "to_numpy"):  # a table among the arrays
+        X = X.to_numpy()
     notes = [f"mapping {array} of {path.name}"]
     return Table(X, {name: data.obs[name].reset_index(drop=True) for name in extra}, notes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import Any, Literal
 
 from numpy.typing import ArrayLike
@@ -40,7 +41,8 @@ def animate(
 
     path : str or path-like
         The file to write. Its ending decides: ``.gif``, or ``.mp4`` which needs the program
-        ffmpeg. What is there is replaced once the new one is complete.
+        ffmpeg, from the system or from the extra ``video``. What is there is replaced once the
+        new one is complete.
 
     labels : array-like of shape (n_samples,), default=None
         As for :func:`scatter`.
@@ -70,7 +72,7 @@ def animate(
     ImportError
         If matplotlib is not installed.
     RuntimeError
-        If `path` ends in ``.mp4`` and the program ffmpeg is not found.
+        If `path` ends in ``.mp4`` and the program ffmpeg is not found, or fails.
     ValueError
         If there is no snapshot, if snapshots differ in their number of points, if there are not
         as many titles as snapshots, or if `path` has another ending.
@@ -115,14 +117,8 @@ def _write(
     dpi: int,
     size: float | None,
 ) -> Path:
+    from matplotlib import rc_context
     from matplotlib.animation import FuncAnimation, writers
-
-    writer_name = _FORMATS[path.suffix.lower()]
-    if not writers.is_available(writer_name):
-        raise RuntimeError(
-            f"writing {path.name} needs the program {writer_name}, which is not on PATH; "
-            "install it, or write a .gif"
-        )
 
     def draw(frame: int) -> list[Any]:
         ax.clear()
@@ -133,7 +129,32 @@ def _write(
         return []
 
     held = len(maps) + 2 * fps - 1
-    animation = FuncAnimation(ax.figure, draw, frames=held, init_func=list, interval=1000 / fps)
-    with replacing(path) as unfinished:
-        animation.save(unfinished, writer=writers[writer_name](fps=fps), dpi=dpi)
+    name = _FORMATS[path.suffix.lower()]
+    with rc_context(_programs(name)):
+        if not writers.is_available(name):
+            raise RuntimeError(
+                f"writing {path.name} needs the program {name}, which is not on PATH: pip install "
+                "'fasttsne[video]' brings it; or write a .gif"
+            )
+        animation = FuncAnimation(ax.figure, draw, frames=held, init_func=list, interval=1000 / fps)
+        with replacing(path) as unfinished:
+            try:
+                animation.save(unfinished, writer=writers[name](fps=fps), dpi=dpi)
+            except CalledProcessError as error:
+                said = str(error.stderr or "").strip().splitlines()
+                reason = said[0] if said else f"status {error.returncode}"
+                raise RuntimeError(f"{name} could not write {path}: {reason}") from error
     return path
+
+
+def _programs(writer_name: str) -> Any:
+    """Tell matplotlib where ffmpeg is, if it does not find it and a package has brought one."""
+    from matplotlib.animation import writers
+
+    if writer_name != "ffmpeg" or writers.is_available(writer_name):
+        return {}
+    try:
+        from imageio_ffmpeg import get_ffmpeg_exe
+    except ModuleNotFoundError:
+        return {}
+    return {"animation.ffmpeg_path": get_ffmpeg_exe()}

@@ -13,10 +13,17 @@ from fasttsne.plot.colors import FRAME, INK
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_LARGEST = 1e100
+
 
 def check_map(Y: ArrayLike) -> NDArray[np.float64]:
     """Check a map to be drawn in the plane: two columns of finite numbers."""
     checked: NDArray[np.float64] = check_array(Y, dtype=np.float64, input_name="Y")
+    if np.abs(checked).max() > _LARGEST:
+        raise ValueError(
+            f"Y must have coordinates of magnitude up to {_LARGEST:g}, whose squares do not "
+            "overflow; their unit means nothing, so divide them: Y / np.abs(Y).max()"
+        )
     if checked.shape[1] != 2:
         raise ValueError(
             f"Y must have 2 columns to be drawn in the plane; got {checked.shape[1]}. "

@@ -45,7 +45,8 @@
     return { type: "scattergl", mode: "markers", x, y, marker, name: plain(short(name)), hoverinfo: "none", showlegend: name !== "" };
   }
 
-  const axis = { visible: false, range: [-data.half, data.half], zeroline: false };
+  const home = () => [-data.half, data.half];
+  const axis = { visible: false, range: home(), zeroline: false };
   const layout = {
     xaxis: axis,
     yaxis: { ...axis, scaleanchor: "x" },
@@ -57,7 +58,7 @@
     legend: { y: 0.95, itemsizing: "constant", font: { size: 13 }, tracegroupgap: 0 },
     uirevision: "kept",
   };
-  const config = { responsive: true, scrollZoom: true, displaylogo: false, modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d", "autoScale2d"] };
+  const config = { responsive: true, scrollZoom: false, doubleClick: false, displaylogo: false, modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d", "autoScale2d"] };
   const found = { type: "scattergl", mode: "markers", x: [], y: [], hoverinfo: "skip", showlegend: false,
     marker: { size: data.size + 1.5, color: [], opacity: 1 } };
   const map = byId("map");
@@ -104,6 +105,95 @@
     map.on("plotly_unhover", () => { tip.style.display = "none"; });
     map.on("plotly_legendclick", () => { setTimeout(search, 400); });
     document.body.dataset.ready = "yes";
+  });
+
+  // ---- pan and zoom ---------------------------------------------------------------------------
+  // What is drawn already moves and grows at once, as a picture. The points are drawn anew when the
+  // hand rests, and in every frame where that is quick: a million points are not, everywhere.
+
+  const QUICK = 60, REST = 150; // milliseconds
+  let view = { scale: 1, x: 0, y: 0 }; // pixels of the plot's area: where a pixel p is, scale * p + [x, y]
+  let cost = Infinity, resting, drawing = false, frame, dragged;
+
+  function area() {
+    const { _size, xaxis, yaxis } = map._fullLayout;
+    return { left: _size.l, top: _size.t, width: xaxis._length, height: yaxis._length };
+  }
+
+  function showView() {
+    const picture = map.querySelector(".gl-container"), { left, top, width, height } = area();
+    const still = view.scale === 1 && view.x === 0 && view.y === 0;
+    const { scale, x, y } = view, box = [-x / scale, -y / scale, (width - x) / scale, (height - y) / scale];
+    Object.assign(picture.style, {
+      transformOrigin: `${left}px ${top}px`,
+      transform: still ? "" : `translate(${x}px, ${y}px) scale(${scale})`,
+      // Nothing of it leaves the plot's area.
+      clipPath: still ? "" : `polygon(${[[0, 1], [2, 1], [2, 3], [0, 3]].map(([i, j]) => `${left + box[i]}px ${top + box[j]}px`)})`,
+    });
+  }
+
+  async function drawView() {
+    if (drawing) return;
+    drawing = true;
+    clearTimeout(resting);
+    const start = performance.now(), taken = { ...view }, { width, height } = area();
+    const { xaxis, yaxis } = map._fullLayout;
+    const between = (axis, ...pixels) => pixels.map((pixel) => axis.p2d(pixel));
+    await Plotly.relayout(map, {
+      "xaxis.range": between(xaxis, -taken.x / taken.scale, (width - taken.x) / taken.scale),
+      "yaxis.range": between(yaxis, (height - taken.y) / taken.scale, -taken.y / taken.scale),
+    });
+    // What the hand did meanwhile is still to be drawn.
+    const scale = view.scale / taken.scale;
+    view = { scale, x: view.x - scale * taken.x, y: view.y - scale * taken.y };
+    showView();
+    drawing = false;
+    requestAnimationFrame(() => requestAnimationFrame(() => { cost = performance.now() - start; }));
+  }
+
+  function moved() {
+    tip.style.display = "none";
+    frame ??= requestAnimationFrame(() => {
+      frame = undefined;
+      if (cost < QUICK) drawView();
+      else showView();
+    });
+    clearTimeout(resting);
+    resting = setTimeout(drawView, REST);
+  }
+
+  // Plotly's own panning draws all points in every frame; it is given no presses while panning is on.
+  const onPlot = (event) => event.target.classList.contains("nsewdrag") && map._fullLayout.dragmode === "pan";
+  map.addEventListener("mousedown", (event) => { if (onPlot(event) && event.button === 0) event.stopPropagation(); }, true);
+  map.addEventListener("mousemove", (event) => { if (dragged) event.stopPropagation(); }, true);
+  map.addEventListener("touchstart", (event) => { if (onPlot(event)) event.stopPropagation(); }, true);
+  map.addEventListener("pointerdown", (event) => {
+    if (!onPlot(event) || event.button !== 0) return;
+    dragged = { id: event.pointerId, x: event.clientX, y: event.clientY };
+    event.target.setPointerCapture(event.pointerId);
+  }, true);
+  map.addEventListener("pointermove", (event) => {
+    if (event.pointerId !== dragged?.id) return;
+    view.x += event.clientX - dragged.x;
+    view.y += event.clientY - dragged.y;
+    Object.assign(dragged, { x: event.clientX, y: event.clientY });
+    moved();
+  }, true);
+  for (const end of ["pointerup", "pointercancel"]) {
+    map.addEventListener(end, (event) => { if (event.pointerId === dragged?.id) dragged = undefined; }, true);
+  }
+  map.addEventListener("wheel", (event) => {
+    if (!event.target.classList.contains("nsewdrag")) return;
+    event.preventDefault();
+    const { left, top } = area(), box = map.getBoundingClientRect();
+    const [x, y] = [event.clientX - box.left - left, event.clientY - box.top - top];
+    const lines = event.deltaMode === 1 ? 20 : 1;
+    const factor = Math.exp(-Math.max(-200, Math.min(200, event.deltaY * lines)) / 400);
+    view = { scale: view.scale * factor, x: x + factor * (view.x - x), y: y + factor * (view.y - y) };
+    moved();
+  }, { passive: false });
+  map.addEventListener("dblclick", (event) => {
+    if (event.target.classList.contains("nsewdrag")) Plotly.relayout(map, { "xaxis.range": home(), "yaxis.range": home() });
   });
 
   // ---- search ---------------------------------------------------------------------------------

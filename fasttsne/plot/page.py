@@ -77,8 +77,9 @@ def html(
     ImportError
         If plotly is not installed, or Pillow for thumbnails.
     ValueError
-        If `Y` has not two columns, or holds NaN or infinity; if `labels`, `hover` or
-        `thumbnails` are not as many as the points; if `thumbnails` has another shape or holds NaN.
+        If `Y` has not two columns, or holds NaN, infinity or magnitudes above 1e100; if
+        `labels`, `hover` or `thumbnails` are not as many as the points; if `thumbnails` has
+        another shape or holds NaN.
 
     Notes
     -----
@@ -103,10 +104,12 @@ def html(
             f"hover must be as many as the map has points; got {len(hover)} for {len(Y)} points"
         )
     low, high = window_around(Y)
+    half = float(high[0] - low[0]) / 2
+    unit = 1.0 if 1e-30 < half < 1e30 else half  # so that single precision holds it
     data = {
-        # Single precision around the middle, so that a far map does not lose its digits.
-        "points": _packed((Y - (low + high) / 2), np.float32),
-        "half": float(high[0] - low[0]) / 2,
+        # Around the middle, so that a far map does not lose its digits.
+        "points": _packed((Y - (low + high) / 2) / unit, np.float32),
+        "half": half / unit,
         "size": float(np.clip(400 / np.sqrt(len(Y)), 1.5, 9)) if size is None else float(size),
         "hover": None if hover is None else [str(text) for text in hover],
         "thumbnails": None if thumbnails is None else _thumbnails(thumbnails, len(Y)),

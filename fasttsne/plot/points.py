@@ -81,9 +81,9 @@ def scatter(
     ImportError
         If matplotlib is not installed.
     ValueError
-        If `Y` has not two columns, or holds NaN or infinity; if `labels` is not
-        one-dimensional, not as long as the map, or holds infinity; if `size`, `alpha` or
-        `names` is none of the above.
+        If `Y` has not two columns, or holds NaN, infinity or magnitudes above 1e100; if
+        `labels` is not one-dimensional, not as long as the map, or holds infinity; if `size`,
+        `alpha` or `names` is none of the above.
 
     Notes
     -----

@@ -18,6 +18,10 @@ from fasttsne.threads import effective_n_threads
 __all__ = ["distance_correlation"]
 
 
+class NoOrder(ValueError):
+    """All distances are equal."""
+
+
 def distance_correlation(
     X: Any,
     embedding: ArrayLike,
@@ -123,7 +127,7 @@ def _pairs(n_samples: int, n_pairs: int, random_state: RandomState) -> tuple[Anc
 
 def _centred_ranks(distances: NDArray[np.float64], name: str) -> NDArray[np.float64]:
     if not len(distances) or distances.min() == distances.max():
-        raise ValueError(
+        raise NoOrder(
             f"{name} is constant or too small: all distances are equal, and the order of equal "
             "distances cannot be correlated"
         )

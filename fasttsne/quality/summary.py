@@ -22,7 +22,7 @@ from fasttsne.quality.anchors import (
     chosen_anchors,
 )
 from fasttsne.quality.classes import as_classes, check_n_voters, knn_hits
-from fasttsne.quality.correlation import correlation_of_pairs
+from fasttsne.quality.correlation import NoOrder, correlation_of_pairs
 from fasttsne.quality.curves import area_under, check_at_least_three, curve_of, over_chance
 from fasttsne.quality.distances import Distances, Metric, as_distances
 from fasttsne.quality.neighborhoods import ndcgs, rank_penalties
@@ -46,7 +46,7 @@ _MEASURES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Report:
     """How good a map is: what `report` returns.
 
@@ -60,8 +60,11 @@ class Report:
         Distance of the data.
     trustworthiness, continuity, neighbor_recall, neighborhood_ndcg : float
         As the functions of these names.
-    r_nx_auc, distance_correlation : float
-        As the functions of these names.
+    r_nx_auc : float
+        As the function of this name.
+    distance_correlation : float or None
+        As the function of this name; None where all distances are equal, in the data or on the
+        map, as they are if all points coincide: no order is there to correlate.
     knn_accuracy : float or None
         As the function of this name; None without labels, or if no judged point has one.
     rows : ndarray of int32, shape (n_judged,)
@@ -110,7 +113,7 @@ class Report:
     neighbor_recall: float
     neighborhood_ndcg: float
     r_nx_auc: float
-    distance_correlation: float
+    distance_correlation: float | None
     knn_accuracy: float | None
     rows: Anchors
     sizes: NDArray[np.int64]
@@ -183,7 +186,10 @@ class Report:
             value = getattr(self, name)
             if value is not None:
                 error = f" ± {errors[name]:.4f}" if name in errors else ""
+                value = round(value, 4) + 0.0  # which is not -0.0
                 rows.append((title, f"{value:.4f}{error}", text))
+            elif name == "distance_correlation":
+                rows.append((title, "-", "undefined: all distances are equal"))
         return rows
 
 
@@ -248,8 +254,14 @@ def report(
         If a parameter is of the wrong type.
     ValueError
         If a parameter is out of its range, if the numbers of rows differ, if an array holds NaN
-        or infinity, if the metric gives what is no distance, if all points of the data or of the
-        map coincide, or if labels are given and all missing.
+        or infinity, if the metric gives what is no distance, or if labels are given and all
+        missing.
+
+    Notes
+    -----
+    Where all points of the data or of the map coincide, all distances are ties, which go to the
+    smaller index: most measures are then what chance would have, and `distance_correlation`,
+    which nothing can be said of, is None.
 
     Examples
     --------
@@ -274,7 +286,10 @@ def report(
     anchors = chosen_anchors(len(Y), sample, random_state)
     n_threads = effective_n_threads(n_jobs)
     on_map = as_distances(Y)
-    correlation = correlation_of_pairs(data, on_map, _N_PAIRS, random_state, n_threads)
+    try:
+        correlation = correlation_of_pairs(data, on_map, _N_PAIRS, random_state, n_threads)
+    except NoOrder:
+        correlation = None
     ranks = _Ranks(data, on_map, anchors, n_neighbors, n_threads)
     per_sample = {
         "trustworthiness": rank_penalties(ranks.in_data, len(Y)),

@@ -45,9 +45,9 @@ _MARGINS = 7.0
 class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A linear map that brings together what belongs together, trained on any loss of pairs.
 
-    Euclidean distances after the map are Mahalanobis distances |L (x - x')| of the samples, with L
-    `components_`. Training takes batches in which several classes have several samples each, and
-    steps by Adam.
+    Euclidean distances after the map are Mahalanobis distances of the samples, the lengths of
+    L (x - x') with L `components_`. Training takes batches in which several classes have several
+    samples each, and steps by Adam.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Epochs done.
     n_features_in_ : int
         Features of the training samples.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if they have any that are all strings.
 
     See Also

@@ -49,7 +49,7 @@ _LARGEST_RELEVANCE = 1e6
 class LinearRanker(BaseEstimator):
     """Ranks documents by a weighted sum of their features, trained on any loss of ranking.
 
-    Minimises the loss plus alpha / 2 |w|^2, w the coefficients of standardised features.
+    Minimises the loss plus ``alpha / 2 * w @ w``, w the coefficients of standardised features.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ class LinearRanker(BaseEstimator):
         Iterations or epochs done.
     n_features_in_ : int
         Features of the training documents.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if they have any that are all strings.
 
     See Also
