@@ -42,6 +42,9 @@ Floats = NDArray[np.float64]
 # What the samples of pairs, whose distances are correlated, take at a time.
 _PAIRS_BYTES = 1 << 28
 
+# Rows of a report have numbers of 32 bits.
+_MOST_SAMPLES = 2**31 - 1
+
 # Metrics that scikit-learn derives from the data at hand, which would be each block.
 _OF_THE_DATA = {"seuclidean": "V", "mahalanobis": "VI"}
 
@@ -75,7 +78,8 @@ def quality(
         The class of each point: numbers or strings; None or NaN where it is not known. They are
         held in memory.
     sample : int, float or array-like of int, default=1000
-        How many points to judge, drawn at random, which share of them, or which rows.
+        How many points to judge, drawn at random, or all where there are no more; which share of
+        them; or which rows.
     n_neighbors : int, default=10
         Size of a neighbourhood: at least 1 and less than half of `n_samples`.
     curve : bool, default=False
@@ -126,6 +130,8 @@ def quality(
     rows = as_rows(X)
     places = _map_of(Y, rows)
     n_samples = rows.n_samples
+    if n_samples > _MOST_SAMPLES:
+        raise ValueError(f"X has {n_samples:,} rows, more than the {_MOST_SAMPLES:,} of a report")
     check_at_least_three(n_samples)
     check_less_than_half(n_neighbors, n_samples)
     _check_metric(metric, metric_params)
