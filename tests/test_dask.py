@@ -1,5 +1,6 @@
 """fasttsne.dask on the schedulers of one machine: landmarks, blocks, and what is refused."""
 
+import gc
 import os
 import pickle
 import subprocess
@@ -144,6 +145,7 @@ def test_the_file_for_processes_goes_with_the_graph():
     path = local.path
     assert os.path.exists(path)
     del node, local
+    gc.collect()  # a delayed object may know itself
     assert not os.path.exists(path)
 
 
