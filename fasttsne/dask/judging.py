@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
@@ -19,7 +20,9 @@ from fasttsne.dask.ranking import (
     nearest_of_all,
     ranks_among_all,
 )
+from fasttsne.dask.memory import check_workers_hold
 from fasttsne.dask.rows import Rows, as_rows
+from fasttsne.dask.sharing import active_client, size_of
 from fasttsne.quality import Report
 from fasttsne.quality.anchors import (
     RandomState,
@@ -108,6 +111,8 @@ def quality(
     ValueError
         If a parameter is out of its range, if the numbers of rows differ, if a block has NaN or
         infinity or is not what `X` announces, or if a metric would depend on the block.
+    MemoryError
+        If the memory limit of a worker is too small for a block and the points that are judged.
 
     Notes
     -----
@@ -154,6 +159,7 @@ def quality(
         n_jobs,
         classes,
     )
+    check_workers_hold(size_of(judged), rows)
     n_threads = effective_n_threads(n_jobs)
     in_data, on_map, *voters = nearest_of_all(rows, places, judged)
     ranks_in_data, ranks_on_map = ranks_among_all(rows, places, judged, on_map, in_data)
@@ -195,6 +201,10 @@ def _map_of(Y: Any, rows: Rows) -> Rows:
     if isinstance(Y, np.ndarray):
         check_same_length(rows.n_samples, len(Y))
         Y = da.from_array(Y, chunks=(rows.lengths, *Y.shape[1:]))
+        if active_client() is not None:  # to which it goes once, and not with every pass
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+                Y = Y.persist()
     places = as_rows(Y, "Y")
     check_same_length(rows.n_samples, places.n_samples)
     if places.array.dtype not in (np.float32, np.float64):
