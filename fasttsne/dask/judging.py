@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_scalar
 
 from fasttsne.dask.landmarks import take, uniform_rows
+from fasttsne.dask.memory import check_workers_hold
 from fasttsne.dask.ranking import (
     Judged,
     Nearest,
@@ -20,7 +21,6 @@ from fasttsne.dask.ranking import (
     nearest_of_all,
     ranks_among_all,
 )
-from fasttsne.dask.memory import check_workers_hold
 from fasttsne.dask.rows import Rows, as_rows
 from fasttsne.dask.sharing import active_client, size_of
 from fasttsne.quality import Report
