@@ -32,7 +32,8 @@ __all__ = ["Report", "report"]
 
 Floats = NDArray[np.float64]
 
-_N_PAIRS = 100_000
+# Pairs of points whose distances are correlated.
+N_PAIRS = 100_000
 
 # What the table calls a measure, and what it says of it.
 _MEASURES = {
@@ -60,8 +61,8 @@ class Report:
         Distance of the data.
     trustworthiness, continuity, neighbor_recall, neighborhood_ndcg : float
         As the functions of these names.
-    r_nx_auc : float
-        As the function of this name.
+    r_nx_auc : float or None
+        As the function of this name; None where not all ranks were counted.
     distance_correlation : float or None
         As the function of this name; None where all distances are equal, in the data or on the
         map, as they are if all points coincide: no order is there to correlate.
@@ -72,7 +73,8 @@ class Report:
     sizes : ndarray of int64, shape (n_samples - 2,)
         Numbers K of neighbours.
     r_nx : ndarray of float64, shape (n_samples - 2,)
-        What `fasttsne.quality.r_nx` has for each of them.
+        What `fasttsne.quality.r_nx` has for each of them. Both are empty where not all ranks were
+        counted.
     per_sample : dict of str to ndarray of float64, shape (n_judged,)
         Values of every judged point, of those measures that have them, by name.
 
@@ -112,7 +114,7 @@ class Report:
     continuity: float
     neighbor_recall: float
     neighborhood_ndcg: float
-    r_nx_auc: float
+    r_nx_auc: float | None
     distance_correlation: float | None
     knn_accuracy: float | None
     rows: Anchors
@@ -287,7 +289,7 @@ def report(
     n_threads = effective_n_threads(n_jobs)
     on_map = as_distances(Y)
     try:
-        correlation = correlation_of_pairs(data, on_map, _N_PAIRS, random_state, n_threads)
+        correlation = correlation_of_pairs(data, on_map, N_PAIRS, random_state, n_threads)
     except NoOrder:
         correlation = None
     ranks = _Ranks(data, on_map, anchors, n_neighbors, n_threads)
@@ -310,7 +312,7 @@ def report(
         neighborhood_ndcg=float(per_sample["neighborhood_ndcg"].mean()),
         r_nx_auc=area_under(sizes, improvement),
         distance_correlation=correlation,
-        knn_accuracy=_mean_of_known(per_sample.get("knn_accuracy")),
+        knn_accuracy=mean_of_known(per_sample.get("knn_accuracy")),
         rows=anchors,
         sizes=sizes,
         r_nx=improvement,
@@ -339,7 +341,8 @@ class _Ranks:
             self.on_map[block] = np.take_along_axis(ranks_on_map, near_in_data, axis=1)
 
 
-def _mean_of_known(hits: Floats | None) -> float | None:
+def mean_of_known(hits: Floats | None) -> float | None:
+    """Mean of hits without NaN, if there are any."""
     if hits is None or np.isnan(hits).all():
         return None
     return float(np.nanmean(hits))
