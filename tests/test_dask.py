@@ -595,6 +595,13 @@ def test_quality_without_the_curve():
         assert_array_equal(found.per_sample[name], values)
 
 
+def test_quality_of_a_constant_map():
+    X, Y, _ = crowded(300)
+    found = quality(blocks(X, 90), np.zeros_like(Y), sample=20, curve=True, random_state=0)
+    assert found.distance_correlation is None
+    assert_same(found, report(X, np.zeros_like(Y), sample=found.rows, random_state=0))
+
+
 def test_quality_takes_pairs_and_anchors_in_parts(monkeypatch):
     from fasttsne.dask import judging, ranking
 

@@ -31,7 +31,7 @@ from fasttsne.quality.anchors import (
     chosen_anchors,
 )
 from fasttsne.quality.classes import as_classes, check_n_voters, elected
-from fasttsne.quality.correlation import correlation_between, drawn_pairs
+from fasttsne.quality.correlation import NoOrder, correlation_between, drawn_pairs
 from fasttsne.quality.curves import area_under, check_at_least_three, curve_of, over_chance
 from fasttsne.quality.distances import Metric, as_distances
 from fasttsne.quality.neighborhoods import ndcgs, rank_penalties
@@ -251,7 +251,7 @@ def _correlation(
     metric_params: Mapping[str, Any] | None,
     random_state: RandomState,
     n_threads: int,
-) -> float:
+) -> float | None:
     """Correlate the distances of pairs, whose rows are fetched for some pairs at a time."""
     first, second = drawn_pairs(rows.n_samples, N_PAIRS, random_state)
     step = max(1, _PAIRS_BYTES // (2 * rows.bytes_of_row))
@@ -264,4 +264,7 @@ def _correlation(
         distances[part] = data.pairs(a, b, n_threads)
         there = as_distances(take(places, numbers.astype(np.int64)))
         on_map[part] = there.pairs(a, b, n_threads)
-    return correlation_between(distances, on_map)
+    try:
+        return correlation_between(distances, on_map)
+    except NoOrder:
+        return None
