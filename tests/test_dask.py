@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import fasttsne
-from fasttsne import ContrastiveTSNE
+from fasttsne import ContrastiveTSNE, placement
 from fasttsne.quality import report
 
 dask = pytest.importorskip("dask")
@@ -117,9 +117,15 @@ def test_a_metric_of_the_user_and_a_perplexity(digits):
     assert tsne.callback is not None
 
 
-def test_another_perplexity_meanwhile_changes_nothing(digits, fitted, placed):
+def test_the_search_is_prepared_once_and_stays(digits, fitted, placed, monkeypatch):
     lazy = transform(fitted, blocks(digits))
-    fitted.transform(digits[:5], perplexity=3.0)
+    fitted.transform(digits[:5], perplexity=3.0)  # whose index the estimator now keeps
+
+    def refuse(*_, **__):
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(placement, "neighbor_index", refuse)
+    monkeypatch.setattr(placement, "FrozenMap", refuse)
     assert_array_equal(lazy.compute(), placed)
 
 
