@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from probes import counting_unpicklings, processes_noted
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -139,7 +140,7 @@ def test_processes_read_the_model_once(digits, fitted, placed, tmp_path):
     lazy = transform(counting_unpicklings(fitted, tmp_path / "seen"), blocks(digits[:600], 50))
     found = lazy.compute(scheduler="processes", num_workers=2)
     assert_array_equal(found, placed[:600])
-    readers = (tmp_path / "seen").read_text().split()
+    readers = processes_noted(tmp_path / "seen")
     assert 1 <= len(readers) <= 2
     assert len(set(readers)) == len(readers)
 
@@ -153,29 +154,6 @@ def test_the_file_for_processes_goes_with_the_graph():
     del node, local
     gc.collect()  # a delayed object may know itself
     assert not os.path.exists(path)
-
-
-class Probe:
-    """What notes the processes that unpickle it."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __setstate__(self, state):
-        self.__dict__ = state
-        with open(self.path, "a") as file:
-            file.write(f"{os.getpid()}\n")
-
-
-def counting_unpicklings(tsne, path):
-    import copy
-
-    import cloudpickle
-
-    cloudpickle.register_pickle_by_value(sys.modules[Probe.__module__])
-    counted = copy.copy(tsne)
-    counted.probe = Probe(str(path))
-    return counted
 
 
 # ---- Landmarks -----------------------------------------------------------------------------------
