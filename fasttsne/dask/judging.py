@@ -32,10 +32,10 @@ from fasttsne.quality.anchors import (
 )
 from fasttsne.quality.classes import as_classes, check_n_voters, elected
 from fasttsne.quality.correlation import NoOrder, correlation_between, drawn_pairs
-from fasttsne.quality.curves import area_under, check_at_least_three, curve_of, over_chance
+from fasttsne.quality.curves import check_at_least_three
 from fasttsne.quality.distances import Metric, as_distances
 from fasttsne.quality.neighborhoods import ndcgs, rank_penalties
-from fasttsne.quality.summary import N_PAIRS, mean_of_known
+from fasttsne.quality.summary import N_PAIRS, assembled
 from fasttsne.threads import effective_n_threads
 
 __all__ = ["quality"]
@@ -171,28 +171,14 @@ def quality(
     }
     if classes is not None:
         per_sample["knn_accuracy"] = _hits(voters[0], classes[numbers])
-    sizes, improvement, area = np.empty(0, dtype=np.int64), np.empty(0), None
-    if curve:
-        counts = count_larger_ranks(rows, places, judged, n_threads)
-        sizes, improvement = over_chance(*curve_of(counts, len(numbers)))
-        area = area_under(sizes, improvement)
-    return Report(
-        n_samples=n_samples,
-        n_neighbors=int(n_neighbors),
-        metric=metric if isinstance(metric, str) else getattr(metric, "__name__", "function"),
-        trustworthiness=float(per_sample["trustworthiness"].mean()),
-        continuity=float(per_sample["continuity"].mean()),
-        neighbor_recall=float(per_sample["neighbor_recall"].mean()),
-        neighborhood_ndcg=float(per_sample["neighborhood_ndcg"].mean()),
-        r_nx_auc=area,
-        distance_correlation=_correlation(
-            rows, places, metric, metric_params, random_state, n_threads
-        ),
-        knn_accuracy=mean_of_known(per_sample.get("knn_accuracy")),
-        rows=numbers.astype(np.int32),
-        sizes=sizes,
-        r_nx=improvement,
-        per_sample=per_sample,
+    return assembled(
+        n_samples,
+        n_neighbors,
+        metric,
+        numbers.astype(np.int32),
+        per_sample,
+        _correlation(rows, places, metric, metric_params, random_state, n_threads),
+        counts=count_larger_ranks(rows, places, judged, n_threads) if curve else None,
     )
 
 
