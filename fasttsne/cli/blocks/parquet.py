@@ -93,6 +93,16 @@ class ParquetSource(Source):
         bounds = np.append(0, np.cumsum(sizes)).astype(np.int64)
         super().__init__(path, n_features, dtype, bounds, notes)
 
+    def files(self) -> list[Path]:
+        """List the files that the table is of, as they are there now.
+
+        Returns
+        -------
+        files : list of pathlib.Path
+            In order.
+        """
+        return parquet_files(self.path)
+
     def feature(self, column: int) -> str:
         """Name a column of numbers, as an error does.
 

@@ -96,7 +96,7 @@ class Source(ABC):
         """
         try:
             rows = self._read(start, stop)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, ValueError) as error:
             reason = getattr(error, "strerror", None) or " ".join(str(error).split())
             raise Refusal(
                 f"cannot read rows {start + 1:,} to {stop:,} of {self.path}: {reason}; is the file "
@@ -113,6 +113,16 @@ class Source(ABC):
     @abstractmethod
     def _read(self, start: int, stop: int) -> NDArray[Any]:
         """Read rows to map, whatever they hold."""
+
+    def files(self) -> list[Path]:
+        """List the files that are read, as they are there now.
+
+        Returns
+        -------
+        files : list of pathlib.Path
+            One, or those in the folder.
+        """
+        return [self.path]
 
     @abstractmethod
     def columns(self, names: Sequence[str], start: int, stop: int) -> dict[str, Any]:

@@ -112,6 +112,16 @@ class Hdf5Source(StoreSource):
 class ZarrSource(StoreSource):
     """Rows of an array of a Zarr store, or of one that is nothing but an array."""
 
+    def files(self) -> list[Path]:
+        """List the files of the store, as they are there now.
+
+        Returns
+        -------
+        files : list of pathlib.Path
+            All in its folder.
+        """
+        return [file for file in self.path.rglob("*") if file.is_file()]
+
     @contextmanager
     def _open(self) -> Iterator[dict[str, Any]]:
         zarr = import_zarr("reading", self.path)
