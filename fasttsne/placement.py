@@ -101,15 +101,7 @@ class Placement:
         placed : ndarray of float32, shape (n_new, n_components)
             A row depends on nothing else in the call, nor on `n_threads`, to the last bit.
         """
-        n_samples = len(self.embedding)
-        if perplexity is None:
-            perplexity = self.perplexity
-        elif np.ndim(perplexity) or not 0.0 < float(perplexity) < n_samples:
-            raise ValueError(
-                f"perplexity ({perplexity!r}) must be greater than 0 and less than the number of "
-                f"samples that the map was fitted on ({n_samples})"
-            )
-        n_neighbors = min(n_samples, int(3.0 * perplexity + 1))
+        perplexity, n_neighbors = self._neighborhood(perplexity)
         index = self._index_for(n_neighbors, n_threads)
         placed = np.empty((X.shape[0], self.embedding.shape[1]), dtype=np.float32)
         if sparse.issparse(X):
@@ -118,6 +110,32 @@ class Placement:
             rows = slice(start, min(start + _BLOCK_ROWS, len(placed)))
             placed[rows] = self._place(X[rows], index, perplexity, n_threads)
         return placed
+
+    def prepare(self, perplexity: float | None = None, *, n_threads: int = 1) -> None:
+        """Make at once what `place` would make at its first use, for a pickle that has it.
+
+        Parameters
+        ----------
+        perplexity : float or None, default=None
+            As it will be given to `place`.
+        n_threads : int, default=1
+            Number of threads.
+        """
+        _, n_neighbors = self._neighborhood(perplexity)
+        self._index_for(n_neighbors, n_threads)
+        self._frozen_map(n_threads)
+
+    def _neighborhood(self, perplexity: float | None) -> tuple[float, int]:
+        """Check a perplexity, and say how many neighbours it asks for."""
+        n_samples = len(self.embedding)
+        if perplexity is None:
+            perplexity = self.perplexity
+        elif np.ndim(perplexity) or not 0.0 < float(perplexity) < n_samples:
+            raise ValueError(
+                f"perplexity ({perplexity!r}) must be greater than 0 and less than the number of "
+                f"samples that the map was fitted on ({n_samples})"
+            )
+        return perplexity, min(n_samples, int(3.0 * perplexity + 1))
 
     def _place(
         self, X: Any, index: NeighborIndex, perplexity: float, n_threads: int
