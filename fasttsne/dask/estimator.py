@@ -216,16 +216,32 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
 
     # ---- What fit is made of -------------------------------------------------------------------
 
-    def _fit(self, rows: Rows, y: Any) -> None:
+    def _draw(self, rows: Rows) -> tuple[fasttsne.tsne.TSNE, Landmarks]:
+        """Check all that can be, and draw the landmarks, for who fits them himself.
+
+        Parameters
+        ----------
+        rows : Rows
+            Samples, as `fasttsne.dask.rows.as_rows` makes them.
+
+        Returns
+        -------
+        plain : fasttsne.TSNE
+            Which is to be fitted on the landmarks.
+        landmarks : Landmarks
+            Their rows, and what these hold.
+        """
         plain = self._plain()
-        n_samples = rows.n_samples
-        size = min(self.landmarks, n_samples)
+        size = min(self.landmarks, rows.n_samples)
         plain._neighborhood(float(size), weighted=False)  # refused now, not after the pass
         check_workers_hold(
             int(size * (_ROWS_OF_LANDMARK * rows.bytes_of_row + _BYTES_OF_LANDMARK)), rows
         )
-        landmarks = self._drawn(rows)
-        numbers = landmarks.numbers
+        return plain, self._drawn(rows)
+
+    def _fit(self, rows: Rows, y: Any) -> None:
+        plain, landmarks = self._draw(rows)
+        numbers, n_samples = landmarks.numbers, rows.n_samples
         plain.fit(landmarks.samples, None if y is None else _labels(y, numbers, n_samples))
         self.estimator_, self.landmark_rows_ = plain, numbers
         self.n_features_in_ = rows.n_features
@@ -258,7 +274,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
             warnings.warn(
                 f"landmarks={size} is no less than the number of rows, {n_samples}: all are"
                 " fitted, in memory, and none is placed",
-                stacklevel=4,
+                stacklevel=5,
             )
             numbers = np.arange(n_samples)
             return Landmarks(numbers, take(rows, numbers))

@@ -102,8 +102,8 @@ def _kind(path: Path) -> str:
             "it as .parquet, .npy, .zarr or .h5 first, or leave out --landmarks"
         )
     raise Refusal(
-        f"{path}: unknown ending {ending or 'of no letters'!r}; with --landmarks {', '.join(KINDS)} "
-        "and folders of .parquet can be read"
+        f"{path}: unknown ending {ending or 'of no letters'!r}; with --landmarks "
+        f"{', '.join(KINDS)} and folders of .parquet can be read"
     )
 
 

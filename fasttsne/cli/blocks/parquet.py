@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -155,6 +156,30 @@ class ParquetSource(Source):
 
         table = pyarrow.concat_tables(list(self._tables(list(names), start, stop)))
         return {name: table.column(name) for name in names}
+
+    def gaps(self, names: Sequence[str]) -> frozenset[str]:
+        """Tell which columns have, or may have, empty cells, by the statistics in the footers.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Columns that go along.
+
+        Returns
+        -------
+        names : frozenset of str
+            Some of them.
+        """
+        found: set[str] = set()
+        for path in self._files if names else ():
+            metadata = open_parquet(path).metadata
+            for group in range(metadata.num_row_groups):
+                for number in range(metadata.num_columns):
+                    column = metadata.row_group(group).column(number)
+                    statistics = column.statistics
+                    if statistics is None or statistics.null_count != 0:
+                        found.add(column.path_in_schema)
+        return frozenset(found.intersection(names))
 
     # ---- reading --------------------------------------------------------------------------------
 
@@ -348,7 +373,7 @@ def _blocks(groups: Sequence[Piece], rows: int) -> Iterator[list[Piece]]:
             continue
         n_pieces = -(-group.n_rows // rows)
         cuts = np.linspace(0, group.n_rows, n_pieces + 1).astype(int).tolist()
-        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+        for start, stop in pairwise(cuts):
             yield [Piece(group.file, group.group, start, stop - start)]
     if block:
         yield block
@@ -422,7 +447,9 @@ def _dtype(schema: Any, names: Sequence[str]) -> np.dtype[Any]:
     kinds = [kind.value_type if _is_list(kind) else kind for kind in kinds]
     single = all(
         types.is_boolean(kind)
-        or (not types.is_decimal(kind) and kind.bit_width <= (32 if types.is_floating(kind) else 16))
+        or (
+            not types.is_decimal(kind) and kind.bit_width <= (32 if types.is_floating(kind) else 16)
+        )
         for kind in kinds
     )
     return np.dtype(np.float32 if single else np.float64)

@@ -142,6 +142,21 @@ class Source(ABC):
             Arrays of NumPy, or of pyarrow where the file has its types.
         """
 
+    def gaps(self, names: Sequence[str]) -> frozenset[str]:
+        """Tell which columns have, or may have, empty cells that are not NaN.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Columns that go along.
+
+        Returns
+        -------
+        names : frozenset of str
+            Some of them.
+        """
+        return frozenset()
+
     def feature(self, column: int) -> str:
         """Name a column of numbers, as an error does.
 
@@ -245,7 +260,9 @@ def check_array(shape: Sequence[int], dtype: np.dtype[Any], path: Path, name: st
     """
     where = f"{path}, array {name!r}," if name else f"{path}"
     if len(shape) != 2:
-        raise Refusal(f"{where} holds an array of shape {tuple(shape)}; rows and columns are needed")
+        raise Refusal(
+            f"{where} holds an array of shape {tuple(shape)}; rows and columns are needed"
+        )
     if dtype.kind not in "biuf":
         raise Refusal(f"{where} holds {dtype} rather than numbers")
     if 0 in shape:

@@ -182,9 +182,7 @@ def import_zarr(purpose: str, path: Path) -> Any:
     return zarr
 
 
-def _chosen(
-    arrays: dict[str, Any], array: str | None, extra: Sequence[str], path: Path
-) -> str:
+def _chosen(arrays: dict[str, Any], array: str | None, extra: Sequence[str], path: Path) -> str:
     """Name the array that is meant."""
     if array is not None:
         if array not in arrays:
@@ -194,9 +192,7 @@ def _chosen(
         return ""
     if "X" in arrays:
         return "X"
-    matrices = [
-        name for name, item in arrays.items() if len(item.shape) == 2 and name not in extra
-    ]
+    matrices = [name for name, item in arrays.items() if len(item.shape) == 2 and name not in extra]
     if len(matrices) != 1:
         names = ", ".join(list(matrices or arrays)[:8]) or "none"
         raise Refusal(f"{path} holds {len(matrices)} tables ({names}); choose one with --array")
@@ -206,7 +202,9 @@ def _chosen(
 def _text(values: Any) -> NDArray[Any]:
     """Decode text, which HDF5 hands over as bytes."""
     array = np.asarray(values)
-    if array.dtype.kind == "S" or (array.dtype == object and isinstance(next(iter(array), 0), bytes)):
+    if array.dtype.kind == "S" or (
+        array.dtype == object and isinstance(next(iter(array), 0), bytes)
+    ):
         return np.array(
             [x.decode("utf-8", "replace") if isinstance(x, bytes) else x for x in array],
             dtype=object,

@@ -7,7 +7,7 @@ import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,42 @@ _MANIFEST, _LANDMARKS, _DESCENT, _MODEL = (
     "descent.pickle",
     "model.pickle",
 )
+
+
+class Landmarks(NamedTuple):
+    """Rows that are fitted.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, shape (n_landmarks,)
+        Which they are, ascending.
+    samples : ndarray of shape (n_landmarks, n_features)
+        What they hold, scaled.
+    scaling : ndarray of float64, shape (2, n_features)
+        What is subtracted from every row, and what it is divided by then.
+    """
+
+    rows: NDArray[np.int64]
+    samples: NDArray[Any]
+    scaling: NDArray[np.float64]
+
+
+class Model(NamedTuple):
+    """The map of the landmarks.
+
+    Attributes
+    ----------
+    tsne : TSNE
+        Fitted on them.
+    rows : ndarray of int64, shape (n_landmarks,)
+        Which rows they are, ascending.
+    scaling : ndarray of float64, shape (2, n_features)
+        As of the landmarks.
+    """
+
+    tsne: TSNE
+    rows: NDArray[np.int64]
+    scaling: NDArray[np.float64]
 
 
 class Unfinished:
@@ -147,72 +183,64 @@ class Unfinished:
         """Whether going on would save anything."""
         return (self.path / _LANDMARKS).exists() or (self.path / _MODEL).exists()
 
-    def save_landmarks(self, rows: NDArray[np.int64], X: NDArray[Any]) -> None:
+    def save_landmarks(self, landmarks: Landmarks) -> None:
         """Keep what was drawn.
 
         Parameters
         ----------
-        rows : ndarray of int64, shape (n_landmarks,)
-            Which rows the landmarks are.
-
-        X : ndarray of shape (n_landmarks, n_features)
-            And what is in them.
+        landmarks : Landmarks
+            All of it.
         """
         with replacing(self.path / _LANDMARKS) as unfinished, open(unfinished, "wb") as file:
-            np.savez(file, rows=rows, X=X)
+            np.savez(file, **landmarks._asdict())
 
-    def landmarks(self) -> tuple[NDArray[np.int64], NDArray[Any]] | None:
+    def landmarks(self) -> Landmarks | None:
         """Get at what was drawn.
 
         Returns
         -------
-        rows, X : ndarray
-            As they were saved; or None if they were not.
+        landmarks : Landmarks or None
+            As they were saved, if they were.
         """
         try:
             with np.load(self.path / _LANDMARKS) as file:
-                return file["rows"], file["X"]
+                return Landmarks(*(file[name] for name in Landmarks._fields))
         except FileNotFoundError:
             return None
 
-    def save_model(self, tsne: TSNE, rows: NDArray[np.int64], facts: Mapping[str, Any]) -> None:
-        """Keep the map of the landmarks; they and their descent are no longer needed.
+    def save_model(self, model: Model) -> None:
+        """Keep the map of the landmarks; what it was made from is no longer needed.
 
         Parameters
         ----------
-        tsne : TSNE
-            Fitted on the landmarks.
-
-        rows : ndarray of int64, shape (n_landmarks,)
-            Which rows they are.
-
-        facts : dict
-            What else belongs to the model.
+        model : Model
+            All of it.
         """
-        content = {"tsne": tsne, "rows": rows, "facts": dict(facts)}
         with replacing(self.path / _MODEL) as unfinished, open(unfinished, "wb") as file:
-            pickle.dump(content, file, protocol=pickle.HIGHEST_PROTOCOL)
+            pickle.dump(model._asdict(), file, protocol=pickle.HIGHEST_PROTOCOL)
         for name in (_DESCENT, _LANDMARKS):
             (self.path / name).unlink(missing_ok=True)
 
-    def model(self) -> tuple[TSNE, NDArray[np.int64], dict[str, Any]] | None:
+    def model(self) -> Model | None:
         """Get at the map of the landmarks. It is a pickle: reading one runs what is in it.
 
         Returns
         -------
-        tsne, rows, facts
-            As they were saved; or None if they were not.
+        model : Model or None
+            As it was saved, if it was.
+
+        Raises
+        ------
+        Refusal
+            If it cannot be read.
         """
         try:
             with open(self.path / _MODEL, "rb") as file:
-                content = pickle.load(file)
-            return content["tsne"], content["rows"], content["facts"]
+                return Model(**pickle.load(file))
         except FileNotFoundError:
             return None
         except Exception as error:  # a pickle can fail in any way
-            raise Refusal(
-                f"{self.path / _MODEL} cannot be read; start anew with --force"
-            ) from error
+            raise Refusal(f"cannot read {self.path / _MODEL}; start anew with --force") from error
 
     def save_block(self, number: int, Y: NDArray[np.float32]) -> None:
         """Keep a block that is placed.
@@ -284,7 +312,8 @@ class Unfinished:
         if not self.path.is_dir():
             raise Refusal(f"{self.path} is no folder of an unfinished run; move it away")
         stems = tuple(Path(name).stem for name in (_MANIFEST, _LANDMARKS, _DESCENT, _MODEL))
-        ours, others = [], []
+        ours: list[Path] = []
+        others: list[Path] = []
         for file in self.path.iterdir():
             stem = file.name.removeprefix(".")  # a dot: what was being written when it was killed
             (ours if stem.startswith((*stems, "block-")) else others).append(file)
@@ -300,6 +329,6 @@ class Unfinished:
 
 def _is_whole(path: Path, shape: tuple[int, int]) -> bool:
     try:
-        return np.load(path, mmap_mode="r").shape == shape
+        return bool(np.load(path, mmap_mode="r").shape == shape)
     except (OSError, ValueError, EOFError):
         return False

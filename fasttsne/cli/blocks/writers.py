@@ -24,6 +24,7 @@ KINDS = (".parquet", ".npy", ".zarr", ".h5", ".hdf5", ".csv", ".tsv")
 #: Places of a block of rows, and what stands beside them.
 Blocks = Iterable[tuple[NDArray[np.float32], Mapping[str, Any]]]
 
+_CHUNK_ROWS = 1 << 16  # of an array in HDF5 or Zarr
 _ZARR = ("zarr.json", ".zgroup", ".zarray")
 
 
@@ -67,7 +68,13 @@ def check_map(path: Path, force: bool, *, with_columns: bool) -> None:
         raise Refusal(f"--output {path} needs pandas: pip install 'fasttsne[tables]'")
 
 
-def write_blocks(path: Path, blocks: Blocks, n_rows: int, n_components: int) -> None:
+def write_blocks(
+    path: Path,
+    blocks: Blocks,
+    n_rows: int,
+    n_components: int,
+    gaps: frozenset[str] = frozenset(),
+) -> None:
     """Write a map whole or not at all, with a block of it in memory at a time.
 
     Parameters
@@ -84,6 +91,10 @@ def write_blocks(path: Path, blocks: Blocks, n_rows: int, n_components: int) -> 
 
     n_components : int
         Coordinates of a place.
+
+    gaps : frozenset of str, default=frozenset()
+        Columns with empty cells. Where these must be something, in HDF5 and Zarr, they are NaN in a
+        column of numbers and empty text in one of text.
     """
     kind = path.suffix.lower()
     with _unfinished(path) as unfinished:
@@ -94,11 +105,11 @@ def write_blocks(path: Path, blocks: Blocks, n_rows: int, n_components: int) -> 
         elif kind in (".h5", ".hdf5"):
             h5py = import_h5py("writing", path)
             with h5py.File(unfinished, "w") as file:
-                _fill(file.create_dataset, blocks, n_rows, h5py.string_dtype())
+                _fill(file.create_dataset, blocks, n_rows, gaps, h5py.string_dtype())
         elif kind == ".zarr":
             group = import_zarr("writing", path).open_group(str(unfinished), mode="w")
             create = getattr(group, "create_array", None) or group.create_dataset
-            _fill(create, blocks, n_rows, str)
+            _fill(create, blocks, n_rows, gaps, str)
         else:
             _write_text(unfinished, blocks, "\t" if kind == ".tsv" else ",")
 
@@ -173,7 +184,7 @@ def _write_text(path: Path, blocks: Blocks, separator: str) -> None:
                 import pandas
 
                 frame = pandas.DataFrame(Y, columns=_names(Y)).assign(
-                    **{name: _as_pandas(values) for name, values in columns.items()}
+                    **{name: as_numpy(values) for name, values in columns.items()}
                 )
                 options: dict[str, Any] = {"index": False, "float_format": "%.6g"}
                 frame.to_csv(file, sep=separator, header=number == 0, **options)
@@ -183,43 +194,57 @@ def _write_text(path: Path, blocks: Blocks, separator: str) -> None:
             np.savetxt(file, Y, fmt="%.6g", delimiter=separator)
 
 
-def _as_pandas(values: Any) -> Any:
-    return values.to_pandas().to_numpy() if hasattr(values, "to_pandas") else values
+def as_numpy(values: Any) -> NDArray[Any]:
+    """Make an array of a column, as pandas would.
+
+    Parameters
+    ----------
+    values : array or pyarrow.ChunkedArray
+        The column.
+
+    Returns
+    -------
+    array : ndarray
+        In which empty cells are None or NaN.
+    """
+    return np.asarray(values.to_pandas() if hasattr(values, "to_pandas") else values)
 
 
-def _fill(create: Callable[..., Any], blocks: Blocks, n_rows: int, text: Any) -> None:
+def _fill(
+    create: Callable[..., Any], blocks: Blocks, n_rows: int, gaps: frozenset[str], text: Any
+) -> None:
     """Make an array for the map and for each column, and fill them."""
     arrays: dict[str, Any] = {}
     row = 0
     for Y, columns in blocks:
-        named = {"embedding": Y, **{name: _plain(name, values) for name, values in columns.items()}}
-        for name, values in named.items():
+        plain = {name: _plain(values, name in gaps) for name, values in columns.items()}
+        for name, values in {"embedding": Y, **plain}.items():
             if name not in arrays:
                 arrays[name] = create(
                     name,
                     shape=(n_rows, *values.shape[1:]),
                     dtype=text if values.dtype == object else values.dtype,
-                    chunks=(min(n_rows, 1 << 16), *values.shape[1:]),
+                    chunks=(min(n_rows, _CHUNK_ROWS), *values.shape[1:]),
                 )
             arrays[name][row : row + len(Y)] = values
         row += len(Y)
 
 
-def _plain(name: str, values: Any) -> NDArray[Any]:
+def _plain(values: Any, has_gaps: bool) -> NDArray[Any]:
     """Make an array of numbers, or of objects that are text."""
     if not hasattr(values, "null_count"):
         return np.asarray(values)
     import pyarrow
     from pyarrow import types
 
-    if values.null_count and not types.is_floating(values.type):
-        raise Refusal(
-            f"column {name!r} has empty cells, which arrays cannot hold; write to .parquet or .csv"
-        )
-    if types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    if types.is_integer(values.type) or types.is_floating(values.type):
+    kind = values.type
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+        values = values.cast(kind)
+    if types.is_floating(kind) or (types.is_integer(kind) and not has_gaps):
         return np.asarray(values.to_numpy())
-    if types.is_boolean(values.type):
+    if types.is_boolean(kind) and not has_gaps:
         return np.asarray(values.to_numpy()).astype(bool)
-    return np.asarray(values.cast(pyarrow.string()).to_numpy()).astype(object)
+    if types.is_integer(kind) or types.is_boolean(kind):
+        return np.asarray(values.cast(pyarrow.int64()).to_numpy()).astype(np.float64)
+    return np.asarray(values.cast(pyarrow.string()).fill_null("").to_numpy()).astype(object)
