@@ -216,31 +216,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
 
     # ---- What fit is made of -------------------------------------------------------------------
 
-    def _draw(self, rows: Rows) -> tuple[fasttsne.tsne.TSNE, Landmarks]:
-        """Check all that can be, and draw the landmarks, for who fits them himself.
-
-        Parameters
-        ----------
-        rows : Rows
-            Samples, as `fasttsne.dask.rows.as_rows` makes them.
-
-        Returns
-        -------
-        plain : fasttsne.TSNE
-            Which is to be fitted on the landmarks.
-        landmarks : Landmarks
-            Their rows, and what these hold.
-        """
-        plain = self._plain()
-        size = min(self.landmarks, rows.n_samples)
-        plain._neighborhood(float(size), weighted=False)  # refused now, not after the pass
-        check_workers_hold(
-            int(size * (_ROWS_OF_LANDMARK * rows.bytes_of_row + _BYTES_OF_LANDMARK)), rows
-        )
-        return plain, self._drawn(rows)
-
     def _fit(self, rows: Rows, y: Any) -> None:
-        plain, landmarks = self._draw(rows)
+        plain = self._checked(rows)
+        landmarks = self._drawn(rows)
         numbers, n_samples = landmarks.numbers, rows.n_samples
         plain.fit(landmarks.samples, None if y is None else _labels(y, numbers, n_samples))
         self.estimator_, self.landmark_rows_ = plain, numbers
@@ -248,6 +226,16 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
         self.__dict__.pop("feature_names_in_", None)
         if rows.names is not None:
             self.feature_names_in_ = rows.names
+
+    def _checked(self, rows: Rows) -> fasttsne.tsne.TSNE:
+        """Make the estimator of the landmarks, and refuse now what would fail after the pass."""
+        plain = self._plain()
+        size = min(self.landmarks, rows.n_samples)
+        plain._neighborhood(float(size), weighted=False)
+        check_workers_hold(
+            int(size * (_ROWS_OF_LANDMARK * rows.bytes_of_row + _BYTES_OF_LANDMARK)), rows
+        )
+        return plain
 
     def _plain(self) -> fasttsne.tsne.TSNE:
         """Make the estimator of the landmarks, and check all parameters."""
@@ -274,7 +262,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
             warnings.warn(
                 f"landmarks={size} is no less than the number of rows, {n_samples}: all are"
                 " fitted, in memory, and none is placed",
-                stacklevel=5,
+                stacklevel=4,
             )
             numbers = np.arange(n_samples)
             return Landmarks(numbers, take(rows, numbers))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def check_dask() -> None:
 
 
 @contextmanager
-def scheduler(address: str | None, path: Path) -> Iterator[Any]:
+def scheduler(address: str | None) -> Iterator[Any]:
     """Choose where graphs are computed.
 
     In this process a block is read and placed after the other, each by all threads of the kernels:
@@ -44,9 +44,6 @@ def scheduler(address: str | None, path: Path) -> Iterator[Any]:
     address : str or None
         Of the scheduler of a cluster; None stays in this process.
 
-    path : pathlib.Path
-        The input, which workers have to see.
-
     Returns
     -------
     client : context manager of distributed.Client or None
@@ -55,7 +52,7 @@ def scheduler(address: str | None, path: Path) -> Iterator[Any]:
     Raises
     ------
     Refusal
-        If there is no such cluster, it has no workers, or these lack something.
+        If there is no such cluster, or it has no workers.
     """
     import dask
 
@@ -73,15 +70,36 @@ def scheduler(address: str | None, path: Path) -> Iterator[Any]:
             "its address"
         ) from error
     with client:
-        _check_workers(client, address, path)
+        if not client.scheduler_info()["workers"]:
+            raise Refusal(
+                f"--dask {address}: it has no workers; 'dask worker {address}' starts one"
+            )
         yield client
 
 
-def _check_workers(client: Any, address: str, path: Path) -> None:
+def check_workers(client: Any, address: str, path: Path) -> None:
+    """Refuse workers that lack something.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Of the cluster.
+
+    address : str
+        As it was given.
+
+    path : pathlib.Path
+        The input, which workers have to see.
+
+    Raises
+    ------
+    Refusal
+        Naming the worker and what it lacks.
+    """
     found = client.run(_what_is_there, str(path), on_error="return")
-    if not found:
-        raise Refusal(f"--dask {address}: it has no workers; 'dask worker {address}' starts one")
     for worker, answer in found.items():
+        if isinstance(answer, Exception) and not isinstance(answer, ImportError):
+            raise Refusal(f"--dask {address}: the worker {worker} does not answer: {answer}")
         if not isinstance(answer, tuple):
             raise Refusal(
                 f"--dask {address}: the worker {worker} has no fasttsne; install it there"
@@ -103,10 +121,15 @@ def _what_is_there(path: str) -> tuple[str, bool]:
     return __version__, os.path.exists(path)
 
 
-def computed(
-    Y: Any, numbers: Sequence[int], client: Any
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def compute_blocks(
+    Y: Any,
+    numbers: Sequence[int],
+    client: Any,
+    keep: Callable[[int, NDArray[np.float32]], None],
+) -> None:
     """Compute blocks of an array, and hand over each as it comes.
+
+    All are one graph: to ask for one after the other would go through all of them each time.
 
     Parameters
     ----------
@@ -119,25 +142,25 @@ def computed(
     client : distributed.Client or None
         As `scheduler` gives it.
 
-    Yields
-    ------
-    number : int
-        Which block.
-
-    block : ndarray
-        What it is.
+    keep : callable
+        Called in this process with the number of a block and the block; once it returns, nobody
+        holds the block any more.
     """
+    import dask
+
+    every = Y.to_delayed().ravel()
+    blocks = [every[number] for number in numbers]
     if client is None:
-        for number in numbers:
-            yield number, Y.blocks[number].compute()
+        kept = dask.delayed(keep, pure=False)
+        dask.compute(*(kept(number, block) for number, block in zip(numbers, blocks, strict=True)))
         return
     from distributed import as_completed
 
-    futures = client.compute([Y.blocks[number] for number in numbers])
-    numbered = dict(zip(futures, numbers, strict=True))
-    del futures
+    futures = client.compute(blocks)
+    numbered = {future.key: number for future, number in zip(futures, numbers, strict=True)}
     try:
-        for future, block in as_completed(list(numbered), with_results=True):
-            yield numbered.pop(future), block
+        for future, block in as_completed(futures, with_results=True):
+            keep(numbered[future.key], block)
+            future.release()
     finally:
-        client.cancel(list(numbered))
+        client.cancel(futures)

@@ -87,6 +87,10 @@ def run(args: argparse.Namespace, given: Mapping[str, Any], kept: Path) -> int:
         progress.close()
         print(f"\n{_farewell(unfinished, args)}", file=sys.stderr)
         return 130
+    except Exception as error:
+        if unfinished.is_of_use and not isinstance(error, Refusal):
+            progress.note(f"what has been done is in {kept}; --resume goes on from there")
+        raise
     finally:
         progress.close()
         if not unfinished.is_of_use:
@@ -186,12 +190,31 @@ class _Job:
         self.progress.note(
             f"mapping {n_rows:,} rows of {n_features:,} columns, in {self.source.n_blocks:,} blocks"
         )
-        with cluster.scheduler(self.args.dask, self.source.path) as client:
+        with cluster.scheduler(self.args.dask) as client:
+            self._check(client)
             model = self.unfinished.model()
             if model is None:
                 model = self._fitted(self.unfinished.landmarks() or self._drawn())
             self._place(model, client)
             self._write(model)
+
+    def _check(self, client: Any) -> None:
+        """Refuse parameters that make no sense, and workers that are not up to the work."""
+        try:
+            self._estimator()._checked(self._rows())
+        except MemoryError as error:
+            raise Refusal(str(error).replace("X.rechunk", "--block-rows")) from error
+        if client is not None:
+            cluster.check_workers(client, self.args.dask, self.source.path)
+
+    def _estimator(self) -> Any:
+        from fasttsne.dask import TSNE as LandmarkTSNE
+
+        return LandmarkTSNE(
+            landmarks=self.settings["landmarks"],
+            landmark_selection=self.settings.get("landmark_selection", "uniform"),
+            **self._parameters(),
+        )
 
     def _rows(self, scaling: NDArray[np.float64] | None = None) -> Any:
         """Make a lazy array of what is in the file, scaled."""
@@ -216,17 +239,10 @@ class _Job:
 
     def _drawn(self) -> Landmarks:
         """Draw the landmarks, in a pass in which all rows are looked at."""
-        from fasttsne.dask import TSNE as LandmarkTSNE
-
         scaling = self._scaling()
-        estimator = LandmarkTSNE(
-            landmarks=self.settings["landmarks"],
-            landmark_selection=self.settings.get("landmark_selection", "uniform"),
-            **self._parameters(),
-        )
         with self._reading("drawing landmarks"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "landmarks=", UserWarning)  # is said below
-            _, (rows, samples) = estimator._draw(self._rows(scaling))
+            rows, samples = self._estimator()._drawn(self._rows(scaling))
         self.watch.check()
         n_rows = self.source.shape[0]
         if len(rows) == n_rows:
@@ -287,7 +303,9 @@ class _Job:
         )
         start, done = time.perf_counter(), 0
         self.progress.note(f"placing {n_rows:,} rows")
-        for number, block in cluster.computed(Y, numbers, client):
+
+        def keep(number: int, block: NDArray[np.float32]) -> None:
+            nonlocal done
             self.watch.check(at_once=False)
             self.unfinished.save_block(number, block)
             done += len(block)
@@ -297,6 +315,8 @@ class _Job:
                 f"{done:,} of {n_rows:,} rows, {speed:,.0f} a second, "
                 f"{(n_rows - done) / speed:,.0f} s left",
             )
+
+        cluster.compute_blocks(Y, numbers, client, keep)
         self.watch.check()
         self.progress.note(f"placed {n_rows:,} rows in {time.perf_counter() - start:.1f} s")
 
