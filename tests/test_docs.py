@@ -6,6 +6,7 @@ import inspect
 import pkgutil
 import re
 from dataclasses import is_dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ MODULES = ["fasttsne"] + [
     module.name
     for module in pkgutil.walk_packages(fasttsne.__path__, "fasttsne.")
     if not module.name.rpartition(".")[2].startswith("_")
+    and (not module.name.startswith("fasttsne.dask") or find_spec("dask"))
 ]
 SECTIONS = (
     "Parameters",

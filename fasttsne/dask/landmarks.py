@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
 from threadpoolctl import threadpool_limits
 
-from fasttsne.dask.rows import Rows, check_finite
+from fasttsne.dask.rows import Rows
 from fasttsne.dask.shares import share_of_threads
 from fasttsne.dask.sharing import Shared, share
 from fasttsne.neighbor_index import NeighborIndex, neighbor_index
@@ -101,7 +101,6 @@ def take(rows: Rows, numbers: NDArray[np.int64]) -> Any:
         _take_block,
         share(numbers),
         lengths=np.diff(ends, prepend=0).tolist(),
-        width=rows.n_features,
         like=rows.empty(),
     )
     # As delayed blocks: an array might be joined on a worker.
@@ -109,7 +108,6 @@ def take(rows: Rows, numbers: NDArray[np.int64]) -> Any:
 
 
 def _take_block(block: Any, start: int, numbers: Shared) -> Any:
-    check_finite(block, start)
     first, last = np.searchsorted(numbers.value, (start, start + block.shape[0]))
     return block[numbers.value[first:last] - start]
 
@@ -156,9 +154,7 @@ def landmarks_by_density(rows: Rows, size: int, random_state: RandomState) -> La
     sample = take(rows, uniform_rows(n_samples, min(n_samples, _SAMPLES_OF_CELL * n_cells), random))
     cells = _Cells.of(sample, n_cells, size, n_samples, random)
     while True:
-        drawn = rows.map(
-            _draw_block, share(cells), lengths=rows.lengths, width=1, like=np.empty((0, 1))
-        )
+        drawn = rows.map(_draw_block, share(cells), lengths=rows.lengths, like=np.empty((0, 1)))
         parts = dask.compute(*drawn.to_delayed().ravel())
         numbers, ratios, samples = (list(part) for part in zip(*parts, strict=True))
         if sum(map(len, numbers)) >= size:
@@ -226,7 +222,6 @@ def _draw_block(
     block: Any, start: int, cells: Shared
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], Any]:
     """Find the candidates of a block: their numbers, their u / w, and what they hold."""
-    check_finite(block, start)
     drawn: _Cells = cells.value
     # One number a row, of a stream that all blocks share.
     stream = np.random.Generator(np.random.PCG64(drawn.seed).advance(start))

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 import fasttsne.tsne
 from fasttsne.dask.memory import check_workers_hold
-from fasttsne.dask.rows import Rows, as_rows, check_finite
+from fasttsne.dask.rows import Rows, as_rows
 from fasttsne.dask.shares import share_of_threads
 from fasttsne.dask.sharing import Shared, share, size_of
 from fasttsne.threads import effective_n_threads
@@ -162,7 +162,6 @@ def place(
         _place_block,
         share(placer),
         lengths=rows.lengths,
-        width=width,
         like=np.empty((0, width), dtype=np.float32),
     )
 
@@ -203,7 +202,6 @@ class Placer:
 
 
 def _place_block(block: Any, start: int, placer: Shared) -> NDArray[np.float32]:
-    check_finite(block, start)
     with share_of_threads(placer.value.estimator.n_jobs) as n_threads:
         placed: NDArray[np.float32] = placer.value(block, start, n_threads)
     return placed

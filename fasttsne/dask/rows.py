@@ -1,9 +1,9 @@
-"""What users bring, as blocks of rows: of known lengths, whole across, and checked when they come."""
+"""What users bring, as blocks of rows of known lengths, each checked when it comes."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
@@ -29,10 +29,13 @@ class Rows:
         Numbers, in chunks of known length and of all columns.
     names : ndarray of str, shape (n_features,), or None
         Names of the columns, where they have some that are all strings.
+    name : str
+        What messages call the matrix.
     """
 
     array: Any
     names: NDArray[Any] | None = None
+    name: str = "X"
 
     @property
     def n_samples(self) -> int:
@@ -54,36 +57,32 @@ class Rows:
         """What a dense row takes."""
         return self.n_features * int(self.array.dtype.itemsize)
 
-    def map(
-        self, function: Any, *shared: Any, lengths: Sequence[int], width: int, like: Any
-    ) -> Any:
-        """Make an array of what a function returns for each block, after a look at the block.
+    def map(self, function: Any, *others: Any, lengths: Sequence[int], like: Any) -> Any:
+        """Make an array of what a function returns for each block, once that is found in order.
 
         Parameters
         ----------
         function : callable
-            Of the block, the number of its first row, and the shared things.
-        *shared : Delayed or distributed.Future
-            One object each, for all blocks.
+            Of the block, the number of its first row, and the others.
+        *others : dask.array.Array, Delayed or distributed.Future
+            Arrays of the same blocks of rows; anything else is one object for all blocks.
         lengths : sequence of int
             Number of rows that each call returns.
-        width : int
-            Number of columns that each returns.
-        like : array
-            An empty one of the type returned.
+        like : array of shape (0, n_columns)
+            Of the type and width that are returned.
 
         Returns
         -------
         mapped : dask.array.Array
             Lazy, in as many blocks.
         """
+        check = partial(_checked, name=self.name, width=self.n_features, dtype=self.array.dtype.str)
         return self.array.map_blocks(
-            partial(_checked_call, function, self.n_features, str(self.array.dtype)),
-            *shared,
-            chunks=(tuple(lengths), (width,)),
+            partial(_checked_call, function, check),
+            *others,
+            chunks=(tuple(lengths), like.shape[1:]),
             dtype=like.dtype,
             meta=like,
-            name=None,
         )
 
     def empty(self) -> Any:
@@ -144,67 +143,65 @@ def as_rows(X: Any, name: str = "X") -> Rows:
         raise TypeError(f"{name} must hold real numbers; its dtype is {X.dtype}")
     if X.numblocks[1] > 1:
         X = X.rechunk({1: -1})
-    return Rows(X, names)
+    return Rows(X, names, name)
 
 
-def check_finite(block: Any, start: int) -> None:
-    """Refuse NaN and infinity, and say in which rows of the whole they are.
-
-    Parameters
-    ----------
-    block : {ndarray, sparse matrix} of shape (n_rows, n_features)
-        Part of the data.
-    start : int
-        Number of its first row.
-
-    Raises
-    ------
-    ValueError
-        If some value is not finite.
-    """
-    values = block.data if sparse.issparse(block) else block
-    if values.dtype.kind != "f":
-        return
-    with np.errstate(all="ignore"):
-        if np.isfinite(values.sum(dtype=np.float64)):  # quicker than to look at each
-            return
-    if sparse.issparse(block):
-        entries = block.tocoo()
-        bad = np.unique(entries.row[~np.isfinite(entries.data)])
-    else:
-        bad = np.flatnonzero(~np.isfinite(block).all(axis=1))
-    if len(bad):
-        raise ValueError(
-            f"X has NaN or infinity in {len(bad):,} of {_range(start, block.shape[0])}, first in row"
-            f" {start + int(bad[0])}; leave such rows out, or impute what is missing"
-        )
+# ---- Blocks, when they come ----------------------------------------------------------------------
 
 
 def _checked_call(
-    function: Any, width: int, dtype: str, block: Any, *shared: Any, block_info: Any = None
+    function: Any,
+    check: Callable[[Any, int, int], Any],
+    block: Any,
+    *others: Any,
+    block_info: Any = None,
 ) -> Any:
-    """Look whether a block is what was announced, and work on it."""
-    if not block_info:  # asked what this would return for nothing
-        return block
     start, stop = (int(row) for row in block_info[0]["array-location"][0])
-    if np.ndim(block) != 2 and not sparse.issparse(block):
-        raise ValueError(f"{_range(start, stop - start)} of X are no matrix")
+    return function(check(block, start, stop), start, *others)
+
+
+def _checked(block: Any, start: int, stop: int, *, name: str, width: int, dtype: str) -> Any:
+    """Look whether a block is what was announced, and finite."""
+    here = _range(start, stop - start)
+    if not sparse.issparse(block) and not isinstance(block, np.ndarray):
+        raise TypeError(f"{here} of {name} come as {type(block).__name__}, not as an array")
     if block.shape != (stop - start, width):
         raise ValueError(
-            f"{_range(start, stop - start)} of X come as a block of shape {block.shape}, not"
-            f" {(stop - start, width)} as X announces; check what makes the blocks"
+            f"{here} of {name} come as a block of shape {block.shape}, not {(stop - start, width)}"
+            f" as {name} announces; check what makes the blocks"
         )
-    if str(block.dtype) != dtype:
+    if block.dtype != np.dtype(dtype):
         raise ValueError(
-            f"{_range(start, stop - start)} of X come as {block.dtype}, not {dtype} as X announces;"
+            f"{here} of {name} come as {block.dtype}, not {np.dtype(dtype)} as {name} announces;"
             " convert them where they are made"
         )
     if sparse.issparse(block):
         block = block.tocsr()
-    return function(block, start, *shared)
+    bad = _not_finite(block)
+    if len(bad):
+        raise ValueError(
+            f"{name} has NaN or infinity in {len(bad):,} of {here}, first in row"
+            f" {start + int(bad[0])}; leave such rows out, or impute what is missing"
+        )
+    return block
+
+
+def _not_finite(block: Any) -> NDArray[np.integer]:
+    """Find rows with NaN or infinity."""
+    values = block.data if sparse.issparse(block) else block
+    if values.dtype.kind != "f":
+        return np.empty(0, dtype=np.int64)
+    with np.errstate(all="ignore"):
+        if np.isfinite(values.sum()):  # quicker than to look at each
+            return np.empty(0, dtype=np.int64)
+    if sparse.issparse(block):
+        entries = block.tocoo()
+        return np.unique(entries.row[~np.isfinite(entries.data)])
+    return np.flatnonzero(~np.isfinite(block).all(axis=1))
 
 
 def _range(start: int, length: int) -> str:
+    """Name rows, of which the last is one of them."""
     return f"rows {start} to {start + max(length, 1) - 1}"
 
 

@@ -24,10 +24,10 @@ def share_of_threads(n_jobs: int | None) -> Iterator[int]:
         As for `fasttsne.TSNE`. None also means one thread in a process of a pool, which has a
         process for every core.
 
-    Yields
-    ------
-    n_threads : int
-        At least 1.
+    Returns
+    -------
+    n_threads : context manager
+        Of an int, at least 1.
     """
     global _running
     with _running_lock:

@@ -193,12 +193,12 @@ def knn_hits(
     if judged.any():
         rows = np.searchsorted(known, anchors[judged]).astype(np.int32)
         voters = as_distances(embedding[known]).nearest(rows, n_neighbors, n_threads)
-        winners = _elected(classes[known][voters])
+        winners = elected(classes[known][voters])
         hits[judged] = winners == classes[anchors[judged]]
     return hits
 
 
-def _elected(ballots: NDArray[np.int64]) -> NDArray[np.int64]:
+def elected(ballots: NDArray[np.int64]) -> NDArray[np.int64]:
     """Find the class with most votes of each row; of equal ones the first."""
     votes = np.empty_like(ballots)
     for voter in range(ballots.shape[1]):

@@ -103,14 +103,20 @@ def correlation_of_pairs(
     n_threads: int,
 ) -> float:
     """Spearman's correlation of the distances of drawn pairs, or of all."""
-    first, second = _pairs(data.n_samples, n_pairs, random_state)
-    in_data = _centred_ranks(data.pairs(first, second, n_threads), "X")
-    there = _centred_ranks(on_map.pairs(first, second, n_threads), "embedding")
+    pairs = drawn_pairs(data.n_samples, n_pairs, random_state)
+    return correlation_between(data.pairs(*pairs, n_threads), on_map.pairs(*pairs, n_threads))
+
+
+def correlation_between(distances: NDArray[np.float64], on_map: NDArray[np.float64]) -> float:
+    """Spearman's correlation of distances in the data with those on the map."""
+    in_data = _centred_ranks(distances, "X")
+    there = _centred_ranks(on_map, "embedding")
     product = (in_data * there).sum() / np.sqrt((in_data**2).sum() * (there**2).sum())
     return float(np.clip(product, -1.0, 1.0))
 
 
-def _pairs(n_samples: int, n_pairs: int, random_state: RandomState) -> tuple[Anchors, Anchors]:
+def drawn_pairs(n_samples: int, n_pairs: int, random_state: RandomState) -> tuple[Anchors, Anchors]:
+    """Draw so many pairs of points, or take all where there are no more."""
     if n_samples * (n_samples - 1) // 2 <= n_pairs:
         first, second = np.triu_indices(n_samples, 1)
     else:

@@ -32,7 +32,8 @@ __all__ = ["Report", "report"]
 
 Floats = NDArray[np.float64]
 
-_N_PAIRS = 100_000
+# Pairs of points whose distances are correlated.
+N_PAIRS = 100_000
 
 # What the table calls a measure, and what it says of it.
 _MEASURES = {
@@ -60,8 +61,10 @@ class Report:
         Distance of the data.
     trustworthiness, continuity, neighbor_recall, neighborhood_ndcg : float
         As the functions of these names.
-    r_nx_auc, distance_correlation : float
-        As the functions of these names.
+    r_nx_auc : float or None
+        As the function of this name; None where not all ranks were counted.
+    distance_correlation : float
+        As the function of this name.
     knn_accuracy : float or None
         As the function of this name; None without labels, or if no judged point has one.
     rows : ndarray of int32, shape (n_judged,)
@@ -69,7 +72,8 @@ class Report:
     sizes : ndarray of int64, shape (n_samples - 2,)
         Numbers K of neighbours.
     r_nx : ndarray of float64, shape (n_samples - 2,)
-        What `fasttsne.quality.r_nx` has for each of them.
+        What `fasttsne.quality.r_nx` has for each of them. Both are empty where not all ranks were
+        counted.
     per_sample : dict of str to ndarray of float64, shape (n_judged,)
         Values of every judged point, of those measures that have them, by name.
 
@@ -109,7 +113,7 @@ class Report:
     continuity: float
     neighbor_recall: float
     neighborhood_ndcg: float
-    r_nx_auc: float
+    r_nx_auc: float | None
     distance_correlation: float
     knn_accuracy: float | None
     rows: Anchors
@@ -274,7 +278,7 @@ def report(
     anchors = chosen_anchors(len(Y), sample, random_state)
     n_threads = effective_n_threads(n_jobs)
     on_map = as_distances(Y)
-    correlation = correlation_of_pairs(data, on_map, _N_PAIRS, random_state, n_threads)
+    correlation = correlation_of_pairs(data, on_map, N_PAIRS, random_state, n_threads)
     ranks = _Ranks(data, on_map, anchors, n_neighbors, n_threads)
     per_sample = {
         "trustworthiness": rank_penalties(ranks.in_data, len(Y)),
@@ -295,7 +299,7 @@ def report(
         neighborhood_ndcg=float(per_sample["neighborhood_ndcg"].mean()),
         r_nx_auc=area_under(sizes, improvement),
         distance_correlation=correlation,
-        knn_accuracy=_mean_of_known(per_sample.get("knn_accuracy")),
+        knn_accuracy=mean_of_known(per_sample.get("knn_accuracy")),
         rows=anchors,
         sizes=sizes,
         r_nx=improvement,
@@ -324,7 +328,8 @@ class _Ranks:
             self.on_map[block] = np.take_along_axis(ranks_on_map, near_in_data, axis=1)
 
 
-def _mean_of_known(hits: Floats | None) -> float | None:
+def mean_of_known(hits: Floats | None) -> float | None:
+    """Mean of hits without NaN, if there are any."""
     if hits is None or np.isnan(hits).all():
         return None
     return float(np.nanmean(hits))

@@ -1,0 +1,195 @@
+"""fasttsne.dask on a cluster: worker processes of one thread each, with limits on their memory."""
+
+import copy
+import gc
+import os
+import signal
+import sys
+import time
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+
+import fasttsne
+from fasttsne.quality import report
+
+dask = pytest.importorskip("dask")
+distributed = pytest.importorskip("distributed")
+
+import cloudpickle  # noqa: E402
+import dask.array as da  # noqa: E402
+
+from fasttsne.dask import TSNE, quality, transform  # noqa: E402
+
+# Servers and the processes of workers disturb sanitizers.
+pytestmark = pytest.mark.nosan
+
+SHORT = {"max_iter": 250, "random_state": 0, "perplexity": 10.0}
+
+
+def local_cluster(n_workers):
+    return distributed.LocalCluster(
+        n_workers=n_workers,
+        threads_per_worker=1,
+        memory_limit="1GiB",
+        dashboard_address=":0",
+    )
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with local_cluster(3) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def client(cluster):
+    with distributed.Client(cluster) as client:
+        client.wait_for_workers(3)
+        yield client
+
+
+@pytest.fixture(scope="module")
+def fitted(digits):
+    return fasttsne.TSNE(**SHORT).fit(digits[:400])
+
+
+@pytest.fixture(scope="module")
+def placed(digits, fitted):
+    return fitted.transform(digits)
+
+
+def blocks(X, rows=500):
+    return da.from_array(X, chunks=(rows, X.shape[1]))
+
+
+def workers_of(client):
+    return sorted(client.run(os.getpid))
+
+
+def assert_nothing_left(cluster):
+    """All that was on the cluster is gone, or goes within moments."""
+    for _ in range(100):
+        gc.collect()
+        if not cluster.scheduler.tasks:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"left on the cluster: {list(cluster.scheduler.tasks)[:5]}")
+
+
+class Probe:
+    """What notes the processes that unpickle it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __setstate__(self, state):
+        self.__dict__ = state
+        with open(self.path, "a") as file:
+            file.write(f"{os.getpid()}\n")
+
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.mark.parametrize("n_workers", [1, 2, 3])
+@pytest.mark.parametrize("rows", [1797, 100])
+def test_the_same_bits_for_any_number_of_workers(client, digits, fitted, placed, n_workers, rows):
+    used = workers_of(client)[:n_workers]
+    lazy = transform(fitted, blocks(digits, rows))
+    assert_array_equal(client.compute(lazy, workers=used).result(), placed)
+
+
+def test_fits_and_draws_are_those_without_a_cluster(client, cluster, digits):
+    for selection in ("uniform", "density"):
+        model = TSNE(landmarks=300, landmark_selection=selection, **SHORT)
+        with dask.config.set(scheduler="threads"):
+            expected = clone(model).fit_transform(blocks(digits, 700)).compute()
+        found = model.fit_transform(blocks(digits, 200))
+        assert_array_equal(found.compute(), expected)
+        del found
+    assert_nothing_left(cluster)
+
+
+def test_a_worker_gets_the_model_once_whatever_the_number_of_blocks(
+    client, cluster, digits, fitted, placed, tmp_path
+):
+    counted = copy.copy(fitted)
+    counted.probe = Probe(str(tmp_path / "seen"))
+    lazy = transform(counted, blocks(digits, 20))
+    assert lazy.npartitions == 90
+    assert_array_equal(lazy.compute(), placed)
+    assert_array_equal(lazy[:400].compute(), placed[:400])
+    seen = [int(line) for line in (tmp_path / "seen").read_text().split()]
+    assert len(seen) == len(set(seen))
+    assert set(seen) <= set(client.run(os.getpid).values())
+    del lazy
+    assert_nothing_left(cluster)
+
+
+def test_quality_is_that_of_the_report(client, cluster, digits):
+    Y = digits[:, [20, 37]] + np.arange(1797)[:, None] % 7
+    y = np.arange(1797) % 5
+    found = quality(blocks(digits, 300), blocks(Y, 400), y, sample=30, curve=True, random_state=0)
+    expected = report(digits, Y, y, sample=found.rows, random_state=0)
+    assert found.to_dict() == expected.to_dict()
+    assert_array_equal(found.r_nx, expected.r_nx)
+    assert_nothing_left(cluster)
+
+
+def test_nan_in_a_far_block_leaves_nothing_on_the_cluster(client, cluster, digits, fitted):
+    X = digits.copy()
+    X[1432, 5] = np.nan
+    message = "NaN or infinity in 1 of rows 1200 to 1599, first in row 1432"
+    with pytest.raises(ValueError, match=message):
+        TSNE(landmarks=50, **SHORT).fit_transform(blocks(X, 400))
+    assert_nothing_left(cluster)
+    with pytest.raises(ValueError, match=message):
+        transform(fitted, blocks(X, 400)).compute()
+    assert_nothing_left(cluster)
+
+
+def test_too_small_a_memory_limit_is_said_before_the_work_starts(client, cluster, fitted):
+    big = da.zeros((4_000_000, 64), chunks=(1_000_000, 64))
+    message = r"has a memory limit of 1,024 MiB, but needs about 2,\d\d\d MiB for .*X.rechunk"
+    with pytest.raises(MemoryError, match=message):
+        transform(fitted, big)
+    with pytest.raises(MemoryError, match=message):
+        TSNE(landmarks=300, **SHORT).fit(big)
+    with pytest.raises(MemoryError, match="fewer landmarks"):
+        TSNE(landmarks=3_000_000, **SHORT).fit(big.rechunk((10_000, 64)))
+    transform(fitted, big.rechunk((100_000, 64)))
+    assert_nothing_left(cluster)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_a_worker_that_is_killed_changes_nothing(digits, fitted, placed, n_workers):
+    X = np.tile(digits, (10, 1))
+    with local_cluster(n_workers) as cluster, distributed.Client(cluster) as client:
+        client.wait_for_workers(n_workers)
+        before = client.run(os.getpid)
+        lazy = transform(fitted, blocks(X, 100).map_blocks(slowly, dtype=X.dtype))
+        future = client.compute(lazy)
+        deadline = time.monotonic() + 60
+        while sum(state == "memory" for state in states(cluster)) < 10 * n_workers:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert not future.done()
+        os.kill(min(before.values()), signal.SIGKILL)
+        assert_array_equal(future.result(timeout=120), np.tile(placed, (10, 1)))
+        client.wait_for_workers(n_workers)
+        assert set(client.run(os.getpid).values()) != set(before.values())
+        del lazy, future
+        assert_nothing_left(cluster)
+
+
+def states(cluster):
+    return [task.state for task in list(cluster.scheduler.tasks.values())]
+
+
+def slowly(block):
+    time.sleep(0.05)
+    return block
