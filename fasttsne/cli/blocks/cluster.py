@@ -117,6 +117,25 @@ def check_workers(client: Any, address: str, path: Path) -> None:
             )
 
 
+def all_see(client: Any, path: Path) -> bool:
+    """Tell whether all workers see a file or a folder.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Of their cluster.
+
+    path : pathlib.Path
+        By its full name.
+
+    Returns
+    -------
+    seen : bool
+        Whether they do.
+    """
+    return all(client.run(os.path.exists, str(path.absolute())).values())
+
+
 def _what_is_there(path: str) -> tuple[str, bool]:
     return __version__, os.path.exists(path)
 

@@ -196,7 +196,7 @@ class _Job:
             if model is None:
                 model = self._fitted(self.unfinished.landmarks() or self._drawn())
             self._place(model, client)
-            self._write(model)
+            self._write(model, client)
 
     def _check(self, client: Any) -> None:
         """Refuse parameters that make no sense, and workers that are not up to the work."""
@@ -328,8 +328,8 @@ class _Job:
         total = done = 0
 
         def begin(graph: Mapping[Any, Any]) -> None:
-            nonlocal total
-            total = len(graph)
+            nonlocal total, done
+            total, done = len(graph), 0
 
         def step(*task: Any) -> None:
             nonlocal done
@@ -343,7 +343,7 @@ class _Job:
 
     # ---- what is written ------------------------------------------------------------------------
 
-    def _write(self, model: Model) -> None:
+    def _write(self, model: Model, client: Any) -> None:
         """Write the map first, and then what was made of it."""
         args, progress = self.args, self.progress
         extra = [] if args.output.suffix.lower() == ".npy" else _extra(self.settings)
@@ -368,7 +368,7 @@ class _Job:
             html(Y, columns.get(label), args.html, hover=hover, title=args.input.stem)
             progress.note(f"page{told}: {args.html}")
         if args.report is not None:
-            map.write_report(args.report, self._report(model))
+            map.write_report(args.report, self._report(model, client))
             progress.note(f"report: {args.report}")
 
     def _blocks(self, names: list[str]) -> Iterator[tuple[NDArray[np.float32], dict[str, Any]]]:
@@ -400,8 +400,74 @@ class _Job:
         joined = {name: np.concatenate(parts) for name, parts in columns.items()}
         return np.concatenate(taken), joined, told
 
-    def _report(self, model: Model) -> Any:
-        raise NotImplementedError
+    def _report(self, model: Model, client: Any) -> Any:
+        """Judge some rows, each against all."""
+        import dask
+        import dask.array as da
+
+        from fasttsne.dask import quality
+
+        places = _Places(self.unfinished, self.source.bounds, model.tsne.n_components)
+        rows = self._rows(model.scaling).array
+        Y = da.from_array(
+            places,
+            chunks=(rows.chunks[0], places.shape[1]),
+            name=f"places-{uuid4().hex}",
+            asarray=False,
+            fancy=False,
+            meta=np.empty((0, 0), np.float32),
+        )
+        # The workers may well see INPUT and not where OUT is; what is left is done here, then.
+        elsewhere = client is not None and cluster.all_see(client, self.unfinished.path)
+        here = {} if elsewhere or client is None else {"scheduler": "synchronous"}
+        with dask.config.set(here), self._reading("judging"):
+            return quality(
+                rows,
+                Y,
+                self._classes(),
+                metric=model.tsne.metric,
+                random_state=0,
+                n_jobs=self.n_jobs,
+            )
+
+    def _classes(self) -> NDArray[np.float64] | None:
+        """Give each label a number, which takes less room; NaN where there is none."""
+        label = self.settings.get("label")
+        if not label:
+            return None
+        numbers: dict[Any, float] = {}
+        classes = np.full(self.source.shape[0], np.nan)
+        for number in range(self.source.n_blocks):
+            start, stop = self.source.block(number)
+            column = writers.as_numpy(self.source.columns([label], start, stop)[label])
+            classes[start:stop] = [
+                np.nan
+                if value is None or value != value
+                else numbers.setdefault(value, len(numbers))
+                for value in column.tolist()
+            ]
+        return classes
+
+
+class _Places:
+    """The map, as ``dask.array.from_array`` reads it, from the blocks that are on disk."""
+
+    ndim, dtype = 2, np.dtype(np.float32)
+
+    def __init__(
+        self, unfinished: Unfinished, bounds: NDArray[np.int64], n_components: int
+    ) -> None:
+        self._blocks, self._bounds = Unfinished(unfinished.path.absolute()), bounds
+        self.shape = (int(bounds[-1]), n_components)
+
+    def __getitem__(self, index: Any) -> NDArray[np.float32]:
+        rows, columns = index
+        start, stop, step = rows.indices(self.shape[0])
+        first = int(np.searchsorted(self._bounds, start, side="right")) - 1
+        last = max(int(np.searchsorted(self._bounds, stop)), first + 1)
+        Y = np.concatenate([self._blocks.block(number) for number in range(first, last)])
+        begin = int(self._bounds[first])
+        return Y[start - begin : stop - begin : step, columns]
 
 
 def _scaled(block: NDArray[Any], scaling: NDArray[Any]) -> NDArray[Any]:
