@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -157,7 +158,7 @@ def test_types_of_columns_in_parquet(here):
         "int": pa.array([1, None, 3], pa.int64()),
         "half": pa.array(np.array([1, 2, 3], np.float16)),
         "bool": [True, False, True],
-        "decimal": pa.array([1, 2, 3]).cast(pa.decimal128(5, 1)),
+        "decimal": pa.array([Decimal(1), Decimal(2), Decimal(3)], pa.decimal128(5, 1)),
         "text": ["1", "2", "3"],
         "when": pa.array([1, 2, 3], pa.timestamp("s")),
         "kind": pa.array(["a", "b", "a"]).dictionary_encode(),
@@ -324,6 +325,18 @@ def whole(inputs):
     """The bytes of a run that was left alone."""
     assert run("x.parquet", "-o", "whole.parquet", *SETTINGS, "--label", "class", "--quiet") == 0
     return Path("whole.parquet").read_bytes()
+
+
+def test_files_are_read_from_front_to_back(inputs, monkeypatch):
+    seen, read = [], Source.read
+
+    def noting(self, start, stop):
+        seen.append(start)
+        return read(self, start, stop)
+
+    monkeypatch.setattr(Source, "read", noting)
+    assert run("x.npy", "-o", "map.npy", *SHAPING, "--block-rows", 40) == 0
+    assert seen == 2 * list(range(0, N_ROWS, 40))
 
 
 def interrupt(monkeypatch, owner, name, after=0):
@@ -573,7 +586,10 @@ def test_a_gap_in_a_column_of_integers_is_named(here, capsys):
         (["x.npy", "--drop", "a"], "--features and --drop are for tables with named columns"),
         (["x.h5", "--array", "Y"], "there is no array 'Y' in x.h5"),
         (["x.h5", "--array", "class"], "x.h5, array 'class', holds an array of shape (900,)"),
-        (["x.h5", "--label", "inner/X"], "array 'inner/X' has shape (900, 6); one value for each"),
+        (
+            ["x.h5", "--array", "inner/X", "--label", "inner/X"],
+            "array 'inner/X' has shape (900, 6); one value for each",
+        ),
         (["x.npy", "--landmarks", "1"], "--landmarks must be at least 2; got 1"),
         (["x.npy", "--block-rows", "0"], "--block-rows must be at least 1; got 0"),
         (["x.npy", "--perplexity", "151"], "perplexity (151.0) must be less than n_samples (150)"),

@@ -232,6 +232,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
         plain = self._plain()
         size = min(self.landmarks, rows.n_samples)
         plain._neighborhood(float(size), weighted=False)
+        plain._check_max_iter(None)
         check_workers_hold(
             int(size * (_ROWS_OF_LANDMARK * rows.bytes_of_row + _BYTES_OF_LANDMARK)), rows
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def scheduler(address: str | None) -> Iterator[Any]:
     import dask
 
     if address is None:
-        with dask.config.set(scheduler="synchronous"):
+        with dask.config.set(scheduler=_from_front_to_back):
             yield None
         return
     from distributed import Client
@@ -75,6 +75,23 @@ def scheduler(address: str | None) -> Iterator[Any]:
                 f"--dask {address}: it has no workers; 'dask worker {address}' starts one"
             )
         yield client
+
+
+def _from_front_to_back(graph: Any, keys: Any, **options: Any) -> Any:
+    """Let Dask compute one thing after the other, in the order that they are asked for.
+
+    Left alone, it goes by the names of tasks, and a large row group of Parquet has to be decoded
+    from its beginning for every block that is not read after the one before it.
+    """
+    from dask.local import get_sync
+    from dask.optimization import cull
+    from dask.utils import ensure_dict
+
+    graph = ensure_dict(graph if isinstance(graph, Mapping) else graph.__dask_graph__())
+    if isinstance(keys, list):
+        return [_from_front_to_back(graph, key, **options) for key in keys]
+    needed, _ = cull(graph, [keys])
+    return get_sync(needed, keys, **options)
 
 
 def check_workers(client: Any, address: str, path: Path) -> None:

@@ -264,29 +264,27 @@ class Job:
 
     @contextmanager
     def reading(self, what: str) -> Iterator[None]:
-        """Show how far a pass over the file is, where this process does it.
+        """Show how far passes over the file are, where this process makes them.
 
         Parameters
         ----------
         what : str
-            What it is for.
+            What they are for.
         """
-        from dask.callbacks import Callback
+        read, n_rows = 0, self.source.shape[0]
 
-        total = done = 0
-
-        def begin(graph: Mapping[Any, Any]) -> None:
-            nonlocal total, done
-            total, done = len(graph), 0
-
-        def step(*task: Any) -> None:
-            nonlocal done
-            done += 1
-            self.progress.show(done / total, what)
+        def on_read(count: int) -> None:
+            nonlocal read
+            read += count
+            now = (read - 1) % n_rows + 1  # of this pass
+            self.progress.show(now / n_rows, f"{what}: {now:,} of {n_rows:,} rows")
 
         self.progress.note(what)
-        with Callback(start=begin, posttask=step):
+        self.source.on_read = on_read
+        try:
             yield
+        finally:
+            self.source.on_read = None
         self.progress.close()
 
 

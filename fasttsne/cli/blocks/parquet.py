@@ -252,7 +252,7 @@ class ParquetSource(Source):
         return schema, groups
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_streams": {}}
+        return {**super().__getstate__(), "_streams": {}}
 
 
 class _Stream:

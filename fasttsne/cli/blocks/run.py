@@ -71,6 +71,7 @@ def run(args: argparse.Namespace, given: Mapping[str, Any], kept: Path) -> int:
         print(f"\n{_farewell(unfinished, args)}", file=sys.stderr)
         return 130
     except Exception as error:
+        job.watch.check()  # what went wrong may be a consequence
         if unfinished.is_of_use and not isinstance(error, Refusal):
             progress.note(f"what has been done is in {kept}; --resume goes on from there")
         raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,8 @@ class Source(ABC):
         self.shape = (int(bounds[-1]), n_features)
 
     ndim = 2
+    #: Called with the number of rows whenever some were read in this process.
+    on_read: Callable[[int], None] | None = None
 
     @property
     def n_blocks(self) -> int:
@@ -108,6 +110,8 @@ class Source(ABC):
                 "not all there any more; start anew with --force"
             )
         self._check_finite(rows, start)
+        if self.on_read is not None:
+            self.on_read(len(rows))
         return rows
 
     @abstractmethod
@@ -187,6 +191,9 @@ class Source(ABC):
             f"{self.path} holds {rows[first, column]} in {where}, first in "
             f"{self.feature(column)}; fill in what is missing, or leave out such rows"
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "on_read"}
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """Read what slices of rows and of columns choose, as ``dask.array.from_array`` asks."""
