@@ -57,29 +57,35 @@ def table(data):
     return pa.table({"class": classes, **columns, "name": names})
 
 
-@pytest.fixture
-def inputs(here, data):
+@pytest.fixture(scope="module")
+def every_kind(data, tmp_path_factory):
     """The same rows in files of every kind."""
     X, classes, names = data
-    whole = table(data)
-    pq.write_table(whole, "x.parquet", row_group_size=250)
-    os.makedirs("parts/deeper")
-    for number, start in enumerate(range(0, 900, 75)):  # in part.10 and 11, too
-        folder = "parts/deeper" if number > 11 else "parts"
-        pq.write_table(whole.slice(start, 75), f"{folder}/part.{number}.parquet")
-    Path("parts/_SUCCESS").touch()
-    np.save("x.npy", X)
-    np.save("by_columns.npy", np.asfortranarray(X))
-    with h5py.File("x.h5", "w") as file:
+    folder, whole = tmp_path_factory.mktemp("inputs"), table(data)
+    pq.write_table(whole, folder / "x.parquet", row_group_size=250)
+    (folder / "parts/sub").mkdir(parents=True)
+    for number, start in enumerate(range(0, N_ROWS, 75)):
+        parent = "parts/sub" if number > 10 else "parts"
+        pq.write_table(whole.slice(start, 75), folder / f"{parent}/part.{number}.parquet")
+    (folder / "parts/_SUCCESS").touch()
+    np.save(folder / "x.npy", X)
+    np.save(folder / "by_columns.npy", np.asfortranarray(X))
+    with h5py.File(folder / "x.h5", "w") as file:
         file["inner/X"] = X
         file["class"] = classes
         file.create_dataset("name", data=[n or "" for n in names], dtype=h5py.string_dtype())
-    group = zarr.open_group("x.zarr", mode="w")
+    group = zarr.open_group(str(folder / "x.zarr"), mode="w")
     create = getattr(group, "create_array", None) or group.create_dataset
     for name, values in {"X": X, "class": classes}.items():
-        create(name, shape=values.shape, dtype=values.dtype, chunks=(64, 4)[: values.ndim])[:] = (
-            values
-        )
+        chunks = (64, 4)[: values.ndim]
+        create(name, shape=values.shape, dtype=values.dtype, chunks=chunks)[:] = values
+    return folder
+
+
+@pytest.fixture
+def inputs(here, every_kind):
+    """These files, to be used and changed."""
+    shutil.copytree(every_kind, here, dirs_exist_ok=True)
     return here
 
 
@@ -227,8 +233,13 @@ def test_no_more_rows_than_landmarks_is_a_plain_fit(inputs, data, capsys):
     assert Path("map.npy").read_bytes() == Path("plain.npy").read_bytes()
 
 
-@pytest.mark.parametrize("kind", ["parquet", "npy", "zarr", "h5", "csv", "tsv"])
-@pytest.mark.parametrize("source", ["x.parquet", "x.h5"])
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        *(("x.parquet", kind) for kind in ("parquet", "npy", "zarr", "h5", "csv", "tsv")),
+        *(("x.h5", kind) for kind in ("parquet", "zarr", "h5", "csv")),
+    ],
+)
 def test_every_kind_is_written_with_its_columns(inputs, data, source, kind):
     X, classes, names = data
     target = f"map.{kind}"
@@ -320,11 +331,17 @@ def test_a_terminal_has_a_bar_and_quiet_says_nothing(inputs, capsys, monkeypatch
 # ---- interruptions ------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def left_alone(every_kind, tmp_path_factory):
+    target = tmp_path_factory.mktemp("whole") / "map.parquet"
+    assert run(every_kind / "x.parquet", "-o", target, *SETTINGS, "--label", "class") == 0
+    return target.read_bytes()
+
+
 @pytest.fixture
-def whole(inputs):
+def whole(inputs, left_alone):
     """The bytes of a run that was left alone."""
-    assert run("x.parquet", "-o", "whole.parquet", *SETTINGS, "--label", "class", "--quiet") == 0
-    return Path("whole.parquet").read_bytes()
+    return left_alone
 
 
 def test_files_are_read_from_front_to_back(inputs, monkeypatch):
