@@ -762,7 +762,9 @@ def test_memory_does_not_grow_with_the_file(here, kind):
             np.save("x.npy", X)
         else:
             columns = {f"x{i}": np.ascontiguousarray(X[:, i]) for i in range(100)}
-            pq.write_table(pa.table(columns), "x.parquet")
+            # One row group; a page of each column is in memory at a time, however long.
+            pages = {"data_page_size": 1 << 16, "use_dictionary": False}
+            pq.write_table(pa.table(columns), "x.parquet", row_group_size=n_rows, **pages)
             del columns
         del X
         options = ["--landmarks", "1000", "--max-iter", "250", "--block-rows", "20000"]

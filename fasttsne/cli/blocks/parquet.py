@@ -259,7 +259,8 @@ class _Stream:
     """A row group, decoded on from where the last piece ended."""
 
     def __init__(self, path: Path, group: int, names: list[str]) -> None:
-        file = open_parquet(path, buffer_size=_BUFFER)
+        # A buffer of the whole row group, which is the default, can be larger than memory.
+        file = open_parquet(path, buffer_size=_BUFFER, pre_buffer=False)
         self._file, self._names = file, names
         self._batches = file.iter_batches(_BATCH, row_groups=[group], columns=names)
         self._rest: Any = None
