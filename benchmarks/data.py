@@ -67,15 +67,25 @@ def mixture(n_samples, rng, n_features=50, n_classes=50, n_latent=8):
     A plane has few dimensions, as real data do: neighbours mean something, which they hardly do
     within a round Gaussian of 50 dimensions.
     """
+    return drawn(n_samples, rng, *planes(rng, n_features, n_classes, n_latent))
+
+
+def planes(rng, n_features=50, n_classes=50, n_latent=8):
+    """Shares, centres and planes of the classes of a mixture."""
     shares = 1 / np.arange(1, n_classes + 1)
     centers = rng.standard_normal((n_classes, n_features)) * 2
-    planes = rng.standard_normal((n_classes, n_latent, n_features)) / np.sqrt(n_latent)
-    y = rng.choice(n_classes, n_samples, p=shares / shares.sum())
-    X = np.empty((n_samples, n_features), dtype=np.float32)
-    for label in range(n_classes):
+    axes = rng.standard_normal((n_classes, n_latent, n_features)) / np.sqrt(n_latent)
+    return shares / shares.sum(), centers, axes
+
+
+def drawn(n_samples, rng, shares, centers, axes):
+    """Points of a mixture, and their classes."""
+    y = rng.choice(len(shares), n_samples, p=shares)
+    X = np.empty((n_samples, centers.shape[1]), dtype=np.float32)
+    for label in range(len(shares)):
         rows = np.flatnonzero(y == label)
-        along = rng.standard_normal((len(rows), n_latent)) @ planes[label]
-        X[rows] = centers[label] + along + 0.1 * rng.standard_normal((len(rows), n_features))
+        along = rng.standard_normal((len(rows), axes.shape[1])) @ axes[label]
+        X[rows] = centers[label] + along + 0.1 * rng.standard_normal((len(rows), X.shape[1]))
     return X, y
 
 

@@ -1,5 +1,6 @@
 """fasttsne.dask on the schedulers of one machine: landmarks, blocks, and what is refused."""
 
+import gc
 import os
 import pickle
 import subprocess
@@ -144,6 +145,7 @@ def test_the_file_for_processes_goes_with_the_graph():
     path = local.path
     assert os.path.exists(path)
     del node, local
+    gc.collect()  # a delayed object may know itself
     assert not os.path.exists(path)
 
 
@@ -233,6 +235,9 @@ def test_uniform_rows_are_uniform():
     counts = np.bincount(np.concatenate(drawn), minlength=50)
     assert all(len(set(rows)) == 10 for rows in drawn)
     assert np.abs(counts - 400).max() < 5 * np.sqrt(400 * 0.8)
+    # The same seed draws other rows where it is used for something else.
+    judged = np.random.RandomState(0).choice(50, 10, replace=False)
+    assert not np.isin(judged, landmarks.uniform_rows(50, 25, 0)).all()
     huge = landmarks.uniform_rows(10**12, 1000, 0)
     assert huge.dtype == np.int64
     assert 0.9e12 < huge.max() < 1e12
@@ -247,9 +252,9 @@ def test_by_density_rare_groups_keep_enough():
     assert len(np.unique(found.numbers)) == 2000
     assert_array_equal(found.samples, X[found.numbers])
     of_rare = np.isin(rare, found.numbers).sum()
-    assert of_rare >= 30  # 6 if every row were as likely as any other
+    assert of_rare >= 16  # 20 are a cell's share; 6 if every row were as likely as any other
     uniform = landmarks.uniform_rows(20_000, 2000, 0)
-    assert of_rare > 3 * np.isin(rare, uniform).sum()
+    assert of_rare > 2 * np.isin(rare, uniform).sum()
     # And no part of the rest is left out.
     assert np.bincount(found.numbers * 10 // 20_000).min() > 140
 

@@ -51,8 +51,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
         Number of rows that are fitted. Where there are no more rows than that, all are fitted, as
         `fasttsne.TSNE` would, and a warning says so.
     landmark_selection : {"uniform", "density"}, default="uniform"
-        How landmarks are drawn: every row as likely as any other, or half of them evenly over the
-        cells of k-means, so that rare groups keep enough of them. The second reads `X` once more,
+        How landmarks are drawn: every row as likely as any other, or evenly over the cells of
+        k-means, so that rare groups keep enough of them. The second reads `X` once more,
         for a sample on which cells are found, by Euclidean distances whatever the metric.
     **parameters
         Those of :class:`fasttsne.TSNE`, by the same names and with the same defaults. They go to
