@@ -28,12 +28,14 @@ _DESCRIPTION = """\
 Draw a t-SNE map: every row of INPUT becomes a point, and rows that are alike become
 neighbours. INPUT is a table (.csv, .tsv, .parquet), an array (.npy, .npz) or AnnData (.h5ad).
 Of a table all columns of numbers are mapped, but for --label, --keep and --drop.
+With --landmarks, INPUT may be far larger than memory.
 """
 _EXAMPLES = """\
 for example
   fasttsne map flowers.csv -o map.csv --label species --plot map.png --html map.html
   fasttsne map cells.h5ad -o mapped.h5ad --array X_pca --label cell_type --plot map.pdf
   fasttsne map vectors.npy -o map.npy --metric cosine --perplexity 50 --report map.json
+  fasttsne map big.parquet -o map.parquet --landmarks 100000 --label class --plot map.png
 
 Ctrl-C leaves a checkpoint beside OUT; --resume goes on from it, to the same map.
 """
@@ -108,11 +110,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     large = parser.add_argument_group(
         "more rows than fit in memory",
-        "With --landmarks, so many rows are drawn and fitted, and all others are placed among them "
-        "as they are read, block by block: memory grows with N, not with INPUT. INPUT is .parquet "
-        "or a folder of them, .npy, .zarr or .h5; OUT one of these, .csv or .tsv. --plot shows "
-        "500,000 of the rows, --html 50,000, and --report judges 1,000 against all. Needs extra "
-        "dask.",
+        "With --landmarks, N rows are drawn and fitted, and all others are placed among them as "
+        "they are read, block by block: memory grows with N, not with INPUT. INPUT is .parquet or "
+        "a folder of such files, .npy, .zarr or .h5; OUT is .parquet, .npy, .zarr, .h5, .csv or "
+        ".tsv. --plot shows up to 500,000 of the rows and --html 50,000; --report judges 1,000, "
+        "each against all. What is done stays in OUT.checkpoint until OUT is complete, however the "
+        "run ends, and --resume goes on from there. Needs the extra dask.",
     )
     large.add_argument(
         "--landmarks", type=int, metavar="N", help="fit so many rows; 20,000 to 200,000 do well"
@@ -173,7 +176,11 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--features", type=_names, metavar="A,B", help="map these columns alone")
     group.add_argument("--drop", type=_names, default=[], metavar="A,B", help="leave these out")
-    group.add_argument("--array", metavar="NAME", help="which array of an .npz or .h5ad to map")
+    group.add_argument(
+        "--array",
+        metavar="NAME",
+        help="which array of an .npz or .h5ad to map; with --landmarks, of a .zarr or .h5",
+    )
 
 
 def read_input(args: argparse.Namespace, path: Path) -> tables.Table:
