@@ -6,7 +6,7 @@ of 200 MB and of 800 MB (--megabytes), as Parquet with the row groups of pyarrow
 all. Fails if the larger file takes more than a tenth above the smaller one, or if a run that is
 killed among its blocks and resumed does not write the very bytes of the one that was left alone.
 
-``python benchmarks/big_files.py`` takes about 5 minutes and 3 GB of disk (--directory).
+``python benchmarks/big_files.py`` takes about 3 minutes and 1 GB of disk (--directory).
 """
 
 import os
