@@ -1,6 +1,5 @@
 """cli/blocks/: maps of files that are read, placed and written block by block."""
 
-import builtins
 import json
 import os
 import pickle
@@ -667,14 +666,7 @@ def test_lists_of_unequal_lengths(here, capsys):
     ],
 )
 def test_a_missing_extra_is_named(inputs, capsys, monkeypatch, module, name, extra):
-    found = builtins.__import__
-
-    def missing(wanted, *args, **kwargs):
-        if wanted.split(".")[0] == module:
-            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
-        return found(wanted, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", missing)
+    monkeypatch.setitem(sys.modules, module, None)
     said = error_of(capsys, name, "-o", "map.npy", "--landmarks", 100)
     assert f"pip install 'fasttsne[{extra}]'" in said
 

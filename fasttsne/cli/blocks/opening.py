@@ -8,7 +8,7 @@ from pathlib import Path
 from fasttsne.cli.blocks.npy import NpySource
 from fasttsne.cli.blocks.parquet import ParquetSource
 from fasttsne.cli.blocks.source import Source
-from fasttsne.cli.blocks.stores import Hdf5Source, ZarrSource, import_h5py
+from fasttsne.cli.blocks.stores import Hdf5Source, ZarrSource, imported
 from fasttsne.cli.refusal import Refusal, unknown_name
 
 #: Endings of what can be read block by block.
@@ -79,7 +79,7 @@ def open_source(
                 )
             return NpySource(path, block_rows)
         if kind == "hdf5":
-            if not import_h5py("reading", path).is_hdf5(path):
+            if not imported("h5py", "reading", path).is_hdf5(path):
                 raise Refusal(f"cannot read {path}: not an HDF5 file")
             return Hdf5Source(path, array, extra, block_rows)
         return _open_zarr(path, array, extra, block_rows)

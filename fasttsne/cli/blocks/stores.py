@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from fasttsne.cli.blocks.source import Source, check_array, even_bounds
 from fasttsne.cli.refusal import Refusal, unknown_name
+
+_EXTRAS = {"h5py": "hdf5", "zarr": "zarr"}
 
 
 class StoreSource(Source):
@@ -97,7 +100,7 @@ class Hdf5Source(StoreSource):
 
     @contextmanager
     def _open(self) -> Iterator[dict[str, Any]]:
-        h5py = import_h5py("reading", self.path)
+        h5py = imported("h5py", "reading", self.path)
         with h5py.File(self.path, "r") as file:
             arrays: dict[str, Any] = {}
 
@@ -124,7 +127,7 @@ class ZarrSource(StoreSource):
 
     @contextmanager
     def _open(self) -> Iterator[dict[str, Any]]:
-        zarr = import_zarr("reading", self.path)
+        zarr = imported("zarr", "reading", self.path)
         store = zarr.open(str(self.path), mode="r")
         yield {"": store} if hasattr(store, "shape") else dict(_members(store))
 
@@ -136,11 +139,14 @@ def _members(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield from _members(inner, f"{prefix}{name}/")
 
 
-def import_h5py(purpose: str, path: Path) -> Any:
-    """Import h5py, or say what to install.
+def imported(module: str, purpose: str, path: Path) -> Any:
+    """Import what reads and writes a kind of store, or say what to install.
 
     Parameters
     ----------
+    module : {"h5py", "zarr"}
+        The package.
+
     purpose : str
         "reading" or "writing".
 
@@ -149,37 +155,21 @@ def import_h5py(purpose: str, path: Path) -> Any:
 
     Returns
     -------
-    h5py : module
+    package : module
         The package.
+
+    Raises
+    ------
+    Refusal
+        Naming the extra.
     """
     try:
-        import h5py
+        return import_module(module)
     except ModuleNotFoundError as error:
-        raise Refusal(f"{purpose} {path} needs h5py: pip install 'fasttsne[hdf5]'") from error
-    return h5py
-
-
-def import_zarr(purpose: str, path: Path) -> Any:
-    """Import zarr, or say what to install.
-
-    Parameters
-    ----------
-    purpose : str
-        "reading" or "writing".
-
-    path : pathlib.Path
-        What.
-
-    Returns
-    -------
-    zarr : module
-        The package.
-    """
-    try:
-        import zarr
-    except ModuleNotFoundError as error:
-        raise Refusal(f"{purpose} {path} needs zarr: pip install 'fasttsne[zarr]'") from error
-    return zarr
+        extra = _EXTRAS[module]
+        raise Refusal(
+            f"{purpose} {path} needs {module}: pip install 'fasttsne[{extra}]'"
+        ) from error
 
 
 def _chosen(arrays: dict[str, Any], array: str | None, extra: Sequence[str], path: Path) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from fasttsne.cli.blocks.stores import import_h5py, import_zarr
+from fasttsne.cli.blocks.stores import imported
 from fasttsne.cli.outputs import check_output
 from fasttsne.cli.refusal import Refusal
 
@@ -61,9 +61,9 @@ def check_map(path: Path, force: bool, *, with_columns: bool) -> None:
     else:
         check_output(path, "--output", KINDS, force)
     if kind == ".zarr":
-        import_zarr("writing", path)
+        imported("zarr", "writing", path)
     elif kind in (".h5", ".hdf5"):
-        import_h5py("writing", path)
+        imported("h5py", "writing", path)
     elif with_columns and kind in (".csv", ".tsv") and find_spec("pandas") is None:
         raise Refusal(f"--output {path} needs pandas: pip install 'fasttsne[tables]'")
 
@@ -103,11 +103,11 @@ def write_blocks(
         elif kind == ".parquet":
             _write_parquet(unfinished, blocks)
         elif kind in (".h5", ".hdf5"):
-            h5py = import_h5py("writing", path)
+            h5py = imported("h5py", "writing", path)
             with h5py.File(unfinished, "w") as file:
                 _fill(file.create_dataset, blocks, n_rows, gaps, h5py.string_dtype())
         elif kind == ".zarr":
-            group = import_zarr("writing", path).open_group(str(unfinished), mode="w")
+            group = imported("zarr", "writing", path).open_group(str(unfinished), mode="w")
             create = getattr(group, "create_array", None) or group.create_dataset
             _fill(create, blocks, n_rows, gaps, str)
         else:
