@@ -138,7 +138,8 @@ def test_blocks_are_the_rows_of_the_file(inputs, data, name, options, block_rows
         assert np.diff(source.bounds).max() <= block_rows
     blocks = [source.read(*source.block(number)) for number in range(source.n_blocks)]
     assert_array_equal(np.concatenate(blocks), X)
-    assert_array_equal(source.read(240, 333), X[240:333])  # in any order
+    for start, stop in [(240, 333), (255, 260), (10, 900)]:  # in any order
+        assert_array_equal(source.read(start, stop), X[start:stop])
     assert_array_equal(source[10:90:3, 1:4], X[10:90:3, 1:4])
     if options:
         assert_array_equal(source.columns(["class"], 240, 333)["class"], classes[240:333])
@@ -222,6 +223,15 @@ def test_landmarks_by_density_of_standardized_columns(inputs, data):
     X = StandardScaler().fit_transform(data[0])
     expected = expected_map(X, landmark_selection="density")
     np.testing.assert_allclose(np.load("map.npy"), expected, atol=0.02 * np.ptp(expected))
+
+
+def test_landmarks_stay_where_the_fit_put_them(inputs, monkeypatch):
+    def elsewhere(self, X, **options):
+        return np.full((len(X), 2), 1e9, np.float32)
+
+    monkeypatch.setattr(fasttsne.TSNE, "transform", elsewhere)
+    assert run("x.npy", "-o", "map.npy", *SETTINGS) == 0
+    assert np.sum(np.load("map.npy")[:, 0] != np.float32(1e9)) == 150
 
 
 def test_no_more_rows_than_landmarks_is_a_plain_fit(inputs, data, capsys):
@@ -454,6 +464,17 @@ def begun(monkeypatch, *more):
         assert run("x.parquet", "-o", "map.parquet", *SETTINGS, "--label", "class", *more) == 130
 
 
+def test_what_is_done_is_not_done_again(inputs, capsys, monkeypatch):
+    begun(monkeypatch)
+    monkeypatch.setattr(fasttsne.TSNE, "fit", lambda self, X: 1 / 0)
+    seen, read = [], Source.read
+    monkeypatch.setattr(Source, "read", lambda *args: seen.append(args[1]) or read(*args))
+    assert run("x.parquet", "-o", "map.parquet", "--resume") == 0
+    bounds = open_source(Path("x.parquet"), extra=["class"], block_rows=100).bounds
+    assert f"placing {N_ROWS - bounds[4]} rows" in capsys.readouterr().err
+    assert seen == bounds[4:-1].tolist()
+
+
 def test_a_block_that_is_cut_off_is_placed_again(whole, monkeypatch):
     begun(monkeypatch)
     block = Path("map.parquet.checkpoint/block-000001.npy")
@@ -550,6 +571,21 @@ def test_a_file_that_becomes_shorter_is_no_crash(inputs, capsys, monkeypatch):
     assert run("x.npy", "-o", "map.npy", *SETTINGS) == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert "cannot read rows" in said and "the file has become shorter" in said
+
+
+def test_an_array_that_becomes_shorter(here, data, capsys, monkeypatch):
+    with h5py.File("x.h5", "w") as file:
+        file.create_dataset("X", data=data[0], maxshape=(None, N_COLUMNS), chunks=(50, N_COLUMNS))
+
+    def cut(self, landmarks):
+        with h5py.File("x.h5", "r+") as file:
+            file["X"].resize(450, axis=0)
+
+    monkeypatch.setattr(Unfinished, "save_landmarks", cut)
+    monkeypatch.setattr("fasttsne.cli.blocks.watch.Watch.check", lambda self, **_: None)
+    assert run("x.h5", "-o", "map.npy", *SETTINGS) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "x.h5 has changed while it was read: rows 401 to 500 are not all there any more" in said
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
