@@ -132,15 +132,15 @@ def draw(found, path):
         "How many landmarks are enough",
         f"{n_samples:,} digits of MNIST, 50 principal components: some are fitted, all others"
         " placed among them. Dashed: all are fitted.",
-        width=4.2,
-        height=3.4,
-        room=0.95,
-        left=0.55,
+        width=3.5,
+        height=3.3,
+        room=0.8,
+        left=0.5,
     )
     panels = zip(
         axes,
         ("accuracy", "recall"),
-        ("10 nearest on the map tell the digit", "10 nearest in the data are the same"),
+        ("the 10 nearest tell the digit", "the 10 nearest are the same"),
         strict=True,
     )
     for ax, key, heading in panels:
@@ -148,10 +148,11 @@ def draw(found, path):
         ax.axhline(whole[key], color="#777777", linestyle="--", linewidth=1)
         ends = {}
         for selection, (color, mark) in COLORS.items():
-            curve = [r for r in runs if r["selection"] == selection]
+            curve = [r for r in runs if r["selection"] == selection and r is not whole]
+            curve.append(whole)
             x, y = ([r[k] for r in curve] for k in ("landmarks", key))
             ax.plot(x, y, color=color, marker=mark, markersize=5, linewidth=1.6)
-            ends[selection] = x[-1], y[-1], color
+            ends[selection] = x[-2], y[-2], color
         low, high = min(r["landmarks"] for r in runs), n_samples
         plots.logarithmic(ax.xaxis, low * 0.85, high * 1.15)
         if key == "recall":

@@ -9,12 +9,13 @@ import sys
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from probes import counting_unpicklings, processes_noted
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import fasttsne
-from fasttsne import ContrastiveTSNE
+from fasttsne import ContrastiveTSNE, placement
 from fasttsne.quality import report
 
 dask = pytest.importorskip("dask")
@@ -117,9 +118,15 @@ def test_a_metric_of_the_user_and_a_perplexity(digits):
     assert tsne.callback is not None
 
 
-def test_another_perplexity_meanwhile_changes_nothing(digits, fitted, placed):
+def test_the_search_is_prepared_once_and_stays(digits, fitted, placed, monkeypatch):
     lazy = transform(fitted, blocks(digits))
-    fitted.transform(digits[:5], perplexity=3.0)
+    fitted.transform(digits[:5], perplexity=3.0)  # whose index the estimator now keeps
+
+    def refuse(*_, **__):
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(placement, "neighbor_index", refuse)
+    monkeypatch.setattr(placement, "FrozenMap", refuse)
     assert_array_equal(lazy.compute(), placed)
 
 
@@ -133,7 +140,7 @@ def test_processes_read_the_model_once(digits, fitted, placed, tmp_path):
     lazy = transform(counting_unpicklings(fitted, tmp_path / "seen"), blocks(digits[:600], 50))
     found = lazy.compute(scheduler="processes", num_workers=2)
     assert_array_equal(found, placed[:600])
-    readers = (tmp_path / "seen").read_text().split()
+    readers = processes_noted(tmp_path / "seen")
     assert 1 <= len(readers) <= 2
     assert len(set(readers)) == len(readers)
 
@@ -147,29 +154,6 @@ def test_the_file_for_processes_goes_with_the_graph():
     del node, local
     gc.collect()  # a delayed object may know itself
     assert not os.path.exists(path)
-
-
-class Probe:
-    """What notes the processes that unpickle it."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __setstate__(self, state):
-        self.__dict__ = state
-        with open(self.path, "a") as file:
-            file.write(f"{os.getpid()}\n")
-
-
-def counting_unpicklings(tsne, path):
-    import copy
-
-    import cloudpickle
-
-    cloudpickle.register_pickle_by_value(sys.modules[Probe.__module__])
-    counted = copy.copy(tsne)
-    counted.probe = Probe(str(path))
-    return counted
 
 
 # ---- Landmarks -----------------------------------------------------------------------------------

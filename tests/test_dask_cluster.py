@@ -1,15 +1,14 @@
 """fasttsne.dask on a cluster: worker processes of one thread each, with limits on their memory."""
 
-import copy
 import gc
 import os
 import signal
-import sys
 import time
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from probes import counting_unpicklings, processes_noted
 from sklearn.base import clone
 
 import fasttsne
@@ -18,7 +17,6 @@ from fasttsne.quality import report
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 
-import cloudpickle  # noqa: E402
 import dask.array as da  # noqa: E402
 
 from fasttsne.dask import TSNE, quality, transform  # noqa: E402
@@ -79,21 +77,6 @@ def assert_nothing_left(cluster):
     raise AssertionError(f"left on the cluster: {list(cluster.scheduler.tasks)[:5]}")
 
 
-class Probe:
-    """What notes the processes that unpickle it."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __setstate__(self, state):
-        self.__dict__ = state
-        with open(self.path, "a") as file:
-            file.write(f"{os.getpid()}\n")
-
-
-cloudpickle.register_pickle_by_value(sys.modules[__name__])
-
-
 @pytest.mark.parametrize("n_workers", [1, 2, 3])
 @pytest.mark.parametrize("rows", [1797, 100])
 def test_the_same_bits_for_any_number_of_workers(client, digits, fitted, placed, n_workers, rows):
@@ -116,13 +99,11 @@ def test_fits_and_draws_are_those_without_a_cluster(client, cluster, digits):
 def test_a_worker_gets_the_model_once_whatever_the_number_of_blocks(
     client, cluster, digits, fitted, placed, tmp_path
 ):
-    counted = copy.copy(fitted)
-    counted.probe = Probe(str(tmp_path / "seen"))
-    lazy = transform(counted, blocks(digits, 20))
+    lazy = transform(counting_unpicklings(fitted, tmp_path / "seen"), blocks(digits, 20))
     assert lazy.npartitions == 90
     assert_array_equal(lazy.compute(), placed)
     assert_array_equal(lazy[:400].compute(), placed[:400])
-    seen = [int(line) for line in (tmp_path / "seen").read_text().split()]
+    seen = processes_noted(tmp_path / "seen")
     assert len(seen) == len(set(seen))
     assert set(seen) <= set(client.run(os.getpid).values())
     del lazy
@@ -132,7 +113,7 @@ def test_a_worker_gets_the_model_once_whatever_the_number_of_blocks(
 def test_quality_is_that_of_the_report(client, cluster, digits):
     Y = digits[:, [20, 37]] + np.arange(1797)[:, None] % 7
     y = np.arange(1797) % 5
-    found = quality(blocks(digits, 300), blocks(Y, 400), y, sample=30, curve=True, random_state=0)
+    found = quality(blocks(digits, 300), Y, y, sample=30, curve=True, random_state=0)
     expected = report(digits, Y, y, sample=found.rows, random_state=0)
     assert found.to_dict() == expected.to_dict()
     assert_array_equal(found.r_nx, expected.r_nx)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_scalar
 
 from fasttsne.dask.landmarks import take, uniform_rows
+from fasttsne.dask.memory import check_workers_hold
 from fasttsne.dask.ranking import (
     Judged,
     Nearest,
@@ -20,6 +22,7 @@ from fasttsne.dask.ranking import (
     ranks_among_all,
 )
 from fasttsne.dask.rows import Rows, as_rows
+from fasttsne.dask.sharing import active_client, size_of
 from fasttsne.quality import Report
 from fasttsne.quality.anchors import (
     RandomState,
@@ -29,10 +32,10 @@ from fasttsne.quality.anchors import (
 )
 from fasttsne.quality.classes import as_classes, check_n_voters, elected
 from fasttsne.quality.correlation import correlation_between, drawn_pairs
-from fasttsne.quality.curves import area_under, check_at_least_three, curve_of, over_chance
+from fasttsne.quality.curves import check_at_least_three
 from fasttsne.quality.distances import Metric, as_distances
 from fasttsne.quality.neighborhoods import ndcgs, rank_penalties
-from fasttsne.quality.summary import N_PAIRS, mean_of_known
+from fasttsne.quality.summary import N_PAIRS, assembled
 from fasttsne.threads import effective_n_threads
 
 __all__ = ["quality"]
@@ -108,6 +111,8 @@ def quality(
     ValueError
         If a parameter is out of its range, if the numbers of rows differ, if a block has NaN or
         infinity or is not what `X` announces, or if a metric would depend on the block.
+    MemoryError
+        If the memory limit of a worker is too small for a block and the points that are judged.
 
     Notes
     -----
@@ -154,6 +159,7 @@ def quality(
         n_jobs,
         classes,
     )
+    check_workers_hold(size_of(judged), rows)
     n_threads = effective_n_threads(n_jobs)
     in_data, on_map, *voters = nearest_of_all(rows, places, judged)
     ranks_in_data, ranks_on_map = ranks_among_all(rows, places, judged, on_map, in_data)
@@ -165,28 +171,14 @@ def quality(
     }
     if classes is not None:
         per_sample["knn_accuracy"] = _hits(voters[0], classes[numbers])
-    sizes, improvement, area = np.empty(0, dtype=np.int64), np.empty(0), None
-    if curve:
-        counts = count_larger_ranks(rows, places, judged, n_threads)
-        sizes, improvement = over_chance(*curve_of(counts, len(numbers)))
-        area = area_under(sizes, improvement)
-    return Report(
-        n_samples=n_samples,
-        n_neighbors=int(n_neighbors),
-        metric=metric if isinstance(metric, str) else getattr(metric, "__name__", "function"),
-        trustworthiness=float(per_sample["trustworthiness"].mean()),
-        continuity=float(per_sample["continuity"].mean()),
-        neighbor_recall=float(per_sample["neighbor_recall"].mean()),
-        neighborhood_ndcg=float(per_sample["neighborhood_ndcg"].mean()),
-        r_nx_auc=area,
-        distance_correlation=_correlation(
-            rows, places, metric, metric_params, random_state, n_threads
-        ),
-        knn_accuracy=mean_of_known(per_sample.get("knn_accuracy")),
-        rows=numbers.astype(np.int32),
-        sizes=sizes,
-        r_nx=improvement,
-        per_sample=per_sample,
+    return assembled(
+        n_samples,
+        n_neighbors,
+        metric,
+        numbers.astype(np.int32),
+        per_sample,
+        _correlation(rows, places, metric, metric_params, random_state, n_threads),
+        counts=count_larger_ranks(rows, places, judged, n_threads) if curve else None,
     )
 
 
@@ -195,6 +187,10 @@ def _map_of(Y: Any, rows: Rows) -> Rows:
     if isinstance(Y, np.ndarray):
         check_same_length(rows.n_samples, len(Y))
         Y = da.from_array(Y, chunks=(rows.lengths, *Y.shape[1:]))
+        if active_client() is not None:  # to which it goes once, and not with every pass
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+                Y = Y.persist()
     places = as_rows(Y, "Y")
     check_same_length(rows.n_samples, places.n_samples)
     if places.array.dtype not in (np.float32, np.float64):

@@ -288,18 +288,56 @@ def report(
     }
     if classes is not None:
         per_sample["knn_accuracy"] = knn_hits(Y, classes, anchors, n_neighbors, n_threads)
-    sizes, improvement = over_chance(*curve_of(ranks.counts, len(anchors)))
+    return assembled(
+        len(Y), n_neighbors, metric, anchors, per_sample, correlation, counts=ranks.counts
+    )
+
+
+def assembled(
+    n_samples: int,
+    n_neighbors: int,
+    metric: Metric,
+    anchors: Anchors,
+    per_sample: dict[str, Floats],
+    correlation: float,
+    *,
+    counts: NDArray[np.int64] | None,
+) -> Report:
+    """Make the report of what was measured.
+
+    Parameters
+    ----------
+    n_samples, n_neighbors, metric
+        As `report` knows them.
+    anchors : ndarray of int32, shape (n_judged,)
+        The points that were judged.
+    per_sample : dict of str to ndarray of float64, shape (n_judged,)
+        Their values, by measure.
+    correlation : float
+        Of distances.
+    counts : ndarray of int64, shape (n_samples,), or None
+        How many pairs have r as the larger of their ranks, by r; None leaves the curve out.
+
+    Returns
+    -------
+    found : Report
+        With the means.
+    """
+    sizes, improvement, area = np.empty(0, dtype=np.int64), np.empty(0), None
+    if counts is not None:
+        sizes, improvement = over_chance(*curve_of(counts, len(anchors)))
+        area = area_under(sizes, improvement)
     return Report(
-        n_samples=len(Y),
+        n_samples=n_samples,
         n_neighbors=int(n_neighbors),
         metric=metric if isinstance(metric, str) else getattr(metric, "__name__", "function"),
         trustworthiness=float(per_sample["trustworthiness"].mean()),
         continuity=float(per_sample["continuity"].mean()),
         neighbor_recall=float(per_sample["neighbor_recall"].mean()),
         neighborhood_ndcg=float(per_sample["neighborhood_ndcg"].mean()),
-        r_nx_auc=area_under(sizes, improvement),
+        r_nx_auc=area,
         distance_correlation=correlation,
-        knn_accuracy=mean_of_known(per_sample.get("knn_accuracy")),
+        knn_accuracy=_mean_of_known(per_sample.get("knn_accuracy")),
         rows=anchors,
         sizes=sizes,
         r_nx=improvement,
@@ -328,8 +366,7 @@ class _Ranks:
             self.on_map[block] = np.take_along_axis(ranks_on_map, near_in_data, axis=1)
 
 
-def mean_of_known(hits: Floats | None) -> float | None:
-    """Mean of hits without NaN, if there are any."""
+def _mean_of_known(hits: Floats | None) -> float | None:
     if hits is None or np.isnan(hits).all():
         return None
     return float(np.nanmean(hits))
