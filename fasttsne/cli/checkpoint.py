@@ -78,6 +78,24 @@ def fit_with_checkpoints(
         progress.close()
 
 
+def concluded(tsne: TSNE) -> TSNE:
+    """Let go of all that only a further call of fit would need, P above all.
+
+    Parameters
+    ----------
+    tsne : TSNE
+        After :func:`fit_with_checkpoints`.
+
+    Returns
+    -------
+    tsne : TSNE
+        The same, which can still place samples.
+    """
+    tsne.set_params(warm_start=False, callback=None)
+    tsne.__dict__.pop("_descent", None)
+    return tsne
+
+
 def save(tsne: TSNE, X: Any, path: Path) -> None:
     """Write an interrupted estimator.
 

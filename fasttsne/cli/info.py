@@ -13,6 +13,9 @@ _EXTRAS = {
     "html": ("plotly", "PIL"),
     "tables": ("pandas", "pyarrow"),
     "h5ad": ("anndata",),
+    "dask": ("dask", "distributed"),
+    "hdf5": ("h5py",),
+    "zarr": ("zarr",),
 }
 
 

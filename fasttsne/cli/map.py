@@ -8,6 +8,7 @@ import shlex
 import sys
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,15 +31,18 @@ _DESCRIPTION = """\
 Draw a t-SNE map: every row of INPUT becomes a point, and rows that are alike become
 neighbours. INPUT is a table (.csv, .tsv, .parquet), an array (.npy, .npz) or AnnData (.h5ad).
 Of a table all columns of numbers are mapped, but for --label, --keep and --drop.
+With --landmarks, INPUT may be far larger than memory.
 """
 _EXAMPLES = """\
 for example
   fasttsne map flowers.csv -o map.csv --label species --plot map.png --html map.html
   fasttsne map cells.h5ad -o mapped.h5ad --array X_pca --label cell_type --plot map.pdf
   fasttsne map vectors.npy -o map.npy --metric cosine --perplexity 50 --report map.json
+  fasttsne map big.parquet -o map.parquet --landmarks 100000 --label class --plot map.png
 
 Ctrl-C leaves a checkpoint beside OUT; --resume goes on from it, to the same map.
 """
+_DEFAULT = Path()  # --resume without a name
 # The estimator's parameters: what each is called, its type, its values, and what to say of it.
 _PARAMETERS: tuple[tuple[str, Any, str, str], ...] = (
     ("perplexity", float, "P", "how many neighbours a point has, so to speak; 5 to 100"),
@@ -108,6 +112,32 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     group.add_argument(
         "--standardize", action="store_true", help="first give all columns mean 0 and variance 1"
     )
+    large = parser.add_argument_group(
+        "more rows than fit in memory",
+        "With --landmarks, N rows are drawn and fitted, and all others are placed among them as "
+        "they are read, block by block: memory grows with N, not with INPUT. INPUT is .parquet or "
+        "a folder of such files, .npy, .zarr or .h5; OUT is .parquet, .npy, .zarr, .h5, .csv or "
+        ".tsv. --plot shows up to 500,000 of the rows and --html 50,000; --report judges 1,000, "
+        "each against all. What is done stays in OUT.checkpoint until OUT is complete, however the "
+        "run ends, and --resume goes on from there. Needs the extra dask.",
+    )
+    large.add_argument(
+        "--landmarks", type=int, metavar="N", help="fit so many rows; 20,000 to 200,000 do well"
+    )
+    large.add_argument(
+        "--landmark-selection",
+        choices=("uniform", "density"),
+        help="draw every row alike, or more of those in sparse regions (default: uniform)",
+    )
+    large.add_argument(
+        "--block-rows", type=int, metavar="N", help="rows of a block (default: some 32 MB)"
+    )
+    large.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="let the workers of a Dask cluster place blocks, such as tcp://host:8786; they must "
+        "see INPUT by the same name (default: this process)",
+    )
     going = parser.add_argument_group("long runs")
     going.add_argument("--quiet", action="store_true", help="say nothing but errors")
     going.add_argument(
@@ -115,13 +145,16 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="write where the descent is every minute, and on Ctrl-C (by default OUT.checkpoint, "
-        "on Ctrl-C alone)",
+        "on Ctrl-C alone); with --landmarks a folder, which has all that is done at any time",
     )
     going.add_argument(
         "--resume",
         type=Path,
+        nargs="?",
+        const=_DEFAULT,
         metavar="FILE",
-        help="go on from a checkpoint of your own: it can run code, so take none from others",
+        help="go on from a checkpoint of your own: it can run code, so take none from others "
+        "(default: the one beside OUT)",
     )
     return parser
 
@@ -147,7 +180,11 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--features", type=_names, metavar="A,B", help="map these columns alone")
     group.add_argument("--drop", type=_names, default=[], metavar="A,B", help="leave these out")
-    group.add_argument("--array", metavar="NAME", help="which array of an .npz or .h5ad to map")
+    group.add_argument(
+        "--array",
+        metavar="NAME",
+        help="which array of an .npz or .h5ad to map; with --landmarks, of a .zarr or .h5",
+    )
 
 
 def read_input(args: argparse.Namespace, path: Path) -> tables.Table:
@@ -226,7 +263,18 @@ def run(args: argparse.Namespace) -> int:
     """
     names = [name.replace("-", "_") for name, *_ in _PARAMETERS]
     given: dict[str, Any] = {name: vars(args)[name] for name in names if name in vars(args)}
-    kept = args.checkpoint or args.resume or args.output.with_name(args.output.name + ".checkpoint")
+    kept = args.checkpoint or args.output.with_name(args.output.name + ".checkpoint")
+    if args.resume == _DEFAULT:
+        args.resume = kept
+    elif args.resume and not args.checkpoint:
+        kept = args.resume
+    if args.landmarks is not None or (args.resume and args.resume.is_dir()):
+        from fasttsne.cli.blocks.run import run as run_by_blocks
+
+        return run_by_blocks(args, given, args.resume or kept)
+    for option in ("landmark_selection", "block_rows", "dask"):
+        if vars(args)[option] is not None:
+            raise Refusal(f"--{option.replace('_', '-')} goes with --landmarks; give both")
     _check_files(args, kept, given)
     progress = Progress(given.get("max_iter", TSNE().max_iter), args.quiet)
     table = read_input(args, args.input)
@@ -272,7 +320,31 @@ def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) ->
     outputs.check_output(args.output, "--output", outputs.KINDS, args.force)
     if args.output.suffix.lower() == ".h5ad" and args.input.suffix.lower() != ".h5ad":
         raise Refusal("--output .h5ad is a copy of an .h5ad INPUT; choose .csv or .npz")
-    flat = given.get("n_components", 2) == 2
+    if args.report is not None:
+        check_judgeable(given.get("metric", "euclidean"))
+    check_pictures(args, flat=given.get("n_components", 2) == 2)
+    if kept.exists() and not args.resume and not args.force:
+        raise Refusal(
+            f"{kept} is left from an earlier run; --resume {kept} goes on, --force starts anew"
+        )
+
+
+def check_pictures(args: argparse.Namespace, *, flat: bool) -> None:
+    """Refuse, before any work, what cannot be drawn or written of a map.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The options.
+
+    flat : bool
+        Whether the map is one of two dimensions.
+
+    Raises
+    ------
+    Refusal
+        Naming the option and the remedy.
+    """
     for option, path in (("--plot", args.plot), ("--html", args.html)):
         if path is not None and not flat:
             raise Refusal(f"{option} draws in the plane; leave it out, or --n-components")
@@ -283,11 +355,6 @@ def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) ->
         _check_plotly()
     if args.report is not None:
         outputs.check_output(args.report, "--report", (".txt", ".json"), args.force)
-        check_judgeable(given.get("metric", "euclidean"))
-    if kept.exists() and not args.resume and not args.force:
-        raise Refusal(
-            f"{kept} is left from an earlier run; --resume {kept} goes on, --force starts anew"
-        )
 
 
 def _picture_kinds() -> tuple[str, ...]:
@@ -334,7 +401,9 @@ def _write(
     if args.html is not None:
         from fasttsne.plot import html
 
-        html(Y, labels, args.html, hover=_hover(table, args.keep), title=args.input.stem)
+        html(
+            Y, labels, args.html, hover=hover_texts(table.columns, args.keep), title=args.input.stem
+        )
         progress.note(f"page: {args.html}")
     if args.report is not None:
         report = judge(X, Y, labels, metric=tsne.metric, n_jobs=tsne.n_jobs)
@@ -459,14 +528,28 @@ def _listed(value: Any) -> Any:
     return value.tolist()
 
 
-def _hover(table: tables.Table, keep: list[str]) -> list[str] | None:
-    """Write the columns that go along as the text of each point."""
+def hover_texts(columns: Mapping[str, Any], keep: list[str]) -> list[str] | None:
+    """Write the columns that go along as the text of each point.
+
+    Parameters
+    ----------
+    columns : dict of str to array-like of shape (n_samples,)
+        All that go along.
+
+    keep : list of str
+        Those that are written.
+
+    Returns
+    -------
+    texts : list of n_samples str, or None
+        None if there are none to write.
+    """
     if not keep:
         return None
-    columns = [np.asarray(table.columns[name]).astype(object) for name in keep]
+    kept = [np.asarray(columns[name]).astype(object) for name in keep]
     return [
         "\n".join(f"{name}: {value}" for name, value in zip(keep, row, strict=True))
-        for row in zip(*columns, strict=True)
+        for row in zip(*kept, strict=True)
     ]
 
 

@@ -71,16 +71,28 @@ class Progress:
         state : Snapshot
             What the estimator hands over.
         """
-        if self.quiet:
-            return
-        now = time.monotonic()
         told = (
             f"iteration {state.iteration:,}, KL divergence {rounded(state.kl_divergence)}, "
             f"{state.seconds:.0f} s"
         )
+        self.show(state.iteration / self.max_iter, told)
+
+    def show(self, done: float, told: str) -> None:
+        """Show how far something is.
+
+        Parameters
+        ----------
+        done : float
+            How much of it is done; 1 is all.
+
+        told : str
+            What to say of it.
+        """
+        if self.quiet:
+            return
+        now = time.monotonic()
         if self.on_terminal:
-            done = min(state.iteration / self.max_iter, 1.0)
-            bar = "#" * round(done * _WIDTH)
+            bar = "#" * round(min(done, 1.0) * _WIDTH)
             print(f"\r\x1b[K[{bar:.<{_WIDTH}}] {told}", end="", file=sys.stderr, flush=True)
             self._open = True
         elif now - self._written >= _SECONDS_IN_LOG:

@@ -217,21 +217,26 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
     # ---- What fit is made of -------------------------------------------------------------------
 
     def _fit(self, rows: Rows, y: Any) -> None:
-        plain = self._plain()
-        n_samples = rows.n_samples
-        size = min(self.landmarks, n_samples)
-        plain._neighborhood(float(size), weighted=False)  # refused now, not after the pass
-        check_workers_hold(
-            int(size * (_ROWS_OF_LANDMARK * rows.bytes_of_row + _BYTES_OF_LANDMARK)), rows
-        )
+        plain = self._checked(rows)
         landmarks = self._drawn(rows)
-        numbers = landmarks.numbers
+        numbers, n_samples = landmarks.numbers, rows.n_samples
         plain.fit(landmarks.samples, None if y is None else _labels(y, numbers, n_samples))
         self.estimator_, self.landmark_rows_ = plain, numbers
         self.n_features_in_ = rows.n_features
         self.__dict__.pop("feature_names_in_", None)
         if rows.names is not None:
             self.feature_names_in_ = rows.names
+
+    def _checked(self, rows: Rows) -> fasttsne.tsne.TSNE:
+        """Make the estimator of the landmarks, and refuse now what would fail after the pass."""
+        plain = self._plain()
+        size = min(self.landmarks, rows.n_samples)
+        plain._neighborhood(float(size), weighted=False)
+        plain._check_max_iter(None)
+        check_workers_hold(
+            int(size * (_ROWS_OF_LANDMARK * rows.bytes_of_row + _BYTES_OF_LANDMARK)), rows
+        )
+        return plain
 
     def _plain(self) -> fasttsne.tsne.TSNE:
         """Make the estimator of the landmarks, and check all parameters."""

@@ -326,7 +326,7 @@ def assembled(
         The points that were judged.
     per_sample : dict of str to ndarray of float64, shape (n_judged,)
         Their values, by measure.
-    correlation : float
+    correlation : float or None
         Of distances.
     counts : ndarray of int64, shape (n_samples,), or None
         How many pairs have r as the larger of their ranks, by r; None leaves the curve out.

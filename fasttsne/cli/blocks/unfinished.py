@@ -1,0 +1,334 @@
+"""A run that is not finished yet, on disk: all that it has done, and what it was asked to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fasttsne import TSNE, __version__
+from fasttsne.cli.refusal import Refusal
+from fasttsne.files import replacing
+
+_FORMAT = "fasttsne blocks 1"
+_MANIFEST, _LANDMARKS, _DESCENT, _MODEL = (
+    "manifest.json",
+    "landmarks.npz",
+    "descent.pickle",
+    "model.pickle",
+)
+
+
+class Landmarks(NamedTuple):
+    """Rows that are fitted.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, shape (n_landmarks,)
+        Which they are, ascending.
+    samples : ndarray of shape (n_landmarks, n_features)
+        What they hold, scaled.
+    scaling : ndarray of float64, shape (2, n_features)
+        What is subtracted from every row, and what it is divided by then.
+    """
+
+    rows: NDArray[np.int64]
+    samples: NDArray[Any]
+    scaling: NDArray[np.float64]
+
+
+class Model(NamedTuple):
+    """The map of the landmarks.
+
+    Attributes
+    ----------
+    tsne : TSNE
+        Fitted on them.
+    rows : ndarray of int64, shape (n_landmarks,)
+        Which rows they are, ascending.
+    scaling : ndarray of float64, shape (2, n_features)
+        As of the landmarks.
+    """
+
+    tsne: TSNE
+    rows: NDArray[np.int64]
+    scaling: NDArray[np.float64]
+
+
+class Unfinished:
+    """A folder beside the map that is to be.
+
+    It holds a manifest, ``manifest.json``: the settings that shape the map, the identity of the
+    input, and the rows of each block; then the landmarks, and their descent; then the fitted model;
+    and a file for each block that is placed. Each is written whole or not at all, so that
+    whatever is there counts, whenever the run ended.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.descent = path / _DESCENT
+        self._manifest: dict[str, Any] = {}
+
+    # ---- the manifest ---------------------------------------------------------------------------
+
+    def begin(
+        self,
+        settings: Mapping[str, Any],
+        identity: Mapping[str, Any],
+        bounds: NDArray[np.int64],
+    ) -> None:
+        """Make the folder, for a new run.
+
+        Parameters
+        ----------
+        settings : dict
+            What shapes the map, by the names of the options.
+
+        identity : dict
+            Of the input: see :func:`fasttsne.cli.blocks.watch.identity`.
+
+        bounds : ndarray of int64, shape (n_blocks + 1,)
+            Where blocks begin, and the number of rows.
+        """
+        self.path.mkdir()
+        self._manifest = {
+            "format": _FORMAT,
+            "fasttsne": __version__,
+            "settings": dict(settings),
+            "input": dict(identity),
+            "bounds": bounds.tolist(),
+        }
+        with replacing(self.path / _MANIFEST) as unfinished:
+            unfinished.write_text(json.dumps(self._manifest, indent=1) + "\n", encoding="utf-8")
+
+    def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Read the settings of the run that is to go on.
+
+        Parameters
+        ----------
+        given : dict
+            Those that are given again, which must be the same.
+
+        Returns
+        -------
+        settings : dict
+            All of them.
+
+        Raises
+        ------
+        Refusal
+            If there is no such run, or one of another version or with other settings.
+        """
+        try:
+            self._manifest = json.loads((self.path / _MANIFEST).read_text(encoding="utf-8"))
+            if self._manifest["format"] != _FORMAT:
+                raise ValueError
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise Refusal(
+                f"{self.path} is no unfinished run with --landmarks; start anew without --resume"
+            ) from error
+        if self._manifest["fasttsne"] != __version__:
+            raise Refusal(
+                f"{self.path} is of fasttsne {self._manifest['fasttsne']}, and this is "
+                f"{__version__}; start anew with --force"
+            )
+        settings: dict[str, Any] = self._manifest["settings"]
+        for name, value in given.items():
+            before = settings.get(name)
+            if before != value:
+                told = "without it" if before is None else f"with {before}"
+                raise Refusal(
+                    f"--{name.replace('_', '-')} {value}: the run in {self.path} was started "
+                    f"{told}; leave it out to go on, or start anew with --force"
+                )
+        return settings
+
+    def check_input(self, identity: Mapping[str, Any], bounds: NDArray[np.int64]) -> None:
+        """Refuse to go on with another input.
+
+        Parameters
+        ----------
+        identity : dict
+            Of the input as it is now.
+
+        bounds : ndarray of int64, shape (n_blocks + 1,)
+            Its blocks.
+
+        Raises
+        ------
+        Refusal
+            If it is not what the run began with.
+        """
+        if self._manifest["input"] != identity or self._manifest["bounds"] != bounds.tolist():
+            raise Refusal(
+                f"INPUT is not what the run in {self.path} began with, or has changed since; start "
+                "anew with --force"
+            )
+
+    # ---- what has been done ---------------------------------------------------------------------
+
+    @property
+    def is_of_use(self) -> bool:
+        """Whether going on would save anything."""
+        return (self.path / _LANDMARKS).exists() or (self.path / _MODEL).exists()
+
+    def save_landmarks(self, landmarks: Landmarks) -> None:
+        """Keep what was drawn.
+
+        Parameters
+        ----------
+        landmarks : Landmarks
+            All of it.
+        """
+        with replacing(self.path / _LANDMARKS) as unfinished, open(unfinished, "wb") as file:
+            np.savez(file, **landmarks._asdict())
+
+    def landmarks(self) -> Landmarks | None:
+        """Get at what was drawn.
+
+        Returns
+        -------
+        landmarks : Landmarks or None
+            As they were saved, if they were.
+        """
+        try:
+            with np.load(self.path / _LANDMARKS) as file:
+                return Landmarks(*(file[name] for name in Landmarks._fields))
+        except FileNotFoundError:
+            return None
+
+    def save_model(self, model: Model) -> None:
+        """Keep the map of the landmarks; what it was made from is no longer needed.
+
+        Parameters
+        ----------
+        model : Model
+            All of it.
+        """
+        with replacing(self.path / _MODEL) as unfinished, open(unfinished, "wb") as file:
+            pickle.dump(model._asdict(), file, protocol=pickle.HIGHEST_PROTOCOL)
+        for name in (_DESCENT, _LANDMARKS):
+            (self.path / name).unlink(missing_ok=True)
+
+    def model(self) -> Model | None:
+        """Get at the map of the landmarks. It is a pickle: reading one runs what is in it.
+
+        Returns
+        -------
+        model : Model or None
+            As it was saved, if it was.
+
+        Raises
+        ------
+        Refusal
+            If it cannot be read.
+        """
+        try:
+            with open(self.path / _MODEL, "rb") as file:
+                return Model(**pickle.load(file))
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # a pickle can fail in any way
+            raise Refusal(f"cannot read {self.path / _MODEL}; start anew with --force") from error
+
+    def save_block(self, number: int, Y: NDArray[np.float32]) -> None:
+        """Keep a block that is placed.
+
+        Parameters
+        ----------
+        number : int
+            Which.
+
+        Y : ndarray of float32, shape (n_rows, n_components)
+            Places of its rows.
+        """
+        with replacing(self._block(number)) as unfinished, open(unfinished, "wb") as file:
+            np.save(file, Y)
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut could leave the name of an empty file
+
+    def block(self, number: int) -> NDArray[np.float32]:
+        """Get at a block that is placed.
+
+        Parameters
+        ----------
+        number : int
+            Which.
+
+        Returns
+        -------
+        Y : ndarray of float32, shape (n_rows, n_components)
+            Places of its rows.
+        """
+        Y: NDArray[np.float32] = np.load(self._block(number))
+        return Y
+
+    def missing(self, n_components: int) -> list[int]:
+        """List the blocks that are not placed yet.
+
+        Parameters
+        ----------
+        n_components : int
+            Coordinates of a place.
+
+        Returns
+        -------
+        numbers : list of int
+            In order.
+        """
+        lengths = np.diff(self._manifest["bounds"]).tolist()
+        return [
+            number
+            for number, length in enumerate(lengths)
+            if not _is_whole(self._block(number), (length, n_components))
+        ]
+
+    def _block(self, number: int) -> Path:
+        return self.path / f"block-{number:06d}.npy"
+
+    # ---- the end --------------------------------------------------------------------------------
+
+    def remove(self) -> None:
+        """Remove the folder, and of what is in it what a run writes.
+
+        Raises
+        ------
+        Refusal
+            If there is something else in it.
+        """
+        if not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise Refusal(f"{self.path} is no folder of an unfinished run; move it away")
+        stems = tuple(Path(name).stem for name in (_MANIFEST, _LANDMARKS, _DESCENT, _MODEL))
+        ours: list[Path] = []
+        others: list[Path] = []
+        for file in self.path.iterdir():
+            stem = file.name.removeprefix(".")  # a dot: what was being written when it was killed
+            (ours if stem.startswith((*stems, "block-")) else others).append(file)
+        if others:
+            raise Refusal(
+                f"{self.path} holds {others[0].name}, which no run has put there; move it away"
+            )
+        # The manifest goes last: until then what is left can be told from a folder of the user's.
+        for file in sorted(ours, key=lambda file: file.name == _MANIFEST):
+            file.unlink()
+        self.path.rmdir()
+
+
+def _is_whole(path: Path, shape: tuple[int, int]) -> bool:
+    try:
+        return bool(np.load(path, mmap_mode="r").shape == shape)
+    except (OSError, ValueError, EOFError):
+        return False
