@@ -210,20 +210,22 @@ def degrees_of_freedom_gradient(P, Y, nu, exaggeration=1.0):
 def descend(
     P, Y, velocity, gains, n_iter, learning_rate, momentum, nu, exaggeration=1.0, min_gain=0.01
 ):
-    """Gradient descent with momentum and individual step gains (Jacobs 1988), as scikit-learn.
+    """Gradient descent with momentum and individual step gains (Jacobs 1988), one for each point.
 
-    A gain grows by 0.2 where the velocity opposes the gradient, otherwise it shrinks to 0.8 of
-    itself. No coordinate moves by more than 1 in a step. Returns new Y, velocity, gains, and the
-    norm of the last gradient times its gains.
+    The gains of a point grow by 0.2 where its velocity opposes its gradient, otherwise they shrink
+    to 0.8 of themselves. No point moves by more than the root of 2 in a step. Returns new Y,
+    velocity, gains, and the norm of the last gradient times its gains.
     """
     Y, velocity, gains = (np.array(a, dtype=np.float64) for a in (Y, velocity, gains))
     norm = np.nan
     for _ in range(n_iter):
         grad = gradient(P, Y, nu, exaggeration)
-        opposed = velocity * grad < 0.0
+        opposed = np.sum(velocity * grad, axis=1, keepdims=True) < 0.0
         gains = np.maximum(np.where(opposed, gains + 0.2, gains * 0.8), min_gain)
         grad = grad * gains
-        velocity = np.clip(momentum * velocity - learning_rate * grad, -1.0, 1.0)
+        velocity = momentum * velocity - learning_rate * grad
+        length = np.linalg.norm(velocity, axis=1, keepdims=True)
+        velocity = velocity * np.sqrt(2.0) / np.maximum(length, np.sqrt(2.0))
         Y = Y + velocity
         norm = np.linalg.norm(grad)
     return Y, velocity, gains, norm

@@ -139,7 +139,7 @@ def test_repulsion_is_right_on_the_way_however_points_move(way, n_iter):
     # there is the repulsion alone, at the place that they have reached by then
     Y = clumps(1500, seed=12)
     targets = {"shuffle": Y[::-1], "expand": 2.5 * Y, "collapse": 0.1 * Y, "shift": Y + 300}
-    # no step is longer than 1
+    # no step is longer than the bound
     velocity = np.clip((targets[way] - Y) / n_iter, -1, 1).astype(np.float32)
     gains = np.ones_like(Y)
     joint = reference.joint_probabilities(
@@ -173,17 +173,33 @@ def test_gain_never_falls_below_one_hundredth():
     assert gains.min() == np.float32(0.01)
 
 
-def test_no_step_is_longer_than_one_in_any_coordinate():
+@pytest.mark.parametrize("n_components", [1, 2, 3, 5])
+def test_no_step_is_longer_than_the_root_of_two(n_components):
     joint = make_joint(40, seed=18)
-    before, velocity, gains = make_state(40, 2, seed=18)
+    before, velocity, gains = make_state(40, n_components, seed=18)
     Y = before.copy()
-    expected = reference.descend(joint, Y, velocity, gains, 3, 100.0, 0.8, 1.0)
-    descend(exact(joint, 2), Y, velocity, gains, 3, 100.0, 0.8, 1.0)
-    assert velocity.max() == 1.0
-    assert velocity.min() == -1.0
-    assert (abs(velocity) < 1.0).any()
-    assert np.abs(Y - before).max() <= 3.0
+    expected = reference.descend(joint, Y, velocity, gains, 3, 100.0, 0.8, n_components)
+    forces = _kernels.ExactForces(joint, n_components, n_components, 1)
+    descend(forces, Y, velocity, gains, 3, 100.0, 0.8, 1.0)
+    lengths = np.linalg.norm(velocity, axis=1)
+    assert_allclose(lengths.max(), np.sqrt(2.0), rtol=1e-6)
+    assert (lengths < 1.4).any()
+    assert np.linalg.norm(Y - before, axis=1).max() <= 3.0 * 1.4143
     assert_allclose(velocity, expected[1], atol=1e-3)
+
+
+@pytest.mark.parametrize("n_components", [2, 3])
+def test_no_direction_is_special(n_components):
+    joint = make_joint(60, seed=5)
+    state = make_state(60, n_components, seed=5)
+    state[2][:] = state[2][:, :1]
+    turn, _ = np.linalg.qr(np.random.default_rng(6).normal(size=(n_components, n_components)))
+    turned = [(a @ turn).astype(np.float32) for a in state[:2]] + [state[2].copy()]
+    for Y, velocity, gains in (state, turned):
+        forces = _kernels.ExactForces(joint, n_components, 1.0, 1)
+        descend(forces, Y, velocity, gains, 5, 50.0, 0.8, 4.0)
+    assert_allclose(turned[0], state[0] @ turn, atol=1e-3)
+    assert_allclose(turned[2], state[2], rtol=1e-6)
 
 
 def test_point_at_rest_under_no_force_stays():

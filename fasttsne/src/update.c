@@ -1,48 +1,74 @@
-/* update.c - one step of gradient descent with momentum and a gain for every coordinate.
+/* update.c - one step of gradient descent with momentum and a gain for every point.
  *
  * Gains (Jacobs 1988, van der Maaten & Hinton 2008): + 0.2 where the step so far and the
- * gradient point opposite ways, so that the coordinate is making headway; times 0.8 elsewhere.
- * A step is at most as long as the kernel is wide, in every coordinate: at a high momentum a push
- * from a dense crowd would throw single points out of the map.
+ * gradient point opposite ways, so that the point is making headway; times 0.8 elsewhere. The
+ * length of a step is bounded: at a high momentum a push from a dense crowd would throw single
+ * points out of the map.
+ *
+ * Both are of points and not of coordinates, as is usual, so that no direction is special. Clusters
+ * that part at full speed would otherwise all go along the diagonals and leave the axes empty.
  */
 #include "fasttsne.h"
 
+#include <math.h>
+
 #define SMALLEST_GAIN 0.01f
-#define LARGEST_STEP 1.0f
+#define LONGEST_STEP 1.4142135f /* 1 along both axes */
+#define LARGEST_COORDINATE 1e15f /* of a step, to be squared */
 #define COORDINATE_COST 0.5 /* nanoseconds */
 
-/* A step of the rows [begin, end); returns their share of the squared norm. */
-FT_INLINE double step_rows(const ft_update *c, int64_t begin, int64_t end)
+/* A step of the points [begin, end); returns their share of the squared norm. */
+FT_INLINE double step_points(int dim, const ft_update *c, int64_t begin, int64_t end)
 {
-    const float *restrict attractive = c->attractive + begin * c->dim;
-    const float *restrict repulsive = c->repulsive + begin * c->dim;
-    const float *embedding = c->embedding + begin * c->dim;
-    float *moved = c->moved + begin * c->dim;
-    float *restrict velocity = c->velocity + begin * c->dim;
-    float *restrict gains = c->gains + begin * c->dim;
     const ft_step *step = &c->step;
     const double factor = 2.0 * (step->degrees_of_freedom + 1.0) / step->degrees_of_freedom;
     const float attraction = (float)(factor * step->exaggeration);
     /* Without any pair within reach of another, nothing repels. */
     const float repulsion = step->sum_q > 1e-35 ? (float)(factor / step->sum_q) : 0.0f;
     const float learning_rate = (float)step->learning_rate, momentum = (float)step->momentum;
-    const int64_t count = (end - begin) * c->dim;
+    const float *restrict attractive = c->attractive, *restrict repulsive = c->repulsive;
+    const float *embedding = c->embedding;
+    float *moved = c->moved;
+    float *restrict velocity = c->velocity, *restrict gains = c->gains;
     double squared_norm = 0.0;
 #pragma omp simd reduction(+ : squared_norm)
-    for (int64_t i = 0; i < count; i++) {
-        float gradient = attraction * attractive[i] - repulsion * repulsive[i];
-        float gain = velocity[i] * gradient < 0.0f ? gains[i] + 0.2f : gains[i] * 0.8f;
-        gain = gain < SMALLEST_GAIN ? SMALLEST_GAIN : gain;
-        gradient *= gain;
-        gains[i] = gain;
-        float way = momentum * velocity[i] - learning_rate * gradient;
-        way = way > LARGEST_STEP ? LARGEST_STEP : way;
-        way = way < -LARGEST_STEP ? -LARGEST_STEP : way;
-        velocity[i] = way;
-        moved[i] = embedding[i] + way;
-        squared_norm += (double)gradient * (double)gradient;
+    for (int64_t point = begin; point < end; point++) {
+        const int64_t first = point * dim, last = first + dim;
+        float along = 0.0f, squared_length = 0.0f;
+        for (int64_t i = first; i < last; i++)
+            along += velocity[i] * (attraction * attractive[i] - repulsion * repulsive[i]);
+        for (int64_t i = first; i < last; i++) {
+            float gradient = attraction * attractive[i] - repulsion * repulsive[i];
+            float gain = along < 0.0f ? gains[i] + 0.2f : gains[i] * 0.8f;
+            gain = gain < SMALLEST_GAIN ? SMALLEST_GAIN : gain;
+            gradient *= gain;
+            gains[i] = gain;
+            float way = momentum * velocity[i] - learning_rate * gradient;
+            way = way > LARGEST_COORDINATE ? LARGEST_COORDINATE : way;
+            way = way < -LARGEST_COORDINATE ? -LARGEST_COORDINATE : way;
+            velocity[i] = way;
+            squared_length += way * way;
+            squared_norm += (double)gradient * (double)gradient;
+        }
+        const float scale = squared_length > LONGEST_STEP * LONGEST_STEP
+                                ? LONGEST_STEP / sqrtf(squared_length)
+                                : 1.0f;
+        for (int64_t i = first; i < last; i++) {
+            velocity[i] *= scale;
+            moved[i] = embedding[i] + velocity[i];
+        }
     }
     return squared_norm;
+}
+
+FT_INLINE double step_rows(const ft_update *c, int64_t begin, int64_t end)
+{
+    switch (c->dim) {
+    case 1: return step_points(1, c, begin, end);
+    case 2: return step_points(2, c, begin, end);
+    case 3: return step_points(3, c, begin, end);
+    default: return step_points(c->dim, c, begin, end);
+    }
 }
 
 static void rest_row(const ft_update *c, int64_t row)
