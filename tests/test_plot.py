@@ -1,6 +1,7 @@
 """Pictures: nothing overlaps, nothing is hidden, everybody can tell the colours apart."""
 
 import sys
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -404,6 +405,9 @@ MISSING = [
     np.array([1.0, np.nan, 2.0, 1.0, np.nan]),
     pd.Series([1, None, 2, 1, None], dtype="Int64"),
     [0.5, np.nan, 0.25, 0.5, np.nan],
+    np.ma.masked_equal([1, 0, 2, 1, 0], 0),
+    np.array(["2001", "NaT", "2002", "2001", "NaT"], "datetime64[Y]"),
+    [Decimal("1.5"), Decimal("nan"), Decimal(2), Decimal("1.5"), Decimal("snan")],
 ]
 
 
@@ -417,6 +421,14 @@ def test_missing_labels_are_grey_and_below(labels):
     assert grey.tolist() == [True, True, False, False, False]
     assert ax.get_xlabel() == "grey: 2 missing"
     assert "nan" not in [text.get_text().lower() for text in ax.texts]
+
+
+@pytest.mark.parametrize("labels", [[], [None], [np.nan], [2**64, None, -1]])
+def test_large_integers_stay_apart(labels):
+    labels = [*labels, 2**60 + 1, 2**60, 2**60 + 2, 2**60]
+    ax = scatter(rings(len(labels), 1)[0], labels, ax=axes())
+    expected = sorted({str(label) for label in labels if isinstance(label, int)})
+    assert sorted(text.get_text().replace("\n", "") for text in ax.texts) == expected
 
 
 @pytest.mark.parametrize("labels", [[None] * 3, [np.nan] * 3, np.full(3, np.nan)])

@@ -1,5 +1,7 @@
 """quality.py against definitions written out in NumPy."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -220,7 +222,20 @@ MISSING = [
     pd.Series(["a", "a", None, "a", "b", "b", "b", None], dtype="category"),
     pd.Series([1, 1, None, 1, 2, 2, 2, None], dtype="Int64"),
     pl.Series(["a", "a", None, "a", "b", "b", "b", None]),
+    ["a", "a", float("nan"), "a", "b", "b", "b", np.nan],
+    [1, 1, np.nan, 1, 2, 2, 2, None],
+    np.ma.masked_equal([1, 1, 0, 1, 2, 2, 2, 0], 0),
+    np.ma.masked_equal(["a", "a", "", "a", "b", "b", "b", ""], ""),
+    [1, 1, np.ma.masked, 1, 2, 2, 2, np.ma.masked],
+    np.array(["2001", "2001", "NaT", "2001", "2002", "2002", "2002", "NaT"], "datetime64[Y]"),
+    [*map(Decimal, ["1.5", "1.5", "nan", "1.5", "2", "2", "2", "snan"])],
+    # Integers that floats would merge.
+    [2**60, 2**60, None, 2**60, 2**60 + 1, 2**60 + 1, 2**60 + 1, np.nan],
+    pd.Series([2**60] * 2 + [None, 2**60] + [2**60 + 1] * 3 + [None], dtype="category"),
 ]
+if hasattr(getattr(np, "dtypes", None), "StringDType"):
+    _STRINGS = np.dtypes.StringDType(na_object=np.nan)
+    MISSING.append(np.array(["a", "a", np.nan, "a", "b", "b", "b", np.nan], dtype=_STRINGS))
 
 
 @pytest.mark.parametrize("labels", MISSING, ids=range(len(MISSING)))
