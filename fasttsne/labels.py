@@ -90,11 +90,13 @@ def _as_array(labels: Any) -> NDArray[Any]:
         return np.asarray(labels.data)
     categories = categories_of(labels)
     if categories is not None:
-        return _filled([*categories, None])[np.asarray(_categorical(labels).codes)]
+        # By its codes, because pandas makes floats of integers where one is missing.
+        codes: NDArray[np.intp] = np.asarray(_categorical(labels).codes, dtype=np.intp)
+        return _filled([*categories, None])[codes]
     if isinstance(labels, Sequence) and not isinstance(labels, str | bytes):
         if any(label is np.ma.masked for label in labels):
             return _filled([None if label is np.ma.masked else label for label in labels])
-        array = np.asarray(labels)
+        array: NDArray[Any] = np.asarray(labels)
         # Of None and NaN among strings it would make text, and of NaN among integers floats.
         return _filled(labels) if array.ndim == 1 and array.dtype.kind in "USTf" else array
     return np.asarray(labels)

@@ -15,7 +15,13 @@ from scipy import sparse
 from sklearn.metrics import pairwise_distances
 
 from fasttsne import affinity
-from fasttsne.quality import kl_divergence, knn_accuracy, neighbor_recall
+from fasttsne.quality import (
+    distance_correlation,
+    kl_divergence,
+    knn_accuracy,
+    neighbor_recall,
+    report,
+)
 
 # Small integers, so that distances are exact and many are tied.
 GRIDS = hnp.arrays(
@@ -339,6 +345,24 @@ def test_labels_must_be_a_vector_of_one_kind():
     mixed = np.array([1, "a"] * 10, dtype=object)
     with pytest.raises(TypeError, match="labels must be all numbers or all strings"):
         knn_accuracy(X, mixed)
+
+
+@pytest.mark.parametrize("measure", [kl_divergence, distance_correlation])
+def test_one_sample_makes_no_pair(measure):
+    with pytest.raises(ValueError, match=r"X and embedding must have at least 2 samples.*got 1"):
+        measure(np.zeros((1, 3)), np.zeros((1, 2)))
+
+
+@pytest.mark.parametrize("n_neighbors", [True, np.True_])
+def test_a_truth_value_is_no_number_of_neighbours(n_neighbors):
+    X = np.arange(40.0).reshape(20, 2)
+    for call in (
+        lambda: neighbor_recall(X, X, n_neighbors=n_neighbors),
+        lambda: knn_accuracy(X, np.zeros(20), n_neighbors=n_neighbors),
+        lambda: report(X, X, n_neighbors=n_neighbors),
+    ):
+        with pytest.raises(TypeError, match=f"n_neighbors must be an integer; got .*{n_neighbors}"):
+            call()
 
 
 @pytest.mark.parametrize(
