@@ -8,6 +8,7 @@ import re
 import shutil
 import stat
 import sys
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -64,6 +65,23 @@ def test_coordinates_of_any_magnitude_fit_into_single_precision(page, scale):
     data = read_data(page)
     expected = unpacked(data["points"], "<f4").reshape(-1, 2) / data["half"]
     np.testing.assert_allclose(points, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e16, -1e20, 1e100])
+def test_a_constant_map_is_in_the_middle(page, value):
+    html(np.full((5, 2), value), path=page)
+    data = read_data(page)
+    assert not unpacked(data["points"], "<f4").any()
+    assert data["half"] > 0
+
+
+def test_filters_of_warnings_are_left_alone(page, monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "plotly"]:
+        monkeypatch.delitem(sys.modules, name)
+    before = list(warnings.filters)
+    html(np.eye(3, 2), path=page)
+    assert "plotly" in sys.modules
+    assert warnings.filters == before
 
 
 def test_a_quantity_is_written_as_numbers(page):

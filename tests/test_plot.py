@@ -351,6 +351,16 @@ def test_degenerate_maps(Y):
     assert outside(ax) == []
 
 
+@pytest.mark.parametrize("value", [0.0, 1e-300, 1e16, -1e20, 1e100])
+def test_a_constant_map_has_a_window_of_some_size(value):
+    Y = np.full((5, 2), value)
+    ax = scatter(Y, ["a", "a", "b", "b", "b"], ax=axes())
+    ax.figure.draw_without_rendering()
+    assert np.all((ax.viewLim.min < Y) & (ax.viewLim.max > Y))
+    ax = scatter(Y - np.arange(10).reshape(5, 2) * np.spacing(value), ax=axes())
+    assert np.all((ax.viewLim.min < Y) & (ax.viewLim.max > Y))
+
+
 @pytest.mark.parametrize("n_components", [1, 3])
 def test_other_than_two_components(n_components):
     with pytest.raises(ValueError, match=f"Y must have 2 columns.*got {n_components}"):

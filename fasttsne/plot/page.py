@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import os
+import warnings
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
@@ -203,7 +204,8 @@ def _as_bytes(images: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _plotly_js() -> str:
     try:
-        from plotly.offline import get_plotlyjs
+        with warnings.catch_warnings():  # which plotly adds a filter to
+            from plotly.offline import get_plotlyjs
     except ModuleNotFoundError as error:
         raise ImportError("writing a page needs plotly: pip install 'fasttsne[html]'") from error
     script: str = get_plotlyjs()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fasttsne.plot.axes import check_map, new_axes, prepare_map, window_size
-from fasttsne.plot.colors import INK, MISSING, PALETTE, class_colors, rgb
+from fasttsne.plot.axes import check_map, new_axes, prepare_map, window_size, write_legend
+from fasttsne.plot.colors import MISSING, PALETTE, class_colors, rgb
 from fasttsne.plot.density import grid_cells, shade
 from fasttsne.plot.labels import Classes, Quantity, read_labels
 from fasttsne.plot.names import plain, write_names
@@ -318,16 +318,13 @@ def _write_legend(ax: Axes, classes: Classes, colors: list[str]) -> bool:
         Line2D([], [], linestyle="none", marker="o", markersize=7, color=color)
         for _, color in entries
     ]
-    legend = ax.legend(
+    write_legend(
+        ax,
         handles,
-        ["name"] * len(handles),  # which it would not take if they began with an underscore
+        [name for name, _ in entries],
         loc="center left",
         bbox_to_anchor=(1.0, 0.5),
-        frameon=False,
-        labelcolor=INK,
         handletextpad=0.2,
         fontsize=9 if len(entries) <= 25 else 7,
     )
-    for text, (name, _) in zip(legend.get_texts(), entries, strict=True):
-        text.set_text(name)
     return True
