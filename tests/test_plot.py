@@ -118,6 +118,28 @@ def test_names_stand_at_the_medians():
         np.testing.assert_allclose((low + high) / 2, median, atol=1)
 
 
+def two_groups(shares=(30, 20)):
+    heaps = np.repeat([[-20.0, 0.0], [20.0, 0.0]], shares, axis=0)
+    Y = heaps + np.random.default_rng(0).normal(size=heaps.shape)
+    return np.vstack([Y, Y * 0.1 + [0.0, 30.0]])
+
+
+def ring():
+    angle = np.linspace(0, 2 * np.pi, 50, endpoint=False)
+    round_ = 20 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return np.vstack([round_, round_ * 0.1 + [0.0, 30.0]])
+
+
+@pytest.mark.parametrize("Y", [two_groups(), two_groups((25, 25)), ring()])
+def test_a_name_stands_where_points_of_its_class_are(Y):
+    labels = np.repeat(["scattered", "together"], 50)
+    ax = scatter(Y, labels, ax=axes())
+    ax.figure.draw_without_rendering()
+    (_, low, high), _ = boxes_of(ax.texts)
+    points = ax.transData.transform(Y[:50])
+    assert np.linalg.norm(points - (low + high) / 2, axis=1).min() < (high[1] - low[1]) / 2
+
+
 @pytest.mark.parametrize("radius", [0.0, 2.0, 30.0])
 @pytest.mark.parametrize("n_classes", [2, 10, 30])
 @pytest.mark.parametrize("length", [1, 12])

@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fasttsne.plot.axes import check_map, new_axes, prepare_map, window_size, write_legend
+from fasttsne.plot.axes import (
+    check_map,
+    new_axes,
+    prepare_map,
+    window_around,
+    window_size,
+    write_legend,
+)
 from fasttsne.plot.colors import MISSING, PALETTE, class_colors, rgb
 from fasttsne.plot.density import grid_cells, shade
 from fasttsne.plot.labels import Classes, Quantity, read_labels
-from fasttsne.plot.names import plain, write_names
+from fasttsne.plot.names import MAX_NAMES, plain, write_names
+from fasttsne.plot.places import name_places
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,10 +43,10 @@ def scatter(
 ) -> Axes:
     """Draw a two-dimensional map.
 
-    Points of a class share a colour, and the class is named at its median on the map or in a
-    legend. Both axes have the same scale, and no ticks: the coordinates of a t-SNE map mean
-    nothing, only its neighbourhoods do. Beyond 100,000 points the map is an image: its cells
-    mix the colours of their points, and are the more opaque the more of them there are.
+    Points of a class share a colour, and the class is named on the map or in a legend. Both axes
+    have the same scale, and no ticks: the coordinates of a t-SNE map mean nothing, only its
+    neighbourhoods do. Beyond 100,000 points the map is an image: its cells mix the colours of
+    their points, and are the more opaque the more of them there are.
 
     Parameters
     ----------
@@ -65,8 +73,9 @@ def scatter(
         Opacity of a mark, above 0 and at most 1. None chooses it by the number of points.
 
     names : {"map", "legend"} or None, default="map"
-        Where to name the classes: at their medians on the map, in a legend beside it, or not
-        at all.
+        Where to name the classes: on the map, in a legend beside it, or not at all. On the map
+        a name stands at the median of its class, or where the class is densest if few of its
+        points are near the median.
 
     cmap : str, default="viridis"
         Colour scale of a quantity: a name that matplotlib knows.
@@ -93,7 +102,7 @@ def scatter(
     legend has the 40 largest classes.
 
     There are ten colours. Of more classes than that, those that share a colour lie as far
-    from each other as can be had.
+    from each other as can be had. A legend cannot tell these apart: name them on the map.
 
     Examples
     --------
@@ -123,7 +132,9 @@ def scatter(
         legend = names == "legend" and _write_legend(ax, what, colors)
         _draw(ax, Y, rgb([*colors, MISSING])[what.codes], what.missing, size, alpha)
         if names == "map":
-            write_names(ax, what.names, medians, radii, what.counts())
+            corners = window_around(Y)
+            places = name_places(Y, what.codes, medians, *corners, n_classes=MAX_NAMES)
+            write_names(ax, what.names, places, radii, what.counts())
     elif isinstance(what, Quantity):
         legend = False
         _draw(ax, Y, _scaled(ax, what, cmap), what.missing, size, alpha)
