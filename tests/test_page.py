@@ -12,6 +12,7 @@ import warnings
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fasttsne.plot import PALETTE, html
@@ -89,6 +90,14 @@ def test_a_quantity_is_written_as_numbers(page):
     html(np.random.default_rng(0).normal(size=(10, 2)), values, page)
     written = unpacked(read_data(page)["values"], "<f4")
     np.testing.assert_array_equal(written, values.astype(np.float32))
+
+
+def test_a_quantity_has_the_name_of_its_column(page):
+    Y, values = np.eye(3, 2), pd.Series([0.5, 1.0, 2.0], name="<length>")
+    html(Y, values, page)
+    assert read_data(page)["quantity"] == "<length>"
+    html(Y, values, page, label_name="width")
+    assert read_data(page)["quantity"] == "width"
 
 
 def test_nothing_in_the_page_asks_for_anything(page):

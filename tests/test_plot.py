@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -336,6 +337,20 @@ def test_a_quantity_has_a_colour_scale(labels):
     assert drawn == dict(zip(map(tuple, Y), expected, strict=True))
     low, high = ax.figure.axes[1].get_ylim()
     assert (low, high) == (0, np.max(labels))
+
+
+def test_a_quantity_is_named_beside_its_scale():
+    Y, values = np.random.default_rng(0).normal(size=(60, 2)), np.linspace(0, 1, 60)
+    for labels, name, expected in [
+        (pd.Series(values, name="petal $ length"), None, r"petal \$ length"),
+        (pd.Series(values, name="petal"), "width", "width"),
+        (values, "_width", "_width"),
+        (pd.Series(values), None, ""),
+        (pd.Series(values, name=7), None, ""),
+        (pl.Series(values), None, ""),
+    ]:
+        ax = scatter(Y, labels, ax=axes(), label_name=name)
+        assert ax.figure.axes[1].get_ylabel() == expected
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,10 @@ class Classes:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number for each point, NaN where missing."""
+    """A number for each point, NaN where missing, and what it is the number of, if known."""
 
     values: NDArray[np.float64]
+    name: str | None = None
 
     @property
     def missing(self) -> NDArray[np.bool_]:
@@ -63,7 +64,7 @@ class Quantity:
         return np.isnan(self.values)
 
 
-def read_labels(labels: Any, n_samples: int) -> Classes | Quantity:
+def read_labels(labels: Any, n_samples: int, name: str | None = None) -> Classes | Quantity:
     """Tell whether labels are classes or a quantity, and which are missing.
 
     Parameters
@@ -75,6 +76,9 @@ def read_labels(labels: Any, n_samples: int) -> Classes | Quantity:
 
     n_samples : int
         How many there must be.
+
+    name : str, default=None
+        What a quantity is called. None takes the name of the column, if it has one.
 
     Returns
     -------
@@ -103,10 +107,16 @@ def read_labels(labels: Any, n_samples: int) -> Classes | Quantity:
     if _is_quantity(present) and categories is None:
         numbers = np.full(len(values), np.nan)
         numbers[~missing] = present
-        return Quantity(numbers)
+        return Quantity(numbers, _name_of(labels) if name is None else name)
     codes = np.full(len(values), -1, dtype=np.intp)
     names, codes[~missing] = _classes(present, categories)
     return Classes(names, codes)
+
+
+def _name_of(labels: Any) -> str | None:
+    """Return the name of a column of pandas, or of another library that names columns."""
+    name = getattr(labels, "name", None) if hasattr(labels, "to_numpy") else None
+    return name if isinstance(name, str) and name else None
 
 
 def _is_quantity(values: NDArray[Any]) -> bool:

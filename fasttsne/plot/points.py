@@ -15,7 +15,7 @@ from fasttsne.plot.axes import (
     window_size,
     write_legend,
 )
-from fasttsne.plot.colors import MISSING, PALETTE, class_colors, rgb
+from fasttsne.plot.colors import INK, MISSING, PALETTE, class_colors, rgb
 from fasttsne.plot.density import grid_cells, shade
 from fasttsne.plot.labels import Classes, Quantity, read_labels
 from fasttsne.plot.names import MAX_NAMES, plain, write_names
@@ -40,6 +40,7 @@ def scatter(
     alpha: float | None = None,
     names: Literal["map", "legend"] | None = "map",
     cmap: str = "viridis",
+    label_name: str | None = None,
 ) -> Axes:
     """Draw a two-dimensional map.
 
@@ -80,6 +81,10 @@ def scatter(
     cmap : str, default="viridis"
         Colour scale of a quantity: a name that matplotlib knows.
 
+    label_name : str, default=None
+        What the quantity is called, written beside its colour scale. None takes the name that
+        `labels` have as a column of pandas or polars.
+
     Returns
     -------
     ax : matplotlib.axes.Axes
@@ -116,7 +121,7 @@ def scatter(
     ['setosa', 'versicolor', 'virginica']
     """
     Y = check_map(Y)
-    what = None if labels is None else read_labels(labels, len(Y))
+    what = None if labels is None else read_labels(labels, len(Y), label_name)
     if names not in ("map", "legend", None):
         raise ValueError(f'names must be "map", "legend" or None; got {names!r}')
     if size is not None and not size > 0:
@@ -310,6 +315,8 @@ def _scaled(
     scale = ScalarMappable(Normalize(*limits), cmap)
     bar = ax.figure.colorbar(scale, ax=ax, shrink=0.6)
     bar.outline.set_visible(False)
+    if quantity.name is not None:
+        bar.set_label(plain(quantity.name, 40), color=INK)
     colors = np.asarray(scale.to_rgba(quantity.values), dtype=np.float64)[:, :3]
     colors[quantity.missing] = rgb([MISSING])
     return colors
