@@ -19,6 +19,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
 from matplotlib.colors import to_rgb  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.markers import MarkerStyle  # noqa: E402
 
 # Machado, Oliveira, Fernandes 2009, severity 1, on linear RGB.
 VISIONS = {
@@ -498,6 +499,34 @@ def test_a_legend_names_all_classes_and_the_missing():
     assert len(ax.texts) == 0
     handles = [line.get_color() for line in ax.get_legend().get_lines()]
     assert handles[:3] == list(PALETTE[:3])
+
+
+def test_classes_of_one_colour_have_different_marks_in_a_legend_and_on_the_map():
+    Y, labels = rings(30)
+    codes = np.where(np.arange(len(Y)) % 7 == 0, -1, labels)
+    ax = scatter(Y, np.where(codes < 0, None, codes), ax=axes(8, 6), names="legend")
+    *entries, missing = ax.get_legend().get_lines()
+    looks = [(to_rgb(line.get_color()), line.get_marker()) for line in entries]
+    assert len(set(looks)) == 30
+    assert {marker for _, marker in looks} > {"o"}
+    assert missing.get_marker() == "o"
+    (marks,) = ax.collections
+    drawn = {tuple(y): i for i, y in enumerate(marks.get_offsets())}
+    paths, colors = marks.get_paths(), marks.get_facecolors()
+    for y, code in zip(Y, codes, strict=True):
+        color, marker = looks[code] if code >= 0 else (None, "o")
+        style = MarkerStyle(marker)
+        expected = style.get_path().transformed(style.get_transform())
+        at = drawn[tuple(y)]
+        np.testing.assert_array_equal(paths[at].vertices, expected.vertices)
+        assert color is None or tuple(colors[at, :3]) == color
+    ax.figure.draw_without_rendering()
+
+
+def test_an_image_has_no_marks_in_its_legend():
+    Y, labels = rings(11, n_each=9_100)
+    ax = scatter(Y, labels, ax=axes(8, 6), names="legend")
+    assert {line.get_marker() for line in ax.get_legend().get_lines()} == {"o"}
 
 
 @pytest.mark.parametrize("where", ["map", "legend"])

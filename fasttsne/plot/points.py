@@ -15,7 +15,7 @@ from fasttsne.plot.axes import (
     window_size,
     write_legend,
 )
-from fasttsne.plot.colors import INK, MISSING, PALETTE, class_colors, rgb
+from fasttsne.plot.colors import INK, MARKERS, MISSING, PALETTE, class_colors, class_markers, rgb
 from fasttsne.plot.density import grid_cells, shade
 from fasttsne.plot.labels import Classes, Quantity, read_labels
 from fasttsne.plot.names import MAX_NAMES, plain, write_names
@@ -107,7 +107,8 @@ def scatter(
     legend has the 40 largest classes.
 
     There are ten colours. Of more classes than that, those that share a colour lie as far
-    from each other as can be had. A legend cannot tell these apart: name them on the map.
+    from each other as can be had. With a legend they have different marks, which an image of
+    more than 100,000 points has not.
 
     Examples
     --------
@@ -134,8 +135,15 @@ def scatter(
     if isinstance(what, Classes):
         medians, radii = what.medians_and_radii(Y)
         colors = class_colors(medians, what.counts())
-        legend = names == "legend" and _write_legend(ax, what, colors)
-        _draw(ax, Y, rgb([*colors, MISSING])[what.codes], what.missing, size, alpha)
+        legend = names == "legend"
+        shapes = None
+        if legend:
+            markers = class_markers(colors, what.counts())
+            if _is_image(len(Y), size):
+                markers[:] = 0  # an image has no marks
+            _write_legend(ax, what, colors, markers)
+            shapes = np.append(markers, 0)[what.codes]
+        _draw(ax, Y, rgb([*colors, MISSING])[what.codes], what.missing, size, alpha, shapes)
         if names == "map":
             corners = window_around(Y)
             places = name_places(Y, what.codes, medians, *corners, n_classes=MAX_NAMES)
@@ -251,11 +259,12 @@ def _draw(
     below: NDArray[Any] | None,
     size: float | None,
     alpha: float | None,
+    shapes: NDArray[np.intp] | None = None,
 ) -> None:
     """Draw the points, those marked as `below` first, the others in no order at all."""
     n_samples = len(Y)
     width, height = window_size(ax)
-    if n_samples > _DENSE and size is None:
+    if _is_image(n_samples, size):
         _draw_density(ax, Y, colors, (round(height * 1.5), round(width * 1.5)), alpha)
         return
     # In any order that goes by class one class would hide another.
@@ -263,7 +272,7 @@ def _draw(
     if below is not None:
         order = np.concatenate([order[below[order]], order[~below[order]]])
     x, y = Y[order].T
-    ax.scatter(
+    marks = ax.scatter(
         x,
         y,
         color=colors[order],
@@ -272,6 +281,18 @@ def _draw(
         linewidths=0,
         rasterized=n_samples > _RASTERIZED,
     )
+    if shapes is not None and shapes.any():
+        from matplotlib.markers import MarkerStyle
+
+        styles = [MarkerStyle(marker) for marker in MARKERS]
+        paths = [style.get_path().transformed(style.get_transform()) for style in styles]
+        # One collection, so that the order above stays: no class covers the others.
+        marks.set_paths([paths[shape] for shape in shapes[order]])
+
+
+def _is_image(n_samples: int, size: float | None) -> bool:
+    """Tell whether so many points are drawn as an image of their densities."""
+    return n_samples > _DENSE and size is None
 
 
 def _mark_size(area: float, n_samples: int) -> float:
@@ -322,27 +343,26 @@ def _scaled(
     return colors
 
 
-def _write_legend(ax: Axes, classes: Classes, colors: list[str]) -> bool:
+def _write_legend(ax: Axes, classes: Classes, colors: list[str], markers: NDArray[np.intp]) -> None:
     """Name the largest classes beside the map, in their own order."""
     from matplotlib.lines import Line2D
 
     largest = np.sort(np.argsort(-classes.counts(), kind="stable")[:_MAX_LEGEND])
-    entries = [(plain(classes.names[i], 40), colors[i]) for i in largest]
+    entries = [(plain(classes.names[i], 40), colors[i], MARKERS[markers[i]]) for i in largest]
     if classes.missing.any():
-        entries.append(("missing", MISSING))
+        entries.append(("missing", MISSING, MARKERS[0]))
     if len(classes.names) > _MAX_LEGEND:
-        entries.append((f"and {len(classes.names) - _MAX_LEGEND:,} more", "none"))
+        entries.append((f"and {len(classes.names) - _MAX_LEGEND:,} more", "none", MARKERS[0]))
     handles = [
-        Line2D([], [], linestyle="none", marker="o", markersize=7, color=color)
-        for _, color in entries
+        Line2D([], [], linestyle="none", marker=marker, markersize=7, color=color)
+        for _, color, marker in entries
     ]
     write_legend(
         ax,
         handles,
-        [name for name, _ in entries],
+        [name for name, _, _ in entries],
         loc="center left",
         bbox_to_anchor=(1.0, 0.5),
         handletextpad=0.2,
         fontsize=9 if len(entries) <= 25 else 7,
     )
-    return True
