@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["as_numbers", "categories_of", "label_values"]
-
 
 def label_values(labels: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Make an array of labels that keeps every value as it was, and tell which are missing.
