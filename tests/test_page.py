@@ -8,9 +8,11 @@ import re
 import shutil
 import stat
 import sys
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fasttsne.plot import PALETTE, html
@@ -66,11 +68,36 @@ def test_coordinates_of_any_magnitude_fit_into_single_precision(page, scale):
     np.testing.assert_allclose(points, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("value", [0.0, 1e16, -1e20, 1e100])
+def test_a_constant_map_is_in_the_middle(page, value):
+    html(np.full((5, 2), value), path=page)
+    data = read_data(page)
+    assert not unpacked(data["points"], "<f4").any()
+    assert data["half"] > 0
+
+
+def test_filters_of_warnings_are_left_alone(page, monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "plotly"]:
+        monkeypatch.delitem(sys.modules, name)
+    before = list(warnings.filters)
+    html(np.eye(3, 2), path=page)
+    assert "plotly" in sys.modules
+    assert warnings.filters == before
+
+
 def test_a_quantity_is_written_as_numbers(page):
     values = np.append(np.linspace(0, 1, 9), np.nan)
     html(np.random.default_rng(0).normal(size=(10, 2)), values, page)
     written = unpacked(read_data(page)["values"], "<f4")
     np.testing.assert_array_equal(written, values.astype(np.float32))
+
+
+def test_a_quantity_has_the_name_of_its_column(page):
+    Y, values = np.eye(3, 2), pd.Series([0.5, 1.0, 2.0], name="<length>")
+    html(Y, values, page)
+    assert read_data(page)["quantity"] == "<length>"
+    html(Y, values, page, label_name="width")
+    assert read_data(page)["quantity"] == "width"
 
 
 def test_nothing_in_the_page_asks_for_anything(page):

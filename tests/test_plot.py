@@ -1,9 +1,11 @@
 """Pictures: nothing overlaps, nothing is hidden, everybody can tell the colours apart."""
 
 import sys
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
 from matplotlib.colors import to_rgb  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.markers import MarkerStyle  # noqa: E402
 
 # Machado, Oliveira, Fernandes 2009, severity 1, on linear RGB.
 VISIONS = {
@@ -115,6 +118,28 @@ def test_names_stand_at_the_medians():
     for label, (_, low, high) in enumerate(boxes_of(ax.texts)):
         median = ax.transData.transform(np.median(Y[labels == label], axis=0))
         np.testing.assert_allclose((low + high) / 2, median, atol=1)
+
+
+def two_groups(shares=(30, 20)):
+    heaps = np.repeat([[-20.0, 0.0], [20.0, 0.0]], shares, axis=0)
+    Y = heaps + np.random.default_rng(0).normal(size=heaps.shape)
+    return np.vstack([Y, Y * 0.1 + [0.0, 30.0]])
+
+
+def ring():
+    angle = np.linspace(0, 2 * np.pi, 50, endpoint=False)
+    round_ = 20 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return np.vstack([round_, round_ * 0.1 + [0.0, 30.0]])
+
+
+@pytest.mark.parametrize("Y", [two_groups(), two_groups((25, 25)), ring()])
+def test_a_name_stands_where_points_of_its_class_are(Y):
+    labels = np.repeat(["scattered", "together"], 50)
+    ax = scatter(Y, labels, ax=axes())
+    ax.figure.draw_without_rendering()
+    (_, low, high), _ = boxes_of(ax.texts)
+    points = ax.transData.transform(Y[:50])
+    assert np.linalg.norm(points - (low + high) / 2, axis=1).min() < (high[1] - low[1]) / 2
 
 
 @pytest.mark.parametrize("radius", [0.0, 2.0, 30.0])
@@ -315,6 +340,20 @@ def test_a_quantity_has_a_colour_scale(labels):
     assert (low, high) == (0, np.max(labels))
 
 
+def test_a_quantity_is_named_beside_its_scale():
+    Y, values = np.random.default_rng(0).normal(size=(60, 2)), np.linspace(0, 1, 60)
+    for labels, name, expected in [
+        (pd.Series(values, name="petal $ length"), None, r"petal \$ length"),
+        (pd.Series(values, name="petal"), "width", "width"),
+        (values, "_width", "_width"),
+        (pd.Series(values), None, ""),
+        (pd.Series(values, name=7), None, ""),
+        (pl.Series(values), None, ""),
+    ]:
+        ax = scatter(Y, labels, ax=axes(), label_name=name)
+        assert ax.figure.axes[1].get_ylabel() == expected
+
+
 @pytest.mark.parametrize(
     ("labels", "names"),
     [
@@ -348,6 +387,16 @@ def test_degenerate_maps(Y):
     ax.figure.draw_without_rendering()
     assert [text.get_text() for text in ax.texts] == ["same"]
     assert outside(ax) == []
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-300, 1e16, -1e20, 1e100])
+def test_a_constant_map_has_a_window_of_some_size(value):
+    Y = np.full((5, 2), value)
+    ax = scatter(Y, ["a", "a", "b", "b", "b"], ax=axes())
+    ax.figure.draw_without_rendering()
+    assert np.all((ax.viewLim.min < Y) & (ax.viewLim.max > Y))
+    ax = scatter(Y - np.arange(10).reshape(5, 2) * np.spacing(value), ax=axes())
+    assert np.all((ax.viewLim.min < Y) & (ax.viewLim.max > Y))
 
 
 @pytest.mark.parametrize("n_components", [1, 3])
@@ -404,6 +453,9 @@ MISSING = [
     np.array([1.0, np.nan, 2.0, 1.0, np.nan]),
     pd.Series([1, None, 2, 1, None], dtype="Int64"),
     [0.5, np.nan, 0.25, 0.5, np.nan],
+    np.ma.masked_equal([1, 0, 2, 1, 0], 0),
+    np.array(["2001", "NaT", "2002", "2001", "NaT"], "datetime64[Y]"),
+    [Decimal("1.5"), Decimal("nan"), Decimal(2), Decimal("1.5"), Decimal("snan")],
 ]
 
 
@@ -417,6 +469,14 @@ def test_missing_labels_are_grey_and_below(labels):
     assert grey.tolist() == [True, True, False, False, False]
     assert ax.get_xlabel() == "grey: 2 missing"
     assert "nan" not in [text.get_text().lower() for text in ax.texts]
+
+
+@pytest.mark.parametrize("labels", [[], [None], [np.nan], [2**64, None, -1]])
+def test_large_integers_stay_apart(labels):
+    labels = [*labels, 2**60 + 1, 2**60, 2**60 + 2, 2**60]
+    ax = scatter(rings(len(labels), 1)[0], labels, ax=axes())
+    expected = sorted({str(label) for label in labels if isinstance(label, int)})
+    assert sorted(text.get_text().replace("\n", "") for text in ax.texts) == expected
 
 
 @pytest.mark.parametrize("labels", [[None] * 3, [np.nan] * 3, np.full(3, np.nan)])
@@ -439,6 +499,34 @@ def test_a_legend_names_all_classes_and_the_missing():
     assert len(ax.texts) == 0
     handles = [line.get_color() for line in ax.get_legend().get_lines()]
     assert handles[:3] == list(PALETTE[:3])
+
+
+def test_classes_of_one_colour_have_different_marks_in_a_legend_and_on_the_map():
+    Y, labels = rings(30)
+    codes = np.where(np.arange(len(Y)) % 7 == 0, -1, labels)
+    ax = scatter(Y, np.where(codes < 0, None, codes), ax=axes(8, 6), names="legend")
+    *entries, missing = ax.get_legend().get_lines()
+    looks = [(to_rgb(line.get_color()), line.get_marker()) for line in entries]
+    assert len(set(looks)) == 30
+    assert {marker for _, marker in looks} > {"o"}
+    assert missing.get_marker() == "o"
+    (marks,) = ax.collections
+    drawn = {tuple(y): i for i, y in enumerate(marks.get_offsets())}
+    paths, colors = marks.get_paths(), marks.get_facecolors()
+    for y, code in zip(Y, codes, strict=True):
+        color, marker = looks[code] if code >= 0 else (None, "o")
+        style = MarkerStyle(marker)
+        expected = style.get_path().transformed(style.get_transform())
+        at = drawn[tuple(y)]
+        np.testing.assert_array_equal(paths[at].vertices, expected.vertices)
+        assert color is None or tuple(colors[at, :3]) == color
+    ax.figure.draw_without_rendering()
+
+
+def test_an_image_has_no_marks_in_its_legend():
+    Y, labels = rings(11, n_each=9_100)
+    ax = scatter(Y, labels, ax=axes(8, 6), names="legend")
+    assert {line.get_marker() for line in ax.get_legend().get_lines()} == {"o"}
 
 
 @pytest.mark.parametrize("where", ["map", "legend"])

@@ -65,6 +65,9 @@ def test_curves_are_those_of_the_measure(X):
     entries = [text.get_text() for text in ax.get_legend().get_texts()]
     assert entries == [f"{name} (area {r_nx_auc(X, Y):.3f})" for name, Y in maps.items()]
     assert len({line.get_linestyle() for line in ax.lines}) == 2
+    ax = r_nx_curve(X, {"_mine": X[:, :2], "$x_": X[:, 2:], 0: X[:, 1:3]}, ax=axes())
+    entries = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert [entry.split(" (")[0] for entry in entries] == ["_mine", r"\$x_", "0"]
     with pytest.raises(ValueError, match="Y must be a map or a dict of at least one map"):
         r_nx_curve(X, {})
 

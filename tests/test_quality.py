@@ -1,5 +1,7 @@
 """quality.py against definitions written out in NumPy."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -13,7 +15,13 @@ from scipy import sparse
 from sklearn.metrics import pairwise_distances
 
 from fasttsne import affinity
-from fasttsne.quality import kl_divergence, knn_accuracy, neighbor_recall
+from fasttsne.quality import (
+    distance_correlation,
+    kl_divergence,
+    knn_accuracy,
+    neighbor_recall,
+    report,
+)
 
 # Small integers, so that distances are exact and many are tied.
 GRIDS = hnp.arrays(
@@ -220,7 +228,20 @@ MISSING = [
     pd.Series(["a", "a", None, "a", "b", "b", "b", None], dtype="category"),
     pd.Series([1, 1, None, 1, 2, 2, 2, None], dtype="Int64"),
     pl.Series(["a", "a", None, "a", "b", "b", "b", None]),
+    ["a", "a", float("nan"), "a", "b", "b", "b", np.nan],
+    [1, 1, np.nan, 1, 2, 2, 2, None],
+    np.ma.masked_equal([1, 1, 0, 1, 2, 2, 2, 0], 0),
+    np.ma.masked_equal(["a", "a", "", "a", "b", "b", "b", ""], ""),
+    [1, 1, np.ma.masked, 1, 2, 2, 2, np.ma.masked],
+    np.array(["2001", "2001", "NaT", "2001", "2002", "2002", "2002", "NaT"], "datetime64[Y]"),
+    [*map(Decimal, ["1.5", "1.5", "nan", "1.5", "2", "2", "2", "snan"])],
+    # Integers that floats would merge.
+    [2**60, 2**60, None, 2**60, 2**60 + 1, 2**60 + 1, 2**60 + 1, np.nan],
+    pd.Series([2**60] * 2 + [None, 2**60] + [2**60 + 1] * 3 + [None], dtype="category"),
 ]
+if hasattr(getattr(np, "dtypes", None), "StringDType"):
+    _STRINGS = np.dtypes.StringDType(na_object=np.nan)
+    MISSING.append(np.array(["a", "a", np.nan, "a", "b", "b", "b", np.nan], dtype=_STRINGS))
 
 
 @pytest.mark.parametrize("labels", MISSING, ids=range(len(MISSING)))
@@ -324,6 +345,24 @@ def test_labels_must_be_a_vector_of_one_kind():
     mixed = np.array([1, "a"] * 10, dtype=object)
     with pytest.raises(TypeError, match="labels must be all numbers or all strings"):
         knn_accuracy(X, mixed)
+
+
+@pytest.mark.parametrize("measure", [kl_divergence, distance_correlation])
+def test_one_sample_makes_no_pair(measure):
+    with pytest.raises(ValueError, match=r"X and embedding must have at least 2 samples.*got 1"):
+        measure(np.zeros((1, 3)), np.zeros((1, 2)))
+
+
+@pytest.mark.parametrize("n_neighbors", [True, np.True_])
+def test_a_truth_value_is_no_number_of_neighbours(n_neighbors):
+    X = np.arange(40.0).reshape(20, 2)
+    for call in (
+        lambda: neighbor_recall(X, X, n_neighbors=n_neighbors),
+        lambda: knn_accuracy(X, np.zeros(20), n_neighbors=n_neighbors),
+        lambda: report(X, X, n_neighbors=n_neighbors),
+    ):
+        with pytest.raises(TypeError, match=f"n_neighbors must be an integer; got .*{n_neighbors}"):
+            call()
 
 
 @pytest.mark.parametrize(

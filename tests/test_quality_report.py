@@ -99,6 +99,18 @@ def test_standard_errors_are_what_samples_scatter_by(judged):
         assert 0.6 < scatter / expected < 1.5, name
 
 
+def test_a_correlation_of_drawn_pairs_says_what_it_may_be_off_by(judged, monkeypatch):
+    monkeypatch.setattr("fasttsne.quality.summary.N_PAIRS", 500)
+    found = [report(*judged, random_state=seed) for seed in range(40)]
+    scatter = np.std([one.distance_correlation for one in found], ddof=1)
+    error = found[0].standard_errors["distance_correlation"]
+    assert 0.6 < scatter / error < 1.5
+    assert f"{found[0].distance_correlation:.4f} ± {error:.4f}" in str(found[0])
+    assert found[0].distance_correlation != found[1].distance_correlation
+    again = report(*judged, random_state=0)
+    assert again.distance_correlation == found[0].distance_correlation
+
+
 def test_a_report_without_a_judged_label(judged):
     X, Y, labels = judged
     found = report(X, Y, labels, sample=[7])

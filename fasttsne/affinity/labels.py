@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fasttsne.affinity.joint import JointProbabilities, from_csr
+from fasttsne.labels import label_values
 
 __all__ = ["class_codes", "guided_by_labels"]
 
@@ -42,16 +44,17 @@ def class_codes(y: Any, n_samples: int) -> NDArray[np.int64]:
     >>> class_codes(["dog", None, "cat", "dog"], 4)
     array([ 0, -1,  1,  0])
     """
-    labels = np.asarray(y)
+    labels, missing = label_values(y)
     if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
+        labels, missing = labels[:, 0], missing[:, 0]
     if labels.shape != (n_samples,):
         raise ValueError(
             f"y has shape {labels.shape}, but label_weight needs one label a sample: ({n_samples},)"
         )
     codes: dict[Any, int] = {}
     numbers = (
-        -1 if _missing(label) else codes.setdefault(label, len(codes)) for label in labels.tolist()
+        -1 if none or _is_minus_one(label) else codes.setdefault(label, len(codes))
+        for label, none in zip(labels.tolist(), missing.tolist(), strict=True)
     )
     return np.fromiter(numbers, dtype=np.int64, count=n_samples)
 
@@ -159,7 +162,5 @@ def guide_joint(
     return from_csr((guided + guided.T) / 2.0)
 
 
-def _missing(label: Any) -> bool:
-    if label is None or type(label).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(label, (int, float)) and (label != label or label == -1)
+def _is_minus_one(label: Any) -> bool:
+    return isinstance(label, Real) and label == -1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,7 +46,8 @@ def new_axes(width: float, height: float) -> Axes:
 def window_around(Y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Find the corners of a square window around a map, with a margin."""
     low, high = Y.min(axis=0), Y.max(axis=0)
-    half = 0.53 * (np.max(high - low) or 1.0)
+    # Where all coordinates are equal, or all but, the corners must still differ.
+    half = 0.53 * max(np.max(high - low) or 1.0, 1e-12 * np.abs(Y).max())
     return (low + high) / 2 - half, (low + high) / 2 + half
 
 
@@ -70,6 +72,14 @@ def write_title(ax: Axes, title: str | None) -> None:
     """Write a title at the left, if there is one."""
     if title is not None:
         ax.set_title(title, loc="left", color=INK)
+
+
+def write_legend(ax: Axes, handles: Sequence[Any], names: Sequence[str], **options: Any) -> None:
+    """Write a legend of any names, also those that begin with an underscore."""
+    placeholders = ["name"] * len(handles)  # it would not take those names
+    legend = ax.legend(handles, placeholders, frameon=False, labelcolor=INK, **options)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_text(name)
 
 
 def window_size(ax: Axes) -> tuple[float, float]:

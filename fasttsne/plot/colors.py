@@ -1,7 +1,8 @@
-"""Ten colours everybody can tell apart, and which class gets which."""
+"""Ten colours everybody can tell apart, marks for more classes, and which class gets which."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ PALETTE = (
     "#a0b08c",
     "#ba79ad",
 )
+
+# Marks as matplotlib calls them, for classes that share a colour.
+MARKERS = ("o", "s", "^", "P", "D", "v", "X")
 
 INK = "#1a1a1a"
 FRAME = "#cccccc"
@@ -58,6 +62,30 @@ def class_colors(medians: NDArray[Any], counts: NDArray[Any]) -> list[str]:
         distance = (x - x[i]) ** 2 + (y - y[i]) ** 2
         np.minimum(nearest[:, color], distance, out=nearest[:, color])
     return [PALETTE[color] for color in chosen]
+
+
+def class_markers(colors: list[str], counts: NDArray[Any]) -> NDArray[np.intp]:
+    """Give each class a mark: a disc, and another where a larger class has its colour too.
+
+    Parameters
+    ----------
+    colors : list of n_classes str
+        Their colours.
+
+    counts : ndarray of shape (n_classes,)
+        Their numbers of points.
+
+    Returns
+    -------
+    markers : ndarray of intp, shape (n_classes,)
+        Places in `MARKERS`. Classes of one colour have different ones, while there are enough.
+    """
+    markers = np.zeros(len(colors), dtype=np.intp)
+    used: Counter[str] = Counter()
+    for i in np.argsort(-counts, kind="stable"):
+        markers[i] = used[colors[i]] % len(MARKERS)
+        used[colors[i]] += 1
+    return markers
 
 
 def rgb(colors: list[str]) -> NDArray[np.float64]:

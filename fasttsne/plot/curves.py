@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fasttsne.plot.axes import new_axes, prepare_curve
-from fasttsne.plot.colors import INK, PALETTE
+from fasttsne.plot.axes import new_axes, prepare_curve, write_legend
+from fasttsne.plot.colors import PALETTE
+from fasttsne.plot.names import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,6 +95,7 @@ def r_nx_curve(
     if ax is None:
         ax = new_axes(6 if len(maps) == 1 else 8, 4)
     prepare_curve(ax, title, "number of neighbours K", "$R_{NX}(K)$, improvement on chance")
+    names = []
     for i, (name, (sizes, values)) in enumerate(curves.items()):
         area = np.average(values, weights=1 / sizes)
         ax.plot(
@@ -101,14 +103,14 @@ def r_nx_curve(
             values,
             color=PALETTE[i % len(PALETTE)],
             linestyle=_DASHES[i % len(_DASHES)],
-            label=f"{name} (area {area:.3f})" if name else f"area {area:.3f}",
         )
+        names.append(f"{plain(str(name))} (area {area:.3f})" if name != "" else f"area {area:.3f}")
     ax.set_xscale("log")
     ax.set_ylim(min(0.0, ax.get_ylim()[0]), 1.0)
     beside: dict[str, Any] = (
         {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if len(maps) > 1 else {}
     )
-    ax.legend(frameon=False, labelcolor=INK, **beside)
+    write_legend(ax, ax.lines[-len(names) :], names, **beside)
     return ax
 
 

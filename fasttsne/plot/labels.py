@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fasttsne.labels import as_numbers, categories_of, label_values
 
 _MAX_CLASSES = 50  # more numbers than this are a quantity, not classes
 
@@ -53,9 +53,10 @@ class Classes:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number for each point, NaN where missing."""
+    """A number for each point, NaN where missing, and what it is the number of, if known."""
 
     values: NDArray[np.float64]
+    name: str | None = None
 
     @property
     def missing(self) -> NDArray[np.bool_]:
@@ -63,18 +64,21 @@ class Quantity:
         return np.isnan(self.values)
 
 
-def read_labels(labels: Any, n_samples: int) -> Classes | Quantity:
+def read_labels(labels: Any, n_samples: int, name: str | None = None) -> Classes | Quantity:
     """Tell whether labels are classes or a quantity, and which are missing.
 
     Parameters
     ----------
     labels : array-like of shape (n_samples,)
-        Numbers, strings, booleans, a categorical column, or a mixture. None, NaN and what pandas
-        writes for either are missing. Numbers with fractions, or more than 50 different ones, are
-        a quantity.
+        Numbers, strings, booleans, a categorical column, or a mixture; some may be missing, as
+        for :func:`fasttsne.labels.label_values`. Numbers with fractions, or more than 50
+        different ones, are a quantity.
 
     n_samples : int
         How many there must be.
+
+    name : str, default=None
+        What a quantity is called. None takes the name of the column, if it has one.
 
     Returns
     -------
@@ -86,8 +90,10 @@ def read_labels(labels: Any, n_samples: int) -> Classes | Quantity:
     ValueError
         If `labels` is not one-dimensional, not of length `n_samples`, or holds infinity.
     """
-    categories = _categories(labels)
-    values = labels if isinstance(labels, np.ndarray) else _as_array(labels)
+    if isinstance(labels, str | bytes) or not hasattr(labels, "__len__"):
+        raise ValueError(f"labels must be one-dimensional; got {type(labels).__name__}")
+    categories = categories_of(labels)
+    values, missing = label_values(labels)
     if values.ndim != 1:
         raise ValueError(f"labels must be one-dimensional; got an array of shape {values.shape}")
     if len(values) != n_samples:
@@ -95,52 +101,22 @@ def read_labels(labels: Any, n_samples: int) -> Classes | Quantity:
             f"labels must be as many as the map has points; got {len(values)} labels "
             f"for {n_samples} points"
         )
-    if values.dtype.kind == "f":
-        missing = np.isnan(values)
-    elif values.dtype.kind == "O":
-        missing = np.fromiter(map(_is_missing, values), dtype=bool, count=len(values))
-    else:
-        missing = np.zeros(len(values), dtype=bool)
-    present = values[~missing]
-    if present.dtype.kind == "O" and all(_is_number(value) for value in present):
-        present = present.astype(np.float64)
+    present = values[~missing] if categories is not None else as_numbers(values[~missing])
     if present.dtype.kind == "f" and not np.isfinite(present).all():
         raise ValueError("labels must not hold infinity; use NaN or None where one is missing")
     if _is_quantity(present) and categories is None:
         numbers = np.full(len(values), np.nan)
         numbers[~missing] = present
-        return Quantity(numbers)
+        return Quantity(numbers, _name_of(labels) if name is None else name)
     codes = np.full(len(values), -1, dtype=np.intp)
     names, codes[~missing] = _classes(present, categories)
     return Classes(names, codes)
 
 
-def _as_array(labels: Any) -> NDArray[Any]:
-    """Make an array of a sequence, without turning None and NaN among strings into text."""
-    if isinstance(labels, str | bytes) or not hasattr(labels, "__len__"):
-        raise ValueError(f"labels must be one-dimensional; got {type(labels).__name__}")
-    array = np.asarray(labels)
-    if isinstance(labels, Sequence) and array.dtype.kind in "US" and array.ndim == 1:
-        array = np.empty(len(labels), dtype=object)
-        array[:] = labels
-    return array
-
-
-def _categories(labels: Any) -> list[Any] | None:
-    """Return the categories of a categorical column of pandas, in their own order."""
-    categorical = getattr(labels, "cat", labels)
-    categories = getattr(categorical, "categories", None)
-    return None if categories is None else list(categories)
-
-
-def _is_missing(value: Any) -> bool:
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(value, Real) and value != value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+def _name_of(labels: Any) -> str | None:
+    """Return the name of a column of pandas, or of another library that names columns."""
+    name = getattr(labels, "name", None) if hasattr(labels, "to_numpy") else None
+    return name if isinstance(name, str) and name else None
 
 
 def _is_quantity(values: NDArray[Any]) -> bool:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _FONT_SIZES = (13, 11, 9, 8, 7, 6)
 _FEW, _SOME = 12, 24  # names: up to these many the largest types are tried
-_MAX_NAMES = 100  # more than this find no room on any map
+MAX_NAMES = 100  # more than this find no room on any map
 _MAX_WIDTH, _MAX_LINES = 18, 3  # of a name, in characters and lines
 _REACH = 0.18  # how far from its class a name may stand, in parts of the axes' shorter side
 _N_RINGS, _N_DIRECTIONS = 18, 24
@@ -72,8 +72,8 @@ def write_names(
     window = ax.get_window_extent()
     low, high = np.array(window.min), np.array(window.max)
     order = np.argsort(-priorities, kind="stable")
-    left_out = [names[i] for i in order[_MAX_NAMES:]]
-    order = order[:_MAX_NAMES]
+    left_out = [names[i] for i in order[MAX_NAMES:]]
+    order = order[:MAX_NAMES]
     anchors = ax.transData.transform(positions[order].reshape(-1, 2))
     scale = (high[0] - low[0]) / np.ptp(ax.get_xlim())
     texts = [
@@ -106,7 +106,7 @@ def write_names(
     inverse = ax.transData.inverted()
     for i, (text, extent, center) in enumerate(zip(texts, extents, centers, strict=True)):
         if np.isnan(center).any():
-            left_out.insert(len(left_out) - max(len(names) - _MAX_NAMES, 0), names[order[i]])
+            left_out.insert(len(left_out) - max(len(names) - MAX_NAMES, 0), names[order[i]])
             text.remove()
             continue
         # The extent's middle is not the anchor: descenders and baselines shift it.

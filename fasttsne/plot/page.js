@@ -40,7 +40,9 @@
     const marker = { size: data.size, opacity, color };
     if (values && color === undefined) {
       marker.color = Float32Array.from(rows, (row) => values[row]);
-      Object.assign(marker, { colorscale: "Viridis", colorbar: { thickness: 14, len: 0.6, outlinewidth: 0 } });
+      Object.assign(marker, { colorscale: "Viridis", colorbar: {
+        thickness: 14, len: 0.6, outlinewidth: 0, title: { text: plain(short(data.quantity)), side: "right" },
+      } });
     }
     return { type: "scattergl", mode: "markers", x, y, marker, name: plain(short(name)), hoverinfo: "none", showlegend: name !== "" };
   }

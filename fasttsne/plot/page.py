@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import os
+import warnings
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
@@ -34,6 +35,7 @@ def html(
     thumbnails: ArrayLike | None = None,
     title: str = "t-SNE map",
     size: float | None = None,
+    label_name: str | None = None,
 ) -> Path:
     """Write a map as a page to explore in a browser: one file, with all it needs inside.
 
@@ -67,6 +69,9 @@ def html(
     size : float, default=None
         Diameter of a mark in pixels. None chooses it by the number of points.
 
+    label_name : str, default=None
+        What a quantity is called, as for :func:`scatter`.
+
     Returns
     -------
     path : pathlib.Path
@@ -98,7 +103,7 @@ def html(
     'iris.html'
     """
     Y = check_map(Y)
-    what = None if labels is None else read_labels(labels, len(Y))
+    what = None if labels is None else read_labels(labels, len(Y), label_name)
     if hover is not None and len(hover) != len(Y):
         raise ValueError(
             f"hover must be as many as the map has points; got {len(hover)} for {len(Y)} points"
@@ -132,7 +137,7 @@ def html(
 def _colours(what: Classes | Quantity | None, Y: NDArray[Any]) -> dict[str, Any]:
     """Say what each point is: the number of its trace, or its value."""
     if isinstance(what, Quantity):
-        return {"values": _packed(what.values, np.float32)}
+        return {"values": _packed(what.values, np.float32), "quantity": what.name or ""}
     if what is None:
         return {"codes": _packed(np.zeros(len(Y)), np.int32), "names": [], "colors": [PALETTE[0]]}
     medians, _ = what.medians_and_radii(Y)
@@ -203,7 +208,8 @@ def _as_bytes(images: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _plotly_js() -> str:
     try:
-        from plotly.offline import get_plotlyjs
+        with warnings.catch_warnings():  # which plotly adds a filter to
+            from plotly.offline import get_plotlyjs
     except ModuleNotFoundError as error:
         raise ImportError("writing a page needs plotly: pip install 'fasttsne[html]'") from error
     script: str = get_plotlyjs()

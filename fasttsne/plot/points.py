@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fasttsne.plot.axes import check_map, new_axes, prepare_map, window_size
-from fasttsne.plot.colors import INK, MISSING, PALETTE, class_colors, rgb
+from fasttsne.plot.axes import (
+    check_map,
+    new_axes,
+    prepare_map,
+    window_around,
+    window_size,
+    write_legend,
+)
+from fasttsne.plot.colors import INK, MARKERS, MISSING, PALETTE, class_colors, class_markers, rgb
 from fasttsne.plot.density import grid_cells, shade
 from fasttsne.plot.labels import Classes, Quantity, read_labels
-from fasttsne.plot.names import plain, write_names
+from fasttsne.plot.names import MAX_NAMES, plain, write_names
+from fasttsne.plot.places import name_places
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,13 +40,14 @@ def scatter(
     alpha: float | None = None,
     names: Literal["map", "legend"] | None = "map",
     cmap: str = "viridis",
+    label_name: str | None = None,
 ) -> Axes:
     """Draw a two-dimensional map.
 
-    Points of a class share a colour, and the class is named at its median on the map or in a
-    legend. Both axes have the same scale, and no ticks: the coordinates of a t-SNE map mean
-    nothing, only its neighbourhoods do. Beyond 100,000 points the map is an image: its cells
-    mix the colours of their points, and are the more opaque the more of them there are.
+    Points of a class share a colour, and the class is named on the map or in a legend. Both axes
+    have the same scale, and no ticks: the coordinates of a t-SNE map mean nothing, only its
+    neighbourhoods do. Beyond 100,000 points the map is an image: its cells mix the colours of
+    their points, and are the more opaque the more of them there are.
 
     Parameters
     ----------
@@ -65,11 +74,16 @@ def scatter(
         Opacity of a mark, above 0 and at most 1. None chooses it by the number of points.
 
     names : {"map", "legend"} or None, default="map"
-        Where to name the classes: at their medians on the map, in a legend beside it, or not
-        at all.
+        Where to name the classes: on the map, in a legend beside it, or not at all. On the map
+        a name stands at the median of its class, or where the class is densest if few of its
+        points are near the median.
 
     cmap : str, default="viridis"
         Colour scale of a quantity: a name that matplotlib knows.
+
+    label_name : str, default=None
+        What the quantity is called, written beside its colour scale. None takes the name that
+        `labels` have as a column of pandas or polars.
 
     Returns
     -------
@@ -93,7 +107,8 @@ def scatter(
     legend has the 40 largest classes.
 
     There are ten colours. Of more classes than that, those that share a colour lie as far
-    from each other as can be had.
+    from each other as can be had. With a legend they have different marks, which an image of
+    more than 100,000 points has not.
 
     Examples
     --------
@@ -107,7 +122,7 @@ def scatter(
     ['setosa', 'versicolor', 'virginica']
     """
     Y = check_map(Y)
-    what = None if labels is None else read_labels(labels, len(Y))
+    what = None if labels is None else read_labels(labels, len(Y), label_name)
     if names not in ("map", "legend", None):
         raise ValueError(f'names must be "map", "legend" or None; got {names!r}')
     if size is not None and not size > 0:
@@ -120,10 +135,19 @@ def scatter(
     if isinstance(what, Classes):
         medians, radii = what.medians_and_radii(Y)
         colors = class_colors(medians, what.counts())
-        legend = names == "legend" and _write_legend(ax, what, colors)
-        _draw(ax, Y, rgb([*colors, MISSING])[what.codes], what.missing, size, alpha)
+        legend = names == "legend"
+        shapes = None
+        if legend:
+            markers = class_markers(colors, what.counts())
+            if _is_image(len(Y), size):
+                markers[:] = 0  # an image has no marks
+            _write_legend(ax, what, colors, markers)
+            shapes = np.append(markers, 0)[what.codes]
+        _draw(ax, Y, rgb([*colors, MISSING])[what.codes], what.missing, size, alpha, shapes)
         if names == "map":
-            write_names(ax, what.names, medians, radii, what.counts())
+            corners = window_around(Y)
+            places = name_places(Y, what.codes, medians, *corners, n_classes=MAX_NAMES)
+            write_names(ax, what.names, places, radii, what.counts())
     elif isinstance(what, Quantity):
         legend = False
         _draw(ax, Y, _scaled(ax, what, cmap), what.missing, size, alpha)
@@ -235,11 +259,12 @@ def _draw(
     below: NDArray[Any] | None,
     size: float | None,
     alpha: float | None,
+    shapes: NDArray[np.intp] | None = None,
 ) -> None:
     """Draw the points, those marked as `below` first, the others in no order at all."""
     n_samples = len(Y)
     width, height = window_size(ax)
-    if n_samples > _DENSE and size is None:
+    if _is_image(n_samples, size):
         _draw_density(ax, Y, colors, (round(height * 1.5), round(width * 1.5)), alpha)
         return
     # In any order that goes by class one class would hide another.
@@ -247,7 +272,7 @@ def _draw(
     if below is not None:
         order = np.concatenate([order[below[order]], order[~below[order]]])
     x, y = Y[order].T
-    ax.scatter(
+    marks = ax.scatter(
         x,
         y,
         color=colors[order],
@@ -256,6 +281,18 @@ def _draw(
         linewidths=0,
         rasterized=n_samples > _RASTERIZED,
     )
+    if shapes is not None and shapes.any():
+        from matplotlib.markers import MarkerStyle
+
+        styles = [MarkerStyle(marker) for marker in MARKERS]
+        paths = [style.get_path().transformed(style.get_transform()) for style in styles]
+        # One collection, so that the order above stays: no class covers the others.
+        marks.set_paths([paths[shape] for shape in shapes[order]])
+
+
+def _is_image(n_samples: int, size: float | None) -> bool:
+    """Tell whether so many points are drawn as an image of their densities."""
+    return n_samples > _DENSE and size is None
 
 
 def _mark_size(area: float, n_samples: int) -> float:
@@ -299,35 +336,33 @@ def _scaled(
     scale = ScalarMappable(Normalize(*limits), cmap)
     bar = ax.figure.colorbar(scale, ax=ax, shrink=0.6)
     bar.outline.set_visible(False)
+    if quantity.name is not None:
+        bar.set_label(plain(quantity.name, 40), color=INK)
     colors = np.asarray(scale.to_rgba(quantity.values), dtype=np.float64)[:, :3]
     colors[quantity.missing] = rgb([MISSING])
     return colors
 
 
-def _write_legend(ax: Axes, classes: Classes, colors: list[str]) -> bool:
+def _write_legend(ax: Axes, classes: Classes, colors: list[str], markers: NDArray[np.intp]) -> None:
     """Name the largest classes beside the map, in their own order."""
     from matplotlib.lines import Line2D
 
     largest = np.sort(np.argsort(-classes.counts(), kind="stable")[:_MAX_LEGEND])
-    entries = [(plain(classes.names[i], 40), colors[i]) for i in largest]
+    entries = [(plain(classes.names[i], 40), colors[i], MARKERS[markers[i]]) for i in largest]
     if classes.missing.any():
-        entries.append(("missing", MISSING))
+        entries.append(("missing", MISSING, MARKERS[0]))
     if len(classes.names) > _MAX_LEGEND:
-        entries.append((f"and {len(classes.names) - _MAX_LEGEND:,} more", "none"))
+        entries.append((f"and {len(classes.names) - _MAX_LEGEND:,} more", "none", MARKERS[0]))
     handles = [
-        Line2D([], [], linestyle="none", marker="o", markersize=7, color=color)
-        for _, color in entries
+        Line2D([], [], linestyle="none", marker=marker, markersize=7, color=color)
+        for _, color, marker in entries
     ]
-    legend = ax.legend(
+    write_legend(
+        ax,
         handles,
-        ["name"] * len(handles),  # which it would not take if they began with an underscore
+        [name for name, _, _ in entries],
         loc="center left",
         bbox_to_anchor=(1.0, 0.5),
-        frameon=False,
-        labelcolor=INK,
         handletextpad=0.2,
         fontsize=9 if len(entries) <= 25 else 7,
     )
-    for text, (name, _) in zip(legend.get_texts(), entries, strict=True):
-        text.set_text(name)
-    return True

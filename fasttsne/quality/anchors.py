@@ -42,8 +42,18 @@ def check_same_length(n_samples: int, n_points: int, name: str = "X") -> None:
         )
 
 
+def check_at_least_two(n_points: int) -> None:
+    """Refuse a map without a pair of points."""
+    if n_points < 2:
+        raise ValueError(
+            f"X and embedding must have at least 2 samples, which make a pair; got {n_points}"
+        )
+
+
 def check_n_neighbors(n_neighbors: Any, n_samples: int) -> None:
     """Refuse neighbourhoods that n_samples points cannot fill."""
+    if isinstance(n_neighbors, bool | np.bool_):  # which Python takes for an integer
+        raise TypeError(f"n_neighbors must be an integer; got {n_neighbors!r}")
     check_scalar(n_neighbors, "n_neighbors", Integral, min_val=1)
     if n_neighbors >= n_samples:
         raise ValueError(

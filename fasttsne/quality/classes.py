@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
+from fasttsne.labels import as_numbers, label_values
 from fasttsne.quality.anchors import (
     Anchors,
     RandomState,
@@ -129,7 +130,7 @@ def as_classes(labels: ArrayLike, n_samples: int) -> NDArray[np.int64]:
     ValueError
         If they are not one to a sample, hold infinity, or are all missing.
     """
-    values: NDArray[Any] = np.asarray(labels)
+    values, missing = label_values(labels)
     if values.ndim != 1:
         raise ValueError(f"labels must be one-dimensional; got an array of shape {values.shape}")
     if len(values) != n_samples:
@@ -137,11 +138,11 @@ def as_classes(labels: ArrayLike, n_samples: int) -> NDArray[np.int64]:
             f"embedding and labels have inconsistent numbers of samples: {n_samples} and "
             f"{len(values)}; label i must be that of point i"
         )
-    known = ~_missing(values)
+    known = ~missing
     if not known.any():
         raise ValueError("labels are all missing: None or NaN")
     given: NDArray[Any] = check_array(
-        values[known], ensure_2d=False, dtype=None, input_name="labels"
+        as_numbers(values[known]), ensure_2d=False, dtype=None, input_name="labels"
     )
     classes = np.full(n_samples, -1, dtype=np.int64)
     try:
@@ -151,21 +152,6 @@ def as_classes(labels: ArrayLike, n_samples: int) -> NDArray[np.int64]:
             "labels must be all numbers or all strings; sorting them failed: " + str(error)
         ) from error
     return classes
-
-
-def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:
-    if values.dtype.kind in "fcmM":
-        return np.asarray(values != values)
-    if values.dtype.kind != "O":
-        return np.zeros(len(values), dtype=bool)
-
-    def missing(value: Any) -> bool:
-        try:
-            return value is None or bool(value != value)
-        except TypeError:  # pandas.NA, which is neither equal nor unequal to itself
-            return True
-
-    return np.fromiter(map(missing, values), dtype=bool, count=len(values))
 
 
 def check_n_voters(n_neighbors: Any, classes: NDArray[np.int64]) -> None:

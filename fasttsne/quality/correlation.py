@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
@@ -11,7 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 from sklearn.utils import check_random_state, check_scalar
 
-from fasttsne.quality.anchors import Anchors, RandomState, as_embedding, check_same_length
+from fasttsne.quality.anchors import (
+    Anchors,
+    RandomState,
+    as_embedding,
+    check_at_least_two,
+    check_same_length,
+)
 from fasttsne.quality.distances import Distances, Metric, as_distances
 from fasttsne.threads import effective_n_threads
 
@@ -56,7 +63,7 @@ def distance_correlation(
         Further arguments of the metric.
 
     random_state : int, RandomState instance or None, default=None
-        Source of the drawing.
+        Source of the drawing; an integer gives the same pairs at every call.
 
     n_jobs : int or None, default=None
         Number of threads, as in :class:`~fasttsne.TSNE`. The result does not depend on it.
@@ -64,8 +71,8 @@ def distance_correlation(
     Returns
     -------
     correlation : float
-        From -1 to 1; larger is better. Its standard error is at most about
-        ``1 / sqrt(n_pairs)``.
+        From -1 to 1; larger is better. Where pairs are drawn its standard error is at most
+        about ``1 / sqrt(n_pairs)``, and less where the correlation is strong.
 
     Raises
     ------
@@ -94,6 +101,7 @@ def distance_correlation(
     Y = as_embedding(embedding)
     data = as_distances(X, metric, metric_params)
     check_same_length(data.n_samples, len(Y))
+    check_at_least_two(len(Y))
     check_scalar(n_pairs, "n_pairs", Integral, min_val=2)
     n_threads = effective_n_threads(n_jobs)
     return correlation_of_pairs(data, as_distances(Y), n_pairs, random_state, n_threads)
@@ -119,9 +127,39 @@ def correlation_between(distances: NDArray[np.float64], on_map: NDArray[np.float
     return float(np.clip(product, -1.0, 1.0))
 
 
+def standard_error(correlation: float, n_samples: int, n_pairs: int) -> float | None:
+    """Estimate what a correlation of drawn pairs may be off by; None where all pairs were taken.
+
+    Parameters
+    ----------
+    correlation : float
+        What was found.
+    n_samples, n_pairs : int
+        Numbers of points, and of pairs that were to be drawn.
+
+    Returns
+    -------
+    error : float or None
+        The standard deviation over draws, as for normal variables.
+
+    References
+    ----------
+    .. [1] D. G. Bonett, T. A. Wright (2000). Sample size requirements for estimating Pearson,
+       Kendall and Spearman correlations. Psychometrika 65, 23-28.
+    """
+    if takes_all_pairs(n_samples, n_pairs):
+        return None
+    return (1.0 - correlation**2) * math.sqrt((1.0 + correlation**2 / 2.0) / n_pairs)
+
+
+def takes_all_pairs(n_samples: int, n_pairs: int) -> bool:
+    """Tell whether there are no more pairs of points than are to be drawn."""
+    return n_samples * (n_samples - 1) // 2 <= n_pairs
+
+
 def drawn_pairs(n_samples: int, n_pairs: int, random_state: RandomState) -> tuple[Anchors, Anchors]:
     """Draw so many pairs of points, or take all where there are no more."""
-    if n_samples * (n_samples - 1) // 2 <= n_pairs:
+    if takes_all_pairs(n_samples, n_pairs):
         first, second = np.triu_indices(n_samples, 1)
     else:
         random = check_random_state(random_state)

@@ -17,7 +17,13 @@ from fasttsne import _kernels
 from fasttsne.affinity import JointProbabilities
 from fasttsne.degrees_of_freedom import default_degrees_of_freedom
 from fasttsne.neighbors import LARGEST_VALUE
-from fasttsne.quality.anchors import Anchors, as_embedding, blocks_of, check_same_length
+from fasttsne.quality.anchors import (
+    Anchors,
+    as_embedding,
+    blocks_of,
+    check_at_least_two,
+    check_same_length,
+)
 from fasttsne.quality.distances import Distances, Known, Metric, Points, as_distances
 from fasttsne.threads import effective_n_threads, in_threads
 
@@ -119,6 +125,7 @@ def kl_divergence(
     (150,)
     """
     Y = as_embedding(embedding)
+    check_at_least_two(len(Y))
     if max(float(Y.max()), -float(Y.min())) > LARGEST_VALUE:
         raise ValueError(
             f"embedding has values of magnitude above {LARGEST_VALUE:g}, whose squared distances "

@@ -22,7 +22,7 @@ from fasttsne.quality.anchors import (
     chosen_anchors,
 )
 from fasttsne.quality.classes import as_classes, check_n_voters, knn_hits
-from fasttsne.quality.correlation import NoOrder, correlation_of_pairs
+from fasttsne.quality.correlation import NoOrder, correlation_of_pairs, standard_error
 from fasttsne.quality.curves import area_under, check_at_least_three, curve_of, over_chance
 from fasttsne.quality.distances import Distances, Metric, as_distances
 from fasttsne.quality.neighborhoods import ndcgs, rank_penalties
@@ -84,8 +84,9 @@ class Report:
         Number of points that were judged.
     standard_errors : dict of str to float
         What the means over a sample may be off by, by name: the standard deviation over the
-        points, divided by the root of their number, corrected for a finite number of points. Empty
-        if all points were judged.
+        points, divided by the root of their number, corrected for a finite number of points. And
+        what "distance_correlation" may be off by where its pairs of points were drawn, which they
+        are from 448 points on. Empty if all points were judged, and all pairs.
 
     Examples
     --------
@@ -129,13 +130,17 @@ class Report:
 
     @property
     def standard_errors(self) -> dict[str, float]:
-        """What the means over a sample may be off by."""
+        """What means over a sample of points, or a correlation of drawn pairs, may be off by."""
         errors = {}
         left_out = 1.0 - self.n_judged / self.n_samples
         for name, values in self.per_sample.items():
             values = values[~np.isnan(values)]
             if left_out > 0.0 and len(values) > 1:
                 errors[name] = float(values.std(ddof=1) * np.sqrt(left_out / len(values)))
+        if self.distance_correlation is not None:
+            error = standard_error(self.distance_correlation, self.n_samples, N_PAIRS)
+            if error is not None:
+                errors["distance_correlation"] = error
         return errors
 
     def to_dict(self) -> dict[str, Any]:
@@ -239,8 +244,9 @@ def report(
         Further arguments of the metric.
 
     random_state : int, RandomState instance or None, default=None
-        Source of the points that are drawn, and of the pairs of points whose distances are
-        correlated.
+        Source of the points that are drawn, and of the 100,000 pairs of points whose distances
+        are correlated where there are more. An integer gives the same report at every call; with
+        None they differ by about the standard errors, which the table writes behind "±".
 
     n_jobs : int or None, default=None
         Number of threads, as in :class:`~fasttsne.TSNE`. The result does not depend on it.
