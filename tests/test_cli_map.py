@@ -307,7 +307,11 @@ def test_force_replaces(flowers):
             ["flowers.csv", "-o", "a.csv", "--plot", "a.png", "--n-components", "3"],
             "--plot draws in the plane",
         ),
-        (["flowers.csv", "-o", "a.csv", "--resume", "flowers.csv"], "flowers.csv is no checkpoint"),
+        (["flowers.csv", "-o", "a.csv", "--resume", "cells.h5ad"], "cells.h5ad is no checkpoint"),
+        (
+            ["flowers.csv", "-o", "a.csv", "--resume", "flowers.csv"],
+            "INPUT and --resume both name flowers.csv",
+        ),
         (["flowers.csv", "-o", "a.csv", "--resume", "gone"], "cannot read the checkpoint gone"),
     ],
 )

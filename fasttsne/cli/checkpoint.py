@@ -119,6 +119,26 @@ def save(tsne: TSNE, X: Any, path: Path) -> None:
         tsne.callback = callback
 
 
+def is_one(path: Path) -> bool:
+    """Tell whether a file is a checkpoint of any version, without reading it as one.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    Returns
+    -------
+    is_one : bool
+        Whether it begins like one.
+    """
+    try:
+        with open(path, "rb") as file:
+            return _FORMAT.rstrip("0123456789").encode() in file.read(100)
+    except OSError:
+        return False
+
+
 def load(path: Path, X: Any) -> TSNE:
     """Read an estimator that was interrupted on the same data.
 

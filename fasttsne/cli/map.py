@@ -203,11 +203,29 @@ def read_input(args: argparse.Namespace, path: Path) -> tables.Table:
     table : Table
         What it holds.
     """
-    extra = [args.label] if args.label else []
-    extra += [name for name in args.keep if name not in extra]
     return tables.read_table(
-        path, extra=extra, features=args.features, drop=args.drop, array=args.array
+        path,
+        extra=columns_beside(args),
+        features=args.features,
+        drop=args.drop,
+        array=args.array,
     )
+
+
+def columns_beside(args: argparse.Namespace) -> list[str]:
+    """List the columns that go along.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The options.
+
+    Returns
+    -------
+    names : list of str
+        The label first.
+    """
+    return list(dict.fromkeys([*([args.label] if args.label else []), *args.keep]))
 
 
 def check_metric(name: str) -> None:
@@ -308,12 +326,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) -> None:
     """Refuse, before any work, files that cannot be written afterwards."""
+    goes_on_there = bool(args.resume) and args.resume.resolve() == kept.resolve()
     named = {
         "--output": args.output,
         "--plot": args.plot,
         "--html": args.html,
         "--report": args.report,
-        "--checkpoint": args.checkpoint,
+        "--resume": args.resume,
+        "--checkpoint": None if goes_on_there else kept,
     }
     outputs.check_distinct({"INPUT": args.input, **named})
     check_metric(given.get("metric", "euclidean"))
@@ -322,8 +342,24 @@ def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) ->
         raise Refusal("--output .h5ad is a copy of an .h5ad INPUT; choose .csv or .npz")
     if args.report is not None:
         check_judgeable(given.get("metric", "euclidean"))
+    outputs.check_columns(args.output, columns_beside(args), given.get("n_components", 2))
     check_pictures(args, flat=given.get("n_components", 2) == 2)
-    if kept.exists() and not args.resume and not args.force:
+    _check_checkpoint(kept, goes_on_there, args.force)
+
+
+def _check_checkpoint(kept: Path, goes_on_there: bool, force: bool) -> None:
+    """Refuse a checkpoint that cannot be written, or would replace what is there."""
+    if kept.is_dir() and (kept / "manifest.json").exists():
+        raise Refusal(
+            f"{kept} is left from an earlier run with --landmarks; --resume {kept} goes on, another "
+            "--checkpoint leaves it alone"
+        )
+    outputs.check_output(kept, "--checkpoint", (), force=True)
+    if goes_on_there or not kept.exists():
+        return
+    if not checkpoint.is_one(kept):
+        raise Refusal(f"--checkpoint {kept}: it exists, and is no checkpoint; choose another name")
+    if not force:
         raise Refusal(
             f"{kept} is left from an earlier run; --resume {kept} goes on, --force starts anew"
         )

@@ -115,7 +115,7 @@ def _check_files(args: argparse.Namespace, settings: Mapping[str, Any], kept: Pa
             "--plot": args.plot,
             "--html": args.html,
             "--report": args.report,
-            "--checkpoint": args.checkpoint,
+            "--checkpoint or --resume": kept,
         }
     )
     extra = columns_beside(settings)
@@ -124,10 +124,7 @@ def _check_files(args: argparse.Namespace, settings: Mapping[str, Any], kept: Pa
     for option, path in (("--output", args.output), ("--checkpoint", kept)):
         if args.input.resolve() in path.resolve().parents:
             raise Refusal(f"{option} {path} lies in INPUT; choose a place outside of it")
-    ours = {"embedding", *(f"tsne_{i + 1}" for i in range(settings.get("n_components", 2)))}
-    if ours.intersection(extra):
-        name = min(ours.intersection(extra))
-        raise Refusal(f"--keep {name}: the map's own columns are called that; rename it in INPUT")
+    outputs.check_columns(args.output, extra, settings.get("n_components", 2))
     if kept.exists() and not args.resume and not args.force:
         raise Refusal(f"{kept} is left from an earlier run; --resume goes on, --force starts anew")
 

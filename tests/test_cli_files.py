@@ -1,0 +1,146 @@
+"""fasttsne map: nothing of the user's is replaced, removed, rounded or left out unasked."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fasttsne
+from fasttsne import cli
+from fasttsne.cli import checkpoint
+
+pd = pytest.importorskip("pandas")
+
+N_ROWS = 40
+QUICK = ["--perplexity", "5", "--max-iter", "250", "--random-state", "0", "--quiet"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with an array in it."""
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", rows())
+    return tmp_path
+
+
+@pytest.fixture
+def untouched(monkeypatch):
+    """Let any fit fail, to show that files are looked at before anything is computed."""
+
+    def fit(self, X):
+        raise AssertionError("must not compute")
+
+    monkeypatch.setattr(fasttsne.TSNE, "fit", fit)
+
+
+def rows():
+    return np.random.default_rng(0).normal(size=(N_ROWS, 3))
+
+
+def table(**columns):
+    """Write a CSV file of numbers to map and of what is given."""
+    frame = pd.DataFrame(rows(), columns=["a", "b", "c"]).assign(**columns)
+    frame.to_csv("x.csv", index=False)
+    return frame
+
+
+def run(*args):
+    return cli.main(["map", *map(str, args), *QUICK])
+
+
+def refusal(capsys, *args):
+    capsys.readouterr()
+    assert run(*args) == 2
+    return capsys.readouterr().err.splitlines()[-1].removeprefix("fasttsne map: error: ")
+
+
+def interrupted(monkeypatch, *args):
+    """Press Ctrl-C in the middle of a descent."""
+
+    def press(self, state):
+        if state.iteration == 50:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cli.map.Progress, "__call__", press)
+        assert run(*args) == 130
+
+
+# ---- checkpoints --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", ["--output", "--plot"])
+def test_what_is_resumed_is_no_output(here, capsys, option):
+    pytest.importorskip("matplotlib")
+    output = ["-o", "map.npy"] if option == "--plot" else []
+    name = "map.png" if option == "--plot" else "map.npy"
+    said = refusal(capsys, "x.npy", *output, option, name, "--resume", name, "--force")
+    assert said == f"{option} and --resume both name {name}; give each its own file"
+    assert os.listdir() == ["x.npy"]
+
+
+@pytest.mark.parametrize("more", [[], ["--force"], ["--resume", "other"]])
+def test_a_file_that_is_no_checkpoint_is_left_alone(here, capsys, untouched, more):
+    Path("p.csv").write_text("precious\n")
+    said = refusal(capsys, "x.npy", "-o", "map.npy", "--checkpoint", "p.csv", *more)
+    assert said == "--checkpoint p.csv: it exists, and is no checkpoint; choose another name"
+    assert Path("p.csv").read_text() == "precious\n"
+
+
+def test_another_checkpoint_is_replaced_by_force_alone(here, capsys, monkeypatch):
+    interrupted(monkeypatch, "x.npy", "-o", "map.npy", "--checkpoint", "one")
+    interrupted(monkeypatch, "x.npy", "-o", "map.npy", "--checkpoint", "two")
+    again = ["x.npy", "-o", "map.npy", "--resume", "one", "--checkpoint", "two"]
+    assert "two is left from an earlier run" in refusal(capsys, *again)
+    assert checkpoint.is_one(Path("one")) and checkpoint.is_one(Path("two"))
+    assert run(*again, "--force") == 0
+    assert sorted(os.listdir()) == ["map.npy", "one", "x.npy"]
+
+
+def test_a_checkpoint_that_cannot_be_written_is_refused(here, capsys, untouched):
+    Path("folder").mkdir()
+    Path("map.npy.checkpoint").mkdir()
+    Path("map.npy.checkpoint/manifest.json").write_text(json.dumps({}))
+    for given, message in [
+        (["--checkpoint", "no/c"], "--checkpoint no/c: there is no directory no; make it first"),
+        (["--checkpoint", "folder"], "--checkpoint folder: it is a directory; name a file in it"),
+        ([], "map.npy.checkpoint is left from an earlier run with --landmarks; --resume"),
+    ]:
+        assert refusal(capsys, "x.npy", "-o", "map.npy", *given).startswith(message)
+
+
+# ---- columns that go along ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("option", "column", "output"),
+    [
+        ("--label", "tsne_1", "map.csv"),
+        ("--keep", "tsne_2", "map.parquet"),
+        ("--label", "embedding", "map.npz"),
+    ],
+)
+def test_no_column_takes_the_place_of_the_map(here, capsys, untouched, option, column, output):
+    pytest.importorskip("pyarrow")
+    table(**{column: np.arange(N_ROWS)})
+    said = refusal(capsys, "x.csv", "-o", output, option, column)
+    assert f"and so is the column '{column}' that is to go along; rename it in INPUT" in said
+
+
+def test_a_name_that_the_map_does_not_take_is_kept(here):
+    table(embedding=np.arange(N_ROWS), tsne_3=np.arange(N_ROWS))
+    assert run("x.csv", "-o", "map.csv", "--keep", "embedding,tsne_3") == 0
+    assert pd.read_csv("map.csv")["embedding"].tolist() == list(range(N_ROWS))
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv"])
+def test_kept_numbers_keep_their_digits(here, kind):
+    frame = table(id=123456780.5 + np.arange(N_ROWS), share=np.full(N_ROWS, 1 / 3))
+    assert run("x.csv", "-o", f"map.{kind}", "--keep", "id,share") == 0
+    written = pd.read_csv(f"map.{kind}", sep="\t" if kind == "tsv" else ",", dtype=str)
+    assert written["id"].astype(float).tolist() == frame["id"].tolist()
+    assert written["share"].astype(float).tolist() == frame["share"].tolist()
+    Y = fasttsne.TSNE(perplexity=5, max_iter=250, random_state=0).fit_transform(rows())
+    assert written["tsne_1"].tolist() == [f"{value:.6g}" for value in Y[:, 0]]
