@@ -144,3 +144,60 @@ def test_kept_numbers_keep_their_digits(here, kind):
     assert written["share"].astype(float).tolist() == frame["share"].tolist()
     Y = fasttsne.TSNE(perplexity=5, max_iter=250, random_state=0).fit_transform(rows())
     assert written["tsne_1"].tolist() == [f"{value:.6g}" for value in Y[:, 0]]
+
+
+# ---- tables of text -----------------------------------------------------------------------------
+
+
+def lines_of_numbers(separator=",", decimal=".", label="x"):
+    return [
+        separator.join([*(f"{value:.4f}".replace(".", decimal) for value in row), label])
+        for row in rows()
+    ]
+
+
+def expected_map():
+    X = np.round(rows(), 4)
+    return fasttsne.TSNE(perplexity=5, max_iter=250, random_state=0).fit_transform(X)
+
+
+def test_a_first_line_of_data_is_noted_and_can_be_taken(here, capsys):
+    Path("x.csv").write_text("\n".join(lines_of_numbers()))
+    assert cli.main(["map", "x.csv", "-o", "short.npy", *QUICK[:-1]]) == 0
+    said = capsys.readouterr().err.splitlines()[0]
+    assert said.startswith("the first line is taken for names of columns, though 3 of its 4 are")
+    assert said.endswith("if it is data: --no-header")
+    assert run("x.csv", "-o", "map.csv", "--no-header", "--label", "column 4") == 0
+    np.testing.assert_allclose(pd.read_csv("map.csv").iloc[:, :2], expected_map(), rtol=1e-5)
+
+
+def test_separator_and_decimal_point_are_given(here, capsys):
+    Path("x.csv").write_text("\n".join(["a;b;c;kind", *lines_of_numbers(";", ",")]))
+    said = refusal(capsys, "x.csv", "-o", "map.npy", "--label", "kind")
+    assert said.endswith("are its cells separated by ';'? --sep ';'")
+    said = refusal(capsys, "x.csv", "-o", "map.npy", "--label", "kind", "--sep", ";")
+    assert said.endswith("no column of numbers; has column 'a' decimal commas? --decimal ,")
+    given = ["--sep", ";", "--decimal", ","]
+    assert run("x.csv", "-o", "map.npy", "--label", "kind", *given) == 0
+    np.testing.assert_array_equal(np.load("map.npy"), expected_map())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--sep", ";;"], "--sep must be one sign, such as ';'; got ';;'"),
+        (["--sep", ",", "--decimal", ","], "--sep and --decimal are both ','"),
+        (["--no-header"], "--sep, --decimal and --no-header are for .csv and .tsv, not x.npy"),
+    ],
+)
+def test_signs_that_are_none(here, capsys, untouched, given, message):
+    assert refusal(capsys, "x.npy", "-o", "map.npy", *given).startswith(message)
+
+
+def test_text_that_looks_missing_is_text(here):
+    names = ["NA", "None", "null", "", "Namibia"] * (N_ROWS // 5)
+    table(country=names, share=[1.5, None] * (N_ROWS // 2))
+    assert run("x.csv", "-o", "map.csv", "--label", "country", "--keep", "share") == 0
+    written = pd.read_csv("map.csv", dtype=str, keep_default_na=False)
+    assert written["country"].tolist() == names
+    assert written["share"].tolist() == ["1.5", ""] * (N_ROWS // 2)

@@ -19,6 +19,7 @@ from fasttsne import TSNE
 from fasttsne.cli import checkpoint, outputs, tables
 from fasttsne.cli.progress import Progress, rounded
 from fasttsne.cli.refusal import Refusal, unknown_name
+from fasttsne.cli.text import Format
 from fasttsne.files import replacing
 from fasttsne.similarities import METRICS
 
@@ -183,7 +184,14 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--array",
         metavar="NAME",
-        help="which array of an .npz or .h5ad to map; with --landmarks, of a .zarr or .h5",
+        help="which array of an .npz or .h5ad it is; with --landmarks, of a .zarr or .h5",
+    )
+    group.add_argument(
+        "--sep", metavar="SIGN", help="what separates cells of a .csv or .tsv, such as ';'"
+    )
+    group.add_argument("--decimal", metavar="SIGN", help="its decimal point, such as ','")
+    group.add_argument(
+        "--no-header", action="store_true", help="its first line is data and names no columns"
     )
 
 
@@ -209,7 +217,36 @@ def read_input(args: argparse.Namespace, path: Path) -> tables.Table:
         features=args.features,
         drop=args.drop,
         array=args.array,
+        written=text_format(args),
     )
+
+
+def text_format(args: argparse.Namespace) -> Format:
+    """Gather how a table of text is written.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The options.
+
+    Returns
+    -------
+    written : Format
+        As they say.
+
+    Raises
+    ------
+    Refusal
+        If a sign is none.
+    """
+    separator = {"\\t": "\t", "tab": "\t"}.get(args.sep, args.sep)
+    for option, sign in (("--sep", separator), ("--decimal", args.decimal)):
+        if sign is not None and (len(sign) != 1 or sign.isalnum() or sign in '\r\n\0"'):
+            raise Refusal(f"{option} must be one sign, such as ';'; got {sign!r}")
+    decimal = args.decimal or "."
+    if separator == decimal:
+        raise Refusal(f"--sep and --decimal are both {decimal!r}; they must differ")
+    return Format(separator, decimal, False if args.no_header else None)
 
 
 def columns_beside(args: argparse.Namespace) -> list[str]:
@@ -351,8 +388,8 @@ def _check_checkpoint(kept: Path, goes_on_there: bool, force: bool) -> None:
     """Refuse a checkpoint that cannot be written, or would replace what is there."""
     if kept.is_dir() and (kept / "manifest.json").exists():
         raise Refusal(
-            f"{kept} is left from an earlier run with --landmarks; --resume {kept} goes on, another "
-            "--checkpoint leaves it alone"
+            f"{kept} is left from an earlier run with --landmarks; --resume {kept} goes on, "
+            "and another --checkpoint leaves it alone"
         )
     outputs.check_output(kept, "--checkpoint", (), force=True)
     if goes_on_there or not kept.exists():

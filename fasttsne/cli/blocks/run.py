@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fasttsne import TSNE
-from fasttsne.cli import map, outputs
+from fasttsne.cli import map, outputs, tables
 from fasttsne.cli.blocks import cluster, writers
 from fasttsne.cli.blocks.job import SHAPING, Job, columns_beside
 from fasttsne.cli.blocks.opening import open_source
@@ -44,6 +44,7 @@ def run(args: argparse.Namespace, given: Mapping[str, Any], kept: Path) -> int:
     cluster.check_dask()
     unfinished = Unfinished(kept)
     settings = _settings(args, given, unfinished)
+    tables.check_plain(map.text_format(args), args.input)
     _check_files(args, settings, kept)
     progress = Progress(settings.get("max_iter", TSNE().max_iter), args.quiet)
     source = open_source(
