@@ -486,7 +486,9 @@ def test_a_checkpoint_of_other_data_is_refused(flowers, capsys, monkeypatch):
     said = error_of(
         capsys, "flowers.csv", "-o", "map.npy", "--resume", "one", "--drop", "sepal width"
     )
-    assert said == "one is a checkpoint of other data; give the INPUT it was made from"
+    assert said.startswith(
+        "one is a checkpoint of other data; give the INPUT, the columns and --stand"
+    )
 
 
 def test_ctrl_c_before_the_descent(flowers, capsys, monkeypatch):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import sys
 import time
 import warnings
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from fasttsne import TSNE
 from fasttsne.cli import checkpoint, outputs, tables
 from fasttsne.cli.progress import Progress, rounded
 from fasttsne.cli.refusal import Refusal, unknown_name
+from fasttsne.cli.streams import say
 from fasttsne.cli.text import Format
 from fasttsne.files import replacing
 from fasttsne.similarities import METRICS
@@ -350,13 +350,19 @@ def run(args: argparse.Namespace) -> int:
             tsne, X, kept, progress=progress, regularly=args.checkpoint is not None
         )
     except KeyboardInterrupt:
-        print(f"\n{_farewell(tsne, kept, args)}", file=sys.stderr)
+        say(f"\n{_farewell(tsne, kept, args)}")
         return 130
     progress.note(
         f"KL divergence {rounded(tsne.kl_divergence_)} after {tsne.n_iter_ + 1} iterations, "
         f"{time.perf_counter() - start:.1f} s"
     )
-    _write(args, table, X, tsne, progress)
+    complete: list[Path] = []
+    try:
+        _write(args, table, X, tsne, progress, complete)
+    except KeyboardInterrupt:
+        there = ", ".join(map(str, complete)) or "nothing"
+        say(f"\ninterrupted when the map was drawn; complete and written: {there}")
+        return 130
     kept.unlink(missing_ok=True)
     return 0
 
@@ -460,14 +466,21 @@ def _farewell(tsne: TSNE, kept: Path, args: argparse.Namespace) -> str:
 
 
 def _write(
-    args: argparse.Namespace, table: tables.Table, X: Any, tsne: TSNE, progress: Progress
+    args: argparse.Namespace,
+    table: tables.Table,
+    X: Any,
+    tsne: TSNE,
+    progress: Progress,
+    complete: list[Path],
 ) -> None:
-    """Write the map first, and then what was made of it."""
+    """Write the map first, and then what was made of it; list what is complete."""
     Y, labels = tsne.embedding_, table.columns.get(args.label)
     outputs.write_map(args.output, Y, table.columns, args.input)
+    complete.append(args.output)
     progress.note(f"map: {args.output}")
     if args.plot is not None:
         legible = draw(args.plot, Y, labels, args.input.stem)
+        complete.append(args.plot)
         progress.note(f"picture: {args.plot}")
         if not legible:
             progress.note("  with boxes for signs of the labels that are not in matplotlib's font")
@@ -477,6 +490,7 @@ def _write(
         html(
             Y, labels, args.html, hover=hover_texts(table.columns, args.keep), title=args.input.stem
         )
+        complete.append(args.html)
         progress.note(f"page: {args.html}")
     if args.report is not None:
         report = judge(X, Y, labels, metric=tsne.metric, n_jobs=tsne.n_jobs)
@@ -513,7 +527,8 @@ def draw(path: Path, Y: NDArray[np.float32], labels: Any, title: str) -> bool:
     figure = Figure(figsize=(8, 8), dpi=150, layout="constrained")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        scatter(Y, labels, ax=figure.add_subplot(), title=title)
+        # A dollar sign in the name of a file begins no formula.
+        scatter(Y, labels, ax=figure.add_subplot(), title=title.replace("$", r"\$"))
         with replacing(path) as unfinished:
             figure.savefig(unfinished)
     unknown = [warning for warning in caught if "missing from font" in str(warning.message)]

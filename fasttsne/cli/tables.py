@@ -110,11 +110,10 @@ def read_table(
             table = _read_npz(path, extra, array)
         elif kind == ".h5ad":
             table = _read_h5ad(path, extra, array)
+        elif kind == ".parquet":
+            table = _from_frame(_read_parquet(path), path, extra, features, drop, written)
         else:
-            if kind == ".parquet":
-                frame, notes = _read_parquet(path), []
-            else:
-                frame, notes = read_text(path, written, extra)
+            frame, notes = read_text(path, written, extra)
             table = _from_frame(frame, path, extra, features, drop, written)
             table.notes = notes + table.notes
     except (OSError, UnicodeError) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from fasttsne.cli.blocks.results import write_results
 from fasttsne.cli.blocks.unfinished import Unfinished
 from fasttsne.cli.progress import Progress
 from fasttsne.cli.refusal import Refusal
+from fasttsne.cli.streams import say
 
 
 def run(args: argparse.Namespace, given: Mapping[str, Any], kept: Path) -> int:
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace, given: Mapping[str, Any], kept: Path) -> int:
             write_results(job, model, client, args)
     except KeyboardInterrupt:
         progress.close()
-        print(f"\n{_farewell(unfinished, args)}", file=sys.stderr)
+        say(f"\n{_farewell(unfinished, args)}")
         return 130
     except Exception as error:
         job.watch.check()  # what went wrong may be a consequence
