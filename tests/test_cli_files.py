@@ -201,3 +201,53 @@ def test_text_that_looks_missing_is_text(here):
     written = pd.read_csv("map.csv", dtype=str, keep_default_na=False)
     assert written["country"].tolist() == names
     assert written["share"].tolist() == ["1.5", ""] * (N_ROWS // 2)
+
+
+# ---- what is said of it -------------------------------------------------------------------------
+
+
+def said_of(capsys, *args):
+    capsys.readouterr()
+    assert cli.main(["map", *map(str, args), *QUICK[:-1]]) == 0
+    return capsys.readouterr().err
+
+
+def test_columns_are_named_and_doubts_are_told(here, capsys):
+    frame = table(id=np.arange(N_ROWS) * 2 + 7, income=1000 * rows()[:, 0])
+    ratio = np.std(frame["income"]) / np.std(frame["c"])
+    said = said_of(capsys, "x.csv", "-o", "1.npy")
+    assert f"mapping {N_ROWS} rows of 5 columns: a, b, c, id, income\n" in said
+    assert "column 'id' only counts upwards, as identifiers do; --drop 'id' leaves it out" in said
+    assert f"column 'income' varies {ratio:,.0f} times as much as 'c'; --standardize" in said
+    said = said_of(capsys, "x.csv", "-o", "2.npy", "--drop", "id", "--standardize")
+    assert "counts upwards" not in said and "varies" not in said
+    said = said_of(capsys, "x.csv", "-o", "3.npy", "--features", "a,id")
+    assert "counts upwards" not in said and "varies" not in said
+
+
+def test_options_that_come_too_late_are_noted(here, capsys, monkeypatch):
+    interrupted(monkeypatch, "x.npy", "-o", "map.npy")
+    resumed = ["x.npy", "-o", "map.npy", "--resume"]
+    said = said_of(capsys, *resumed, "--init", "random")
+    assert "--init makes no difference: the descent began with another" in said
+    assert "--random-state makes" not in said
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+def test_a_place_where_nothing_can_be_written_is_refused(here, capsys, untouched):
+    said = refusal(capsys, "x.npy", "-o", "/proc/x.npy")
+    assert said.startswith("--output /proc/x.npy: ") and said.endswith("; choose another place")
+
+
+def test_judge_speaks_of_what_it_takes(here, capsys):
+    table(kind="a")
+    np.save("map.npy", rows()[:, :2])
+    assert cli.main(["judge", "x.csv", "map.npy", "--label", "kind"]) == 0
+    assert f"judging by {N_ROWS} rows of 3 columns: a, b, c\n" in capsys.readouterr().err
+    np.save("two.npy", np.eye(2))
+    assert cli.main(["judge", "two.npy", "two.npy"]) == 2
+    assert "two.npy has 2 rows; neighbours of at least 3 can be judged" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main(["judge", "--help"])
+    told = capsys.readouterr().out
+    assert "what is what in X" in told and "OUT" not in told

@@ -185,7 +185,7 @@ def test_few_rows_are_reported_on(here, capsys, n_rows):
 def test_two_rows_have_no_neighbours_to_report_on(here, capsys, untouched):
     np.save("x.npy", np.eye(2))
     said = error_of(capsys, "x.npy", "-o", "map.npy", "--report", "a.txt")
-    assert said == "--report compares neighbours, of which two rows have none; leave it out"
+    assert said == "--report compares neighbours, which takes at least 3 rows; leave it out"
 
 
 def test_ten_thousand_classes_of_any_script_are_mapped(here, capsys):
@@ -333,6 +333,8 @@ def test_wrong_files_and_columns(flowers, capsys, untouched, args, message):
             ["--metric", "precomputed_affinity", "--report", "a.txt"],
             "a map is judged by the data or their distances",
         ),
+        (["--metric", "seuclidean"], "takes variances; euclidean with --standardize is the same"),
+        (["--metric", "mahalanobis"], "takes a matrix, which an option cannot give"),
         (["--max-iter", "3"], "'max_iter' parameter"),
         (["--random-state", "-1"], "'random_state' parameter"),
         (["--n-components", "5"], "'n_components' should be less than 4"),
@@ -483,9 +485,8 @@ def test_a_checkpoint_of_other_data_is_refused(flowers, capsys, monkeypatch):
     mend = interrupt_at(monkeypatch, 50)
     assert mapped("flowers.csv", "-o", "map.npy", "--checkpoint", "one") == 130
     mend()
-    said = error_of(
-        capsys, "flowers.csv", "-o", "map.npy", "--resume", "one", "--drop", "sepal width"
-    )
+    for change in (["--drop", "sepal width"], ["--standardize"]):
+        said = error_of(capsys, "flowers.csv", "-o", "map.npy", "--resume", "one", *change)
     assert said.startswith(
         "one is a checkpoint of other data; give the INPUT, the columns and --stand"
     )

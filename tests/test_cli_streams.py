@@ -28,7 +28,7 @@ def shell(command):
     """Run a line of the shell, in which "$ft" is the command."""
     return subprocess.run(
         ["/bin/sh", "-c", command],
-        env={**os.environ, "ft": f"{sys.executable} -m fasttsne"},
+        env={**os.environ, "PYTHONUNBUFFERED": "", "ft": f"{sys.executable} -m fasttsne"},
         capture_output=True,
         text=True,
         check=False,
@@ -43,7 +43,7 @@ needs_devices = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs
 @pytest.mark.parametrize(
     ("command", "status", "said"),
     [
-        ("info > /dev/full", 2, "No space left on device; free space"),
+        ("info > /dev/full", 2, "standard output: No space left on device; free space"),
         ("--help > /dev/full", 2, "standard output: No space left on device; free space"),
         ("info >&-", 0, ""),
     ],

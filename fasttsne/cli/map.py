@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fasttsne import TSNE
 from fasttsne.cli import checkpoint, outputs, tables
+from fasttsne.cli.doubts import doubts
 from fasttsne.cli.progress import Progress, rounded
 from fasttsne.cli.refusal import Refusal, unknown_name
 from fasttsne.cli.streams import say
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 _JUDGED = 5_000  # points, of more: enough for three digits
 _USUAL_METRICS = ("euclidean", "cosine", "correlation", "manhattan", "chebyshev", "hamming")
+_NEED_PARAMETERS = {
+    "mahalanobis": "takes a matrix, which an option cannot give; use fasttsne.TSNE",
+    "seuclidean": "takes variances; euclidean with --standardize is the same",
+}
 _DESCRIPTION = """\
 Draw a t-SNE map: every row of INPUT becomes a point, and rows that are alike become
 neighbours. INPUT is a table (.csv, .tsv, .parquet), an array (.npy, .npz) or AnnData (.h5ad).
@@ -160,26 +165,28 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     return parser
 
 
-def add_columns(parser: argparse.ArgumentParser) -> None:
+def add_columns(parser: argparse.ArgumentParser, *, judging: bool = False) -> None:
     """Add the options that say which columns are what.
 
     Parameters
     ----------
     parser : argparse.ArgumentParser
         Of a command that reads data.
+
+    judging : bool, default=False
+        Whether these are judged by rather than mapped.
     """
-    group = parser.add_argument_group("what is what in INPUT")
-    group.add_argument(
-        "--label", metavar="COLUMN", help="names the class of each row; never mapped, only shown"
-    )
-    group.add_argument(
-        "--keep",
-        type=_names,
-        default=[],
-        metavar="A,B",
-        help="columns that are not mapped but go along, into OUT and the page",
-    )
-    group.add_argument("--features", type=_names, metavar="A,B", help="map these columns alone")
+    label = "names the class of each row; never mapped, only shown"
+    keep = "columns that are not mapped but go along, into OUT and the page"
+    features = "map these columns alone"
+    if judging:
+        label = "names the class of each row, for the accuracy of neighbours; no feature"
+        keep = "columns that are no features, as map was told"
+        features = "these columns alone are features"
+    group = parser.add_argument_group(f"what is what in {'X' if judging else 'INPUT'}")
+    group.add_argument("--label", metavar="COLUMN", help=label)
+    group.add_argument("--keep", type=_names, default=[], metavar="A,B", help=keep)
+    group.add_argument("--features", type=_names, metavar="A,B", help=features)
     group.add_argument("--drop", type=_names, default=[], metavar="A,B", help="leave these out")
     group.add_argument(
         "--array",
@@ -281,6 +288,8 @@ def check_metric(name: str) -> None:
     known = [*_USUAL_METRICS, *sorted(METRICS - {"pyfunc", *_USUAL_METRICS})]
     if name not in known:
         raise unknown_name("metric", name, known, "fasttsne")
+    if name in _NEED_PARAMETERS:
+        raise Refusal(f"--metric {name} {_NEED_PARAMETERS[name]}")
 
 
 def check_judgeable(metric: str) -> None:
@@ -336,14 +345,22 @@ def run(args: argparse.Namespace) -> int:
     for note in table.notes:
         progress.note(note)
     if args.report is not None and table.X.shape[0] < 3:
-        raise Refusal("--report compares neighbours, of which two rows have none; leave it out")
+        raise Refusal("--report compares neighbours, which takes at least 3 rows; leave it out")
     X = _standardized(table.X) if args.standardize else table.X
     if args.resume:
-        tsne = checkpoint.load(args.resume, X).set_params(**given)
+        tsne = checkpoint.load(args.resume, X)
+        for name in ("init", "random_state"):
+            if name in given and given[name] != getattr(tsne, name):
+                option = f"--{name.replace('_', '-')}"
+                progress.note(f"{option} makes no difference: the descent began with another")
+        tsne.set_params(**given)
     else:
         tsne = TSNE(**given)
     progress.max_iter = tsne.max_iter
-    progress.note(f"mapping {X.shape[0]:,} rows of {X.shape[1]:,} columns")
+    progress.note(f"mapping {table.told()}")
+    if not str(tsne.metric).startswith("precomputed"):
+        for note in doubts(table, chosen=bool(args.features), scaled=args.standardize):
+            progress.note(note)
     start = time.perf_counter()
     try:
         checkpoint.fit_with_checkpoints(

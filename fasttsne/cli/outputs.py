@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -51,8 +51,13 @@ def check_output(path: Path, option: str, kinds: tuple[str, ...], force: bool) -
         raise Refusal(f"{option} {path}: there is no directory {path.parent}; make it first")
     if path.exists() and not force:
         raise Refusal(f"{option} {path}: it exists; --force replaces it")
-    if not os.access(path.parent, os.W_OK):
-        raise Refusal(f"{option} {path}: no permission to write there; choose another place")
+    try:  # root may write anywhere, but for where nothing can be written
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        denied = isinstance(error, PermissionError)
+        reason = "no permission to write there" if denied else f"cannot write: {error.strerror}"
+        raise Refusal(f"{option} {path}: {reason}; choose another place") from error
     module, extra = _NEEDS.get(path.suffix.lower(), ("numpy", ""))
     if find_spec(module) is None:
         raise Refusal(f"{option} {path} needs {module}: pip install 'fasttsne[{extra}]'")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fasttsne.cli import annotated
-from fasttsne.cli.refusal import Refusal, unknown_name
+from fasttsne.cli.refusal import Refusal, shortened, unknown_name
 from fasttsne.cli.text import Format, header, hint, import_pandas, is_number, read_text
 
 #: Endings of files that can be read.
@@ -41,6 +41,18 @@ class Table:
     columns: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
+
+    def told(self) -> str:
+        """Tell how many rows and columns there are, and what the columns are called.
+
+        Returns
+        -------
+        told : str
+            Like "150 rows of 2 columns: length, width".
+        """
+        n_rows, n_columns = self.X.shape
+        named = f": {shortened(self.names)}" if self.names else ""
+        return f"{n_rows:,} rows of {n_columns:,} columns{named}"
 
 
 def read_table(
