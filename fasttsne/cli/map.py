@@ -220,7 +220,7 @@ def read_input(args: argparse.Namespace, path: Path) -> tables.Table:
     """
     return tables.read_table(
         path,
-        extra=columns_beside(args),
+        extra=tables.columns_beside(vars(args)),
         features=args.features,
         drop=args.drop,
         array=args.array,
@@ -254,22 +254,6 @@ def text_format(args: argparse.Namespace) -> Format:
     if separator == decimal:
         raise Refusal(f"--sep and --decimal are both {decimal!r}; they must differ")
     return Format(separator, decimal, False if args.no_header else None)
-
-
-def columns_beside(args: argparse.Namespace) -> list[str]:
-    """List the columns that go along.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        The options.
-
-    Returns
-    -------
-    names : list of str
-        The label first.
-    """
-    return list(dict.fromkeys([*([args.label] if args.label else []), *args.keep]))
 
 
 def check_metric(name: str) -> None:
@@ -402,7 +386,8 @@ def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) ->
         raise Refusal("--output .h5ad is a copy of an .h5ad INPUT; choose .csv or .npz")
     if args.report is not None:
         check_judgeable(given.get("metric", "euclidean"))
-    outputs.check_columns(args.output, columns_beside(args), given.get("n_components", 2))
+    beside = tables.columns_beside(vars(args))
+    outputs.check_columns(args.output, beside, given.get("n_components", 2))
     check_pictures(args, flat=given.get("n_components", 2) == 2)
     _check_checkpoint(kept, goes_on_there, args.force)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -133,6 +133,23 @@ def read_table(
         raise Refusal(f"cannot read {path}: {reason}") from error
     _check_numbers(table.X, path)
     return table
+
+
+def columns_beside(settings: Mapping[str, Any]) -> list[str]:
+    """List the columns that go along.
+
+    Parameters
+    ----------
+    settings : dict
+        Options by name.
+
+    Returns
+    -------
+    names : list of str
+        The label first.
+    """
+    label = settings.get("label")
+    return list(dict.fromkeys([*([label] if label else []), *settings.get("keep", ())]))
 
 
 def column_names(path: Path) -> list[str]:

@@ -202,10 +202,9 @@ def hint(path: Path, frame: Any, written: Format) -> str:
 
 
 def _separator_hint(path: Path, written: Format) -> str:
-    line = "".join(_first_line(path, written._replace(separator="\0")))
-    used = _separator(path, written)
+    cells = _first_line(path, written)
     for other in _OTHER_SEPARATORS:
-        if other != used and other in line:
+        if any(other in cell for cell in cells):
             return f"; are its cells separated by {other!r}? --sep {other!r}"
     return ""
 
@@ -219,8 +218,6 @@ def _first_line(path: Path, written: Format) -> list[str]:
     separator = _separator(path, written)
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            if separator == "\0":
-                return [next((line for line in file if line.strip()), "").strip()]
             lines = csv.reader(file, delimiter=separator, skipinitialspace=True)
             return next((line for line in lines if line), [])
     except (UnicodeDecodeError, csv.Error) as error:

@@ -13,7 +13,7 @@ import numpy as np
 from fasttsne import TSNE
 from fasttsne.cli import map, outputs, tables
 from fasttsne.cli.blocks import cluster, writers
-from fasttsne.cli.blocks.job import SHAPING, Job, columns_beside
+from fasttsne.cli.blocks.job import SHAPING, Job
 from fasttsne.cli.blocks.opening import open_source
 from fasttsne.cli.blocks.results import write_results
 from fasttsne.cli.blocks.unfinished import Unfinished
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, given: Mapping[str, Any], kept: Path) -> int:
     progress = Progress(settings.get("max_iter", TSNE().max_iter), args.quiet)
     source = open_source(
         args.input.absolute() if args.dask else args.input,
-        extra=columns_beside(settings),
+        extra=tables.columns_beside(settings),
         features=settings.get("features"),
         drop=settings.get("drop") or (),
         array=settings.get("array"),
@@ -119,7 +119,7 @@ def _check_files(args: argparse.Namespace, settings: Mapping[str, Any], kept: Pa
             "--checkpoint or --resume": kept,
         }
     )
-    extra = columns_beside(settings)
+    extra = tables.columns_beside(settings)
     writers.check_map(args.output, args.force, with_columns=bool(extra))
     map.check_pictures(args, flat=settings.get("n_components", 2) == 2)
     for option, path in (("--output", args.output), ("--checkpoint", kept)):
