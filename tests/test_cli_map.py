@@ -362,6 +362,7 @@ def test_the_estimator_refuses_in_one_line(flowers, capsys, args, message):
         ),
         ("x.csv", b"a,b\n1,2\n3\n", "column 'b' has 1 empty cells, the first in row 2"),
         ("x.csv", b"a,b\n1,2\n3,oops\n", "column 'b' mixes numbers and text, 'oops' in row 2"),
+        ("x.csv", b'a,b\n1,2\n3,"4,5"\n', "'4,5' in row 2; --decimal , if that is a number, or"),
         ("x.csv", b"a,b\n1,2\n3,inf\n", "x.csv holds inf in row 2, column 2"),
         ("x.csv", b"a,b\nx,y\nz,w\n", "x.csv has no column of numbers"),
         ("x.csv", b"a;b\n1;2\n", "no column of numbers; are its cells separated by ';'? --sep ';'"),

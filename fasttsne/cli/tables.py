@@ -13,7 +13,15 @@ from scipy import sparse
 
 from fasttsne.cli import annotated
 from fasttsne.cli.refusal import Refusal, shortened, unknown_name
-from fasttsne.cli.text import Format, header, hint, import_pandas, is_number, read_text
+from fasttsne.cli.text import (
+    Format,
+    has_decimal_comma,
+    header,
+    hint,
+    import_pandas,
+    is_number,
+    read_text,
+)
 
 #: Endings of files that can be read.
 KINDS = (".csv", ".tsv", ".npy", ".npz", ".parquet", ".h5ad")
@@ -337,9 +345,10 @@ def _numbers(column: Any, name: str, path: Path) -> NDArray[np.float64]:
     text = np.flatnonzero(np.isnan(values) & column.notna().to_numpy())
     if len(text):
         found = str(column.iloc[text[0]])[:40]
+        remedy = "--decimal , if that is a number" if has_decimal_comma(found) else "mend it"
         raise Refusal(
             f"{path}: column {name!r} mixes numbers and text, {found!r} in row {text[0] + 1}; "
-            "mend it, or leave the column out with --drop"
+            f"{remedy}, or leave the column out with --drop"
         )
     empty = np.flatnonzero(np.isnan(values))
     if len(empty):

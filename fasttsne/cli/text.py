@@ -173,6 +173,22 @@ def is_number(text: str, decimal: str = ".") -> bool:
     return True
 
 
+def has_decimal_comma(text: str) -> bool:
+    """Tell whether a cell looks like a number with a decimal comma.
+
+    Parameters
+    ----------
+    text : str
+        The cell.
+
+    Returns
+    -------
+    has_decimal_comma : bool
+        Whether it does.
+    """
+    return re.fullmatch(r"\s*[-+]?\d+,\d+\s*", text) is not None
+
+
 def hint(path: Path, frame: Any, written: Format) -> str:
     """Guess why columns of a table were not read as numbers.
 
@@ -196,7 +212,7 @@ def hint(path: Path, frame: Any, written: Format) -> str:
         return _separator_hint(path, written)
     for column in frame.columns:
         cells = frame[column].dropna().astype(str).head(20)
-        if len(cells) and all(re.fullmatch(r"\s*[-+]?\d+,\d+\s*", cell) for cell in cells):
+        if len(cells) and all(map(has_decimal_comma, cells)):
             return f"; has column {column!r} decimal commas? --decimal ,"
     return ""
 
