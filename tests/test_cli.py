@@ -272,7 +272,7 @@ def test_info_prints_the_configuration(capsys):
     assert cli.main(["info"]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith(expected) and expected != ""
-    assert "extra plot:" in printed
+    assert all(f"extra {name}:" in printed for name in ("plot", "video", "progress", "dask"))
 
 
 def test_version(capsys):

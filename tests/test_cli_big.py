@@ -800,3 +800,17 @@ def test_memory_does_not_grow_with_the_file(here, kind):
         out = subprocess.run([sys.executable, "-c", peak, *wanted], stdout=-1, check=True)
         peaks.append(int(out.stdout) / 1e3)  # MB
     assert peaks[1] - peaks[0] < 30
+
+
+def test_kept_numbers_keep_their_digits(inputs, data):
+    whole = table(data).append_column("id", pa.array(123456780.5 + np.arange(N_ROWS)))
+    pq.write_table(whole, "ids.parquet")
+    assert run("ids.parquet", "-o", "map.csv", "--keep", "id", *SETTINGS) == 0
+    assert_array_equal(pd.read_csv("map.csv")["id"], whole["id"].to_numpy())
+
+
+@pytest.mark.parametrize(("name", "output"), [("tsne_2", "map.csv"), ("embedding", "map.h5")])
+def test_no_column_takes_the_place_of_the_map(inputs, capsys, untouched, data, name, output):
+    pq.write_table(table(data).rename_columns([name, *table(data).column_names[1:]]), "n.parquet")
+    said = error_of(capsys, "n.parquet", "-o", output, "--label", name, *SETTINGS)
+    assert f"so is the column '{name}' that is to go along" in said

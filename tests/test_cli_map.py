@@ -185,7 +185,7 @@ def test_few_rows_are_reported_on(here, capsys, n_rows):
 def test_two_rows_have_no_neighbours_to_report_on(here, capsys, untouched):
     np.save("x.npy", np.eye(2))
     said = error_of(capsys, "x.npy", "-o", "map.npy", "--report", "a.txt")
-    assert said == "--report compares neighbours, of which two rows have none; leave it out"
+    assert said == "--report compares neighbours, which takes at least 3 rows; leave it out"
 
 
 def test_ten_thousand_classes_of_any_script_are_mapped(here, capsys):
@@ -307,7 +307,11 @@ def test_force_replaces(flowers):
             ["flowers.csv", "-o", "a.csv", "--plot", "a.png", "--n-components", "3"],
             "--plot draws in the plane",
         ),
-        (["flowers.csv", "-o", "a.csv", "--resume", "flowers.csv"], "flowers.csv is no checkpoint"),
+        (["flowers.csv", "-o", "a.csv", "--resume", "cells.h5ad"], "cells.h5ad is no checkpoint"),
+        (
+            ["flowers.csv", "-o", "a.csv", "--resume", "flowers.csv"],
+            "INPUT and --resume both name flowers.csv",
+        ),
         (["flowers.csv", "-o", "a.csv", "--resume", "gone"], "cannot read the checkpoint gone"),
     ],
 )
@@ -329,6 +333,8 @@ def test_wrong_files_and_columns(flowers, capsys, untouched, args, message):
             ["--metric", "precomputed_affinity", "--report", "a.txt"],
             "a map is judged by the data or their distances",
         ),
+        (["--metric", "seuclidean"], "takes variances; euclidean with --standardize is the same"),
+        (["--metric", "mahalanobis"], "takes a matrix, which an option cannot give"),
         (["--max-iter", "3"], "'max_iter' parameter"),
         (["--random-state", "-1"], "'random_state' parameter"),
         (["--n-components", "5"], "'n_components' should be less than 4"),
@@ -356,10 +362,14 @@ def test_the_estimator_refuses_in_one_line(flowers, capsys, args, message):
         ),
         ("x.csv", b"a,b\n1,2\n3\n", "column 'b' has 1 empty cells, the first in row 2"),
         ("x.csv", b"a,b\n1,2\n3,oops\n", "column 'b' mixes numbers and text, 'oops' in row 2"),
+        ("x.csv", b'a,b\n1,2\n3,"4,5"\n', "'4,5' in row 2; --decimal , if that is a number, or"),
         ("x.csv", b"a,b\n1,2\n3,inf\n", "x.csv holds inf in row 2, column 2"),
         ("x.csv", b"a,b\nx,y\nz,w\n", "x.csv has no column of numbers"),
-        ("x.csv", b"a;b\n1;2\n", "x.csv has no column of numbers; is the separator the right one?"),
-        ("x.csv", b"a,a\n1,2\n1,2\n", "x.csv has more than one column 'a'|"),
+        ("x.csv", b"a;b\n1;2\n", "no column of numbers; are its cells separated by ';'? --sep ';'"),
+        ("x.csv", b"a;b\n1,5;2,5\n", "longer than the header; are its cells separated by ';'?"),
+        ("x.csv", b"a,a\n1,2\n1,2\n", "x.csv has more than one column 'a'; give each its own"),
+        ("x.csv", b"5,5,x\n1,2,x\n", "column '5'; give each its own name; is the first line data?"),
+        ("x.csv", b"\n\na, a\n1,2\n", "x.csv has more than one column 'a'; give each its own"),
         ("x.csv", b"\xff\xfe\x00a,b\n1,2\n", "x.csv is not text in UTF-8"),
         ("x.npy", b"not numpy", "cannot read x.npy: not an array of numbers"),
         ("x.npz", b"PK not a zip", "cannot read x.npz: not arrays of numbers"),
@@ -476,10 +486,11 @@ def test_a_checkpoint_of_other_data_is_refused(flowers, capsys, monkeypatch):
     mend = interrupt_at(monkeypatch, 50)
     assert mapped("flowers.csv", "-o", "map.npy", "--checkpoint", "one") == 130
     mend()
-    said = error_of(
-        capsys, "flowers.csv", "-o", "map.npy", "--resume", "one", "--drop", "sepal width"
+    for change in (["--drop", "sepal width"], ["--standardize"]):
+        said = error_of(capsys, "flowers.csv", "-o", "map.npy", "--resume", "one", *change)
+    assert said.startswith(
+        "one is a checkpoint of other data; give the INPUT, the columns and --stand"
     )
-    assert said == "one is a checkpoint of other data; give the INPUT it was made from"
 
 
 def test_ctrl_c_before_the_descent(flowers, capsys, monkeypatch):

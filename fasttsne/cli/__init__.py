@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import traceback
 from collections.abc import Sequence
 
 from fasttsne import __version__
-from fasttsne.cli import demo, info, judge, map
+from fasttsne.cli import demo, info, judge, map, streams
 from fasttsne.cli.refusal import Refusal
 
 __all__ = ["main"]
 
 _DESCRIPTION = "t-SNE maps, fast: draw a map of your data, and find out how far to believe it."
+_NOBODY_READS = 141  # as a shell calls it
 _EXAMPLES = """\
 for example
   fasttsne demo                                      see that it works
@@ -41,7 +40,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "fasttsne") -> int:
     -------
     status : int
         0 if all went well, 1 if the picture that was asked of ``demo`` could not be drawn, 2 if
-        something must be put right first, 130 if interrupted.
+        something must be put right first, 130 if interrupted, 141 if nobody reads what is printed.
 
     Raises
     ------
@@ -58,21 +57,42 @@ def main(argv: Sequence[str] | None = None, prog: str = "fasttsne") -> int:
     fasttsne ...
     status 0
     """
+    streams.open_missing()
+    try:
+        status = _run(argv, prog)
+    except SystemExit as finished:
+        raise SystemExit(_flushed(int(finished.code or 0), prog)) from None
+    return _flushed(status, prog)
+
+
+def _run(argv: Sequence[str] | None, prog: str) -> int:
     args = _parser(prog).parse_args(argv)
     try:
         status: int = args.run(args)
     except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
+        streams.say("\ninterrupted")
         return 130
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    except BrokenPipeError:  # whoever read our output has seen enough, as _flushed finds
+        return _NOBODY_READS
     except Exception as error:
         if args.debug:
-            traceback.print_exc()
+            streams.say(traceback.format_exc(), end="")
             return 2
-        print(f"{args.parser.prog}: error: {_one_line(error)}", file=sys.stderr)
+        streams.say(f"{args.parser.prog}: error: {_one_line(error)}")
         return 2
+    return status
+
+
+def _flushed(status: int, prog: str) -> int:
+    """Tell the status that remains once all is written that was printed."""
+    try:
+        streams.flush()
+    except BrokenPipeError:
+        return _NOBODY_READS
+    except OSError as error:
+        if status == 0:
+            streams.say(f"{prog}: error: standard output: {error.strerror}; free space")
+        return status or 2
     return status
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from fasttsne import TSNE
+from fasttsne import TSNE, __version__
 from fasttsne.cli.progress import Progress
 from fasttsne.cli.refusal import Refusal
 from fasttsne.files import replacing
@@ -66,6 +66,7 @@ def fit_with_checkpoints(
         while True:
             try:
                 tsne.fit(X)
+                progress.conclude(tsne.n_iter_ + 1)
                 break
             except _Due:  # the next call takes what is left of this one
                 save(tsne, X, path)
@@ -114,9 +115,30 @@ def save(tsne: TSNE, X: Any, path: Path) -> None:
     try:
         tsne.callback = None
         with replacing(path) as unfinished, open(unfinished, "wb") as file:
-            pickle.dump({"format": _FORMAT, "data": _digest(X), "tsne": tsne}, file)
+            content = {"format": _FORMAT, "fasttsne": __version__, "data": _digest(X), "tsne": tsne}
+            pickle.dump(content, file)
     finally:
         tsne.callback = callback
+
+
+def is_one(path: Path) -> bool:
+    """Tell whether a file is a checkpoint of any version, without reading it as one.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    Returns
+    -------
+    is_one : bool
+        Whether it begins like one.
+    """
+    try:
+        with open(path, "rb") as file:
+            return _FORMAT.rstrip("0123456789").encode() in file.read(100)
+    except OSError:
+        return False
 
 
 def load(path: Path, X: Any) -> TSNE:
@@ -143,15 +165,20 @@ def load(path: Path, X: Any) -> TSNE:
     try:
         with open(path, "rb") as file:
             content = pickle.load(file)
-        if content["format"] != _FORMAT:
+        tsne = content["tsne"]
+        if content["format"] != _FORMAT or content["fasttsne"] != __version__:
+            raise ValueError
+        if not (isinstance(tsne, TSNE) and vars(TSNE()).keys() | {"_descent"} <= vars(tsne).keys()):
             raise ValueError
     except OSError as error:
         raise Refusal(f"cannot read the checkpoint {path}: {error.strerror}") from error
     except Exception as error:  # a pickle can fail in any way
         raise Refusal(f"{path} is no checkpoint of this version of fasttsne; start anew") from error
     if content["data"] != _digest(X):
-        raise Refusal(f"{path} is a checkpoint of other data; give the INPUT it was made from")
-    tsne: TSNE = content["tsne"]
+        raise Refusal(
+            f"{path} is a checkpoint of other data; give the INPUT, the columns and --standardize "
+            "as they were"
+        )
     return tsne
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from numpy.typing import NDArray
 
 from fasttsne import TSNE, __version__
+from fasttsne.cli.streams import say
 from fasttsne.files import replacing
 from fasttsne.plot import PALETTE, scatter
 from fasttsne.quality import kl_divergence, knn_accuracy, neighbor_recall
@@ -100,10 +100,7 @@ def run(args: argparse.Namespace) -> int:
     if args.no_plot:
         return 0
     if not drawable:
-        print(
-            "\nNo picture: matplotlib is missing. To get it: pip install 'fasttsne[plot]'",
-            file=sys.stderr,
-        )
+        say("\nNo picture: matplotlib is missing. To get it: pip install 'fasttsne[plot]'")
         return 0 if args.output is None else 1
     figure = _draw(digits, maps, figures, title, args.perplexity)
     try:
@@ -111,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
             figure.savefig(unfinished, format=output.suffix[1:] or "png")
     except OSError as error:
         reason = error.strerror or error
-        print(f"{args.parser.prog}: error: cannot write {output}: {reason}", file=sys.stderr)
+        say(f"{args.parser.prog}: error: cannot write {output}: {reason}")
         return 1
     print(f"\nPicture: {output}")
     return 0

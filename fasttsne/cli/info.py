@@ -10,9 +10,11 @@ from fasttsne import show_config
 
 _EXTRAS = {
     "plot": ("matplotlib",),
+    "video": ("imageio_ffmpeg",),
     "html": ("plotly", "PIL"),
     "tables": ("pandas", "pyarrow"),
     "h5ad": ("anndata",),
+    "progress": ("tqdm",),
     "dask": ("dask", "distributed"),
     "hdf5": ("h5py",),
     "zarr": ("zarr",),
@@ -59,5 +61,5 @@ def run(args: argparse.Namespace) -> int:
     for extra, modules in _EXTRAS.items():
         missing = [module for module in modules if find_spec(module) is None]
         state = f"pip install 'fasttsne[{extra}]'" if missing else "installed"
-        print(f"{'extra ' + extra + ':':15}{state}")
+        print(f"{'extra ' + extra + ':':16}{state}")
     return 0

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fasttsne.cli import map, outputs, tables
 from fasttsne.cli.refusal import Refusal
+from fasttsne.cli.streams import say
 
 _DESCRIPTION = """\
 Compare the neighbourhoods of a map, whoever drew it, with those of the data. X is read as
@@ -47,7 +48,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("map", type=Path, metavar="MAP", help="the map")
     parser.add_argument("--report", type=Path, metavar="FILE", help="also write it: .txt or .json")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
-    map.add_columns(parser)
+    map.add_columns(parser, judging=True)
     group = parser.add_argument_group("how to judge")
     group.add_argument("--metric", default="euclidean", help="distance (default: %(default)s)")
     group.add_argument(
@@ -88,12 +89,16 @@ def run(args: argparse.Namespace) -> int:
     map.check_metric(args.metric)
     map.check_judgeable(args.metric)
     table = map.read_input(args, args.data)
+    for note in [*table.notes, f"judging by {table.told()}"]:
+        say(note)
     Y = _read_map(args.map)
     if len(Y) != table.X.shape[0]:
         raise Refusal(
             f"{args.data} has {table.X.shape[0]:,} rows and {args.map} {len(Y):,}; a map has one "
             "for each row of its data, in the same order"
         )
+    if len(Y) < 3:
+        raise Refusal(f"{args.map} has {len(Y)} rows; neighbours of at least 3 can be judged")
     if (Y[0] == Y).all():
         raise Refusal(
             f"{args.map} is constant: all its points lie in one place, and there is nothing to "

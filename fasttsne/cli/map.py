@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import sys
 import time
 import warnings
 from collections.abc import Mapping
@@ -17,8 +16,11 @@ from numpy.typing import NDArray
 
 from fasttsne import TSNE
 from fasttsne.cli import checkpoint, outputs, tables
+from fasttsne.cli.doubts import doubts
 from fasttsne.cli.progress import Progress, rounded
 from fasttsne.cli.refusal import Refusal, unknown_name
+from fasttsne.cli.streams import say
+from fasttsne.cli.text import Format
 from fasttsne.files import replacing
 from fasttsne.similarities import METRICS
 
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 
 _JUDGED = 5_000  # points, of more: enough for three digits
 _USUAL_METRICS = ("euclidean", "cosine", "correlation", "manhattan", "chebyshev", "hamming")
+_NEED_PARAMETERS = {
+    "mahalanobis": "takes a matrix, which an option cannot give; use fasttsne.TSNE",
+    "seuclidean": "takes variances; euclidean with --standardize is the same",
+}
 _DESCRIPTION = """\
 Draw a t-SNE map: every row of INPUT becomes a point, and rows that are alike become
 neighbours. INPUT is a table (.csv, .tsv, .parquet), an array (.npy, .npz) or AnnData (.h5ad).
@@ -159,31 +165,40 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     return parser
 
 
-def add_columns(parser: argparse.ArgumentParser) -> None:
+def add_columns(parser: argparse.ArgumentParser, *, judging: bool = False) -> None:
     """Add the options that say which columns are what.
 
     Parameters
     ----------
     parser : argparse.ArgumentParser
         Of a command that reads data.
+
+    judging : bool, default=False
+        Whether these are judged by rather than mapped.
     """
-    group = parser.add_argument_group("what is what in INPUT")
-    group.add_argument(
-        "--label", metavar="COLUMN", help="names the class of each row; never mapped, only shown"
-    )
-    group.add_argument(
-        "--keep",
-        type=_names,
-        default=[],
-        metavar="A,B",
-        help="columns that are not mapped but go along, into OUT and the page",
-    )
-    group.add_argument("--features", type=_names, metavar="A,B", help="map these columns alone")
+    label = "names the class of each row; never mapped, only shown"
+    keep = "columns that are not mapped but go along, into OUT and the page"
+    features = "map these columns alone"
+    if judging:
+        label = "names the class of each row, for the accuracy of neighbours; no feature"
+        keep = "columns that are no features, as map was told"
+        features = "these columns alone are features"
+    group = parser.add_argument_group(f"what is what in {'X' if judging else 'INPUT'}")
+    group.add_argument("--label", metavar="COLUMN", help=label)
+    group.add_argument("--keep", type=_names, default=[], metavar="A,B", help=keep)
+    group.add_argument("--features", type=_names, metavar="A,B", help=features)
     group.add_argument("--drop", type=_names, default=[], metavar="A,B", help="leave these out")
     group.add_argument(
         "--array",
         metavar="NAME",
-        help="which array of an .npz or .h5ad to map; with --landmarks, of a .zarr or .h5",
+        help="which array of an .npz or .h5ad it is; with --landmarks, of a .zarr or .h5",
+    )
+    group.add_argument(
+        "--sep", metavar="SIGN", help="what separates cells of a .csv or .tsv, such as ';'"
+    )
+    group.add_argument("--decimal", metavar="SIGN", help="its decimal point, such as ','")
+    group.add_argument(
+        "--no-header", action="store_true", help="its first line is data and names no columns"
     )
 
 
@@ -203,11 +218,42 @@ def read_input(args: argparse.Namespace, path: Path) -> tables.Table:
     table : Table
         What it holds.
     """
-    extra = [args.label] if args.label else []
-    extra += [name for name in args.keep if name not in extra]
     return tables.read_table(
-        path, extra=extra, features=args.features, drop=args.drop, array=args.array
+        path,
+        extra=tables.columns_beside(vars(args)),
+        features=args.features,
+        drop=args.drop,
+        array=args.array,
+        written=text_format(args),
     )
+
+
+def text_format(args: argparse.Namespace) -> Format:
+    """Gather how a table of text is written.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The options.
+
+    Returns
+    -------
+    written : Format
+        As they say.
+
+    Raises
+    ------
+    Refusal
+        If a sign is none.
+    """
+    separator = {"\\t": "\t", "tab": "\t"}.get(args.sep, args.sep)
+    for option, sign in (("--sep", separator), ("--decimal", args.decimal)):
+        if sign is not None and (len(sign) != 1 or sign.isalnum() or sign in '\r\n\0"'):
+            raise Refusal(f"{option} must be one sign, such as ';'; got {sign!r}")
+    decimal = args.decimal or "."
+    if separator == decimal:
+        raise Refusal(f"--sep and --decimal are both {decimal!r}; they must differ")
+    return Format(separator, decimal, False if args.no_header else None)
 
 
 def check_metric(name: str) -> None:
@@ -226,6 +272,8 @@ def check_metric(name: str) -> None:
     known = [*_USUAL_METRICS, *sorted(METRICS - {"pyfunc", *_USUAL_METRICS})]
     if name not in known:
         raise unknown_name("metric", name, known, "fasttsne")
+    if name in _NEED_PARAMETERS:
+        raise Refusal(f"--metric {name} {_NEED_PARAMETERS[name]}")
 
 
 def check_judgeable(metric: str) -> None:
@@ -281,39 +329,55 @@ def run(args: argparse.Namespace) -> int:
     for note in table.notes:
         progress.note(note)
     if args.report is not None and table.X.shape[0] < 3:
-        raise Refusal("--report compares neighbours, of which two rows have none; leave it out")
+        raise Refusal("--report compares neighbours, which takes at least 3 rows; leave it out")
     X = _standardized(table.X) if args.standardize else table.X
     if args.resume:
-        tsne = checkpoint.load(args.resume, X).set_params(**given)
+        tsne = checkpoint.load(args.resume, X)
+        for name in ("init", "random_state"):
+            if name in given and given[name] != getattr(tsne, name):
+                option = f"--{name.replace('_', '-')}"
+                progress.note(f"{option} makes no difference: the descent began with another")
+        tsne.set_params(**given)
     else:
         tsne = TSNE(**given)
     progress.max_iter = tsne.max_iter
-    progress.note(f"mapping {X.shape[0]:,} rows of {X.shape[1]:,} columns")
+    progress.note(f"mapping {table.told()}")
+    if not str(tsne.metric).startswith("precomputed"):
+        for note in doubts(table, chosen=bool(args.features), scaled=args.standardize):
+            progress.note(note)
     start = time.perf_counter()
     try:
         checkpoint.fit_with_checkpoints(
             tsne, X, kept, progress=progress, regularly=args.checkpoint is not None
         )
     except KeyboardInterrupt:
-        print(f"\n{_farewell(tsne, kept, args)}", file=sys.stderr)
+        say(f"\n{_farewell(tsne, kept, args)}")
         return 130
     progress.note(
         f"KL divergence {rounded(tsne.kl_divergence_)} after {tsne.n_iter_ + 1} iterations, "
         f"{time.perf_counter() - start:.1f} s"
     )
-    _write(args, table, X, tsne, progress)
+    complete: list[Path] = []
+    try:
+        _write(args, table, X, tsne, progress, complete)
+    except KeyboardInterrupt:
+        there = ", ".join(map(str, complete)) or "nothing"
+        say(f"\ninterrupted when the map was drawn; complete and written: {there}")
+        return 130
     kept.unlink(missing_ok=True)
     return 0
 
 
 def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) -> None:
     """Refuse, before any work, files that cannot be written afterwards."""
+    goes_on_there = bool(args.resume) and args.resume.resolve() == kept.resolve()
     named = {
         "--output": args.output,
         "--plot": args.plot,
         "--html": args.html,
         "--report": args.report,
-        "--checkpoint": args.checkpoint,
+        "--resume": args.resume,
+        "--checkpoint": None if goes_on_there else kept,
     }
     outputs.check_distinct({"INPUT": args.input, **named})
     check_metric(given.get("metric", "euclidean"))
@@ -322,8 +386,25 @@ def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) ->
         raise Refusal("--output .h5ad is a copy of an .h5ad INPUT; choose .csv or .npz")
     if args.report is not None:
         check_judgeable(given.get("metric", "euclidean"))
+    beside = tables.columns_beside(vars(args))
+    outputs.check_columns(args.output, beside, given.get("n_components", 2))
     check_pictures(args, flat=given.get("n_components", 2) == 2)
-    if kept.exists() and not args.resume and not args.force:
+    _check_checkpoint(kept, goes_on_there, args.force)
+
+
+def _check_checkpoint(kept: Path, goes_on_there: bool, force: bool) -> None:
+    """Refuse a checkpoint that cannot be written, or would replace what is there."""
+    if kept.is_dir() and (kept / "manifest.json").exists():
+        raise Refusal(
+            f"{kept} is left from an earlier run with --landmarks; --resume {kept} goes on, "
+            "and another --checkpoint leaves it alone"
+        )
+    outputs.check_output(kept, "--checkpoint", (), force=True)
+    if goes_on_there or not kept.exists():
+        return
+    if not checkpoint.is_one(kept):
+        raise Refusal(f"--checkpoint {kept}: it exists, and is no checkpoint; choose another name")
+    if not force:
         raise Refusal(
             f"{kept} is left from an earlier run; --resume {kept} goes on, --force starts anew"
         )
@@ -387,14 +468,21 @@ def _farewell(tsne: TSNE, kept: Path, args: argparse.Namespace) -> str:
 
 
 def _write(
-    args: argparse.Namespace, table: tables.Table, X: Any, tsne: TSNE, progress: Progress
+    args: argparse.Namespace,
+    table: tables.Table,
+    X: Any,
+    tsne: TSNE,
+    progress: Progress,
+    complete: list[Path],
 ) -> None:
-    """Write the map first, and then what was made of it."""
+    """Write the map first, and then what was made of it; list what is complete."""
     Y, labels = tsne.embedding_, table.columns.get(args.label)
     outputs.write_map(args.output, Y, table.columns, args.input)
+    complete.append(args.output)
     progress.note(f"map: {args.output}")
     if args.plot is not None:
         legible = draw(args.plot, Y, labels, args.input.stem)
+        complete.append(args.plot)
         progress.note(f"picture: {args.plot}")
         if not legible:
             progress.note("  with boxes for signs of the labels that are not in matplotlib's font")
@@ -404,6 +492,7 @@ def _write(
         html(
             Y, labels, args.html, hover=hover_texts(table.columns, args.keep), title=args.input.stem
         )
+        complete.append(args.html)
         progress.note(f"page: {args.html}")
     if args.report is not None:
         report = judge(X, Y, labels, metric=tsne.metric, n_jobs=tsne.n_jobs)
@@ -440,7 +529,8 @@ def draw(path: Path, Y: NDArray[np.float32], labels: Any, title: str) -> bool:
     figure = Figure(figsize=(8, 8), dpi=150, layout="constrained")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        scatter(Y, labels, ax=figure.add_subplot(), title=title)
+        # A dollar sign in the name of a file begins no formula.
+        scatter(Y, labels, ax=figure.add_subplot(), title=title.replace("$", r"\$"))
         with replacing(path) as unfinished:
             figure.savefig(unfinished)
     unknown = [warning for warning in caught if "missing from font" in str(warning.message)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,13 @@ def check_output(path: Path, option: str, kinds: tuple[str, ...], force: bool) -
         raise Refusal(f"{option} {path}: there is no directory {path.parent}; make it first")
     if path.exists() and not force:
         raise Refusal(f"{option} {path}: it exists; --force replaces it")
-    if not os.access(path.parent, os.W_OK):
-        raise Refusal(f"{option} {path}: no permission to write there; choose another place")
+    try:  # root may write anywhere, but for where nothing can be written
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        denied = isinstance(error, PermissionError)
+        reason = "no permission to write there" if denied else f"cannot write: {error.strerror}"
+        raise Refusal(f"{option} {path}: {reason}; choose another place") from error
     module, extra = _NEEDS.get(path.suffix.lower(), ("numpy", ""))
     if find_spec(module) is None:
         raise Refusal(f"{option} {path} needs {module}: pip install 'fasttsne[{extra}]'")
@@ -78,6 +83,77 @@ def check_distinct(paths: Mapping[str, Path | None]) -> None:
         first = seen.setdefault(path.resolve(), option)
         if first != option:
             raise Refusal(f"{first} and {option} both name {path}; give each its own file")
+
+
+def check_columns(path: Path, names: Sequence[str], n_components: int) -> None:
+    """Refuse columns that are called what the map's own are.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file that the map goes to.
+
+    names : sequence of str
+        Columns that go along.
+
+    n_components : int
+        Dimensions of the map.
+
+    Raises
+    ------
+    Refusal
+        Naming one.
+    """
+    kind = path.suffix.lower()
+    ours = coordinates(n_components) if kind in (".csv", ".tsv", ".parquet") else ["embedding"]
+    taken = [name for name in names if name in ours]
+    if taken and kind not in (".npy", ".h5ad"):
+        raise Refusal(
+            f"--output {path}: the map's own columns are called {', '.join(ours)}, and so is the "
+            f"column {taken[0]!r} that is to go along; rename it in INPUT"
+        )
+
+
+def coordinates(n_components: int) -> list[str]:
+    """Name the coordinates of a map, as columns of a table.
+
+    Parameters
+    ----------
+    n_components : int
+        How many there are.
+
+    Returns
+    -------
+    names : list of str
+        From "tsne_1".
+    """
+    return [f"tsne_{i + 1}" for i in range(n_components)]
+
+
+def frame_of_text(Y: NDArray[np.float32], columns: Mapping[str, Any]) -> Any:
+    """Make a table to be written as text: places have six digits, all else what it had.
+
+    Parameters
+    ----------
+    Y : ndarray of shape (n_samples, n_components)
+        The map.
+
+    columns : dict of str to array-like of shape (n_samples,)
+        What stands beside it.
+
+    Returns
+    -------
+    frame : pandas.DataFrame
+        Whose places are text.
+    """
+    import pandas
+
+    names = coordinates(Y.shape[1])
+    places = {
+        name: [f"{value:.6g}" for value in column.tolist()]
+        for name, column in zip(names, Y.T, strict=True)
+    }
+    return pandas.DataFrame({**places, **{name: np.asarray(columns[name]) for name in columns}})
 
 
 def write_map(path: Path, Y: NDArray[np.float32], columns: Mapping[str, Any], source: Path) -> None:
@@ -134,18 +210,16 @@ def _plain(values: Any) -> NDArray[Any]:
 
 
 def _write_table(path: Path, kind: str, Y: NDArray[np.float32], columns: Mapping[str, Any]) -> None:
-    names = [f"tsne_{i + 1}" for i in range(Y.shape[1])]
-    if kind == ".parquet" or columns:
+    names, separator = coordinates(Y.shape[1]), "\t" if kind == ".tsv" else ","
+    if kind == ".parquet":
         import pandas
 
         frame = pandas.DataFrame(Y, columns=names).assign(
             **{name: np.asarray(values) for name, values in columns.items()}
         )
-        if kind == ".parquet":
-            frame.to_parquet(path, index=False)
-        else:
-            separator = "\t" if kind == ".tsv" else ","
-            frame.to_csv(path, sep=separator, index=False, float_format="%.6g")
+        frame.to_parquet(path, index=False)
         return
-    separator = "\t" if kind == ".tsv" else ","
+    if columns:
+        frame_of_text(Y, columns).to_csv(path, sep=separator, index=False)
+        return
     np.savetxt(path, Y, fmt="%.6g", delimiter=separator, header=separator.join(names), comments="")

@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Any
 
+from fasttsne.cli.streams import say
+
 _WIDTH = 24
 _SECONDS_IN_LOG = 10.0
 
@@ -61,7 +63,7 @@ class Progress:
         if self.quiet:
             return
         self.close()
-        print(text, file=sys.stderr, flush=True)
+        say(text)
 
     def __call__(self, state: Any) -> None:
         """Show where the descent is.
@@ -93,14 +95,25 @@ class Progress:
         now = time.monotonic()
         if self.on_terminal:
             bar = "#" * round(min(done, 1.0) * _WIDTH)
-            print(f"\r\x1b[K[{bar:.<{_WIDTH}}] {told}", end="", file=sys.stderr, flush=True)
+            say(f"\r\x1b[K[{bar:.<{_WIDTH}}] {told}", end="")
             self._open = True
         elif now - self._written >= _SECONDS_IN_LOG:
-            print(told, file=sys.stderr, flush=True)
+            say(told)
             self._written = now
+
+    def conclude(self, n_iter: int) -> None:
+        """Fill the bar of a descent that came to its end before it had to.
+
+        Parameters
+        ----------
+        n_iter : int
+            Iterations that were taken.
+        """
+        if self._open and n_iter < self.max_iter:
+            self.show(1.0, f"converged after {n_iter:,} of {self.max_iter:,} iterations")
 
     def close(self) -> None:
         """Leave the bar's line."""
         if self._open:
-            print(file=sys.stderr, flush=True)
+            say()
             self._open = False

@@ -35,5 +35,20 @@ def unknown_name(kind: str, name: str, known: Iterable[str], where: str) -> Refu
         near = [other for other in names if other.lower() == name.lower()][:1]
     if near:
         return Refusal(f"there is no {kind} {name!r} in {where}; did you mean {near[0]!r}?")
-    listed = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
-    return Refusal(f"there is no {kind} {name!r} in {where}; it has {listed or 'none'}")
+    return Refusal(f"there is no {kind} {name!r} in {where}; it has {shortened(names) or 'none'}")
+
+
+def shortened(names: list[str]) -> str:
+    """List names, the first eight of more.
+
+    Parameters
+    ----------
+    names : list of str
+        All of them.
+
+    Returns
+    -------
+    listed : str
+        With commas between them.
+    """
+    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")

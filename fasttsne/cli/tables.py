@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +12,21 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fasttsne.cli import annotated
-from fasttsne.cli.refusal import Refusal, unknown_name
+from fasttsne.cli.refusal import Refusal, shortened, unknown_name
+from fasttsne.cli.text import (
+    Format,
+    has_decimal_comma,
+    header,
+    hint,
+    import_pandas,
+    is_number,
+    read_text,
+)
 
 #: Endings of files that can be read.
 KINDS = (".csv", ".tsv", ".npy", ".npz", ".parquet", ".h5ad")
+
+_PLAIN = Format()
 
 
 @dataclass
@@ -32,11 +41,26 @@ class Table:
         Columns that were asked for by name: labels, and what is to be kept.
     notes : list of str
         What the user should know about how the file was read.
+    names : list of str
+        What the columns of `X` are called; empty where they have no names.
     """
 
     X: Any
     columns: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+
+    def told(self) -> str:
+        """Tell how many rows and columns there are, and what the columns are called.
+
+        Returns
+        -------
+        told : str
+            Like "150 rows of 2 columns: length, width".
+        """
+        n_rows, n_columns = self.X.shape
+        named = f": {shortened(self.names)}" if self.names else ""
+        return f"{n_rows:,} rows of {n_columns:,} columns{named}"
 
 
 def read_table(
@@ -46,6 +70,7 @@ def read_table(
     features: Sequence[str] | None = None,
     drop: Sequence[str] = (),
     array: str | None = None,
+    written: Format = _PLAIN,
 ) -> Table:
     """Read a file.
 
@@ -65,6 +90,9 @@ def read_table(
 
     array : str, default=None
         Which array of an ``.npz`` or ``.h5ad`` file to take.
+
+    written : Format, default=Format()
+        How a table of text is written.
 
     Returns
     -------
@@ -87,6 +115,8 @@ def read_table(
         )
     if path.stat().st_size == 0:
         raise Refusal(f"{path} is empty")
+    if kind not in (".csv", ".tsv"):
+        check_plain(written, path)
     if array is not None and kind not in (".npz", ".h5ad"):
         raise Refusal(f"--array is for .npz and .h5ad; {path.name} holds one table")
     if kind in (".npy", ".npz", ".h5ad") and (features is not None or drop):
@@ -100,14 +130,34 @@ def read_table(
             table = _read_npz(path, extra, array)
         elif kind == ".h5ad":
             table = _read_h5ad(path, extra, array)
+        elif kind == ".parquet":
+            table = _from_frame(_read_parquet(path), path, extra, features, drop, written)
         else:
-            frame = _read_parquet(path) if kind == ".parquet" else _read_text(path, kind)
-            table = _from_frame(frame, path, extra, features, drop)
+            frame, notes = read_text(path, written, extra)
+            table = _from_frame(frame, path, extra, features, drop, written)
+            table.notes = notes + table.notes
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not what its ending says"
         raise Refusal(f"cannot read {path}: {reason}") from error
     _check_numbers(table.X, path)
     return table
+
+
+def columns_beside(settings: Mapping[str, Any]) -> list[str]:
+    """List the columns that go along.
+
+    Parameters
+    ----------
+    settings : dict
+        Options by name.
+
+    Returns
+    -------
+    names : list of str
+        The label first.
+    """
+    label = settings.get("label")
+    return list(dict.fromkeys([*([label] if label else []), *settings.get("keep", ())]))
 
 
 def column_names(path: Path) -> list[str]:
@@ -130,8 +180,29 @@ def column_names(path: Path) -> list[str]:
         return [str(name) for name in _read_parquet(path).columns]
     if kind not in (".csv", ".tsv"):
         return []
-    separator = "\t" if kind == ".tsv" else ","
-    return _first_line(path, separator) if _has_header(path, separator) else []
+    return header(path, _PLAIN) or []
+
+
+def check_plain(written: Format, path: Path) -> None:
+    """Refuse options for text where a file is none.
+
+    Parameters
+    ----------
+    written : Format
+        What the options say.
+
+    path : pathlib.Path
+        The file.
+
+    Raises
+    ------
+    Refusal
+        If they say anything.
+    """
+    if written != _PLAIN:
+        raise Refusal(
+            f"--sep, --decimal and --no-header are for .csv and .tsv, not {path.name}; leave it out"
+        )
 
 
 def _no_such_file(path: Path) -> Refusal:
@@ -210,16 +281,8 @@ def _read_h5ad(path: Path, extra: Sequence[str], array: str | None) -> Table:
 # ---- tables -------------------------------------------------------------------------------------
 
 
-def _import_pandas(kind: str) -> Any:
-    try:
-        import pandas
-    except ModuleNotFoundError as error:
-        raise Refusal(f"reading {kind} needs pandas: pip install 'fasttsne[tables]'") from error
-    return pandas
-
-
 def _read_parquet(path: Path) -> Any:
-    pandas = _import_pandas(".parquet")
+    pandas = import_pandas(".parquet")
     try:
         return pandas.read_parquet(path)
     except ImportError as error:
@@ -228,70 +291,21 @@ def _read_parquet(path: Path) -> Any:
         raise Refusal(f"cannot read {path}: not a Parquet file") from error
 
 
-def _read_text(path: Path, kind: str) -> Any:
-    pandas = _import_pandas(kind)
-    separator = "\t" if kind == ".tsv" else ","
-    named = _has_header(path, separator)
-    try:
-        with warnings.catch_warnings():
-            # Of rows longer than the header, which pandas would cut.
-            warnings.simplefilter("error", pandas.errors.ParserWarning)
-            frame = pandas.read_csv(
-                path,
-                sep=separator,
-                header=0 if named else None,
-                index_col=False,
-                low_memory=False,
-                skipinitialspace=True,
-                encoding="utf-8-sig",
-            )
-    except (pandas.errors.ParserError, pandas.errors.ParserWarning) as error:
-        reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
-        if "Length of header" in reason:
-            reason = "rows are longer than the header"
-        raise Refusal(f"{path} is ragged or not {kind[1:].upper()}: {reason}") from error
-    except pandas.errors.EmptyDataError as error:
-        raise Refusal(f"{path} is empty") from error
-    except UnicodeDecodeError as error:
-        raise Refusal(f"{path} is not text in UTF-8; save it as that") from error
-    frame.columns = [str(name) if named else f"column {name + 1}" for name in frame.columns]
-    return frame
-
-
-def _has_header(path: Path, separator: str) -> bool:
-    """Tell whether the first line names columns: it does unless it is all numbers."""
-    return not all(_is_number(cell) for cell in _first_line(path, separator))
-
-
-def _first_line(path: Path, separator: str) -> list[str]:
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            return next(csv.reader(file, delimiter=separator), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise Refusal(f"{path} is not text in UTF-8; save it as that") from error
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _from_frame(
     frame: Any,
     path: Path,
     extra: Sequence[str],
     features: Sequence[str] | None,
     drop: Sequence[str],
+    written: Format,
 ) -> Table:
     """Choose the columns, and refuse what is no number among those to map."""
     frame.columns = [str(name) for name in frame.columns]
     names = list(frame.columns)
     for name in (*extra, *(features or ()), *drop):
         if name not in names:
-            raise unknown_name("column", name, names, str(path))
+            unknown = unknown_name("column", name, names, str(path))
+            raise Refusal(f"{unknown}{hint(path, frame, written) if len(names) == 1 else ''}")
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise Refusal(f"{path} has more than one column {doubled[0]!r}; give each its own name")
@@ -303,12 +317,13 @@ def _from_frame(
         text = [name for name in rest if _is_text(frame[name])]
         features = [name for name in rest if name not in text]
         if text:
-            notes.append("left out, being text: " + ", ".join(text))
+            told = "left out, being text: " + ", ".join(text)
+            notes.append(told + hint(path, frame[text], written))
         if not features:
-            raise Refusal(f"{path} has no column of numbers; is the separator the right one?")
+            raise Refusal(f"{path} has no column of numbers{hint(path, frame, written)}")
     columns = [_numbers(frame[name], name, path) for name in features]
     X = np.stack(columns, axis=1)
-    return Table(X, {name: frame[name] for name in extra}, notes)
+    return Table(X, {name: frame[name] for name in extra}, notes, list(features))
 
 
 def _is_text(column: Any) -> bool:
@@ -318,7 +333,7 @@ def _is_text(column: Any) -> bool:
     if column.dtype.kind in "mM" or getattr(column.dtype, "name", "") == "category":
         return True
     present = column.dropna()
-    return not any(isinstance(value, int | float) or _is_number(str(value)) for value in present)
+    return not any(isinstance(value, int | float) or is_number(str(value)) for value in present)
 
 
 def _numbers(column: Any, name: str, path: Path) -> NDArray[np.float64]:
@@ -330,9 +345,10 @@ def _numbers(column: Any, name: str, path: Path) -> NDArray[np.float64]:
     text = np.flatnonzero(np.isnan(values) & column.notna().to_numpy())
     if len(text):
         found = str(column.iloc[text[0]])[:40]
+        remedy = "--decimal , if that is a number" if has_decimal_comma(found) else "mend it"
         raise Refusal(
             f"{path}: column {name!r} mixes numbers and text, {found!r} in row {text[0] + 1}; "
-            "mend it, or leave the column out with --drop"
+            f"{remedy}, or leave the column out with --drop"
         )
     empty = np.flatnonzero(np.isnan(values))
     if len(empty):

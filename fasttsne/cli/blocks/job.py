@@ -36,23 +36,6 @@ SHAPING = (
 )
 
 
-def columns_beside(settings: Mapping[str, Any]) -> list[str]:
-    """List the columns that go along.
-
-    Parameters
-    ----------
-    settings : dict
-        Of a run.
-
-    Returns
-    -------
-    names : list of str
-        The label first.
-    """
-    label = settings.get("label")
-    return list(dict.fromkeys([*([label] if label else []), *settings.get("keep", ())]))
-
-
 class Job:
     """A run, up to the map on disk.
 

@@ -10,9 +10,9 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from fasttsne.cli import map
+from fasttsne.cli import map, tables
 from fasttsne.cli.blocks import cluster, writers
-from fasttsne.cli.blocks.job import Job, columns_beside
+from fasttsne.cli.blocks.job import Job
 from fasttsne.cli.blocks.unfinished import Model, Unfinished
 
 _DRAWN = 500_000  # rows that a picture shows at the most: beyond, it would look the same
@@ -36,7 +36,7 @@ def write_results(job: Job, model: Model, client: Any, args: argparse.Namespace)
     args : argparse.Namespace
         Which say where to.
     """
-    extra, progress = columns_beside(job.settings), job.progress
+    extra, progress = tables.columns_beside(job.settings), job.progress
     beside = [] if args.output.suffix.lower() == ".npy" else extra
     writers.write_blocks(
         args.output,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,15 @@ from typing import Any
 import numpy as np
 
 from fasttsne import TSNE
-from fasttsne.cli import map, outputs
+from fasttsne.cli import map, outputs, tables
 from fasttsne.cli.blocks import cluster, writers
-from fasttsne.cli.blocks.job import SHAPING, Job, columns_beside
+from fasttsne.cli.blocks.job import SHAPING, Job
 from fasttsne.cli.blocks.opening import open_source
 from fasttsne.cli.blocks.results import write_results
 from fasttsne.cli.blocks.unfinished import Unfinished
 from fasttsne.cli.progress import Progress
 from fasttsne.cli.refusal import Refusal
+from fasttsne.cli.streams import say
 
 
 def run(args: argparse.Namespace, given: Mapping[str, Any], kept: Path) -> int:
@@ -44,11 +44,12 @@ def run(args: argparse.Namespace, given: Mapping[str, Any], kept: Path) -> int:
     cluster.check_dask()
     unfinished = Unfinished(kept)
     settings = _settings(args, given, unfinished)
+    tables.check_plain(map.text_format(args), args.input)
     _check_files(args, settings, kept)
     progress = Progress(settings.get("max_iter", TSNE().max_iter), args.quiet)
     source = open_source(
         args.input.absolute() if args.dask else args.input,
-        extra=columns_beside(settings),
+        extra=tables.columns_beside(settings),
         features=settings.get("features"),
         drop=settings.get("drop") or (),
         array=settings.get("array"),
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace, given: Mapping[str, Any], kept: Path) -> int:
             write_results(job, model, client, args)
     except KeyboardInterrupt:
         progress.close()
-        print(f"\n{_farewell(unfinished, args)}", file=sys.stderr)
+        say(f"\n{_farewell(unfinished, args)}")
         return 130
     except Exception as error:
         job.watch.check()  # what went wrong may be a consequence
@@ -115,19 +116,16 @@ def _check_files(args: argparse.Namespace, settings: Mapping[str, Any], kept: Pa
             "--plot": args.plot,
             "--html": args.html,
             "--report": args.report,
-            "--checkpoint": args.checkpoint,
+            "--checkpoint or --resume": kept,
         }
     )
-    extra = columns_beside(settings)
+    extra = tables.columns_beside(settings)
     writers.check_map(args.output, args.force, with_columns=bool(extra))
     map.check_pictures(args, flat=settings.get("n_components", 2) == 2)
     for option, path in (("--output", args.output), ("--checkpoint", kept)):
         if args.input.resolve() in path.resolve().parents:
             raise Refusal(f"{option} {path} lies in INPUT; choose a place outside of it")
-    ours = {"embedding", *(f"tsne_{i + 1}" for i in range(settings.get("n_components", 2)))}
-    if ours.intersection(extra):
-        name = min(ours.intersection(extra))
-        raise Refusal(f"--keep {name}: the map's own columns are called that; rename it in INPUT")
+    outputs.check_columns(args.output, extra, settings.get("n_components", 2))
     if kept.exists() and not args.resume and not args.force:
         raise Refusal(f"{kept} is left from an earlier run; --resume goes on, --force starts anew")
 

@@ -15,7 +15,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from fasttsne.cli.blocks.stores import imported
-from fasttsne.cli.outputs import check_output
+from fasttsne.cli.outputs import check_output, coordinates, frame_of_text
 from fasttsne.cli.refusal import Refusal
 
 #: Endings of what a map can be written to block by block.
@@ -142,10 +142,6 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _names(Y: NDArray[Any]) -> list[str]:
-    return [f"tsne_{i + 1}" for i in range(Y.shape[1])]
-
-
 def _write_npy(path: Path, blocks: Blocks, shape: tuple[int, int]) -> None:
     header = {
         "descr": npy_format.dtype_to_descr(np.dtype(np.float32)),
@@ -167,7 +163,12 @@ def _write_parquet(path: Path, blocks: Blocks) -> None:
     try:
         for Y, columns in blocks:
             table = pyarrow.table(
-                {**dict(zip(_names(Y), map(np.ascontiguousarray, Y.T), strict=True)), **columns}
+                {
+                    **dict(
+                        zip(coordinates(Y.shape[1]), map(np.ascontiguousarray, Y.T), strict=True)
+                    ),
+                    **columns,
+                }
             )
             if writer is None:
                 writer = ParquetWriter(path, table.schema)
@@ -181,16 +182,12 @@ def _write_text(path: Path, blocks: Blocks, separator: str) -> None:
     with open(path, "w", encoding="utf-8", newline="") as file:
         for number, (Y, columns) in enumerate(blocks):
             if columns:
-                import pandas
-
-                frame = pandas.DataFrame(Y, columns=_names(Y)).assign(
-                    **{name: as_numpy(values) for name, values in columns.items()}
-                )
-                options: dict[str, Any] = {"index": False, "float_format": "%.6g"}
-                frame.to_csv(file, sep=separator, header=number == 0, **options)
+                beside = {name: as_numpy(values) for name, values in columns.items()}
+                frame = frame_of_text(Y, beside)
+                frame.to_csv(file, sep=separator, header=number == 0, index=False)
                 continue
             if number == 0:
-                file.write(separator.join(_names(Y)) + "\n")
+                file.write(separator.join(coordinates(Y.shape[1])) + "\n")
             np.savetxt(file, Y, fmt="%.6g", delimiter=separator)
 
 
