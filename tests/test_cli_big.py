@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -640,12 +641,49 @@ def test_a_map_that_another_run_has_written_meanwhile_stays(inputs, capsys, monk
     assert not os.path.exists("map.npy.checkpoint")
 
 
+@pytest.mark.parametrize("key", ["fasttsne", "settings", "input", "bounds"])
+@pytest.mark.parametrize("damage", ["lost", "other"])
+def test_a_damaged_manifest_is_refused(inputs, capsys, monkeypatch, key, damage):
+    begun(monkeypatch)
+    path = Path("map.parquet.checkpoint/manifest.json")
+    manifest = json.loads(path.read_text())
+    if damage == "lost":
+        del manifest[key]
+    else:
+        manifest[key] = 3
+    path.write_text(json.dumps(manifest))
+    said = error_of(capsys, "x.parquet", "-o", "map.parquet", "--resume")
+    assert said == f"{path} is damaged; start anew with --force"
+    assert run("x.parquet", "-o", "map.parquet", *SETTINGS, "--force", "--quiet") == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows opens no folders")
+def test_what_replaces_something_is_on_disk_before_that_goes(inputs, monkeypatch):
+    """Each file, under its temporary name, and then the folder that has its name."""
+    events, fsync, unlink = [], os.fsync, Path.unlink
+
+    def synced(handle):
+        events.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        fsync(handle)
+
+    def removed(self, **options):
+        events.append(self.name)
+        unlink(self, **options)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "unlink", removed)
+    monkeypatch.setattr("fasttsne.cli.blocks.job.Job.place", lambda *args: 1 / 0)
+    assert run("x.npy", "-o", "map.npy", *SETTINGS, "--quiet") != 0
+    there = [event for event in events if event in ("file", "folder", "landmarks.npz")]
+    assert there == ["file", "folder", "file", "folder", "landmarks.npz"]
+
+
 def test_a_failure_leaves_what_is_done(inputs, capsys, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device", "map.npy")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
+        patch.setattr(Unfinished, "save_block", full)
         assert run("x.npy", "-o", "map.npy", *SETTINGS) == 2
     *_, note, line = capsys.readouterr().err.splitlines()
     assert note == "what has been done is in map.npy.checkpoint; --resume goes on from there"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -262,14 +263,18 @@ class Unfinished:
 
     def _read(self) -> dict[str, Any]:
         try:
-            manifest = json.loads((self.path / _MANIFEST).read_text(encoding="utf-8"))
+            text = (self.path / _MANIFEST).read_text(encoding="utf-8")
+            manifest: dict[str, Any] = json.loads(text)
             if manifest["format"] != _FORMAT:
                 raise ValueError
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Refusal(
                 f"{self.path} is no unfinished run with --landmarks; start anew without --resume"
             ) from error
-        return dict(manifest)
+        kinds = {"fasttsne": str, "settings": dict, "input": dict, "bounds": list}
+        if not all(isinstance(manifest.get(key), kind) for key, kind in kinds.items()):
+            raise Refusal(f"{self.path / _MANIFEST} is damaged; start anew with --force")
+        return manifest
 
     def check_input(self, identity: Mapping[str, Any], bounds: NDArray[np.int64]) -> None:
         """Refuse to go on with another input.
@@ -308,7 +313,7 @@ class Unfinished:
         landmarks : Landmarks
             All of it.
         """
-        with replacing(self.path / _LANDMARKS) as unfinished, open(unfinished, "wb") as file:
+        with self._lasting(_LANDMARKS) as file:
             np.savez(file, **landmarks._asdict())
 
     def landmarks(self) -> Landmarks | None:
@@ -333,7 +338,7 @@ class Unfinished:
         model : Model
             All of it.
         """
-        with replacing(self.path / _MODEL) as unfinished, open(unfinished, "wb") as file:
+        with self._lasting(_MODEL) as file:
             pickle.dump(model._asdict(), file, protocol=pickle.HIGHEST_PROTOCOL)
         for name in (_DESCENT, _LANDMARKS):
             (self.path / name).unlink(missing_ok=True)
@@ -370,10 +375,8 @@ class Unfinished:
         Y : ndarray of float32, shape (n_rows, n_components)
             Places of its rows.
         """
-        with replacing(self._block(number)) as unfinished, open(unfinished, "wb") as file:
+        with self._lasting(self._block(number).name) as file:
             np.save(file, Y)
-            file.flush()
-            os.fsync(file.fileno())  # or a power cut could leave the name of an empty file
 
     def block(self, number: int) -> NDArray[np.float32]:
         """Get at a block that is placed.
@@ -410,6 +413,23 @@ class Unfinished:
             for number, length in enumerate(lengths)
             if not _is_whole(self._block(number), (length, n_components))
         ]
+
+    @contextmanager
+    def _lasting(self, name: str) -> Iterator[IO[bytes]]:
+        """Write a file that is whole under its name once this ends, also after a power cut."""
+        with replacing(self.path / name) as unfinished, open(unfinished, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if os.name != "nt":  # where folders cannot be opened
+            folder = os.open(self.path, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            except OSError as error:  # some file systems of a network know no such thing
+                if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                    raise
+            finally:
+                os.close(folder)
 
     def _block(self, number: int) -> Path:
         return self.path / f"block-{number:06d}.npy"
