@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 import fasttsne
 from fasttsne import cli
+from fasttsne.cli.blocks import run as blocks_run
 from fasttsne.cli.blocks.opening import open_source
 from fasttsne.cli.blocks.source import Source
 from fasttsne.cli.blocks.unfinished import Unfinished
@@ -524,12 +526,164 @@ def test_only_what_a_run_has_written_is_removed(inputs, capsys, monkeypatch):
     assert len(os.listdir("map.parquet.checkpoint")) > 5
 
 
+def foreign_folders():
+    """Folders that no run has made, though names in them are, or begin like, those of a run."""
+    for number, (name, text) in enumerate(
+        [
+            ("block-party.txt", "dear"),
+            ("model.pickle", "dear"),
+            ("manifest.json", '{"format": "another"}'),
+            ("manifest.json", "[1]"),
+        ]
+    ):
+        folder = Path(f"folder{number}")
+        folder.mkdir()
+        (folder / name).write_text(text)
+        yield folder, name
+
+
+def test_a_folder_that_is_none_of_a_run_is_left_alone(inputs, capsys, untouched):
+    for folder, name in foreign_folders():
+        for force in [], ["--force"]:
+            said = error_of(
+                capsys, "x.npy", "-o", "map.npy", *SETTINGS, "--checkpoint", folder, *force
+            )
+            assert said == (
+                f"--checkpoint {folder}: it exists, and is no checkpoint; choose another name"
+            )
+            assert os.listdir(folder) == [name]
+
+
+@pytest.mark.parametrize("name", ["block-party.txt", "model-2.pickle", "manifest.json.bak"])
+def test_names_that_begin_like_those_of_a_run(inputs, capsys, monkeypatch, name):
+    begun(monkeypatch)
+    Path("map.parquet.checkpoint", name).write_text("dear")
+    said = error_of(capsys, "x.parquet", "-o", "map.parquet", *SETTINGS, "--force")
+    assert f"holds {name}, which no run has put there" in said
+    assert len(os.listdir("map.parquet.checkpoint")) > 5
+
+
+def test_a_checkpoint_of_a_plain_map_is_left_alone(inputs, capsys):
+    Path("old").write_bytes(b"fasttsne checkpoint 1")
+    for force in [], ["--force"]:
+        said = error_of(capsys, "x.npy", "-o", "map.npy", *SETTINGS, "--checkpoint", "old", *force)
+        assert "old is left from an earlier run without --landmarks" in said
+
+
+def test_a_run_killed_before_its_manifest_can_be_forced_over(inputs, capsys):
+    os.mkdir("map.npy.checkpoint")
+    for name in ("fasttsne.lock", ".manifest-abc_1234.json"):
+        Path("map.npy.checkpoint", name).touch()
+    assert "is left from an earlier run" in error_of(capsys, "x.npy", "-o", "map.npy", *SETTINGS)
+    assert run("x.npy", "-o", "map.npy", *SETTINGS, "--force", "--quiet") == 0
+    assert not os.path.exists("map.npy.checkpoint")
+
+
+# ---- runs at the same time ----------------------------------------------------------------------
+
+
+def test_of_two_runs_that_begin_together_one_has_the_folder(whole, capsys, monkeypatch):
+    def late(*args, **options):
+        with monkeypatch.context() as patch:
+            patch.setattr(blocks_run, "open_source", open_source)
+            begun(monkeypatch)  # the other: after this one looked, and before it has the folder
+        return open_source(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(blocks_run, "open_source", late)
+        assert run("x.parquet", "-o", "map.parquet", *SETTINGS, "--label", "name") == 2
+    assert "is left from an earlier run; --resume goes on" in capsys.readouterr().err
+    assert run("x.parquet", "-o", "map.parquet", "--resume") == 0
+    assert Path("map.parquet").read_bytes() == whole
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such locks")
+def test_a_run_at_work_is_left_alone(whole, capsys, monkeypatch):
+    save, said = Unfinished.save_block, []
+
+    def meanwhile(self, number, Y):
+        save(self, number, Y)
+        if number == 2:
+            for more in [*SETTINGS], [*SETTINGS, "--force"], ["--resume"], ["--resume", "--force"]:
+                said.append(error_of(capsys, "x.parquet", "-o", "map.parquet", *more))
+
+    monkeypatch.setattr(Unfinished, "save_block", meanwhile)
+    assert run("x.parquet", "-o", "map.parquet", *SETTINGS, "--label", "class") == 0
+    assert len(said) == 4
+    assert all(line.startswith("another run is writing OUT, and at work in map") for line in said)
+    assert Path("map.parquet").read_bytes() == whole
+    assert not os.path.exists("map.parquet.checkpoint")
+
+
+def test_runs_with_folders_of_their_own_share_no_unfinished_map(whole, monkeypatch):
+    block, wanted = Unfinished.block, ["x.parquet", "-o", "map.parquet", *SETTINGS]
+
+    def meanwhile(self, number):
+        if number == 5 and self.path.name == "one":
+            assert run(*wanted, "--checkpoint", "two", "--force") == 0
+        return block(self, number)
+
+    monkeypatch.setattr(Unfinished, "block", meanwhile)
+    more = ["--label", "class", "--checkpoint", "one", "--force"]
+    assert run(*wanted, *more) == 0
+    assert Path("map.parquet").read_bytes() == whole
+
+
+def test_a_map_that_another_run_has_written_meanwhile_stays(inputs, capsys, monkeypatch):
+    def late(*args, **options):
+        Path("map.npy").write_text("dear")
+        return open_source(*args, **options)
+
+    monkeypatch.setattr(blocks_run, "open_source", late)
+    assert run("x.npy", "-o", "map.npy", *SETTINGS) == 2
+    assert "--output map.npy: it exists; --force replaces it" in capsys.readouterr().err
+    assert Path("map.npy").read_text() == "dear"
+    assert not os.path.exists("map.npy.checkpoint")
+
+
+@pytest.mark.parametrize("key", ["fasttsne", "settings", "input", "bounds"])
+@pytest.mark.parametrize("damage", ["lost", "other"])
+def test_a_damaged_manifest_is_refused(inputs, capsys, monkeypatch, key, damage):
+    begun(monkeypatch)
+    path = Path("map.parquet.checkpoint/manifest.json")
+    manifest = json.loads(path.read_text())
+    if damage == "lost":
+        del manifest[key]
+    else:
+        manifest[key] = 3
+    path.write_text(json.dumps(manifest))
+    said = error_of(capsys, "x.parquet", "-o", "map.parquet", "--resume")
+    assert said == f"{path} is damaged; start anew with --force"
+    assert run("x.parquet", "-o", "map.parquet", *SETTINGS, "--force", "--quiet") == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows opens no folders")
+def test_what_replaces_something_is_on_disk_before_that_goes(inputs, monkeypatch):
+    """Each file, under its temporary name, and then the folder that has its name."""
+    events, fsync, unlink = [], os.fsync, Path.unlink
+
+    def synced(handle):
+        events.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        fsync(handle)
+
+    def removed(self, **options):
+        events.append(self.name)
+        unlink(self, **options)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "unlink", removed)
+    monkeypatch.setattr("fasttsne.cli.blocks.job.Job.place", lambda *args: 1 / 0)
+    assert run("x.npy", "-o", "map.npy", *SETTINGS, "--quiet") != 0
+    there = [event for event in events if event in ("file", "folder", "landmarks.npz")]
+    assert there == ["file", "folder", "file", "folder", "landmarks.npz"]
+
+
 def test_a_failure_leaves_what_is_done(inputs, capsys, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device", "map.npy")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
+        patch.setattr(Unfinished, "save_block", full)
         assert run("x.npy", "-o", "map.npy", *SETTINGS) == 2
     *_, note, line = capsys.readouterr().err.splitlines()
     assert note == "what has been done is in map.npy.checkpoint; --resume goes on from there"

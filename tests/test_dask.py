@@ -350,6 +350,23 @@ def test_names_of_columns(frame, digits):
     assert not hasattr(model, "feature_names_in_")
 
 
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # in what Dask asks of pandas
+def test_columns_of_files_whose_parts_are_joined(frame, tmp_path):
+    dd = pytest.importorskip("dask.dataframe")
+    pytest.importorskip("pyarrow")
+    as_parts(frame, 8).to_parquet(tmp_path)
+    columns = list(frame.columns[:2])  # so few that Dask reads several parts at a time
+    rows = as_rows(dd.read_parquet(tmp_path)[columns])
+    assert sum(rows.lengths) == 400
+    assert_array_equal(rows.array.compute(), frame[columns])
+    assert rows.array.dtype == frame.dtypes.iloc[0]
+
+
+def test_complex_columns_are_refused_like_complex_arrays(frame, fitted):
+    with pytest.raises(TypeError, match="X must hold real numbers; column 'pixel 2' is complex128"):
+        transform(fitted, as_parts(frame.astype({"pixel 2": complex})))
+
+
 def test_columns_that_are_no_numbers(frame, fitted):
     with pytest.raises(TypeError, match="no numbers: name"):
         transform(fitted, as_parts(frame.assign(name="a")))

@@ -97,7 +97,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         type=Path,
         metavar="OUT",
         required=True,
-        help=f"the map, by its ending: {', '.join(outputs.KINDS)}",
+        help=f"the map, by its ending: {', '.join(outputs.KINDS)}; with --landmarks also "
+        ".zarr, .h5",
     )
     files.add_argument("--plot", type=Path, metavar="FILE", help="a picture: .png, .pdf, .svg ...")
     files.add_argument("--html", type=Path, metavar="FILE", help="a page to explore in a browser")

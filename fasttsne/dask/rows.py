@@ -219,9 +219,13 @@ def _from_frame(X: Any, name: str) -> tuple[Any, NDArray[Any] | None]:
             f"{name} has columns that are no numbers: {', '.join(odd[:_FEW])}{others}; leave them"
             " out, or encode them"
         )
+    for column, kind in X.dtypes.items():
+        if kind.kind == "c":
+            raise TypeError(f"{name} must hold real numbers; column {str(column)!r} is {kind}")
     single = len(X.dtypes) > 0 and all(kind == np.float32 for kind in X.dtypes)
-    lengths = X.map_partitions(len).compute()
-    array = X.astype("float32" if single else "float64").to_dask_array(lengths=list(lengths))
+    # The array is asked for its lengths, not the frame: Dask may join parts on the way from one to
+    # the other, such as those of files of which few columns are read.
+    array = X.astype("float32" if single else "float64").to_dask_array().compute_chunk_sizes()
     names = np.asarray(X.columns, dtype=object)
     return array, names if all(isinstance(column, str) for column in names) else None
 

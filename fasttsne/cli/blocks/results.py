@@ -44,6 +44,7 @@ def write_results(job: Job, model: Model, client: Any, args: argparse.Namespace)
         job.source.shape[0],
         model.tsne.n_components,
         job.source.gaps(beside),
+        run=job.unfinished.path,
     )
     progress.note(f"map: {args.output}")
     label, keep = job.settings.get("label", ""), job.settings.get("keep", [])

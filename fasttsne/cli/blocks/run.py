@@ -42,10 +42,14 @@ def run(args: argparse.Namespace, given: Mapping[str, Any], kept: Path) -> int:
         0, or 130 if interrupted.
     """
     cluster.check_dask()
-    unfinished = Unfinished(kept)
+    with Unfinished(kept) as unfinished:
+        return _run(args, given, unfinished)
+
+
+def _run(args: argparse.Namespace, given: Mapping[str, Any], unfinished: Unfinished) -> int:
     settings = _settings(args, given, unfinished)
     tables.check_plain(map.text_format(args), args.input)
-    _check_files(args, settings, kept)
+    _check_files(args, settings, unfinished)
     progress = Progress(settings.get("max_iter", TSNE().max_iter), args.quiet)
     source = open_source(
         args.input.absolute() if args.dask else args.input,
@@ -59,9 +63,11 @@ def run(args: argparse.Namespace, given: Mapping[str, Any], kept: Path) -> int:
     if args.resume:
         unfinished.check_input(job.watch.identity, source.bounds)
     else:
-        unfinished.remove()
-        unfinished.begin(settings, job.watch.identity, source.bounds)
+        unfinished.begin(settings, job.watch.identity, source.bounds, force=args.force)
     try:
+        _check_map(
+            args, settings
+        )  # again: a run may have written it before this one had the folder
         with cluster.scheduler(args.dask) as client:
             job.check(client, args.dask)
             model = job.fitted()
@@ -74,7 +80,9 @@ def run(args: argparse.Namespace, given: Mapping[str, Any], kept: Path) -> int:
     except Exception as error:
         job.watch.check()  # what went wrong may be a consequence
         if unfinished.is_of_use and not isinstance(error, Refusal):
-            progress.note(f"what has been done is in {kept}; --resume goes on from there")
+            progress.note(
+                f"what has been done is in {unfinished.path}; --resume goes on from there"
+            )
         raise
     finally:
         progress.close()
@@ -107,7 +115,9 @@ def _settings(
     return settings
 
 
-def _check_files(args: argparse.Namespace, settings: Mapping[str, Any], kept: Path) -> None:
+def _check_files(
+    args: argparse.Namespace, settings: Mapping[str, Any], unfinished: Unfinished
+) -> None:
     """Refuse, before any work, files that cannot be written afterwards."""
     outputs.check_distinct(
         {
@@ -116,18 +126,23 @@ def _check_files(args: argparse.Namespace, settings: Mapping[str, Any], kept: Pa
             "--plot": args.plot,
             "--html": args.html,
             "--report": args.report,
-            "--checkpoint or --resume": kept,
+            "--checkpoint or --resume": unfinished.path,
         }
     )
-    extra = tables.columns_beside(settings)
-    writers.check_map(args.output, args.force, with_columns=bool(extra))
+    _check_map(args, settings)
     map.check_pictures(args, flat=settings.get("n_components", 2) == 2)
-    for option, path in (("--output", args.output), ("--checkpoint", kept)):
+    for option, path in (("--output", args.output), ("--checkpoint", unfinished.path)):
         if args.input.resolve() in path.resolve().parents:
             raise Refusal(f"{option} {path} lies in INPUT; choose a place outside of it")
+    extra = tables.columns_beside(settings)
     outputs.check_columns(args.output, extra, settings.get("n_components", 2))
-    if kept.exists() and not args.resume and not args.force:
-        raise Refusal(f"{kept} is left from an earlier run; --resume goes on, --force starts anew")
+    if not args.resume:
+        unfinished.check_free(force=args.force)
+
+
+def _check_map(args: argparse.Namespace, settings: Mapping[str, Any]) -> None:
+    extra = tables.columns_beside(settings)
+    writers.check_map(args.output, args.force, with_columns=bool(extra))
 
 
 def _farewell(unfinished: Unfinished, args: argparse.Namespace) -> str:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fasttsne import TSNE, __version__
+from fasttsne.cli import checkpoint
+from fasttsne.cli.blocks import lock
 from fasttsne.cli.refusal import Refusal
 from fasttsne.files import replacing
 
@@ -22,6 +27,12 @@ _MANIFEST, _LANDMARKS, _DESCENT, _MODEL = (
     "landmarks.npz",
     "descent.pickle",
     "model.pickle",
+)
+# All that a run writes. With a dot: what was being written when it was killed.
+_OURS = re.compile(
+    r"manifest\.json|landmarks\.npz|descent\.pickle|model\.pickle|block-[0-9]{6,}\.npy"
+    r"|\.manifest-\w{8}\.json|\.landmarks-\w{8}\.npz|\.(descent|model)-\w{8}\.pickle"
+    r"|\.block-[0-9]{6,}-\w{8}\.npy|" + re.escape(lock.NAME)
 )
 
 
@@ -69,6 +80,9 @@ class Unfinished:
     and a file for each block that is placed. Each is written whole or not at all, so that
     whatever is there counts, whenever the run ended.
 
+    One run at a time works in it: the one that made it, or that has taken it over since, holds a
+    lock until its end. As a context manager, it lets go of that lock.
+
     Parameters
     ----------
     path : pathlib.Path
@@ -79,6 +93,85 @@ class Unfinished:
         self.path = path
         self.descent = path / _DESCENT
         self._manifest: dict[str, Any] = {}
+        self._lock = lock.Lock(path)
+
+    def __enter__(self) -> Unfinished:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
+
+    # ---- whose it is ----------------------------------------------------------------------------
+
+    def check_free(self, *, force: bool) -> None:
+        """Refuse a folder that is not there for the taking.
+
+        Parameters
+        ----------
+        force : bool
+            Whether what an earlier run has left may be replaced.
+
+        Raises
+        ------
+        Refusal
+            If another run is at work in it, if it is left from one, or if something else is there.
+        """
+        if not os.path.lexists(self.path):
+            return
+        self._check_ours()
+        try:
+            self._take()
+        except FileNotFoundError:  # the other run has come to its end
+            return
+        self._lock.release()
+        if not force:
+            raise Refusal(
+                f"{self.path} is left from an earlier run; --resume goes on, --force starts anew"
+            )
+
+    def _claim(self, *, force: bool) -> None:
+        """Have the folder, empty: of runs that begin together, one makes it."""
+        while not self._lock.held:
+            try:
+                self.path.mkdir()
+            except FileExistsError:
+                self.check_free(force=force)
+                if not force:
+                    continue  # it was there, and has gone
+            with suppress(FileNotFoundError):
+                self._take()
+        self._empty()
+
+    def _take(self) -> None:
+        if not self._lock.take():
+            raise Refusal(
+                f"another run is writing OUT, and at work in {self.path}; wait for its end, or "
+                "name another OUT"
+            )
+
+    def _check_ours(self) -> None:
+        """Refuse a folder that no run has made, or that others have put something into."""
+        if checkpoint.is_one(self.path):
+            raise Refusal(
+                f"{self.path} is left from an earlier run without --landmarks; another "
+                "--checkpoint leaves it alone"
+            )
+        try:
+            files = list(self.path.iterdir()) if self.path.is_dir() else []
+        except FileNotFoundError:  # removed by the run that it belonged to
+            return
+        names = [file.name for file in files]
+        # Without a manifest, a lock tells a run that was killed before it had written one.
+        begun = _is_manifest(self.path / _MANIFEST) if _MANIFEST in names else lock.NAME in names
+        if not begun:
+            raise Refusal(
+                f"--checkpoint {self.path}: it exists, and is no checkpoint; choose another name"
+            )
+        for file in files:
+            if not _OURS.fullmatch(file.name) or file.is_dir():
+                raise Refusal(
+                    f"{self.path} holds {file.name}, which no run has put there; move it away"
+                )
 
     # ---- the manifest ---------------------------------------------------------------------------
 
@@ -87,6 +180,8 @@ class Unfinished:
         settings: Mapping[str, Any],
         identity: Mapping[str, Any],
         bounds: NDArray[np.int64],
+        *,
+        force: bool = False,
     ) -> None:
         """Make the folder, for a new run.
 
@@ -100,8 +195,16 @@ class Unfinished:
 
         bounds : ndarray of int64, shape (n_blocks + 1,)
             Where blocks begin, and the number of rows.
+
+        force : bool, default=False
+            Whether it replaces what an earlier run has left.
+
+        Raises
+        ------
+        Refusal
+            As of `check_free`.
         """
-        self.path.mkdir()
+        self._claim(force=force)
         self._manifest = {
             "format": _FORMAT,
             "fasttsne": __version__,
@@ -109,11 +212,16 @@ class Unfinished:
             "input": dict(identity),
             "bounds": bounds.tolist(),
         }
-        with replacing(self.path / _MANIFEST) as unfinished:
-            unfinished.write_text(json.dumps(self._manifest, indent=1) + "\n", encoding="utf-8")
+        try:
+            with replacing(self.path / _MANIFEST) as unfinished:
+                text = json.dumps(self._manifest, indent=1) + "\n"
+                unfinished.write_text(text, encoding="utf-8")
+        except BaseException:
+            self.remove()
+            raise
 
     def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Read the settings of the run that is to go on.
+        """Take over the run that is to go on, and read its settings.
 
         Parameters
         ----------
@@ -128,16 +236,15 @@ class Unfinished:
         Raises
         ------
         Refusal
-            If there is no such run, or one of another version or with other settings.
+            If there is no such run, one of another version or with other settings, or if it is
+            still at work.
         """
+        self._manifest = self._read()  # before a lock is put into what may be a folder of others
         try:
-            self._manifest = json.loads((self.path / _MANIFEST).read_text(encoding="utf-8"))
-            if self._manifest["format"] != _FORMAT:
-                raise ValueError
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise Refusal(
-                f"{self.path} is no unfinished run with --landmarks; start anew without --resume"
-            ) from error
+            self._take()
+        except FileNotFoundError as error:
+            raise Refusal(f"the run in {self.path} has ended meanwhile; start anew") from error
+        self._manifest = self._read()  # of what is there under the lock
         if self._manifest["fasttsne"] != __version__:
             raise Refusal(
                 f"{self.path} is of fasttsne {self._manifest['fasttsne']}, and this is "
@@ -153,6 +260,21 @@ class Unfinished:
                     f"{told}; leave it out to go on, or start anew with --force"
                 )
         return settings
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            text = (self.path / _MANIFEST).read_text(encoding="utf-8")
+            manifest: dict[str, Any] = json.loads(text)
+            if manifest["format"] != _FORMAT:
+                raise ValueError
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise Refusal(
+                f"{self.path} is no unfinished run with --landmarks; start anew without --resume"
+            ) from error
+        kinds = {"fasttsne": str, "settings": dict, "input": dict, "bounds": list}
+        if not all(isinstance(manifest.get(key), kind) for key, kind in kinds.items()):
+            raise Refusal(f"{self.path / _MANIFEST} is damaged; start anew with --force")
+        return manifest
 
     def check_input(self, identity: Mapping[str, Any], bounds: NDArray[np.int64]) -> None:
         """Refuse to go on with another input.
@@ -191,7 +313,7 @@ class Unfinished:
         landmarks : Landmarks
             All of it.
         """
-        with replacing(self.path / _LANDMARKS) as unfinished, open(unfinished, "wb") as file:
+        with self._lasting(_LANDMARKS) as file:
             np.savez(file, **landmarks._asdict())
 
     def landmarks(self) -> Landmarks | None:
@@ -216,7 +338,7 @@ class Unfinished:
         model : Model
             All of it.
         """
-        with replacing(self.path / _MODEL) as unfinished, open(unfinished, "wb") as file:
+        with self._lasting(_MODEL) as file:
             pickle.dump(model._asdict(), file, protocol=pickle.HIGHEST_PROTOCOL)
         for name in (_DESCENT, _LANDMARKS):
             (self.path / name).unlink(missing_ok=True)
@@ -253,10 +375,8 @@ class Unfinished:
         Y : ndarray of float32, shape (n_rows, n_components)
             Places of its rows.
         """
-        with replacing(self._block(number)) as unfinished, open(unfinished, "wb") as file:
+        with self._lasting(self._block(number).name) as file:
             np.save(file, Y)
-            file.flush()
-            os.fsync(file.fileno())  # or a power cut could leave the name of an empty file
 
     def block(self, number: int) -> NDArray[np.float32]:
         """Get at a block that is placed.
@@ -294,13 +414,30 @@ class Unfinished:
             if not _is_whole(self._block(number), (length, n_components))
         ]
 
+    @contextmanager
+    def _lasting(self, name: str) -> Iterator[IO[bytes]]:
+        """Write a file that is whole under its name once this ends, also after a power cut."""
+        with replacing(self.path / name) as unfinished, open(unfinished, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if os.name != "nt":  # where folders cannot be opened
+            folder = os.open(self.path, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            except OSError as error:  # some file systems of a network know no such thing
+                if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                    raise
+            finally:
+                os.close(folder)
+
     def _block(self, number: int) -> Path:
         return self.path / f"block-{number:06d}.npy"
 
     # ---- the end --------------------------------------------------------------------------------
 
     def remove(self) -> None:
-        """Remove the folder, and of what is in it what a run writes.
+        """Remove the folder, once it is had, and of what is in it what a run writes.
 
         Raises
         ------
@@ -309,22 +446,28 @@ class Unfinished:
         """
         if not self.path.exists():
             return
-        if not self.path.is_dir():
-            raise Refusal(f"{self.path} is no folder of an unfinished run; move it away")
-        stems = tuple(Path(name).stem for name in (_MANIFEST, _LANDMARKS, _DESCENT, _MODEL))
-        ours: list[Path] = []
-        others: list[Path] = []
-        for file in self.path.iterdir():
-            stem = file.name.removeprefix(".")  # a dot: what was being written when it was killed
-            (ours if stem.startswith((*stems, "block-")) else others).append(file)
-        if others:
-            raise Refusal(
-                f"{self.path} holds {others[0].name}, which no run has put there; move it away"
-            )
+        self._empty()
+        self._lock.path.unlink(missing_ok=True)
+        with suppress(OSError):  # another run may have begun in it, now that there is no lock
+            self.path.rmdir()
+        self._lock.release()
+
+    def _empty(self) -> None:
+        """Leave nothing but the lock."""
+        self._check_ours()
+        ours = [file for file in self.path.iterdir() if file.name != lock.NAME]
         # The manifest goes last: until then what is left can be told from a folder of the user's.
         for file in sorted(ours, key=lambda file: file.name == _MANIFEST):
             file.unlink()
-        self.path.rmdir()
+
+
+def _is_manifest(path: Path) -> bool:
+    """Tell whether a file is the manifest of a run of any version."""
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        return str(manifest["format"]).startswith(_FORMAT.rstrip("0123456789"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _is_whole(path: Path, shape: tuple[int, int]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -74,6 +75,8 @@ def write_blocks(
     n_rows: int,
     n_components: int,
     gaps: frozenset[str] = frozenset(),
+    *,
+    run: Path,
 ) -> None:
     """Write a map whole or not at all, with a block of it in memory at a time.
 
@@ -95,9 +98,12 @@ def write_blocks(
     gaps : frozenset of str, default=frozenset()
         Columns with empty cells. Where these must be something, in HDF5 and Zarr, they are NaN in a
         column of numbers and empty text in one of text.
+
+    run : pathlib.Path
+        The folder of the run, by which its unfinished file is told from that of another run.
     """
     kind = path.suffix.lower()
-    with _unfinished(path) as unfinished:
+    with _unfinished(path, run) as unfinished:
         if kind == ".npy":
             _write_npy(unfinished, blocks, (n_rows, n_components))
         elif kind == ".parquet":
@@ -115,13 +121,15 @@ def write_blocks(
 
 
 @contextmanager
-def _unfinished(path: Path) -> Iterator[Path]:
+def _unfinished(path: Path, run: Path) -> Iterator[Path]:
     """Offer a name for a file or a folder, and put that in the place of `path` once complete.
 
-    The name is always the same one beside `path`: what a run leaves there that was killed, the next
-    one replaces, however large it is.
+    The name, beside `path`, is always the same for the same folder of a run: what a run leaves
+    there that was killed, the next one replaces, however large it is. Whoever holds the folder has
+    the name to itself, and another run on the same `path` has another one.
     """
-    unfinished = path.with_name(f".{path.name}.unfinished")
+    told = zlib.crc32(os.fsencode(run.resolve()))
+    unfinished = path.with_name(f".{path.name}.{told:08x}.unfinished")
     _remove(unfinished)
     try:
         yield unfinished
