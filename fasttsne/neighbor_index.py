@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.metrics.pairwise import PAIRWISE_BOOLEAN_FUNCTIONS
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import ThreadpoolController
 
@@ -20,6 +19,7 @@ from fasttsne.centering import Centering
 from fasttsne.neighbors import (
     Metric,
     Screen,
+    as_metric_takes,
     check_method,
     checked_points,
     directions_of,
@@ -288,8 +288,8 @@ class _ByScikitLearn(NeighborIndex):
     def __init__(
         self, X: Any, n_neighbors: int, metric: Metric, metric_params: Mapping[str, Any] | None
     ) -> None:
-        self.metric, self.is_sparse = metric, sparse.issparse(X)
-        X = self._converted(X)
+        self.metric = metric
+        X = as_metric_takes(X, metric)
         self.search = NearestNeighbors(
             n_neighbors=n_neighbors,
             metric=metric,
@@ -298,13 +298,8 @@ class _ByScikitLearn(NeighborIndex):
             algorithm="brute" if callable(metric) else "auto",
         ).fit(X)
 
-    def _converted(self, X: Any) -> Any:
-        """Convert what the metric does not take: scikit-learn would warn of every row."""
-        boolean = self.metric in PAIRWISE_BOOLEAN_FUNCTIONS and not self.is_sparse
-        return X.astype(bool) if boolean else X
-
     def query(self, X: Any, *, n_threads: int = 1) -> Found:
-        X = self._converted(X)
+        X = as_metric_takes(X, self.metric)
         # How products of matrices and ties come out depends on how many rows they have at once.
         controller = ThreadpoolController().select(user_api="openmp")
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.metrics.pairwise import PAIRWISE_BOOLEAN_FUNCTIONS, euclidean_distances
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.extmath import row_norms
 from threadpoolctl import ThreadpoolController
@@ -165,7 +165,7 @@ def directions_of(X: NDArray[np.floating]) -> NDArray[np.float64]:
     rows: NDArray[np.float64] = X.astype(np.float64, order="C")
     # Scaled by powers of two, which rounds nothing, no square is too large or too small.
     _, exponents = np.frexp(np.abs(rows).max(axis=1))
-    rows = np.ldexp(rows, -exponents[:, None])
+    np.ldexp(rows, -exponents[:, None], out=rows)
     norms = np.sqrt(np.square(rows).sum(axis=1))
     rows /= np.where(norms == 0.0, 1.0, norms)[:, None]
     return rows
@@ -420,6 +420,12 @@ def pairwise_squared_distances(X: Any, *, n_threads: int = 1) -> NDArray[np.floa
     with single_threaded_blas():
         in_threads(fill, blocks, n_threads)
     return distances
+
+
+def as_metric_takes(X: Any, metric: Metric) -> Any:
+    """Make dense samples boolean where the metric is of such: scikit-learn warns at every call."""
+    boolean = metric in PAIRWISE_BOOLEAN_FUNCTIONS and not sparse.issparse(X)
+    return X.astype(bool) if boolean else X
 
 
 def squared(distances: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -15,13 +15,18 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.spatial import cKDTree
 from sklearn.metrics import pairwise_distances
-from sklearn.metrics.pairwise import PAIRWISE_BOOLEAN_FUNCTIONS
 from sklearn.utils import check_array
 from sklearn.utils.extmath import row_norms
 
 from fasttsne import _kernels
 from fasttsne.centering import in_safe_range
-from fasttsne.neighbors import check_sparse_indices, nearest_neighbors, squared, without_duplicates
+from fasttsne.neighbors import (
+    as_metric_takes,
+    check_sparse_indices,
+    nearest_neighbors,
+    squared,
+    without_duplicates,
+)
 from fasttsne.quality.anchors import Anchors, blocks_of, check_same_length
 from fasttsne.threads import in_threads, single_threaded_blas
 
@@ -182,8 +187,7 @@ class Pairwise(Distances):
 
     def __init__(self, X: Any, metric: Metric, metric_params: Mapping[str, Any]) -> None:
         super().__init__(X.shape[0])
-        if metric in PAIRWISE_BOOLEAN_FUNCTIONS and not sparse.issparse(X):
-            X = X.astype(bool)  # which scikit-learn would do, and warn of, at every call
+        X = as_metric_takes(X, metric)
         self.X, self.metric, self.metric_params = X, metric, metric_params
 
     def rows(self, anchors: Anchors, n_threads: int) -> NDArray[np.float64]:

@@ -113,7 +113,6 @@ FT_INLINE void ft_student_weights(ft_student_kind kind, ft_student_constants c, 
     else if ((dim) == 3) { FT_STUDENT_KINDS(3, kind, call) }              \
     else { FT_STUDENT_KINDS(1, kind, call) }
 
-
 /* As FT_TASK_VARIANTS and FT_TASK, for a name_body that takes DIM and KIND before the arguments of
  * a task: a function for each combination. Large kernels need it, as compilers take minutes over
  * a function that holds all of them. */

@@ -5,8 +5,9 @@
  * length of a step is bounded: at a high momentum a push from a dense crowd would throw single
  * points out of the map.
  *
- * Both are of points and not of coordinates, as is usual, so that no direction is special. Clusters
- * that part at full speed would otherwise all go along the diagonals and leave the axes empty.
+ * Usually there is a gain and a bound for each coordinate. Here no direction is special:
+ * clusters that part at full speed would otherwise all go along the diagonals and leave the axes
+ * empty.
  */
 #include "fasttsne.h"
 
