@@ -58,7 +58,8 @@ def check_output(path: Path, option: str, kinds: tuple[str, ...], force: bool) -
         denied = isinstance(error, PermissionError)
         reason = "no permission to write there" if denied else f"cannot write: {error.strerror}"
         raise Refusal(f"{option} {path}: {reason}; choose another place") from error
-    module, extra = _NEEDS.get(path.suffix.lower(), ("numpy", ""))
+    # Where any ending will do, it says nothing of what is in the file.
+    module, extra = _NEEDS.get(path.suffix.lower() if kinds else "", ("numpy", ""))
     if find_spec(module) is None:
         raise Refusal(f"{option} {path} needs {module}: pip install 'fasttsne[{extra}]'")
 
