@@ -5,20 +5,52 @@ sampled negatives, on the spectrum from t-SNE to UMAP. `show_config` tells which
 how many threads and which BLAS it runs on.
 """
 
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
-try:
-    from fasttsne import _kernels  # noqa: F401
-except ImportError as error:
-    raise ImportError(
-        "fasttsne's kernels are not compiled here. In a checkout of its sources, leave the "
-        f"directory or install in place with `python -m pip install -e .` ({error})"
-    ) from error
-
-from fasttsne.config import show_config
-from fasttsne.contrastive import ContrastiveTSNE
-from fasttsne.tsne import TSNE
+if TYPE_CHECKING:
+    from fasttsne.config import show_config
+    from fasttsne.contrastive import ContrastiveTSNE
+    from fasttsne.tsne import TSNE
 
 __version__ = version("fasttsne")
 
 __all__ = ["TSNE", "ContrastiveTSNE", "__version__", "show_config"]
+
+# What is imported when it is asked for, from where: scikit-learn takes a second, in which a command
+# line could not yet answer Ctrl-C, and metric learning needs no kernels.
+_LAZY = {"TSNE": "tsne", "ContrastiveTSNE": "contrastive", "show_config": "config"}
+_MODULES = (
+    "affinity",
+    "dask",
+    "descent",
+    "initialization",
+    "metric_learning",
+    "neighbors",
+    "optimizer",
+    "plot",
+    "quality",
+    "schedule",
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"fasttsne.{name}")  # which makes it an attribute
+    if name not in _LAZY:
+        raise AttributeError(f"module 'fasttsne' has no attribute {name!r}")
+    try:
+        import_module("fasttsne._kernels")
+    except ImportError as error:
+        raise ImportError(
+            "fasttsne's kernels are not compiled here. In a checkout of its sources, leave the "
+            f"directory or install in place with `python -m pip install -e .` ({error})"
+        ) from error
+    found = getattr(import_module(f"fasttsne.{_LAZY[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY, *_MODULES})

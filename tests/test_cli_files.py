@@ -9,7 +9,7 @@ import pytest
 
 import fasttsne
 from fasttsne import cli
-from fasttsne.cli import checkpoint
+from fasttsne.cli import checkpoint, progress
 
 pd = pytest.importorskip("pandas")
 
@@ -64,7 +64,7 @@ def interrupted(monkeypatch, *args):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(cli.map.Progress, "__call__", press)
+        patched.setattr(progress.Progress, "__call__", press)
         assert run(*args) == 130
 
 

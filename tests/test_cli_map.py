@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 import fasttsne
 from fasttsne import cli
-from fasttsne.cli import checkpoint
+from fasttsne.cli import checkpoint, progress
 from fasttsne.quality import neighbor_recall
 
 pd = pytest.importorskip("pandas")
@@ -446,15 +446,15 @@ def test_what_nobody_foresaw_is_one_line_too(flowers, capsys, monkeypatch):
 
 def interrupt_at(monkeypatch, iteration):
     """Press Ctrl-C when the descent has come so far."""
-    show = cli.map.Progress.__call__
+    show = progress.Progress.__call__
 
     def show_and_interrupt(self, state):
         show(self, state)
         if state.iteration == iteration:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.map.Progress, "__call__", show_and_interrupt)
-    return lambda: monkeypatch.setattr(cli.map.Progress, "__call__", show)
+    monkeypatch.setattr(progress.Progress, "__call__", show_and_interrupt)
+    return lambda: monkeypatch.setattr(progress.Progress, "__call__", show)
 
 
 def test_ctrl_c_leaves_a_checkpoint_that_leads_to_the_same_map(flowers, capsys, monkeypatch):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fasttsne import cli
-from fasttsne.cli import streams
+from fasttsne.cli import outputs, products, progress, streams
 
 QUICK = ["--perplexity", "5", "--max-iter", "250", "--random-state", "0"]
 MAP = ["map", "x.npy", "-o", "map.npy", *QUICK]
@@ -45,6 +45,7 @@ needs_devices = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs
     [
         ("info > /dev/full", 2, "standard output: No space left on device; free space"),
         ("--help > /dev/full", 2, "standard output: No space left on device; free space"),
+        ("map --help > /dev/full", 2, "standard output: No space left on device; free space"),
         ("info >&-", 0, ""),
     ],
 )
@@ -81,11 +82,46 @@ def test_a_process_without_streams_gets_some(monkeypatch):
 # ---- endings ------------------------------------------------------------------------------------
 
 
+def test_ctrl_c_in_the_imports(here):
+    program = """
+import builtins, sys
+from fasttsne.cli import main
+
+def interrupt(name, *args, imported=builtins.__import__, **options):
+    if name.startswith("sklearn"):
+        raise KeyboardInterrupt
+    return imported(name, *args, **options)
+
+builtins.__import__ = interrupt
+sys.exit(main())
+"""
+    command = [sys.executable, "-c", program, *MAP]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "\ninterrupted\n")
+
+
+def test_ctrl_c_while_the_map_is_written_writes_it_first(here, capsys, monkeypatch):
+    write_map, calls = outputs.write_map, []
+
+    def interrupted_once(*args):
+        calls.append(args)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        write_map(*args)
+
+    monkeypatch.setattr(outputs, "write_map", interrupted_once)
+    assert cli.main([*MAP, "--report", "a.txt"]) == 130
+    said = capsys.readouterr().err
+    assert "writing the map before the end" in said
+    assert "interrupted when the map was drawn; complete and written: map.npy" in said
+    assert sorted(os.listdir()) == ["map.npy", "x.npy"]
+
+
 def test_ctrl_c_after_the_map_tells_what_is_there(here, capsys, monkeypatch):
     def report(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.map, "judge", report)
+    monkeypatch.setattr(products, "judge", report)
     assert cli.main([*MAP, "--report", "a.txt"]) == 130
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "interrupted when the map was drawn; complete and written: map.npy"
@@ -98,7 +134,7 @@ def test_a_checkpoint_of_another_version_is_refused(here, capsys, monkeypatch, c
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(cli.map.Progress, "__call__", press)
+        patched.setattr(progress.Progress, "__call__", press)
         assert cli.main(MAP) == 130
     content = pickle.loads(Path("map.npy.checkpoint").read_bytes())
     if change == "version":

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
 from fasttsne import __version__
-from fasttsne.cli import demo, info, judge, map, streams
+from fasttsne.cli import streams
 from fasttsne.cli.refusal import Refusal
 
 __all__ = ["main"]
@@ -66,8 +68,9 @@ def main(argv: Sequence[str] | None = None, prog: str = "fasttsne") -> int:
 
 
 def _run(argv: Sequence[str] | None, prog: str) -> int:
-    args = _parser(prog).parse_args(argv)
+    args = argparse.Namespace(debug=False, parser=argparse.Namespace(prog=prog))
     try:
+        _parser(prog).parse_args(argv, args)
         status: int = args.run(args)
     except KeyboardInterrupt:
         streams.say("\ninterrupted")
@@ -81,6 +84,18 @@ def _run(argv: Sequence[str] | None, prog: str) -> int:
         streams.say(f"{args.parser.prog}: error: {_one_line(error)}")
         return 2
     return status
+
+
+class _Parser(argparse.ArgumentParser):
+    """One whose help is not lost without a word when it cannot be written."""
+
+    def print_help(self, file: Any = None) -> None:
+        try:
+            (file or sys.stdout).write(self.format_help())
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise Refusal(f"standard output: {error.strerror}; free space") from error
 
 
 def _flushed(status: int, prog: str) -> int:
@@ -97,7 +112,10 @@ def _flushed(status: int, prog: str) -> int:
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    # Here, where Ctrl-C is answered: they take a second or two.
+    from fasttsne.cli import demo, info, judge, map
+
+    parser = _Parser(
         prog=prog,
         description=_DESCRIPTION,
         epilog=_EXAMPLES,

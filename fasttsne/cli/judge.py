@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fasttsne.cli import map, outputs, tables
+from fasttsne.cli import columns, metrics, outputs, products, tables
 from fasttsne.cli.refusal import Refusal
 from fasttsne.cli.streams import say
 
@@ -48,7 +48,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("map", type=Path, metavar="MAP", help="the map")
     parser.add_argument("--report", type=Path, metavar="FILE", help="also write it: .txt or .json")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
-    map.add_columns(parser, judging=True)
+    columns.add_columns(parser, judging=True)
     group = parser.add_argument_group("how to judge")
     group.add_argument("--metric", default="euclidean", help="distance (default: %(default)s)")
     group.add_argument(
@@ -86,9 +86,9 @@ def run(args: argparse.Namespace) -> int:
         outputs.check_output(args.report, "--report", (".txt", ".json"), args.force)
     if args.sample < 0:
         raise Refusal(f"--sample must be at least 1, or 0 for all points; got {args.sample}")
-    map.check_metric(args.metric)
-    map.check_judgeable(args.metric)
-    table = map.read_input(args, args.data)
+    metrics.check_metric(args.metric)
+    metrics.check_judgeable(args.metric)
+    table = columns.read_input(args, args.data)
     for note in [*table.notes, f"judging by {table.told()}"]:
         say(note)
     Y = _read_map(args.map)
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
             f"{args.map} is constant: all its points lie in one place, and there is nothing to "
             "judge; is it the right file?"
         )
-    report = map.judge(
+    report = products.judge(
         table.X,
         Y,
         table.columns.get(args.label),
@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
     )
     print(report)
     if args.report is not None:
-        map.write_report(args.report, report)
+        products.write_report(args.report, report)
     return 0
 
 

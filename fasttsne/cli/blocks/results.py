@@ -10,7 +10,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from fasttsne.cli import map, tables
+from fasttsne.cli import products, tables
 from fasttsne.cli.blocks import cluster, writers
 from fasttsne.cli.blocks.job import Job
 from fasttsne.cli.blocks.unfinished import Model, Unfinished
@@ -50,17 +50,17 @@ def write_results(job: Job, model: Model, client: Any, args: argparse.Namespace)
     label, keep = job.settings.get("label", ""), job.settings.get("keep", [])
     if args.plot is not None:
         Y, columns, told = _some(job, _DRAWN, [label] if label else [])
-        map.draw(args.plot, Y, columns.get(label), args.input.stem)
+        products.draw(args.plot, Y, columns.get(label), args.input.stem)
         progress.note(f"picture{told}: {args.plot}")
     if args.html is not None:
         from fasttsne.plot import html
 
         Y, columns, told = _some(job, _ON_PAGE, extra)
-        hover = map.hover_texts(columns, keep)
+        hover = products.hover_texts(columns, keep)
         html(Y, columns.get(label), args.html, hover=hover, title=args.input.stem)
         progress.note(f"page{told}: {args.html}")
     if args.report is not None:
-        map.write_report(args.report, _report(job, model, client))
+        products.write_report(args.report, _report(job, model, client))
         progress.note(f"report: {args.report}")
 
 

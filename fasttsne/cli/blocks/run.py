@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fasttsne import TSNE
-from fasttsne.cli import map, outputs, tables
+from fasttsne.cli import columns, outputs, products, tables
 from fasttsne.cli.blocks import cluster, writers
 from fasttsne.cli.blocks.job import SHAPING, Job
 from fasttsne.cli.blocks.opening import open_source
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, given: Mapping[str, Any], kept: Path) -> int:
 
 def _run(args: argparse.Namespace, given: Mapping[str, Any], unfinished: Unfinished) -> int:
     settings = _settings(args, given, unfinished)
-    tables.check_plain(map.text_format(args), args.input)
+    tables.check_plain(columns.text_format(args), args.input)
     _check_files(args, settings, unfinished)
     progress = Progress(settings.get("max_iter", TSNE().max_iter), args.quiet)
     source = open_source(
@@ -130,7 +130,7 @@ def _check_files(
         }
     )
     _check_map(args, settings)
-    map.check_pictures(args, flat=settings.get("n_components", 2) == 2)
+    products.check_pictures(args, flat=settings.get("n_components", 2) == 2)
     for option, path in (("--output", args.output), ("--checkpoint", unfinished.path)):
         if args.input.resolve() in path.resolve().parents:
             raise Refusal(f"{option} {path} lies in INPUT; choose a place outside of it")
