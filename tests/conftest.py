@@ -28,6 +28,13 @@ def isa(request):
     _kernels.select_isa(before)
 
 
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def digits():
     """The 1797 x 64 handwritten digits: integers, so with many tied distances. Read-only."""

@@ -43,12 +43,6 @@ def untouched(monkeypatch):
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def figures(monkeypatch):
     """Every figure that the demo draws."""
     pytest.importorskip("matplotlib")

@@ -25,12 +25,6 @@ OPTIONS = ["--perplexity", "10", "--max-iter", "250", "--random-state", "0"]
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def untouched(monkeypatch):
     """Let any fit fail, to show that input is refused before anything is computed."""
 
