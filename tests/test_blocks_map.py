@@ -256,6 +256,30 @@ def test_a_terminal_has_a_bar_and_quiet_says_nothing(inputs, capsys, monkeypatch
 # ---- columns that go along ----------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("output", ["map.parquet", "map.npy"])
+def test_a_column_of_any_type_goes_into_parquet(here, output):
+    where = [{"lat": float(i)} for i in range(300)]
+    X = np.random.default_rng(0).normal(size=300)
+    pq.write_table(pa.table({"x": X, "where": where}), "x.parquet")
+    shaping = ["--landmarks", 100, "--max-iter", 250, "--perplexity", 5]
+    assert run("x.parquet", "-o", output, "--keep", "where", *shaping) == 0
+    if output == "map.parquet":
+        assert pq.read_table(output).column("where").to_pylist() == where
+
+
+def test_columns_are_named_and_doubtful_ones_told(inputs, data, capsys):
+    numbered = table(data).append_column("id", pa.array(np.arange(N_ROWS) * 1000))
+    pq.write_table(numbered, "ids.parquet")
+    wanted = ["ids.parquet", "-o", "map.npy", "--drop", "class", *SETTINGS]
+    assert run(*wanted) == 0
+    said = capsys.readouterr().err
+    assert "mapping 900 rows of 7 columns in 9 blocks: x.0, x.1" in said
+    assert "column 'id' only counts upwards, as identifiers do; --drop 'id' leaves it out" in said
+    assert "--standardize gives all columns the same weight" in said
+    assert run(*wanted, "--force", "--features", "x.0,x.1") == 0
+    assert "counts upwards" not in capsys.readouterr().err
+
+
 def test_kept_numbers_keep_their_digits(inputs, data):
     whole = table(data).append_column("id", pa.array(123456780.5 + np.arange(N_ROWS)))
     pq.write_table(whole, "ids.parquet")

@@ -175,6 +175,16 @@ def test_bad_input_is_refused_before_a_row_is_read(
     assert any(part in said for part in message.split("|"))
 
 
+@pytest.mark.parametrize("output", ["map.h5", "map.zarr", "map.csv"])
+def test_a_column_that_has_no_room_is_refused_before_a_row_is_read(here, capsys, untouched, output):
+    columns = {"x": np.arange(300.0), "y": np.ones(300), "where": [{"lat": 1.0}] * 300}
+    pq.write_table(pa.table(columns), "x.parquet")
+    wanted = ["x.parquet", "--landmarks", 100, "--keep", "where"]
+    said = error_of(capsys, *wanted, "-o", output)
+    assert f"--output {output}: column 'where' holds struct<lat: double>" in said
+    assert "choose a .parquet, or leave the column out" in said
+
+
 def test_lists_of_unequal_lengths(here, capsys):
     lists = [[1.0, 2.0]] * 80 + [[1.0]] + [[1.0, 2.0]] * 80
     pq.write_table(pa.table({"v": lists}), "x.parquet")

@@ -18,8 +18,10 @@ from fasttsne.cli.blocks import cluster
 from fasttsne.cli.blocks.source import Source
 from fasttsne.cli.blocks.unfinished import Landmarks, Model, Unfinished
 from fasttsne.cli.blocks.watch import Watch
+from fasttsne.cli.doubts import doubts
 from fasttsne.cli.progress import Progress
-from fasttsne.cli.refusal import Refusal
+from fasttsne.cli.refusal import Refusal, shortened
+from fasttsne.cli.tables import Table
 
 #: Options that shape the map beside the parameters of the estimator. Columns that go along do, as
 #: they are not mapped.
@@ -89,8 +91,10 @@ class Job:
         for note in self.source.notes:
             self.progress.note(note)
         n_rows, n_features = self.source.shape
+        named = f": {shortened(list(self.source.names))}" if self.source.names else ""
         self.progress.note(
-            f"mapping {n_rows:,} rows of {n_features:,} columns, in {self.source.n_blocks:,} blocks"
+            f"mapping {n_rows:,} rows of {n_features:,} columns in {self.source.n_blocks:,} "
+            f"blocks{named}"
         )
         try:
             self._estimator()._checked(self.rows())
@@ -163,6 +167,12 @@ class Job:
         n_rows = self.source.shape[0]
         if len(rows) == n_rows:
             self.progress.note(f"all {n_rows:,} rows are landmarks: there are no more")
+        for note in doubts(
+            Table(samples, names=list(self.source.names)),
+            chosen=bool(self.settings.get("features")),
+            scaled=bool(self.settings.get("standardize")),
+        ):
+            self.progress.note(note)
         landmarks = Landmarks(rows, samples, scaling)
         self.unfinished.save_landmarks(landmarks)
         return landmarks

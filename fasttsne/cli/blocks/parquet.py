@@ -104,6 +104,11 @@ class ParquetSource(Source):
         """
         return parquet_files(self.path)
 
+    @property
+    def names(self) -> Sequence[str]:
+        """What the columns of numbers are called; none where all are of one list."""
+        return () if self._listed else self._features
+
     def feature(self, column: int) -> str:
         """Name a column of numbers, as an error does.
 

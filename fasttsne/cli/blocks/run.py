@@ -51,14 +51,16 @@ def _run(args: argparse.Namespace, given: Mapping[str, Any], unfinished: Unfinis
     tables.check_plain(columns.text_format(args), args.input)
     _check_files(args, settings, unfinished)
     progress = Progress(settings.get("max_iter", TSNE().max_iter), args.quiet)
+    beside = tables.columns_beside(settings)
     source = open_source(
         args.input.absolute() if args.dask else args.input,
-        extra=tables.columns_beside(settings),
+        extra=beside,
         features=settings.get("features"),
         drop=settings.get("drop") or (),
         array=settings.get("array"),
         block_rows=settings.get("block_rows"),
     )
+    writers.check_columns(args.output, source.columns(beside, 0, 1))
     job = Job(source, settings, unfinished, progress, n_jobs=given.get("n_jobs"))
     if args.resume:
         unfinished.check_input(job.watch.identity, source.bounds)

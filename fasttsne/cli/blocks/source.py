@@ -59,6 +59,11 @@ class Source(ABC):
     on_read: Callable[[int], None] | None = None
 
     @property
+    def names(self) -> Sequence[str]:
+        """What the columns of numbers are called; empty where they have no names."""
+        return ()
+
+    @property
     def n_blocks(self) -> int:
         """Number of blocks."""
         return len(self.bounds) - 1

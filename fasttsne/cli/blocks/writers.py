@@ -69,6 +69,34 @@ def check_map(path: Path, force: bool, *, with_columns: bool) -> None:
         raise Refusal(f"--output {path} needs pandas: pip install 'fasttsne[tables]'")
 
 
+def check_columns(path: Path, columns: Mapping[str, Any]) -> None:
+    """Refuse columns that have no room in an output.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The map that is to be.
+
+    columns : dict of str to array
+        A row or more of the columns that go along.
+
+    Raises
+    ------
+    Refusal
+        Naming one, what it holds, and the remedy.
+    """
+    if path.suffix.lower() in (".parquet", ".npy"):  # all have room there, or none
+        return
+    for name, values in columns.items():
+        try:
+            _plain(values, has_gaps=False)
+        except (ValueError, NotImplementedError) as error:  # as pyarrow's are
+            raise Refusal(
+                f"--output {path}: column {name!r} holds {values.type}, which has no room there; "
+                "choose a .parquet, or leave the column out"
+            ) from error
+
+
 def write_blocks(
     path: Path,
     blocks: Blocks,
