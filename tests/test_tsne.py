@@ -149,11 +149,14 @@ def test_the_map_has_no_strays_and_whole_clusters():
     assert knn_accuracy(Y, labels) == 1.0
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_noise_is_arranged_at_leisure(seed):
-    # Without a gradual end of exaggeration, and in scikit-learn, it comes to 2.35 or more.
-    X = np.random.default_rng(seed).uniform(size=(1000, 20))
-    assert TSNE(random_state=0, n_jobs=1).fit(X).kl_divergence_ < 2.32
+def test_noise_is_arranged_at_leisure():
+    # A map's rounding is amplified into 0.01 of divergence, so the mean of four is looked at: 2.307.
+    # Without a gradual end of exaggeration, and in scikit-learn, it is 2.36.
+    divergences = []
+    for seed in range(4):
+        X = np.random.default_rng(seed).uniform(size=(1000, 20))
+        divergences.append(TSNE(random_state=0, n_jobs=1).fit(X).kl_divergence_)
+    assert np.mean(divergences) < 2.33
 
 
 @both_methods
