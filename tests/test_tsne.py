@@ -150,8 +150,8 @@ def test_the_map_has_no_strays_and_whole_clusters():
 
 
 def test_noise_is_arranged_at_leisure():
-    # A map's rounding is amplified into 0.01 of divergence, so the mean of four is looked at: 2.307.
-    # Without a gradual end of exaggeration, and in scikit-learn, it is 2.36.
+    # Rounding is amplified into 0.01 of divergence, so the mean of four is looked at: 2.307. That
+    # is 2.36 without a gradual end of exaggeration, and in scikit-learn.
     divergences = []
     for seed in range(4):
         X = np.random.default_rng(seed).uniform(size=(1000, 20))
