@@ -231,7 +231,7 @@ MISSING = [
     ["a", "a", float("nan"), "a", "b", "b", "b", np.nan],
     [1, 1, np.nan, 1, 2, 2, 2, None],
     np.ma.masked_equal([1, 1, 0, 1, 2, 2, 2, 0], 0),
-    np.ma.masked_equal(["a", "a", "", "a", "b", "b", "b", ""], ""),
+    np.ma.array(["a", "a", "", "a", "b", "b", "b", ""], mask=[0, 0, 1, 0, 0, 0, 0, 1]),
     [1, 1, np.ma.masked, 1, 2, 2, 2, np.ma.masked],
     np.array(["2001", "2001", "NaT", "2001", "2002", "2002", "2002", "NaT"], "datetime64[Y]"),
     [*map(Decimal, ["1.5", "1.5", "nan", "1.5", "2", "2", "2", "snan"])],
