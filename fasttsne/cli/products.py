@@ -6,6 +6,7 @@ import argparse
 import json
 import warnings
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,15 +97,23 @@ def draw(path: Path, Y: NDArray[np.float32], labels: Any, title: str) -> bool:
         warnings.simplefilter("always")
         # A dollar sign in the name of a file begins no formula.
         scatter(Y, labels, ax=figure.add_subplot(), title=title.replace("$", r"\$"))
-        with replacing(path) as unfinished:
-            figure.savefig(unfinished)
-    unknown = [warning for warning in caught if "missing from font" in str(warning.message)]
+        # Some versions of matplotlib hide a disk that is full behind a fault of their own.
+        picture = BytesIO()
+        figure.savefig(picture, format=path.suffix.lower().removeprefix("."))
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(picture.getbuffer())
+    unknown = [warning for warning in caught if _is_of_glyphs(str(warning.message))]
     for warning in caught:
         if warning not in unknown:
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )
     return not unknown
+
+
+def _is_of_glyphs(message: str) -> bool:
+    """Tell whether a warning is of signs that are "missing from font(s) ...", or "current font"."""
+    return "missing from" in message and "font" in message
 
 
 def judge(
