@@ -206,13 +206,14 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     nu = 1 equation 5 of [2]_. Repulsion comes from a tree whose cells act through mass and
     second moments.
 
-    The descent is not scikit-learn's. There exaggeration 12 ends suddenly after 250 iterations, at
-    momentum 0.5, and 750 at momentum 0.8 follow; here it fades away over 150 at momentum 0.8, then
-    momentum rises to 0.97 over 50. When an iteration gains less than 1/4000 of KL(P||Q), 50 at
-    momentum 0.8 settle the map. No step is longer than 1 in any coordinate. The gradual end lets
-    data of little structure arrange themselves, the bound keeps points from being thrown out of
-    the map. On uniform noise, a Swiss roll, blobs and digits, 350 to 450 iterations end at 3 to 10
-    per cent less KL than scikit-learn's 1000, and on MNIST's 70,000 digits 500 at 11 per cent less.
+    The descent is not scikit-learn's. There exaggeration 12 ends suddenly after 250 iterations,
+    at momentum 0.5, and 750 at momentum 0.8 follow; here it fades away over 150 at momentum
+    0.8, then momentum rises to 0.97 over 50. When an iteration gains less than 1/4000 of
+    KL(P||Q), 50 at momentum 0.8 settle the map. No step is longer than the root of 2. The
+    gradual end lets data of little structure arrange themselves, the bound keeps points from
+    being thrown out of the map. On uniform noise, a Swiss roll, blobs and digits, 350 to 450
+    iterations end at 3 to 8 per cent less KL than scikit-learn's 1000, and on MNIST's 70,000
+    digits 500 at 11 per cent less.
 
     Ctrl-C, or an exception of the callback's, leaves the estimator with the map so far. With
     ``warm_start=True``, set then at the latest, the next call first takes what is left of the
