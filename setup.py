@@ -130,7 +130,7 @@ setup(
     ext_modules=[
         Extension(
             "fasttsne._kernels",
-            sources=["fasttsne/_kernels.pyx", *sorted(glob("fasttsne/src/*.c"))],
+            sources=["fasttsne/gate/_kernels.pyx", *sorted(glob("fasttsne/src/*.c"))],
             depends=sorted(glob("fasttsne/gate/*.pxi") + glob("fasttsne/src/*.h")),
             include_dirs=["fasttsne/src"],
         )

@@ -10,8 +10,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fasttsne.config import show_config
     from fasttsne.contrastive import ContrastiveTSNE
+    from fasttsne.runtime.config import show_config
     from fasttsne.tsne import TSNE
 
 __version__ = version("fasttsne")
@@ -20,7 +20,7 @@ __all__ = ["TSNE", "ContrastiveTSNE", "__version__", "show_config"]
 
 # What is imported when it is asked for, from where: scikit-learn takes a second, in which a command
 # line could not yet answer Ctrl-C, and metric learning needs no kernels.
-_LAZY = {"TSNE": "tsne", "ContrastiveTSNE": "contrastive", "show_config": "config"}
+_LAZY = {"TSNE": "tsne", "ContrastiveTSNE": "contrastive", "show_config": "runtime.config"}
 _MODULES = (
     "affinity",
     "dask",
@@ -28,10 +28,8 @@ _MODULES = (
     "initialization",
     "metric_learning",
     "neighbors",
-    "optimizer",
     "plot",
     "quality",
-    "schedule",
 )
 
 

@@ -19,10 +19,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from fasttsne._kernels import ContrastiveForces, DivergedError, descend
 from fasttsne.affinity import JointProbabilities
-from fasttsne.neighbors import Metric
-from fasttsne.schedule import N_ITER_HELD, Phase, Settings
-from fasttsne.similarities import METRICS, Samples, Similarities
-from fasttsne.threads import effective_n_threads
+from fasttsne.affinity.build import METRICS, Samples, Similarities
+from fasttsne.descent.schedule import N_ITER_HELD, Phase, Settings
+from fasttsne.neighbors.search import Metric
+from fasttsne.runtime.threads import effective_n_threads
 
 __all__ = ["ContrastiveTSNE"]
 

@@ -24,18 +24,18 @@ from sklearn.utils.validation import check_is_fitted, check_non_negative, valida
 
 from fasttsne._kernels import BarnesHutForces, DivergedError, ExactForces, Forces
 from fasttsne.affinity import JointProbabilities
-from fasttsne.centering import times_power_of_two
-from fasttsne.degrees_of_freedom import default_degrees_of_freedom
-from fasttsne.descent import Descent
-from fasttsne.divergence import kl_per_copy
-from fasttsne.neighbors import Metric, check_sparse_indices, without_duplicates
-from fasttsne.optimizer import Callback, Rules, optimize
-from fasttsne.placement import Placement
-from fasttsne.progress import check_progress
-from fasttsne.schedule import Schedule, standard_schedule
-from fasttsne.similarities import METRICS, Joint, Samples, Similarities
-from fasttsne.threads import effective_n_threads
-from fasttsne.weights import WeightedJoint, checked_weights
+from fasttsne.affinity.build import METRICS, Joint, Samples, Similarities
+from fasttsne.affinity.weights import WeightedJoint, checked_weights
+from fasttsne.descent.degrees_of_freedom import default_degrees_of_freedom
+from fasttsne.descent.kl_per_sample import kl_per_copy
+from fasttsne.descent.loop import Callback, Rules, optimize
+from fasttsne.descent.schedule import Schedule, standard_schedule
+from fasttsne.descent.state import Descent
+from fasttsne.neighbors.search import Metric, check_sparse_indices, without_duplicates
+from fasttsne.runtime.progress import check_progress
+from fasttsne.runtime.threads import effective_n_threads
+from fasttsne.samples.scaling import times_power_of_two
+from fasttsne.transform import Placement
 
 _LARGEST = sys.float_info.max
 _DRAWN_ALREADY = (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import reference
+from reference import tsne as reference
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 MODULES = ("data", "judge", "plots", "report", "runner", "systems", "time_to_quality")

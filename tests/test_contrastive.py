@@ -5,15 +5,15 @@ import pickle
 
 import numpy as np
 import pytest
-import reference
-import reference_contrastive as oracle
+import reference.contrastive as oracle
 from numpy.testing import assert_allclose, assert_array_equal
+from reference import tsne as reference
 from scipy import optimize, sparse
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fasttsne import TSNE, ContrastiveTSNE, _kernels
 from fasttsne.affinity import conditional_probabilities
-from fasttsne.neighbors import nearest_neighbors
+from fasttsne.neighbors.search import nearest_neighbors
 
 LOSSES = ["neg", "nce", "infonce"]
 M = 3

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import reference
 from fits import assert_maps_close, both_methods, calm_map, fit, fit_theirs
+from reference import tsne as reference
 from sklearn.datasets import make_blobs, make_swiss_roll
 from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors

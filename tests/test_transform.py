@@ -4,9 +4,9 @@ import pickle
 
 import numpy as np
 import pytest
-import reference
 from numpy.testing import assert_allclose, assert_array_equal
 from points import points
+from reference import tsne as reference
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -14,11 +14,13 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import KNeighborsTransformer
 
-from fasttsne import TSNE, _kernels, neighbors, placement
+from fasttsne import TSNE, _kernels
+from fasttsne import transform as placement
 from fasttsne.affinity import conditional_probabilities
-from fasttsne.neighbor_index import neighbor_index
-from fasttsne.neighbors import nearest_neighbors
-from fasttsne.placement import Placement
+from fasttsne.neighbors import search as neighbors
+from fasttsne.neighbors.index import neighbor_index
+from fasttsne.neighbors.search import nearest_neighbors
+from fasttsne.transform import Placement
 
 every_isa = pytest.mark.usefixtures("isa")
 

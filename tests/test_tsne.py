@@ -6,7 +6,6 @@ import re
 
 import numpy as np
 import pytest
-import reference
 from fits import (
     SHORT,
     assert_maps_close,
@@ -18,6 +17,7 @@ from fits import (
     fit_theirs,
 )
 from numpy.testing import assert_allclose, assert_array_equal
+from reference import tsne as reference
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_blobs
@@ -32,7 +32,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import InvalidParameterError
 
 from fasttsne import TSNE
-from fasttsne.initialization import initial_embedding
+from fasttsne.initialization.start import initial_embedding
 from fasttsne.quality import knn_accuracy, neighbor_recall
 
 # Attributes --------------------------------------------------------------------------

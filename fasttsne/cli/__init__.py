@@ -10,7 +10,7 @@ from typing import Any
 
 from fasttsne import __version__
 from fasttsne.cli import streams
-from fasttsne.cli.refusal import Refusal
+from fasttsne.cli.messages import Refusal
 
 __all__ = ["main"]
 

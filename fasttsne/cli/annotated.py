@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fasttsne.cli.refusal import Refusal
+from fasttsne.cli.messages import Refusal
 
 
 def read(path: Path) -> Any:

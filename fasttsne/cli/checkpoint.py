@@ -12,9 +12,9 @@ import numpy as np
 from scipy import sparse
 
 from fasttsne import TSNE, __version__
+from fasttsne.cli.messages import Refusal
 from fasttsne.cli.progress import Progress
-from fasttsne.cli.refusal import Refusal
-from fasttsne.files import replacing
+from fasttsne.runtime.files import replacing
 
 _FORMAT = "fasttsne checkpoint 1"
 _EVERY = 60.0  # seconds

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fasttsne.cli import tables
-from fasttsne.cli.refusal import Refusal
+from fasttsne.cli import read as tables
+from fasttsne.cli.messages import Refusal
 from fasttsne.cli.text import Format
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from fasttsne import TSNE, __version__
 from fasttsne.cli.streams import say
-from fasttsne.files import replacing
 from fasttsne.plot import PALETTE, scatter
 from fasttsne.quality import kl_divergence, knn_accuracy, neighbor_recall
+from fasttsne.runtime.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

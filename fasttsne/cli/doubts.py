@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fasttsne.cli.tables import Table
+from fasttsne.cli.read import Table
 
 _ENOUGH_ROWS = 10  # fewer integers may well be in order by chance
 _APART = 100.0  # deviations of two orders of magnitude

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fasttsne.cli import columns, metrics, outputs, products, tables
-from fasttsne.cli.refusal import Refusal
+from fasttsne.cli import columns, metrics, products
+from fasttsne.cli import read as tables
+from fasttsne.cli import write as outputs
+from fasttsne.cli.messages import Refusal
 from fasttsne.cli.streams import say
 
 _DESCRIPTION = """\

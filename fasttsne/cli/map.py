@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from fasttsne import TSNE
-from fasttsne.cli import checkpoint, columns, metrics, outputs, products, tables
+from fasttsne.cli import checkpoint, columns, metrics, products
+from fasttsne.cli import read as tables
+from fasttsne.cli import write as outputs
 from fasttsne.cli.doubts import doubts
+from fasttsne.cli.messages import Refusal
 from fasttsne.cli.progress import Progress, rounded
-from fasttsne.cli.refusal import Refusal
 from fasttsne.cli.streams import say
 
 _DESCRIPTION = """\

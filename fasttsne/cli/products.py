@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fasttsne.cli import outputs
-from fasttsne.cli.refusal import Refusal
-from fasttsne.files import replacing
+from fasttsne.cli import write as outputs
+from fasttsne.cli.messages import Refusal
+from fasttsne.runtime.files import replacing
 
 if TYPE_CHECKING:
     from fasttsne.quality import Report

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fasttsne.cli.refusal import Refusal
+from fasttsne.cli.messages import Refusal
 
 _OTHER_SEPARATORS = ";\t|"
 

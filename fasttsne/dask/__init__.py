@@ -15,7 +15,7 @@ except ImportError as error:
     ) from error
 
 from fasttsne.dask.estimator import TSNE
-from fasttsne.dask.judging import quality
-from fasttsne.dask.placement import transform
+from fasttsne.dask.quality import quality
+from fasttsne.dask.transform import transform
 
 __all__ = ["TSNE", "quality", "transform"]

@@ -14,10 +14,10 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin
 from sklearn.utils import check_scalar
 
 import fasttsne.tsne
+from fasttsne.dask.blocks import Rows, as_rows
 from fasttsne.dask.landmarks import Landmarks, landmarks_by_density, take, uniform_rows
 from fasttsne.dask.memory import check_workers_hold
-from fasttsne.dask.placement import place, transform
-from fasttsne.dask.rows import Rows, as_rows
+from fasttsne.dask.transform import place, transform
 
 __all__ = ["TSNE"]
 

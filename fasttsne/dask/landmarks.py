@@ -17,10 +17,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
 from threadpoolctl import threadpool_limits
 
-from fasttsne.dask.rows import Rows
+from fasttsne.dask.blocks import Rows
 from fasttsne.dask.shares import share_of_threads
-from fasttsne.dask.sharing import Shared, share
-from fasttsne.neighbor_index import NeighborIndex, neighbor_index
+from fasttsne.dask.workers import Shared, share
+from fasttsne.neighbors.index import NeighborIndex, neighbor_index
 
 RandomState = int | np.random.RandomState | None
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import dask
 
-from fasttsne.dask.rows import Rows
-from fasttsne.dask.sharing import active_client
+from fasttsne.dask.blocks import Rows
+from fasttsne.dask.workers import active_client
 
 # What a worker takes with Dask, NumPy, SciPy and scikit-learn loaded, before it does anything.
 _IDLE = 200 << 20
@@ -18,7 +18,7 @@ _MODELS = 2.0
 _BLOCKS = 3.0
 
 # What placing takes for each of the rows that are placed at a time: neighbours, distances,
-# probabilities. See `fasttsne.placement`.
+# probabilities. See `fasttsne.transform`.
 _BYTES_OF_ROW = 1500
 _ROWS_AT_A_TIME = 1 << 16
 

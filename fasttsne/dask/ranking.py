@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fasttsne import _kernels
-from fasttsne.centering import safe_exponent
-from fasttsne.dask.rows import Rows
+from fasttsne.dask.blocks import Rows
 from fasttsne.dask.shares import share_of_threads
-from fasttsne.dask.sharing import Shared, share
-from fasttsne.quality.anchors import blocks_of
+from fasttsne.dask.workers import Shared, share
+from fasttsne.quality.checks import blocks_of
 from fasttsne.quality.distances import Metric, as_distances
+from fasttsne.samples.scaling import safe_exponent
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]

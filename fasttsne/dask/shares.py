@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-from fasttsne.threads import effective_n_threads
+from fasttsne.runtime.threads import effective_n_threads
 
 _running = 0
 _running_lock = Lock()

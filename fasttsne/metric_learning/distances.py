@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fasttsne.metric_learning.batches import Floats, check_squares
+from fasttsne.metric_learning.checks import Floats, check_squares
 
 # Values of a block of rows of distances.
 _BLOCK_VALUES = 1 << 21

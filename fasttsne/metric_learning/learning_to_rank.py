@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import erfc, expit, softmax
 
-from fasttsne.metric_learning.batches import (
+from fasttsne.metric_learning.checks import (
     Floats,
     as_numbers,
     check_positive,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
-from fasttsne.metric_learning.batches import Floats, as_classes, as_embeddings, check_positive
+from fasttsne.metric_learning.checks import Floats, as_classes, as_embeddings, check_positive
 from fasttsne.metric_learning.distances import Batch, normalized
 
 __all__ = ["mine_pairs", "mine_triplets"]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fasttsne.metric_learning.batches import Floats, as_numbers
+from fasttsne.metric_learning.checks import Floats, as_numbers
 
 # Documents of a block, at the most, or pairs of them: its matrices stay near the processor.
 _BLOCK_DOCUMENTS = 1 << 16

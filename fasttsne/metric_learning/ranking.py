@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fasttsne.metric_learning.batches import Floats
+from fasttsne.metric_learning.checks import Floats
 from fasttsne.metric_learning.queries import Queries, as_queries
 
 __all__ = [

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.utils import check_random_state
 
-from fasttsne.metric_learning.batches import (
+from fasttsne.metric_learning.checks import (
     Floats,
     Reduction,
     as_embeddings,

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from numpy.typing import ArrayLike
 
-from fasttsne.files import replacing
 from fasttsne.plot.axes import check_map, new_axes
 from fasttsne.plot.points import scatter
+from fasttsne.runtime.files import replacing
 
 _FORMATS = {".gif": "pillow", ".mp4": "ffmpeg"}
 

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fasttsne.files import replacing
 from fasttsne.plot.axes import check_map, window_around
 from fasttsne.plot.colors import MISSING, PALETTE, class_colors
-from fasttsne.plot.labels import Classes, Quantity, read_labels
+from fasttsne.plot.groups import Classes, Quantity, read_labels
+from fasttsne.runtime.files import replacing
 
 _MAX_TRACES = 60  # classes with an entry of their own in the legend
 _SHEET = 4096  # pixels along a side of an image that holds thumbnails

@@ -17,7 +17,7 @@ from fasttsne.plot.axes import (
 )
 from fasttsne.plot.colors import INK, MARKERS, MISSING, PALETTE, class_colors, class_markers, rgb
 from fasttsne.plot.density import grid_cells, shade
-from fasttsne.plot.labels import Classes, Quantity, read_labels
+from fasttsne.plot.groups import Classes, Quantity, read_labels
 from fasttsne.plot.names import MAX_NAMES, plain, write_names
 from fasttsne.plot.places import name_places
 

@@ -18,14 +18,14 @@ against all others. None of them trusts a figure that the estimator reports abou
 from fasttsne.quality.classes import knn_accuracy
 from fasttsne.quality.correlation import distance_correlation
 from fasttsne.quality.curves import q_nx, r_nx, r_nx_auc
-from fasttsne.quality.divergence import kl_divergence
+from fasttsne.quality.kl import kl_divergence
 from fasttsne.quality.neighborhoods import (
     continuity,
     neighbor_recall,
     neighborhood_ndcg,
     trustworthiness,
 )
-from fasttsne.quality.summary import Report, report
+from fasttsne.quality.report import Report, report
 
 __all__ = [
     "Report",

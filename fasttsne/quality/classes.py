@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
-from fasttsne.labels import as_numbers, label_values
-from fasttsne.quality.anchors import (
+from fasttsne.quality.checks import (
     Anchors,
     RandomState,
     Sample,
@@ -18,7 +17,8 @@ from fasttsne.quality.anchors import (
     chosen_anchors,
 )
 from fasttsne.quality.distances import as_distances
-from fasttsne.threads import effective_n_threads
+from fasttsne.runtime.threads import effective_n_threads
+from fasttsne.samples.labels import as_numbers, label_values
 
 __all__ = ["knn_accuracy"]
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 from sklearn.utils import check_random_state, check_scalar
 
-from fasttsne.quality.anchors import (
+from fasttsne.quality.checks import (
     Anchors,
     RandomState,
     as_embedding,
@@ -20,7 +20,7 @@ from fasttsne.quality.anchors import (
     check_same_length,
 )
 from fasttsne.quality.distances import Distances, Metric, as_distances
-from fasttsne.threads import effective_n_threads
+from fasttsne.runtime.threads import effective_n_threads
 
 __all__ = ["distance_correlation"]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fasttsne import _kernels
-from fasttsne.quality.anchors import (
+from fasttsne.quality.checks import (
     RandomState,
     Sample,
     as_embedding,
@@ -22,7 +22,7 @@ from fasttsne.quality.anchors import (
     chosen_anchors,
 )
 from fasttsne.quality.distances import Metric, as_distances
-from fasttsne.threads import effective_n_threads
+from fasttsne.runtime.threads import effective_n_threads
 
 __all__ = ["q_nx", "r_nx", "r_nx_auc"]
 

@@ -19,16 +19,16 @@ from sklearn.utils import check_array
 from sklearn.utils.extmath import row_norms
 
 from fasttsne import _kernels
-from fasttsne.centering import in_safe_range
-from fasttsne.neighbors import (
+from fasttsne.neighbors.search import (
     as_metric_takes,
     check_sparse_indices,
     nearest_neighbors,
     squared,
     without_duplicates,
 )
-from fasttsne.quality.anchors import Anchors, blocks_of, check_same_length
-from fasttsne.threads import in_threads, single_threaded_blas
+from fasttsne.quality.checks import Anchors, blocks_of, check_same_length
+from fasttsne.runtime.threads import in_threads, single_threaded_blas
+from fasttsne.samples.scaling import in_safe_range
 
 Metric = str | Callable[..., float]
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fasttsne import _kernels
 from fasttsne.metric_learning.ranking import discounts
-from fasttsne.quality.anchors import (
+from fasttsne.quality.checks import (
     Anchors,
     RandomState,
     Sample,
@@ -28,7 +28,7 @@ from fasttsne.quality.anchors import (
     chosen_anchors,
 )
 from fasttsne.quality.distances import Distances, Metric, Points, as_distances, as_known
-from fasttsne.threads import effective_n_threads
+from fasttsne.runtime.threads import effective_n_threads
 
 __all__ = ["continuity", "neighbor_recall", "neighborhood_ndcg", "trustworthiness"]
 

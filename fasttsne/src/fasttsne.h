@@ -85,7 +85,7 @@ ft_status ft_neighbors_among(IN const float *query_screen, ft_points queries, in
                              int64_t k, OUT int32_t *indices, OUT double *squared_distances,
                              ft_sgemm sgemm, INOUT ft_run *run);
 
-/* ---- inverted.c: approximate k nearest neighbours ------------------------------------------- */
+/* ---- approximate.c: approximate k nearest neighbours ------------------------------------------- */
 
 /* As ft_neighbors_find, but a query is compared only with the cells near it, of about n_cells.
  * screen: n x m coordinates that preserve distances, or the leading ones of them; then tails has
@@ -280,7 +280,7 @@ ft_status ft_attraction_compute(IN const int64_t *indptr, IN const int32_t *indi
                                 OUT double *partial, INOUT const ft_update *update,
                                 INOUT ft_run *run);
 
-/* ---- placement.c: new points on a map that stays as it is ------------------------------------ */
+/* ---- transform.c: new points on a map that stays as it is ------------------------------------ */
 
 /* A map of n x dim points. The tree is built over them; NULL where there is none (dim > 3), and
  * then all of them repel one by one. */

@@ -1,7 +1,7 @@
 /* queries.c - approximate nearest neighbours of points that come later.
  *
  * A query looks through the cells whose centroids are nearest to it, until they hold `budget`
- * points, as in inverted.c. But there blocks of queries meet blocks of points in products of BLAS,
+ * points, as in approximate.c. But there blocks of queries meet blocks of points in products of BLAS,
  * whose last bits depend on the size of the block; here a query is compared by itself, with
  * vectors over the points of a cell, so that it gets the same neighbours whatever else is asked.
  * Differences are squared as they are, so that nothing need be moved near the origin.

@@ -1,6 +1,6 @@
 /* tree.c - a linear tree over points sorted along the Hilbert curve.
  *
- * Build: points in the order of their codes (curve.c) -> cells, top down, by the highest bit in
+ * Build: points in the order of their codes (hilbert.c) -> cells, top down, by the highest bit in
  * which their codes differ (so there are no chains of single children) -> summaries. A cell whose
  * points share one code, because a far outlier stretched the grid, is gridded anew in its own
  * bounding box; a cell whose points coincide stays a leaf.

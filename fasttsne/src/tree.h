@@ -1,4 +1,4 @@
-/* tree.h - the tree as curve.c and tree.c build it and repulsion.c walks it. */
+/* tree.h - the tree as hilbert.c and tree.c build it and repulsion.c walks it. */
 #ifndef FT_TREE_H
 #define FT_TREE_H
 

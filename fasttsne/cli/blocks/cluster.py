@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasttsne import __version__
-from fasttsne.cli.refusal import Refusal
+from fasttsne.cli.messages import Refusal
 
 _PATIENCE = 10  # seconds until a scheduler has answered
 

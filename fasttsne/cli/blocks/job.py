@@ -19,9 +19,9 @@ from fasttsne.cli.blocks.source import Source
 from fasttsne.cli.blocks.unfinished import Landmarks, Model, Unfinished
 from fasttsne.cli.blocks.watch import Watch
 from fasttsne.cli.doubts import doubts
+from fasttsne.cli.messages import Refusal, shortened
 from fasttsne.cli.progress import Progress
-from fasttsne.cli.refusal import Refusal, shortened
-from fasttsne.cli.tables import Table
+from fasttsne.cli.read import Table
 
 #: Options that shape the map beside the parameters of the estimator. Columns that go along do, as
 #: they are not mapped.
@@ -135,12 +135,12 @@ class Job:
 
         Returns
         -------
-        rows : fasttsne.dask.rows.Rows
+        rows : fasttsne.dask.blocks.Rows
             In the blocks of the source.
         """
         import dask.array as da
 
-        from fasttsne.dask.rows import as_rows
+        from fasttsne.dask.blocks import as_rows
 
         X = da.from_array(
             self.source,
@@ -224,7 +224,7 @@ class Job:
         client : distributed.Client or None
             Of the cluster that works.
         """
-        from fasttsne.dask.placement import place
+        from fasttsne.dask.transform import place
 
         numbers = self.unfinished.missing(model.tsne.n_components)
         if not numbers:

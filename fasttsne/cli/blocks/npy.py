@@ -11,7 +11,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from fasttsne.cli.blocks.source import Source, check_array, even_bounds
-from fasttsne.cli.refusal import Refusal
+from fasttsne.cli.messages import Refusal
 
 
 class NpySource(Source):

@@ -9,7 +9,7 @@ from fasttsne.cli.blocks.npy import NpySource
 from fasttsne.cli.blocks.parquet import ParquetSource
 from fasttsne.cli.blocks.source import Source
 from fasttsne.cli.blocks.stores import Hdf5Source, ZarrSource, imported
-from fasttsne.cli.refusal import Refusal, unknown_name
+from fasttsne.cli.messages import Refusal, unknown_name
 
 #: Endings of what can be read block by block.
 KINDS = (".parquet", ".pq", ".npy", ".zarr", ".h5", ".hdf5")

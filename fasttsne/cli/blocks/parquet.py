@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasttsne.cli.blocks.source import BLOCK_BYTES, BLOCK_ROWS, Source
-from fasttsne.cli.refusal import Refusal, unknown_name
+from fasttsne.cli.messages import Refusal, unknown_name
 
 _BUFFER = 1 << 16  # bytes of a column that are fetched at a time
 _BATCH = 1 << 14  # rows

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fasttsne.cli.refusal import Refusal
+from fasttsne.cli.messages import Refusal
 
 #: What a block takes, as it is read, where the file has no blocks of its own.
 BLOCK_BYTES = 32 << 20

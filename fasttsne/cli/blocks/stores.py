@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasttsne.cli.blocks.source import Source, check_array, even_bounds
-from fasttsne.cli.refusal import Refusal, unknown_name
+from fasttsne.cli.messages import Refusal, unknown_name
 
 _EXTRAS = {"h5py": "hdf5", "zarr": "zarr"}
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from fasttsne import TSNE, __version__
 from fasttsne.cli import checkpoint
 from fasttsne.cli.blocks import lock
-from fasttsne.cli.refusal import Refusal
-from fasttsne.files import replacing
+from fasttsne.cli.messages import Refusal
+from fasttsne.runtime.files import replacing
 
 _FORMAT = "fasttsne blocks 1"
 _MANIFEST, _LANDMARKS, _DESCENT, _MODEL = (

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from fasttsne.cli.blocks.source import Source
-from fasttsne.cli.refusal import Refusal
+from fasttsne.cli.messages import Refusal
 
 _EVERY = 2.0  # seconds, as a folder can hold many files
 

@@ -16,8 +16,8 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from fasttsne.cli.blocks.stores import imported
-from fasttsne.cli.outputs import check_output, coordinates, frame_of_text
-from fasttsne.cli.refusal import Refusal
+from fasttsne.cli.messages import Refusal
+from fasttsne.cli.write import check_output, coordinates, frame_of_text
 
 #: Endings of what a map can be written to block by block.
 KINDS = (".parquet", ".npy", ".zarr", ".h5", ".hdf5", ".csv", ".tsv")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fasttsne.metric_learning.batches import Floats
+from fasttsne.metric_learning.checks import Floats
 
 
 def check_params(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fasttsne.metric_learning.batches import Floats
+from fasttsne.metric_learning.checks import Floats
 
 # A spread below this share of the largest value is that of rounding: the feature is constant.
 _CONSTANT = 1e-13

@@ -19,11 +19,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fasttsne.metric_learning.batches import Floats
+from fasttsne.metric_learning.checks import Floats
 from fasttsne.metric_learning.learners.arguments import checked
 from fasttsne.metric_learning.learners.class_batches import ClassBatches
 from fasttsne.metric_learning.learners.features import Axes
-from fasttsne.metric_learning.learners.objectives import LOSSES, Mining, check_loss, objective
+from fasttsne.metric_learning.learners.losses import LOSSES, Mining, check_loss, objective
 from fasttsne.metric_learning.learners.starts import (
     agreement,
     choose_axes,
@@ -34,7 +34,7 @@ from fasttsne.metric_learning.learners.starts import (
 )
 from fasttsne.metric_learning.learners.training import Judge, Objective, Schedule, descend
 from fasttsne.metric_learning.losses import proxy_loss
-from fasttsne.threads import single_threaded_blas
+from fasttsne.runtime.threads import single_threaded_blas
 
 __all__ = ["LinearMetricLearner"]
 

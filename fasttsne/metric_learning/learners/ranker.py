@@ -16,7 +16,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fasttsne.metric_learning.batches import Floats
+from fasttsne.metric_learning.checks import Floats
 from fasttsne.metric_learning.learners.arguments import check_params
 from fasttsne.metric_learning.learners.features import standard_scaling
 from fasttsne.metric_learning.learners.ranking_task import (
@@ -38,7 +38,7 @@ from fasttsne.metric_learning.learners.training import (
 )
 from fasttsne.metric_learning.queries import as_queries
 from fasttsne.metric_learning.ranking import Gain, ndcg_score
-from fasttsne.threads import single_threaded_blas
+from fasttsne.runtime.threads import single_threaded_blas
 
 __all__ = ["LinearRanker"]
 

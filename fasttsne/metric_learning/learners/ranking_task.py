@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasttsne.metric_learning import learning_to_rank
-from fasttsne.metric_learning.batches import Floats
+from fasttsne.metric_learning.checks import Floats
 from fasttsne.metric_learning.learners.arguments import checked
 from fasttsne.metric_learning.learners.training import Objective
 from fasttsne.metric_learning.ranking import ndcg_score

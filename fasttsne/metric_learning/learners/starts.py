@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
-from fasttsne.metric_learning.batches import Floats
+from fasttsne.metric_learning.checks import Floats
 from fasttsne.metric_learning.distances import Batch, normalized
 from fasttsne.metric_learning.learners.features import (
     Axes,

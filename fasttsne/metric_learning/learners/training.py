@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fasttsne.metric_learning.batches import Floats
+from fasttsne.metric_learning.checks import Floats
 
 Objective = Callable[[Floats], tuple[float, Floats]]
 History = dict[str, list[float]]

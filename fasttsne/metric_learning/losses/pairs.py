@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fasttsne.metric_learning.batches import (
+from fasttsne.metric_learning.checks import (
     Floats,
     Reduction,
     as_classes,

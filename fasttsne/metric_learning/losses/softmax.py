@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
-from fasttsne.metric_learning.batches import (
+from fasttsne.metric_learning.checks import (
     Floats,
     Reduction,
     as_classes,

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fasttsne.metric_learning.batches import (
+from fasttsne.metric_learning.checks import (
     Floats,
     Reduction,
     as_classes,

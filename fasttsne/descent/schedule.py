@@ -1,0 +1,303 @@
+"""What every iteration goes by: learning rate, momentum and exaggeration, phase by phase."""
+
+from __future__ import annotations
+
+import sys
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["Phase", "Schedule", "Settings", "standard_schedule"]
+
+# Settings on the move are held for so many iterations at a time.
+N_ITER_HELD = 10
+
+ENDLESS = sys.maxsize
+
+# Iterations of early exaggeration, until the momentum is at its height, and of settling.
+N_ITER_EARLY = 150
+N_ITER_SPEEDING = 50
+N_ITER_SETTLING = 50
+SLOW, FAST = 0.8, 0.97
+# Share of KL(P||Q) that an iteration has to gain.
+LEAST_GAIN = 1 / 4000
+
+
+class Settings(NamedTuple):
+    """What an iteration goes by.
+
+    Attributes
+    ----------
+    learning_rate : float
+        Step length, for the gradient with its factor 4 (van der Maaten 2014, equation 5).
+    momentum : float
+        Share of the previous step in the next.
+    exaggeration : float
+        Factor on the attraction.
+
+    Examples
+    --------
+    >>> from fasttsne.descent import Settings
+    >>> Settings(learning_rate=200.0, momentum=0.8, exaggeration=12.0).momentum
+    0.8
+    """
+
+    learning_rate: float
+    momentum: float
+    exaggeration: float
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of iterations on the way from some settings to others.
+
+    Attributes
+    ----------
+    n_iter : int
+        Its length.
+    first, last : Settings
+        At its beginning and at its end. In between, the square roots of the learning rate and
+        of the reciprocal exaggeration follow straight lines, and one minus the momentum a
+        geometric sequence.
+    least_gain : float, default=-inf
+        The descent has converged when an iteration of this phase lowers the KL divergence by less
+        than this share of it, on average since the last check.
+
+    Examples
+    --------
+    >>> from fasttsne.descent import Phase, Settings
+    >>> fading = Phase(150, Settings(25.0, 0.8, 16.0), Settings(400.0, 0.8, 1.0))
+    >>> fading.settings(0.5).exaggeration
+    2.56
+    """
+
+    n_iter: int
+    first: Settings
+    last: Settings
+    least_gain: float = -np.inf
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether what is minimised moves, since the exaggeration does."""
+        return self.first.exaggeration != self.last.exaggeration
+
+    def settings(self, share: float) -> Settings:
+        """Those after this share of the phase.
+
+        Parameters
+        ----------
+        share : float
+            From 0 at its beginning to 1 at its end.
+
+        Returns
+        -------
+        settings : Settings
+            In between the first and the last.
+        """
+        rate, momentum, exaggeration = zip(self.first, self.last, strict=True)
+        rest = 1.0 - share
+        return Settings(
+            (rest * rate[0] ** 0.5 + share * rate[1] ** 0.5) ** 2,
+            1.0 - (1.0 - momentum[0]) ** rest * (1.0 - momentum[1]) ** share,
+            (rest * exaggeration[0] ** -0.5 + share * exaggeration[1] ** -0.5) ** -2,
+        )
+
+
+class Schedule:
+    """The phases of a descent, one after the other.
+
+    What an iteration goes by depends on its number alone, and never on how many are still to come:
+    so a descent can be cut anywhere and taken up again, and nothing differs. Only at the end of a
+    run the map settles, which is done on a copy (see `fasttsne.descent.loop`).
+
+    Parameters
+    ----------
+    phases : sequence of Phase
+        The settings at the end of the last one stay for good.
+    n_iter_early : int, default=0
+        Iterations of early exaggeration, before which no map settles.
+    n_iter_settling : int, default=0
+        Iterations at the end of a run that let the map come to rest, at a low momentum.
+
+    Attributes
+    ----------
+    phases : tuple of Phase
+        Those that have any iterations.
+    n_iter_early, n_iter_settling : int
+        As given.
+
+    Examples
+    --------
+    >>> from fasttsne.descent import Phase, Schedule, Settings
+    >>> early, late = Settings(50.0, 0.5, 4.0), Settings(200.0, 0.8, 1.0)
+    >>> schedule = Schedule([Phase(100, early, early), Phase(100, late, late)], n_iter_early=100)
+    >>> settings, until = schedule.at(30)
+    >>> settings.exaggeration, until
+    (4.0, 100)
+    """
+
+    def __init__(
+        self, phases: Sequence[Phase], *, n_iter_early: int = 0, n_iter_settling: int = 0
+    ) -> None:
+        some = [phase for phase in phases if phase.n_iter > 0]
+        last = some[-1]
+        if last.first == last.last:
+            some.pop()
+        self.phases = (*some, Phase(ENDLESS, last.last, last.last, last.least_gain))
+        self.n_iter_early = n_iter_early
+        self.n_iter_settling = n_iter_settling
+        self._begins = [0, *accumulate(phase.n_iter for phase in some)]
+
+    def at(self, iteration: int, n_iter_check: int = N_ITER_HELD) -> tuple[Settings, int]:
+        """Tell the settings of an iteration, counted from 0, and when they change next.
+
+        Parameters
+        ----------
+        iteration : int
+            Not negative.
+        n_iter_check : int, default=10
+            Settings on the move are held for 10 iterations, counted from the last multiple of this.
+
+        Returns
+        -------
+        settings : Settings
+            What the iteration goes by.
+        until : int
+            Those before it go by the same.
+        """
+        number = bisect_right(self._begins, iteration) - 1
+        phase, begin = self.phases[number], self._begins[number]
+        end = begin + phase.n_iter if number + 1 < len(self.phases) else ENDLESS
+        if phase.first == phase.last:
+            return phase.first, end
+        base = max(begin, iteration - iteration % n_iter_check)
+        held = iteration - (iteration - base) % N_ITER_HELD
+        next_check = iteration - iteration % n_iter_check + n_iter_check
+        return phase.settings((held - begin) / phase.n_iter), min(
+            held + N_ITER_HELD, next_check, end
+        )
+
+    def phase_before(self, iteration: int) -> Phase:
+        """Find the phase of the iteration that led there.
+
+        Parameters
+        ----------
+        iteration : int
+            How many iterations were taken.
+
+        Returns
+        -------
+        phase : Phase
+            That of the last of them.
+        """
+        return self.phases[bisect_right(self._begins, max(iteration - 1, 0)) - 1]
+
+    def has_arrived(self, iteration: int) -> bool:
+        """Whether the iteration that led there had the exaggeration with which the schedule ends.
+
+        Parameters
+        ----------
+        iteration : int
+            How many iterations were taken.
+
+        Returns
+        -------
+        arrived : bool
+            If not, what is minimised has still to change.
+        """
+        phase, final = self.phase_before(iteration), self.phases[-1].last.exaggeration
+        return phase.first.exaggeration == phase.last.exaggeration == final
+
+    def settling(self, iteration: int) -> Schedule:
+        """Make the schedule of a map that comes to rest from there.
+
+        Parameters
+        ----------
+        iteration : int
+            How many iterations were taken.
+
+        Returns
+        -------
+        schedule : Schedule
+            Of a single phase.
+        """
+        (rate, momentum, exaggeration), _ = self.at(iteration)
+        settings = Settings(rate, min(momentum, SLOW), exaggeration)
+        return Schedule([Phase(ENDLESS, settings, settings)])
+
+
+def standard_schedule(
+    learning_rate: float,
+    *,
+    automatic: bool = True,
+    early_exaggeration: float = 12.0,
+    early_exaggeration_iter: int = N_ITER_EARLY,
+    exaggeration: float | Sequence[tuple[int, float]] = 1.0,
+) -> Schedule:
+    """Make what `TSNE` goes by: exaggeration that fades, then speed, and rest at the end.
+
+    Exaggeration falls from `early_exaggeration` at momentum 0.8, then momentum rises to 0.97 over
+    50 iterations and stays there until the descent has converged or comes to its end. 50 at
+    momentum 0.8 let the map settle.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Step length without exaggeration.
+    automatic : bool, default=True
+        Whether the learning rate is divided by what exaggeration there is, and the descent ends
+        when an iteration gains less than 1/4000 of KL(P||Q).
+    early_exaggeration : float, default=12.0
+        Factor on the attraction at the start.
+    early_exaggeration_iter : int, default=150
+        Iterations in which it fades to what comes after.
+    exaggeration : float or sequence of (int, float), default=1.0
+        Factor on the attraction afterwards: one for good, or several, each for so many iterations
+        and the last for good.
+
+    Returns
+    -------
+    schedule : Schedule
+        For `fasttsne.descent.optimize_embedding`.
+
+    Examples
+    --------
+    >>> from fasttsne.descent import standard_schedule
+    >>> schedule = standard_schedule(1000.0, exaggeration=[(200, 1.0), (100, 4.0)])
+    >>> [round(schedule.at(iteration)[0].exaggeration, 6) for iteration in (0, 200, 350, 10_000)]
+    [12.0, 1.0, 4.0, 4.0]
+    """
+    stretches = [(1, exaggeration)] if isinstance(exaggeration, (int, float)) else exaggeration
+    factors = [float(factor) for _, factor in stretches]
+    # Iterations after early exaggeration at which each comes, the last for good.
+    begins = [0, *accumulate(n_iter for n_iter, _ in stretches[:-1])]
+    if early_exaggeration_iter == 0:
+        early_exaggeration = factors[0]
+
+    def settings(momentum: float, factor: float) -> Settings:
+        rate = learning_rate / max(factor, 1.0) if automatic else learning_rate
+        return Settings(rate, momentum, factor)
+
+    def momentum(after: int) -> float:
+        if after >= N_ITER_SPEEDING:
+            return FAST
+        return float(
+            1.0 - (1.0 - SLOW) * ((1.0 - FAST) / (1.0 - SLOW)) ** (after / N_ITER_SPEEDING)
+        )
+
+    fading = Phase(
+        early_exaggeration_iter, settings(SLOW, early_exaggeration), settings(SLOW, factors[0])
+    )
+    phases = [fading]
+    cuts = sorted({*begins, N_ITER_SPEEDING})
+    for begin, end in zip(cuts, [*cuts[1:], ENDLESS], strict=True):
+        factor = factors[bisect_right(begins, begin) - 1]
+        first = settings(momentum(begin) if begin else SLOW, factor)
+        phases.append(Phase(end - begin, first, settings(momentum(end), factor)))
+    if automatic:  # how much an iteration gains depends on the rate: a user's own says nothing
+        phases[-1] = replace(phases[-1], least_gain=LEAST_GAIN)
+    return Schedule(phases, n_iter_early=early_exaggeration_iter, n_iter_settling=N_ITER_SETTLING)

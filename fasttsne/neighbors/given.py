@@ -1,0 +1,104 @@
+"""Neighbours that the user brings -> k nearest neighbours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fasttsne.neighbors.search import squared
+
+__all__ = ["checked_neighbors"]
+
+
+def checked_neighbors(
+    neighbors: Any, n_samples: int, n_neighbors: int | None
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Take over neighbours that somebody else has found.
+
+    Parameters
+    ----------
+    neighbors : tuple (indices, distances)
+        Two arrays of shape (n_samples, n_neighbors), in this order, in which most indices give
+        them and scikit-learn's `kneighbors` does not. Distances are not squared. A row may list
+        its own sample, and may be in any order.
+    n_samples : int
+        Number of samples.
+    n_neighbors : int or None
+        k, how many neighbours are wanted; None means all there are.
+
+    Returns
+    -------
+    indices : ndarray of int32, shape (n_samples, n_neighbors)
+        The k nearest of them, the nearest first. A sample is not its own neighbour.
+    squared_distances : ndarray of float64, like `indices`
+        Squares of the distances.
+
+    Raises
+    ------
+    ValueError
+        If it is not a pair of such arrays, an index is out of range or twice in a row, or a
+        distance is negative or not finite, or if there are too few in a row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fasttsne.neighbors.given import checked_neighbors
+    >>> indices = np.array([[0, 1], [1, 0], [2, 1]])
+    >>> checked_neighbors((indices, np.array([[0.0, 3.0], [0.0, 3.0], [0.0, 4.0]])), 3, 1)
+    (array([[1], [0], [1]], dtype=int32), array([[ 9.], [ 9.], [16.]]))
+    """
+    if not (isinstance(neighbors, (tuple, list)) and len(neighbors) == 2):
+        raise ValueError(
+            "neighbors must be 'auto', 'exact', 'approximate' or a pair of arrays, "
+            "(indices, distances)"
+        )
+    indices, distances = (np.asarray(part) for part in neighbors)
+    if indices.ndim != 2 or indices.shape != distances.shape or len(indices) != n_samples:
+        raise ValueError(
+            f"neighbors: indices of shape {indices.shape} and distances of shape "
+            f"{distances.shape} must both have the shape (n_samples, n_neighbors), with "
+            f"n_samples={n_samples}"
+        )
+    if indices.dtype.kind not in "iu" or distances.dtype.kind not in "fiu":
+        raise ValueError(
+            f"neighbors: indices must be integers, got {indices.dtype}, and distances numbers, "
+            f"got {distances.dtype}; the pair is (indices, distances), the other way round than "
+            "scikit-learn's kneighbors returns it"
+        )
+    if indices.size == 0:
+        raise ValueError("neighbors: rows are empty; every sample needs neighbours")
+    if indices.min() < 0 or indices.max() >= n_samples:
+        raise ValueError(
+            f"neighbors: indices must lie in 0 .. {n_samples - 1}, found {indices.min()} .. "
+            f"{indices.max()}"
+        )
+    if not (np.isfinite(distances).all() and (distances >= 0).all()):
+        raise ValueError("neighbors: distances must be finite and not negative")
+    indices = indices.astype(np.int32)
+    squares = squared(distances)
+    ascending = np.sort(indices, axis=1)
+    twice = (ascending[:, 1:] == ascending[:, :-1]).any(axis=1)
+    if twice.any():
+        raise ValueError(f"neighbors: row {np.argmax(twice)} lists a neighbour twice")
+
+    own = indices == np.arange(n_samples)[:, None]
+    n_given = indices.shape[1] - int(own.any())
+    if n_neighbors is None:
+        n_neighbors = max(n_given, 1)
+    if n_given < n_neighbors:
+        raise ValueError(
+            f"neighbors: {n_neighbors} neighbours a sample are needed, itself not counted, but "
+            f"there are only {n_given}; lower perplexity (or n_neighbors), or search for more"
+        )
+    # Itself to the end, which is cut off; where it is not listed, the farthest stands there.
+    squares[own] = np.inf
+    if (squares[:, 1:] < squares[:, :-1]).any():
+        order = np.argsort(squares, axis=1, kind="stable")
+        indices = np.take_along_axis(indices, order, axis=1)
+        squares = np.take_along_axis(squares, order, axis=1)
+    return (
+        np.ascontiguousarray(indices[:, :n_neighbors]),
+        np.ascontiguousarray(squares[:, :n_neighbors]),
+    )

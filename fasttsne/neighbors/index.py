@@ -1,0 +1,360 @@
+"""Training samples, prepared once -> the k nearest of them for samples that come later."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import ExitStack
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import ThreadpoolController
+
+from fasttsne import _kernels
+from fasttsne.neighbors.search import (
+    Metric,
+    Screen,
+    as_metric_takes,
+    check_method,
+    checked_points,
+    directions_of,
+    n_cells_for_search,
+    resolved_method,
+    some_of,
+    squared,
+    usual_extent,
+)
+from fasttsne.runtime.threads import in_threads, single_threaded_blas
+from fasttsne.samples.scaling import Centering
+
+__all__ = ["neighbor_index"]
+
+Found = tuple[NDArray[np.int32], NDArray[np.float64]]
+
+# Beyond so many extents of most samples, single precision can't tell which of them are nearer.
+_FAR = 2.0**10
+
+# Rows that a thread takes at once.
+_BLOCK_ROWS = 256
+
+
+class NeighborIndex(ABC):
+    """Samples, prepared for the search of neighbours among them. Made by `neighbor_index`.
+
+    It can be pickled, and asked from several threads at once.
+    """
+
+    @abstractmethod
+    def query(self, X: Any, *, n_threads: int = 1) -> Found:
+        """Find the k nearest samples of the index for others.
+
+        Parameters
+        ----------
+        X : {ndarray, sparse matrix} of shape (n_queries, n_features)
+            Finite values; with ``metric="precomputed"`` distances to the samples of the index,
+            (n_queries, n_samples), dense or a sparse graph with at least k entries a row.
+        n_threads : int, default=1
+            Number of threads.
+
+        Returns
+        -------
+        indices : ndarray of int32, shape (n_queries, n_neighbors)
+            Neighbours, the nearest first.
+        squared_distances : ndarray of float64, shape (n_queries, n_neighbors)
+            Squares of the distances, whatever the metric.
+
+        Notes
+        -----
+        What a row gets depends neither on the other rows nor on the number of threads, to the
+        last bit.
+        """
+
+
+def neighbor_index(
+    X: Any,
+    n_neighbors: int,
+    *,
+    metric: Metric = "euclidean",
+    metric_params: Mapping[str, Any] | None = None,
+    method: str = "auto",
+    n_threads: int = 1,
+) -> NeighborIndex:
+    """Prepare samples for the search of their k nearest for other samples.
+
+    Parameters
+    ----------
+    X : {ndarray, sparse matrix} of shape (n_samples, n_features) or None
+        Finite float32 or float64 values, which are kept, and not copied where they need not be
+        converted. None with ``metric="precomputed"``.
+    n_neighbors : int
+        k, from 1 to n_samples.
+    metric, metric_params, method
+        As for `fasttsne.neighbors.nearest_neighbors`; where that searches approximately, this does
+        as well.
+    n_threads : int, default=1
+        Number of threads of the preparation.
+
+    Returns
+    -------
+    index : NeighborIndex
+        What answers queries.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fasttsne.neighbors.index import neighbor_index
+    >>> index = neighbor_index(np.array([[0.0], [1.0], [3.0], [7.0]]), 2)
+    >>> indices, squared_distances = index.query(np.array([[1.25], [9.0]]))
+    >>> indices
+    array([[1, 0],
+           [3, 2]], dtype=int32)
+    >>> squared_distances
+    array([[ 0.0625,  1.5625],
+           [ 4.    , 36.    ]])
+    """
+    if metric == "precomputed":
+        return _Precomputed(n_neighbors)
+    n_samples = X.shape[0]
+    if not 1 <= n_neighbors <= n_samples:
+        raise ValueError(f"n_neighbors={n_neighbors} must be in 1 .. n_samples={n_samples}")
+    plain = not sparse.issparse(X) and not metric_params
+    check_method(method, plain and metric in ("euclidean", "cosine"))
+    if plain and metric == "euclidean":
+        return _Euclidean(X, n_neighbors, method, n_threads)
+    if plain and metric == "cosine" and X.any(axis=1).all():
+        return _Cosine(X, n_neighbors, method, n_threads)
+    return _ByScikitLearn(X, n_neighbors, metric, metric_params)
+
+
+class _Euclidean(NeighborIndex):
+    """Dense samples: by exact distances where there are few, by inverted lists otherwise."""
+
+    def __init__(
+        self, X: NDArray[np.floating], n_neighbors: int, method: str, n_threads: int
+    ) -> None:
+        self.points = checked_points(X)
+        self.n_neighbors = n_neighbors
+        self.centering = Centering.of(self.points, n_threads=n_threads)
+        self.screen: NDArray[np.float32] | None = self.centering.apply(
+            self.points, n_threads=n_threads
+        )
+        self.lists: _Lists | None = None
+        if n_neighbors < len(X) and resolved_method(method, *X.shape) == "approximate":
+            self.lists = _Lists.of(self.points, self.screen, n_neighbors, n_threads)
+        if self.lists is not None:
+            self.screen = None
+
+    def query(self, X: NDArray[np.floating], *, n_threads: int = 1) -> Found:
+        with np.errstate(over="ignore"):
+            queries = np.asarray(X, dtype=self.points.dtype)
+        if np.isinf(queries).any():
+            raise ValueError(
+                f"X has values of magnitude above {np.finfo(queries.dtype).max:.1g}, beyond "
+                f"{queries.dtype}, which the map was fitted in; fit it in float64"
+            )
+        queries = checked_points(queries)
+        if self.lists is None:
+            images = self.centering.apply(queries, n_threads=n_threads)
+            with single_threaded_blas():
+                return _kernels.find_neighbors_among(
+                    images, queries, self.screen, self.points, self.n_neighbors, n_threads
+                )
+        images = self.lists.centering.apply(queries, n_threads=n_threads)
+        far = np.abs(images).max(axis=1) > self.lists.reach
+        if not far.any():
+            return self._in_lists(images, queries, n_threads)
+        indices = np.empty((len(queries), self.n_neighbors), dtype=np.int32)
+        distances = np.empty(indices.shape)
+        if not far.all():
+            indices[~far], distances[~far] = self._in_lists(images[~far], queries[~far], n_threads)
+        indices[far], distances[far] = _kernels.find_neighbors_among(
+            None, queries[far], None, self.points, self.n_neighbors, n_threads
+        )
+        return indices, distances
+
+    def _in_lists(
+        self, images: NDArray[np.float32], queries: NDArray[np.floating], n_threads: int
+    ) -> Found:
+        lists = self.lists
+        assert lists is not None
+        return _kernels.find_neighbors_in_lists(
+            lists.start,
+            lists.order,
+            lists.centroids,
+            lists.residents,
+            lists.tails,
+            lists.budget,
+            lists.project(images, n_threads),
+            queries,
+            self.points,
+            self.n_neighbors,
+            lists.n_candidates,
+            n_threads,
+        )
+
+
+class _Lists:
+    """Inverted lists of the samples, and how queries are brought to them."""
+
+    def __init__(
+        self,
+        centering: Centering,
+        reach: float,
+        screen: Screen,
+        cells: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], int],
+    ) -> None:
+        self.centering, self.reach = centering, reach
+        self.n_candidates = screen.n_candidates
+        self.start, self.order, centroids, budget = cells
+        self.budget = max(budget, self.n_candidates)
+        n_samples, n_coordinates = screen.coordinates.shape
+        tails = screen.tails
+        self.tails = np.zeros(n_samples, np.float32) if tails is None else tails[self.order]
+        self.centroids = np.zeros(
+            (n_coordinates, _kernels.padded(len(centroids))), dtype=np.float32
+        )
+        self.centroids[:, : len(centroids)] = centroids.T
+        widths = _kernels.padded(np.diff(self.start))
+        self.residents = np.zeros(n_coordinates * int(widths.sum()), dtype=np.float32)
+        offsets = n_coordinates * (np.cumsum(widths) - widths)
+        for offset, width, (first, last) in zip(offsets, widths, pairwise(self.start), strict=True):
+            cell = self.residents[offset : offset + n_coordinates * width]
+            cell.reshape(n_coordinates, width)[:, : last - first] = screen.coordinates[
+                self.order[first:last]
+            ].T
+        self.matrix = self.shift = None
+        if screen.axes is not None:
+            components = screen.axes.components[:n_coordinates]
+            self.matrix = np.ascontiguousarray(components.T, dtype=np.float32)
+            self.shift = (components @ screen.axes.mean).astype(np.float32)
+
+    @classmethod
+    def of(
+        cls,
+        points: NDArray[np.floating],
+        centered: NDArray[np.float32],
+        n_neighbors: int,
+        n_threads: int,
+    ) -> _Lists | None:
+        """Make them; None where single precision can't tell neighbours apart."""
+        screen = Screen.of(points, centered, n_neighbors, None, n_threads)
+        with single_threaded_blas():
+            cells = _kernels.prepare_lists(
+                screen.coordinates,
+                screen.tails,
+                points,
+                n_neighbors,
+                screen.n_candidates,
+                n_cells_for_search(len(points)),
+                n_threads,
+            )
+        if cells is None:
+            return None
+        drawn_in = points if screen.limits is None else np.clip(points, *screen.limits)
+        centering = Centering.of(drawn_in, n_threads=n_threads)
+        return cls(centering, _FAR * usual_extent(centering.apply(some_of(points))), screen, cells)
+
+    def project(self, images: NDArray[np.float32], n_threads: int) -> NDArray[np.float32]:
+        """Coordinates on the screen of what the centering made of queries."""
+        if self.matrix is None or self.shift is None:
+            return images
+        return _kernels.project_rows(images, self.matrix, self.shift, n_threads)
+
+
+class _Cosine(NeighborIndex):
+    """Dense samples of any length but 0, by the chords between their directions."""
+
+    def __init__(
+        self, X: NDArray[np.floating], n_neighbors: int, method: str, n_threads: int
+    ) -> None:
+        self.directions = _Euclidean(directions_of(X), n_neighbors, method, n_threads)
+
+    def query(self, X: NDArray[np.floating], *, n_threads: int = 1) -> Found:
+        indices, chords = self.directions.query(directions_of(X), n_threads=n_threads)
+        squares = (0.5 * chords) ** 2  # 1 - cos = |u - v|^2 / 2
+        # Nothing has the direction of a zero vector: scikit-learn's distance to all is then 1.
+        lost = ~X.any(axis=1)
+        indices[lost], squares[lost] = np.arange(indices.shape[1]), 1.0
+        return indices, squares
+
+
+class _ByScikitLearn(NeighborIndex):
+    """Any metric and sparse samples, one query at a time."""
+
+    def __init__(
+        self, X: Any, n_neighbors: int, metric: Metric, metric_params: Mapping[str, Any] | None
+    ) -> None:
+        self.metric = metric
+        X = as_metric_takes(X, metric)
+        self.search = NearestNeighbors(
+            n_neighbors=n_neighbors,
+            metric=metric,
+            metric_params=metric_params,
+            # A function of the user's need not obey the inequality that trees rely on.
+            algorithm="brute" if callable(metric) else "auto",
+        ).fit(X)
+
+    def query(self, X: Any, *, n_threads: int = 1) -> Found:
+        X = as_metric_takes(X, self.metric)
+        # How products of matrices and ties come out depends on how many rows they have at once.
+        controller = ThreadpoolController().select(user_api="openmp")
+
+        def rows_from(first: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+            rows = range(first, min(first + _BLOCK_ROWS, X.shape[0]))
+            if callable(self.metric):
+                return [self.search.kneighbors(X[row : row + 1]) for row in rows]
+            with controller.limit(limits=1):  # holds for the thread that sets it
+                return [self.search.kneighbors(X[row : row + 1]) for row in rows]
+
+        # Its ball tree has one work buffer for this metric, which threads must not share.
+        n_threads = 1 if self.metric == "mahalanobis" else n_threads
+        with ExitStack() as limits:
+            if not callable(self.metric):
+                limits.enter_context(single_threaded_blas())
+            blocks = in_threads(rows_from, range(0, X.shape[0], _BLOCK_ROWS), n_threads)
+        distances, indices = (
+            np.concatenate(parts)
+            for parts in zip(*(found for block in blocks for found in block), strict=True)
+        )
+        return indices.astype(np.int32), squared(distances)
+
+
+class _Precomputed(NeighborIndex):
+    """The distances are in the queries themselves."""
+
+    def __init__(self, n_neighbors: int) -> None:
+        self.n_neighbors = n_neighbors
+
+    def query(self, X: Any, *, n_threads: int = 1) -> Found:
+        k = self.n_neighbors
+        indices = np.empty((X.shape[0], k), dtype=np.int32)
+        distances = np.empty((X.shape[0], k))
+        for row in range(X.shape[0]):
+            columns, values = _entries(X, row)
+            if len(values) < k:
+                raise ValueError(
+                    f"X has {len(values)} neighbours in row {row}, but {k} are required; make the "
+                    "graph with more neighbors, or lower perplexity"
+                )
+            within = np.flatnonzero(values <= np.partition(values, k - 1)[k - 1])
+            nearest = within[np.lexsort((columns[within], values[within]))][:k]
+            indices[row], distances[row] = columns[nearest], values[nearest]
+        return indices, squared(distances)
+
+
+def _entries(X: Any, row: int) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
+    """Columns and values of a row, of a sparse one those that are stored."""
+    if not sparse.issparse(X):
+        return np.arange(X.shape[1]), X[row]
+    stored = slice(X.indptr[row], X.indptr[row + 1])
+    columns = X.indices[stored]
+    if len(np.unique(columns)) < len(columns):
+        raise ValueError(
+            f"X, the precomputed neighbour graph, has duplicate entries in row {row}; store each "
+            "neighbour once (X.sum_duplicates() adds them up)"
+        )
+    return columns, X.data[stored]

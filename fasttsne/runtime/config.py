@@ -1,0 +1,89 @@
+"""What the installed package runs on."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import Any, Literal, overload
+
+from threadpoolctl import threadpool_info
+
+from fasttsne import _kernels
+from fasttsne.runtime.threads import effective_n_threads
+
+
+@overload
+def show_config(mode: Literal["stdout"] = ...) -> None: ...
+
+
+@overload
+def show_config(mode: Literal["dicts"]) -> dict[str, Any]: ...
+
+
+def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] | None:
+    """Tell which instruction set runs, how many threads, and which BLAS.
+
+    Parameters
+    ----------
+    mode : {"stdout", "dicts"}, default="stdout"
+        Print the configuration, or return it as a dictionary.
+
+    Returns
+    -------
+    config : dict or None
+        With ``mode="dicts"``: `versions`, `instruction_set` (the one in use),
+        `instruction_sets` (all that this binary holds and this processor runs), `openmp`,
+        `threads` (what ``n_jobs=None`` means here), `forked` (a process forked after the import
+        runs on one thread) and `blas` (one description for each loaded library).
+
+    Raises
+    ------
+    ValueError
+        If `mode` is neither of the two.
+
+    Notes
+    -----
+    The environment variable ``FASTTSNE_ISA`` (``baseline``, ``avx2`` or ``avx512``), read at
+    import, forces an instruction set; ``OMP_NUM_THREADS`` limits the threads.
+
+    Examples
+    --------
+    >>> import fasttsne
+    >>> config = fasttsne.show_config(mode="dicts")
+    >>> config["instruction_set"] in config["instruction_sets"]
+    True
+    """
+    if mode not in ("stdout", "dicts"):
+        raise ValueError(f"mode must be 'stdout' or 'dicts', got {mode!r}")
+    blas = [
+        f"{library['internal_api']} {library['version']}, {library['num_threads']} threads"
+        for library in threadpool_info()
+        if library["user_api"] == "blas"
+    ]
+    packages = ("fasttsne", "numpy", "scipy", "scikit-learn")
+    config: dict[str, Any] = {
+        "versions": {
+            "python": platform.python_version(),
+            **{package: version(package) for package in packages},
+        },
+        "machine": platform.machine(),
+        "instruction_set": _kernels.current_isa(),
+        "instruction_sets": list(_kernels.available_isas()),
+        "openmp": _kernels.openmp_enabled(),
+        "threads": effective_n_threads(None),
+        "forked": _kernels.in_forked_child(),
+        "blas": blas,
+    }
+    if mode == "dicts":
+        return config
+    versions = ", ".join(f"{name} {number}" for name, number in config["versions"].items())
+    print(f"versions         {versions}")
+    print(f"machine          {config['machine']}")
+    print(
+        f"instruction set  {config['instruction_set']}"
+        f" (available: {', '.join(config['instruction_sets'])})"
+    )
+    print(f"OpenMP           {'yes' if config['openmp'] else 'no'}")
+    print(f"threads          {config['threads']}{' (forked)' if config['forked'] else ''}")
+    print(f"BLAS             {'; '.join(blas) or 'unknown'}")
+    return None

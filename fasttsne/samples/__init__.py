@@ -1,0 +1,1 @@
+"""What comes in: samples, labels and weights, checked and brought into one form."""

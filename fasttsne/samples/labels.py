@@ -1,0 +1,125 @@
+"""Labels of any kind as an array of values, and which of them are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def label_values(labels: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Make an array of labels that keeps every value as it was, and tell which are missing.
+
+    Parameters
+    ----------
+    labels : array-like
+        Numbers, strings, dates, a categorical column, a masked array, or a mixture. None, any
+        kind of NaN or NaT, what pandas writes for them, and what a mask hides are missing.
+
+    Returns
+    -------
+    values : ndarray
+        The labels; those that are missing may be anything.
+    missing : ndarray of bool, of the same shape
+        Which are missing.
+
+    Examples
+    --------
+    >>> from fasttsne.samples.labels import label_values
+    >>> values, missing = label_values(["a", float("nan"), "b"])
+    >>> missing
+    array([False,  True, False])
+    """
+    values = _as_array(labels)
+    if values.dtype.kind == "T":  # strings of any length, which have a sign of their own for none
+        values = values.astype(object)
+    missing: NDArray[np.bool_]
+    if values.dtype.kind in "fcmM":
+        missing = np.asarray(values != values)
+    elif values.dtype.kind == "O":
+        flat = np.fromiter(map(_is_missing, values.flat), dtype=bool, count=values.size)
+        missing = flat.reshape(values.shape)
+    else:
+        missing = np.zeros(values.shape, dtype=bool)
+    return values, missing | np.ma.getmaskarray(labels) if np.ma.isMA(labels) else missing
+
+
+def categories_of(labels: Any) -> list[Any] | None:
+    """Return the categories of a categorical column of pandas, in their own order."""
+    categories = getattr(_categorical(labels), "categories", None)
+    return None if categories is None else list(categories)
+
+
+def as_numbers(values: NDArray[Any]) -> NDArray[Any]:
+    """Make numbers out of objects, if all are numbers and nothing is lost by it.
+
+    Parameters
+    ----------
+    values : ndarray
+        Without those that are missing.
+
+    Returns
+    -------
+    values : ndarray
+        Integers where all are whole, however large; else floats; else as they were.
+    """
+    if values.dtype.kind != "O" or not all(map(_is_number, values)):
+        return values
+    try:
+        floats = values.astype(np.float64)
+    except OverflowError:  # of integers that no type holds
+        return values
+    if not np.isfinite(floats).all() or np.any(floats != np.round(floats)):
+        return floats
+    whole = [int(value) for value in values]  # floats would merge those beyond 2**53
+    smallest, largest = min(whole, default=0), max(whole, default=0)
+    for dtype in (np.int64, np.uint64):
+        limits = np.iinfo(dtype)
+        if limits.min <= smallest and largest <= limits.max:
+            return np.array(whole, dtype=dtype)
+    return values
+
+
+def _as_array(labels: Any) -> NDArray[Any]:
+    if np.ma.isMA(labels):
+        return np.asarray(labels.data)
+    categories = categories_of(labels)
+    if categories is not None:
+        # By its codes, because pandas makes floats of integers where one is missing.
+        codes: NDArray[np.intp] = np.asarray(_categorical(labels).codes, dtype=np.intp)
+        return _filled([*categories, None])[codes]
+    if isinstance(labels, Sequence) and not isinstance(labels, str | bytes):
+        if any(label is np.ma.masked for label in labels):
+            return _filled([None if label is np.ma.masked else label for label in labels])
+        array: NDArray[Any] = np.asarray(labels)
+        # Of None and NaN among strings it would make text, and of NaN among integers floats.
+        return _filled(labels) if array.ndim == 1 and array.dtype.kind in "USTf" else array
+    return np.asarray(labels)
+
+
+def _filled(values: Sequence[Any]) -> NDArray[Any]:
+    """Make an array of objects as they are, sequences included."""
+    array = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):
+        array[i] = value
+    return array
+
+
+def _categorical(labels: Any) -> Any:
+    return getattr(labels, "cat", labels)
+
+
+def _is_missing(value: Any) -> bool:
+    if value is None or value is np.ma.masked:
+        return True
+    try:
+        return bool(value != value)
+    except (TypeError, ArithmeticError):  # pandas.NA, and a signalling NaN of decimals
+        return True
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)

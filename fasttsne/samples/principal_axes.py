@@ -1,0 +1,205 @@
+"""X -> its principal axes, on several threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import blas, eigh
+
+from fasttsne.runtime.threads import in_threads, single_threaded_blas
+
+__all__ = ["principal_axes"]
+
+# Beyond, the covariance costs more than the few axes that anybody asks for.
+LARGEST_N_FEATURES = 1024
+
+# Sums of at most so many products are taken in double precision throughout.
+_DOUBLE_WORK = 2e9
+
+# Rows that a product takes at once, and partial sums of the covariance: neither may depend on
+# the number of threads.
+_CHUNK_ROWS = 1024
+_N_PARTS = 16
+
+
+@dataclass(frozen=True)
+class PrincipalAxes:
+    """Orthonormal axes of the data, by descending variance.
+
+    Attributes
+    ----------
+    mean : ndarray of float64, shape (n_features,)
+        The centre, in the unit of the data.
+    components : ndarray of float64, shape (n_axes, n_features)
+        One axis a row. Its largest entry in magnitude is positive, as in
+        `sklearn.decomposition.PCA`.
+    variances : ndarray of float64, shape (n_axes,)
+        Variance of the data along each, divided by n_samples.
+    total_variance : float
+        Of the data along all axes.
+    """
+
+    mean: NDArray[np.float64]
+    components: NDArray[np.float64]
+    variances: NDArray[np.float64]
+    total_variance: float
+
+    def project(
+        self, centered: NDArray[np.float32], n_axes: int, *, n_threads: int = 1
+    ) -> NDArray[np.float32]:
+        """Coordinates of the data along the leading axes.
+
+        Parameters
+        ----------
+        centered : ndarray of float32, shape (n_samples, n_features)
+            The data that the axes are those of.
+        n_axes : int
+            How many axes.
+        n_threads : int, default=1
+            Number of threads.
+
+        Returns
+        -------
+        coordinates : ndarray of float32, shape (n_samples, n_axes)
+            C-contiguous.
+        """
+        axes = np.asarray(self.components[:n_axes].T, dtype=np.float32, order="F")
+        shift = (self.components[:n_axes] @ self.mean).astype(np.float32)
+        coordinates = np.empty((len(centered), n_axes), dtype=np.float32)
+
+        def fill(rows: slice) -> None:
+            np.subtract(centered[rows] @ axes, shift, out=coordinates[rows])
+
+        with single_threaded_blas():
+            in_threads(fill, _chunks(0, len(centered)), n_threads)
+        return coordinates
+
+    def squared_rest(
+        self,
+        centered: NDArray[np.float32],
+        coordinates: NDArray[np.float32],
+        *,
+        n_threads: int = 1,
+    ) -> NDArray[np.float32]:
+        """Squared lengths of what the leading axes leave out of every sample.
+
+        Parameters
+        ----------
+        centered : ndarray of float32, shape (n_samples, n_features)
+            The data.
+        coordinates : ndarray of float32, shape (n_samples, n_axes)
+            What `project` made of them.
+        n_threads : int, default=1
+            Number of threads.
+
+        Returns
+        -------
+        rest : ndarray of float32, shape (n_samples,)
+            Not negative.
+        """
+        mean = self.mean.astype(np.float32)
+        rest = np.empty(len(centered), dtype=np.float32)
+
+        def fill(rows: slice) -> None:
+            deviations, leading = centered[rows] - mean, coordinates[rows]
+            squares = np.einsum("ij,ij->i", deviations, deviations)
+            squares -= np.einsum("ij,ij->i", leading, leading)
+            np.maximum(squares, 0.0, out=rest[rows])
+
+        in_threads(fill, _chunks(0, len(centered)), n_threads)
+        return rest
+
+
+def principal_axes(
+    centered: NDArray[np.float32],
+    n_axes: int,
+    *,
+    weights: NDArray[np.float64] | None = None,
+    n_threads: int = 1,
+) -> PrincipalAxes:
+    """Find the leading principal axes through the covariance.
+
+    Parameters
+    ----------
+    centered : ndarray of float32, shape (n_samples, n_features)
+        Data near the origin, as `fasttsne.samples.scaling.center_and_scale` gives them, with at
+        most `LARGEST_N_FEATURES` features.
+    n_axes : int
+        How many axes, at most n_features.
+    weights : ndarray of float64, shape (n_samples,), default=None
+        How often each row counts; None means once.
+    n_threads : int, default=1
+        Number of threads. The result does not depend on it.
+
+    Returns
+    -------
+    axes : PrincipalAxes
+        The axes, in the unit of `centered`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fasttsne.samples.principal_axes import principal_axes
+    >>> X = np.array([[-2.0, 0.0], [2.0, 0.0], [0.0, 1.0], [0.0, -1.0]], dtype=np.float32)
+    >>> principal_axes(X, 1).variances
+    array([2.])
+    """
+    n_samples, n_features = centered.shape
+    double = n_samples * n_features**2 <= _DOUBLE_WORK
+    starts = [n_samples * part // _N_PARTS for part in range(_N_PARTS + 1)]
+
+    def moments(part: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return _moments(centered, weights, *part, double)
+
+    with single_threaded_blas():
+        parts = in_threads(moments, pairwise(starts), n_threads)
+        count = n_samples if weights is None else weights.sum()
+        mean = sum(total for total, _ in parts) / count
+        covariance = sum(products for _, products in parts) / count
+        covariance -= np.outer(mean, mean)
+        total_variance = float(np.trace(covariance))
+        if not np.isfinite(total_variance):
+            raise ValueError("X has NaN, infinity or values too large to square; remove them")
+        variances, components = eigh(
+            covariance,
+            lower=False,
+            subset_by_index=(n_features - n_axes, n_features - 1),
+            overwrite_a=True,
+            check_finite=False,
+        )
+    components = components.T[::-1]
+    largest = np.argmax(np.abs(components), axis=1)
+    components = components * np.sign(components[np.arange(n_axes), largest])[:, None]
+    return PrincipalAxes(mean, components, np.maximum(variances[::-1], 0.0), total_variance)
+
+
+def _moments(
+    centered: NDArray[np.float32],
+    weights: NDArray[np.float64] | None,
+    start: int,
+    stop: int,
+    double: bool,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum up the rows, and their products with themselves (upper triangle)."""
+    n_features = centered.shape[1]
+    total = np.zeros(n_features)
+    products = np.zeros((n_features, n_features), order="F")
+    for rows in _chunks(start, stop):
+        chunk: NDArray[Any] = centered[rows].astype(np.float64) if double else centered[rows]
+        if weights is None:
+            total += chunk.sum(axis=0, dtype=np.float64)
+        else:
+            total += weights[rows] @ chunk.astype(np.float64)
+            chunk = chunk * np.sqrt(weights[rows])[:, None].astype(chunk.dtype)
+        products += (blas.dsyrk if double else blas.ssyrk)(1.0, chunk.T)
+    return total, products
+
+
+def _chunks(start: int, stop: int) -> Iterator[slice]:
+    for first in range(start, stop, _CHUNK_ROWS):
+        yield slice(first, min(first + _CHUNK_ROWS, stop))

@@ -1,0 +1,534 @@
+/* transform.c - new points on a map that stays as it is.
+ *
+ * A new point descends on its own KL(p || q): p_j are its similarities to its neighbours among
+ * the points of the map, q_j = w_j / Z, and Z is the sum of w_j over all of them. With r_j the way
+ * from point j to it and e a factor on the attraction,
+ *
+ *     f = e a sum_j p_j log t_j + log Z              a = (nu+1)/2
+ *     gradient = 2a/nu (e sum_j p_j u_j r_j - 1/Z sum_j w_j u_j r_j)
+ *
+ * New points do not act on each other. One point is followed from its start to its end, with
+ * vectors over what acts on it and never over points, so that its place depends on nothing else
+ * in the call, to the last bit.
+ *
+ * Design: what repels a point is gathered by one walk through the tree for a box around it, and
+ * serves as long as it stays in the box. Cells are accepted by their distance from the box, as
+ * they are for a group in repulsion.c.
+ */
+#include "candidates.h"
+#include "expansion.h"
+#include "student.h"
+
+#include <stdlib.h>
+
+#define TOGETHER 16    /* points of one task */
+#define POINT_COST 2e4 /* nanoseconds */
+#define STRIP 256      /* sources whose sums are in single precision */
+#define FIRST_ROOM 1024
+
+#define REACH 0.5f /* of the box beyond the point, along every axis */
+#define LONGEST_STRETCH 8.0
+#define SHORTEST_STRETCH 0.02
+/* Of f, relatively: what single precision rounds, and what two boxes may differ by. */
+#define NOISE 1e-6
+#define NOISE_OF_BOXES 1e-3
+
+/* Points that act, an array an axis, and the weight of each. Padded with points of no weight to a
+ * multiple of FT_LANES. */
+typedef struct {
+    int64_t count, stride; /* of the arrays */
+    const float *coordinates, *weights;
+} sources;
+
+/* The rows of an array of cells: centre, mass, trace, second moments. */
+enum { CELL_MASS = 3, CELL_TRACE = 4, CELL_MOMENTS = 5, CELL_ROWS = CELL_MOMENTS + FT_MOMENTS };
+
+/* One thread's. The lists of points and cells are those for the box around `center`. */
+typedef struct {
+    float center[3];
+    int64_t room, n_points, n_cells;
+    float *points;  /* 3 x room */
+    float *weights; /* room */
+    float *cells;   /* CELL_ROWS x room */
+    float *neighbors, *probabilities; /* dim x padded k, padded k */
+    ft_neighbor *sorted; /* k, twice */
+    double *state;       /* STATE x dim */
+    float *at;           /* dim */
+    int failed;          /* no memory */
+} scratch;
+
+/* The rows of `state`. */
+enum { HERE, GRADIENT, THERE, GRADIENT_THERE, ATTRACTIVE, REPULSIVE, STATE };
+
+typedef struct {
+    const ft_frozen *map;
+    ft_student_kind kind;
+    ft_student_constants student;
+    float squared_opening;
+    sources whole; /* all points of the map, where there is no tree */
+    const int32_t *indices;
+    const float *conditional;
+    int64_t n_new, k;
+    ft_placement_rules rules;
+    float *placed;
+    const float *start;               /* where `gradient` is wanted, otherwise NULL */
+    float *gradient;
+    double *divergence;
+    scratch *scratches;
+} placement;
+
+/* ---- What acts on a point ---------------------------------------------------------------------- */
+
+FT_INLINE void squared_distances(int dim, const sources *from, const float *at, int64_t first,
+                                 int64_t count, float *restrict squared)
+{
+    for (int axis = 0; axis < dim; axis++) {
+        const float *restrict c = from->coordinates + axis * from->stride + first;
+        const float x = at[axis];
+#pragma omp simd
+        for (int64_t s = 0; s < count; s++)
+            squared[s] = (axis > 0 ? squared[s] : 0.0f) + (x - c[s]) * (x - c[s]);
+    }
+}
+
+/* Adds sum_j strength_j r_j. */
+FT_INLINE void add_forces(int dim, const sources *from, const float *at, int64_t first,
+                          int64_t count, const float *restrict strengths, double *force)
+{
+    for (int axis = 0; axis < dim; axis++) {
+        const float *restrict c = from->coordinates + axis * from->stride + first;
+        const float x = at[axis];
+        float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+        for (int64_t s = 0; s < count; s++) sum += strengths[s] * (x - c[s]);
+        force[axis] += (double)sum;
+    }
+}
+
+/* The attraction sum_j p_j u_j r_j; *pull gets sum_j p_j u_j and *cross sum_j p_j log t_j. */
+FT_INLINE void attract(int dim, ft_student_kind kind, ft_student_constants student,
+                       const sources *from, const float *at, double *force, double *pull,
+                       double *cross)
+{
+    float squared[STRIP], strengths[STRIP];
+    for (int axis = 0; axis < dim; axis++) force[axis] = 0.0;
+    *pull = *cross = 0.0;
+    for (int64_t first = 0; first < from->count; first += STRIP) {
+        int64_t count = from->count - first < STRIP ? from->count - first : STRIP;
+        const float *restrict p = from->weights + first;
+        float sum = 0.0f, logs = 0.0f;
+        squared_distances(dim, from, at, first, count, squared);
+#pragma omp simd reduction(+ : sum, logs)
+        for (int64_t s = 0; s < count; s++) {
+            float u, w;
+            ft_student_weights(kind, student, squared[s], &u, &w);
+            float log_t = ft_student_log(1.0f + student.inverse_nu * squared[s]);
+            strengths[s] = p[s] * u;
+            sum += strengths[s];
+            logs += p[s] * (log_t < student.largest_log ? log_t : student.largest_log);
+        }
+        *pull += (double)sum;
+        *cross += (double)logs;
+        add_forces(dim, from, at, first, count, strengths, force);
+    }
+}
+
+/* Adds the repulsion sum_j w_j u_j r_j of single points; returns their share of Z. */
+FT_INLINE double repel(int dim, ft_student_kind kind, ft_student_constants student,
+                       const sources *from, const float *at, double *force)
+{
+    float squared[STRIP], strengths[STRIP];
+    double sum_q = 0.0;
+    for (int64_t first = 0; first < from->count; first += STRIP) {
+        int64_t count = from->count - first < STRIP ? from->count - first : STRIP;
+        const float *restrict weights = from->weights + first;
+        float q = 0.0f;
+        squared_distances(dim, from, at, first, count, squared);
+#pragma omp simd reduction(+ : q)
+        for (int64_t s = 0; s < count; s++) {
+            float u, w;
+            ft_student_weights(kind, student, squared[s], &u, &w);
+            w *= weights[s];
+            q += w;
+            strengths[s] = w * u;
+        }
+        sum_q += (double)q;
+        add_forces(dim, from, at, first, count, strengths, force);
+    }
+    return sum_q;
+}
+
+/* The same of the listed cells. */
+FT_INLINE double repel_by_cells(int dim, ft_student_kind kind, ft_student_constants student,
+                                const scratch *w, const float *at, double *force)
+{
+    const ft_expansion_factors factors = ft_expansion_factors_of(student);
+    const float *restrict cells = w->cells;
+    const int64_t room = w->room;
+    const float x = at[0], y = dim > 1 ? at[1] : 0.0f, z = dim > 2 ? at[2] : 0.0f;
+    double sum_q = 0.0;
+    for (int64_t first = 0; first < w->n_cells; first += STRIP) {
+        int64_t last = w->n_cells - first < STRIP ? w->n_cells : first + STRIP;
+        float q = 0.0f, fx = 0.0f, fy = 0.0f, fz = 0.0f;
+#pragma omp simd reduction(+ : q, fx, fy, fz)
+        for (int64_t s = first; s < last; s++) {
+            const float *restrict moments = cells + CELL_MOMENTS * room + s;
+            ft_expansion e = {cells[CELL_MASS * room + s], cells[CELL_TRACE * room + s],
+                              moments[0], dim > 1 ? moments[room] : 0.0f,
+                              dim > 1 ? moments[2 * room] : 0.0f,
+                              dim > 2 ? moments[3 * room] : 0.0f,
+                              dim > 2 ? moments[4 * room] : 0.0f,
+                              dim > 2 ? moments[5 * room] : 0.0f};
+            float rx = x - cells[s];
+            float ry = dim > 1 ? y - cells[room + s] : 0.0f;
+            float rz = dim > 2 ? z - cells[2 * room + s] : 0.0f;
+            float share, ax, ay, az;
+            ft_expansion_act(dim, kind, student, factors, &e, rx, ry, rz, &share, &ax, &ay, &az);
+            q += share;
+            fx += ax;
+            fy += ay;
+            fz += az;
+        }
+        sum_q += (double)q;
+        force[0] += (double)fx;
+        if (dim > 1) force[1] += (double)fy;
+        if (dim > 2) force[2] += (double)fz;
+    }
+    return sum_q;
+}
+
+/* ---- The box ------------------------------------------------------------------------------------ */
+
+/* Lists what repels a point in the box around `at`; returns 0 if there is no room. */
+FT_INLINE int list_sources(int dim, const placement *c, scratch *w, const float *at)
+{
+    const ft_tree *tree = c->map->tree;
+    const int64_t room = w->room;
+    w->n_points = w->n_cells = 0;
+    for (int axis = 0; axis < dim; axis++) w->center[axis] = at[axis];
+    for (int32_t place = 0; place < tree->n_nodes;) {
+        const ft_node *node = &tree->nodes[place];
+        const int32_t size = node->end - node->begin;
+        const int is_leaf = node->skip == place + 1;
+        float r2 = 0.0f;
+        for (int axis = 0; axis < dim; axis++) {
+            float gap = fabsf(node->center[axis] - at[axis]) - REACH;
+            gap = gap > 0.0f ? gap : 0.0f;
+            r2 += gap * gap;
+        }
+        if (is_leaf && size > FT_LEAF /* all its points are one */
+                ? 1
+                : size > FT_FEW_IN_CELL &&
+                      node->width2 <= c->squared_opening * (r2 + FT_SOFTENING)) {
+            if (w->n_cells == room) return 0;
+            float *cell = w->cells + w->n_cells++;
+            for (int axis = 0; axis < dim; axis++) cell[axis * room] = node->center[axis];
+            cell[CELL_MASS * room] = node->mass;
+            cell[CELL_TRACE * room] = node->trace;
+            for (int i = 0; i < FT_MOMENTS; i++)
+                cell[(CELL_MOMENTS + i) * room] = node->moments[i];
+            place = node->skip;
+        } else {
+            if (is_leaf) {
+                if (w->n_points + size + FT_LANES > room) return 0;
+                for (int axis = 0; axis < dim; axis++)
+                    memcpy(w->points + axis * room + w->n_points,
+                           tree->coordinates[axis] + node->begin, sizeof(float) * (size_t)size);
+                w->n_points += size;
+            }
+            place++;
+        }
+    }
+    int64_t padded = FT_PAD(w->n_points);
+    for (int64_t s = 0; s < padded; s++) w->weights[s] = s < w->n_points ? 1.0f : 0.0f;
+    for (int axis = 0; axis < dim; axis++)
+        for (int64_t s = w->n_points; s < padded; s++) w->points[axis * room + s] = at[axis];
+    w->n_points = padded;
+    return 1;
+}
+
+static int make_room(scratch *w, int64_t room)
+{
+    free(w->points);
+    free(w->weights);
+    free(w->cells);
+    w->room = room;
+    w->points = malloc(sizeof(float) * 3 * (size_t)room);
+    w->weights = malloc(sizeof(float) * (size_t)room);
+    w->cells = malloc(sizeof(float) * CELL_ROWS * (size_t)room);
+    return w->points && w->weights && w->cells;
+}
+
+FT_INLINE void enter_box(int dim, const placement *c, scratch *w, const float *at)
+{
+    while (!list_sources(dim, c, w, at)) {
+        if (make_room(w, 2 * w->room)) continue;
+        w->failed = 1;
+        w->n_points = w->n_cells = 0;
+        return;
+    }
+}
+
+FT_INLINE int leaves_box(int dim, const scratch *w, const float *at)
+{
+    float furthest = 0.0f;
+    for (int axis = 0; axis < dim; axis++) {
+        float gap = fabsf(at[axis] - w->center[axis]);
+        furthest = gap > furthest ? gap : furthest;
+    }
+    return furthest > REACH;
+}
+
+/* ---- One point ---------------------------------------------------------------------------------- */
+
+/* f and its gradient at `y`, and how strongly the point is held, 2a/nu e sum_j p_j u_j. */
+FT_INLINE double evaluate(int dim, ft_student_kind kind, const placement *c, scratch *w,
+                          const double *y, double *gradient, double *hold)
+{
+    const int64_t padded = FT_PAD(c->k);
+    const sources neighbors = {padded, padded, w->neighbors, w->probabilities};
+    double *attractive = w->state + ATTRACTIVE * dim, *repulsive = w->state + REPULSIVE * dim;
+    double pull, cross, sum_q = 0.0;
+    for (int axis = 0; axis < dim; axis++) {
+        w->at[axis] = (float)y[axis];
+        repulsive[axis] = 0.0;
+    }
+    attract(dim, kind, c->student, &neighbors, w->at, attractive, &pull, &cross);
+    if (c->map->tree == NULL) {
+        sum_q = repel(dim, kind, c->student, &c->whole, w->at, repulsive);
+    } else {
+        if (leaves_box(dim, w, w->at)) enter_box(dim, c, w, w->at);
+        const sources points = {w->n_points, w->room, w->points, w->weights};
+        sum_q = repel(dim, kind, c->student, &points, w->at, repulsive);
+        sum_q += repel_by_cells(dim, kind, c->student, w, w->at, repulsive);
+    }
+    const double a = (double)c->student.exponent, e = c->rules.exaggeration;
+    const double factor = 2.0 * a * (double)c->student.inverse_nu;
+    /* Without any point in reach, nothing repels. */
+    const double inverse_q = sum_q > 1e-35 ? 1.0 / sum_q : 0.0;
+    for (int axis = 0; axis < dim; axis++)
+        gradient[axis] = factor * (e * attractive[axis] - inverse_q * repulsive[axis]);
+    *hold = factor * e * pull;
+    return e * a * cross + (sum_q > 1e-35 ? log(sum_q) : -80.0);
+}
+
+/* In every coordinate the least at which half of the probability lies at or below. */
+FT_INLINE void weighted_median(int dim, const placement *c, const scratch *w, double *median)
+{
+    const int64_t padded = FT_PAD(c->k);
+    double half = 0.0;
+    for (int64_t j = 0; j < c->k; j++) half += 0.5 * (double)w->probabilities[j];
+    for (int axis = 0; axis < dim; axis++) {
+        for (int64_t j = 0; j < c->k; j++)
+            w->sorted[j] = (ft_neighbor){(double)w->neighbors[axis * padded + j], (int32_t)j};
+        ft_sort_neighbors(w->sorted, w->sorted + c->k, c->k);
+        double sum = 0.0;
+        int64_t j = 0;
+        while (j < c->k - 1 && (sum += (double)w->probabilities[w->sorted[j].index]) < half) j++;
+        median[axis] = w->sorted[j].distance;
+    }
+}
+
+FT_INLINE double dot(const double *a, const double *b, int dim)
+{
+    double sum = 0.0;
+    for (int axis = 0; axis < dim; axis++) sum += a[axis] * b[axis];
+    return sum;
+}
+
+/* Gradient descent from HERE, where f and its gradient are returned as they are at the end. A step
+ * is the gradient over `hold`, which is where the pull of the neighbours alone would lead, times a
+ * stretch: that of Barzilai and Borwein (1988), and half of it after a step that f did not follow. */
+FT_INLINE double descend(int dim, ft_student_kind kind, const placement *c, scratch *w,
+                         int max_iter)
+{
+    double *here = w->state + HERE * dim, *gradient = w->state + GRADIENT * dim;
+    double *there = w->state + THERE * dim, *next = w->state + GRADIENT_THERE * dim;
+    double f = 0.0, hold = 0.0, stretch = 1.0, length2 = 0.0, noise = NOISE;
+    for (int axis = 0; axis < dim; axis++) there[axis] = here[axis];
+    for (int step = 0;; step++) {
+        double hold_there;
+        double f_there = evaluate(dim, kind, c, w, there, next, &hold_there);
+        if (step == 0 || f_there <= f + noise * (1.0 + fabs(f))) {
+            if (step > 0) {
+                /* The way s there and the change of the gradient on it: |s|^2 / s.change, over
+                 * hold. */
+                double along = 0.0;
+                for (int axis = 0; axis < dim; axis++)
+                    along += (there[axis] - here[axis]) * (next[axis] - gradient[axis]);
+                stretch = along > 0.0 ? hold_there * length2 / along : LONGEST_STRETCH;
+                stretch = stretch < LONGEST_STRETCH ? stretch : LONGEST_STRETCH;
+                stretch = stretch > SHORTEST_STRETCH ? stretch : SHORTEST_STRETCH;
+            }
+            for (int axis = 0; axis < dim; axis++) {
+                here[axis] = there[axis];
+                gradient[axis] = next[axis];
+            }
+            f = f_there;
+            hold = hold_there;
+        } else {
+            stretch *= 0.5;
+        }
+        if (step == max_iter || w->failed) break;
+        if (!(hold > 0.0)) break; /* no neighbour in reach */
+        length2 = 0.0;
+        for (int axis = 0; axis < dim; axis++) {
+            double way = -stretch * gradient[axis] / hold;
+            there[axis] = here[axis] + way;
+            length2 += way * way;
+        }
+        if (!(length2 > c->rules.shortest_step * c->rules.shortest_step)) break;
+        for (int axis = 0; axis < dim; axis++) w->at[axis] = (float)there[axis];
+        noise = c->map->tree != NULL && leaves_box(dim, w, w->at) ? NOISE_OF_BOXES : NOISE;
+    }
+    return f;
+}
+
+/* The negative entropy sum_j p_j log p_j. */
+FT_INLINE double negative_entropy(const float *p, int64_t k)
+{
+    double sum = 0.0;
+    for (int64_t j = 0; j < k; j++) sum += p[j] > 0.0f ? (double)p[j] * log((double)p[j]) : 0.0;
+    return sum;
+}
+
+FT_INLINE void place_point(int dim, ft_student_kind kind, const placement *c, scratch *w,
+                           int64_t row)
+{
+    const int64_t k = c->k, padded = FT_PAD(k);
+    const int32_t *indices = c->indices + row * k;
+    for (int64_t j = 0; j < padded; j++) {
+        const float *neighbor = c->map->embedding + (int64_t)indices[j < k ? j : 0] * dim;
+        for (int axis = 0; axis < dim; axis++) w->neighbors[axis * padded + j] = neighbor[axis];
+        w->probabilities[j] = j < k ? c->conditional[row * k + j] : 0.0f;
+    }
+    for (int axis = 0; axis < 3; axis++) w->center[axis] = INFINITY; /* in no box */
+    double *here = w->state + HERE * dim, *gradient = w->state + GRADIENT * dim;
+    if (c->start != NULL) {
+        for (int axis = 0; axis < dim; axis++) here[axis] = (double)c->start[row * dim + axis];
+    } else {
+        weighted_median(dim, c, w, here);
+    }
+    double f = descend(dim, kind, c, w, c->start != NULL ? 0 : c->rules.max_iter);
+    if (c->start != NULL) {
+        for (int axis = 0; axis < dim; axis++) c->gradient[row * dim + axis] = (float)gradient[axis];
+        c->divergence[row] = f + negative_entropy(w->probabilities, k);
+    } else {
+        for (int axis = 0; axis < dim; axis++) c->placed[row * dim + axis] = (float)here[axis];
+    }
+}
+
+FT_INLINE void place_points(int dim, ft_student_kind kind, const placement *c, scratch *w,
+                            int64_t begin, int64_t end)
+{
+    for (int64_t row = begin; row < end && !w->failed; row++) place_point(dim, kind, c, w, row);
+}
+
+FT_INLINE void placement_body(int dim, ft_student_kind kind, FT_TASK_ARGUMENTS)
+{
+    const placement *c = context;
+    int64_t begin = chunk * TOGETHER;
+    int64_t end = begin + TOGETHER < c->n_new ? begin + TOGETHER : c->n_new;
+    place_points(dim, kind, c, &c->scratches[thread], begin, end);
+}
+FT_STUDENT_TASK_VARIANTS(placement)
+
+/* More than three components. */
+FT_INLINE void placement_of_many_body(FT_TASK_ARGUMENTS)
+{
+    const placement *c = context;
+    placement_body(c->map->dim, FT_NU_ANY, context, chunk, thread);
+}
+FT_TASK_VARIANTS(placement_of_many)
+
+static ft_task task_for(int dim, ft_student_kind kind)
+{
+    return dim <= 3 ? FT_STUDENT_TASK(placement, dim, kind) : FT_TASK(placement_of_many);
+}
+
+/* ---- Calls -------------------------------------------------------------------------------------- */
+
+static int allocate_scratch(const placement *c, scratch *w)
+{
+    size_t padded = (size_t)FT_PAD(c->k), dim = (size_t)c->map->dim;
+    w->neighbors = malloc(sizeof(float) * dim * padded);
+    w->probabilities = malloc(sizeof(float) * padded);
+    w->sorted = malloc(sizeof(ft_neighbor) * 2 * (size_t)c->k);
+    w->state = malloc(sizeof(double) * STATE * dim);
+    w->at = malloc(sizeof(float) * dim);
+    return make_room(w, FIRST_ROOM) && w->neighbors && w->probabilities && w->sorted &&
+           w->state && w->at;
+}
+
+static void free_scratch(scratch *w)
+{
+    free(w->points);
+    free(w->weights);
+    free(w->cells);
+    free(w->neighbors);
+    free(w->probabilities);
+    free(w->sorted);
+    free(w->state);
+    free(w->at);
+}
+
+/* All points of the map as sources, in one piece of memory to be freed. */
+static float *lay_out(const ft_frozen *map, sources *whole)
+{
+    const int64_t padded = FT_PAD(map->n);
+    float *columns = malloc(sizeof(float) * (size_t)((map->dim + 1) * padded));
+    if (columns == NULL) return NULL;
+    for (int64_t i = 0; i < padded; i++) {
+        const float *point = map->embedding + (i < map->n ? i : 0) * map->dim;
+        for (int axis = 0; axis < map->dim; axis++) columns[axis * padded + i] = point[axis];
+        columns[map->dim * padded + i] = i < map->n ? 1.0f : 0.0f;
+    }
+    *whole = (sources){padded, padded, columns, columns + map->dim * padded};
+    return columns;
+}
+
+static ft_status run_placement(placement *c, ft_run *run)
+{
+    const ft_frozen *map = c->map;
+    int n_threads = ft_parallel_threads(run);
+    float *columns = NULL;
+    c->kind = ft_student_kind_of(map->student);
+    c->student = ft_student_constants_of(map->student);
+    c->squared_opening = map->tree != NULL ? ft_squared_opening(map->tree, map->angle) : 0.0f;
+    c->scratches = calloc((size_t)n_threads, sizeof(scratch));
+    if (c->scratches == NULL) return FT_NO_MEMORY;
+    ft_status status = FT_OK;
+    if (map->tree == NULL && (columns = lay_out(map, &c->whole)) == NULL) status = FT_NO_MEMORY;
+    for (int t = 0; t < n_threads && status == FT_OK; t++)
+        if (!allocate_scratch(c, &c->scratches[t])) status = FT_NO_MEMORY;
+    if (status == FT_OK)
+        status = ft_parallel_run(run, (c->n_new + TOGETHER - 1) / TOGETHER,
+                                 TOGETHER * POINT_COST, task_for(map->dim, c->kind), c);
+    for (int t = 0; t < n_threads; t++) {
+        if (c->scratches[t].failed) status = FT_NO_MEMORY;
+        free_scratch(&c->scratches[t]);
+    }
+    free(c->scratches);
+    free(columns);
+    return status;
+}
+
+ft_status ft_placement_find(const ft_frozen *map, const int32_t *indices, const float *conditional,
+                            int64_t n_new, int64_t k, ft_placement_rules rules, float *placed,
+                            ft_run *run)
+{
+    placement c = {.map = map, .indices = indices, .conditional = conditional, .n_new = n_new,
+                   .k = k, .rules = rules, .placed = placed};
+    return run_placement(&c, run);
+}
+
+ft_status ft_placement_evaluate(const ft_frozen *map, const int32_t *indices,
+                                const float *conditional, int64_t n_new, int64_t k,
+                                double exaggeration, const float *at, float *gradient,
+                                double *divergence, ft_run *run)
+{
+    placement c = {.map = map, .indices = indices, .conditional = conditional, .n_new = n_new,
+                   .k = k, .rules = {.exaggeration = exaggeration}, .start = at,
+                   .gradient = gradient, .divergence = divergence};
+    return run_placement(&c, run);
+}

@@ -1,0 +1,219 @@
+"""Affinities and neighbours that the caller brings."""
+
+import numpy as np
+import pytest
+from fits import assert_same_bits, both_methods, fit
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.neighbors import NearestNeighbors
+
+from fasttsne import TSNE
+from fasttsne.affinity import (
+    as_csr,
+    conditional_probabilities,
+    joint_probabilities,
+    joint_probabilities_dense,
+)
+from fasttsne.affinity.given import checked_affinities
+from fasttsne.initialization.start import initial_embedding
+from fasttsne.neighbors.given import checked_neighbors
+from fasttsne.neighbors.search import nearest_neighbors, pairwise_squared_distances
+
+
+@pytest.fixture(scope="module")
+def P(X):
+    """The sparse P of X at perplexity 10."""
+    indices, squared = nearest_neighbors(X, 31)
+    return as_csr(joint_probabilities(indices, conditional_probabilities(squared, 10)[0]))
+
+
+@pytest.fixture(scope="module")
+def start(X):
+    return initial_embedding(X, "pca", 2, np.random.RandomState(0))
+
+
+def embed_affinities(P, **params):
+    return fit(P, metric="precomputed_affinity", **{"init": "random", **params})
+
+
+# Affinities --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_matrix, sparse.coo_matrix])
+def test_a_given_p_draws_the_map_of_its_data(X, P, start, form):
+    assert_same_bits(embed_affinities(form(P), init=start), fit(X, init=start))
+
+
+def test_a_dense_p_draws_the_map_of_the_sparse_one(P):
+    without_zeros = P.copy()
+    without_zeros.eliminate_zeros()  # which only move others to other lanes of a sum
+    assert_same_bits(embed_affinities(P.toarray()), embed_affinities(without_zeros))
+
+
+def test_a_given_p_draws_the_exact_map_of_its_data(X, start):
+    joint = joint_probabilities_dense(pairwise_squared_distances(X), 10)
+    given = embed_affinities(joint, init=start, method="exact")
+    # Divided by its sum, which is 1 to rounding.
+    expected = fit(X, init=start, method="exact")
+    assert_allclose(given.kl_divergence_, expected.kl_divergence_, rtol=1e-2)
+
+
+@both_methods
+@pytest.mark.parametrize("factor", [1e-30, 0.5, 3.0, 1e30])
+def test_affinities_are_divided_by_their_sum(P, method, factor):
+    scaled = embed_affinities(P.astype(float) * factor, method=method)
+    assert_allclose(scaled.kl_divergence_, embed_affinities(P, method=method).kl_divergence_, 0.02)
+
+
+@both_methods
+def test_the_diagonal_of_given_affinities_does_not_count(P, method):
+    P = sparse.csr_matrix(P.toarray())
+    with_diagonal = sparse.csr_matrix(P + sparse.diags(np.full(P.shape[0], 0.3)))
+    assert_same_bits(
+        embed_affinities(with_diagonal, method=method), embed_affinities(P, method=method)
+    )
+
+
+def test_explicit_zeros_and_rounding_of_given_affinities_do_not_matter(P):
+    rng = np.random.default_rng(0)
+    rounded = P.toarray().astype(float)
+    rounded *= 1 + 1e-7 * rng.uniform(size=rounded.shape)
+    joint = checked_affinities(rounded)
+    assert_array_equal(as_csr(joint).toarray(), as_csr(joint).toarray().T)
+    assert_allclose(as_csr(joint).toarray(), P.toarray(), rtol=1e-5)
+    padded = P.copy()
+    padded.data[:3] = 0.0
+    assert len(checked_affinities(sparse.csr_matrix(padded + padded.T)).data) <= P.nnz
+
+
+def test_perplexity_has_no_part_in_given_affinities(P):
+    assert_same_bits(embed_affinities(P, perplexity=1000), embed_affinities(P))
+
+
+@both_methods
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda P: P[:, :-1], "square"),
+        (lambda P: -P, "negative"),
+        (lambda P: P + np.eye(len(P), k=3), "not symmetric"),
+        (lambda P: 0 * P, "no positive value off the diagonal"),
+        (lambda P: np.eye(len(P)), "no positive value off the diagonal"),
+        (lambda P: P * np.outer(np.arange(len(P)) != 7, np.arange(len(P)) != 7), "row 7"),
+        (lambda P: np.where(P > 0.001, np.nan, P), "NaN"),
+        (lambda P: np.where(P > 0.001, np.inf, P), "infinity"),
+    ],
+)
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+def test_affinities_that_are_none_are_refused(P, method, spoil, message, form):
+    with pytest.raises(ValueError, match=message):
+        embed_affinities(form(spoil(P.toarray())), method=method)
+
+
+def test_affinities_need_another_start_than_principal_components(P):
+    with pytest.raises(ValueError, match='init="spectral"'):
+        embed_affinities(P, init="pca")
+
+
+def test_given_affinities_are_not_modified(P):
+    before = P.copy()
+    embed_affinities(P)
+    assert_array_equal(P.data, before.data)
+    assert_array_equal(P.indices, before.indices)
+
+
+# Neighbours --------------------------------------------------------------------------
+
+
+def test_given_neighbors_draw_the_same_map(X):
+    indices, squared = nearest_neighbors(X, 40)
+    given = fit(X, neighbors=(indices, np.sqrt(squared)))
+    assert_allclose(given.kl_divergence_, fit(X).kl_divergence_, rtol=0.02)
+
+
+def test_the_sample_itself_may_be_listed_and_rows_in_any_order(X):
+    indices, squared = nearest_neighbors(X, 40)
+    distances = np.sqrt(squared)
+    expected = fit(X, neighbors=(indices, distances))
+    search = NearestNeighbors(n_neighbors=41).fit(X)
+    with_self = search.kneighbors(X)[::-1]
+    assert_allclose(with_self[1][:, 1:], distances, rtol=1e-6)
+    assert_same_bits(
+        fit(X, neighbors=(with_self[0], np.c_[0 * distances[:, :1], distances])), expected
+    )
+    shuffle = np.random.default_rng(0).permutation(40)
+    assert_same_bits(fit(X, neighbors=(indices[:, shuffle], distances[:, shuffle])), expected)
+
+
+def test_one_graph_serves_several_perplexities(X):
+    indices, squared = nearest_neighbors(X, 61)
+    graph = (indices, np.sqrt(squared))
+    for perplexity in [5, 20]:
+        k = 3 * perplexity + 1
+        shorter = (indices[:, :k], graph[1][:, :k])
+        assert_same_bits(
+            fit(X, neighbors=graph, perplexity=perplexity),
+            fit(X, neighbors=shorter, perplexity=perplexity),
+        )
+
+
+def test_a_row_that_does_not_list_itself_loses_the_farthest():
+    indices = np.array([[0, 1, 2], [0, 2, 3], [3, 2, 1], [2, 3, 1]])
+    distances = np.array([[0.0, 1.0, 2.0], [1.0, 1.5, 0.5], [1.0, 0.0, 1.5], [1.0, 0.0, 3.0]])
+    found, squared = checked_neighbors((indices, distances), 4, 2)
+    assert_array_equal(found, [[1, 2], [3, 0], [3, 1], [2, 1]])
+    assert_array_equal(squared, [[1, 4], [0.25, 1], [1, 2.25], [1, 9]])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda i, d: (i,), "pair"),
+        (lambda i, d: (d, i), "must be integers"),
+        (lambda i, d: (i, d[:, 1:]), "shape"),
+        (lambda i, d: (i[1:], d[1:]), "shape"),
+        (lambda i, d: (i[0], d[0]), "shape"),
+        (lambda i, d: (i[:, :20], d[:, :20]), "31 neighbours a sample are needed.*only 20"),
+        (lambda i, d: (i[:, :0], d[:, :0]), "empty"),
+        (lambda i, d: (i - 1, d), "0 .. 119"),
+        (lambda i, d: (i + 1, d), "0 .. 119"),
+        (lambda i, d: (np.where(i == i[5, 3], i[5, 2], i), d), "twice"),
+        (lambda i, d: (i, -d), "not negative"),
+        (lambda i, d: (i, np.where(d > d[5, 3], np.nan, d)), "finite"),
+        (lambda i, d: (i, np.where(d > d[5, 3], np.inf, d)), "finite"),
+        (lambda i, d: (i, d * 1e200), "too large to square"),
+    ],
+)
+def test_neighbors_that_are_none_are_refused(X, spoil, message):
+    indices, squared = nearest_neighbors(X, 40)
+    with pytest.raises(ValueError, match=message):
+        fit(X, neighbors=spoil(indices, np.sqrt(squared)))
+
+
+def test_given_neighbors_are_for_barnes_hut(X):
+    indices, squared = nearest_neighbors(X, 40)
+    with pytest.raises(ValueError, match="barnes_hut"):
+        fit(X, neighbors=(indices, np.sqrt(squared)), method="exact")
+
+
+def test_given_neighbors_are_not_modified_and_an_estimator_with_them_is_cloned(X):
+    indices, squared = nearest_neighbors(X, 40)
+    before = indices.copy(), np.sqrt(squared)
+    after = indices, np.sqrt(squared)
+    first = fit(X, neighbors=after)
+    for array, copy in zip(after, before, strict=True):
+        assert_array_equal(array, copy)
+    assert_same_bits(clone(first).fit(X), first)
+
+
+def test_the_functions_compose_to_the_map_of_the_estimator(X):
+    tsne = TSNE(perplexity=[5, 20], init="spectral", max_iter=300, random_state=0, n_jobs=1)
+    indices, squared = nearest_neighbors(X, 61)
+    conditional, _ = conditional_probabilities(squared, [5, 20])
+    joint = joint_probabilities(indices, conditional)
+    start = initial_embedding(X, "spectral", 2, np.random.RandomState(0), joint=joint)
+    assert_same_bits(
+        tsne.fit(X),
+        fit(as_csr(joint), metric="precomputed_affinity", init=start),
+    )

@@ -1,0 +1,385 @@
+"""fasttsne.affinity: perplexity calibration, p_j|i, and the joint P = (P + Pᵀ) / 2n."""
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from reference import tsne as reference
+from scipy import sparse
+
+from fasttsne import _kernels, affinity
+
+pytestmark = pytest.mark.usefixtures("isa")
+
+
+def distance_rows(kind, n, k, seed):
+    """n rows of k squared distances, in no order."""
+    rng = np.random.default_rng(seed)
+    if kind == "uniform":
+        return rng.uniform(0.5, 2.0, size=(n, k))
+    if kind == "gaussian":
+        return rng.chisquare(10, size=(n, k))
+    if kind == "spread":  # over a few hundred orders of magnitude
+        return 10.0 ** rng.uniform(-300, 300, size=(n, k))
+    if kind == "ties":
+        return rng.integers(0, 3, size=(n, k)).astype(float)
+    if kind == "narrow":  # an offset a billion times the spread
+        return 1e9 + rng.uniform(size=(n, k))
+    if kind == "two scales":
+        return np.where(rng.uniform(size=(n, k)) < 0.5, 1e-300, 1e300) * rng.uniform(1, 2, (n, k))
+    assert kind == "equal"
+    return np.full((n, k), rng.uniform(0, 10))
+
+
+KINDS = ["uniform", "gaussian", "spread", "ties", "narrow", "two scales", "equal"]
+
+
+# Calibration -------------------------------------------------------------------------
+
+
+@given(
+    kind=st.sampled_from(KINDS),
+    k=st.integers(1, 120),
+    perplexity=st.floats(1.0, 130.0),
+    seed=st.integers(0, 10_000),
+)
+@example(kind="spread", k=91, perplexity=30.0, seed=0)
+@example(kind="two scales", k=91, perplexity=30.0, seed=0)
+@example(kind="two scales", k=91, perplexity=60.0, seed=0)
+@example(kind="narrow", k=91, perplexity=30.0, seed=0)
+@example(kind="gaussian", k=91, perplexity=90.9, seed=0)
+@example(kind="gaussian", k=91, perplexity=1.001, seed=0)
+@example(kind="ties", k=90, perplexity=31.0, seed=0)
+def test_every_row_attains_the_perplexity_or_its_nearest_limit(kind, k, perplexity, seed):
+    squared = distance_rows(kind, 4, k, seed)
+    conditional, beta = affinity.conditional_probabilities(squared, perplexity)
+    expected, _ = reference.conditional_probabilities(squared, perplexity)
+    assert conditional.dtype == np.float32
+    assert beta.dtype == np.float64
+    assert not np.isnan(beta).any()
+    assert np.all(beta >= 0)
+    assert_allclose(conditional.sum(axis=1, dtype=np.float64), 1.0, rtol=1e-6)
+    # p is rounded to single precision; scikit-learn stops at 1e-5 in the entropy
+    attained = reference.perplexity_of(conditional)
+    assert_allclose(attained, reference.perplexity_of(expected), rtol=1e-6)
+
+
+@given(
+    kind=st.sampled_from(["uniform", "gaussian", "spread", "narrow"]),
+    k=st.integers(3, 120),
+    part=st.floats(0.05, 0.9),
+    seed=st.integers(0, 10_000),
+)
+def test_conditional_probabilities_equal_the_reference(kind, k, part, seed):
+    # Away from perplexity 1 and k, where p depends on the perplexity like a square root.
+    perplexity = 1 + part * (k - 1)
+    squared = distance_rows(kind, 4, k, seed)
+    conditional, beta = affinity.conditional_probabilities(squared, perplexity)
+    expected, expected_beta = reference.conditional_probabilities(squared, perplexity)
+    assert_allclose(conditional, expected, atol=2e-5)
+    if kind == "gaussian":
+        assert_allclose(beta, expected_beta, rtol=1e-4)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-300, 1.0, 1e300])
+@pytest.mark.parametrize("perplexity", [0.5, 1.0, 3.0, 5.0, 8.0])
+def test_equal_distances_give_the_uniform_row(value, perplexity):
+    conditional, _ = affinity.conditional_probabilities(np.full((2, 5), value), perplexity)
+    assert_allclose(conditional, 0.2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("perplexity", [5.0, 5.5, 100.0])
+def test_perplexity_of_k_or_more_gives_the_uniform_row(perplexity):
+    squared = np.array([[0.0, 1.0, 2.0, 3.0, 1e12]])
+    conditional, _ = affinity.conditional_probabilities(squared, perplexity)
+    assert_allclose(conditional, 0.2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("nearest", [0.0, 1e-300, 2.0, 1e12])
+@pytest.mark.parametrize("perplexity", [0.3, 1.0, 2.9, 3.0])
+def test_ties_for_nearest_share_a_perplexity_they_cannot_go_below(nearest, perplexity):
+    squared = nearest + np.array([[0.0, 1.0, 0.0, 5.0, 0.0]]) * max(nearest, 1.0)
+    conditional, _ = affinity.conditional_probabilities(squared, perplexity)
+    assert_allclose(conditional, [[1 / 3, 0, 1 / 3, 0, 1 / 3]], rtol=1e-6, atol=1e-30)
+
+
+@pytest.mark.parametrize("perplexity", [0.25, 1.0])
+def test_perplexity_of_one_or_less_leaves_the_nearest_neighbor(perplexity):
+    squared = np.array([[4.0, 1.0, 9.0], [1e300, 2e300, 1.5e300], [3.0, 2.0, 1e-300]])
+    conditional, _ = affinity.conditional_probabilities(squared, perplexity)
+    assert_allclose(conditional, [[0, 1, 0], [1, 0, 0], [0, 0, 1]], atol=1e-6)
+
+
+def test_scaling_all_distances_changes_beta_and_not_the_probabilities():
+    squared = distance_rows("gaussian", 6, 40, seed=0)
+    conditional, beta = affinity.conditional_probabilities(squared, 10.0)
+    for exponent in [-960, 960]:
+        scaled, scaled_beta = affinity.conditional_probabilities(squared * 2.0**exponent, 10.0)
+        assert_allclose(scaled, conditional, atol=1e-6)
+        assert_allclose(scaled_beta * 2.0**exponent, beta, rtol=1e-5)
+
+
+def test_nearer_neighbors_are_likelier():
+    squared = np.sort(distance_rows("gaussian", 20, 60, seed=1), axis=1)
+    conditional, _ = affinity.conditional_probabilities(squared, 12.0)
+    assert np.all(np.diff(conditional, axis=1) <= 0)
+
+
+def test_order_within_a_row_does_not_matter():
+    squared = distance_rows("gaussian", 5, 50, seed=2)
+    shuffle = np.random.default_rng(0).permutation(50)
+    conditional, _ = affinity.conditional_probabilities(squared, 10.0)
+    shuffled, _ = affinity.conditional_probabilities(squared[:, shuffle].copy(), 10.0)
+    assert_allclose(shuffled, conditional[:, shuffle], rtol=1e-5, atol=1e-30)
+
+
+def test_one_row_does_not_depend_on_the_others():
+    squared = distance_rows("gaussian", 70, 50, seed=3)
+    conditional, beta = affinity.conditional_probabilities(squared, 10.0)
+    alone, alone_beta = affinity.conditional_probabilities(squared[37:38].copy(), 10.0)
+    assert_array_equal(alone[0], conditional[37])
+    assert alone_beta[0] == beta[37]
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 8])
+def test_calibration_has_the_same_bits_with_any_number_of_threads(n_threads):
+    squared = distance_rows("gaussian", 1000, 31, seed=4)
+    conditional, beta = affinity.conditional_probabilities(squared, 10.0, n_threads=1)
+    threaded, threaded_beta = affinity.conditional_probabilities(squared, 10.0, n_threads=n_threads)
+    assert threaded.tobytes() == conditional.tobytes()
+    assert threaded_beta.tobytes() == beta.tobytes()
+
+
+def test_calibration_does_not_modify_its_input():
+    squared = distance_rows("gaussian", 10, 20, seed=5)
+    before = squared.copy()
+    affinity.conditional_probabilities(squared, 5.0)
+    assert_array_equal(squared, before)
+
+
+@pytest.mark.parametrize("skip_diagonal", [False, True])
+def test_single_precision_distances_give_what_the_same_doubles_give(skip_diagonal):
+    for kind in ["uniform", "gaussian", "ties", "equal"]:
+        single = distance_rows(kind, 50, 50, seed=12).astype(np.float32)
+        got, beta = _kernels.calibrate(single, 10.0, skip_diagonal, 1)
+        expected, expected_beta = _kernels.calibrate(single.astype(float), 10.0, skip_diagonal, 1)
+        assert_array_equal(got, expected)
+        assert_array_equal(beta, expected_beta)
+
+
+def test_single_precision_distances_of_the_whole_range():
+    squared = np.geomspace(1e-45, 3e38, 60, dtype=np.float32)[None].repeat(2, axis=0)
+    for perplexity in [1.5, 10.0, 59.0]:
+        conditional, _ = affinity.conditional_probabilities(squared, perplexity)
+        assert_allclose(reference.perplexity_of(conditional), perplexity, rtol=1e-6)
+
+
+@pytest.mark.parametrize("smallest", [5e-324, 1e-310])
+def test_denormal_distances_attain_the_perplexity(smallest):
+    squared = smallest * np.arange(1, 41)[None]
+    conditional, _ = affinity.conditional_probabilities(squared, 10.0)
+    assert_allclose(reference.perplexity_of(conditional), 10.0, rtol=1e-6)
+
+
+def test_distances_of_another_type_are_refused():
+    with pytest.raises(TypeError):
+        affinity.conditional_probabilities(np.ones((2, 5), dtype=np.int64), 2.0)
+
+
+def test_skip_diagonal_leaves_each_point_out_of_its_own_row():
+    n = 40
+    squared = reference.squared_distances(np.random.default_rng(6).normal(size=(n, 3)))
+    np.fill_diagonal(squared, np.random.default_rng(7).uniform(size=n))  # must not be looked at
+    conditional, beta = _kernels.calibrate(squared, 7.0, True, 1)
+    expected, expected_beta = reference.conditional_probabilities_dense(squared, 7.0)
+    assert_array_equal(np.diag(conditional), 0.0)
+    assert_allclose(conditional, expected, atol=2e-5)
+    assert_allclose(beta, expected_beta, rtol=1e-4)
+
+
+# Joint probabilities, sparse ---------------------------------------------------------
+
+
+def random_graph(n, k, seed, hubs=0):
+    """k distinct neighbours of each of n points, and random p_j|i. Hubs are everyone's."""
+    rng = np.random.default_rng(seed)
+    scores = rng.uniform(size=(n, n))
+    scores[:, :hubs] -= 2.0
+    np.fill_diagonal(scores, np.inf)
+    indices = np.argsort(scores, axis=1)[:, :k].astype(np.int32)
+    conditional = rng.uniform(size=(n, k))
+    conditional /= conditional.sum(axis=1, keepdims=True)
+    return indices, conditional.astype(np.float32)
+
+
+def as_csr(joint):
+    n = len(joint.indptr) - 1
+    return sparse.csr_array((joint.data, joint.indices, joint.indptr), shape=(n, n))
+
+
+@given(n=st.integers(2, 80), part=st.floats(0, 1), hubs=st.integers(0, 3), seed=st.integers(0, 999))
+@example(n=2, part=1.0, hubs=0, seed=0)
+@example(n=80, part=0.0, hubs=1, seed=0)
+@example(n=80, part=1.0, hubs=0, seed=0)
+def test_joint_probabilities_equal_the_reference(n, part, hubs, seed):
+    k = 1 + int(part * (n - 2))
+    indices, conditional = random_graph(n, k, seed, hubs)
+    joint = affinity.joint_probabilities(indices, conditional)
+    assert joint.indptr.dtype == np.int64
+    assert joint.indices.dtype == np.int32
+    assert joint.data.dtype == np.float32
+    expected = reference.joint_probabilities(indices, conditional).toarray()
+    assert_allclose(as_csr(joint).toarray(), expected, rtol=1e-6)
+
+
+def test_joint_rows_have_sorted_distinct_columns():
+    joint = affinity.joint_probabilities(*random_graph(200, 15, seed=1, hubs=2))
+    assert joint.indptr[0] == 0
+    assert joint.indptr[-1] == len(joint.indices) == len(joint.data)
+    for start, end in zip(joint.indptr[:-1], joint.indptr[1:], strict=True):
+        assert np.all(np.diff(joint.indices[start:end]) > 0)
+
+
+def test_joint_stores_each_edge_of_either_direction_once():
+    indices, conditional = random_graph(200, 15, seed=2)
+    joint = affinity.joint_probabilities(indices, conditional)
+    assert len(joint.data) == reference.joint_probabilities(indices, conditional).nnz
+
+
+@pytest.mark.parametrize("n", [150, 1200])
+def test_joint_is_symmetric_to_the_last_bit(n):
+    P = as_csr(affinity.joint_probabilities(*random_graph(n, 20, seed=3, hubs=1)))
+    assert_array_equal(P.toarray(), P.T.toarray())
+
+
+@pytest.mark.parametrize("n", [2, 150, 1200])
+def test_joint_sums_to_one(n):
+    joint = affinity.joint_probabilities(*random_graph(n, min(20, n - 1), seed=4))
+    assert_allclose(joint.data.sum(dtype=np.float64), 1.0, atol=1e-6)
+
+
+def test_joint_sums_to_one_on_digits(digits_graph):
+    assert_allclose(digits_graph.data.sum(dtype=np.float64), 1.0, atol=1e-6)
+
+
+def test_joint_keeps_an_edge_whose_probability_is_zero_at_one_end():
+    indices = np.array([[1], [2], [1]], dtype=np.int32)
+    conditional = np.ones((3, 1), dtype=np.float32)
+    P = as_csr(affinity.joint_probabilities(indices, conditional)).toarray()
+    assert_allclose(P, np.array([[0, 1, 0], [1, 0, 2], [0, 2, 0]]) / 6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 8])
+def test_joint_has_the_same_bits_with_any_number_of_threads(n_threads):
+    indices, conditional = random_graph(1200, 25, seed=5, hubs=2)
+    joint = affinity.joint_probabilities(indices, conditional, n_threads=1)
+    threaded = affinity.joint_probabilities(indices, conditional, n_threads=n_threads)
+    assert_array_equal(threaded.indptr, joint.indptr)
+    assert_array_equal(threaded.indices, joint.indices)
+    assert threaded.data.tobytes() == joint.data.tobytes()
+
+
+def test_joint_accepts_read_only_input_and_rows_longer_than_a_tile():
+    indices, conditional = random_graph(400, 300, seed=8, hubs=1)
+    indices.flags.writeable = conditional.flags.writeable = False
+    joint = affinity.joint_probabilities(indices, conditional)
+    expected = reference.joint_probabilities(indices, conditional).toarray()
+    assert_allclose(as_csr(joint).toarray(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("capacity", [1, 300, 5000])
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_joint_does_not_depend_on_how_much_is_transposed_at_a_time(capacity, n_threads):
+    graph = random_graph(300, 40, seed=9, hubs=1)  # 300 edges lead to the hub
+    whole = _kernels.symmetrize(*graph, n_threads)
+    for part, expected in zip(_kernels.symmetrize(*graph, n_threads, capacity), whole, strict=True):
+        assert part.tobytes() == expected.tobytes()
+
+
+def test_joint_of_a_neighbor_listed_twice_stays_in_bounds():
+    indices = np.zeros((9000, 40), dtype=np.int32)  # not a graph: only the memory matters
+    conditional = np.full(indices.shape, 1 / 40, dtype=np.float32)
+    joint = affinity.joint_probabilities(indices, conditional)
+    assert joint.indptr[-1] == len(joint.indices) == len(joint.data) == 2 * 9000 - 1
+    with pytest.raises(MemoryError):
+        _kernels.symmetrize(indices, conditional, 1, 1)
+
+
+@pytest.mark.parametrize("index", [-1, 50])
+def test_joint_refuses_an_index_out_of_range(index):
+    indices, conditional = random_graph(50, 5, seed=10)
+    indices[17, 3] = index
+    with pytest.raises(ValueError, match="out of range"):
+        affinity.joint_probabilities(indices, conditional)
+
+
+def test_joint_does_not_modify_its_input():
+    indices, conditional = random_graph(50, 5, seed=6)
+    indices_before, conditional_before = indices.copy(), conditional.copy()
+    affinity.joint_probabilities(indices, conditional)
+    assert_array_equal(indices, indices_before)
+    assert_array_equal(conditional, conditional_before)
+
+
+def test_symmetrize_kernel_gives_the_reference():
+    indices, conditional = random_graph(60, 9, seed=7)
+    indptr, columns, data = _kernels.symmetrize(indices, conditional, 1)
+    P = sparse.csr_array((data, columns, indptr), shape=(60, 60))
+    expected = reference.joint_probabilities(indices, conditional)
+    assert_allclose(P.toarray(), expected.toarray(), rtol=1e-6)
+
+
+# Joint probabilities, dense ----------------------------------------------------------
+
+
+@given(
+    n=st.integers(3, 40),
+    part=st.floats(0.05, 0.9),
+    seed=st.integers(0, 999),
+)
+def test_dense_joint_equals_the_reference(n, part, seed):
+    squared = reference.squared_distances(np.random.default_rng(seed).normal(size=(n, 4)))
+    perplexity = 1 + part * (n - 2)
+    joint = affinity.joint_probabilities_dense(squared, perplexity)
+    assert joint.dtype == np.float32
+    expected = reference.joint_probabilities_dense(squared, perplexity)
+    assert_allclose(joint, expected, atol=2e-5 / n)
+
+
+@pytest.mark.parametrize("n", [2, 3, 100, 301])
+def test_dense_joint_is_symmetric_sums_to_one_and_has_no_diagonal(n):
+    squared = reference.squared_distances(np.random.default_rng(8).normal(size=(n, 3)))
+    joint = affinity.joint_probabilities_dense(squared, min(30.0, n / 3))
+    assert_array_equal(joint, joint.T)
+    assert_allclose(joint.sum(dtype=np.float64), 1.0, atol=1e-6)
+    assert_array_equal(np.diag(joint), 0.0)
+
+
+def test_dense_joint_of_duplicates_is_uniform():
+    joint = affinity.joint_probabilities_dense(np.zeros((20, 20)), 5.0)
+    assert_allclose(joint, (1 - np.eye(20)) / (20 * 19), rtol=1e-6)
+
+
+def test_dense_joint_equals_the_sparse_with_all_neighbors():
+    X = np.random.default_rng(9).normal(size=(80, 4))
+    dense = affinity.joint_probabilities_dense(reference.squared_distances(X), 15.0)
+    indices, squared = reference.nearest_neighbors(X, 79)
+    conditional, _ = affinity.conditional_probabilities(squared, 15.0)
+    joint = affinity.joint_probabilities(indices.astype(np.int32), conditional)
+    assert_allclose(as_csr(joint).toarray(), dense, rtol=1e-5, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 8])
+def test_dense_joint_has_the_same_bits_with_any_number_of_threads(n_threads):
+    squared = reference.squared_distances(np.random.default_rng(10).normal(size=(300, 3)))
+    joint = affinity.joint_probabilities_dense(squared, 30.0, n_threads=1)
+    threaded = affinity.joint_probabilities_dense(squared, 30.0, n_threads=n_threads)
+    assert threaded.tobytes() == joint.tobytes()
+
+
+def test_symmetrize_dense_kernel_gives_the_reference():
+    squared = reference.squared_distances(np.random.default_rng(11).normal(size=(50, 3)))
+    conditional, _ = reference.conditional_probabilities_dense(squared, 9.0)
+    joint = _kernels.symmetrize_dense(conditional.astype(np.float32), 1)
+    assert_allclose(joint, (conditional + conditional.T) / 100, rtol=1e-6)

@@ -1,0 +1,293 @@
+"""Several perplexities, one sigma, uniform affinities: oracles, openTSNE, the estimator."""
+
+import numpy as np
+import pytest
+from fits import assert_same_bits, both_methods, fit
+from numpy.testing import assert_allclose, assert_array_equal
+from reference import tsne as reference
+
+from fasttsne import TSNE, _kernels, affinity
+from fasttsne.affinity.perplexity import masses_of_nearest, neighborhood_of
+from fasttsne.neighbors.search import nearest_neighbors
+
+
+@pytest.fixture(scope="module")
+def digits_neighbors(digits):
+    """300 exact neighbours of each of the digits."""
+    return nearest_neighbors(digits, 300, method="exact", n_threads=2)
+
+
+def first(neighbors, k):
+    return tuple(np.ascontiguousarray(part[:, :k]) for part in neighbors)
+
+
+def gaps(n=50, k=40, seed=0):
+    return np.random.default_rng(seed).chisquare(10, size=(n, k))
+
+
+# Functions ---------------------------------------------------------------------------
+
+
+def test_several_perplexities_give_the_mean_of_their_rows():
+    conditional, betas = affinity.conditional_probabilities(gaps(), [3.0, 8.0, 20.0])
+    assert conditional.dtype == np.float32
+    assert_allclose(conditional, reference.mean_conditional(gaps(), [3.0, 8.0, 20.0]), atol=2e-5)
+    for perplexity, beta in zip([3.0, 8.0, 20.0], betas, strict=True):
+        assert_array_equal(beta, affinity.conditional_probabilities(gaps(), perplexity)[1])
+
+
+def test_a_list_of_one_perplexity_is_that_perplexity():
+    conditional, _ = affinity.conditional_probabilities(gaps(), [8.0])
+    assert_array_equal(conditional, affinity.conditional_probabilities(gaps(), 8.0)[0])
+
+
+@pytest.mark.parametrize("perplexity", [0.0, -3.0, np.nan, [5.0, 0.0], []])
+def test_no_perplexity_is_zero_or_missing(perplexity):
+    with pytest.raises(ValueError, match="perplexity"):
+        affinity.conditional_probabilities(gaps(), perplexity)
+
+
+@pytest.mark.parametrize("sigma", [0.5, 2.0, 100.0])
+def test_one_sigma_gives_the_gaussian_rows(sigma):
+    conditional = affinity.gaussian_probabilities(gaps(3000), sigma)
+    expected = [reference.gaussian_row(row, 0.5 / sigma**2) for row in gaps(3000)]
+    assert_allclose(conditional, expected, rtol=1e-6, atol=1e-30)
+
+
+@pytest.mark.parametrize("sigma", [1e-300, 1e300])
+def test_any_sigma_gives_rows_of_sum_one(sigma):
+    conditional = affinity.gaussian_probabilities(gaps(), sigma)
+    assert_allclose(conditional.sum(axis=1), 1.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("sigma", [0.0, -1.0, np.nan, np.inf])
+def test_sigma_must_be_a_positive_number(sigma):
+    with pytest.raises(ValueError, match="sigma"):
+        affinity.gaussian_probabilities(gaps(), sigma)
+
+
+def test_one_sigma_over_all_pairs_leaves_out_the_diagonal():
+    squared = reference.squared_distances(np.random.default_rng(0).normal(size=(60, 3)))
+    np.fill_diagonal(squared, 7.0)  # must not be looked at
+    conditional = affinity.gaussian_probabilities(squared, 1.5, skip_diagonal=True)
+    for i, row in enumerate(conditional):
+        others = np.arange(60) != i
+        assert row[i] == 0.0
+        assert_allclose(
+            row[others], reference.gaussian_row(squared[i, others], 0.5 / 2.25), rtol=1e-6
+        )
+
+
+# Masses: a neighbour that counts m times is like m neighbours there -------------------
+
+
+def repeated(squared, masses):
+    """Rows in which every entry stands as often as its mass says."""
+    return [np.repeat(row, m) for row, m in zip(squared, masses.astype(int), strict=True)]
+
+
+@pytest.mark.parametrize("perplexity", [0.7, 4.0, 25.0, 500.0, [3.0, 25.0]])
+def test_masses_count_like_repetitions(isa, perplexity):
+    rng = np.random.default_rng(1)
+    squared = rng.chisquare(10, size=(30, 40))
+    squared[:10] = rng.integers(0, 3, size=(10, 40))
+    masses = rng.integers(0, 5, size=squared.shape).astype(np.float32)
+    conditional, beta = affinity.conditional_probabilities(squared, perplexity, masses=masses)
+    for i, row in enumerate(repeated(squared, masses)):
+        copies, its_beta = affinity.conditional_probabilities(row[None], perplexity)
+        assert_allclose(
+            np.repeat(conditional[i] / np.maximum(masses[i], 1), masses[i].astype(int)),
+            copies[0],
+            rtol=2e-3,
+            atol=1e-6,
+        )
+        assert_allclose(beta[..., i], its_beta[..., 0], rtol=1e-4)
+        assert_array_equal(conditional[i][masses[i] == 0], 0.0)
+
+
+def test_masses_of_one_change_nothing(isa):
+    ones = np.ones((50, 40), dtype=np.float32)
+    conditional, beta = affinity.conditional_probabilities(gaps(), 8.0, masses=ones)
+    expected, expected_beta = affinity.conditional_probabilities(gaps(), 8.0)
+    assert_allclose(conditional, expected, atol=1e-6)
+    assert_allclose(beta, expected_beta, rtol=1e-6)
+
+
+def test_masses_count_like_repetitions_under_one_sigma():
+    masses = np.random.default_rng(2).integers(0, 4, size=(50, 40)).astype(np.float32)
+    conditional = affinity.gaussian_probabilities(gaps(), 2.0, masses=masses)
+    weights = masses * np.exp(-gaps() / 8.0)
+    assert_allclose(conditional, weights / weights.sum(axis=1, keepdims=True), rtol=1e-5)
+
+
+def test_calibration_refuses_masses_of_another_shape_or_with_a_diagonal():
+    squared = gaps(40, 40)
+    with pytest.raises(ValueError, match="shape"):
+        _kernels.calibrate(squared, 5.0, False, 1, np.ones((40, 39), dtype=np.float32))
+    with pytest.raises(ValueError, match="diagonal"):
+        _kernels.calibrate(squared, 5.0, True, 1, np.ones((40, 40), dtype=np.float32))
+
+
+def test_masses_of_the_nearest_add_up_to_the_count():
+    squared = np.array([[3.0, 1.0, 2.0, 0.5]])
+    masses = np.array([[5.0, 2.0, 1.5, 0.0]], dtype=np.float32)
+    for count, expected in [(1.0, [0, 1, 0, 0]), (3.0, [0, 2, 1, 0]), (4.0, [0.5, 2, 1.5, 0])]:
+        assert_array_equal(masses_of_nearest(squared, masses, count), [expected])
+
+
+# Agreement with openTSNE, on the same exact neighbours --------------------------------
+
+
+def opentsne_index(neighbors, k):
+    nearest = pytest.importorskip("openTSNE.nearest_neighbors")
+    indices, squared = first(neighbors, k)
+    return nearest.PrecomputedNeighbors(indices.astype(int), np.sqrt(squared))
+
+
+def assert_agree(joint, theirs):
+    ours = affinity.as_csr(joint)
+    difference = abs(ours - theirs.P)
+    assert difference.max() <= 1e-6 * theirs.P.max()
+
+
+def test_multiscale_p_agrees_with_opentsne(digits_neighbors):
+    index = opentsne_index(digits_neighbors, 300)
+    indices, squared = first(digits_neighbors, 300)
+    conditional, _ = affinity.conditional_probabilities(squared, [10.0, 100.0], n_threads=2)
+    from openTSNE.affinity import Multiscale
+
+    assert_agree(
+        affinity.joint_probabilities(indices, conditional, n_threads=2),
+        Multiscale(perplexities=[10, 100], knn_index=index),
+    )
+
+
+@pytest.mark.parametrize("sigma", [5.0, 20.0])
+def test_p_of_one_sigma_agrees_with_opentsne(digits_neighbors, sigma):
+    index = opentsne_index(digits_neighbors, 60)
+    indices, squared = first(digits_neighbors, 60)
+    from openTSNE.affinity import FixedSigmaNN
+
+    assert_agree(
+        affinity.joint_probabilities(indices, affinity.gaussian_probabilities(squared, sigma)),
+        FixedSigmaNN(sigma=sigma, k=60, knn_index=index),
+    )
+
+
+@pytest.mark.parametrize("symmetrization", ["mean", "max"])
+def test_uniform_p_agrees_with_opentsne(digits_neighbors, symmetrization):
+    index = opentsne_index(digits_neighbors, 15)
+    indices, squared = first(digits_neighbors, 15)
+    conditional = affinity.uniform_probabilities(np.ones_like(squared))
+    from openTSNE.affinity import Uniform
+
+    assert_agree(
+        affinity.joint_probabilities(indices, conditional, symmetrization=symmetrization),
+        Uniform(k_neighbors=15, knn_index=index, symmetrize=symmetrization),
+    )
+
+
+# What the parameters mean ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "perplexity"), [(2, 1.0), (4, 1.0), (10, 3.0), (61, 20.0), (91, 30.0), (9e5, 30)]
+)
+def test_automatic_perplexity_fits_the_data(n_samples, perplexity):
+    assert neighborhood_of(n_samples, perplexity="auto").perplexities == (perplexity,)
+
+
+def test_automatic_perplexity_draws_two_points():
+    assert np.isfinite(TSNE(perplexity="auto", max_iter=250).fit_transform(np.eye(2))).all()
+
+
+@pytest.mark.parametrize(
+    ("params", "n_neighbors"),
+    [
+        ({}, 91),
+        ({"perplexity": [5, 20]}, 61),
+        ({"perplexity": 200}, 499),
+        ({"affinity": "uniform"}, 30),
+        ({"affinity": "uniform", "perplexity": "auto"}, 30),
+        ({"affinity": "uniform", "n_neighbors": 15, "perplexity": 1e9}, 15),
+        ({"sigma": 2.0}, 91),
+        ({"sigma": 2.0, "n_neighbors": 15, "perplexity": 1e9}, 15),
+        ({"n_neighbors": 40}, 40),
+    ],
+)
+def test_how_many_neighbors_count(params, n_neighbors):
+    assert neighborhood_of(500, **params).n_neighbors == n_neighbors
+
+
+@pytest.mark.parametrize("method", ["barnes_hut", "exact"])
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"perplexity": [5, 120]}, r"perplexity \(120\) must be less than n_samples \(120\)"),
+        ({"perplexity": []}, "perplexity"),
+        ({"perplexity": [5, -1]}, "perplexity"),
+        ({"perplexity": [5, np.nan]}, "perplexity"),
+        ({"perplexity": ["a"]}, "perplexity"),
+        ({"perplexity": "all"}, "perplexity"),
+        ({"n_neighbors": 120}, r"n_neighbors \(120\) must be less than n_samples \(120\)"),
+        ({"n_neighbors": 0}, "n_neighbors"),
+        ({"sigma": 0.0}, "sigma"),
+        ({"sigma": -1.0}, "sigma"),
+        ({"sigma": np.nan}, "sigma"),
+        ({"affinity": "uniform", "sigma": 1.0}, "sigma"),
+        ({"affinity": "uniform", "perplexity": [3, 5]}, "n_neighbors"),
+        ({"affinity": "cauchy"}, "affinity"),
+    ],
+)
+def test_bad_parameters_are_refused(X, method, params, message):
+    with pytest.raises(ValueError, match=message):
+        fit(X, method=method, **params)
+
+
+def dense_p(tsne, X):
+    """P of a fit, by the oracle's equations."""
+    squared = reference.squared_distances(X)
+    n = len(X)
+    if tsne.affinity == "uniform":
+        nearest, _ = reference.nearest_of(squared, tsne.n_neighbors)
+        there = np.zeros((n, n))
+        np.put_along_axis(there, nearest, 1.0, axis=1)
+        there = np.maximum(there, there.T)
+        return there / there.sum()
+    conditional = np.zeros((n, n))
+    for i in range(n):
+        others = np.arange(n) != i
+        row = squared[i, others]
+        conditional[i, others] = (
+            reference.gaussian_row(row, 0.5 / tsne.sigma**2)
+            if tsne.sigma
+            else reference.mean_conditional(row[None], tsne.perplexity)[0]
+        )
+    return (conditional + conditional.T) / (2 * n)
+
+
+@both_methods
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"perplexity": [5, 39.6]},
+        {"sigma": 2.0, "n_neighbors": 119},
+        {"affinity": "uniform", "n_neighbors": 12},
+    ],
+)
+def test_the_map_is_that_of_the_oracles_p(X, method, params):
+    tsne = fit(X, method=method, **params)
+    expected = reference.kl_divergence(dense_p(tsne, X), tsne.embedding_, 1.0)
+    assert_allclose(tsne.kl_divergence_, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("params", [{"perplexity": [5, 30]}, {"affinity": "uniform"}, {"sigma": 2}])
+def test_the_map_does_not_depend_on_threads(X, params):
+    assert_same_bits(fit(X, n_jobs=1, **params), fit(X, n_jobs=2, **params))
+
+
+def test_verbose_fits_tell_a_sigma_where_there_is_one(X, capsys):
+    fit(X, sigma=2.0, verbose=1)
+    assert "Mean sigma: 2.000000" in capsys.readouterr().out
+    fit(X, affinity="uniform", verbose=1)
+    assert "sigma" not in capsys.readouterr().out

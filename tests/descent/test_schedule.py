@@ -1,0 +1,181 @@
+"""What every iteration goes by, and the parameters of TSNE that shape it."""
+
+import numpy as np
+import pytest
+from fits import both_methods, fit
+from numpy.testing import assert_array_equal
+from reference import tsne as reference
+
+from fasttsne import TSNE
+from fasttsne.descent.schedule import (
+    ENDLESS,
+    N_ITER_HELD,
+    Phase,
+    Schedule,
+    Settings,
+    standard_schedule,
+)
+
+# Phases ------------------------------------------------------------------------------
+
+
+def test_settings_move_from_the_first_to_the_last():
+    phase = Phase(100, Settings(10.0, 0.5, 16.0), Settings(160.0, 0.98, 1.0))
+    assert phase.settings(0.0) == pytest.approx(phase.first)
+    assert phase.settings(1.0) == pytest.approx(phase.last)
+    # Halfway: the roots 1/4 and 1 of 1/exaggeration meet in 5/8; 1 - m is sqrt(0.5 * 0.02).
+    assert phase.settings(0.5) == pytest.approx((62.5, 0.9, (8 / 5) ** 2))
+
+
+def test_learning_rate_stays_in_proportion_to_the_reciprocal_exaggeration():
+    phase = Phase(100, Settings(25.0, 0.8, 12.0), Settings(300.0, 0.8, 1.0))
+    for share in np.linspace(0.0, 1.0, 7):
+        rate, _, exaggeration = phase.settings(share)
+        assert rate * exaggeration == pytest.approx(300.0)
+
+
+def test_settings_depend_on_the_iteration_alone():
+    schedule = standard_schedule(300.0, early_exaggeration_iter=67)
+    iteration, held = 0, []
+    while iteration < 300:
+        settings, until = schedule.at(iteration, 50)
+        assert iteration < until
+        for within in range(iteration, min(until, 300)):
+            assert schedule.at(within, 50) == (settings, until)
+        held.append(min(until, 300) - iteration)
+        iteration = until
+    assert max(held[:-1]) == N_ITER_HELD
+
+
+def test_the_standard_schedule_is_fading_then_speed():
+    schedule = standard_schedule(1200.0)
+    fading, speeding, cruising = schedule.phases
+    assert (fading.n_iter, speeding.n_iter) == (150, 50)
+    assert fading.first == (100.0, 0.8, 12.0)
+    assert fading.last == speeding.first == (1200.0, 0.8, 1.0)
+    assert speeding.last == cruising.first == cruising.last == (1200.0, 0.97, 1.0)
+    assert cruising.n_iter == ENDLESS
+    assert schedule.settling(400).at(400)[0] == (1200.0, 0.8, 1.0)
+
+
+@pytest.mark.parametrize(
+    "exaggeration", [4.0, 0.5, [(20, 1.0), (10, 4.0), (300, 2.0)], [(50, 3.0), (1, 1.5)]], ids=str
+)
+@pytest.mark.parametrize("early", [0, 30])
+def test_late_exaggeration_holds_for_as_long_as_it_says(exaggeration, early):
+    schedule = standard_schedule(1000.0, early_exaggeration_iter=early, exaggeration=exaggeration)
+    stretches = [(1, exaggeration)] if isinstance(exaggeration, float) else exaggeration
+    expected = np.repeat([e for _, e in stretches], [n for n, _ in stretches])
+    expected = np.append(expected, np.full(400, stretches[-1][1]))
+    plain = standard_schedule(1000.0, early_exaggeration_iter=early)
+    for after, factor in enumerate(expected):
+        rate, momentum, e = schedule.at(early + after)[0]
+        assert e == pytest.approx(factor)
+        assert rate == pytest.approx(1000.0 / max(factor, 1.0))
+        if after % N_ITER_HELD == 0:
+            assert momentum >= plain.at(early + after)[0].momentum - 1e-9
+    last_change = early + sum(n for n, _ in stretches[:-1])
+    assert not schedule.has_arrived(last_change) or last_change in (0, early)
+    assert schedule.has_arrived(last_change + 1)
+    assert schedule.phase_before(last_change + 400).least_gain > 0
+
+
+def test_rules_wait_for_the_last_exaggeration(X):
+    params = {"min_grad_norm": 1e30, "max_iter": 1000}
+    assert fit(X, **params).n_iter_ == 199
+    assert fit(X, exaggeration=[(200, 2.0), (100, 1.0)], **params).n_iter_ == 399
+    assert fit(X, early_exaggeration_iter=0, **params).n_iter_ == 49
+
+
+# Early exaggeration ------------------------------------------------------------------
+
+
+@both_methods
+def test_early_exaggeration_lasts_150_iterations_by_default(X, method):
+    assert_array_equal(
+        fit(X, method=method).embedding_,
+        fit(X, method=method, early_exaggeration_iter=150).embedding_,
+    )
+
+
+@both_methods
+@pytest.mark.parametrize("n_iter", [0, 1, 151, 199, 200, 220, 250, 10_000])
+def test_no_length_of_early_exaggeration_overruns_max_iter(X, method, n_iter):
+    fitted = fit(X, method=method, max_iter=250, early_exaggeration_iter=n_iter, learning_rate=9.0)
+    assert fitted.n_iter_ == 249
+    assert np.isfinite(fitted.embedding_).all()
+    assert fitted.history_["iteration"][-1] == 250
+
+
+def test_the_private_length_that_scikit_learn_has_does_not_overrun_either(X):
+    estimator = TSNE(max_iter=250, perplexity=10, learning_rate=9.0)
+    estimator._EXPLORATION_MAX_ITER = 240
+    assert estimator.fit(X).n_iter_ == 249
+
+
+@pytest.mark.parametrize("early", [0, 100])
+def test_the_end_of_early_exaggeration_is_told(X, capsys, early):
+    fit(X, early_exaggeration_iter=early, verbose=1)
+    assert f"after {early} iterations with early exaggeration:" in capsys.readouterr().out
+
+
+# Late exaggeration -------------------------------------------------------------------
+
+
+@both_methods
+@pytest.mark.parametrize("exaggeration", [0.8, 2.0, [(100, 1.0), (50, 3.0)]], ids=str)
+def test_the_divergence_is_told_without_exaggeration(X, method, exaggeration):
+    fitted = fit(X, method=method, exaggeration=exaggeration, perplexity=40, max_iter=500)
+    P = reference.joint_probabilities_dense(reference.squared_distances(X), 40)
+    expected = reference.kl_divergence(P, fitted.embedding_, 1.0)
+    tolerance = {"barnes_hut": 2e-2, "exact": 1e-3}[method]
+    assert fitted.kl_divergence_ == pytest.approx(expected, rel=tolerance)
+    assert fitted.history_["kl_divergence"][-1] == fitted.kl_divergence_
+
+
+@both_methods
+def test_late_exaggeration_draws_the_map_together(digits, method):
+    span = [
+        np.ptp(fit(digits[:300], method=method, exaggeration=e, max_iter=600).embedding_)
+        for e in (0.7, 1.0, 4.0)
+    ]
+    assert span[0] > span[1] > 1.5 * span[2]
+
+
+# Where degrees of freedom are learned, so few points may settle in one arrangement or another:
+# tests/test_shape_of_the_map.py has what is learned then.
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"exaggeration": 2.0},
+        {"exaggeration": [(150, 1.0), (100, 3.0)]},
+        {"degrees_of_freedom": 0.5},
+        {"degrees_of_freedom": 3.0},
+    ],
+    ids=str,
+)
+def test_both_methods_reach_the_same_divergence(digits, params):
+    # P of the same pairs: perplexity 99 has 298 neighbours.
+    X = digits[:299]
+    tree, exact = (
+        fit(X, method=method, perplexity=99, max_iter=700, **params).kl_divergence_
+        for method in ("barnes_hut", "exact")
+    )
+    # Rounding decides in which of several arrangements so few points settle: up to 2 per cent.
+    assert tree == pytest.approx(exact, rel=0.04)
+
+
+@pytest.mark.parametrize(
+    "exaggeration",
+    [[], [1.0], [(100,)], [(0, 1.0)], [(100, 0.0)], [(1.5, 2.0)], [(5, np.nan)], [(5, "x")]],
+    ids=str,
+)
+def test_a_schedule_must_be_pairs(X, exaggeration):
+    with pytest.raises(ValueError, match="exaggeration must be"):
+        fit(X, exaggeration=exaggeration)
+
+
+def test_a_schedule_of_phases_leaves_out_those_of_no_length():
+    settings = Settings(1.0, 0.8, 1.0)
+    schedule = Schedule([Phase(0, settings, settings), Phase(7, settings, settings)])
+    assert len(schedule.phases) == 1

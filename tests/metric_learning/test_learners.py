@@ -1,0 +1,679 @@
+"""The learners: their objectives, their descent, their manners, and that they learn."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler, normalize
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from threadpoolctl import threadpool_limits
+
+from fasttsne import TSNE
+from fasttsne.metric_learning import ndcg_score
+from fasttsne.metric_learning.learners import (
+    LinearMetricLearner,
+    LinearRanker,
+    class_batches,
+    features,
+    ranking_task,
+    training,
+)
+from fasttsne.metric_learning.learners import (
+    losses as objectives,
+)
+from fasttsne.metric_learning.losses import triplet_loss
+from fasttsne.metric_learning.mining import mine_triplets
+
+METRIC_LOSSES = sorted(objectives.LOSSES)
+RANKING_LOSSES = sorted(ranking_task.LOSSES)
+OF_COSINES = ("info_nce", "nt_xent", "supervised_contrastive", "multi_similarity", "proxy")
+
+estimator_checks = parametrize_with_checks(
+    [
+        LinearMetricLearner(max_epochs=5),
+        LinearMetricLearner("proxy", max_epochs=5, early_stopping=True, validation_fraction=0.3),
+        LinearRanker(),
+        LinearRanker(loss="squared"),
+    ]
+)
+names, cases = estimator_checks.args
+
+
+# A list, because scikit-learn 1.6 gives a generator, which pytest 9 warns of.
+@pytest.mark.parametrize(names, list(cases), **estimator_checks.kwargs)
+def test_estimator_check(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def hidden():
+    """Two classes told apart by two of twelve features, and not by the ten that are larger.
+
+    Training samples and labels, and test samples and labels.
+    """
+    rng = np.random.default_rng(0)
+    y = rng.integers(3, size=500)
+    centres = np.array([[0.0, 3.0], [-2.6, -1.5], [2.6, -1.5]])
+    X = np.hstack([centres[y] + 0.6 * rng.normal(size=(500, 2)), 12 * rng.normal(size=(500, 10))])
+    X = X @ np.linalg.qr(rng.normal(size=(12, 12)))[0] + 100.0
+    return X[:300], y[:300], X[300:], y[300:]
+
+
+@pytest.fixture(scope="module")
+def queries():
+    """Queries of 3 to 12 documents, relevance 0 to 3 by the first two of six features.
+
+    The third tells, through noise, how relevant a query's documents are on the whole: that helps
+    who estimates relevance, and harms who has to rank. Documents, relevance and sizes, for training
+    and for a test.
+    """
+    rng = np.random.default_rng(1)
+
+    def draw(n_queries):
+        sizes = rng.integers(3, 13, size=n_queries)
+        X = rng.normal(size=(sizes.sum(), 6))
+        of_query = np.repeat(rng.normal(size=n_queries), sizes)
+        X[:, 2] += of_query
+        quality = X[:, 0] - 0.5 * X[:, 1] + 1.5 * of_query + 0.2 * rng.normal(size=len(X))
+        return X, np.digitize(quality, [-0.5, 0.7, 2.0]), sizes
+
+    return *draw(120), *draw(60)
+
+
+def accuracy(train, y_train, test, y_test, k=5):
+    return KNeighborsClassifier(k).fit(train, y_train).score(test, y_test)
+
+
+def central_differences(function, at, step=1e-6):
+    gradient = np.empty_like(at)
+    for i in range(at.size):
+        ahead, behind = at.copy(), at.copy()
+        ahead[i] += step
+        behind[i] -= step
+        gradient[i] = (function(ahead) - function(behind)) / (2 * step)
+    return gradient
+
+
+# ---- Objectives ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", [*METRIC_LOSSES, triplet_loss])
+def test_gradient_of_the_metric_objective(loss):
+    rng = np.random.default_rng(2)
+    classes = np.repeat([0, 1, 2], 4)
+    Z, W = rng.normal(size=(12, 5)), rng.normal(size=(5, 3))
+    learner = LinearMetricLearner(loss, loss_params={"margin": 0.7} if callable(loss) else None)
+
+    def objective(parameters):
+        chance = np.random.RandomState(0)  # the same pairs each time
+        return learner._objective(Z, classes, classes, W.shape, chance)(parameters)
+
+    proxies = rng.normal(size=(3, 3)) if loss == "proxy" else np.empty(0)
+    parameters = np.concatenate([W.ravel(), proxies.ravel()])
+    value, gradient = objective(parameters)
+    assert np.isfinite(value) and np.abs(gradient).min() > 0.0
+    expected = central_differences(lambda at: objective(at)[0], parameters)
+    assert_allclose(gradient, expected, rtol=1e-6, atol=1e-7 * np.abs(gradient).max())
+
+
+@pytest.mark.parametrize("loss", RANKING_LOSSES)
+def test_gradient_of_the_ranking_objective(loss, queries):
+    X, relevance, sizes = queries[:3]
+    n = sizes[:8].sum()
+    relevance = relevance[:n].astype(float)
+    documents = ranking_task.Documents(X[:n], relevance, sizes[:8])
+    task = ranking_task.Task(loss, {}, 0.3, np.unique(relevance))
+    parameters = np.random.default_rng(3).normal(size=task.start(documents).size)
+    value, gradient = task.objective(documents)(parameters)
+    expected = central_differences(lambda at: task.objective(documents)(at)[0], parameters)
+    assert np.isfinite(value) and np.abs(gradient).min() > 0.0
+    assert_allclose(gradient, expected, rtol=1e-6, atol=1e-7 * np.abs(gradient).max())
+
+
+def test_losses_of_partners_see_no_other_pair_of_a_class():
+    classes = np.array([0, 1, 1, 0, 2, 0, 0, 1, 1, 0])
+    rounds = list(objectives._rounds(classes, np.random.RandomState(0)))
+    assert [len(first) for first, _ in rounds] == [2, 2]  # the fifth of class 0 and 2 are left over
+    seen = np.concatenate([np.concatenate(pair) for pair in rounds])
+    assert len(np.unique(seen)) == len(seen) == 8
+    for first, second in rounds:
+        assert_array_equal(classes[first], classes[second])
+        assert len(np.unique(classes[first])) == len(first)
+
+
+def test_squared_loss_is_ridge_regression(queries):
+    X, y, sizes = queries[:3]
+    ours = LinearRanker("squared", alpha=0.2, tol=1e-10).fit(X, y, groups=sizes)
+    theirs = make_pipeline(StandardScaler(), Ridge(0.5 * 0.2 * len(X))).fit(X, y)
+    assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-7, atol=1e-7)
+
+
+def test_logistic_loss_is_logistic_regression(queries):
+    X, y, sizes = queries[:3]
+    ours = LinearRanker("logistic", alpha=0.2, tol=1e-10).fit(X, y, groups=sizes)
+    theirs = LogisticRegression(C=1 / (0.2 * len(X)), tol=1e-10)
+    theirs = make_pipeline(StandardScaler(), theirs).fit(X, y > 0)
+    assert_allclose(ours.predict(X), theirs.decision_function(X), rtol=1e-6, atol=1e-6)
+
+
+# ---- Features -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(40, 6), (6, 40)])
+@pytest.mark.parametrize("scaling", [features.standard_scaling, features.common_scaling])
+def test_a_map_of_axes_is_one_of_raw_features(shape, scaling):
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=shape) * 10.0 ** rng.integers(-3, 4, size=shape[1]) + 5.0
+    X[:, 2] = 7.0
+    axes = features.principal_axes_of(X, scaling(X))
+    assert len(axes.lengths) <= min(shape[0] - 1, shape[1] - 1)
+    assert_allclose(axes.directions.T @ axes.directions, np.eye(len(axes.lengths)), atol=1e-6)
+    W = rng.normal(size=(len(axes.lengths), 3))
+    Z = axes.coordinates(X)
+    assert_allclose(np.mean(np.sum(Z**2, axis=1)), 1.0)
+    components = axes.to_raw(W)
+    assert not components[:, 2].any()
+    assert_allclose((X - axes.scaling.mean) @ components.T, Z @ W, rtol=1e-6, atol=1e-6)
+    assert_allclose(Z @ axes.from_raw(components), Z @ W, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [1e-200, 1e200])
+def test_scales_of_any_magnitude(factor):
+    X = np.random.default_rng(5).normal(size=(50, 3))
+    scaling = features.standard_scaling(factor * X)
+    assert_allclose(scaling.scale / factor, X.std(axis=0))
+    assert_allclose(scaling(factor * X), StandardScaler().fit_transform(X))
+
+
+# ---- Batches and descent ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batch_size"),
+    [([50, 50, 50], 30), ([100, 3, 7], 30), ([2] * 40, 20), ([1, 1, 30], 12), ([5, 5], 1000)],
+)
+def test_batches_hold_several_of_several_classes(sizes, batch_size):
+    classes = np.random.default_rng(6).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    batches = class_batches.ClassBatches(classes, batch_size, np.random.RandomState(0))
+    for batch in [batch for _ in range(5) for batch in batches.epoch()]:
+        assert len(np.unique(batch)) == len(batch) <= batch_size
+        counts = np.bincount(classes[batch], minlength=len(sizes))
+        assert np.count_nonzero(counts) >= 2
+        present = counts > 0
+        assert (counts[present] >= np.minimum(2, np.array(sizes)[present])).all()
+
+
+def test_every_sample_has_its_turn_before_any_has_another():
+    classes = np.repeat([0, 1], 50)
+    batches = class_batches.ClassBatches(classes, 10, np.random.RandomState(0))
+    epochs = [np.concatenate(list(batches.epoch())) for _ in range(4)]
+    for epoch in epochs:
+        assert_array_equal(np.sort(epoch), np.arange(100))
+    assert (epochs[0] != epochs[1]).any()
+    assert (
+        len(list(class_batches.ClassBatches(classes, 100, np.random.RandomState(0)).epoch())) == 10
+    )
+
+
+def schedule(**changed):
+    given = {"learning_rate": 0.1, "max_epochs": 200, "n_iter_no_change": 200, "tol": 0.0}
+    return training.Schedule(**{**given, "verbose": False, **changed})
+
+
+def test_descent_finds_the_minimum_whatever_the_scale_of_parameters():
+    minimum, curvature = np.array([1.0, -2.0, 0.5]), np.array([1e-3, 1.0, 1e3])
+
+    def objective(at):
+        return float(np.sum(curvature * (at - minimum) ** 2)), 2 * curvature * (at - minimum)
+
+    found, history = training.descend(np.zeros(3), lambda: [objective], schedule(), "test")
+    assert_allclose(found, minimum, atol=1e-3)
+    assert len(history["loss"]) == 200
+    assert history["loss"][-1] < 1e-4 * history["loss"][0]
+
+
+def test_the_first_steps_of_adam_are_those_of_the_paper():
+    adam = training.Adam(2)
+    m = v = np.zeros(2)
+    for t, gradient in enumerate([np.array([1.0, -4.0]), np.array([3.0, 0.5])], start=1):
+        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+        expected = -0.01 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        assert_allclose(adam.step(gradient, 0.01), expected, rtol=1e-12)
+
+
+def test_the_best_of_all_epochs_is_kept():
+    visited, scores = [], iter([0.1, 0.7, 0.3, 0.69, 0.2, 0.6])
+
+    def score(parameters):
+        visited.append(parameters.copy())
+        return next(scores)
+
+    found, history = training.descend(
+        np.zeros(1),
+        lambda: [lambda at: (0.0, np.ones(1))],
+        schedule(n_iter_no_change=4),
+        "test",
+        training.Judge("validation_score", score),
+    )
+    assert history["validation_score"] == [0.1, 0.7, 0.3, 0.69, 0.2, 0.6]  # four after the best
+    assert_array_equal(found, visited[1])
+
+
+def test_a_judge_that_does_not_stop_sees_every_epoch_and_keeps_the_last_of_the_best():
+    visited, scores = [], iter([0.1, 0.7, 0.3, 0.3, 0.7, 0.6])
+
+    def score(parameters):
+        visited.append(parameters.copy())
+        return next(scores)
+
+    found, history = training.descend(
+        np.zeros(1),
+        lambda: [lambda at: (float(len(visited)), np.ones(1))],  # a loss that rises
+        schedule(max_epochs=6, n_iter_no_change=1),
+        "test",
+        training.Judge("training_score", score, stops=False),
+    )
+    assert history["training_score"] == [0.1, 0.7, 0.3, 0.3, 0.7, 0.6]
+    assert_array_equal(found, visited[4])
+
+
+def test_a_descent_without_progress_ends():
+    losses = iter([5.0, 4.0, 3.95, 3.92, 3.0])
+    _, history = training.descend(
+        np.zeros(1),
+        lambda: [lambda at: (next(losses), np.ones(1))],
+        schedule(n_iter_no_change=2, tol=0.1),
+        "test",
+    )
+    assert history["loss"] == [5.0, 4.0, 3.95, 3.92]
+
+
+def test_a_descent_that_overflows_says_so(hidden):
+    with pytest.raises(ValueError, match="overflowed in epoch 1: lower learning_rate"):
+        LinearMetricLearner(learning_rate=1e150).fit(*hidden[:2])
+
+
+# ---- Manners ------------------------------------------------------------------------------------
+
+LEARNERS = [
+    (LinearMetricLearner(n_components=2, init="pca", max_epochs=3), "components_"),
+    (LinearMetricLearner("proxy", init="random", early_stopping=True, max_epochs=3), "components_"),
+    (LinearRanker(max_iter=5), "coef_"),
+    (LinearRanker("listnet", early_stopping=True, max_iter=5), "coef_"),
+]
+
+
+def fitted(learner, hidden, queries, **params):
+    learner = type(learner)(**{**learner.get_params(), **params})
+    if isinstance(learner, LinearRanker):
+        return learner.fit(*queries[:2], groups=queries[2])
+    return learner.fit(*hidden[:2])
+
+
+@pytest.mark.parametrize(("learner", "attribute"), LEARNERS)
+def test_a_seed_repeats_a_fit_to_the_last_bit(learner, attribute, hidden, queries):
+    one = fitted(learner, hidden, queries, random_state=0)
+    with threadpool_limits(1):
+        two = fitted(learner, hidden, queries, random_state=0)
+    other = fitted(learner, hidden, queries, random_state=1)
+    assert_array_equal(getattr(one, attribute), getattr(two, attribute))
+    assert one.history_ == two.history_
+    assert (getattr(one, attribute) != getattr(other, attribute)).any()
+
+
+@pytest.mark.parametrize(("learner", "attribute"), LEARNERS)
+def test_a_line_an_epoch(learner, attribute, hidden, queries, capsys):
+    fitted(learner, hidden, queries)
+    assert not capsys.readouterr().out
+    learner = fitted(learner, hidden, queries, verbose=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == learner.n_iter_ == len(learner.history_["loss"])
+    for number, line in enumerate(lines, start=1):
+        assert line.startswith(f"[{type(learner).__name__}] epoch {number}: loss ")
+    assert ("validation score" in lines[0]) == learner.early_stopping
+    assert ("validation_score" in learner.history_) == learner.early_stopping
+
+
+def test_lbfgs_reports_its_iterations_and_when_they_do_not_do(queries, capsys):
+    X, y, sizes = queries[:3]
+    ranker = LinearRanker("ranknet", verbose=True).fit(X, y, groups=sizes)
+    assert len(capsys.readouterr().out.splitlines()) == ranker.n_iter_ > 3
+    assert (np.diff(ranker.history_["loss"]) <= 0.0).all()
+    with pytest.warns(UserWarning, match="max_iter=2"):
+        LinearRanker("ranknet", max_iter=2).fit(X, y, groups=sizes)
+
+
+def test_loss_falls(hidden):
+    history = LinearMetricLearner(random_state=0).fit(*hidden[:2]).history_["loss"]
+    assert history[-1] < 0.7 * history[0]
+
+
+def test_input_is_not_modified(hidden, queries):
+    for data, learner in (
+        (hidden, LinearMetricLearner(max_epochs=2)),
+        (queries, LinearRanker("listnet")),
+    ):
+        X, y = data[0].copy(), data[1].copy()
+        learner.fit(X, y).set_params(random_state=None)
+        assert_array_equal(X, data[0])
+        assert_array_equal(y, data[1])
+
+
+def test_an_array_to_start_from_is_the_map_before_any_step(hidden):
+    X, y = hidden[:2]
+    init = np.random.default_rng(7).normal(size=(3, X.shape[1]))
+    learner = LinearMetricLearner(n_components=3, init=init, learning_rate=1e-12, max_epochs=1)
+    learner.fit(X, y)
+    assert_allclose(learner.components_, init, rtol=1e-7, atol=1e-7)
+    assert_allclose(learner.transform(X), (X - X.mean(axis=0)) @ init.T, rtol=1e-6, atol=1e-6)
+
+
+def test_mahalanobis_distances_are_those_of_the_result(hidden):
+    X, y = hidden[:2]
+    learner = LinearMetricLearner(n_components=4, max_epochs=2).fit(X, y)
+    difference = X[3] - X[8]
+    E = learner.transform(X)
+    M = learner.get_mahalanobis_matrix()
+    assert_allclose(difference @ M @ difference, np.sum((E[3] - E[8]) ** 2), rtol=1e-9)
+
+
+def test_names_of_the_result(hidden):
+    learner = LinearMetricLearner(n_components=2, max_epochs=1).fit(*hidden[:2])
+    assert list(learner.get_feature_names_out()) == [
+        "linearmetriclearner0",
+        "linearmetriclearner1",
+    ]
+
+
+def test_units_of_features_do_not_matter(hidden):
+    X, y, test, y_test = hidden
+    units = 10.0 ** np.linspace(-6, 6, X.shape[1])
+    learner = LinearMetricLearner(n_components=4, standardize=True, random_state=0)
+    one = learner.fit(X, y).transform(test)
+    assert_allclose(learner.fit(X * units, y).transform(test * units), one, rtol=1e-5, atol=1e-5)
+    learner.set_params(standardize="auto").fit(X * units, y)
+    E, F = learner.transform(X * units), learner.transform(test * units)
+    assert accuracy(E, y, F, y_test) > 0.93
+
+
+def test_units_of_features_do_not_matter_to_a_ranker(queries):
+    X, y, sizes = queries[:3]
+    units = 10.0 ** np.linspace(-6, 6, X.shape[1])
+    one = LinearRanker("approx_ndcg").fit(X, y, groups=sizes)
+    other = LinearRanker("approx_ndcg").fit(X * units, y, groups=sizes)
+    assert_allclose(other.coef_ * units, one.coef_, rtol=1e-3)
+    assert_allclose(other.predict(X * units), one.predict(X), rtol=1e-3, atol=1e-3)
+
+
+# ---- That they learn ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", METRIC_LOSSES)
+def test_every_loss_finds_what_tells_classes_apart(loss, hidden):
+    X, y, test, y_test = hidden
+    assert accuracy(X, y, test, y_test) < 0.5
+    params = {"temperature": 0.5} if loss == "info_nce" else None
+    learner = LinearMetricLearner(loss, 4, loss_params=params, init="pca", random_state=0)
+    learner.fit(X, y)
+    E, F = learner.transform(X), learner.transform(test)
+    if loss in OF_COSINES:
+        E, F = normalize(E), normalize(F)
+    assert accuracy(E, y, F, y_test) > 0.93
+
+
+@pytest.mark.parametrize("mining", ["all", "hard", "semihard", "random", "distance_weighted"])
+def test_triplets_mined_in_any_way_do(mining, hidden):
+    X, y, test, y_test = hidden
+    learner = LinearMetricLearner(n_components=4, mining=mining, init="pca", random_state=0)
+    learner.fit(X, y)
+    assert accuracy(learner.transform(X), y, learner.transform(test), y_test) > 0.85
+
+
+def test_triplets_mined_by_a_function(hidden):
+    X, y = hidden[:2]
+
+    def mining(E, classes):
+        return mine_triplets(E, classes, strategy="easy")
+
+    given = {"n_components": 4, "max_epochs": 3, "random_state": 0}
+    one = LinearMetricLearner(mining=mining, **given).fit(X, y)
+    assert_array_equal(one.components_, LinearMetricLearner(**given).fit(X, y).components_)
+
+
+@pytest.mark.parametrize("init", ["auto", "pca", "lda", "identity", "random"])
+def test_every_start_leads_there(init, hidden):
+    X, y, test, y_test = hidden
+    n_components = 2 if init == "lda" else 4
+    learner = LinearMetricLearner(n_components=n_components, init=init, random_state=0).fit(X, y)
+    assert accuracy(learner.transform(X), y, learner.transform(test), y_test) > 0.93
+
+
+def test_digits_that_were_held_out_are_nearer_to_their_own():
+    X, y = load_digits(return_X_y=True)
+    train, test = np.split(np.random.default_rng(8).permutation(len(X)), [900])
+    pca = PCA(6).fit(X[train])
+    before = accuracy(pca.transform(X[train]), y[train], pca.transform(X[test]), y[test])
+    learner = LinearMetricLearner(n_components=6, random_state=0).fit(X[train], y[train])
+    after = accuracy(learner.transform(X[train]), y[train], learner.transform(X[test]), y[test])
+    assert after > before + 0.02
+
+
+@pytest.mark.parametrize("loss", RANKING_LOSSES)
+def test_every_loss_ranks_documents_it_has_not_seen(loss, queries):
+    X, y, sizes, test, y_test, test_sizes = queries
+    ranker = LinearRanker(loss, random_state=0).fit(X, y, groups=sizes)
+    chance, best = (
+        ndcg_score(y_test, scores, groups=test_sizes, k=5)
+        for scores in (test[:, 3], test[:, 0] - 0.5 * test[:, 1])
+    )
+    share = 0.6 if loss in ("squared", "logistic", "ordinal") else 0.95
+    score = ranker.score(test, y_test, groups=test_sizes, k=5)
+    assert score > chance + share * (best - chance)
+
+
+@pytest.mark.parametrize("loss", ["ranknet", "lambdarank", "listnet", "approx_ndcg", "soft_rank"])
+def test_pairs_and_lists_beat_points_where_queries_differ(loss, queries):
+    X, y, sizes, test, y_test, test_sizes = queries
+    scores = {
+        name: LinearRanker(name, random_state=0)
+        .fit(X, y, groups=sizes)
+        .score(test, y_test, groups=test_sizes)
+        for name in (loss, "squared", "logistic")
+    }
+    assert scores[loss] > max(scores["squared"], scores["logistic"]) + 0.02
+
+
+def test_both_solvers_agree(queries):
+    X, y, sizes = queries[:3]
+    one = LinearRanker("ranknet").fit(X, y, groups=sizes)
+    params = {"learning_rate": 0.1, "batch_size": 1000, "tol": 0.0, "n_iter_no_change": 1000}
+    other = LinearRanker("ranknet", solver="adam", **params).fit(X, y, groups=sizes)
+    assert_allclose(other.coef_, one.coef_, atol=5e-3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lambdarank_ranks_a_few_documents_without_a_fault(seed):
+    X = [[3.0, 1.0], [2.0, 5.0], [1.0, 2.0], [9.0, 4.0], [8.0, 2.0]]
+    ranker = LinearRanker(random_state=seed).fit(X, [2, 1, 0, 1, 0], groups=[3, 2])
+    assert ranker.score(X, [2, 1, 0, 1, 0], groups=[3, 2]) == 1.0
+
+
+def test_lambdarank_returns_the_coefficients_of_the_highest_ndcg(queries):
+    X, y, sizes = queries[:3]
+    params = {"loss_params": {"k": 3, "gain": "linear"}, "alpha": 1e-3, "learning_rate": 5.0}
+    ranker = LinearRanker(max_iter=60, random_state=0, **params).fit(X, y, groups=sizes)
+    reached = ranker.history_["training_score"]
+    assert set(ranker.history_) == {"loss", "training_score"}
+    assert len(reached) == ranker.n_iter_ == 60
+    assert ranker.score(X, y, groups=sizes, k=3) == pytest.approx(max(reached), abs=1e-12)
+    assert max(reached) > reached[-1]
+
+
+def test_lambdarank_finds_what_relevance_is_made_of():
+    rng = np.random.default_rng(4)
+    X, weights = rng.normal(size=(600, 5)), np.array([1.0, -0.5, 0.25, 0.0, 0.0])
+    sizes = np.full(60, 10)
+    places = np.argsort(np.argsort((X @ weights).reshape(60, 10), axis=1), axis=1)
+    y = (places.ravel() // 2).clip(1) - 1
+    ranker, again = (
+        LinearRanker(alpha=1e-3, batch_size=8, random_state=0).fit(
+            X[:400], y[:400], groups=sizes[:40]
+        )
+        for _ in range(2)
+    )
+    cosine = ranker.coef_ @ weights / np.linalg.norm(ranker.coef_) / np.linalg.norm(weights)
+    assert cosine > 0.98
+    assert ranker.score(X[400:], y[400:], groups=sizes[40:]) > 0.99
+    assert_array_equal(ranker.coef_, again.coef_)
+    assert ranker.history_ == again.history_
+
+
+def test_thresholds_lie_between_levels(queries):
+    X, y, sizes = queries[:3]
+    ranker = LinearRanker("ordinal").fit(X, y + 5, groups=sizes)
+    assert (np.diff(ranker.thresholds_) > 0.0).all()
+    levels = np.digitize(ranker.predict(X) - ranker.intercept_, ranker.thresholds_)
+    assert len(ranker.thresholds_) == 3 and len(np.unique(levels)) > 1
+
+
+def test_a_ranker_in_cross_validation_gets_whole_queries(queries):
+    X, y, sizes = queries[:3]
+    of_document = np.repeat(np.arange(len(sizes)), sizes)
+    with config_context(enable_metadata_routing=True):
+        ranker = LinearRanker("listnet").set_fit_request(groups=False)
+        ranker.set_score_request(groups=False, k=False, gain=False)
+        scores = cross_val_score(ranker, X, y, cv=GroupKFold(3), params={"groups": of_document})
+    assert (scores > 0.5).all()
+
+
+# ---- On the way to a map ------------------------------------------------------------------------
+
+
+def test_a_pipeline_draws_the_learned_distances():
+    X, y = load_digits(n_class=5, return_X_y=True)
+    X, y = X[:400], y[:400].astype(str)
+    drawn = TSNE(perplexity=20, random_state=0)
+    both = make_pipeline(LinearMetricLearner(n_components=8, random_state=0), drawn)
+    Y = both.fit_transform(X, y)
+    assert Y.shape == (400, 2) and np.isfinite(Y).all()
+    learned = LinearMetricLearner(n_components=8, random_state=0).fit_transform(X, y)
+    assert_array_equal(Y, TSNE(perplexity=20, random_state=0).fit_transform(learned))
+    alone = TSNE(perplexity=20, random_state=0).fit_transform(X)
+
+    def strangers(Y):
+        return 1.0 - KNeighborsClassifier(5).fit(Y[::2], y[::2]).score(Y[1::2], y[1::2])
+
+    assert strangers(Y) <= strangers(alone)
+
+
+# ---- Bad input ----------------------------------------------------------------------------------
+
+SMALL = np.arange(24.0).reshape(8, 3) ** 1.5
+HALVES = np.repeat(["left", "right"], 4)
+
+
+@pytest.mark.parametrize(
+    ("params", "y", "message"),
+    [
+        ({}, np.zeros(8), "y has 1 class"),
+        ({}, np.arange(8), "y has 8 classes of one sample each"),
+        ({}, [0, 0, 1, 1, np.nan, 1, 0, 0], "y contains NaN"),
+        ({}, [0, 1], "inconsistent numbers of samples"),
+        ({}, None, "requires y to be passed"),
+        ({"n_components": 4}, HALVES, "n_components=4 must not exceed the number of features, 3"),
+        ({"n_components": 2, "init": "lda"}, HALVES, "init='lda' gives 1 components"),
+        ({"init": np.ones((2, 3))}, HALVES, r"init must be an array .* \(3, 3\); got \(2, 3\)"),
+        ({"init": np.full((3, 3), np.inf)}, HALVES, "init must be an array of finite numbers"),
+        ({"loss": "cubic"}, HALVES, "'loss' parameter"),
+        ({"loss_params": {"margn": 1.0}}, HALVES, "loss_params has 'margn'.*'margin'"),
+        ({"loss_params": {"margin": -1.0}}, HALVES, "margin=-1.0 must be a number above 0"),
+        ({"loss": "proxy", "mining": "hard"}, HALVES, "mining='hard' needs loss='triplet'"),
+        ({"mining": "soft"}, HALVES, "mining='soft' must be one of 'easy'"),
+        ({"loss": lambda E, y: (0.0, 0.0)}, HALVES, "loss must return a number and a gradient"),
+        ({"batch_size": 1}, HALVES, "'batch_size' parameter"),
+        ({"learning_rate": 0.0}, HALVES, "'learning_rate' parameter"),
+        ({"early_stopping": True, "validation_fraction": 0.01}, HALVES, "validation_fraction=0.01"),
+    ],
+)
+def test_a_metric_learner_says_what_is_wrong(params, y, message):
+    with pytest.raises(ValueError, match=message):
+        LinearMetricLearner(**params).fit(SMALL, y)
+
+
+@pytest.mark.parametrize(
+    ("params", "y", "groups", "message"),
+    [
+        ({}, np.arange(8), [3, 4], "groups sum to 7, but there are 8"),
+        ({}, np.arange(8), [8, 0], "groups must hold sizes of at least 1"),
+        ({}, np.arange(8), [4.0, 4.0], "groups must be a row of integers"),
+        ({}, np.arange(8) - 1, None, "y has negative values"),
+        ({}, [0, 1, 0, 1, np.nan, 1, 0, 1], None, "y contains NaN"),
+        ({}, [0, 1], None, "inconsistent numbers of samples"),
+        ({"loss": "cubic"}, np.arange(8), None, "'loss' parameter"),
+        ({"alpha": -1.0}, np.arange(8), None, "'alpha' parameter"),
+        ({"loss_params": {"sigm": 1.0}}, np.arange(8), None, "loss_params has 'sigm'.*'sigma'"),
+        ({"solver": "lbfgs"}, np.arange(8), None, "solver='lbfgs' needs a smooth loss"),
+        (
+            {"loss": "ranknet", "solver": "lbfgs", "early_stopping": True},
+            np.arange(8),
+            [4, 4],
+            "early_stopping needs solver='adam'",
+        ),
+        ({"early_stopping": True}, np.arange(8), None, "early_stopping sets queries aside"),
+        ({"loss": "squared"}, 1e7 * np.arange(8), None, "y has values above"),
+        ({"loss": lambda s, y, g: (s, s)}, np.arange(8), None, "loss must return a number"),
+    ],
+)
+def test_a_ranker_says_what_is_wrong(params, y, groups, message):
+    with pytest.raises(ValueError, match=message):
+        LinearRanker(**params).fit(SMALL, y, groups=groups)
+
+
+def test_a_score_checks_what_it_is_given():
+    ranker = LinearRanker().fit(SMALL, np.arange(8))
+    with pytest.raises(ValueError, match="k=0"):
+        ranker.score(SMALL, np.arange(8), k=0)
+    with pytest.raises(ValueError, match="groups sum to 3"):
+        ranker.score(SMALL, np.arange(8), groups=[3])
+
+
+def test_samples_that_are_all_the_same_have_no_metric():
+    with pytest.raises(ValueError, match="X is constant"):
+        LinearMetricLearner().fit(np.full((8, 3), 2.5), HALVES)
+
+
+@pytest.mark.parametrize("loss", METRIC_LOSSES)
+@pytest.mark.parametrize(
+    ("X", "y"),
+    [
+        (np.repeat([[0.0, 0.0], [1.0, 3.0]], 4, axis=0), HALVES),  # each class one point
+        (np.array([[0.0, 0], [0, 0], [1, 1], [1, 1]]), [0, 1, 0, 1]),  # twins of two classes
+        (np.array([[-1.0, 0], [1, 0], [0, -1], [0, 1]]), [0, 0, 1, 1]),  # means at the origin
+        (np.array([[1e9], [1e9 + 1], [1e9 + 2]]), [0, 0, 1]),  # one class of one sample
+        (np.c_[np.arange(6.0), np.full(6, 1e300)], [0, 0, 1, 1, 2, 3]),
+        (np.eye(5), [0, 0, 1, 1, 1]),  # as many features as samples
+    ],
+)
+def test_degenerate_samples_have_a_finite_metric(loss, X, y):
+    learner = LinearMetricLearner(loss, max_epochs=3, random_state=0).fit(X, y)
+    assert np.isfinite(learner.transform(X)).all()
+    assert np.isfinite(learner.get_mahalanobis_matrix()).all()
+    assert np.isfinite(learner.history_["loss"]).all()
+
+
+@pytest.mark.parametrize("loss", RANKING_LOSSES)
+@pytest.mark.parametrize("y", [np.zeros(8), np.full(8, 3.0), np.arange(8) % 2])
+@pytest.mark.parametrize("groups", [None, [1] * 8, [1, 7]])
+def test_degenerate_queries_have_finite_scores(loss, y, groups):
+    X = np.c_[SMALL, np.full(8, 4.0)]
+    ranker = LinearRanker(loss).fit(X, y, groups=groups)
+    assert np.isfinite(ranker.predict(X)).all()
+    assert ranker.coef_[-1] == 0.0
+    if loss in ("ranknet", "hinge", "lambdarank") and np.ptp(y) == 0:
+        assert not ranker.coef_.any()

@@ -1,0 +1,329 @@
+"""fasttsne.metric_learning.ranking: measures of rankings."""
+
+import warnings
+
+import numpy as np
+import pytest
+import reference.ranking as reference
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import Ridge
+from sklearn.metrics import average_precision_score, make_scorer
+from sklearn.metrics import dcg_score as sklearn_dcg_score
+from sklearn.metrics import ndcg_score as sklearn_ndcg_score
+from sklearn.model_selection import cross_val_score
+
+from fasttsne import metric_learning
+from fasttsne.metric_learning import dcg_score, ndcg_score, queries
+
+WITH_K = ["average_precision", "reciprocal_rank", "precision_at_k", "recall_at_k", "hit_rate"]
+BINARY = [*WITH_K, "r_precision", "map_at_r"]
+MEASURES = ["dcg_score", "ndcg_score", *BINARY]
+
+every_gain = pytest.mark.parametrize("gain", ["linear", "exponential"])
+both_ties = pytest.mark.parametrize("ties", ["average", "stable"])
+every_measure = pytest.mark.parametrize("name", MEASURES)
+
+
+def measure(name, y_true, y_score, **params):
+    """A measure by its name, with a k where it needs one."""
+    needs_k = name in ("precision_at_k", "recall_at_k", "hit_rate")
+    return getattr(metric_learning, name)(y_true, y_score, **({"k": 3} if needs_k else {}) | params)
+
+
+@st.composite
+def ragged(draw):
+    """Relevance, scores full of ties, and sizes of a few queries."""
+    sizes = draw(st.lists(st.integers(1, 7), min_size=1, max_size=6))
+    n = sum(sizes)
+    y_true = draw(st.lists(st.integers(0, 4), min_size=n, max_size=n))
+    y_score = draw(st.lists(st.sampled_from([-1.5, -0.0, 0.0, 0.5, 2.0]), min_size=n, max_size=n))
+    return np.array(y_true), np.array(y_score), sizes
+
+
+def each(y_true, y_score, sizes):
+    """Relevance and scores of one query after the other."""
+    ends = np.cumsum(sizes)
+    return [(y_true[e - s : e], y_score[e - s : e]) for s, e in zip(sizes, ends, strict=True)]
+
+
+# Known values ------------------------------------------------------------------------
+
+Y, S = [10, 0, 0, 1, 5], [0.1, 0.2, 0.3, 4, 70]
+
+
+def test_known_dcg():
+    assert dcg_score(Y, S) == pytest.approx(9.499457825916874, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_score", "params", "expected"),
+    [
+        (Y, S, {}, 0.6956940443813076),
+        (Y, S, {"k": 4}, 0.4123818817534531),
+        (Y, [1, 0, 0, 0, 1], {}, 0.9279733094794905),
+        (Y, [1, 0, 0, 0, 1], {"k": 1}, 0.75),
+        (Y, [1, 0, 0, 0, 1], {"ties": "stable"}, 0.8648554595936129),
+        (Y, [2, 2, 2, 2, 2], {}, 0.6909785334518438),
+        ([3, 2, 3, 0, 1, 2], [6, 5, 4, 3, 2, 1], {}, 0.9608081943360616),
+        ([3, 2, 3, 0, 1, 2], [6, 5, 4, 3, 2, 1], {"gain": "exponential"}, 0.9488107485678984),
+    ],
+)
+def test_known_ndcg(y_true, y_score, params, expected):
+    assert ndcg_score(y_true, y_score, **params) == pytest.approx(expected, abs=1e-9)
+
+
+@every_gain
+def test_known_dcg_of_both_gains(gain):
+    expected = {"linear": 6.861126688593501, "exponential": 13.84826362927298}[gain]
+    actual = dcg_score([3, 2, 3, 0, 1, 2], [6, 5, 4, 3, 2, 1], gain=gain)
+    assert actual == pytest.approx(expected, abs=1e-9)
+
+
+def test_dcg_of_a_matrix_is_the_mean_of_its_rows():
+    y_true, y_score = np.array([Y, Y[::-1]]), np.array([S, S])
+    rows = [dcg_score(y_true[i], y_score[i]) for i in range(2)]
+    assert dcg_score(y_true, y_score) == pytest.approx(np.mean(rows), rel=1e-12)
+    assert_allclose(dcg_score(y_true, y_score, per_query=True), rows, rtol=1e-12)
+
+
+# Against the definitions -------------------------------------------------------------
+
+
+@every_gain
+@both_ties
+@given(data=ragged(), k=st.none() | st.integers(1, 9))
+def test_dcg_and_ndcg_are_their_definitions(gain, ties, data, k):
+    params = {"k": k, "gain": gain, "ties": ties}
+    expected = [reference.dcg(*query, **params) for query in each(*data)]
+    y_true, y_score, sizes = data
+    actual = dcg_score(y_true, y_score, groups=sizes, per_query=True, **params)
+    assert_allclose(actual, expected, rtol=1e-12)
+
+    expected = [reference.ndcg(*query, **params) for query in each(*data)]
+    expected = [-1.0 if value is None else value for value in expected]
+    actual = ndcg_score(y_true, y_score, groups=sizes, per_query=True, undefined=-1.0, **params)
+    assert_allclose(actual, expected, rtol=1e-12)
+    assert actual.max() <= 1.0
+
+
+@pytest.mark.parametrize("name", BINARY)
+@given(data=ragged(), k=st.integers(1, 9))
+def test_binary_measures_are_their_definitions(name, data, k):
+    y_true, y_score, sizes = data
+    params = {"k": k} if name in WITH_K else {}
+    expected = [reference.binary(name, *query, **params) for query in each(*data)]
+    expected = [-1.0 if value is None else float(value) for value in expected]
+    if name != "precision_at_k":
+        params["undefined"] = -1.0
+    actual = measure(name, y_true, y_score, groups=sizes, per_query=True, **params)
+    assert_allclose(actual, expected, rtol=1e-12)
+
+
+# Against scikit-learn ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("k", [None, 1, 5, 50])
+@pytest.mark.parametrize("n_levels", [2, 1000])
+def test_dcg_and_ndcg_of_scikit_learn(k, n_levels):
+    rng = np.random.default_rng(0)
+    y_true = rng.integers(0, 5, size=(200, 30))
+    y_score = rng.integers(0, n_levels, size=(200, 30)).astype(float)
+    weights = rng.uniform(size=200)
+    y_true[17] = 0
+    for ours, theirs in (dcg_score, sklearn_dcg_score), (ndcg_score, sklearn_ndcg_score):
+        expected = theirs(y_true, y_score, k=k, sample_weight=weights)
+        assert ours(y_true, y_score, k=k, sample_weight=weights) == pytest.approx(
+            expected, rel=1e-12
+        )
+
+
+def test_average_precision_of_scikit_learn():
+    rng = np.random.default_rng(1)
+    for n in 2, 10, 100:
+        y_true, y_score = np.arange(n) % 3 == 0, rng.permutation(n)
+        expected = average_precision_score(y_true, y_score)
+        actual = metric_learning.average_precision(y_true, y_score)
+        assert actual == pytest.approx(expected, rel=1e-12)
+
+
+def test_ndcg_in_a_scorer():
+    X, y = load_diabetes(return_X_y=True)
+    scores = cross_val_score(Ridge(), X, y, scoring=make_scorer(ndcg_score))
+    assert np.all((scores > 0.8) & (scores < 1.0))
+
+
+# Properties --------------------------------------------------------------------------
+
+
+@every_measure
+@given(data=ragged(), seed=st.integers(0, 99))
+def test_only_the_order_of_scores_counts(name, data, seed):
+    y_true, y_score, sizes = data
+    expected = measure(name, y_true, y_score, groups=sizes)
+    assert measure(name, y_true, np.exp(3 * y_score) - 7, groups=sizes) == expected
+
+
+@every_gain
+@given(data=ragged(), seed=st.integers(0, 99))
+def test_the_order_of_documents_does_not_count(gain, data, seed):
+    y_true, y_score, _ = data
+    order = np.random.default_rng(seed).permutation(len(y_true))
+    expected = ndcg_score(y_true, y_score, gain=gain)
+    actual = ndcg_score(y_true[order], y_score[order], gain=gain)
+    assert actual == pytest.approx(expected, rel=1e-12)
+
+
+@every_measure
+def test_blocks_of_queries_change_nothing(name, monkeypatch):
+    rng = np.random.default_rng(2)
+    sizes = rng.integers(1, 20, size=300)
+    y_true, y_score = rng.integers(0, 3, size=sizes.sum()), rng.normal(size=sizes.sum())
+    expected = measure(name, y_true, y_score, groups=sizes, per_query=True)
+    monkeypatch.setattr(queries, "_BLOCK_DOCUMENTS", 50)
+    actual = measure(name, y_true, y_score, groups=sizes, per_query=True)
+    assert_allclose(actual, expected, rtol=1e-14)
+
+
+@every_measure
+def test_a_perfect_ranking(name):
+    y_true = np.array([3.0, 1.0, 0.0, 2.0])
+    best = dcg_score(y_true, [4, 2, 1, 3]) if name == "dcg_score" else 1.0
+    assert measure(name, y_true, y_true) == pytest.approx(best, rel=1e-15)
+
+
+def test_gain_by_a_function():
+    expected = dcg_score(Y, S, gain="exponential")
+    assert dcg_score(Y, S, gain=lambda y: 2.0**y - 1.0) == pytest.approx(expected, rel=1e-12)
+    expected = ndcg_score(Y, S, gain="exponential")
+    assert ndcg_score(Y, S, gain=lambda y: 2.0**y - 1.0) == pytest.approx(expected, rel=1e-12)
+
+
+def test_inputs_stay_as_they_are():
+    y_true, y_score = np.array(Y, dtype=float), np.array(S)
+
+    def spoil(relevance):
+        relevance[:] = 7.0
+        return relevance
+
+    dcg_score(y_true, y_score, gain=spoil)
+    for name in MEASURES:
+        measure(name, y_true, y_score)
+    assert_array_equal(y_true, Y)
+    assert_array_equal(y_score, S)
+
+
+@every_measure
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint64, np.float32])
+def test_any_numbers_will_do(name, dtype):
+    y_true = np.array([1, 0, 0, 1, 1], dtype=dtype)
+    y_score = np.array([4, 2, 3, 1, 2], dtype=np.float32)
+    expected = measure(name, y_true.astype(float), y_score.astype(float))
+    assert measure(name, y_true, y_score) == expected
+
+
+# Extremes ----------------------------------------------------------------------------
+
+
+def test_ndcg_of_huge_relevance_does_not_overflow():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert ndcg_score([2000, 1999], [1, 2], gain="exponential") == pytest.approx(
+            (0.5 + 1 / np.log2(3)) / (1 + 0.5 / np.log2(3)), rel=1e-12
+        )
+        assert ndcg_score([1e308, 1e308, 0], [1, 2, 3]) == pytest.approx(
+            (1 / np.log2(3) + 0.5) / (1 + 1 / np.log2(3)), rel=1e-12
+        )
+        assert ndcg_score([5e-324, 0], [2, 1]) == 1.0
+
+
+@pytest.mark.parametrize("name", [name for name in MEASURES if "dcg" not in name])
+def test_one_document(name):
+    assert measure(name, [1], [0.3]) == (1 / 3 if name == "precision_at_k" else 1.0)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in MEASURES if name not in ("dcg_score", "precision_at_k")]
+)
+def test_queries_without_relevant_documents(name):
+    y_true, y_score = [[0, 0, 0], [1, 0, 0]], [[1, 2, 3], [3, 2, 1]]
+    assert measure(name, y_true, y_score) == 0.5
+    assert measure(name, y_true, y_score, undefined=1) == 1.0
+    assert np.isnan(measure(name, y_true, y_score, undefined=np.nan))
+    assert measure(name, y_true, y_score, undefined="skip") == 1.0
+    values = measure(name, y_true, y_score, undefined="skip", per_query=True)
+    assert_array_equal(values, [np.nan, 1.0])
+    with pytest.raises(ValueError, match="leaves no query"):
+        measure(name, y_true[:1], y_score[:1], undefined="skip")
+
+
+# Bad input ---------------------------------------------------------------------------
+
+
+@every_measure
+@pytest.mark.parametrize(
+    ("y_true", "y_score", "params", "message"),
+    [
+        ([1, 0], [1.0], {}, "one shape"),
+        ([[1, 0]], [1.0, 2.0], {}, "one shape"),
+        ([1, -1], [1.0, 2.0], {}, "y_true has negative"),
+        ([1, np.nan], [1.0, 2.0], {}, "y_true contains NaN"),
+        ([1, 0], [1.0, np.inf], {}, "y_score contains NaN or infinity"),
+        (["a", "b"], [1.0, 2.0], {}, "y_true must be numbers"),
+        ([1, 0], [1j, 2j], {}, "y_score must be numbers"),
+        ([[[1]]], [[[1]]], {}, "y_true must be"),
+        ([], [], {}, "empty"),
+        (np.ones((2, 0)), np.ones((2, 0)), {}, "without documents"),
+        ([1, 0], [1.0, 2.0], {"groups": [1]}, "groups sum to 1"),
+        ([1, 0], [1.0, 2.0], {"groups": [2, 0]}, "groups must hold sizes"),
+        ([1, 0], [1.0, 2.0], {"groups": [1.0, 1.0]}, "groups must be a row of integers"),
+        ([1, 0], [1.0, 2.0], {"groups": 2}, "groups must be a row of integers"),
+        ([[1, 0]], [[1.0, 2.0]], {"groups": [2]}, "groups is for one-dimensional"),
+        ([1, 0], [1.0, 2.0], {"sample_weight": [1, 2]}, "sample_weight must hold 1"),
+        ([1, 0], [1.0, 2.0], {"sample_weight": [-1]}, "sample_weight"),
+        ([1, 0], [1.0, 2.0], {"sample_weight": [0]}, "sample_weight must not be 0"),
+    ],
+)
+def test_bad_arrays_are_refused(name, y_true, y_score, params, message):
+    with pytest.raises(ValueError, match=message):
+        measure(name, y_true, y_score, **params)
+
+
+@pytest.mark.parametrize("name", ["dcg_score", "ndcg_score", *WITH_K])
+@pytest.mark.parametrize("k", [0, -1, 1.5, True, "3"])
+def test_bad_k_is_refused(name, k):
+    with pytest.raises(ValueError, match="k="):
+        measure(name, [1, 0], [1.0, 2.0], k=k)
+
+
+@pytest.mark.parametrize("name", ["precision_at_k", "recall_at_k", "hit_rate"])
+def test_k_cannot_be_left_open(name):
+    with pytest.raises(ValueError, match="k=None"):
+        measure(name, [1, 0], [1.0, 2.0], k=None)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"gain": "quadratic"}, "gain="),
+        ({"gain": lambda y: y[:, :1]}, "gain must return"),
+        ({"gain": lambda y: -y}, "gain must return"),
+        ({"ties": "random"}, "ties="),
+    ],
+)
+@pytest.mark.parametrize("score", [dcg_score, ndcg_score])
+def test_bad_gains_and_ties_are_refused(score, params, message):
+    with pytest.raises(ValueError, match=message):
+        score([1, 0], [1.0, 2.0], **params)
+
+
+def test_gains_that_overflow_are_refused():
+    with pytest.raises(ValueError, match="y_true up to 2000"):
+        dcg_score([2000, 1], [1.0, 2.0], gain="exponential")
+
+
+def test_a_bad_value_for_undefined_is_refused():
+    with pytest.raises(ValueError, match="undefined="):
+        ndcg_score([1, 0], [1.0, 2.0], undefined="zero")

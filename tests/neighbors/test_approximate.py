@@ -1,0 +1,268 @@
+"""fasttsne.neighbors.search: the approximate search, sound always and right nearly always."""
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from points import KINDS, points
+from scipy import sparse
+from scipy.spatial.distance import canberra
+from sklearn.base import clone
+from sklearn.metrics import pairwise_distances
+
+from fasttsne import TSNE, _kernels
+from fasttsne.affinity import build as similarities
+from fasttsne.initialization import start as initialization
+from fasttsne.neighbors import search as neighbors
+from fasttsne.samples.principal_axes import principal_axes
+from fasttsne.samples.scaling import center_and_scale
+
+every_isa = pytest.mark.usefixtures("isa")
+
+# Both sides sum at most 100 squares in double: 100 ulp and a margin.
+RTOL = 1e-12
+
+
+def clumps(n, d, seed):
+    """A hundred clumps of very different widths."""
+    rng = np.random.default_rng(seed)
+    place = rng.integers(0, 100, size=n)
+    widths = 10.0 ** rng.uniform(-2, 0, size=(100, 1))
+    return rng.normal(size=(100, d))[place] + widths[place] * rng.normal(size=(n, d))
+
+
+def low_rank(n, d, seed):
+    """Data whose variance lies along a few of many axes."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, 20)) @ rng.normal(size=(20, d)) + 0.3 * rng.normal(size=(n, d))
+
+
+def roll(n, seed):
+    rng = np.random.default_rng(seed)
+    t = 1.5 * np.pi * (1 + 2 * rng.uniform(size=n))
+    return np.column_stack([t * np.cos(t), 21 * rng.uniform(size=n), t * np.sin(t)])
+
+
+APPROXIMATED = {
+    "normal": points("normal", 5000, 10, seed=20),
+    "noise": np.random.default_rng(21).uniform(size=(5000, 20)),
+    "clumps": clumps(5000, 30, seed=22),
+    "roll": roll(5000, seed=23),
+    "grid": points("grid", 5000, 6, seed=24),
+    "low rank": low_rank(4000, 150, seed=25),
+    "wide noise": points("normal", 3000, 150, seed=26),
+    "outlier": points("outlier", 4000, 10, seed=27),
+    "extreme outlier": np.vstack([points("normal", 4000, 10, seed=27), np.full((1, 10), 1e30)]),
+    "wide outlier": np.vstack([points("normal", 1000, 150, seed=26), np.full((1, 150), 1e4)]),
+    "many scales": points("normal", 2000, 20, seed=29)
+    * 10.0 ** np.random.default_rng(29).uniform(-30, 30, size=(2000, 1)),
+    "offset": points("offset", 4000, 10, seed=28),
+}
+
+
+def approximate(X, n_neighbors, **params):
+    return neighbors.nearest_neighbors(X, n_neighbors, method="approximate", **params)
+
+
+def assert_sound(X, indices, squared):
+    """k distinct others a row, in ascending order of their exact distances, ties by index."""
+    n = len(indices)
+    assert indices.min() >= 0
+    assert indices.max() < n
+    assert not np.any(indices == np.arange(n)[:, None])
+    assert np.all(np.diff(np.sort(indices, axis=1), axis=1) > 0)
+    ties = squared[:, 1:] == squared[:, :-1]
+    assert np.all((squared[:, 1:] > squared[:, :-1]) | (ties & (np.diff(indices, axis=1) > 0)))
+    for i in range(0, n, max(1, n // 50)):
+        expected = np.sum((X[i].astype(float) - X[indices[i]].astype(float)) ** 2, axis=1)
+        assert_allclose(squared[i], expected, rtol=RTOL)
+
+
+def recall(X, squared, metric="euclidean"):
+    """The share of neighbours found that are as near as the true ones."""
+    n_neighbors = squared.shape[1]
+    expected = neighbors.nearest_neighbors(X, n_neighbors, method="exact", metric=metric)[1]
+    return np.mean(squared <= expected[:, -1:] * (1 + 1e-9))
+
+
+@pytest.mark.parametrize("n_neighbors", [5, 91])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", APPROXIMATED)
+def test_approximate_neighbors_are_sound_and_nearly_all_there(name, dtype, n_neighbors):
+    X = APPROXIMATED[name].astype(dtype)
+    indices, squared = approximate(X, n_neighbors)
+    assert_sound(X, indices, squared)
+    assert recall(X, squared) > 0.97
+
+
+@every_isa
+def test_approximate_neighbors_with_every_instruction_set():
+    X = APPROXIMATED["clumps"]
+    indices, squared = approximate(X, 30)
+    assert_sound(X, indices, squared)
+    assert recall(X, squared) > 0.97
+
+
+@every_isa
+@given(
+    kind=st.sampled_from(KINDS),
+    n=st.integers(2, 150),
+    d=st.integers(1, 120),
+    part=st.floats(0, 1),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    seed=st.integers(0, 10_000),
+)
+@example(kind="normal", n=2, d=1, part=1.0, dtype=np.float32, seed=0)
+@example(kind="grid", n=150, d=1, part=1.0, dtype=np.float64, seed=0)
+def test_approximate_neighbors_of_few_points_are_sound(kind, n, d, part, dtype, seed):
+    X = points(kind, n, d, seed).astype(dtype)
+    assert_sound(X, *approximate(X, 1 + int(part * (n - 2))))
+
+
+@every_isa
+@pytest.mark.parametrize("n_neighbors", [1, 91, 2999])
+@pytest.mark.parametrize("others", [0, 1, 500])
+def test_approximate_search_among_equal_points(others, n_neighbors):
+    rng = np.random.default_rng(29)
+    X = np.vstack([np.full((3000, 7), 0.1), rng.normal(size=(others, 7))])
+    indices, squared = approximate(X, n_neighbors)
+    assert_sound(X, indices, squared)
+    assert_array_equal(squared[:3000], 0.0)
+
+
+def test_approximate_search_with_constant_columns():
+    X = np.hstack(
+        [np.full((4000, 3), 7.0), points("normal", 4000, 4, seed=30), np.zeros((4000, 2))]
+    )
+    indices, squared = approximate(X, 20)
+    assert_sound(X, indices, squared)
+    assert recall(X, squared) > 0.97
+
+
+@pytest.mark.parametrize("offset", [1e3, 1e7, 1e12])
+def test_approximate_search_of_far_clusters(offset):
+    X = points("normal", 2000, 5, seed=31)
+    X[::2] += offset
+    indices, squared = approximate(X, 30)
+    assert_sound(X, indices, squared)
+    assert recall(X, squared) > 0.97
+
+
+@pytest.mark.parametrize("far", [1e41, 1e45, 1e60, 1e140])
+def test_approximate_search_beside_one_value_out_of_all_proportion(far):
+    # In single precision, and in proportion to it, all others are 0.
+    X = points("normal", 4000, 10, seed=27)
+    X[7, 3] = far
+    indices, squared = approximate(X, 30)
+    assert_sound(X, indices, squared)
+    assert recall(X, squared) > 0.97
+
+
+@pytest.mark.parametrize("exponent", [-490, -90, 90, 490])
+def test_approximate_search_does_not_depend_on_the_scale(exponent):
+    X = points("normal", 2000, 7, seed=32)
+    indices, _ = approximate(X, 20)
+    scaled_indices, _ = approximate(X * 2.0**exponent, 20)
+    assert_array_equal(scaled_indices, indices)
+
+
+@every_isa
+@pytest.mark.parametrize("name", ["clumps", "grid", "low rank"])
+@pytest.mark.parametrize("n_threads", [2, 3, 8])
+def test_approximate_search_has_the_same_bits_with_any_number_of_threads(name, n_threads):
+    X = APPROXIMATED[name]
+    indices, squared = approximate(X, 40, n_threads=1)
+    threaded_indices, threaded_squared = approximate(X, 40, n_threads=n_threads)
+    assert_array_equal(threaded_indices, indices)
+    assert threaded_squared.tobytes() == squared.tobytes()
+
+
+def test_approximate_cosine_search():
+    X = clumps(4000, 20, seed=33)
+    indices, squared = approximate(X, 30, metric="cosine")
+    assert np.all(np.diff(squared, axis=1) >= 0)
+    expected = pairwise_distances(X[:1], X[indices[0]], metric="cosine")[0] ** 2
+    assert_allclose(squared[0], expected, rtol=1e-9, atol=1e-15)
+    assert recall(X, squared, "cosine") > 0.97
+
+
+def test_known_axes_change_nothing():
+    X = APPROXIMATED["low rank"].astype(np.float32)
+    axes = principal_axes(center_and_scale(X), neighbors.n_axes_for_search(X.shape[1]))
+    indices, squared = approximate(X, 30, axes=axes)
+    expected_indices, expected_squared = approximate(X, 30)
+    assert_array_equal(indices, expected_indices)
+    assert_array_equal(squared, expected_squared)
+
+
+def test_auto_is_exact_for_few_points_and_approximate_for_many(monkeypatch):
+    X = points("normal", 1000, 5, seed=34)
+    approximations = []
+    find = _kernels.find_neighbors_approximately
+    monkeypatch.setattr(
+        neighbors._kernels,
+        "find_neighbors_approximately",
+        lambda *args: approximations.append(1) or find(*args),
+    )
+    neighbors.nearest_neighbors(X, 10, method="exact")
+    neighbors.nearest_neighbors(X, 10)
+    assert not approximations
+    approximate(X, 10)
+    assert len(approximations) == 1
+    neighbors.nearest_neighbors(points("normal", 40_000, 2, seed=35), 10)
+    assert len(approximations) == 2
+
+
+@pytest.mark.parametrize("method", ["fast", None, 1])
+def test_an_unknown_method_is_refused(method):
+    with pytest.raises(ValueError, match="'auto', 'exact' or 'approximate'"):
+        neighbors.nearest_neighbors(points("normal", 50, 3, seed=0), 5, method=method)
+
+
+@pytest.mark.parametrize(
+    ("metric", "metric_params", "container"),
+    [
+        ("manhattan", None, np.asarray),
+        ("precomputed", None, np.asarray),
+        ("euclidean", None, sparse.csr_array),
+        ("seuclidean", {"V": np.ones(50)}, np.asarray),
+        (canberra, None, np.asarray),
+    ],
+)
+def test_where_there_is_no_approximate_search_it_is_refused(metric, metric_params, container):
+    X = container(pairwise_distances(points("normal", 50, 3, seed=0)) + 1)
+    params = {"metric": metric, "metric_params": metric_params}
+    with pytest.raises(ValueError, match="use neighbors='auto' or 'exact'"):
+        approximate(X, 5, **params)
+    neighbors.nearest_neighbors(X, 5, method="auto", **params)
+
+
+@pytest.mark.parametrize("choice", ["auto", "exact", "approximate"])
+def test_tsne_takes_the_choice_of_search(choice, digits):
+    estimator = TSNE(neighbors=choice, max_iter=250, random_state=0)
+    assert clone(estimator).neighbors == choice
+    embedding = estimator.fit_transform(digits)
+    assert np.isfinite(embedding).all()
+    exact = TSNE(neighbors="exact", max_iter=250, random_state=0).fit_transform(digits)
+    assert np.array_equal(embedding, exact) == (choice != "approximate")
+
+
+def test_tsne_refuses_another_choice_of_search(small_digits):
+    with pytest.raises(ValueError, match="neighbors"):
+        TSNE(neighbors="fast").fit(small_digits)
+    with pytest.raises(ValueError, match="neighbors='approximate'"):
+        TSNE(neighbors="approximate", metric="manhattan").fit(small_digits)
+
+
+def test_tsne_of_many_features_finds_its_axes_once(monkeypatch):
+    X = low_rank(1500, 150, seed=36)
+    expected = TSNE(neighbors="approximate", max_iter=250).fit_transform(X)
+    calls = []
+    for module in (similarities, neighbors, initialization):
+        monkeypatch.setattr(
+            module, "principal_axes", lambda *a, **k: calls.append(1) or principal_axes(*a, **k)
+        )
+    embedding = TSNE(neighbors="approximate", max_iter=250).fit_transform(X)
+    assert len(calls) == 1
+    assert_array_equal(embedding, expected)

@@ -1,0 +1,384 @@
+"""fasttsne.neighbors.search: k nearest neighbours, ties to the smaller index, self left out."""
+
+import functools
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from points import KINDS, points
+from reference import tsne as reference
+from scipy import sparse
+from sklearn.metrics import pairwise_distances
+from sklearn.neighbors import KNeighborsTransformer, NearestNeighbors
+
+from fasttsne.neighbors import search as neighbors
+
+every_isa = pytest.mark.usefixtures("isa")
+
+# Both sides sum at most 100 squares in double: 100 ulp and a margin.
+RTOL = 1e-12
+
+
+def assert_exact(X, n_neighbors, n_threads=1):
+    """The kernel's neighbours are the reference's: the same indices, the distances to rounding."""
+    indices, squared = neighbors.nearest_neighbors(X, n_neighbors, n_threads=n_threads)
+    expected_indices, expected_squared = reference.nearest_neighbors(X, n_neighbors)
+    assert indices.dtype == np.int32
+    assert squared.dtype == np.float64
+    assert_array_equal(indices, expected_indices)
+    assert_allclose(squared, expected_squared, rtol=RTOL)
+
+
+# Exactness ---------------------------------------------------------------------------
+
+
+@every_isa
+@given(
+    kind=st.sampled_from(KINDS),
+    n=st.integers(2, 150),
+    d=st.integers(1, 100),
+    part=st.floats(0, 1),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    seed=st.integers(0, 10_000),
+)
+@example(kind="normal", n=2, d=1, part=1.0, dtype=np.float32, seed=0)
+@example(kind="grid", n=150, d=1, part=1.0, dtype=np.float32, seed=0)
+@example(kind="grid", n=149, d=2, part=0.1, dtype=np.float64, seed=0)
+def test_neighbors_equal_the_reference(kind, n, d, part, dtype, seed):
+    n_neighbors = 1 + int(part * (n - 2))
+    assert_exact(points(kind, n, d, seed).astype(dtype), n_neighbors)
+
+
+@functools.cache
+def points_and_neighbors(kind):
+    """1101 points, and 91 neighbours of each by the reference."""
+    X = points(kind, 1101, 17, seed=1)
+    return X, *reference.nearest_neighbors(X, 91)
+
+
+@every_isa
+@pytest.mark.parametrize("kind", KINDS)
+def test_neighbors_equal_the_reference_beyond_one_block(kind):
+    X, expected_indices, expected_squared = points_and_neighbors(kind)
+    indices, squared = neighbors.nearest_neighbors(X, 91, n_threads=2)
+    assert_array_equal(indices, expected_indices)
+    assert_allclose(squared, expected_squared, rtol=RTOL)
+
+
+@pytest.fixture(scope="module")
+def digits_neighbors(digits):
+    return reference.nearest_neighbors(digits, len(digits) - 1)
+
+
+@every_isa
+@pytest.mark.parametrize("n_neighbors", [1, 91, 1796])
+def test_digits_with_their_many_ties(digits, digits_neighbors, n_neighbors):
+    indices, squared = neighbors.nearest_neighbors(digits, n_neighbors)
+    assert_array_equal(indices, digits_neighbors[0][:, :n_neighbors])
+    assert_array_equal(squared, digits_neighbors[1][:, :n_neighbors])
+
+
+@every_isa
+@pytest.mark.parametrize("n", [2, 3, 17, 64, 65])
+def test_k_of_n_minus_one_lists_everybody_else(n):
+    indices, _ = neighbors.nearest_neighbors(points("normal", n, 5, seed=0), n - 1)
+    everybody_else = [[j for j in range(n) if j != i] for i in range(n)]
+    assert_array_equal(np.sort(indices, axis=1), everybody_else)
+
+
+@every_isa
+@pytest.mark.parametrize("n", [50, 700])
+def test_duplicates_of_one_point_have_the_smallest_indices_as_neighbors(n):
+    X = np.full((n, 4), 0.1)
+    indices, squared = neighbors.nearest_neighbors(X, 10)
+    assert_array_equal(indices[0], np.arange(1, 11))
+    assert_array_equal(indices[5], [0, 1, 2, 3, 4, 6, 7, 8, 9, 10])
+    assert_array_equal(indices[n - 1], np.arange(10))
+    assert_array_equal(squared, 0.0)
+
+
+# Where single precision would not do -------------------------------------------------
+
+
+@every_isa
+def test_common_offset_of_a_million_changes_no_neighbor():
+    rng = np.random.default_rng(0)
+    X = rng.integers(-(2**20), 2**20, size=(500, 10)) / 2.0**19  # X + 1e6 is exact in float64
+    centred_indices, centred_squared = neighbors.nearest_neighbors(X, 30)
+    indices, squared = neighbors.nearest_neighbors(X + 1e6, 30)
+    assert_array_equal(indices, centred_indices)
+    assert_allclose(squared, centred_squared, rtol=RTOL)
+
+
+@every_isa
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_two_clusters_far_apart_with_unit_spread(dtype):
+    X = np.random.default_rng(0).normal(size=(400, 10))
+    X[::2] += 1e7
+    X[1::2] -= 1e7
+    assert_exact(X.astype(dtype), 30)
+
+
+@every_isa
+def test_ten_distant_clusters_share_no_centre_that_helps():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 5)) + 1e8 * rng.normal(size=(10, 5))[rng.integers(0, 10, size=600)]
+    assert_exact(X, 40)
+
+
+@every_isa
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("where", [0, 199, 399])
+def test_one_point_1e30_away(dtype, where):
+    X = np.random.default_rng(0).normal(size=(400, 6))
+    X[where] = 1e30
+    assert_exact(X.astype(dtype), 30)
+
+
+@every_isa
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_one_feature_a_billion_times_wider_than_the_rest(dtype):
+    X = np.random.default_rng(0).normal(size=(500, 6))
+    X[:, 2] = 1e9 * np.round(X[:, 2])
+    assert_exact(X.astype(dtype), 30)
+
+
+@every_isa
+def test_distances_that_differ_only_beyond_single_precision():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 8))
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    X *= 1 + 1e-10 * rng.normal(size=(300, 1))  # a shell one ten-billionth thick
+    X[0] = 0.0
+    assert_exact(X, 25)
+
+
+@every_isa
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("exponent", [-90, 90])
+def test_scaling_by_a_power_of_two_scales_only_the_distances(dtype, exponent):
+    X = points("normal", 200, 7, seed=3).astype(dtype)
+    indices, squared = neighbors.nearest_neighbors(X, 20)
+    scaled_indices, scaled_squared = neighbors.nearest_neighbors(X * dtype(2.0**exponent), 20)
+    assert_array_equal(scaled_indices, indices)
+    assert_allclose(scaled_squared, squared * 2.0 ** (2 * exponent), rtol=RTOL)
+
+
+# Promises ----------------------------------------------------------------------------
+
+
+@every_isa
+@pytest.mark.parametrize("kind", ["normal", "grid"])
+@pytest.mark.parametrize("n_threads", [2, 3, 8])
+def test_same_bits_with_any_number_of_threads(kind, n_threads):
+    X = points(kind, 1100, 9, seed=4)
+    indices, squared = neighbors.nearest_neighbors(X, 40, n_threads=1)
+    threaded_indices, threaded_squared = neighbors.nearest_neighbors(X, 40, n_threads=n_threads)
+    assert_array_equal(threaded_indices, indices)
+    assert threaded_squared.tobytes() == squared.tobytes()
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "manhattan", "precomputed"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_input_is_not_modified(metric, dtype):
+    X = (points("normal", 60, 60, seed=5) + 7).astype(dtype)
+    if metric == "precomputed":
+        X = pairwise_distances(X)
+    before = X.copy()
+    neighbors.nearest_neighbors(X, 10, metric=metric)
+    assert_array_equal(X, before)
+
+
+# Other metrics -----------------------------------------------------------------------
+
+
+def sklearn_neighbors(X, n_neighbors, **params):
+    """scikit-learn's brute-force neighbours without self: indices, squared distances."""
+    found = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute", **params).fit(X)
+    distances, indices = found.kneighbors()
+    return indices, distances**2
+
+
+def canberra(x, y):
+    return np.sum(np.abs(x - y) / (np.abs(x) + np.abs(y)))
+
+
+@pytest.mark.parametrize(
+    ("metric", "metric_params"),
+    [
+        ("manhattan", None),
+        ("chebyshev", None),
+        ("correlation", None),
+        ("sqeuclidean", None),
+        ("seuclidean", {"V": np.arange(1.0, 7.0)}),
+        (canberra, None),
+    ],
+)
+def test_other_metrics_equal_scikit_learn(metric, metric_params):
+    X = points("normal", 80, 6, seed=6)
+    indices, squared = neighbors.nearest_neighbors(
+        X, 15, metric=metric, metric_params=metric_params
+    )
+    expected_indices, expected_squared = sklearn_neighbors(
+        X, 15, metric=metric, metric_params=metric_params
+    )
+    assert indices.dtype == np.int32
+    assert squared.dtype == np.float64
+    assert_array_equal(indices, expected_indices)
+    assert_allclose(squared, expected_squared, rtol=1e-9)
+
+
+@pytest.mark.parametrize("metric", ["manhattan", "chebyshev", "cosine"])
+@pytest.mark.parametrize("n_threads", [2, 3, 8])
+def test_other_metrics_have_the_same_bits_with_any_number_of_threads(metric, n_threads):
+    X = points("grid", 300, 4, seed=16)  # of ties it must always take the same
+    indices, squared = neighbors.nearest_neighbors(X, 20, metric=metric, n_threads=1)
+    threaded_indices, threaded_squared = neighbors.nearest_neighbors(
+        X, 20, metric=metric, n_threads=n_threads
+    )
+    assert_array_equal(threaded_indices, indices)
+    assert threaded_squared.tobytes() == squared.tobytes()
+
+
+@functools.cache
+def cosine_neighbors(n):
+    X = points("normal", n, 12, seed=7).astype(np.float32)
+    return X, *sklearn_neighbors(X.astype(np.float64), 30, metric="cosine")
+
+
+@every_isa
+@pytest.mark.parametrize(
+    ("n", "dtype", "rtol"),
+    [
+        (300, np.float32, 1e-5),  # scikit-learn's 1 - cos in single precision
+        (300, np.float64, 1e-9),
+        (2100, np.float32, 1e-9),  # beyond 2048 samples by the kernel, in double
+        (2100, np.float64, 1e-9),
+    ],
+)
+def test_cosine_equals_scikit_learn(n, dtype, rtol):
+    X, expected_indices, expected_squared = cosine_neighbors(n)
+    indices, squared = neighbors.nearest_neighbors(X.astype(dtype), 30, metric="cosine")
+    assert_array_equal(indices, expected_indices)
+    assert_allclose(squared, expected_squared, rtol=rtol)
+
+
+@pytest.mark.parametrize("n", [50, 2100])
+def test_cosine_distance_from_a_zero_vector_is_one(n):
+    X = points("normal", n, 3, seed=8)
+    X[[4, 17]] = 0.0
+    indices, squared = neighbors.nearest_neighbors(X, n - 1, metric="cosine")
+    assert_allclose(squared[[4, 17]], 1.0)
+    assert_allclose(squared[indices == 4], 1.0)
+
+
+@pytest.mark.parametrize(("n", "exponent"), [(100, 40), (2100, 100)])
+def test_cosine_ignores_lengths(n, exponent):
+    X = points("normal", n, 5, seed=9)
+    lengths = 2.0 ** np.random.default_rng(0).integers(-exponent, exponent, size=(n, 1))
+    indices, squared = neighbors.nearest_neighbors(X, 20, metric="cosine")
+    scaled_indices, scaled_squared = neighbors.nearest_neighbors(X * lengths, 20, metric="cosine")
+    assert_array_equal(scaled_indices, indices)
+    # scikit-learn's 1 - cos cancels: near neighbours keep fewer digits
+    assert_allclose(scaled_squared, squared, rtol=1e-9, atol=1e-15)
+
+
+# Precomputed distances, sparse input -------------------------------------------------
+
+
+def test_precomputed_distances_give_the_neighbors_of_the_points():
+    X = points("normal", 90, 4, seed=10)
+    indices, squared = neighbors.nearest_neighbors(pairwise_distances(X), 20, metric="precomputed")
+    expected_indices, expected_squared = reference.nearest_neighbors(X, 20)
+    assert indices.dtype == np.int32
+    assert squared.dtype == np.float64
+    assert_array_equal(indices, expected_indices)
+    assert_allclose(squared, expected_squared, rtol=1e-9)
+
+
+def test_precomputed_distances_need_not_be_symmetric():
+    D = np.random.default_rng(0).uniform(1, 2, size=(40, 40))
+    np.fill_diagonal(D, 0.0)
+    indices, squared = neighbors.nearest_neighbors(D, 10, metric="precomputed")
+    expected_indices, expected = reference.nearest_of(D, 10)
+    assert_array_equal(indices, expected_indices)
+    assert_allclose(squared, expected**2, rtol=RTOL)
+
+
+def test_precomputed_sparse_graph_gives_the_neighbors_of_the_points():
+    X = points("normal", 90, 4, seed=11)
+    # the transformer adds each point to its own neighbours, at distance 0
+    graph = KNeighborsTransformer(n_neighbors=20, mode="distance").fit_transform(X)
+    indices, squared = neighbors.nearest_neighbors(graph, 20, metric="precomputed")
+    expected_indices, expected_squared = reference.nearest_neighbors(X, 20)
+    assert indices.dtype == np.int32
+    assert squared.dtype == np.float64
+    assert_array_equal(indices, expected_indices)
+    assert_allclose(squared, expected_squared, rtol=1e-9)
+
+
+def test_precomputed_sparse_graph_without_self_does_not_lose_the_nearest():
+    X = points("normal", 90, 4, seed=11)
+    graph = NearestNeighbors(n_neighbors=21).fit(X).kneighbors_graph(mode="distance")
+    indices, _ = neighbors.nearest_neighbors(graph, 20, metric="precomputed")
+    assert_array_equal(indices, reference.nearest_neighbors(X, 20)[0])
+
+
+def test_precomputed_diagonal_is_not_looked_at():
+    X = points("normal", 90, 4, seed=11)
+    D = pairwise_distances(X)
+    np.fill_diagonal(D, 100.0)
+    indices, _ = neighbors.nearest_neighbors(D, 20, metric="precomputed")
+    assert_array_equal(indices, reference.nearest_neighbors(X, 20)[0])
+
+
+def test_precomputed_sparse_graph_may_hold_more_neighbors_than_needed():
+    X = points("normal", 60, 4, seed=12)
+    graph = KNeighborsTransformer(n_neighbors=30, mode="distance").fit_transform(X)
+    indices, _ = neighbors.nearest_neighbors(graph, 10, metric="precomputed")
+    assert_array_equal(indices, reference.nearest_neighbors(X, 10)[0])
+
+
+def test_self_is_left_out_by_index_among_duplicates_in_every_input_form():
+    X = np.repeat(points("normal", 6, 3, seed=13), 5, axis=0)  # 5 copies of each of 6 points
+    D = np.sqrt(reference.squared_distances(X))
+    own_copies = [[j for j in range(5 * (i // 5), 5 * (i // 5) + 5) if j != i] for i in range(30)]
+    forms = {
+        "euclidean": (X, "euclidean"),
+        "manhattan": (X, "manhattan"),
+        "dense distances": (D, "precomputed"),
+        "sparse X": (sparse.csr_array(X), "euclidean"),
+        "sparse graph": (
+            KNeighborsTransformer(n_neighbors=10, mode="distance").fit_transform(X),
+            "precomputed",
+        ),
+    }
+    for form, (data, metric) in forms.items():
+        indices, _ = neighbors.nearest_neighbors(data, 4, metric=metric)
+        assert_array_equal(np.sort(indices, axis=1), own_copies, err_msg=form)
+
+
+@pytest.mark.parametrize("metric", ["manhattan", "precomputed"])
+def test_other_metrics_list_the_smallest_distances_ascending_among_ties(metric):
+    X = points("grid", 60, 3, seed=14)
+    D = pairwise_distances(X, metric="manhattan")
+    data = D if metric == "precomputed" else X
+    indices, squared = neighbors.nearest_neighbors(data, 20, metric=metric)
+    expected = reference.nearest_of(D, 20)[1] ** 2
+    assert_array_equal(squared, expected)
+    assert_array_equal(np.take_along_axis(D, indices.astype(np.int64), axis=1) ** 2, expected)
+
+
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csr_matrix, sparse.csc_array])
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "manhattan"])
+def test_sparse_input_gives_the_neighbors_of_the_dense(container, metric):
+    rng = np.random.default_rng(15)
+    X = rng.normal(size=(100, 30)) * (rng.uniform(size=(100, 30)) < 0.3)
+    indices, squared = neighbors.nearest_neighbors(container(X), 12, metric=metric)
+    expected_indices, expected_squared = neighbors.nearest_neighbors(X, 12, metric=metric)
+    assert indices.dtype == np.int32
+    assert squared.dtype == np.float64
+    assert_array_equal(indices, expected_indices)
+    assert_allclose(squared, expected_squared, rtol=1e-9)

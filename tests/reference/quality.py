@@ -1,0 +1,93 @@
+"""Measures of maps from matrices of all ranks: the oracle of fasttsne.quality.
+
+Plain on purpose: whole matrices, one definition a function, nothing shared with the package.
+
+Symbols: rho_ij rank of j in the data as seen from i, r_ij its rank on the map, 1 for the nearest;
+k and K numbers of neighbours, n number of points.
+"""
+
+from math import log2
+
+import numpy as np
+from reference import tsne as reference
+
+
+def ranks_of(distances):
+    """Rank of j among all others by (d_ij, j); 0 where j = i."""
+    n = len(distances)
+    order, _ = reference.nearest_of(distances, n - 1)
+    ranks = np.zeros((n, n), dtype=int)
+    np.put_along_axis(ranks, order, np.broadcast_to(np.arange(1, n), order.shape), axis=1)
+    return ranks
+
+
+def ranks(X):
+    return ranks_of(reference.squared_distances(X))
+
+
+def trustworthiness(rho, r, k):
+    """Of every point (Venna & Kaski 2001, equation 1); continuity with rho and r exchanged."""
+    n = len(rho)
+    penalties = [
+        sum(rho[i, j] - k for j in range(n) if 1 <= r[i, j] <= k < rho[i, j]) for i in range(n)
+    ]
+    return 1 - np.array(penalties) * 2 / (k * (2 * n - 3 * k - 1))
+
+
+def recall(rho, r, k):
+    near = (rho <= k) & (r <= k)
+    np.fill_diagonal(near, False)
+    return near.sum(axis=1) / k
+
+
+def ndcg(rho, r, k):
+    """Sum over j of [k + 1 - rho_ij]+ / log2(1 + r_ij), over the largest it can be."""
+    n = len(rho)
+    best = sum((k + 1 - rank) / log2(1 + rank) for rank in range(1, k + 1))
+    return np.array(
+        [
+            sum(max(k + 1 - rho[i, j], 0) / log2(1 + r[i, j]) for j in range(n) if j != i) / best
+            for i in range(n)
+        ]
+    )
+
+
+def coranking(rho, r):
+    """Q_kl: how many pairs have rank k in the data and l on the map (Lee & Verleysen 2009)."""
+    n = len(rho)
+    matrix = np.zeros((n - 1, n - 1), dtype=int)
+    for i in range(n):
+        for j in range(n):
+            if i != j:
+                matrix[rho[i, j] - 1, r[i, j] - 1] += 1
+    return matrix
+
+
+def q_nx(matrix):
+    """Share of the co-ranking matrix's upper left block of K x K, for K = 1 .. n - 1."""
+    n = len(matrix) + 1
+    return np.array([matrix[:size, :size].sum() / (size * n) for size in range(1, n)])
+
+
+def r_nx(matrix):
+    """((n - 1) Q - K) / (n - 1 - K), for K = 1 .. n - 2."""
+    n = len(matrix) + 1
+    shares = q_nx(matrix)
+    return np.array(
+        [((n - 1) * shares[size - 1] - size) / (n - 1 - size) for size in range(1, n - 1)]
+    )
+
+
+def r_nx_auc(matrix):
+    curve = r_nx(matrix)
+    weights = [1 / size for size in range(1, len(curve) + 1)]
+    return sum(w * c for w, c in zip(weights, curve, strict=True)) / sum(weights)
+
+
+def kl_shares(P, Y, nu):
+    """sum_j p_ij log(p_ij / q_ij) of every i."""
+    q = reference.q(Y, nu)
+    terms = np.zeros_like(P)
+    present = P > 0
+    terms[present] = P[present] * np.log(P[present] / q[present])
+    return terms.sum(axis=1)

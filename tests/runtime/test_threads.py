@@ -1,0 +1,121 @@
+"""fasttsne.runtime.threads: how many threads, and BLAS kept to one."""
+
+import threading
+import time
+
+import joblib
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from fasttsne import _kernels
+from fasttsne.neighbors.search import nearest_neighbors
+from fasttsne.runtime.threads import effective_n_threads, in_threads, single_threaded_blas
+
+CORES = joblib.cpu_count()
+
+
+def blas_threads():
+    return {
+        library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"
+    }
+
+
+@pytest.mark.parametrize(("n_jobs", "expected"), [(1, 1), (-1, CORES), (10_000, CORES), (-999, 1)])
+def test_numbers_of_jobs_are_threads_up_to_the_cores(n_jobs, expected):
+    assert effective_n_threads(n_jobs) == expected
+
+
+def test_none_means_all_cores_that_openmp_may_use():
+    assert effective_n_threads(None) == min(CORES, _kernels.openmp_max_threads())
+
+
+def test_none_obeys_joblibs_context():
+    with joblib.parallel_config(n_jobs=1):
+        assert effective_n_threads(None) == 1
+
+
+def test_none_is_one_thread_in_a_worker_thread():
+    jobs = joblib.Parallel(n_jobs=2, backend="threading")(
+        joblib.delayed(effective_n_threads)(None) for _ in range(2)
+    )
+    assert jobs == [1, 1]
+
+
+def test_zero_jobs_have_no_meaning():
+    with pytest.raises(ValueError, match="n_jobs"):
+        effective_n_threads(0)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 100])
+def test_work_in_threads_comes_back_in_order(n_threads):
+    assert in_threads(lambda i: i * i, range(50), n_threads) == [i * i for i in range(50)]
+
+
+def test_work_is_done_by_several_threads():
+    together = threading.Barrier(2)
+    # Two that wait for each other are not on one thread.
+    assert in_threads(lambda _: together.wait(timeout=10), range(2), 2) in ([0, 1], [1, 0])
+
+
+def test_no_thread_goes_on_after_one_has_failed():
+    done, started = [], threading.Event()
+
+    def work(item):
+        if item == 0:
+            started.wait(timeout=10)
+            raise RuntimeError("no result")
+        started.set()
+        time.sleep(0.1)
+        done.append(item)
+
+    before = threading.active_count()
+    with pytest.raises(RuntimeError, match="no result"):
+        in_threads(work, range(1000), 2)
+    assert threading.active_count() == before
+    assert len(done) < 100
+    assert done
+
+
+def test_blas_is_single_threaded_inside_and_as_before_afterwards():
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = blas_threads()
+        with single_threaded_blas():
+            assert blas_threads() == {1}
+        assert blas_threads() == before
+
+
+def test_users_of_blas_in_several_threads_leave_it_as_it_was():
+    # No limit around it: threadpoolctl lets only the thread that set one change it.
+    before = blas_threads()
+    together, seen = threading.Barrier(4), []
+
+    def use():
+        together.wait(timeout=10)
+        for _ in range(20):
+            with single_threaded_blas():
+                seen.append(blas_threads())
+
+    users = [threading.Thread(target=use) for _ in range(4)]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join()
+    assert seen == [{1}] * 80
+    assert blas_threads() == before
+
+
+def test_a_metric_that_raises_leaves_blas_as_it_was():
+    X = np.random.default_rng(0).normal(size=(1100, 2))
+    X[:, 1] = np.arange(len(X))
+
+    def metric(a, b):
+        if a[1] == 1050:  # in the second block of rows, while the first is under way
+            raise RuntimeError("no distance")
+        return abs(a[0] - b[0])
+
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = blas_threads()
+        with pytest.raises(RuntimeError, match="no distance"):
+            nearest_neighbors(X, 5, metric=metric, n_threads=2)
+        assert blas_threads() == before
