@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_non_negative, validate_data
 from fasttsne.affinity import JointProbabilities, as_csr, joint_probabilities, symmetrize_dense
 from fasttsne.affinity.given import checked_affinities
 from fasttsne.affinity.perplexity import Neighborhood, neighborhood_of
-from fasttsne.affinity.supervised import class_codes, guide_joint, guided_by_labels
+from fasttsne.affinity.supervised import guide_joint, guided_by_labels
 from fasttsne.affinity.weights import (
     WeightedJoint,
     dense_masses,
@@ -41,6 +41,7 @@ from fasttsne.neighbors.search import (
 )
 from fasttsne.runtime.threads import single_threaded_blas
 from fasttsne.samples.duplicates import Collapsed, collapsed
+from fasttsne.samples.labels import class_codes
 from fasttsne.samples.principal_axes import PrincipalAxes, principal_axes
 from fasttsne.samples.scaling import center_and_scale, safe_exponent, times_power_of_two
 
@@ -211,7 +212,7 @@ class Similarities:
             raise ValueError(
                 f"label_weight={self.label_weight} needs labels: call fit(X, y), or leave it at 0"
             )
-        return class_codes(y, n_samples)
+        return class_codes(y, n_samples, name="y", minus_one_is_missing=True)
 
     def _samples(
         self,

@@ -2,61 +2,16 @@
 
 from __future__ import annotations
 
-from numbers import Real
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from fasttsne.affinity.joint import JointProbabilities, from_csr
-from fasttsne.samples.labels import label_values
 
-__all__ = ["class_codes", "guided_by_labels"]
+__all__ = ["guided_by_labels"]
 
 # Rows at work at once.
 _BLOCK_ROWS = 4096
-
-
-def class_codes(y: Any, n_samples: int) -> NDArray[np.int64]:
-    """Give the classes of labels numbers; some labels may be missing.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,)
-        Labels of any kind. -1, NaN and None (and what pandas calls missing) are none.
-    n_samples : int
-        Number of samples.
-
-    Returns
-    -------
-    classes : ndarray of int64, shape (n_samples,)
-        From 0, in order of appearance; -1 where the label is missing.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many labels as samples, or not one column of them.
-
-    Examples
-    --------
-    >>> from fasttsne.affinity.supervised import class_codes
-    >>> class_codes(["dog", None, "cat", "dog"], 4)
-    array([ 0, -1,  1,  0])
-    """
-    labels, missing = label_values(y)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels, missing = labels[:, 0], missing[:, 0]
-    if labels.shape != (n_samples,):
-        raise ValueError(
-            f"y has shape {labels.shape}, but label_weight needs one label a sample: ({n_samples},)"
-        )
-    codes: dict[Any, int] = {}
-    numbers = (
-        -1 if none or _is_minus_one(label) else codes.setdefault(label, len(codes))
-        for label, none in zip(labels.tolist(), missing.tolist(), strict=True)
-    )
-    return np.fromiter(numbers, dtype=np.int64, count=n_samples)
 
 
 def guided_by_labels(
@@ -160,7 +115,3 @@ def guide_joint(
     values = np.where(change, kept * ratio[rows], joint.data)
     guided = sparse.csr_matrix((values, joint.indices, joint.indptr), shape=(n_samples, n_samples))
     return from_csr((guided + guided.T) / 2.0)
-
-
-def _is_minus_one(label: Any) -> bool:
-    return isinstance(label, Real) and label == -1

@@ -47,6 +47,61 @@ def label_values(labels: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     return values, missing | np.ma.getmaskarray(labels) if np.ma.isMA(labels) else missing
 
 
+def class_codes(
+    labels: Any, n_samples: int, *, name: str = "labels", minus_one_is_missing: bool = False
+) -> NDArray[np.int64]:
+    """Return the number of every sample's class, from 0, and -1 where the label is missing.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n_samples,) or (n_samples, 1)
+        As for `label_values`.
+    n_samples : int
+        Number of samples.
+    name : str, default="labels"
+        Name of the argument in error messages.
+    minus_one_is_missing : bool, default=False
+        Whether the number -1 also marks a missing label, as in scikit-learn's semi-supervised
+        estimators.
+
+    Returns
+    -------
+    codes : ndarray of int64, shape (n_samples,)
+        Classes in ascending order; in order of appearance where labels of mixed types have no
+        order.
+
+    Raises
+    ------
+    ValueError
+        If there is not one label per sample, or a label is infinite.
+
+    Examples
+    --------
+    >>> from fasttsne.samples.labels import class_codes
+    >>> class_codes(["dog", None, "cat", "dog"], 4)
+    array([ 1, -1,  0,  1])
+    """
+    values, missing = label_values(labels)
+    if values.shape == (n_samples, 1):
+        values, missing = values[:, 0], missing[:, 0]
+    if values.shape != (n_samples,):
+        raise ValueError(
+            f"{name} has shape {values.shape}, but must be one label per sample: ({n_samples},)"
+        )
+    if minus_one_is_missing:
+        missing = missing | np.fromiter(map(_is_minus_one, values), dtype=bool, count=n_samples)
+    present = as_numbers(values[~missing])
+    if present.dtype.kind == "f" and not np.isfinite(present).all():
+        raise ValueError(f"{name} contains infinity; use None or NaN for a missing label")
+    codes = np.full(n_samples, -1, dtype=np.int64)
+    try:
+        codes[~missing] = np.unique(present, return_inverse=True)[1]
+    except TypeError:  # mixed types
+        numbers = {label: number for number, label in enumerate(dict.fromkeys(present.tolist()))}
+        codes[~missing] = [numbers[label] for label in present.tolist()]
+    return codes
+
+
 def categories_of(labels: Any) -> list[Any] | None:
     """Return the categories of a categorical column of pandas, in their own order."""
     categories = getattr(_categorical(labels), "categories", None)
@@ -123,3 +178,7 @@ def _is_missing(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+
+
+def _is_minus_one(label: Any) -> bool:
+    return _is_number(label) and bool(label == -1)

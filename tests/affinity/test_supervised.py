@@ -9,8 +9,9 @@ from reference import tsne as reference
 from scipy import sparse
 
 from fasttsne.affinity import as_csr, conditional_probabilities, joint_probabilities
-from fasttsne.affinity.supervised import class_codes, guide_joint, guided_by_labels
+from fasttsne.affinity.supervised import guide_joint, guided_by_labels
 from fasttsne.neighbors.search import nearest_neighbors
+from fasttsne.samples.labels import class_codes
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def labels():
     ids=lambda y: type(y).__name__,
 )
 def test_labels_of_any_kind_may_be_missing(y):
-    assert_array_equal(class_codes(y, 4), [0, -1, 1, 0])
+    assert_array_equal(class_codes(y, 4, minus_one_is_missing=True), [0, -1, 1, 0])
 
 
 @pytest.mark.parametrize("y", [[0, 1], np.zeros((120, 2)), 3], ids=["short", "two columns", "none"])
