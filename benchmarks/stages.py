@@ -79,7 +79,7 @@ def child(spec):
     from fasttsne import TSNE, _kernels
     from fasttsne.affinity import conditional_probabilities, joint_probabilities
     from fasttsne.initialization.start import initial_embedding
-    from fasttsne.neighbors.search import nearest_neighbors
+    from fasttsne.neighbors import nearest_neighbors
 
     X, n_threads, repeats = np.load(spec["X"]), spec["threads"], spec["repeats"]
     n_samples, k = len(X), min(len(X) - 1, 91)

@@ -18,11 +18,14 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from fasttsne._kernels import ContrastiveForces, DivergedError, descend
-from fasttsne.affinity import JointProbabilities
-from fasttsne.affinity.build import METRICS, Samples, Similarities
+from fasttsne.affinity.build import AffinityParameters
+from fasttsne.affinity.joint import JointProbabilities
 from fasttsne.descent.schedule import N_ITER_HELD, Phase, Settings
-from fasttsne.neighbors.search import Metric
+from fasttsne.initialization.start import check_start
+from fasttsne.neighbors.metrics import METRICS, Metric
 from fasttsne.runtime.threads import effective_n_threads
+from fasttsne.samples.checks import Samples, check_samples
+from fasttsne.tsne import joint_and_start
 
 __all__ = ["ContrastiveTSNE"]
 
@@ -38,9 +41,7 @@ _LEAST_ODDS, _MOST_ODDS = 1e-30, 1e30
 _LARGEST_COORDINATE = 1e13
 
 
-class ContrastiveTSNE(
-    Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
-):
+class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Maps by negative sampling, noise contrastive estimation (NCE) or InfoNCE.
 
     The edges of t-SNE's P are positive pairs, pairs drawn by chance are negatives, and the map
@@ -179,13 +180,6 @@ class ContrastiveTSNE(
         "verbose": ["verbose"],
     }
 
-    # What P depends on besides, and `TSNE` lets choose.
-    method = "barnes_hut"
-    affinity = "gaussian"
-    sigma = None
-    n_neighbors = None
-    label_weight = 0.0
-
     def __init__(
         self,
         n_components: int = 2,
@@ -222,14 +216,7 @@ class ContrastiveTSNE(
         self.verbose = verbose
 
     def fit(self, X: Any, y: None = None) -> ContrastiveTSNE:
-        """Draw the map of `X`.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples, or with ``metric="precomputed"`` their distances, as `TSNE.fit` takes them.
-        y : None
-            Ignored.
+        """Draw the map of `X`; see `fit_transform` for the parameters.
 
         Returns
         -------
@@ -263,7 +250,17 @@ class ContrastiveTSNE(
             )
         n_threads = effective_n_threads(self.n_jobs)
         random_state = check_random_state(self.random_state)
-        joint, start = self._positives_and_start(X, random_state, n_threads)
+        X, exponent = check_samples(X, metric=self.metric, estimator=self)
+        check_start(self.init, "barnes_hut", self.n_components, self.metric, "gaussian")
+        joint, start = joint_and_start(
+            Samples(X, exponent, init=self.init),
+            AffinityParameters.of(self),
+            self.n_components,
+            random_state,
+            n_threads=n_threads,
+            verbose=self.verbose,
+        )
+        assert isinstance(joint, JointProbabilities) and start is not None
         if np.abs(start).max() > _LARGEST_COORDINATE:
             raise ValueError(
                 "init has values that are too large to be squared in single precision; give "
@@ -280,15 +277,6 @@ class ContrastiveTSNE(
         )
         del joint
         return self._descend(forces, start)
-
-    def _positives_and_start(
-        self, X: Any, random_state: np.random.RandomState, n_threads: int
-    ) -> tuple[JointProbabilities, NDArray[np.float32]]:
-        """P and the first map, as `TSNE` makes them."""
-        samples = Samples(self._validated(X), self.init, None, None, None)
-        joint, start = self._joint_and_start(samples, random_state, n_threads)
-        assert isinstance(joint, JointProbabilities) and start is not None
-        return joint, start
 
     def _descend(
         self, forces: ContrastiveForces, embedding: NDArray[np.float32]

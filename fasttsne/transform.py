@@ -1,4 +1,4 @@
-"""New samples -> their places on a fitted map, which stays as it is."""
+"""New samples -> their places on a fitted map, which does not change."""
 
 from __future__ import annotations
 
@@ -10,44 +10,58 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fasttsne._kernels import FrozenMap
-from fasttsne.affinity import conditional_probabilities
+from fasttsne.affinity.build import AffinityParameters
+from fasttsne.affinity.conditional import conditional_probabilities
+from fasttsne.affinity.perplexity import n_neighbors_for
 from fasttsne.neighbors.index import NeighborIndex, neighbor_index
-from fasttsne.neighbors.search import Metric
+from fasttsne.neighbors.metrics import Metric
+from fasttsne.samples.checks import Samples
 
-# Effective number of neighbours that decide where a new sample goes, at the most: of 3 to 30,
-# with 10 most digits come to lie among their like (benchmarks/transform.py).
+__all__ = ["Placement"]
+
+# Largest effective number of neighbours that decide where a new sample goes: of 3 to 30, with 10
+# most digits lie among their like (benchmarks/transform.py).
 LARGEST_PERPLEXITY = 10.0
 
-# The descent of a point ends with a step shorter than this, beside the kernel's width of 1.
+# The descent of a point ends with a step shorter than this; the kernel's width is 1.
 _SHORTEST_STEP = 1e-3
 _MAX_ITER = 200
 
-# Samples at a time, which bounds the memory that a large batch takes.
+# Samples placed at a time, which bounds the memory that a large batch takes.
 _BLOCK_ROWS = 1 << 16
 
 
 class Placement:
-    """Where new samples belong on a map.
+    """A fitted map, as new samples are placed on it.
 
-    What the search for neighbours and the tree need is made at the first use and kept. All of it
-    can be pickled, and used from several threads at once.
+    The search index and the tree are made at the first use and kept. A placement can be pickled,
+    and used from several threads at once.
 
     Parameters
     ----------
     X : {ndarray, sparse matrix} of shape (n_samples, n_features) or None
-        The samples of the map; a reference is kept. None with ``metric="precomputed"``.
+        The samples of the map; a reference is kept. None where there are none: with
+        ``metric="precomputed"`` and ``affinity="precomputed"``.
     embedding : ndarray of float32, shape (n_samples, n_components)
         The map. Never changed.
     perplexity : float
-        That of the map.
-    degrees_of_freedom : float
+        That of the map; at most 10 is used.
+    degrees_of_freedom : float, default=1.0
         nu of the map's kernel.
-    angle : float
-        How much the tree may approximate, 0 for not at all.
+    angle : float, default=0.5
+        How much the tree approximates, 0 for not at all.
     metric, metric_params, method
         As for `fasttsne.neighbors.nearest_neighbors`.
     exponent : int, default=0
-        Of the power of two that `X` was divided by, and new samples are to be.
+        `X` is the user's data times 2**-exponent, and new samples must be scaled alike.
+    is_affinity : bool, default=False
+        Whether the map was fitted to a given P, so that nothing can be placed.
+
+    Attributes
+    ----------
+    X, embedding, perplexity, degrees_of_freedom, angle, metric, metric_params, method, exponent, \
+            is_affinity
+        As given, except that `perplexity` is at most 10.
 
     Examples
     --------
@@ -72,19 +86,63 @@ class Placement:
         metric_params: Mapping[str, Any] | None = None,
         method: str = "auto",
         exponent: int = 0,
+        is_affinity: bool = False,
     ) -> None:
         self.X, self.embedding = X, embedding
         self.perplexity = min(float(perplexity), LARGEST_PERPLEXITY)
         self.degrees_of_freedom, self.angle = degrees_of_freedom, angle
         self.metric, self.metric_params, self.method = metric, metric_params, method
-        self.exponent = exponent
+        self.exponent, self.is_affinity = exponent, is_affinity
         self._index: tuple[int, NeighborIndex] | None = None
         self._frozen: FrozenMap | None = None
+
+    @classmethod
+    def of_fit(
+        cls,
+        samples: Samples,
+        embedding: NDArray[np.float32],
+        parameters: AffinityParameters,
+        *,
+        n_copies: float,
+        weighted: bool,
+        degrees_of_freedom: float,
+        angle: float,
+    ) -> Placement:
+        """Return the placement of a fit; `n_copies` is the number of samples with all copies."""
+        neighborhood = parameters.neighborhood(n_copies, weighted=weighted)
+        perplexity = max(neighborhood.perplexities, default=float(neighborhood.n_neighbors))
+        exact, neighbors = parameters.method == "exact", parameters.neighbors
+        has_samples = parameters.metric != "precomputed" and not parameters.is_given
+        return cls(
+            samples.X if has_samples else None,
+            embedding,
+            perplexity=min(perplexity, len(embedding) - 1.0),
+            degrees_of_freedom=degrees_of_freedom,
+            angle=0.0 if exact else angle,
+            metric=parameters.metric,
+            metric_params=parameters.metric_params,
+            method="exact" if exact else neighbors if isinstance(neighbors, str) else "auto",
+            exponent=samples.exponent,
+            is_affinity=parameters.is_given,
+        )
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of new samples: features, or distances to the samples of the map."""
+        return int(len(self.embedding) if self.X is None else self.X.shape[1])
+
+    def check_can_place(self) -> None:
+        """Raise ValueError after a fit to a given P, which has no samples."""
+        if self.is_affinity:
+            raise ValueError(
+                "transform needs samples or their distances, but the fit was given affinities by"
+                ' affinity="precomputed"'
+            )
 
     def place(
         self, X: Any, *, perplexity: float | None = None, n_threads: int = 1
     ) -> NDArray[np.float32]:
-        """Place new samples, each for itself.
+        """Return the places of new samples, each placed independently.
 
         Parameters
         ----------
@@ -92,14 +150,14 @@ class Placement:
             New samples, or with ``metric="precomputed"`` their distances to those of the map.
         perplexity : float or None, default=None
             Effective number of neighbours that decide, less than the number of samples of the
-            map. None is that of the map, but no more than 10.
+            map. None is that of the map, at most 10.
         n_threads : int, default=1
             Number of threads.
 
         Returns
         -------
         placed : ndarray of float32, shape (n_new, n_components)
-            A row depends on nothing else in the call, nor on `n_threads`, to the last bit.
+            No row depends on the others or on `n_threads`, bit for bit.
         """
         perplexity, n_neighbors = self._neighborhood(perplexity)
         index = self._index_for(n_neighbors, n_threads)
@@ -112,21 +170,19 @@ class Placement:
         return placed
 
     def prepare(self, perplexity: float | None = None, *, n_threads: int = 1) -> None:
-        """Make at once what `place` would make at its first use, for a pickle that has it.
+        """Make now what `place` would make at its first use, for example to pickle it.
 
         Parameters
         ----------
-        perplexity : float or None, default=None
-            As it will be given to `place`.
-        n_threads : int, default=1
-            Number of threads.
+        perplexity, n_threads
+            As for `place`.
         """
         _, n_neighbors = self._neighborhood(perplexity)
         self._index_for(n_neighbors, n_threads)
         self._frozen_map(n_threads)
 
     def _neighborhood(self, perplexity: float | None) -> tuple[float, int]:
-        """Check a perplexity, and say how many neighbours it asks for."""
+        """Return the perplexity, checked, and its number of neighbours."""
         n_samples = len(self.embedding)
         if perplexity is None:
             perplexity = self.perplexity
@@ -135,14 +191,14 @@ class Placement:
                 f"perplexity ({perplexity!r}) must be greater than 0 and less than the number of "
                 f"samples that the map was fitted on ({n_samples})"
             )
-        return perplexity, min(n_samples, int(3.0 * perplexity + 1))
+        return perplexity, min(n_samples, n_neighbors_for(perplexity))
 
     def _place(
         self, X: Any, index: NeighborIndex, perplexity: float, n_threads: int
     ) -> NDArray[np.float32]:
         indices, squared_distances = index.query(X, n_threads=n_threads)
         placed = np.empty((len(indices), self.embedding.shape[1]), dtype=np.float32)
-        # A sample that is one of the map's is where that is; of several where the first is.
+        # A sample of the map keeps its place; of several equal ones the first counts.
         same = squared_distances == 0.0
         known = same.any(axis=1)
         first = np.where(same, indices, len(self.embedding)).min(axis=1)

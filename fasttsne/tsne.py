@@ -1,17 +1,15 @@
-"""The estimator: parameters, and the pipeline as prose."""
+"""The estimator: its parameters, and the pipeline from samples to a map as prose."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from numbers import Integral, Real
-from operator import index
 from typing import Any
 
-import joblib
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -20,21 +18,35 @@ from sklearn.base import (
 )
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
-from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from fasttsne._kernels import BarnesHutForces, DivergedError, ExactForces, Forces
-from fasttsne.affinity import JointProbabilities
-from fasttsne.affinity.build import METRICS, Joint, Samples, Similarities
-from fasttsne.affinity.weights import WeightedJoint, checked_weights
+from fasttsne.affinity.build import (
+    AffinityParameters,
+    Joint,
+    axes_for_search,
+    centered_samples,
+    check_memory,
+    conditional_of,
+    given_joint,
+    joint_of,
+    neighbors_of,
+)
+from fasttsne.affinity.joint import JointProbabilities
+from fasttsne.affinity.weights import WeightedJoint
 from fasttsne.descent.degrees_of_freedom import default_degrees_of_freedom
 from fasttsne.descent.kl_per_sample import kl_per_copy
 from fasttsne.descent.loop import Callback, Rules, optimize
-from fasttsne.descent.schedule import Schedule, standard_schedule
+from fasttsne.descent.schedule import Schedule, check_exaggeration, standard_schedule
 from fasttsne.descent.state import Descent
-from fasttsne.neighbors.search import Metric, check_sparse_indices, without_duplicates
+from fasttsne.initialization.start import check_start, initial_embedding
+from fasttsne.neighbors.metrics import METRICS, Metric
 from fasttsne.runtime.progress import check_progress
 from fasttsne.runtime.threads import effective_n_threads
-from fasttsne.samples.scaling import times_power_of_two
+from fasttsne.samples.checks import Samples, check_fixed, check_new_samples, check_samples
+from fasttsne.samples.duplicates import collapse
+from fasttsne.samples.labels import class_codes
+from fasttsne.samples.weights import check_sample_weight
 from fasttsne.transform import Placement
 
 _LARGEST = sys.float_info.max
@@ -44,7 +56,7 @@ _DRAWN_ALREADY = (
 )
 
 
-class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """t-distributed stochastic neighbour embedding.
 
     A drop-in for `sklearn.manifold.TSNE`: the same parameters, attributes and errors, on C
@@ -56,106 +68,106 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     n_components : int, default=2
         Dimension of the map; 1, 2 or 3 with ``method="barnes_hut"``.
     perplexity : float, list of float or "auto", default=30.0
-        Effective number of neighbours of a sample, less than n_samples. P is made of the
+        Effective number of neighbours per sample, less than n_samples. P is made of the
         min(n_samples - 1, int(3 * perplexity + 1)) nearest ones. Several perplexities give the
-        mean of their p_j|i, all over the neighbours of the largest, and so keep the neighbourhoods
-        of the least and the shape of the largest. "auto" is 30, or (n_samples - 1) / 3 where that
-        is less, but at least 1.
+        mean of their p_j|i over the neighbours of the largest: small ones keep near neighbours
+        together, large ones keep the overall shape. "auto" is 30, or (n_samples - 1) / 3 where
+        that is less, and at least 1.
     early_exaggeration : float, default=12.0
-        Factor on the attraction at the start, at least 1; falls to `exaggeration` over
+        Factor on the attraction at the start, at least 1. It falls to `exaggeration` over
         `early_exaggeration_iter` iterations.
     learning_rate : float or "auto", default="auto"
         Step length. "auto" is n_samples / exaggeration: n_samples after early exaggeration. A
-        number is used as it is throughout, and then only `max_iter`, `n_iter_without_progress` or
-        `min_grad_norm` ends the descent, not convergence.
+        number is used throughout, and only `max_iter`, `n_iter_without_progress` or
+        `min_grad_norm` then ends the descent, not convergence.
     max_iter : int, default=1000
-        Number of iterations at the most, at least 250. With an automatic learning rate 350 to 500
-        usually do, and fewer on a few hundred samples. With `warm_start` it counts those of each
-        call, and a further call may ask for fewer than 250.
+        Maximum number of iterations, at least 250. With an automatic learning rate 350 to 500
+        are usually enough, and fewer for a few hundred samples. With `warm_start` it counts the
+        iterations of each call, and a further call may ask for fewer than 250.
     n_iter_without_progress : int, default=300
-        Stop when KL(P||Q) has not fallen for more than so many iterations after early
-        exaggeration; looked at every 50 iterations. With an automatic learning rate convergence
+        Stop when KL(P||Q) has not decreased for more than this many iterations after early
+        exaggeration; checked every 50 iterations. With an automatic learning rate convergence
         comes first.
     min_grad_norm : float, default=1e-7
-        Stop when the norm of the gradient times its gains is no more than this; looked at every
-        50 iterations after early exaggeration.
+        Stop when the norm of the gradient times its gains is at most this; checked every 50
+        iterations after early exaggeration.
     metric : str or callable, default="euclidean"
         Any metric of `sklearn.neighbors.NearestNeighbors`, a function of two samples, or
-        "precomputed". Distances are squared, whatever the metric. Euclidean and cosine
-        distances have fast kernels. With "precomputed_affinity" `X` is P itself: symmetric and
-        not negative, dense or sparse; it is divided by its sum, its diagonal does not count, and
-        every sample needs a positive entry. No perplexity has a part then.
+        "precomputed". Distances are squared for every metric. Euclidean and cosine distances
+        have fast kernels.
     metric_params : dict, default=None
         Further arguments of the metric.
     init : {"pca", "random", "spectral"} or ndarray of shape (n_samples, n_components), \
             default="pca"
-        Where the map starts: principal components, the first with a standard deviation of 1e-4;
+        First coordinates: principal components, the first with a standard deviation of 1e-4;
         Gaussian noise of that standard deviation; eigenvectors of the normalised Laplacian of P,
-        scaled alike; or an array, which is copied. "pca" needs samples: with
-        ``metric="precomputed"`` or "precomputed_affinity" choose another.
+        scaled alike; or an array, which is copied. "pca" needs samples: choose another with
+        ``metric="precomputed"`` or ``affinity="precomputed"``.
     verbose : int, default=0
-        Print the stages at 1, and at 2 also how the descent goes on after early exaggeration, in
-        scikit-learn's words.
+        Print the stages at 1, and at 2 also the progress of the descent after early
+        exaggeration, in scikit-learn's words.
     random_state : int, RandomState instance or None, default=None
         Source of the random start, and of the principal components' solver for large data.
     method : {"barnes_hut", "exact"}, default="barnes_hut"
         Sparse P and repulsion through a tree, O(n log n), or all pairs, O(n^2) in time and
         memory.
     angle : float, default=0.5
-        How much the tree may approximate, from 0 (not at all) to 1. On the maps of real data
+        How much the tree approximates, from 0 (not at all) to 1. On the maps of real data
         measured (``benchmarks/forces.py``), forces are several times as accurate as
-        scikit-learn's at the same angle. From 0.5 on it makes no difference.
+        scikit-learn's at the same angle. Above 0.5 it makes no difference.
     n_jobs : int or None, default=None
         Number of threads of every stage. None means all cores that the process may use, unless
-        ``joblib.parallel_config`` or OMP_NUM_THREADS says less; inside a joblib worker it
-        never takes more than the worker's share. -1 means all cores, -2 all but one. Never more
-        threads than cores run. The result does not depend on it, bit for bit.
+        ``joblib.parallel_config`` or OMP_NUM_THREADS sets fewer; inside a joblib worker at most
+        the worker's share. -1 means all cores, -2 all but one. Never more threads than cores run.
+        The result does not depend on it, bit for bit.
     degrees_of_freedom : float, "auto" or None, default=None
         nu of the map's kernel (1 + d^2 / nu)^(-(nu + 1) / 2), from 0.001 to 1000; smaller values
         have heavier tails and separate clusters more. None is max(n_components - 1, 1), which
-        scikit-learn always uses. "auto" learns it after early exaggeration, from 0.1 to 100: a step
-        of Newton's method down KL(P||Q) every 10 iterations, from what None is.
+        scikit-learn always uses. "auto" learns nu after early exaggeration, from 0.1 to 100: a
+        step of Newton's method on KL(P||Q) every 10 iterations, starting from the default.
     neighbors : {"auto", "exact", "approximate"} or tuple (indices, distances), default="auto"
         How nearest neighbours are found with ``method="barnes_hut"``. "approximate" finds about
-        0.99 of them, with exact distances, in a fraction of the time; it is for dense `X` and
-        Euclidean or cosine distances. "auto" takes it where it is possible and the exact search
-        would be slow, from some 15,000 samples on at 50 features, 5,000 at 784. Two arrays of
-        shape (n_samples, at least the neighbours needed) are neighbours already found and their
-        distances, not squared; rows may list their own sample. `X` is then for the start alone.
-    affinity : {"gaussian", "uniform"}, default="gaussian"
+        0.99 of them, with exact distances, in a fraction of the time, for dense `X` and Euclidean
+        or cosine distances. "auto" uses it where it is possible and the exact search would be
+        slow, from about 15,000 samples at 50 features, 5,000 at 784. Two arrays of shape
+        (n_samples, at least the neighbours needed) are given neighbours and their distances, not
+        squared; rows may list their own sample. `X` is then used for the start only.
+    affinity : {"gaussian", "uniform", "precomputed"}, default="gaussian"
         How p_j|i falls with the distance: as a Gaussian, or not at all among the `n_neighbors`
-        nearest. Uniform affinities are symmetrised by the maximum, so that all edges of the graph
-        of neighbours weigh the same.
+        nearest. Uniform affinities are symmetrised by the maximum, so that all edges of the
+        neighbour graph weigh the same. With "precomputed" `X` is P itself: symmetric and not
+        negative, dense or sparse. It is divided by its sum, its diagonal is left out, and every
+        sample needs a positive entry. No perplexity or metric is used then.
     sigma : float, default=None
-        Standard deviation of all Gaussians, in the unit of the distances, in place of one for
-        every sample by its perplexity.
+        Standard deviation of all Gaussians, in the unit of the distances, in place of one per
+        sample by its perplexity.
     n_neighbors : int, default=None
-        How many neighbours P is made of. None is what `perplexity` says above, or with
+        Number of neighbours that P is made of. None is what `perplexity` says above, or with
         ``affinity="uniform"`` the perplexity itself, rounded: k equal neighbours have the
-        perplexity k. ``method="exact"`` lets all pairs count where affinities are Gaussian.
+        perplexity k. ``method="exact"`` with Gaussian affinities uses all pairs.
     label_weight : float, default=0.0
-        How much the labels `y` count in `fit`, from 0 (they are ignored) to 1: p_j|i loses this
-        share where two known classes meet, and the other neighbours get it. Where nothing would
-        be left, p_j|i stays.
+        How much the labels `y` count in `fit`, from 0 (ignored) to 1: p_j|i loses this share
+        where two known classes meet, and the other neighbours gain it. A row of which nothing
+        would be left stays.
     early_exaggeration_iter : int or None, default=None
         Iterations over which early exaggeration fades. None is 150; 0 leaves it out.
     exaggeration : float or list of (int, float), default=1.0
         Factor on the attraction after early exaggeration, above 0: more than 1 draws clusters
-        together, less sets points apart. A list tells for how many iterations each holds, and the
-        last holds for good: ``[(300, 1), (200, 4)]``. Rules that end the descent wait for the last.
+        together, less sets points apart. A list gives the number of iterations of each factor;
+        the last factor stays: ``[(300, 1), (200, 4)]``. Stopping rules wait for the last.
     warm_start : bool, default=False
-        Let a further call of `fit` or `fit_transform` go on with the map, velocity and gains where
-        the last call was, with whatever parameters are set by then, rather than start again; see
-        Notes. P stays in memory in between.
+        Continue the map, velocity and gains of the last call of `fit` or `fit_transform`, with
+        the present parameters, instead of starting again; see Notes. P stays in memory between
+        calls.
     callback : callable, default=None
         Called every `callback_every` iterations with a `fasttsne.descent.Snapshot`: the iteration,
-        the map in the order of the samples, KL(P||Q), the norm of the gradient and more. When it
-        returns True the descent stops there.
+        the map in the order of the samples, KL(P||Q), the norm of the gradient and more. The
+        descent stops when it returns True.
     callback_every : int, default=50
         Iterations between two calls.
     progress : bool, default=False
-        Draw a bar while the map is optimised, in a terminal or a notebook. It needs tqdm, which
-        the extra ``progress`` installs.
+        Draw a progress bar in a terminal or a notebook. Requires tqdm, which the extra
+        ``progress`` installs.
     kl_per_sample : bool, default=False
         Compute `kl_per_sample_`.
 
@@ -165,7 +177,7 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         The map.
     kl_divergence_ : float
         KL(P||Q) of `embedding_`, in nats. With ``method="barnes_hut"`` P is that of the nearest
-        neighbours; `fasttsne.quality.kl_divergence` judges maps of either method by the same P.
+        neighbours; `fasttsne.quality.kl_divergence` evaluates maps of either method by the same P.
     n_features_in_ : int
         Number of features seen during fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -173,22 +185,24 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     learning_rate_ : float
         The learning rate used after early exaggeration.
     n_iter_ : int
-        Index of the last iteration, from 0, of all calls that went on with each other.
+        Index of the last iteration, from 0, counting all calls that continued each other.
     degrees_of_freedom_ : float
         nu of the map's kernel, as given or learned.
     history_ : dict of ndarray
-        How the descent went: "iteration", how many had been taken, every 50 and at the end;
+        The descent every 50 iterations and at the end: "iteration", the number taken;
         "kl_divergence", without exaggeration; "gradient_norm", of the gradient times its gains;
         "seconds" spent on the descent.
     kl_per_sample_ : ndarray of float64, shape (n_samples,)
         Each sample's share of `kl_divergence_`, sum_j p_ij log(p_ij / q_ij): only with
         ``kl_per_sample=True``.
+    placement_ : Placement
+        What `transform` uses: samples, map, and the search index once it is made.
 
     Raises
     ------
     ValueError
-        From `fit` and `fit_transform`, if a parameter or the data make no sense; the message
-        names the parameter. `InvalidParameterError`, a subclass, if a parameter alone does.
+        From `fit` and `fit_transform`, if a parameter or the data are invalid; the message
+        names the parameter. `InvalidParameterError`, a subclass, if a parameter alone is.
     ImportError
         If `progress` is True and tqdm is not installed.
     TypeError
@@ -206,27 +220,25 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     nu = 1 equation 5 of [2]_. Repulsion comes from a tree whose cells act through mass and
     second moments.
 
-    The descent is not scikit-learn's. There exaggeration 12 ends suddenly after 250 iterations,
-    at momentum 0.5, and 750 at momentum 0.8 follow; here it fades away over 150 at momentum
-    0.8, then momentum rises to 0.97 over 50. When an iteration gains less than 1/4000 of
-    KL(P||Q), 50 at momentum 0.8 settle the map. No step is longer than the root of 2. The
-    gradual end lets data of little structure arrange themselves, the bound keeps points from
-    being thrown out of the map. On uniform noise, a Swiss roll, blobs and digits, 350 to 450
-    iterations end at 3 to 8 per cent less KL than scikit-learn's 1000, and on MNIST's 70,000
-    digits 500 at 11 per cent less.
+    The descent differs from scikit-learn's, where exaggeration 12 ends suddenly after 250
+    iterations at momentum 0.5, and 750 at momentum 0.8 follow. Here exaggeration fades over 150
+    iterations at momentum 0.8, then momentum rises to 0.97 over 50. When an iteration gains less
+    than 1/4000 of KL(P||Q), 50 iterations at momentum 0.8 settle the map. No step is longer than
+    the root of 2. The gradual end lets data of little structure arrange themselves; the bound
+    keeps points from being thrown out of the map. On uniform noise, a Swiss roll, blobs and
+    digits, 350 to 450 iterations end at 3 to 8 per cent less KL than scikit-learn's 1000, and on
+    MNIST's 70,000 digits 500 at 11 per cent less.
 
-    Ctrl-C, or an exception of the callback's, leaves the estimator with the map so far. With
-    ``warm_start=True``, set then at the latest, the next call first takes what is left of the
-    interrupted one, `max_iter` counted from where that began; also after the estimator was pickled.
-    The map is then the same as without an interruption, bit for bit, and so it is when a run of 500
-    iterations is cut into two of 250. For that, iterations in which a map settles are a side
-    branch: a further call goes on from where the last one began to settle. Where nothing that is
-    minimised has changed, a descent that has converged stays as it is. Iterations go by the
-    parameters that are set when they are taken, and a new perplexity, exaggeration or X, of the
-    same shape, is a new objective, whose convergence is judged afresh.
+    Ctrl-C or an exception in the callback leaves the estimator with the map so far. With
+    ``warm_start=True``, set then at the latest, the next call first takes the remaining
+    iterations of the interrupted one, also after a pickle. The map is the same as without an
+    interruption, bit for bit; so a run of 500 iterations equals two of 250. For that, the
+    iterations that settle a map are a side branch: a further call continues from before them. A
+    converged descent stays as it is while its objective does not change. A new perplexity,
+    exaggeration or X of the same shape is a new objective, whose convergence is checked afresh.
 
     Results are the same for any number of threads. Between processor models they may differ in
-    the last bits, which iterations amplify; `fasttsne.show_config` tells what a machine uses.
+    the last bits, which iterations amplify; `fasttsne.show_config` shows what a machine uses.
     A process forked after the import of fasttsne runs on one thread.
 
     References
@@ -272,7 +284,7 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             Interval(Real, 1e-3, 1e3, closed="both"),
         ],
         "neighbors": [StrOptions({"auto", "exact", "approximate"}), tuple, list],
-        "affinity": [StrOptions({"gaussian", "uniform"})],
+        "affinity": [StrOptions({"gaussian", "uniform", "precomputed"})],
         "sigma": [Interval(Real, 0, _LARGEST, closed="right"), None],
         "n_neighbors": [Interval(Integral, 1, None, closed="left"), None],
         "label_weight": [Interval(Real, 0, 1, closed="both")],
@@ -285,13 +297,15 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         "kl_per_sample": ["boolean"],
     }
 
-    # Iterations of early exaggeration, between two looks at the stopping rules, of a first call.
+    # Iterations of early exaggeration, between two checks of the stopping rules, of a first call.
     _EXPLORATION_MAX_ITER = 150
     _N_ITER_CHECK = 50
     _LEAST_MAX_ITER = 250
 
-    # Where the descent is, if a further call may go on with it.
+    # For a warm start: the descent, and its forces under the key of what they depend on. Forces
+    # are made again from the data where a pickle or a copy lacks them.
     _descent: Descent | None = None
+    _kept_forces: tuple[str | None, Forces] | None = None
 
     def __init__(
         self,
@@ -355,26 +369,7 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         self.kl_per_sample = kl_per_sample
 
     def fit(self, X: Any, y: Any = None, *, sample_weight: Any = None, fixed: Any = None) -> TSNE:
-        """Draw the map of `X`.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples. With ``metric="precomputed"`` their distances, (n_samples, n_samples): a dense
-            matrix, or for ``method="barnes_hut"`` a sparse graph of at least
-            int(3 * perplexity + 1) neighbours and the sample itself in each row. With
-            ``metric="precomputed_affinity"`` their affinities, dense or sparse.
-        y : array-like of shape (n_samples,), default=None
-            Labels of classes, for `label_weight`; -1, NaN and None are missing ones. Ignored
-            where that is 0.
-        sample_weight : array-like of shape (n_samples,), default=None
-            How many copies of itself a sample stands for: the map is that of all copies, which
-            `perplexity` and the learning rate count. A sample of weight 0 is placed among the
-            others and acts on none. None means 1 each.
-        fixed : array-like of bool, shape (n_samples,), default=None
-            True for samples whose points stay where the init array puts them, or, with
-            ``warm_start=True``, where they are. They act on the others as ever. When all are
-            pinned, the map is the one that was given.
+        """Draw the map of `X`; see `fit_transform` for the parameters.
 
         Returns
         -------
@@ -397,17 +392,17 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             Samples. With ``metric="precomputed"`` their distances, (n_samples, n_samples): a dense
             matrix, or for ``method="barnes_hut"`` a sparse graph of at least
             int(3 * perplexity + 1) neighbours and the sample itself in each row. With
-            ``metric="precomputed_affinity"`` their affinities, dense or sparse.
+            ``affinity="precomputed"`` their affinities, dense or sparse.
         y : array-like of shape (n_samples,), default=None
-            Labels of classes, for `label_weight`; -1, NaN and None are missing ones. Ignored
-            where that is 0.
+            Labels of classes, for `label_weight`; -1, NaN and None are missing. Ignored where
+            that is 0.
         sample_weight : array-like of shape (n_samples,), default=None
-            How many copies of itself a sample stands for: the map is that of all copies, which
+            Number of copies that a sample stands for: the map is that of all copies, which
             `perplexity` and the learning rate count. A sample of weight 0 is placed among the
             others and acts on none. None means 1 each.
         fixed : array-like of bool, shape (n_samples,), default=None
             True for samples whose points stay where the init array puts them, or, with
-            ``warm_start=True``, where they are. They act on the others as ever. When all are
+            ``warm_start=True``, where they are. They act on the others as usual. When all are
             pinned, the map is the one that was given.
 
         Returns
@@ -421,83 +416,48 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             raise RuntimeError(_DRAWN_ALREADY)
         self._check_max_iter(descent)
         check_progress(self.progress)
-        X = self._validated(X, reset=descent is None)
-        n_samples = X.shape[0]
-        fixed = self._mask(fixed, n_samples, descent)
-        classes = self._classes(y, n_samples)
-        own_weights = checked_weights(sample_weight, n_samples)
-        samples = self._samples(X, classes, own_weights, fixed)
-        self._check_goes_on(descent, n_samples, samples)
-        if samples.once is not None and fixed is not None:
-            fixed = fixed[samples.once.first]
+
+        parameters = AffinityParameters.of(self)
+        given = self._check_samples(X, y, sample_weight, fixed, descent)
+        samples = collapse(given) if parameters.equal_rows_are_equal_samples else given
+        self._check_goes_on(descent, given, samples)
         schedule = self._schedule(samples.n_copies)
         random_state = check_random_state(self.random_state)
 
-        key = self._key(samples) if self.warm_start else None
-        forces = self._kept_forces(descent, key)
+        key = parameters.key(samples, self.angle, n_threads) if self.warm_start else None
+        forces = self._forces_under(key) if descent is not None else None
         if forces is None:
-            joint, start = self._joint_and_start(
-                samples, random_state, n_threads, needs_start=descent is None
+            joint, start = joint_and_start(
+                samples,
+                parameters,
+                self.n_components,
+                random_state,
+                needs_start=descent is None,
+                n_threads=n_threads,
+                verbose=self.verbose,
             )
-            forces = self._forces(joint, n_threads)
+            forces = forces_of(joint, self.n_components, self._nu(), self.angle, n_threads)
             del joint
             if start is not None:
-                descent = Descent.at_rest(start, rows=samples.once and samples.once.rows)
+                descent = Descent.at_rest(start, rows=samples.rows)
         assert descent is not None
         if not descent.lock.acquire(blocking=False):
             raise RuntimeError(_DRAWN_ALREADY)
         try:
-            if self.degrees_of_freedom != "auto":
-                forces.degrees_of_freedom = self._nu()
-
-            descent.outcome = None
-            descent.kept = (key, forces) if self.warm_start else None
-            self._descent = descent
-            self.learning_rate_ = schedule.phases[-1].last.learning_rate
-            try:
-                optimize(
-                    forces,
-                    descent,
-                    schedule,
-                    max_iter=self.max_iter,
-                    rules=Rules(
-                        self.n_iter_without_progress, self.min_grad_norm, self._N_ITER_CHECK
-                    ),
-                    learns=self.degrees_of_freedom == "auto",
-                    fixed=fixed,
-                    callback=self.callback,
-                    callback_every=self.callback_every,
-                    progress=self.progress,
-                    verbose=self.verbose,
-                )
-            except DivergedError as error:
-                self.__dict__.pop("_descent", None)
-                raise ValueError(
-                    f"The map diverged with learning_rate={self.learning_rate_:g}, "
-                    f"early_exaggeration={self.early_exaggeration:g}, "
-                    f"exaggeration={self.exaggeration} and "
-                    f"degrees_of_freedom={forces.degrees_of_freedom:g}. Lower the first three, "
-                    "keep degrees_of_freedom near 1, and give an init array values of about 1e-4."
-                ) from error
-            except BaseException:
-                self._conclude(descent, forces, X, samples, own_weights)
-                raise
-            self._conclude(descent, forces, X, samples, own_weights)
-            descent.end_run()
-            if not self.warm_start:
-                self.__dict__.pop("_descent", None)
+            self._kept_forces = (key, forces) if self.warm_start else None
+            self._descend(descent, forces, schedule, given, samples)
         finally:
             descent.lock.release()
         return self.embedding_
 
     def transform(self, X: Any, *, perplexity: float | None = None) -> NDArray[np.float32]:
-        """Place new samples on the map, which stays as it is.
+        """Place new samples on the map, which does not change.
 
         Every sample starts at the weighted median of its neighbours on the map and descends on
-        its own KL(p_j|i || q_j|i) over the map's points, as if it were the only one. So its place
-        depends on nothing else in the call, to the last bit: one by one equals the batch. A sample
-        at distance 0 from one of the map's is that sample, and where that is; by metrics that
-        round, such as cosine of sparse data, equal samples may be at 1e-16 and come to lie near.
+        its own KL(p_j|i || q_j|i) over the map's points. Each is placed independently: one at a
+        time gives the same bits as a batch. A sample at distance 0 from a sample of the fit gets
+        that sample's place; by metrics that round, such as cosine of sparse data, equal samples
+        may be at distance 1e-16 and are then placed nearby.
 
         Parameters
         ----------
@@ -507,7 +467,7 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             int(3 * perplexity + 1) neighbours in each row.
         perplexity : float or None, default=None
             Effective number of neighbours that decide where a sample goes. None is that of the
-            fit, but no more than 10: with more, fewer digits come to lie among their like.
+            fit, at most 10: with more, fewer digits lie among their like.
 
         Returns
         -------
@@ -520,15 +480,15 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             If there is no map yet.
         ValueError
             If `X` is empty, has NaN or infinity or another number of features than the data of
-            the fit, if `perplexity` makes no sense, or after ``metric="precomputed_affinity"``.
+            the fit, if `perplexity` is out of range, or after ``affinity="precomputed"``.
 
         Notes
         -----
-        The first call prepares the search among the samples of the fit; the estimator keeps what
-        it needs for it from the fit on, which is a reference to `X` if that is an array of floats,
-        and otherwise a copy; a pickle has it as well. Do not change that array afterwards. New
-        samples go by Gaussians calibrated to a perplexity, whatever the affinities of the fit, and
-        those of the fit count once each, whatever their weights.
+        The first call prepares the search among the samples of the fit. For that the estimator
+        keeps a reference to `X` if it is an array of floats, and otherwise a copy; a pickle
+        contains it too. Do not change that array afterwards. New samples use Gaussians calibrated
+        to a perplexity, whatever the affinities of the fit, and samples of the fit count once
+        each, whatever their weights.
 
         Examples
         --------
@@ -540,63 +500,46 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         (100, 2)
         """
         check_is_fitted(self, "embedding_")
-        if self._placement.metric == "precomputed_affinity":
-            raise ValueError(
-                "transform needs samples or their distances, but the fit was given affinities by"
-                ' metric="precomputed_affinity"'
-            )
-        return self._placement.place(
-            self._validated_new(X),
-            perplexity=perplexity,
-            n_threads=effective_n_threads(self.n_jobs),
+        placement = self.placement_
+        placement.check_can_place()
+        X = check_new_samples(
+            X, placement.X, placement.n_columns, placement.exponent, estimator=self
         )
+        n_threads = effective_n_threads(self.n_jobs)
+        return placement.place(X, perplexity=perplexity, n_threads=n_threads)
 
     # ---- What fit_transform is made of ---------------------------------------------------------
 
-    def _conclude(
-        self,
-        descent: Descent,
-        forces: Forces,
-        X: Any,
-        samples: Samples,
-        weights: NDArray[np.float64] | None,
-    ) -> None:
-        """Take over what a run has led to, be it interrupted."""
-        outcome = descent.outcome
-        if outcome is None:  # not even the start
-            return
-        self.embedding_ = outcome.embedding
-        self.kl_divergence_ = outcome.kl_divergence
-        self.n_iter_ = max(outcome.n_iter - 1, 0)
-        self.degrees_of_freedom_ = outcome.degrees_of_freedom
-        self.history_ = outcome.history
-        self._placement = Placement(
-            None if self.metric in ("precomputed", "precomputed_affinity") else X,
-            outcome.embedding,
-            perplexity=self._perplexity_for_new(samples, len(outcome.embedding)),
-            degrees_of_freedom=outcome.degrees_of_freedom,
-            angle=0.0 if self.method == "exact" else self.angle,
+    def _check_samples(
+        self, X: Any, y: Any, sample_weight: Any, fixed: Any, descent: Descent | None
+    ) -> Samples:
+        """Return the samples, and what is known of them, checked."""
+        X, exponent = check_samples(
+            X,
             metric=self.metric,
-            metric_params=self.metric_params,
-            method=self._method_for_new(),
-            exponent=self._exponent,
+            method=self.method,
+            is_affinity=self.affinity == "precomputed",
+            estimator=self,
+            reset=descent is None,
         )
-        if self.kl_per_sample:
-            shares = kl_per_copy(forces, outcome.embedding, descent.rows)
-            self.kl_per_sample_ = shares if weights is None else weights * shares
-        elif hasattr(self, "kl_per_sample_"):
-            del self.kl_per_sample_
-
-    def _perplexity_for_new(self, samples: Samples, n_samples: int) -> float:
-        """How many neighbours decide where a new sample goes, by what the fit went by."""
-        neighborhood = self._neighborhood(samples.n_copies, samples.weights is not None)
-        perplexity = max(neighborhood.perplexities, default=float(neighborhood.n_neighbors))
-        return min(perplexity, n_samples - 1.0)
-
-    def _method_for_new(self) -> str:
-        if self.method == "exact":
-            return "exact"
-        return self.neighbors if isinstance(self.neighbors, str) else "auto"
+        n_samples = X.shape[0]
+        check_start(self.init, self.method, self.n_components, self.metric, self.affinity)
+        fixed = check_fixed(fixed, n_samples)
+        if fixed is not None and fixed.any() and descent is None and isinstance(self.init, str):
+            raise ValueError(
+                "fixed needs to know where points are pinned: give init an array with their"
+                f" positions, not {self.init!r}, or go on with a map by warm_start=True"
+            )
+        classes = None
+        if self.label_weight > 0.0:
+            if y is None:
+                raise ValueError(
+                    f"label_weight={self.label_weight} needs labels: call fit(X, y), or leave it"
+                    " at 0"
+                )
+            classes = class_codes(y, n_samples, name="y", minus_one_is_missing=True)
+        counts = check_sample_weight(sample_weight, n_samples)
+        return Samples(X, exponent, classes, counts, self.init, fixed)
 
     def _check_max_iter(self, descent: Descent | None) -> None:
         if descent is None and self.max_iter < self._LEAST_MAX_ITER:
@@ -605,112 +548,109 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
                 f" [{self._LEAST_MAX_ITER}, inf). Got {self.max_iter} instead."
             )
 
-    def _mask(self, fixed: Any, n_samples: int, descent: Descent | None) -> Any:
-        """Which points are pinned, checked; None for none."""
-        if fixed is None:
-            return None
-        mask = np.asarray(fixed)
-        if mask.dtype != np.bool_ or mask.shape != (n_samples,):
-            raise ValueError(
-                f"fixed must be a mask, {n_samples} booleans with True for samples that do not"
-                f" move; got an array of {mask.dtype} and shape {mask.shape}"
-            )
-        if mask.any() and descent is None and isinstance(self.init, str):
-            raise ValueError(
-                "fixed needs to know where points are pinned: give init an array with their"
-                f" positions, not {self.init!r}, or go on with a map by warm_start=True"
-            )
-        return mask
-
-    def _key(self, samples: Samples) -> str | None:
-        """Digest what P depends on: all but the parameters here, which do not shape it."""
-        others = {
-            "early_exaggeration",
-            "learning_rate",
-            "max_iter",
-            "n_iter_without_progress",
-            "min_grad_norm",
-            "verbose",
-            "random_state",
-            "degrees_of_freedom",
-            "early_exaggeration_iter",
-            "exaggeration",
-            "callback",
-            "callback_every",
-            "progress",
-            "kl_per_sample",
-        }
-        shaping = {
-            name: value
-            for name, value in self.get_params(deep=False).items()
-            if name not in others and (name != "init" or isinstance(value, str))
-        }
-        try:
-            return str(joblib.hash((samples[:1], samples[2:4], shaping), coerce_mmap=True))
-        except Exception:  # a metric that can't be pickled: P is made anew each time
-            return None
-
-    def _kept_forces(self, descent: Descent | None, key: str | None) -> Forces | None:
-        """Find the forces of the last call, if they would be made again just the same."""
-        if descent is None or descent.kept is None or key is None or descent.kept[0] != key:
-            return None
-        forces: Forces = descent.kept[1]
-        return forces
-
-    def _check_goes_on(self, descent: Descent | None, n_samples: int, samples: Samples) -> None:
-        """Refuse samples that can't be those of the map that is to go on."""
+    def _check_goes_on(self, descent: Descent | None, given: Samples, samples: Samples) -> None:
+        """Raise ValueError if these cannot be the samples of the map that goes on."""
         if descent is None:
             return
         n_points, n_components = descent.embedding.shape
         before = np.arange(n_points) if descent.rows is None else descent.rows
-        n = len(before)
+        n, n_samples = len(before), given.X.shape[0]
         if (n, n_components) != (n_samples, self.n_components):
             raise ValueError(
                 f"warm_start=True goes on with a map of {n} samples and n_components="
                 f"{n_components}, but X has {n_samples} samples and n_components is"
                 f" {self.n_components}; to start again, set warm_start=False"
             )
-        rows = np.arange(n_samples) if samples.once is None else samples.once.rows
+        rows = np.arange(n_samples) if samples.rows is None else samples.rows
         if not np.array_equal(rows, before):
             raise ValueError(
                 "warm_start=True goes on with a map on which other samples are copies of each "
                 "other than in X; to start again, set warm_start=False"
             )
 
-    def _validated_new(self, X: Any) -> Any:
-        """Bring new samples into the form of those of the fit."""
-        if sparse.issparse(X):
-            X = check_sparse_indices(X)
-        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
-        known = self._placement.X
-        wanted = len(self._placement.embedding) if known is None else known.shape[1]
-        if X.shape[1] != wanted:
-            raise ValueError(
-                f"X has {X.shape[1]} columns, but the map is of samples with {wanted}; a later fit"
-                " that was refused may have changed what this estimator expects: fit it again"
-            )
-        if known is None:
-            check_non_negative(
-                X, "TSNE.transform(). With metric='precomputed', X should contain distances."
-            )
-            return X
-        if sparse.issparse(known):
-            X = without_duplicates(sparse.csr_matrix(X)).astype(np.float64, copy=False)
-        elif sparse.issparse(X):
-            X = X.toarray()
-        return times_power_of_two(X, -self._placement.exponent)
+    def _forces_under(self, key: str | None) -> Forces | None:
+        """Return the forces of the last call, if they would be made again just the same."""
+        if key is None or self._kept_forces is None or self._kept_forces[0] != key:
+            return None
+        return self._kept_forces[1]
 
-    def _forces(self, joint: Joint, n_threads: int) -> Forces:
-        masses, negative_entropy = None, 0.0
-        if isinstance(joint, WeightedJoint):
-            joint, masses, negative_entropy = joint
-        common = self.n_components, self._nu()
-        if isinstance(joint, JointProbabilities):
-            return BarnesHutForces(*joint, *common, self.angle, n_threads, masses, negative_entropy)
-        return ExactForces(joint, *common, n_threads, masses, negative_entropy)
+    def _descend(
+        self,
+        descent: Descent,
+        forces: Forces,
+        schedule: Schedule,
+        given: Samples,
+        samples: Samples,
+    ) -> None:
+        """Optimise the map and set the fitted attributes, also where the run is interrupted."""
+        if self.degrees_of_freedom != "auto":
+            forces.degrees_of_freedom = self._nu()
+        descent.outcome = None
+        self._descent = descent
+        self.learning_rate_ = schedule.phases[-1].last.learning_rate
+        rules = Rules(self.n_iter_without_progress, self.min_grad_norm, self._N_ITER_CHECK)
+        try:
+            optimize(
+                forces,
+                descent,
+                schedule,
+                max_iter=self.max_iter,
+                rules=rules,
+                learns=self.degrees_of_freedom == "auto",
+                fixed=samples.fixed,
+                callback=self.callback,
+                callback_every=self.callback_every,
+                progress=self.progress,
+                verbose=self.verbose,
+            )
+        except DivergedError as error:
+            self._forget_descent()
+            raise ValueError(
+                f"The map diverged with learning_rate={self.learning_rate_:g}, "
+                f"early_exaggeration={self.early_exaggeration:g}, "
+                f"exaggeration={self.exaggeration} and "
+                f"degrees_of_freedom={forces.degrees_of_freedom:g}. Lower the first three, "
+                "keep degrees_of_freedom near 1, and give an init array values of about 1e-4."
+            ) from error
+        except BaseException:
+            self._conclude(descent, forces, given, samples)
+            raise
+        self._conclude(descent, forces, given, samples)
+        descent.end_run()
+        if not self.warm_start:
+            self._forget_descent()
+
+    def _conclude(self, descent: Descent, forces: Forces, given: Samples, samples: Samples) -> None:
+        """Set the fitted attributes from the outcome of a run."""
+        outcome = descent.outcome
+        if outcome is None:  # interrupted before the first iteration
+            return
+        self.embedding_ = outcome.embedding
+        self.kl_divergence_ = outcome.kl_divergence
+        self.n_iter_ = max(outcome.n_iter - 1, 0)
+        self.degrees_of_freedom_ = outcome.degrees_of_freedom
+        self.history_ = outcome.history
+        self.placement_ = Placement.of_fit(
+            given,
+            outcome.embedding,
+            AffinityParameters.of(self),
+            n_copies=samples.n_copies,
+            weighted=samples.counts is not None,
+            degrees_of_freedom=outcome.degrees_of_freedom,
+            angle=self.angle,
+        )
+        if self.kl_per_sample:
+            shares = kl_per_copy(forces, outcome.embedding, descent.rows)
+            self.kl_per_sample_ = shares if given.counts is None else given.counts * shares
+        elif hasattr(self, "kl_per_sample_"):
+            del self.kl_per_sample_
+
+    def _forget_descent(self) -> None:
+        self.__dict__.pop("_descent", None)
+        self.__dict__.pop("_kept_forces", None)
 
     def _nu(self) -> float:
-        """Degrees of freedom as given, or from which learning sets out."""
+        """Return the degrees of freedom as given, or those that learning starts from."""
         if self.degrees_of_freedom is None or self.degrees_of_freedom == "auto":
             return default_degrees_of_freedom(self.n_components)
         return float(self.degrees_of_freedom)
@@ -722,33 +662,98 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             automatic=self.learning_rate == "auto",
             early_exaggeration=self.early_exaggeration,
             early_exaggeration_iter=self._EXPLORATION_MAX_ITER if n_iter is None else n_iter,
-            exaggeration=self._stretches(),
+            exaggeration=check_exaggeration(self.exaggeration),
         )
-
-    def _stretches(self) -> float | list[tuple[int, float]]:
-        """Check `exaggeration`, and return it."""
-        if not isinstance(self.exaggeration, Sequence):
-            return float(self.exaggeration)
-        try:
-            stretches = [(index(n_iter), float(factor)) for n_iter, factor in self.exaggeration]
-        except (TypeError, ValueError):
-            stretches = []
-        if not stretches or not all(
-            n_iter > 0 and 0 < factor <= _LARGEST for n_iter, factor in stretches
-        ):
-            raise ValueError(
-                "exaggeration must be a number above 0 or a list of pairs, a number of iterations"
-                f" and a number above 0; got {self.exaggeration!r}"
-            )
-        return stretches
 
     @property
     def _n_features_out(self) -> int:
         return int(self.embedding_.shape[1])
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        state.pop("_kept_forces", None)
+        return state
+
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.pairwise = self.metric in ("precomputed", "precomputed_affinity")
+        tags.input_tags.pairwise = "precomputed" in (self.metric, self.affinity)
         tags.input_tags.sparse = True
-        tags.transformer_tags.preserves_dtype = ["float32"]  # and others become that
+        tags.transformer_tags.preserves_dtype = ["float32"]  # other dtypes become float32
         return tags
+
+
+def joint_and_start(
+    samples: Samples,
+    parameters: AffinityParameters,
+    n_components: int,
+    random_state: np.random.RandomState,
+    *,
+    needs_start: bool = True,
+    n_threads: int = 1,
+    verbose: int = 0,
+) -> tuple[Joint, NDArray[np.float32] | None]:
+    """Return P and the first coordinates of the map: all that comes before the descent."""
+    X, counts = samples.X, samples.counts
+    neighborhood = parameters.neighborhood(samples.n_copies, weighted=counts is not None)
+    check_memory(X, parameters, neighborhood)
+    # The search for neighbours and the start share these.
+    centered = centered_samples(X, parameters, n_threads)
+    axes = axes_for_search(samples, centered, parameters, n_components, n_threads)
+    start_of = partial(
+        initial_embedding,
+        X,
+        samples.init,
+        n_components,
+        random_state,
+        weights=counts,
+        n_threads=n_threads,
+    )
+    start, from_joint = None, isinstance(samples.init, str) and samples.init == "spectral"
+    if needs_start and not from_joint:
+        start = start_of(centered=centered, axes=axes)
+
+    if parameters.is_given:
+        joint = given_joint(samples, parameters)
+    else:
+        indices, squared_distances, copies = neighbors_of(
+            samples,
+            parameters,
+            neighborhood.n_neighbors,
+            centered=centered,
+            axes=axes,
+            n_threads=n_threads,
+            verbose=verbose,
+        )
+        del centered, axes
+        conditional = conditional_of(
+            indices,
+            squared_distances,
+            copies,
+            neighborhood,
+            classes=samples.classes,
+            label_weight=parameters.label_weight,
+            n_threads=n_threads,
+            verbose=verbose,
+        )
+        del squared_distances, copies
+        joint = joint_of(
+            indices,
+            conditional,
+            counts,
+            symmetrization=neighborhood.symmetrization,
+            n_threads=n_threads,
+            verbose=verbose,
+        )
+    if needs_start and from_joint:
+        start = start_of(joint=joint.joint() if isinstance(joint, WeightedJoint) else joint)
+    return joint, start
+
+
+def forces_of(joint: Joint, n_components: int, nu: float, angle: float, n_threads: int) -> Forces:
+    """Return what evaluates the gradient: through a tree for sparse P, else over all pairs."""
+    counts, negative_entropy = None, 0.0
+    if isinstance(joint, WeightedJoint):
+        joint, counts, negative_entropy = joint
+    if isinstance(joint, JointProbabilities):
+        return BarnesHutForces(*joint, n_components, nu, angle, n_threads, counts, negative_entropy)
+    return ExactForces(joint, n_components, nu, n_threads, counts, negative_entropy)

@@ -13,7 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fasttsne import TSNE, ContrastiveTSNE, _kernels
 from fasttsne.affinity import conditional_probabilities
-from fasttsne.neighbors.search import nearest_neighbors
+from fasttsne.neighbors import nearest_neighbors
 
 LOSSES = ["neg", "nce", "infonce"]
 M = 3

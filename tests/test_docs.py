@@ -115,7 +115,7 @@ def test_public_things_are_documented(name):
     if is_record(item):
         # What it is made of is what it has.
         assert names_in(given["Attributes"])[: len(parameters_of(item))] == parameters_of(item)
-    elif parameters_of(item):
+    elif parameters_of(item) and "; see `fit_transform`" not in item.__doc__:
         assert "Parameters" in given
     if inspect.isclass(item):
         assert "Attributes" in given

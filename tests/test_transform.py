@@ -17,9 +17,9 @@ from sklearn.neighbors import KNeighborsTransformer
 from fasttsne import TSNE, _kernels
 from fasttsne import transform as placement
 from fasttsne.affinity import conditional_probabilities
-from fasttsne.neighbors import search as neighbors
+from fasttsne.neighbors import nearest_neighbors
 from fasttsne.neighbors.index import neighbor_index
-from fasttsne.neighbors.search import nearest_neighbors
+from fasttsne.neighbors.screen import resolved_method
 from fasttsne.transform import Placement
 
 every_isa = pytest.mark.usefixtures("isa")
@@ -187,7 +187,7 @@ def test_one_by_one_equals_the_batch_with_approximate_neighbors(d):
     X, new = split(points("normal", 640, d, seed=13) * 0.97 ** np.arange(d), 600, 40)
     tsne = TSNE(**SHORT, neighbors="approximate").fit(X)
     placed = tsne.transform(new)
-    assert tsne._placement._index[1].lists is not None
+    assert tsne.placement_._index[1].lists is not None
     assert_array_equal(one_by_one(tsne, new), placed)
     assert_array_equal(clone(tsne).set_params(n_jobs=1).fit(X).transform(new[::-1])[::-1], placed)
 
@@ -486,7 +486,7 @@ def test_the_index_and_the_tree_are_made_once_and_not_by_fit(parts, monkeypatch)
 def test_samples_of_the_fit_are_not_copied(parts):
     X = np.ascontiguousarray(parts[0])
     tsne = TSNE(**SHORT).fit(X)
-    assert np.shares_memory(tsne._placement.X, X)
+    assert np.shares_memory(tsne.placement_.X, X)
 
 
 def test_perplexity_of_the_call(fitted, parts):
@@ -556,4 +556,4 @@ def test_n_neighbors_of_an_index_must_be_possible():
             neighbor_index(X, k)
     with pytest.raises(ValueError, match="needs dense X"):
         neighbor_index(X, 5, metric="manhattan", method="approximate")
-    assert neighbors.resolved_method("auto", 100, 3) == "exact"
+    assert resolved_method("auto", 100, 3) == "exact"

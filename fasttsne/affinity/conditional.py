@@ -1,7 +1,7 @@
 """Squared distances to neighbours -> conditional probabilities p_j|i, rows with sum 1.
 
-How far a sample's neighbourhood reaches is told by a perplexity, by several of them, by one sigma
-for all samples, or by nothing but a number of neighbours.
+A perplexity, several perplexities, one sigma for all samples, or only the number of neighbours
+says how far a neighbourhood reaches.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from fasttsne import _kernels
 
 __all__ = ["conditional_probabilities", "gaussian_probabilities", "uniform_probabilities"]
 
-# Rows at work at once.
+# Rows computed at once.
 _BLOCK_ROWS = 1024
 
-# Beyond it exp(-x) is nothing beside the 1 of the nearest.
+# exp(-x) of a larger x is 0 beside the 1 of the nearest.
 _LARGEST_EXPONENT = 708.0
 
 
@@ -27,34 +27,33 @@ def conditional_probabilities(
     squared_distances: NDArray[np.float64] | NDArray[np.float32],
     perplexity: float | Sequence[float],
     *,
-    masses: NDArray[np.float32] | None = None,
+    counts: NDArray[np.float32] | None = None,
     skip_diagonal: bool = False,
     n_threads: int = 1,
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Gaussian similarities p_j|i whose perplexity is the wanted one in every row.
+    """Return Gaussian similarities p_j|i of the given perplexity in every row.
 
     Parameters
     ----------
     squared_distances : ndarray of float64 or float32, shape (n_samples, n_neighbors)
         Finite and not negative, in any order within a row.
     perplexity : float or sequence of float
-        2 to the power of a row's entropy in bits, greater than 0. Of several, each gives its own
-        p_j|i over the same neighbours, and the result is their mean: small ones keep the nearest
-        together, large ones the whole in shape (multiscale similarities [1]_).
-    masses : ndarray of float32, shape (n_samples, n_neighbors), default=None
-        How often each neighbour counts, as if it stood there so many times; not negative. None
-        means once.
+        2 to the power of a row's entropy in bits, greater than 0. Several perplexities give the
+        mean of their p_j|i over the same neighbours: small ones keep the nearest together, large
+        ones keep the overall shape (multiscale similarities [1]_).
+    counts : ndarray of float32, shape (n_samples, n_neighbors), default=None
+        Number of copies that each neighbour stands for, not negative. None means 1 each.
     skip_diagonal : bool, default=False
-        Whether `squared_distances` is square and every sample's distance to itself, which then
-        counts for nothing, is on the diagonal. Not together with `masses`.
+        Whether `squared_distances` is square, with distances of samples to themselves on the
+        diagonal, which is then left out. Not together with `counts`.
     n_threads : int, default=1
         Number of threads.
 
     Returns
     -------
     conditional : ndarray of float32, shape (n_samples, n_neighbors)
-        p_j|i, rows with sum 1 (van der Maaten & Hinton 2008, equation 1); of all that `masses`
-        puts at one place together.
+        p_j|i, rows with sum 1 (van der Maaten & Hinton 2008, equation 1), of all copies of a
+        neighbour together.
     beta : ndarray of float64, shape (n_samples,) or (n_perplexities, n_samples)
         1 / (2 sigma_i^2), in the inverse unit of `squared_distances`.
 
@@ -65,9 +64,9 @@ def conditional_probabilities(
 
     Notes
     -----
-    Where no sigma has the wanted perplexity, the row is the limit that comes closest: uniform if
-    all distances are equal or `perplexity` is at least n_neighbors (beta = 0), and uniform over
-    the nearest if at least `perplexity` of them are tied (beta = inf).
+    Where no sigma has the given perplexity, the row is the closest limit: uniform if all distances
+    are equal or `perplexity` is at least n_neighbors (beta = 0), and uniform over the nearest if at
+    least `perplexity` of them are tied (beta = inf).
 
     References
     ----------
@@ -89,7 +88,7 @@ def conditional_probabilities(
     """
     if np.ndim(perplexity) == 0:
         return _kernels.calibrate(
-            squared_distances, _positive(perplexity), skip_diagonal, n_threads, masses
+            squared_distances, _positive(perplexity), skip_diagonal, n_threads, counts
         )
     perplexities = [_positive(p) for p in perplexity]  # type: ignore[union-attr]
     if not perplexities:
@@ -97,7 +96,7 @@ def conditional_probabilities(
     total = np.zeros(squared_distances.shape)
     betas = []
     for p in perplexities:
-        part, beta = _kernels.calibrate(squared_distances, p, skip_diagonal, n_threads, masses)
+        part, beta = _kernels.calibrate(squared_distances, p, skip_diagonal, n_threads, counts)
         total += part
         betas.append(beta)
     return (total / len(perplexities)).astype(np.float32), np.array(betas)
@@ -107,10 +106,10 @@ def gaussian_probabilities(
     squared_distances: NDArray[np.float64] | NDArray[np.float32],
     sigma: float,
     *,
-    masses: NDArray[np.float32] | None = None,
+    counts: NDArray[np.float32] | None = None,
     skip_diagonal: bool = False,
 ) -> NDArray[np.float32]:
-    """Gaussian similarities p_j|i with the same sigma in every row.
+    """Return Gaussian similarities p_j|i with the same sigma in every row.
 
     Parameters
     ----------
@@ -118,10 +117,10 @@ def gaussian_probabilities(
         Finite and not negative, in any order within a row.
     sigma : float
         Standard deviation of the Gaussian, greater than 0, in the unit of the distances.
-    masses : ndarray of float32, shape (n_samples, n_neighbors), default=None
-        How often each neighbour counts; see `conditional_probabilities`.
+    counts : ndarray of float32, shape (n_samples, n_neighbors), default=None
+        See `conditional_probabilities`.
     skip_diagonal : bool, default=False
-        Whether `squared_distances` is square and its diagonal counts for nothing.
+        See `conditional_probabilities`.
 
     Returns
     -------
@@ -135,8 +134,8 @@ def gaussian_probabilities(
 
     Notes
     -----
-    A sample whose neighbours are all many sigma away leans on the nearest, however far: only
-    differences of squared distances matter in a row with sum 1.
+    Only differences of squared distances matter in a row with sum 1: a sample whose neighbours are
+    all many sigma away has p_j|i near 1 for the nearest.
 
     Examples
     --------
@@ -152,13 +151,13 @@ def gaussian_probabilities(
     for start in range(0, len(conditional), _BLOCK_ROWS):
         rows = slice(start, start + _BLOCK_ROWS)
         gaps = squared_distances[rows].astype(np.float64)
-        present = np.ones(gaps.shape) if masses is None else masses[rows].astype(np.float64)
+        present = np.ones(gaps.shape) if counts is None else counts[rows].astype(np.float64)
         if skip_diagonal:
             at = np.arange(len(gaps))
             present[at, start + at] = 0.0
         gaps[present == 0.0] = np.inf
         gaps -= gaps.min(axis=1, keepdims=True)
-        # Divided twice, as the square of sigma may be 0 or overflow.
+        # Divided twice: the square of sigma may be 0 or overflow.
         with np.errstate(over="ignore"):
             exponents = np.minimum(gaps / sigma / sigma / 2.0, _LARGEST_EXPONENT)
         weights = present * np.exp(-exponents)
@@ -166,14 +165,13 @@ def gaussian_probabilities(
     return conditional
 
 
-def uniform_probabilities(masses: NDArray[np.floating]) -> NDArray[np.float32]:
-    """p_j|i that are the same for all neighbours of a sample.
+def uniform_probabilities(counts: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return p_j|i that are the same for all neighbours of a sample.
 
     Parameters
     ----------
-    masses : ndarray, shape (n_samples, n_neighbors)
-        How often each neighbour counts: 1, or 0 for what is no neighbour, or anything between
-        and above.
+    counts : ndarray, shape (n_samples, n_neighbors)
+        Number of copies that each neighbour stands for; 0 for what is no neighbour.
 
     Returns
     -------
@@ -188,8 +186,8 @@ def uniform_probabilities(masses: NDArray[np.floating]) -> NDArray[np.float32]:
     array([[0.5 , 0.5 , 0.  ],
            [0.75, 0.25, 0.  ]], dtype=float32)
     """
-    total = masses.sum(axis=1, dtype=np.float64, keepdims=True)
-    return np.asarray(masses / total, dtype=np.float32)
+    total = counts.sum(axis=1, dtype=np.float64, keepdims=True)
+    return np.asarray(counts / total, dtype=np.float32)
 
 
 def _positive(perplexity: Any) -> float:

@@ -1,4 +1,4 @@
-"""Affinities that the user brings -> P."""
+"""Affinities that the user gives -> P."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from fasttsne.affinity.joint import JointProbabilities, from_csr
 
 __all__ = ["checked_affinities"]
 
-# Two affinities that differ by less than this share of the largest are the same but for rounding.
+# Affinities that differ by less than this share of the largest differ by rounding.
 _ROUNDING = 1e-5
 
 
 def checked_affinities(affinities: Any) -> JointProbabilities:
-    """Take symmetric affinities of all pairs for P.
+    """Return P from symmetric affinities of all pairs.
 
     Parameters
     ----------
     affinities : {ndarray, sparse matrix} of shape (n_samples, n_samples)
-        Finite and not negative, and symmetric but for rounding. They need not sum to 1.
+        Finite, not negative and symmetric up to rounding, of any sum.
 
     Returns
     -------
     joint : JointProbabilities
         P: the mean of the affinities and their transpose, divided by the sum over all pairs
-        unless that is 1 but for rounding. A sample's affinity to itself counts for nothing.
+        unless that is 1 up to rounding. The diagonal is left out.
 
     Raises
     ------
     ValueError
-        If they are not square, symmetric and non-negative, are not finite in single precision,
-        or if a sample has none to any other.
+        If they are not square, symmetric, non-negative and finite in single precision, or if a
+        sample has no positive affinity to another.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def checked_affinities(affinities: Any) -> JointProbabilities:
     n_samples = affinities.shape[0]
     if affinities.shape != (n_samples, n_samples):
         raise ValueError(
-            "X should be a square matrix of affinities with metric='precomputed_affinity', got "
+            "X should be a square matrix of affinities with affinity='precomputed', got "
             f"{affinities.shape}"
         )
     graph = sparse.csr_matrix(affinities, dtype=np.float64, copy=True)

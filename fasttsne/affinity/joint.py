@@ -22,7 +22,7 @@ __all__ = [
 class JointProbabilities(NamedTuple):
     """A sparse P as CSR arrays: symmetric, stored whole, with sum 1.
 
-    Parameters
+    Attributes
     ----------
     indptr : ndarray of int64, shape (n_samples + 1,)
         Where each row begins.
@@ -55,12 +55,12 @@ def joint_probabilities(
     symmetrization: str = "mean",
     n_threads: int = 1,
 ) -> JointProbabilities:
-    """Symmetrise: p_ij = (p_j|i + p_i|j) / 2n.
+    """Return P, symmetric: p_ij = (p_j|i + p_i|j) / 2n.
 
     Parameters
     ----------
     indices : ndarray of int32, shape (n_samples, n_neighbors)
-        Neighbours of every sample, in any order, none twice.
+        Neighbours of every sample, each once, in any order.
     conditional : ndarray of float32, shape (n_samples, n_neighbors)
         p_j|i for these neighbours.
     symmetrization : {"mean", "max"}, default="mean"
@@ -111,7 +111,7 @@ def joint_probabilities(
 def as_csr(
     joint: JointProbabilities | NDArray[np.float32] | sparse.csr_matrix,
 ) -> sparse.csr_matrix:
-    """P, sparse or dense, as a sparse matrix of SciPy's.
+    """Return P, sparse or dense, as a SciPy sparse matrix.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def as_csr(
     Returns
     -------
     graph : csr_matrix of float32, shape (n_samples, n_samples)
-        The same.
+        P.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def as_csr(
 
 
 def from_csr(graph: Any, *, normalize: bool = True) -> JointProbabilities:
-    """Make P of a symmetric sparse matrix: divided by its sum, columns ascending."""
+    """Return P from a symmetric sparse matrix: divided by its sum, columns ascending."""
     graph = sparse.csr_matrix(graph)
     graph.sort_indices()
     total = graph.data.sum(dtype=np.float64) if normalize else 1.0
@@ -158,7 +158,7 @@ def joint_probabilities_dense(
     *,
     n_threads: int = 1,
 ) -> NDArray[np.float32]:
-    """P over all pairs, for the exact method.
+    """Return P over all pairs, for the exact method.
 
     Parameters
     ----------
@@ -189,14 +189,16 @@ def joint_probabilities_dense(
 
 
 def symmetrize_dense(
-    conditional: NDArray[np.float32], *, n_threads: int = 1
+    conditional: NDArray[np.float32], *, symmetrization: str = "mean", n_threads: int = 1
 ) -> NDArray[np.float32]:
-    """Symmetrise over all pairs, in place: p_ij = (p_j|i + p_i|j) / 2n.
+    """Return P over all pairs, as `joint_probabilities` does over neighbours.
 
     Parameters
     ----------
     conditional : ndarray of float32, shape (n_samples, n_samples)
         p_j|i; overwritten.
+    symmetrization : {"mean", "max"}, default="mean"
+        See `joint_probabilities`.
     n_threads : int, default=1
         Number of threads.
 
@@ -213,4 +215,7 @@ def symmetrize_dense(
     array([[0. , 0.5],
            [0.5, 0. ]], dtype=float32)
     """
+    if symmetrization == "max":
+        np.maximum(conditional, conditional.T.copy(), out=conditional)
+        conditional *= len(conditional) / conditional.sum(dtype=np.float64)
     return _kernels.symmetrize_dense(conditional, n_threads)

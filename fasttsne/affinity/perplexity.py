@@ -1,4 +1,4 @@
-"""What a user says about the reach of neighbourhoods -> one definition of p_j|i."""
+"""Perplexity, sigma or n_neighbors -> how many neighbours count, and how."""
 
 from __future__ import annotations
 
@@ -16,24 +16,13 @@ from fasttsne.affinity.conditional import (
     uniform_probabilities,
 )
 
-# What perplexity="auto" is where there are samples enough.
+# perplexity="auto" where there are samples enough.
 USUAL_PERPLEXITY = 30.0
 
 
 @dataclass(frozen=True)
 class Neighborhood:
-    """How p_j|i comes from distances.
-
-    Attributes
-    ----------
-    n_neighbors : int
-        How many neighbours count.
-    perplexities : tuple of float
-        What the Gaussians are calibrated to; empty if they are not.
-    sigma : float or None
-        The standard deviation of all of them, where there is one. Without either, neighbours
-        count alike.
-    """
+    """How p_j|i comes from distances: perplexities, or one sigma, or neither (uniform)."""
 
     n_neighbors: int
     perplexities: tuple[float, ...] = ()
@@ -44,40 +33,29 @@ class Neighborhood:
         """Whether all neighbours of a sample count alike."""
         return not self.perplexities and self.sigma is None
 
+    @property
+    def symmetrization(self) -> str:
+        """How P is made symmetric: uniform edges all weigh the same."""
+        return "max" if self.uniform else "mean"
+
     def conditional(
         self,
         squared_distances: NDArray[np.float64],
         *,
-        masses: NDArray[np.float32] | None = None,
+        counts: NDArray[np.float32] | None = None,
         skip_diagonal: bool = False,
         n_threads: int = 1,
     ) -> tuple[NDArray[np.float32], float | None]:
-        """p_j|i, and the mean sigma where there is one.
+        """Return p_j|i, and scikit-learn's mean sigma where there is one.
 
-        Parameters
-        ----------
-        squared_distances : ndarray of float64, shape (n_samples, n_neighbors)
-            Of every sample's neighbours, or of all pairs.
-        masses : ndarray of float32, like `squared_distances`, default=None
-            How often each neighbour counts; None means once.
-        skip_diagonal : bool, default=False
-            Whether all pairs are given, and a sample is not its own neighbour.
-        n_threads : int, default=1
-            Number of threads.
-
-        Returns
-        -------
-        conditional : ndarray of float32, like `squared_distances`
-            Rows with sum 1.
-        mean_sigma : float or None
-            As scikit-learn reports it.
+        `counts` are the copies of each neighbour; `skip_diagonal` says that all pairs are given.
         """
         if self.perplexities:
             single = len(self.perplexities) == 1
             conditional, beta = conditional_probabilities(
                 squared_distances,
                 self.perplexities[0] if single else self.perplexities,
-                masses=masses,
+                counts=counts,
                 skip_diagonal=skip_diagonal,
                 n_threads=n_threads,
             )
@@ -85,16 +63,16 @@ class Neighborhood:
                 return conditional, float(np.sqrt(beta.size / np.sum(beta)))
         if self.sigma is not None:
             conditional = gaussian_probabilities(
-                squared_distances, self.sigma, masses=masses, skip_diagonal=skip_diagonal
+                squared_distances, self.sigma, counts=counts, skip_diagonal=skip_diagonal
             )
             return conditional, self.sigma
-        if masses is None:
-            masses = np.ones(squared_distances.shape, dtype=np.float32)
+        if counts is None:
+            counts = np.ones(squared_distances.shape, dtype=np.float32)
             if skip_diagonal:
-                np.fill_diagonal(masses, 0.0)
+                np.fill_diagonal(counts, 0.0)
         if skip_diagonal or squared_distances.shape[1] > self.n_neighbors:
-            masses = masses_of_nearest(squared_distances, masses, self.n_neighbors)
-        return uniform_probabilities(masses), None
+            counts = counts_of_nearest(squared_distances, counts, self.n_neighbors)
+        return uniform_probabilities(counts), None
 
 
 def neighborhood_of(
@@ -106,26 +84,9 @@ def neighborhood_of(
     n_neighbors: int | None = None,
     total: str = "n_samples",
 ) -> Neighborhood:
-    """Settle how p_j|i comes from distances.
+    """Return the neighbourhood of each of `n_samples` samples or copies, called `total` in errors.
 
-    Parameters
-    ----------
-    n_samples : float
-        Number of samples, or the sum of their weights.
-    perplexity, affinity, sigma, n_neighbors
-        As in `fasttsne.TSNE`.
-    total : str, default="n_samples"
-        What messages call the first.
-
-    Returns
-    -------
-    neighborhood : Neighborhood
-        Of fewer neighbours than there are other samples.
-
-    Raises
-    ------
-    ValueError
-        If a parameter that is used is out of range.
+    The other parameters are those of `fasttsne.TSNE`; ValueError where one is out of range.
     """
     most = int(n_samples - 1)
     if n_neighbors is not None and n_neighbors > most:
@@ -145,27 +106,32 @@ def neighborhood_of(
                     "affinity='uniform' takes one perplexity, the number of neighbours; give "
                     "n_neighbors"
                 )
-            # k neighbours that count alike have the perplexity k.
+            # k equal neighbours have the perplexity k.
             n_neighbors = min(most, max(1, round(perplexities[0])))
         return Neighborhood(n_neighbors)
     if sigma is not None and n_neighbors is not None:
         return Neighborhood(n_neighbors, sigma=float(sigma))
     perplexities = _perplexities(perplexity, n_samples, total)
     if n_neighbors is None:
-        n_neighbors = min(most, int(3.0 * max(perplexities) + 1))
+        n_neighbors = min(most, n_neighbors_for(max(perplexities)))
     if sigma is not None:
         return Neighborhood(n_neighbors, sigma=float(sigma))
     return Neighborhood(n_neighbors, perplexities)
 
 
-def masses_of_nearest(
-    squared_distances: NDArray[np.float64], masses: NDArray[np.float32], count: float
+def n_neighbors_for(perplexity: float) -> int:
+    """Return the number of neighbours that P is made of: 3 times the perplexity, plus 1."""
+    return int(3.0 * perplexity + 1)
+
+
+def counts_of_nearest(
+    squared_distances: NDArray[np.float64], counts: NDArray[np.float32], count: float
 ) -> NDArray[np.float32]:
-    """Masses of a row's nearest, as far as they add up to `count`, the last one in part."""
-    order = np.argsort(np.where(masses > 0.0, squared_distances, np.inf), axis=1, kind="stable")
-    ordered = np.take_along_axis(masses, order, axis=1).astype(np.float64)
+    """Return the counts of the nearest of a row up to the sum `count`, the last one in part."""
+    order = np.argsort(np.where(counts > 0.0, squared_distances, np.inf), axis=1, kind="stable")
+    ordered = np.take_along_axis(counts, order, axis=1).astype(np.float64)
     before = np.cumsum(ordered, axis=1) - ordered
-    nearest = np.zeros_like(masses)
+    nearest = np.zeros_like(counts)
     within = np.clip(count - before, 0.0, ordered).astype(np.float32)
     np.put_along_axis(nearest, order, within, axis=1)
     return nearest

@@ -1,4 +1,4 @@
-"""Known classes -> p_j|i that lean towards a sample's own class."""
+"""Classes and p_j|i -> p_j|i with less between different classes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fasttsne.affinity.joint import JointProbabilities, from_csr
 
 __all__ = ["guided_by_labels"]
 
-# Rows at work at once.
+# Rows computed at once.
 _BLOCK_ROWS = 4096
 
 
@@ -21,24 +21,25 @@ def guided_by_labels(
     *,
     indices: NDArray[np.int32] | None = None,
 ) -> NDArray[np.float32]:
-    """Turn probability from other classes over to the rest of the row.
+    """Return p_j|i of which a neighbour of another class has lost the share `weight`.
 
     Parameters
     ----------
     conditional : ndarray of float32, shape (n_samples, n_neighbors)
         p_j|i. Not changed.
     classes : ndarray of int64, shape (n_samples,)
-        Class of every sample, -1 where it is not known.
+        Class of every sample, -1 where it is unknown.
     weight : float
-        Share of p_j|i, from 0 to 1, that a neighbour of another class loses. Rows then get back
-        the sum that they had.
+        Share of p_j|i, from 0 to 1, that a neighbour of another class loses. The row is then
+        scaled back to its sum.
     indices : ndarray of int32, shape (n_samples, n_neighbors), default=None
         The neighbours; None means all samples, in order.
 
     Returns
     -------
     conditional : ndarray of float32, shape (n_samples, n_neighbors)
-        The very p_j|i where no two known classes meet, and in rows of which nothing would be left.
+        Rows without a neighbour of another known class, and rows of which nothing would be left,
+        are unchanged.
 
     Notes
     -----
@@ -53,7 +54,7 @@ def guided_by_labels(
     Examples
     --------
     >>> import numpy as np
-    >>> from fasttsne.affinity.supervised import guided_by_labels
+    >>> from fasttsne.affinity import guided_by_labels
     >>> indices = np.array([[1, 2], [0, 2], [0, 1]], dtype=np.int32)
     >>> conditional = np.full((3, 2), 0.5, dtype=np.float32)
     >>> guided_by_labels(conditional, np.array([0, 1, -1]), 0.5, indices=indices)
@@ -80,25 +81,11 @@ def guide_joint(
     classes: NDArray[np.int64],
     weight: float,
     *,
-    masses: NDArray[np.float64] | None = None,
+    counts: NDArray[np.float64] | None = None,
 ) -> JointProbabilities:
-    """Do the same to a P that was given: to n p_ij in place of p_j|i, and symmetrise anew.
+    """Apply `guided_by_labels` to n p_ij of a given P in place of p_j|i, and symmetrise again.
 
-    Parameters
-    ----------
-    joint : JointProbabilities
-        P. Not changed.
-    classes : ndarray of int64, shape (n_samples,)
-        Class of every sample, -1 where it is not known.
-    weight : float
-        Share that an edge between two classes loses, from 0 to 1.
-    masses : ndarray of float64, shape (n_samples,), default=None
-        Copies that every sample stands for, where P is that of one copy with another.
-
-    Returns
-    -------
-    joint : JointProbabilities
-        Symmetric, with sum 1.
+    `counts` are the copies that samples stand for, where P is that of one copy with another.
     """
     n_samples = len(classes)
     rows = np.repeat(np.arange(n_samples), np.diff(joint.indptr))
@@ -106,7 +93,7 @@ def guide_joint(
     apart = (own != other) & (own >= 0) & (other >= 0)
     if not apart.any():
         return joint
-    copies = 1.0 if masses is None else masses[joint.indices]
+    copies = 1.0 if counts is None else counts[joint.indices]
     whole = np.bincount(rows, joint.data * copies, minlength=n_samples)
     kept = joint.data * (1.0 - weight * apart)
     left = np.bincount(rows, kept * copies, minlength=n_samples)

@@ -1,231 +1,148 @@
-"""Samples that stand for several: sample weights, and P and Q over what they stand for.
+"""Samples that stand for several copies: their neighbours, and P over all copies.
 
-A sample of weight w is w copies of it. What follows is t-SNE of all copies, written down for one of
-each sample: docs/algorithm.md has the equations.
+A sample of count w is w copies of it. This is t-SNE of all copies, written for one copy of each
+sample; docs/algorithm.md has the equations.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fasttsne.affinity import JointProbabilities, as_csr, joint_probabilities
-
-# Affinities of a sample that weighs less are those of one that weighs this: they are wanted, to
-# place it, although it is no one's neighbour.
-_LEAST_WEIGHT = 1e-6
-
-# As many points as there can be in a map.
-_LARGEST_SUM = 2.0**31
+from fasttsne.affinity.joint import JointProbabilities, as_csr, joint_probabilities
+from fasttsne.samples.weights import LEAST_COUNT, own_copies
 
 
 class WeightedJoint(NamedTuple):
-    """P over copies of samples.
+    """P over copies of samples; s_ij is the probability of one pair of copies.
 
     Attributes
     ----------
     attraction : JointProbabilities or ndarray of float32, shape (n_samples, n_samples)
-        What one copy of i has with all copies of j: w_j s_ij, with s_ij the probability of one pair
-        of copies. Not symmetric.
-    weights : ndarray of float32, shape (n_samples,)
+        w_j s_ij: one copy of i with all copies of j. Not symmetric.
+    counts : ndarray of float32, shape (n_samples,)
         w_i.
     negative_entropy : float
-        The sum over all pairs of copies of s_ij log s_ij.
+        The sum of s_ij log s_ij over all pairs of copies.
     """
 
     attraction: JointProbabilities | NDArray[np.float32]
-    weights: NDArray[np.float32]
+    counts: NDArray[np.float32]
     negative_entropy: float
 
     def joint(self) -> sparse.csr_matrix:
-        """P summed up over copies: w_i w_j s_ij, and on the diagonal that of copies of one sample.
-
-        Returns
-        -------
-        joint : csr_matrix of float64, shape (n_samples, n_samples)
-            Symmetric, with sum 1.
-        """
+        """Return w_i w_j s_ij, symmetric with sum 1; the diagonal joins copies of one sample."""
         graph = as_csr(self.attraction).astype(np.float64)
-        scale = sparse.diags(np.maximum(self.weights.astype(np.float64), _LEAST_WEIGHT))
+        scale = sparse.diags(np.maximum(self.counts.astype(np.float64), LEAST_COUNT))
         return sparse.csr_matrix(scale @ graph)
 
 
-def checked_weights(sample_weight: Any, n_samples: int) -> NDArray[np.float64] | None:
-    """Take weights from the user.
+def neighbors_of_copies(
+    search: Callable[[int], tuple[NDArray[np.int32], NDArray[np.float64]]],
+    counts: NDArray[np.float64],
+    n_copies: int,
+    *,
+    given: bool = False,
+) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float32]]:
+    """Return indices, squared distances and counts of the `n_copies` copies nearest to one copy.
 
-    Parameters
-    ----------
-    sample_weight : array-like of shape (n_samples,) or None
-        Number of copies of every sample.
-    n_samples : int
-        Number of samples.
-
-    Returns
-    -------
-    weights : ndarray of float64, shape (n_samples,), or None
-        None where all are 1.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many weights as samples, or some are negative or not finite, or hardly
-        any is positive, or their sum is too large.
+    `search(k)` returns the k nearest other samples of each; with `given` all there are. It is
+    repeated with more until every row has enough copies.
     """
-    if sample_weight is None:
-        return None
-    try:
-        weights = np.array(sample_weight)
-        if np.iscomplexobj(weights):
-            raise ValueError("some are complex")
-        weights = weights.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"sample_weight must be numbers: {error}") from error
-    if weights.shape != (n_samples,):
-        raise ValueError(
-            f"sample_weight has shape {weights.shape}, but must be (n_samples,) = ({n_samples},)"
-        )
-    if not np.isfinite(weights).all():
-        raise ValueError("sample_weight contains NaN or infinity; weights are numbers of copies")
-    if (weights < 0.0).any():
-        raise ValueError(
-            f"sample_weight[{int(np.argmin(weights))}] is negative; weights are numbers of copies, "
-            "0 for a sample that is to be placed and not to count"
-        )
-    if not weights.any():
-        raise ValueError("sample_weight is zero for all samples; some positive ones are needed")
-    if np.count_nonzero(weights) < 2 or weights.sum() < 2.0:
-        raise ValueError(
-            f"sample_weight has {np.count_nonzero(weights)} positive values with sum "
-            f"{weights.sum():g}; a map needs two samples. Weights are numbers of copies, not shares"
-        )
-    if weights.sum() > _LARGEST_SUM:
-        raise ValueError(
-            f"the sum of sample_weight is {weights.sum():g}, more than 2**31; scale it"
-        )
-    return None if (weights == 1.0).all() else weights
-
-
-def own_copies(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How many other copies of its sample a copy meets: w - 1, and none below."""
-    return np.maximum(weights - 1.0, 0.0)
+    most = len(counts) - 1
+    n_neighbors = min(most, n_copies)
+    while True:
+        found = with_own_copies(*search(n_neighbors), counts, n_copies)
+        if found is not None:
+            return found
+        if given:
+            raise ValueError(
+                f"neighbors: {n_copies} copies near a sample are needed, but by sample_weight "
+                "some samples have fewer; lower perplexity, or search for more"
+            )
+        n_neighbors = min(most, 2 * n_neighbors)
 
 
 def with_own_copies(
     indices: NDArray[np.int32],
     squared_distances: NDArray[np.float64],
-    weights: NDArray[np.float64],
+    counts: NDArray[np.float64],
     n_copies: float,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float32]] | None:
-    """Neighbours of one copy of every sample, as many copies as are wanted.
+    """Return the neighbours of one copy of every sample, or None where they are too few.
 
-    Parameters
-    ----------
-    indices : ndarray of int32, shape (n_samples, n_neighbors)
-        Neighbouring samples, the nearest first, itself not among them.
-    squared_distances : ndarray of float64, like `indices`
-        To them.
-    weights : ndarray of float64, shape (n_samples,)
-        Copies of every sample.
-    n_copies : float
-        How many are neighbours.
-
-    Returns
-    -------
-    indices, squared_distances, masses : ndarray, shape (n_samples, n_needed)
-        The sample itself comes first, at distance 0, with its other copies; masses say how many
-        copies are neighbours, of the farthest perhaps not all. Or None, if all those given have
-        too few copies.
+    The sample itself comes first, at distance 0, with its other copies. The farthest neighbour may
+    count in part.
     """
-    n_samples = len(weights)
+    n_samples = len(counts)
     itself = np.arange(n_samples, dtype=np.int32)[:, None]
     indices = np.hstack([itself, indices])
     squares = np.hstack([np.zeros((n_samples, 1)), squared_distances])
-    masses = np.maximum(weights, _LEAST_WEIGHT)[indices]
-    masses[:, 0] = own_copies(weights)
-    up_to = np.cumsum(masses, axis=1)
+    copies = np.maximum(counts, LEAST_COUNT)[indices]
+    copies[:, 0] = own_copies(counts)
+    up_to = np.cumsum(copies, axis=1)
     if up_to[:, -1].min() < n_copies * (1.0 - 1e-9):
         return None
-    masses = np.clip(n_copies - (up_to - masses), 0.0, masses).astype(np.float32)
-    n_needed = 1 + int(np.flatnonzero(masses.any(axis=0))[-1])
+    copies = np.clip(n_copies - (up_to - copies), 0.0, copies).astype(np.float32)
+    n_needed = 1 + int(np.flatnonzero(copies.any(axis=0))[-1])
     return (
         np.ascontiguousarray(indices[:, :n_needed]),
         np.ascontiguousarray(squares[:, :n_needed]),
-        np.ascontiguousarray(masses[:, :n_needed]),
+        np.ascontiguousarray(copies[:, :n_needed]),
     )
 
 
-def dense_masses(weights: NDArray[np.float64]) -> NDArray[np.float32]:
-    """How often every sample counts as a neighbour of one copy of every other, over all pairs."""
-    masses = np.tile(np.maximum(weights, _LEAST_WEIGHT).astype(np.float32), (len(weights), 1))
-    np.fill_diagonal(masses, own_copies(weights))
-    return masses
+def counts_of_all_pairs(counts: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return how many copies of j are neighbours of one copy of i, (n_samples, n_samples)."""
+    copies = np.tile(np.maximum(counts, LEAST_COUNT).astype(np.float32), (len(counts), 1))
+    np.fill_diagonal(copies, own_copies(counts))
+    return copies
 
 
 def weighted_joint(
-    indices: NDArray[np.int32],
+    indices: NDArray[np.int32] | None,
     conditional: NDArray[np.float32],
-    weights: NDArray[np.float64],
+    counts: NDArray[np.float64],
     *,
     symmetrization: str = "mean",
     n_threads: int = 1,
 ) -> WeightedJoint:
     """Symmetrise over copies: s_ij = (p_j|i / w_j + p_i|j / w_i) / 2 sum(w).
 
-    Parameters
-    ----------
-    indices : ndarray of int32, shape (n_samples, n_neighbors)
-        Neighbours of one copy of every sample, perhaps with itself.
-    conditional : ndarray of float32, shape (n_samples, n_neighbors)
-        p_j|i of all copies of j together.
-    weights : ndarray of float64, shape (n_samples,)
-        Copies of every sample.
-    symmetrization : {"mean", "max"}, default="mean"
-        As in `fasttsne.affinity.joint_probabilities`.
-    n_threads : int, default=1
-        Number of threads.
-
-    Returns
-    -------
-    joint : WeightedJoint
-        A sparse P.
+    `indices` are the neighbours that p_j|i, of all copies of j together, belongs to; None stands
+    for all pairs, and P is then dense.
     """
-    copies = np.maximum(weights, _LEAST_WEIGHT)[indices]
-    itself = indices == np.arange(len(weights))[:, None]
-    copies[itself] = np.repeat(own_copies(weights)[:, None], indices.shape[1], axis=1)[itself]
+    n_samples = len(counts)
+    if indices is None:
+        copies = np.tile(np.maximum(counts, LEAST_COUNT), (n_samples, 1))
+        np.fill_diagonal(copies, own_copies(counts))
+    else:
+        copies = np.maximum(counts, LEAST_COUNT)[indices]
+        itself = indices == np.arange(n_samples)[:, None]
+        copies[itself] = np.repeat(own_copies(counts)[:, None], indices.shape[1], axis=1)[itself]
     pairs = np.divide(conditional, copies, out=np.zeros_like(copies), where=conditional > 0.0)
+    if indices is None:
+        both = pairs + pairs.T if symmetrization == "mean" else np.maximum(pairs, pairs.T)
+        return dense(of_pairs(sparse.csr_matrix(both), counts))
     joint = joint_probabilities(
         indices, pairs.astype(np.float32), symmetrization=symmetrization, n_threads=n_threads
     )
     graph = as_csr(joint)
     graph.eliminate_zeros()
-    return of_pairs(graph, weights)
+    return of_pairs(graph, counts)
 
 
-def weighted_joint_dense(
-    conditional: NDArray[np.float32],
-    weights: NDArray[np.float64],
-    *,
-    symmetrization: str = "mean",
-) -> WeightedJoint:
-    """Do the same over all pairs, for the exact method."""
-    copies = np.tile(np.maximum(weights, _LEAST_WEIGHT), (len(weights), 1))
-    np.fill_diagonal(copies, own_copies(weights))
-    pairs = np.divide(conditional, copies, out=np.zeros_like(copies), where=conditional > 0.0)
-    both = pairs + pairs.T if symmetrization == "mean" else np.maximum(pairs, pairs.T)
-    joint = of_pairs(sparse.csr_matrix(both), weights)
-    return joint._replace(attraction=as_csr(joint.attraction).toarray())
-
-
-def of_pairs(graph: sparse.csr_matrix, weights: NDArray[np.float64]) -> WeightedJoint:
-    """P from the symmetric affinities of one copy with another, whatever they sum to."""
+def of_pairs(graph: sparse.csr_matrix, counts: NDArray[np.float64]) -> WeightedJoint:
+    """Return P from symmetric affinities of one copy with another, of any sum."""
     graph = sparse.csr_matrix(graph)
     graph.sort_indices()
-    rows = np.repeat(np.arange(len(weights)), np.diff(graph.indptr))
-    copies = np.where(graph.indices == rows, own_copies(weights)[rows], weights[graph.indices])
-    n_pairs = weights[rows] * copies
+    rows = np.repeat(np.arange(len(counts)), np.diff(graph.indptr))
+    copies = np.where(graph.indices == rows, own_copies(counts)[rows], counts[graph.indices])
+    n_pairs = counts[rows] * copies
     pair = graph.data.astype(np.float64)
     pair /= np.sum(n_pairs * pair)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -235,4 +152,9 @@ def of_pairs(graph: sparse.csr_matrix, weights: NDArray[np.float64]) -> Weighted
         graph.indices.astype(np.int32),
         (copies * pair).astype(np.float32),
     )
-    return WeightedJoint(attraction, weights.astype(np.float32), float(terms.sum()))
+    return WeightedJoint(attraction, counts.astype(np.float32), float(terms.sum()))
+
+
+def dense(joint: WeightedJoint) -> WeightedJoint:
+    """Return the same P as a dense matrix, for the exact method."""
+    return joint._replace(attraction=as_csr(joint.attraction).toarray())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fasttsne.affinity.build import METRICS
 from fasttsne.cli.messages import Refusal, unknown_name
+from fasttsne.neighbors.metrics import METRICS
 
 _USUAL_METRICS = ("euclidean", "cosine", "correlation", "manhattan", "chebyshev", "hamming")
 _NEED_PARAMETERS = {

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin
 from sklearn.utils import check_scalar
 
 import fasttsne.tsne
+from fasttsne.affinity.build import AffinityParameters
 from fasttsne.dask.blocks import Rows, as_rows
 from fasttsne.dask.landmarks import Landmarks, landmarks_by_density, take, uniform_rows
 from fasttsne.dask.memory import check_workers_hold
@@ -231,7 +232,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
         """Make the estimator of the landmarks, and refuse now what would fail after the pass."""
         plain = self._plain()
         size = min(self.landmarks, rows.n_samples)
-        plain._neighborhood(float(size), weighted=False)
+        AffinityParameters.of(plain).neighborhood(float(size))
         plain._check_max_iter(None)
         check_workers_hold(
             int(size * (_ROWS_OF_LANDMARK * rows.bytes_of_row + _BYTES_OF_LANDMARK)), rows

@@ -105,9 +105,9 @@ def fitted_estimator(model: Any) -> fasttsne.tsne.TSNE:
             f" each sample for itself; got {type(model).__name__}"
         )
     check_is_fitted(model, "embedding_")
-    if model._placement.X is None:
+    if model.placement_.X is None:
         raise ValueError(
-            f"model was fitted with metric={model._placement.metric!r}, so that its map is of"
+            f"model was fitted with metric={model.placement_.metric!r}, so that its map is of"
             " distances or affinities; blocks of rows need a metric of samples"
         )
     return model
@@ -154,7 +154,7 @@ def place(
     placed : dask.array.Array of float32, shape (n_samples, n_components)
         Lazy, in blocks of the same rows.
     """
-    estimator._placement.prepare(perplexity, n_threads=effective_n_threads(estimator.n_jobs))
+    estimator.placement_.prepare(perplexity, n_threads=effective_n_threads(estimator.n_jobs))
     placer = Placer(_bare(estimator), perplexity, landmarks)
     check_workers_hold(size_of(placer), rows)
     width = estimator.embedding_.shape[1]
@@ -215,5 +215,5 @@ def _bare(estimator: fasttsne.tsne.TSNE) -> fasttsne.tsne.TSNE:
     )
     for name in ("_descent", "kl_per_sample_", "history_", "feature_names_in_"):
         bare.__dict__.pop(name, None)
-    bare._placement = copy.copy(bare._placement)  # whose index another perplexity may replace
+    bare.placement_ = copy.copy(bare.placement_)  # whose index another perplexity may replace
     return bare

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasttsne._kernels import BarnesHutForces, ExactForces, Forces
-from fasttsne.affinity.weights import own_copies
+from fasttsne.samples.weights import own_copies
 
 _EDGES_AT_ONCE = 2**20
 

@@ -7,7 +7,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import NamedTuple
+from operator import index
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -301,3 +302,21 @@ def standard_schedule(
     if automatic:  # how much an iteration gains depends on the rate: a user's own says nothing
         phases[-1] = replace(phases[-1], least_gain=LEAST_GAIN)
     return Schedule(phases, n_iter_early=early_exaggeration_iter, n_iter_settling=N_ITER_SETTLING)
+
+
+def check_exaggeration(exaggeration: Any) -> float | list[tuple[int, float]]:
+    """Return `exaggeration` as a number or a list of pairs; raise ValueError for anything else."""
+    if not isinstance(exaggeration, Sequence):
+        return float(exaggeration)
+    try:
+        stretches = [(index(n_iter), float(factor)) for n_iter, factor in exaggeration]
+    except (TypeError, ValueError):
+        stretches = []
+    if not stretches or not all(
+        n_iter > 0 and 0 < factor <= sys.float_info.max for n_iter, factor in stretches
+    ):
+        raise ValueError(
+            "exaggeration must be a number above 0 or a list of pairs, a number of iterations"
+            f" and a number above 0; got {exaggeration!r}"
+        )
+    return stretches

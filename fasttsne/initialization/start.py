@@ -211,3 +211,18 @@ def _parted(embedding: NDArray[np.float32]) -> NDArray[np.float32]:
     pattern = np.random.RandomState(0).standard_normal(embedding.shape)
     embedding[crowded] += (1e-2 * STANDARD_DEVIATION * pattern[crowded]).astype(np.float32)
     return embedding
+
+
+def check_start(init: Any, method: str, n_components: int, metric: Any, affinity: str) -> None:
+    """Raise ValueError for a number of components or a start that the other parameters exclude."""
+    if method == "barnes_hut" and n_components > 3:
+        raise ValueError(
+            "'n_components' should be less than 4 with method='barnes_hut', which relies on a "
+            "quad-tree or oct-tree; use method='exact' for more"
+        )
+    given = "affinity" if affinity == "precomputed" else "metric"
+    if isinstance(init, str) and init == "pca" and "precomputed" in (metric, affinity):
+        raise ValueError(
+            f'The parameter init="pca" cannot be used with {given}="precomputed".'
+            ' Use init="random", init="spectral" or an array.'
+        )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fasttsne.neighbors.search import squared
+from fasttsne.neighbors.metrics import squared
 
 __all__ = ["checked_neighbors"]
 
@@ -102,3 +102,24 @@ def checked_neighbors(
         np.ascontiguousarray(indices[:, :n_neighbors]),
         np.ascontiguousarray(squares[:, :n_neighbors]),
     )
+
+
+def check_graph(graph: Any, n_neighbors: int) -> None:
+    """Raise ValueError if a row of a precomputed graph has too few neighbours, or one twice."""
+    graph = graph.tocsr()
+    fewest = np.diff(graph.indptr).min()
+    if fewest <= n_neighbors:
+        raise ValueError(
+            f"{n_neighbors + 1} neighbors per samples are required, but some samples have only "
+            f"{fewest} neighbors in the precomputed graph X, themselves included. Lower perplexity "
+            "or make the graph with more neighbors."
+        )
+    rows = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
+    order = np.lexsort((graph.indices, rows))
+    columns = graph.indices[order]
+    twice = np.flatnonzero((columns[1:] == columns[:-1]) & (rows[1:] == rows[:-1]))
+    if len(twice):
+        raise ValueError(
+            f"X, the precomputed neighbour graph, has duplicate entries in row {rows[twice[0]]}; "
+            "store each neighbour once (X.sum_duplicates() adds them up)"
+        )

@@ -1,56 +1,55 @@
-"""Training samples, prepared once -> the k nearest of them for samples that come later."""
+"""Training samples, prepared once -> the k nearest of them for new samples."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.neighbors import NearestNeighbors
-from threadpoolctl import ThreadpoolController
 
 from fasttsne import _kernels
-from fasttsne.neighbors.search import (
+from fasttsne.neighbors.metrics import (
+    Found,
     Metric,
-    Screen,
-    as_metric_takes,
+    ScikitLearnSearch,
     check_method,
     checked_points,
     directions_of,
-    n_cells_for_search,
+    kernel_metric,
+    squared,
+)
+from fasttsne.neighbors.screen import (
+    Screen,
+    n_lists_for_search,
     resolved_method,
     some_of,
-    squared,
     usual_extent,
 )
-from fasttsne.runtime.threads import in_threads, single_threaded_blas
+from fasttsne.runtime.threads import single_threaded_blas
 from fasttsne.samples.scaling import Centering
 
 __all__ = ["neighbor_index"]
 
-Found = tuple[NDArray[np.int32], NDArray[np.float64]]
-
-# Beyond so many extents of most samples, single precision can't tell which of them are nearer.
+# Beyond this many extents of most samples single precision cannot tell which are nearer.
 _FAR = 2.0**10
 
-# Rows that a thread takes at once.
+# Rows that a thread searches at a time.
 _BLOCK_ROWS = 256
 
 
 class NeighborIndex(ABC):
-    """Samples, prepared for the search of neighbours among them. Made by `neighbor_index`.
+    """Samples prepared for searches; made by `neighbor_index`.
 
-    It can be pickled, and asked from several threads at once.
+    An index can be pickled, and queried from several threads at once.
     """
 
     @abstractmethod
     def query(self, X: Any, *, n_threads: int = 1) -> Found:
-        """Find the k nearest samples of the index for others.
+        """Return the k nearest samples of the index for every row of `X`.
 
         Parameters
         ----------
@@ -65,12 +64,11 @@ class NeighborIndex(ABC):
         indices : ndarray of int32, shape (n_queries, n_neighbors)
             Neighbours, the nearest first.
         squared_distances : ndarray of float64, shape (n_queries, n_neighbors)
-            Squares of the distances, whatever the metric.
+            Squares of the distances, for every metric.
 
         Notes
         -----
-        What a row gets depends neither on the other rows nor on the number of threads, to the
-        last bit.
+        A row's result depends neither on the other rows nor on the number of threads, bit for bit.
         """
 
 
@@ -83,25 +81,29 @@ def neighbor_index(
     method: str = "auto",
     n_threads: int = 1,
 ) -> NeighborIndex:
-    """Prepare samples for the search of their k nearest for other samples.
+    """Prepare samples for searches of their k nearest for other samples.
 
     Parameters
     ----------
     X : {ndarray, sparse matrix} of shape (n_samples, n_features) or None
-        Finite float32 or float64 values, which are kept, and not copied where they need not be
-        converted. None with ``metric="precomputed"``.
+        Finite float32 or float64 values; the index keeps a reference, or a converted copy. None
+        with ``metric="precomputed"``.
     n_neighbors : int
         k, from 1 to n_samples.
     metric, metric_params, method
-        As for `fasttsne.neighbors.nearest_neighbors`; where that searches approximately, this does
-        as well.
+        As for `fasttsne.neighbors.nearest_neighbors`; both search approximately for the same data.
     n_threads : int, default=1
         Number of threads of the preparation.
 
     Returns
     -------
     index : NeighborIndex
-        What answers queries.
+        Call its `query`.
+
+    Raises
+    ------
+    ValueError
+        If `n_neighbors` or `method` is impossible for `X`.
 
     Examples
     --------
@@ -121,17 +123,17 @@ def neighbor_index(
     n_samples = X.shape[0]
     if not 1 <= n_neighbors <= n_samples:
         raise ValueError(f"n_neighbors={n_neighbors} must be in 1 .. n_samples={n_samples}")
-    plain = not sparse.issparse(X) and not metric_params
-    check_method(method, plain and metric in ("euclidean", "cosine"))
-    if plain and metric == "euclidean":
+    check_method(method, X, metric, metric_params)
+    kernel = kernel_metric(X, metric, metric_params)
+    if kernel == "euclidean":
         return _Euclidean(X, n_neighbors, method, n_threads)
-    if plain and metric == "cosine" and X.any(axis=1).all():
+    if kernel == "cosine":
         return _Cosine(X, n_neighbors, method, n_threads)
     return _ByScikitLearn(X, n_neighbors, metric, metric_params)
 
 
 class _Euclidean(NeighborIndex):
-    """Dense samples: by exact distances where there are few, by inverted lists otherwise."""
+    """Dense samples: exact distances to all where there are few, inverted lists otherwise."""
 
     def __init__(
         self, X: NDArray[np.floating], n_neighbors: int, method: str, n_threads: int
@@ -249,7 +251,7 @@ class _Lists:
                 points,
                 n_neighbors,
                 screen.n_candidates,
-                n_cells_for_search(len(points)),
+                n_lists_for_search(len(points)),
                 n_threads,
             )
         if cells is None:
@@ -266,7 +268,7 @@ class _Lists:
 
 
 class _Cosine(NeighborIndex):
-    """Dense samples of any length but 0, by the chords between their directions."""
+    """Dense samples without rows of zeros, by the chords between their directions."""
 
     def __init__(
         self, X: NDArray[np.floating], n_neighbors: int, method: str, n_threads: int
@@ -276,7 +278,7 @@ class _Cosine(NeighborIndex):
     def query(self, X: NDArray[np.floating], *, n_threads: int = 1) -> Found:
         indices, chords = self.directions.query(directions_of(X), n_threads=n_threads)
         squares = (0.5 * chords) ** 2  # 1 - cos = |u - v|^2 / 2
-        # Nothing has the direction of a zero vector: scikit-learn's distance to all is then 1.
+        # A zero vector has no direction: scikit-learn's distance to all is then 1.
         lost = ~X.any(axis=1)
         indices[lost], squares[lost] = np.arange(indices.shape[1]), 1.0
         return indices, squares
@@ -288,43 +290,15 @@ class _ByScikitLearn(NeighborIndex):
     def __init__(
         self, X: Any, n_neighbors: int, metric: Metric, metric_params: Mapping[str, Any] | None
     ) -> None:
-        self.metric = metric
-        X = as_metric_takes(X, metric)
-        self.search = NearestNeighbors(
-            n_neighbors=n_neighbors,
-            metric=metric,
-            metric_params=metric_params,
-            # A function of the user's need not obey the inequality that trees rely on.
-            algorithm="brute" if callable(metric) else "auto",
-        ).fit(X)
+        self.search = ScikitLearnSearch(X, n_neighbors, metric, metric_params)
 
     def query(self, X: Any, *, n_threads: int = 1) -> Found:
-        X = as_metric_takes(X, self.metric)
-        # How products of matrices and ties come out depends on how many rows they have at once.
-        controller = ThreadpoolController().select(user_api="openmp")
-
-        def rows_from(first: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-            rows = range(first, min(first + _BLOCK_ROWS, X.shape[0]))
-            if callable(self.metric):
-                return [self.search.kneighbors(X[row : row + 1]) for row in rows]
-            with controller.limit(limits=1):  # holds for the thread that sets it
-                return [self.search.kneighbors(X[row : row + 1]) for row in rows]
-
-        # Its ball tree has one work buffer for this metric, which threads must not share.
-        n_threads = 1 if self.metric == "mahalanobis" else n_threads
-        with ExitStack() as limits:
-            if not callable(self.metric):
-                limits.enter_context(single_threaded_blas())
-            blocks = in_threads(rows_from, range(0, X.shape[0], _BLOCK_ROWS), n_threads)
-        distances, indices = (
-            np.concatenate(parts)
-            for parts in zip(*(found for block in blocks for found in block), strict=True)
-        )
-        return indices.astype(np.int32), squared(distances)
+        indices, distances = self.search.query(X, _BLOCK_ROWS, one_by_one=True, n_threads=n_threads)
+        return indices, squared(distances)
 
 
 class _Precomputed(NeighborIndex):
-    """The distances are in the queries themselves."""
+    """The queries are the distances themselves."""
 
     def __init__(self, n_neighbors: int) -> None:
         self.n_neighbors = n_neighbors
@@ -347,7 +321,7 @@ class _Precomputed(NeighborIndex):
 
 
 def _entries(X: Any, row: int) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
-    """Columns and values of a row, of a sparse one those that are stored."""
+    """Return columns and values of a row, of a sparse row the stored ones."""
     if not sparse.issparse(X):
         return np.arange(X.shape[1]), X[row]
     stored = slice(X.indptr[row], X.indptr[row + 1])

@@ -19,15 +19,11 @@ from sklearn.utils import check_array
 from sklearn.utils.extmath import row_norms
 
 from fasttsne import _kernels
-from fasttsne.neighbors.search import (
-    as_metric_takes,
-    check_sparse_indices,
-    nearest_neighbors,
-    squared,
-    without_duplicates,
-)
+from fasttsne.neighbors.metrics import as_metric_takes, squared
+from fasttsne.neighbors.search import nearest_neighbors
 from fasttsne.quality.checks import Anchors, blocks_of, check_same_length
 from fasttsne.runtime.threads import in_threads, single_threaded_blas
+from fasttsne.samples.checks import check_sparse_indices, without_duplicates
 from fasttsne.samples.scaling import in_safe_range
 
 Metric = str | Callable[..., float]

@@ -16,7 +16,7 @@ from sklearn.utils import check_array, check_scalar
 from fasttsne import _kernels
 from fasttsne.affinity import JointProbabilities
 from fasttsne.descent.degrees_of_freedom import default_degrees_of_freedom
-from fasttsne.neighbors.search import LARGEST_VALUE
+from fasttsne.neighbors.metrics import LARGEST_VALUE
 from fasttsne.quality.checks import (
     Anchors,
     as_embedding,

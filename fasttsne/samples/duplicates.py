@@ -1,80 +1,79 @@
-"""Samples that occur again and again -> each once, with its number of copies."""
+"""Equal samples -> each once, with the number of its copies.
+
+The only place where duplicates are dealt with: `collapse` comes before the pipeline, and
+`Samples.rows` puts every copy at its sample's point afterwards (`fasttsne.descent`).
+"""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-# Share of the samples that are copies of others, from which on they are drawn as one.
+from fasttsne.samples.checks import Samples
+
+__all__ = ["collapse"]
+
+# Duplicates are collapsed where at least this share of the samples are copies of others.
 MANY = 0.25
 
 # Rows compared at once.
 _BLOCK_ROWS = 4096
 
 
-class Collapsed(NamedTuple):
-    """Samples, each once.
-
-    Attributes
-    ----------
-    first : ndarray of int64, shape (n_distinct,)
-        Where each occurs first, ascending.
-    weights : ndarray of float64, shape (n_distinct,)
-        How often each occurs, or the sum of the weights it has.
-    rows : ndarray of int64, shape (n_samples,)
-        Which of them each sample is.
-    """
-
-    first: NDArray[np.int64]
-    weights: NDArray[np.float64]
-    rows: NDArray[np.int64]
-
-
-def collapsed(
-    X: Any, weights: NDArray[np.float64] | None, *known: NDArray[Any] | None
-) -> Collapsed | None:
-    """Find samples that occur several times, if there are many.
+def collapse(samples: Samples) -> Samples:
+    """Return samples each once if many are copies of others, otherwise `samples` itself.
 
     Parameters
     ----------
-    X : {ndarray, sparse matrix} of shape (n_samples, n_features)
-        Finite values.
-    weights : ndarray of float64, shape (n_samples,), or None
-        Copies of every sample; None means one each.
-    *known : ndarray of shape (n_samples, ...), or None
-        What else is known of samples: copies agree in it.
+    samples : Samples
+        Without `rows`. Copies agree in X, classes, fixed and an `init` array.
 
     Returns
     -------
-    collapsed : Collapsed or None
-        None if less than `MANY` of the samples are copies of others, or all are the same.
+    samples : Samples
+        Distinct samples in order of first appearance, with their `counts` and `rows`.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from fasttsne.samples.duplicates import collapsed
+    >>> from fasttsne.samples.checks import Samples
+    >>> from fasttsne.samples.duplicates import collapse
     >>> X = np.array([[1.0, 2.0], [0.0, 3.0], [1.0, 2.0], [1.0, 2.0]])
-    >>> collapsed(X, None).weights
-    array([3., 1.])
-    >>> collapsed(X, None, np.array([0, 0, 1, 0])).first
-    array([0, 1, 2])
+    >>> samples = collapse(Samples(X))
+    >>> samples.counts, samples.rows
+    (array([3., 1.]), array([0, 1, 0, 0]))
     """
+    X, init = samples.X, samples.init
     n_samples = X.shape[0]
+    known = [samples.classes, samples.fixed]
+    if isinstance(init, np.ndarray):
+        if init.shape[:1] != (n_samples,) or init.dtype.kind not in "fiu":
+            return samples  # initial_embedding raises an error
+        known.append(init)
     parts = [sparse.csr_matrix(X) if sparse.issparse(X) else X]
     parts += [part.reshape(n_samples, -1) for part in known if part is not None]
     first, rows = np.unique(_first_equal(parts), return_inverse=True)
     if n_samples - len(first) < max(1.0, MANY * n_samples) or len(first) < 2:
-        return None
-    return Collapsed(first, np.bincount(rows, weights).astype(np.float64), rows.astype(np.int64))
+        return samples
+    return replace(
+        samples,
+        X=(X.tocsr() if sparse.issparse(X) else X)[first],
+        classes=None if samples.classes is None else samples.classes[first],
+        counts=np.bincount(rows, samples.counts).astype(np.float64),
+        init=init[first] if isinstance(init, np.ndarray) else init,
+        fixed=None if samples.fixed is None else samples.fixed[first],
+        rows=rows.astype(np.int64),
+    )
 
 
 def _first_equal(parts: list[Any]) -> NDArray[np.int64]:
-    """For every row of all parts side by side, the first one that equals it."""
-    # Equal rows have equal products with anything, so that they come to stand side by side. A
-    # different row of the same product may part them; they then count as different.
+    """Return for every row of all parts side by side the number of the first equal one."""
+    # Equal rows have equal products with a random vector, so sorting brings them together. A
+    # different row with the same product may part them; they then count as different.
     probes = np.random.RandomState(0)
     products = np.zeros(parts[0].shape[0])
     for part in parts:

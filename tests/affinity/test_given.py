@@ -17,8 +17,8 @@ from fasttsne.affinity import (
 )
 from fasttsne.affinity.given import checked_affinities
 from fasttsne.initialization.start import initial_embedding
+from fasttsne.neighbors import nearest_neighbors, pairwise_squared_distances
 from fasttsne.neighbors.given import checked_neighbors
-from fasttsne.neighbors.search import nearest_neighbors, pairwise_squared_distances
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def start(X):
 
 
 def embed_affinities(P, **params):
-    return fit(P, metric="precomputed_affinity", **{"init": "random", **params})
+    return fit(P, affinity="precomputed", **{"init": "random", **params})
 
 
 # Affinities --------------------------------------------------------------------------
@@ -215,5 +215,5 @@ def test_the_functions_compose_to_the_map_of_the_estimator(X):
     start = initial_embedding(X, "spectral", 2, np.random.RandomState(0), joint=joint)
     assert_same_bits(
         tsne.fit(X),
-        fit(as_csr(joint), metric="precomputed_affinity", init=start),
+        fit(as_csr(joint), affinity="precomputed", init=start),
     )

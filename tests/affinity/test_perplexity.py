@@ -7,8 +7,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from reference import tsne as reference
 
 from fasttsne import TSNE, _kernels, affinity
-from fasttsne.affinity.perplexity import masses_of_nearest, neighborhood_of
-from fasttsne.neighbors.search import nearest_neighbors
+from fasttsne.affinity.perplexity import counts_of_nearest, neighborhood_of
+from fasttsne.neighbors import nearest_neighbors
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_masses_count_like_repetitions(isa, perplexity):
     squared = rng.chisquare(10, size=(30, 40))
     squared[:10] = rng.integers(0, 3, size=(10, 40))
     masses = rng.integers(0, 5, size=squared.shape).astype(np.float32)
-    conditional, beta = affinity.conditional_probabilities(squared, perplexity, masses=masses)
+    conditional, beta = affinity.conditional_probabilities(squared, perplexity, counts=masses)
     for i, row in enumerate(repeated(squared, masses)):
         copies, its_beta = affinity.conditional_probabilities(row[None], perplexity)
         assert_allclose(
@@ -107,7 +107,7 @@ def test_masses_count_like_repetitions(isa, perplexity):
 
 def test_masses_of_one_change_nothing(isa):
     ones = np.ones((50, 40), dtype=np.float32)
-    conditional, beta = affinity.conditional_probabilities(gaps(), 8.0, masses=ones)
+    conditional, beta = affinity.conditional_probabilities(gaps(), 8.0, counts=ones)
     expected, expected_beta = affinity.conditional_probabilities(gaps(), 8.0)
     assert_allclose(conditional, expected, atol=1e-6)
     assert_allclose(beta, expected_beta, rtol=1e-6)
@@ -115,7 +115,7 @@ def test_masses_of_one_change_nothing(isa):
 
 def test_masses_count_like_repetitions_under_one_sigma():
     masses = np.random.default_rng(2).integers(0, 4, size=(50, 40)).astype(np.float32)
-    conditional = affinity.gaussian_probabilities(gaps(), 2.0, masses=masses)
+    conditional = affinity.gaussian_probabilities(gaps(), 2.0, counts=masses)
     weights = masses * np.exp(-gaps() / 8.0)
     assert_allclose(conditional, weights / weights.sum(axis=1, keepdims=True), rtol=1e-5)
 
@@ -132,7 +132,7 @@ def test_masses_of_the_nearest_add_up_to_the_count():
     squared = np.array([[3.0, 1.0, 2.0, 0.5]])
     masses = np.array([[5.0, 2.0, 1.5, 0.0]], dtype=np.float32)
     for count, expected in [(1.0, [0, 1, 0, 0]), (3.0, [0, 2, 1, 0]), (4.0, [0.5, 2, 1.5, 0])]:
-        assert_array_equal(masses_of_nearest(squared, masses, count), [expected])
+        assert_array_equal(counts_of_nearest(squared, masses, count), [expected])
 
 
 # Agreement with openTSNE, on the same exact neighbours --------------------------------

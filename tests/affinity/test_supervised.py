@@ -10,7 +10,7 @@ from scipy import sparse
 
 from fasttsne.affinity import as_csr, conditional_probabilities, joint_probabilities
 from fasttsne.affinity.supervised import guide_joint, guided_by_labels
-from fasttsne.neighbors.search import nearest_neighbors
+from fasttsne.neighbors import nearest_neighbors
 from fasttsne.samples.labels import class_codes
 
 
@@ -140,7 +140,7 @@ def test_labels_part_classes_that_the_data_mix(method, given):
     if given == "affinities":
         indices, squared = nearest_neighbors(X, 31)
         X = as_csr(joint_probabilities(indices, conditional_probabilities(squared, 10.0)[0]))
-        params["metric"] = "precomputed_affinity"
+        params["affinity"] = "precomputed"
     purity = []
     for weight in (0.0, 0.9, 1.0):
         embedding = fit_labels(X, hidden, weight, **params).embedding_

@@ -10,9 +10,9 @@ from reference import tsne as reference
 from scipy import sparse
 
 from fasttsne import TSNE, _kernels, affinity
-from fasttsne.affinity.weights import weighted_joint, weighted_joint_dense, with_own_copies
+from fasttsne.affinity.weights import weighted_joint, with_own_copies
 from fasttsne.initialization.start import initial_embedding
-from fasttsne.neighbors.search import nearest_neighbors
+from fasttsne.neighbors import nearest_neighbors
 
 rng_weights = np.random.default_rng(3)
 W = rng_weights.integers(1, 4, size=120)  # one for each sample of the fixture X
@@ -39,7 +39,7 @@ def weighted_p(X, weights, perplexity):
     weights = weights.astype(float)
     found = nearest_neighbors(X, min(len(X) - 1, n_copies))
     indices, squared, masses = with_own_copies(*found, weights, n_copies)
-    conditional, _ = affinity.conditional_probabilities(squared, perplexity, masses=masses)
+    conditional, _ = affinity.conditional_probabilities(squared, perplexity, counts=masses)
     return weighted_joint(indices, conditional, weights)
 
 
@@ -63,13 +63,13 @@ def test_p_equals_that_of_repeated_points_where_copies_fill_the_neighborhood(X):
 def test_p_over_all_pairs_equals_that_of_repeated_points(X):
     squared = reference.squared_distances(np.repeat(X, W, axis=0))
     expected = summed(reference.joint_probabilities_dense(squared, 10.0), W)
-    from fasttsne.affinity.weights import dense_masses
+    from fasttsne.affinity.weights import counts_of_all_pairs
 
     weights = W.astype(float)
     conditional, _ = affinity.conditional_probabilities(
-        reference.squared_distances(X), 10.0, masses=dense_masses(weights)
+        reference.squared_distances(X), 10.0, counts=counts_of_all_pairs(weights)
     )
-    joint = weighted_joint_dense(conditional, weights)
+    joint = weighted_joint(None, conditional, weights)
     assert_allclose(joint.joint().toarray(), expected, atol=2e-5 * expected.max())
 
 
@@ -331,7 +331,7 @@ def test_given_distances_neighbors_and_affinities_take_weights(X, method):
         with pytest.raises(ValueError, match="31 copies"):
             weighted_fit(X, W / 3, neighbors=(indices[:, :15], graph[1][:, :15]), perplexity=10)
     P = affinity.joint_probabilities_dense(reference.squared_distances(X), 10.0)
-    params = {"metric": "precomputed_affinity", "method": method, "angle": 0.0}
+    params = {"affinity": "precomputed", "method": method, "angle": 0.0}
     params["learning_rate"] = 0.2
     weighted = calm(P, start, W, **params)
     many = np.repeat(np.repeat(P, W, axis=0), W, axis=1)

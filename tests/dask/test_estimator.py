@@ -499,7 +499,7 @@ def test_a_perplexity_that_makes_no_sense(digits, fitted, perplexity):
         ({"perplexity": 200.0, "landmarks": 100}, "perplexity"),
         ({"angle": 2.0}, "angle"),
         ({"metric": "precomputed"}, "needs a row of all samples"),
-        ({"metric": "precomputed_affinity"}, "needs a row of all samples"),
+        ({"affinity": "precomputed"}, "needs a row of all samples"),
     ],
 )
 def test_parameters_are_refused_before_anything_is_read(digits, params, message):

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from reference import tsne as reference
 
 from fasttsne import TSNE
+from fasttsne import tsne as pipeline
 
 # Callbacks ---------------------------------------------------------------------------
 
@@ -187,7 +188,7 @@ def test_the_bar_counts_iterations_and_changes_no_bit(X, capsys):
 
 def test_without_tqdm_the_extra_is_named_before_any_work(X, monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
-    monkeypatch.setattr(TSNE, "_neighbors", None)
+    monkeypatch.setattr(pipeline, "neighbors_of", None)
     with pytest.raises(ImportError, match=r"fasttsne\[progress\]"):
         fit(X, progress=True)
 

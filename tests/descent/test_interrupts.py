@@ -11,10 +11,11 @@ from fits import SHORT, assert_same_bits, both_methods, fit, needs_sigint
 from numpy.testing import assert_array_equal
 
 from fasttsne import TSNE, _kernels
+from fasttsne import tsne as pipeline
 from fasttsne.affinity import conditional_probabilities, joint_probabilities
 from fasttsne.descent import loop as optimizer
 from fasttsne.descent import state as descent
-from fasttsne.neighbors.search import nearest_neighbors
+from fasttsne.neighbors import nearest_neighbors
 
 PARAMS = {**SHORT, "learning_rate": 30.0, "max_iter": 420}
 
@@ -178,11 +179,11 @@ def test_an_interruption_before_the_descent_keeps_what_there_was(X, monkeypatch)
     estimator = fit(X, warm_start=True)
     before = pickle.loads(pickle.dumps(estimator))
 
-    def interrupted(*args):
+    def interrupted(*args, **params):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(TSNE, "_neighbors", interrupted)
+        patch.setattr(pipeline, "neighbors_of", interrupted)
         estimator.set_params(perplexity=12).fit(X)
     assert_same_bits(estimator, before)
     for one in (estimator, before):

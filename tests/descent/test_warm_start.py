@@ -9,10 +9,11 @@ from fits import SHORT, assert_same_bits, both_methods, fit, run_python
 from numpy.testing import assert_array_equal
 
 from fasttsne import TSNE
+from fasttsne import tsne as pipeline
 from fasttsne.affinity import joint_probabilities_dense
 from fasttsne.descent.loop import optimize_embedding
 from fasttsne.descent.schedule import standard_schedule
-from fasttsne.neighbors.search import pairwise_squared_distances
+from fasttsne.neighbors import pairwise_squared_distances
 
 # With a given learning rate no convergence ends the descent.
 LONG = {"learning_rate": 30.0, "n_jobs": 2}
@@ -159,9 +160,11 @@ def test_the_method_may_change(digits, first, then):
 def test_p_is_made_anew_only_when_it_has_to_be(X, monkeypatch):
     made = []
     monkeypatch.setattr(
-        TSNE,
-        "_neighbors",
-        lambda *args, original=TSNE._neighbors: made.append(1) or original(*args),
+        pipeline,
+        "neighbors_of",
+        lambda *args, original=pipeline.neighbors_of, **params: (
+            made.append(1) or original(*args, **params)
+        ),
     )
     estimator = warm(X, [250])
     estimator.set_params(exaggeration=2.0, max_iter=50).fit(X)

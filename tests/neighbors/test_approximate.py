@@ -14,7 +14,9 @@ from sklearn.metrics import pairwise_distances
 from fasttsne import TSNE, _kernels
 from fasttsne.affinity import build as similarities
 from fasttsne.initialization import start as initialization
+from fasttsne.neighbors import screen
 from fasttsne.neighbors import search as neighbors
+from fasttsne.neighbors.screen import n_axes_for_search
 from fasttsne.samples.principal_axes import principal_axes
 from fasttsne.samples.scaling import center_and_scale
 
@@ -189,7 +191,7 @@ def test_approximate_cosine_search():
 
 def test_known_axes_change_nothing():
     X = APPROXIMATED["low rank"].astype(np.float32)
-    axes = principal_axes(center_and_scale(X), neighbors.n_axes_for_search(X.shape[1]))
+    axes = principal_axes(center_and_scale(X), n_axes_for_search(X.shape[1]))
     indices, squared = approximate(X, 30, axes=axes)
     expected_indices, expected_squared = approximate(X, 30)
     assert_array_equal(indices, expected_indices)
@@ -259,7 +261,7 @@ def test_tsne_of_many_features_finds_its_axes_once(monkeypatch):
     X = low_rank(1500, 150, seed=36)
     expected = TSNE(neighbors="approximate", max_iter=250).fit_transform(X)
     calls = []
-    for module in (similarities, neighbors, initialization):
+    for module in (similarities, screen, initialization):
         monkeypatch.setattr(
             module, "principal_axes", lambda *a, **k: calls.append(1) or principal_axes(*a, **k)
         )

@@ -15,7 +15,7 @@ from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import KNeighborsTransformer
 
 from fasttsne.metric_learning import ndcg_score
-from fasttsne.neighbors.search import nearest_neighbors
+from fasttsne.neighbors import nearest_neighbors
 from fasttsne.quality import (
     continuity,
     distance_correlation,

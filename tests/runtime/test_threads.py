@@ -9,7 +9,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from fasttsne import _kernels
-from fasttsne.neighbors.search import nearest_neighbors
+from fasttsne.neighbors import nearest_neighbors
 from fasttsne.runtime.threads import effective_n_threads, in_threads, single_threaded_blas
 
 CORES = joblib.cpu_count()

@@ -1,0 +1,225 @@
+"""A metric -> how its distances and neighbours are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, nullcontext
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.metrics import pairwise_distances
+from sklearn.metrics.pairwise import PAIRWISE_BOOLEAN_FUNCTIONS, euclidean_distances
+from sklearn.neighbors import VALID_METRICS, NearestNeighbors
+from sklearn.utils.extmath import row_norms
+from threadpoolctl import ThreadpoolController
+
+from fasttsne.runtime.threads import in_threads, single_threaded_blas
+
+__all__ = ["METRICS", "pairwise_squared_distances"]
+
+Metric = str | Callable[..., float]
+
+# k nearest neighbours of some rows: int32 indices and float64 squared distances, nearest first.
+Found = tuple[NDArray[np.int32], NDArray[np.float64]]
+
+# The names that `metric` accepts.
+METRICS = set().union(*VALID_METRICS.values()) | {"precomputed"}
+
+# Squares of larger values overflow double precision.
+LARGEST_VALUE = 1e150
+
+# Rows of a matrix of all distances that are computed at once, so that Ctrl-C need not wait long.
+_DENSE_ROWS = 256
+
+
+def kernel_metric(X: Any, metric: Metric, metric_params: Mapping[str, Any] | None) -> str | None:
+    """Return "euclidean" or "cosine" where our kernels compute the metric, else None.
+
+    None stands for scikit-learn. Cosine needs rows that are not zero: the angle to a zero vector
+    is a convention, and scikit-learn's holds.
+    """
+    if sparse.issparse(X) or metric_params:
+        return None
+    if metric == "euclidean" or (metric == "cosine" and X.any(axis=1).all()):
+        return str(metric)
+    return None
+
+
+def check_method(method: str, X: Any, metric: Metric, metric_params: Any) -> None:
+    """Raise ValueError if the search method is unknown, or impossible for the metric."""
+    if method not in ("auto", "exact", "approximate"):
+        raise ValueError(
+            f"neighbors={method!r} must be 'auto', 'exact' or 'approximate' (the parameter method "
+            "of nearest_neighbors)"
+        )
+    fast = not sparse.issparse(X) and not metric_params and metric in ("euclidean", "cosine")
+    if method == "approximate" and not fast:
+        raise ValueError(
+            "neighbors='approximate' needs dense X, metric='euclidean' or 'cosine' and no "
+            "metric_params; use neighbors='auto' or 'exact'"
+        )
+
+
+def checked_points(X: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return `X` as the kernels take it; raise ValueError where squares of values overflow."""
+    if X.dtype not in (np.float32, np.float64):
+        X = X.astype(np.float64)
+    if not max(abs(float(X.max())), abs(float(X.min()))) <= LARGEST_VALUE:
+        raise ValueError(
+            f"X has NaN, or values of magnitude above {LARGEST_VALUE:g}, whose squared distances "
+            "overflow; remove the first, rescale the others, which does not change the map"
+        )
+    return np.require(X, requirements=["C", "A"])
+
+
+def directions_of(X: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return rows divided by their lengths; rows of zeros stay."""
+    # Each row is summed alone, so that it has the same bits in any batch.
+    rows: NDArray[np.float64] = X.astype(np.float64, order="C")
+    # Scaled by powers of two, which round nothing, no square is too large or too small.
+    _, exponents = np.frexp(np.abs(rows).max(axis=1))
+    np.ldexp(rows, -exponents[:, None], out=rows)
+    norms = np.sqrt(np.square(rows).sum(axis=1))
+    rows /= np.where(norms == 0.0, 1.0, norms)[:, None]
+    return rows
+
+
+def squared(distances: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return squares in double precision; raise ValueError for what is no distance."""
+    if np.isnan(distances).any():
+        raise ValueError("The metric gave NaN for some distances; check metric and metric_params")
+    if (distances < 0).any():
+        raise ValueError(
+            "All distances should be positive, the metric given is not correct: check metric"
+        )
+    with np.errstate(over="ignore"):
+        squares = distances.astype(np.float64) ** 2
+    if not np.isfinite(squares).all():
+        raise ValueError(
+            "The metric gave distances that are infinite or too large to square; rescale X"
+        )
+    return squares
+
+
+def as_metric_takes(X: Any, metric: Metric) -> Any:
+    """Return boolean samples for metrics of such: scikit-learn warns at every conversion."""
+    boolean = metric in PAIRWISE_BOOLEAN_FUNCTIONS and not sparse.issparse(X)
+    return X.astype(bool) if boolean else X
+
+
+class ScikitLearnSearch:
+    """Neighbours by scikit-learn: any metric, dense or sparse samples, precomputed distances.
+
+    Parameters are those of `nearest_neighbors`. Rows are searched in blocks whose size does not
+    depend on the number of threads: how scikit-learn rounds and breaks ties depends on how many
+    rows it gets at once.
+    """
+
+    def __init__(
+        self, X: Any, n_neighbors: int, metric: Metric, metric_params: Mapping[str, Any] | None
+    ) -> None:
+        self.metric = metric
+        self.search = NearestNeighbors(
+            n_neighbors=n_neighbors,
+            metric=metric,
+            metric_params=metric_params,
+            # The user's function need not obey the triangle inequality, which trees rely on.
+            algorithm="brute" if callable(metric) else "auto",
+        ).fit(as_metric_takes(X, metric))
+
+    def query(
+        self, X: Any, block_rows: int, *, one_by_one: bool, n_threads: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.floating]]:
+        """Return indices and distances; with `one_by_one` no row depends on the others."""
+        X = as_metric_takes(X, self.metric)
+        controller = ThreadpoolController().select(user_api="openmp")
+
+        def block_from(first: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+            stop = min(first + block_rows, X.shape[0])
+            step = 1 if one_by_one else block_rows
+            # The limit holds for the thread that sets it.
+            with nullcontext() if callable(self.metric) else controller.limit(limits=1):
+                return [self.search.kneighbors(X[i : i + step]) for i in range(first, stop, step)]
+
+        # scikit-learn's ball tree shares one work buffer among threads for this metric.
+        n_threads = 1 if self.metric == "mahalanobis" else n_threads
+        with ExitStack() as limits:
+            if not callable(self.metric):
+                limits.enter_context(single_threaded_blas())
+            blocks = in_threads(block_from, range(0, X.shape[0], block_rows), n_threads)
+        distances, indices = (
+            np.concatenate(parts)
+            for parts in zip(*(found for block in blocks for found in block), strict=True)
+        )
+        return indices.astype(np.int32), distances
+
+
+def pairwise_squared_distances(
+    X: Any,
+    *,
+    metric: Metric = "euclidean",
+    metric_params: Mapping[str, Any] | None = None,
+    n_threads: int = 1,
+) -> NDArray[np.float64]:
+    """Return the squared distances of all pairs of samples.
+
+    Parameters
+    ----------
+    X : {ndarray, sparse matrix} of shape (n_samples, n_features) or (n_samples, n_samples)
+        Samples, or with ``metric="precomputed"`` their distances.
+    metric : str or callable, default="euclidean"
+        Any metric of `sklearn.metrics.pairwise_distances`, or "precomputed".
+    metric_params : dict, default=None
+        Further arguments of the metric.
+    n_threads : int, default=1
+        Number of threads.
+
+    Returns
+    -------
+    squared_distances : ndarray of float64, shape (n_samples, n_samples)
+        Squares of the distances, for every metric.
+
+    Raises
+    ------
+    ValueError
+        If a distance is negative, NaN or too large to square.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fasttsne.neighbors import pairwise_squared_distances
+    >>> pairwise_squared_distances(np.array([[0.0], [3.0]]))
+    array([[0., 9.],
+           [9., 0.]])
+    """
+    if metric == "precomputed":
+        distances = np.array(X, dtype=np.float64)
+        np.fill_diagonal(distances, 0.0)  # not read, so never a reason for an error
+        return squared(distances)
+    if metric == "euclidean" and not metric_params:
+        return _squared_euclidean_distances(X, n_threads)
+    with nullcontext() if callable(metric) else single_threaded_blas():
+        # On one thread: cut into slices, some metrics round differently.
+        return squared(pairwise_distances(X, metric=metric, **(metric_params or {})))
+
+
+def _squared_euclidean_distances(X: Any, n_threads: int) -> NDArray[np.float64]:
+    if sparse.issparse(X):
+        X = X.tocsr().astype(np.float64, copy=False)
+    else:
+        # Products of values near the origin: a common offset cancels before they round.
+        X = X - np.median(X, axis=0).astype(np.float64)
+    norms = row_norms(X, squared=True)
+    distances = np.empty((X.shape[0], X.shape[0]))
+
+    def fill(rows: slice) -> None:
+        distances[rows] = euclidean_distances(
+            X[rows], X, squared=True, X_norm_squared=norms[rows], Y_norm_squared=norms
+        )
+
+    blocks = (slice(start, start + _DENSE_ROWS) for start in range(0, X.shape[0], _DENSE_ROWS))
+    with single_threaded_blas():
+        in_threads(fill, blocks, n_threads)
+    return distances

@@ -1,0 +1,213 @@
+"""Samples as the user gives them -> one form: checked, finite, float, of safe magnitude."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_non_negative, validate_data
+
+from fasttsne.samples.scaling import safe_exponent, times_power_of_two
+
+__all__ = ["check_samples"]
+
+_FLOATS = [np.float64, np.float32]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Checked samples, and what is known of each.
+
+    Attributes
+    ----------
+    X : {ndarray, sparse matrix} of shape (n_samples, n_features)
+        Samples, or a precomputed matrix of distances or affinities.
+    exponent : int
+        `X` is the caller's array times 2**-exponent.
+    classes : ndarray of int64, shape (n_samples,), or None
+        Classes, -1 where unknown; None where labels do not count.
+    counts : ndarray of float64, shape (n_samples,), or None
+        How many copies each sample stands for; None is one each.
+    init : str or ndarray of shape (n_samples, n_components)
+        Where the map starts.
+    fixed : ndarray of bool, shape (n_samples,), or None
+        Which points stay where they are.
+    rows : ndarray of int64, or None
+        Where equal samples were collapsed (`fasttsne.samples.duplicates`): the row here of each of
+        the caller's samples.
+    """
+
+    X: Any
+    exponent: int = 0
+    classes: NDArray[np.int64] | None = None
+    counts: NDArray[np.float64] | None = None
+    init: str | NDArray[Any] = "pca"
+    fixed: NDArray[np.bool_] | None = None
+    rows: NDArray[np.int64] | None = None
+
+    @property
+    def n_copies(self) -> float:
+        """Number of samples, all copies counted."""
+        return float(self.X.shape[0] if self.counts is None else self.counts.sum())
+
+
+def check_samples(
+    X: Any,
+    *,
+    metric: str | Callable[..., float] = "euclidean",
+    method: str = "barnes_hut",
+    is_affinity: bool = False,
+    estimator: Any = None,
+    reset: bool = True,
+) -> tuple[Any, int]:
+    """Check samples and bring them into the form in which neighbours are searched.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Samples; distances with ``metric="precomputed"``; P with `is_affinity`.
+    metric : str or callable, default="euclidean"
+        The metric of the samples.
+    method : {"barnes_hut", "exact"}, default="barnes_hut"
+        The method that will draw the map.
+    is_affinity : bool, default=False
+        Whether `X` is P itself.
+    estimator : estimator, default=None
+        Gets `n_features_in_` and `feature_names_in_`, as scikit-learn's estimators do.
+    reset : bool, default=True
+        Whether `estimator` takes these anew, or checks that they are as before.
+
+    Returns
+    -------
+    X : {ndarray, sparse matrix} of shape (n_samples, n_features)
+        Float32 or float64, never the caller's array if it had to change. Values too large or too
+        small to square are scaled by a power of two, which rounds nothing; Euclidean and cosine
+        neighbours do not depend on scale.
+    exponent : int
+        `X` was multiplied by 2**-exponent.
+
+    Raises
+    ------
+    ValueError
+        If `X` has fewer than two samples, NaN, infinity or malformed sparse indices, or if a
+        precomputed matrix is not square or has negative values.
+    TypeError
+        If ``method="exact"`` meets a sparse matrix of distances.
+
+    Examples
+    --------
+    >>> from fasttsne.samples.checks import check_samples
+    >>> X, exponent = check_samples([[0, 1], [2, 3]])
+    >>> X.dtype, exponent
+    (dtype('float64'), 0)
+    """
+    if sparse.issparse(X):
+        X = check_sparse_indices(X)
+    check = check_array if estimator is None else partial(validate_data, estimator, reset=reset)
+    X = check(
+        X,
+        accept_sparse=["csr"] if method == "barnes_hut" else ["csr", "csc", "coo"],
+        ensure_min_samples=2,
+        dtype=_FLOATS,
+    )
+    if is_affinity:
+        return X, 0  # the rest is checked in affinity/given.py
+    if metric == "precomputed":
+        _check_distances(X, method)
+        return X, 0
+    if sparse.issparse(X):
+        # scikit-learn squares sparse single precision without widening it.
+        X = without_duplicates(X).astype(np.float64, copy=False)
+    exponent = safe_exponent(X) if metric in ("euclidean", "cosine") else 0
+    return times_power_of_two(X, -exponent), exponent
+
+
+def _check_distances(X: Any, method: str) -> None:
+    if X.shape[0] != X.shape[1]:
+        raise ValueError(
+            f"X should be a square distance matrix with metric='precomputed', got {X.shape}"
+        )
+    check_non_negative(
+        X, "TSNE.fit(). With metric='precomputed', X should contain positive distances."
+    )
+    if method == "exact" and sparse.issparse(X):
+        raise TypeError(
+            'TSNE with method="exact" does not accept a sparse precomputed distance matrix. '
+            'Use method="barnes_hut" or provide the dense distance matrix.'
+        )
+
+
+def check_new_samples(X: Any, known: Any, n_columns: int, exponent: int, *, estimator: Any) -> Any:
+    """Return new samples in the form of those of the fit, `known`; None stands for distances."""
+    if sparse.issparse(X):
+        X = check_sparse_indices(X)
+    X = validate_data(estimator, X, reset=False, accept_sparse="csr", dtype=_FLOATS)
+    if X.shape[1] != n_columns:
+        raise ValueError(
+            f"X has {X.shape[1]} columns, but the map is of samples with {n_columns}; a later fit"
+            " that raised an error may have changed what this estimator expects: fit it again"
+        )
+    if known is None:
+        check_non_negative(
+            X, "TSNE.transform(). With metric='precomputed', X should contain distances."
+        )
+        return X
+    if sparse.issparse(known):
+        X = without_duplicates(sparse.csr_matrix(X)).astype(np.float64, copy=False)
+    elif sparse.issparse(X):
+        X = X.toarray()
+    return times_power_of_two(X, -exponent)
+
+
+def check_fixed(fixed: Any, n_samples: int) -> NDArray[np.bool_] | None:
+    """Return the mask of pinned points, or None; raise ValueError if it is no mask."""
+    if fixed is None:
+        return None
+    mask = np.asarray(fixed)
+    if mask.dtype != np.bool_ or mask.shape != (n_samples,):
+        raise ValueError(
+            f"fixed must be a mask, {n_samples} booleans with True for samples that do not"
+            f" move; got an array of {mask.dtype} and shape {mask.shape}"
+        )
+    return mask
+
+
+def check_sparse_indices(X: Any) -> Any:
+    """Return `X` in a format whose indices can be checked; raise ValueError if they lead outside.
+
+    C code would follow them.
+    """
+    if X.format not in ("csr", "csc", "bsr", "coo"):
+        X = X.tocsr()
+    if X.format in ("csr", "csc", "bsr"):
+        n_minor = X.shape[0 if X.format == "csc" else 1] // (
+            X.blocksize[1] if X.format == "bsr" else 1
+        )
+        pointers, places = X.indptr, [(X.indices, n_minor)]
+        sound = pointers[0] == 0 and (np.diff(pointers) >= 0).all() and pointers[-1] <= len(X.data)
+        if not sound:
+            raise ValueError("X is a malformed sparse matrix: indptr must ascend from 0 to X.nnz")
+    else:
+        places = [(X.row, X.shape[0]), (X.col, X.shape[1])]
+    for indices, size in places:
+        if len(indices) and not (indices.min() >= 0 and indices.max() < size):
+            raise ValueError(
+                f"X is a malformed sparse matrix: indices must lie in 0 .. {size - 1}, found "
+                f"{indices.min()} .. {indices.max()}"
+            )
+    return X
+
+
+def without_duplicates(X: Any) -> Any:
+    """Return `X` with entries of the same place summed: scikit-learn squares them one by one."""
+    if not sparse.issparse(X) or X.format not in ("csr", "csc") or X.has_canonical_format:
+        return X
+    X = X.copy()
+    X.sum_duplicates()
+    return X
