@@ -1,8 +1,8 @@
 """fasttsne: t-SNE maps on C kernels.
 
 `TSNE` is a drop-in for `sklearn.manifold.TSNE` on C kernels. `ContrastiveTSNE` draws maps from
-sampled negatives, on the spectrum from t-SNE to UMAP. `show_config` tells which instruction set,
-how many threads and which BLAS it runs on.
+sampled negatives, on the spectrum from t-SNE to UMAP. `show_config` prints the instruction set, the
+number of threads and the BLAS in use.
 """
 
 from importlib import import_module
@@ -18,8 +18,8 @@ __version__ = version("fasttsne")
 
 __all__ = ["TSNE", "ContrastiveTSNE", "__version__", "show_config"]
 
-# What is imported when it is asked for, from where: scikit-learn takes a second, in which a command
-# line could not yet answer Ctrl-C, and metric learning needs no kernels.
+# Imported on first use: scikit-learn takes a second to import, during which the command line could
+# not answer Ctrl-C, and metric learning needs no kernels.
 _LAZY = {"TSNE": "tsne", "ContrastiveTSNE": "contrastive", "show_config": "runtime.config"}
 _MODULES = (
     "affinity",

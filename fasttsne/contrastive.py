@@ -1,4 +1,4 @@
-"""Contrastive embedding: maps that learn to tell the edges of P from pairs drawn by chance."""
+"""Contrastive embedding: maps that learn to tell the edges of P from random pairs."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from fasttsne.tsne import joint_and_start
 
 __all__ = ["ContrastiveTSNE"]
 
-# Pairs that an epoch draws for a row at the least: few negatives are drawn several times.
+# Least number of pairs that an epoch draws per row: few negatives are drawn several times.
 _DRAWS = 32
 # Share of the epochs in which early exaggeration falls to 1.
 _EXAGGERATED = 0.3
-# Of the way, on a logarithmic scale, that Z goes at a time to where it should be.
+# Share of the way to its target, on a logarithmic scale, that Z goes at a time.
 _Z_RATE = 0.5
 _MOMENTUM = 0.8
 # The kernels' limits for m xi Z, and for coordinates that they can square.
@@ -44,46 +44,46 @@ _LARGEST_COORDINATE = 1e13
 class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Maps by negative sampling, noise contrastive estimation (NCE) or InfoNCE.
 
-    The edges of t-SNE's P are positive pairs, pairs drawn by chance are negatives, and the map
-    learns to tell one from the other by its similarities ``q = 1 / (1 + |y_i - y_j|^2)``. What is
-    taken for the sum of all q, the normalisation, decides where on the spectrum from t-SNE to
-    UMAP the map lies [1]_.
+    The edges of t-SNE's P are positive pairs, random pairs are negatives, and the map learns to
+    tell them apart by its similarities ``q = 1 / (1 + |y_i - y_j|^2)``. The normalisation, which
+    stands for the sum of all q, decides where on the spectrum from t-SNE to UMAP the map lies
+    [1]_.
 
     Parameters
     ----------
     n_components : int, default=2
         Dimension of the map: 1, 2 or 3.
     loss : {"neg", "nce", "infonce"}, default="neg"
-        "neg", negative sampling, and "nce", NCE, judge pairs one by one: a pair is positive with
-        the probability h = q / (q + m xi Z), where xi = 1 / (n (n - 1)) is the noise, uniform over
-        ordered pairs, and m `n_negatives`. Z is given for "neg" and learned by "nce". "infonce"
-        compares a positive pair with m negatives at once and needs no Z.
+        "neg" (negative sampling) and "nce" classify single pairs: a pair is positive with
+        probability h = q / (q + m xi Z), where xi = 1 / (n (n - 1)) is the noise, uniform over
+        ordered pairs, and m is `n_negatives`. Z is given for "neg" and learned by "nce".
+        "infonce" compares a positive pair with m negatives at once and needs no Z.
     n_negatives : int, default=5
-        Negatives per positive pair, m. It belongs to the loss: with more of them all three
-        approach t-SNE, and the map keeps more of the nearest neighbours. An epoch averages over
-        several sets of negatives where these are few, except with "infonce".
+        Negatives per positive pair, m. It is part of the loss: with more negatives all three
+        losses approach t-SNE, and the map keeps more of the nearest neighbours. An epoch averages
+        over several sets of negatives where these are few, except with "infonce".
     normalization : {"tsne", "umap"} or float, default="tsne"
-        Z of ``loss="neg"``; a larger one attracts more. "tsne" is the sum of q over all ordered
-        pairs of the map, estimated from the negatives as the map is drawn. "umap" is
-        n (n - 1) / m, which makes h = q / (q + 1). Numbers between them, or beyond, give maps
-        between them, or beyond. The other losses take "tsne" alone.
+        Z of ``loss="neg"``; a larger Z attracts more. "tsne" is the sum of q over all ordered
+        pairs of the map, estimated from the negatives during the descent. "umap" is
+        n (n - 1) / m, which makes h = q / (q + 1). Other numbers give maps between or beyond
+        these. The other losses accept only "tsne".
     perplexity : float, default=30.0
         Of P, as in `TSNE`.
     early_exaggeration : float, default=12.0
-        Factor on the attraction at the start, at least 1; falls to 1 over the first 30 per cent
-        of the epochs.
+        Factor on the attraction at the start, at least 1. It falls to 1 over the first 30 per
+        cent of the epochs.
     learning_rate : float or "auto", default="auto"
         Step length. "auto" is n_samples, divided by the exaggeration at the start. It falls to 0
         after early exaggeration.
     n_epochs : int, default=500
-        Steps of the descent. In each, every edge of P attracts with its weight.
+        Number of steps of the descent. Every edge of P attracts in each of them.
     metric : str or callable, default="euclidean"
         As in `TSNE`.
     metric_params : dict, default=None
         Further arguments of the metric.
     init : {"pca", "random", "spectral"} or ndarray of shape (n_samples, n_components), \
             default="pca"
-        Where the map starts, as in `TSNE`.
+        First coordinates, as in `TSNE`.
     random_state : int, RandomState instance or None, default=None
         Source of the negatives, and of a random start.
     n_jobs : int or None, default=None
@@ -91,7 +91,7 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     neighbors : {"auto", "exact", "approximate"}, default="auto"
         How nearest neighbours are found, as in `TSNE`.
     verbose : int, default=0
-        Print the stages at 1, and at 2 also how the descent goes on.
+        Print the stages at 1, and at 2 also the progress of the descent.
 
     Attributes
     ----------
@@ -100,8 +100,8 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     normalization_ : float or None
         Z at the end: given, estimated, or learned; None for InfoNCE.
     kl_divergence_ : float
-        t-SNE's KL(P||Q) of `embedding_`, in nats, to compare with `TSNE`; it isn't what was
-        minimised.
+        t-SNE's KL(P||Q) of `embedding_`, in nats, for comparison with `TSNE`; it is not the loss
+        that was minimised.
     n_features_in_ : int
         Number of features seen during fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -110,8 +110,8 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     Raises
     ------
     ValueError
-        From `fit` and `fit_transform`, if a parameter or the data make no sense; the message
-        names the parameter. `InvalidParameterError`, a subclass, if a parameter alone does.
+        From `fit` and `fit_transform`, if a parameter or the data are invalid; the message
+        names the parameter. `InvalidParameterError`, a subclass, if a parameter alone is.
     MemoryError
         If the probabilities do not fit into memory.
 
@@ -127,15 +127,15 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         -E_p log h - m E_xi log(1 - h)                  "neg" and "nce"
         -E_p E_xi log q_0 / (q_0 + q_1 + ... + q_m)     "infonce"
 
-    where q_0 is a positive pair's and q_1 to q_m are those of negatives from anywhere in the map.
-    As m grows, the gradients of "nce" and "infonce" approach that of t-SNE.
+    where q_0 belongs to a positive pair and q_1 to q_m to negatives from anywhere in the map. As m
+    grows, the gradients of "nce" and "infonce" approach that of t-SNE.
 
     An epoch is a step by an unbiased estimate of the gradient: attraction is summed over all edges
-    of P, repulsion over sampled pairs. A negative is drawn as a shift r, which pairs each row a
-    with a + r (mod n), so that each row has every other one as its negative alike often, and every
-    pair acts on both of its ends. Shifts are a function of the seed, the epoch and their number
-    alone. Results are the same for any number of threads; between processor models they may differ
-    in the last bits.
+    of P, repulsion over sampled pairs. A negative is drawn as a shift r that pairs each row a with
+    a + r (mod n), so each row has every other one as its negative equally often, and every pair
+    acts on both of its ends. Shifts depend only on the seed, the epoch and their number. Results
+    are the same for any number of threads; between processor models they may differ in the last
+    bits.
 
     References
     ----------

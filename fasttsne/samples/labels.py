@@ -1,4 +1,4 @@
-"""Labels of any kind as an array of values, and which of them are missing."""
+"""Labels of any kind -> values, which are missing, and class numbers: the one encoder."""
 
 from __future__ import annotations
 
@@ -11,30 +11,12 @@ from numpy.typing import NDArray
 
 
 def label_values(labels: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Make an array of labels that keeps every value as it was, and tell which are missing.
+    """Return the labels as an array that keeps every value, and a mask of those missing.
 
-    Parameters
-    ----------
-    labels : array-like
-        Numbers, strings, dates, a categorical column, a masked array, or a mixture. None, any
-        kind of NaN or NaT, what pandas writes for them, and what a mask hides are missing.
-
-    Returns
-    -------
-    values : ndarray
-        The labels; those that are missing may be anything.
-    missing : ndarray of bool, of the same shape
-        Which are missing.
-
-    Examples
-    --------
-    >>> from fasttsne.samples.labels import label_values
-    >>> values, missing = label_values(["a", float("nan"), "b"])
-    >>> missing
-    array([False,  True, False])
+    Missing are None, NaN and NaT of any kind, pandas.NA and what a mask hides.
     """
     values = _as_array(labels)
-    if values.dtype.kind == "T":  # strings of any length, which have a sign of their own for none
+    if values.dtype.kind == "T":  # NumPy's variable-length strings
         values = values.astype(object)
     missing: NDArray[np.bool_]
     if values.dtype.kind in "fcmM":
@@ -109,18 +91,7 @@ def categories_of(labels: Any) -> list[Any] | None:
 
 
 def as_numbers(values: NDArray[Any]) -> NDArray[Any]:
-    """Make numbers out of objects, if all are numbers and nothing is lost by it.
-
-    Parameters
-    ----------
-    values : ndarray
-        Without those that are missing.
-
-    Returns
-    -------
-    values : ndarray
-        Integers where all are whole, however large; else floats; else as they were.
-    """
+    """Return objects that are all numbers as integers or floats, if that loses nothing."""
     if values.dtype.kind != "O" or not all(map(_is_number, values)):
         return values
     try:
@@ -143,20 +114,20 @@ def _as_array(labels: Any) -> NDArray[Any]:
         return np.asarray(labels.data)
     categories = categories_of(labels)
     if categories is not None:
-        # By its codes, because pandas makes floats of integers where one is missing.
+        # By codes: pandas turns integers into floats where one is missing.
         codes: NDArray[np.intp] = np.asarray(_categorical(labels).codes, dtype=np.intp)
         return _filled([*categories, None])[codes]
     if isinstance(labels, Sequence) and not isinstance(labels, str | bytes):
         if any(label is np.ma.masked for label in labels):
             return _filled([None if label is np.ma.masked else label for label in labels])
         array: NDArray[Any] = np.asarray(labels)
-        # Of None and NaN among strings it would make text, and of NaN among integers floats.
+        # NumPy would turn None and NaN among strings into text.
         return _filled(labels) if array.ndim == 1 and array.dtype.kind in "USTf" else array
     return np.asarray(labels)
 
 
 def _filled(values: Sequence[Any]) -> NDArray[Any]:
-    """Make an array of objects as they are, sequences included."""
+    """Return an array of the objects as they are, sequences included."""
     array = np.empty(len(values), dtype=object)
     for i, value in enumerate(values):
         array[i] = value

@@ -1,4 +1,4 @@
-"""X -> its principal axes, on several threads."""
+"""X -> its principal axes, on several threads: the one PCA for dense data of moderate width."""
 
 from __future__ import annotations
 
@@ -15,59 +15,31 @@ from fasttsne.runtime.threads import in_threads, single_threaded_blas
 
 __all__ = ["principal_axes"]
 
-# Beyond, the covariance costs more than the few axes that anybody asks for.
+# With more features the covariance costs more than a few axes; scikit-learn's PCA serves then.
 LARGEST_N_FEATURES = 1024
 
-# Sums of at most so many products are taken in double precision throughout.
+# Sums of at most this many products are computed in double precision.
 _DOUBLE_WORK = 2e9
 
-# Rows that a product takes at once, and partial sums of the covariance: neither may depend on
-# the number of threads.
+# Rows per product, and partial sums of the covariance: results must not depend on the number of
+# threads, so neither may these.
 _CHUNK_ROWS = 1024
 _N_PARTS = 16
 
 
 @dataclass(frozen=True)
 class PrincipalAxes:
-    """Orthonormal axes of the data, by descending variance.
+    """Orthonormal axes of the data, by descending variance."""
 
-    Attributes
-    ----------
-    mean : ndarray of float64, shape (n_features,)
-        The centre, in the unit of the data.
-    components : ndarray of float64, shape (n_axes, n_features)
-        One axis a row. Its largest entry in magnitude is positive, as in
-        `sklearn.decomposition.PCA`.
-    variances : ndarray of float64, shape (n_axes,)
-        Variance of the data along each, divided by n_samples.
-    total_variance : float
-        Of the data along all axes.
-    """
-
-    mean: NDArray[np.float64]
-    components: NDArray[np.float64]
-    variances: NDArray[np.float64]
-    total_variance: float
+    mean: NDArray[np.float64]  # (n_features,)
+    components: NDArray[np.float64]  # (n_axes, n_features); the largest entry of each is positive
+    variances: NDArray[np.float64]  # (n_axes,), divided by n_samples
+    total_variance: float  # along all axes
 
     def project(
         self, centered: NDArray[np.float32], n_axes: int, *, n_threads: int = 1
     ) -> NDArray[np.float32]:
-        """Coordinates of the data along the leading axes.
-
-        Parameters
-        ----------
-        centered : ndarray of float32, shape (n_samples, n_features)
-            The data that the axes are those of.
-        n_axes : int
-            How many axes.
-        n_threads : int, default=1
-            Number of threads.
-
-        Returns
-        -------
-        coordinates : ndarray of float32, shape (n_samples, n_axes)
-            C-contiguous.
-        """
+        """Return coordinates of `centered` along the first `n_axes` axes, float32, C-contiguous."""
         axes = np.asarray(self.components[:n_axes].T, dtype=np.float32, order="F")
         shift = (self.components[:n_axes] @ self.mean).astype(np.float32)
         coordinates = np.empty((len(centered), n_axes), dtype=np.float32)
@@ -86,22 +58,7 @@ class PrincipalAxes:
         *,
         n_threads: int = 1,
     ) -> NDArray[np.float32]:
-        """Squared lengths of what the leading axes leave out of every sample.
-
-        Parameters
-        ----------
-        centered : ndarray of float32, shape (n_samples, n_features)
-            The data.
-        coordinates : ndarray of float32, shape (n_samples, n_axes)
-            What `project` made of them.
-        n_threads : int, default=1
-            Number of threads.
-
-        Returns
-        -------
-        rest : ndarray of float32, shape (n_samples,)
-            Not negative.
-        """
+        """Return squared lengths of what the axes of `coordinates` leave out, float32, >= 0."""
         mean = self.mean.astype(np.float32)
         rest = np.empty(len(centered), dtype=np.float32)
 
@@ -122,7 +79,7 @@ def principal_axes(
     weights: NDArray[np.float64] | None = None,
     n_threads: int = 1,
 ) -> PrincipalAxes:
-    """Find the leading principal axes through the covariance.
+    """Return the leading principal axes, from the covariance.
 
     Parameters
     ----------
@@ -132,7 +89,7 @@ def principal_axes(
     n_axes : int
         How many axes, at most n_features.
     weights : ndarray of float64, shape (n_samples,), default=None
-        How often each row counts; None means once.
+        Number of copies of each row; None means 1 each.
     n_threads : int, default=1
         Number of threads. The result does not depend on it.
 
@@ -185,7 +142,7 @@ def _moments(
     stop: int,
     double: bool,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sum up the rows, and their products with themselves (upper triangle)."""
+    """Return the sum of the rows, and of their products with themselves (upper triangle)."""
     n_features = centered.shape[1]
     total = np.zeros(n_features)
     products = np.zeros((n_features, n_features), order="F")

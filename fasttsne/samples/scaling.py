@@ -1,4 +1,4 @@
-"""X -> X near the origin, in single precision."""
+"""X -> X near the origin in single precision, and of a magnitude that can be squared."""
 
 from __future__ import annotations
 
@@ -26,26 +26,12 @@ _PART_VALUES = 1 << 21
 
 
 def in_safe_range(X: Any) -> Any:
-    """Bring values of extreme magnitude into a range in which they can be squared.
-
-    The factor is a power of two, so that nothing is rounded, and distances keep their
-    proportions.
-
-    Parameters
-    ----------
-    X : {ndarray, sparse matrix} of shape (n_samples, n_features)
-        Finite float32 or float64 values.
-
-    Returns
-    -------
-    X : {ndarray, sparse matrix} of shape (n_samples, n_features)
-        The same object if its largest magnitude is moderate, otherwise a scaled copy.
-    """
+    """Return `X` times a power of two, which rounds nothing, so that squares do not overflow."""
     return times_power_of_two(X, -safe_exponent(X))
 
 
 def safe_exponent(X: Any) -> int:
-    """Exponent of the power of two that `in_safe_range` divides `X` by; 0 if by none."""
+    """Return the exponent of the power of two that `in_safe_range` divides `X` by, or 0."""
     values = X.data if sparse.issparse(X) else X
     if values.size == 0:
         return 0
@@ -55,7 +41,7 @@ def safe_exponent(X: Any) -> int:
 
 
 def times_power_of_two(X: Any, exponent: int) -> Any:
-    """``X * 2**exponent``: the same object for 0, infinite where it overflows."""
+    """Return ``X * 2**exponent``: the same object for 0, infinite where it overflows."""
     if exponent == 0:
         return X
     with np.errstate(over="ignore"):
@@ -68,22 +54,10 @@ def times_power_of_two(X: Any, exponent: int) -> Any:
 
 @dataclass(frozen=True)
 class Centering:
-    """A translation to the origin and a scale, as `center_and_scale` has them.
+    """A translation of `origin` (n_features,) to 0 and a scale of 2**-exponent.
 
-    Attributes
-    ----------
-    origin : ndarray of float64, shape (n_features,)
-        What moves to 0.
-    exponent : int
-        Of the scale, which is ``2**-exponent``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fasttsne.samples.scaling import Centering
-    >>> X = np.array([[10.0], [11.0], [14.0]])
-    >>> Centering.of(X).apply(np.array([[12.0]]))
-    array([[0.25]], dtype=float32)
+    The origin is a value that occurs in the column, near its median: subtraction is then exact for
+    any common offset, and an outlier has no influence.
     """
 
     origin: NDArray[np.float64]
@@ -91,7 +65,7 @@ class Centering:
 
     @classmethod
     def of(cls, X: NDArray[np.floating], *, n_threads: int = 1) -> Centering:
-        """Find the one that brings `X` into [-1, 1]."""
+        """Return the centering that brings `X` into [-1, 1]."""
         n_samples, n_features = X.shape
         sample = X[:: max(1, n_samples // _SAMPLE_ROWS)]
         middle = (len(sample) - 1) // 2
@@ -111,20 +85,7 @@ class Centering:
         return cls(origin, int(np.frexp(reach)[1]))
 
     def apply(self, X: NDArray[np.floating], *, n_threads: int = 1) -> NDArray[np.float32]:
-        """``(X - origin) * 2**-exponent`` in single precision, infinite where that overflows.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-            Finite values, of the type that the centering was found for.
-        n_threads : int, default=1
-            Number of threads.
-
-        Returns
-        -------
-        centered : ndarray of float32, shape (n_samples, n_features)
-            C-contiguous.
-        """
+        """Return ``(X - origin) * 2**-exponent`` in float32, infinite where it overflows."""
         n_samples, n_features = X.shape
         # Parts for threads, cut into chunks that stay in a core's cache.
         chunk = max(1, _CHUNK_VALUES // n_features)
@@ -148,23 +109,9 @@ class Centering:
 
 
 def center_and_scale(X: NDArray[np.floating], *, n_threads: int = 1) -> NDArray[np.float32]:
-    """Move `X` to the origin in double precision, scale it into [-1, 1], and round it.
+    """Return `X` moved to the origin in double precision, scaled into [-1, 1] and rounded, float32.
 
-    The origin is a value that occurs in the column, near its median: subtraction is then exact
-    for any common offset, and an outlier has no say. The scale is one power of two, which does
-    not round either. Distances keep their proportions; only the last step rounds.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        Finite float32 or float64 values.
-    n_threads : int, default=1
-        Number of threads.
-
-    Returns
-    -------
-    centered : ndarray of float32, shape (n_samples, n_features)
-        C-contiguous; the largest magnitude is in [0.5, 1], less where `X` is
-        subnormal, 0 where it is constant.
+    The scale is a power of two, so distances keep their proportions and only the last step rounds.
+    The largest magnitude is in [0.5, 1], less where `X` is subnormal, 0 where it is constant.
     """
     return Centering.of(X, n_threads=n_threads).apply(X, n_threads=n_threads)
