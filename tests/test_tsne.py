@@ -19,29 +19,20 @@ from fits import (
 from numpy.testing import assert_allclose, assert_array_equal
 from reference import tsne as reference
 from scipy import sparse
-from sklearn.base import clone
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.decomposition import PCA
-from sklearn.exceptions import NotFittedError
 from sklearn.manifold import trustworthiness
 from sklearn.metrics import silhouette_score
 from sklearn.metrics.pairwise import _VALID_METRICS, pairwise_distances
 from sklearn.neighbors import KNeighborsTransformer, NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils._param_validation import InvalidParameterError
 
 from fasttsne import TSNE
 from fasttsne.initialization.start import initial_embedding
 from fasttsne.quality import knn_accuracy, neighbor_recall
 
 # Attributes --------------------------------------------------------------------------
-
-
-@both_methods
-def test_fit_returns_the_estimator(X, method):
-    estimator = TSNE(method=method, max_iter=250)
-    assert estimator.fit(X) is estimator
 
 
 @both_methods
@@ -69,20 +60,6 @@ def test_fit_transform_returns_the_map_that_fit_stores(X, method):
 def test_y_is_ignored(X, method):
     estimator = TSNE(**SHORT, method=method)
     assert_same_bits(estimator.fit(X, np.arange(len(X))), fit(X, method=method))
-
-
-def test_n_features_in_is_the_number_of_columns(X):
-    assert fit(X).n_features_in_ == 5
-
-
-def test_feature_names_in_are_those_of_the_data_frame(X):
-    pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame(X, columns=list("abcde"))
-    assert list(fit(frame).feature_names_in_) == list("abcde")
-
-
-def test_an_array_has_no_feature_names(X):
-    assert not hasattr(fit(X), "feature_names_in_")
 
 
 def test_a_second_fit_forgets_the_first(X):
@@ -172,11 +149,6 @@ def test_feature_names_out_are_numbered_by_component(X):
     assert list(names) == ["tsne0", "tsne1", "tsne2"]
 
 
-def test_feature_names_out_need_a_fit():
-    with pytest.raises((NotFittedError, AttributeError)):
-        TSNE().get_feature_names_out()
-
-
 def test_pandas_output_has_names_and_keeps_the_index(X):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X, index=np.arange(len(X)) + 1000)
@@ -187,37 +159,7 @@ def test_pandas_output_has_names_and_keeps_the_index(X):
     assert_array_equal(out.to_numpy(), fit(X).embedding_)
 
 
-def test_polars_output_has_names(X):
-    polars = pytest.importorskip("polars")
-    estimator = TSNE(**SHORT).set_output(transform="polars")
-    out = estimator.fit_transform(X)
-    assert isinstance(out, polars.DataFrame)
-    assert out.columns == ["tsne0", "tsne1"]
-    assert_array_equal(out.to_numpy(), fit(X).embedding_)
-
-
 # A citizen of scikit-learn -----------------------------------------------------------
-
-
-def test_clone_keeps_the_parameters_and_drops_the_fit(X):
-    twin = clone(fit(X, degrees_of_freedom=0.5))
-    assert (twin.perplexity, twin.degrees_of_freedom) == (10, 0.5)
-    assert not hasattr(twin, "embedding_")
-
-
-def test_fit_leaves_the_parameters_as_they_were(X):
-    init = np.random.default_rng(0).normal(size=(len(X), 2))
-    estimator = TSNE(init=init, learning_rate="auto", metric_params=None, max_iter=250)
-    before = estimator.get_params()
-    estimator.fit(X)
-    after = estimator.get_params()
-    assert before.keys() == after.keys()
-    assert all(after[name] is before[name] for name in before)
-
-
-def test_set_params_takes_effect(X):
-    estimator = fit(X).set_params(n_components=1)
-    assert estimator.fit(X).embedding_.shape == (120, 1)
 
 
 def test_repr_shows_what_differs_from_the_defaults():
@@ -450,12 +392,6 @@ def test_heavier_tails_set_clusters_further_apart(digits, method):
         for nu in (1.0, 2.0, 5.0)
     )
     assert heavy > medium > light
-
-
-@pytest.mark.parametrize("value", [0, -1, 0.0, np.inf, np.nan, "none", [1.0]])
-def test_degrees_of_freedom_must_be_positive(X, value):
-    with pytest.raises(InvalidParameterError, match="degrees_of_freedom"):
-        fit(X, degrees_of_freedom=value)
 
 
 # Verbosity ---------------------------------------------------------------------------
