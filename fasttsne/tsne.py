@@ -22,11 +22,11 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 
-from fasttsne._kernels import BarnesHutForces, DivergedError, ExactForces, Forces
-from fasttsne.affinity import JointProbabilities
+from fasttsne._kernels import DivergedError, Forces
 from fasttsne.affinity.build import METRICS, Joint, Samples, Similarities
-from fasttsne.affinity.weights import WeightedJoint, checked_weights
-from fasttsne.descent.degrees_of_freedom import default_degrees_of_freedom
+from fasttsne.affinity.weights import checked_weights
+from fasttsne.descent.degrees_of_freedom import first_degrees_of_freedom
+from fasttsne.descent.forces import make_forces
 from fasttsne.descent.kl_per_sample import kl_per_copy
 from fasttsne.descent.loop import Callback, Rules, optimize
 from fasttsne.descent.schedule import Schedule, standard_schedule
@@ -292,6 +292,8 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
 
     # Where the descent is, if a further call may go on with it.
     _descent: Descent | None = None
+    # The forces of the last call and what they depend on; not part of a pickle.
+    _kept: tuple[str | None, Forces] | None = None
 
     def __init__(
         self,
@@ -451,7 +453,7 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
                 forces.degrees_of_freedom = self._nu()
 
             descent.outcome = None
-            descent.kept = (key, forces) if self.warm_start else None
+            self._kept = (key, forces) if self.warm_start else None
             self._descent = descent
             self.learning_rate_ = schedule.phases[-1].last.learning_rate
             try:
@@ -472,6 +474,7 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
                 )
             except DivergedError as error:
                 self.__dict__.pop("_descent", None)
+                self.__dict__.pop("_kept", None)
                 raise ValueError(
                     f"The map diverged with learning_rate={self.learning_rate_:g}, "
                     f"early_exaggeration={self.early_exaggeration:g}, "
@@ -486,6 +489,7 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             descent.end_run()
             if not self.warm_start:
                 self.__dict__.pop("_descent", None)
+                self.__dict__.pop("_kept", None)
         finally:
             descent.lock.release()
         return self.embedding_
@@ -652,16 +656,15 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
 
     def _kept_forces(self, descent: Descent | None, key: str | None) -> Forces | None:
         """Find the forces of the last call, if they would be made again just the same."""
-        if descent is None or descent.kept is None or key is None or descent.kept[0] != key:
+        if descent is None or self._kept is None or key is None or self._kept[0] != key:
             return None
-        forces: Forces = descent.kept[1]
-        return forces
+        return self._kept[1]
 
     def _check_goes_on(self, descent: Descent | None, n_samples: int, samples: Samples) -> None:
         """Refuse samples that can't be those of the map that is to go on."""
         if descent is None:
             return
-        n_points, n_components = descent.embedding.shape
+        n_points, n_components = descent.state.embedding.shape
         before = np.arange(n_points) if descent.rows is None else descent.rows
         n = len(before)
         if (n, n_components) != (n_samples, self.n_components):
@@ -701,19 +704,16 @@ class TSNE(Similarities, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         return times_power_of_two(X, -self._placement.exponent)
 
     def _forces(self, joint: Joint, n_threads: int) -> Forces:
-        masses, negative_entropy = None, 0.0
-        if isinstance(joint, WeightedJoint):
-            joint, masses, negative_entropy = joint
-        common = self.n_components, self._nu()
-        if isinstance(joint, JointProbabilities):
-            return BarnesHutForces(*joint, *common, self.angle, n_threads, masses, negative_entropy)
-        return ExactForces(joint, *common, n_threads, masses, negative_entropy)
+        return make_forces(
+            joint, self.n_components, self._nu(), angle=self.angle, n_threads=n_threads
+        )
 
     def _nu(self) -> float:
-        """Degrees of freedom as given, or from which learning sets out."""
-        if self.degrees_of_freedom is None or self.degrees_of_freedom == "auto":
-            return default_degrees_of_freedom(self.n_components)
-        return float(self.degrees_of_freedom)
+        return first_degrees_of_freedom(self.degrees_of_freedom, self.n_components)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_kept"}
 
     def _schedule(self, n_samples: float) -> Schedule:
         n_iter = self.early_exaggeration_iter

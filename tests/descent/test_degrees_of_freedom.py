@@ -54,7 +54,7 @@ def test_points_may_be_pinned_where_they_are(X, method):
     estimator = fit(X, method=method, warm_start=True, learning_rate=20.0)
     # the map from which a further call goes on, before it settled
     fixed = np.arange(len(X)) < 60
-    place = estimator._descent.in_callers_order(estimator._descent.embedding)
+    place = estimator._descent.state.of_samples(None)
     estimator.set_params(max_iter=100).fit(X, fixed=fixed)
     assert_array_equal(estimator.embedding_[fixed], place[fixed])
     assert np.abs(estimator.embedding_[~fixed] - place[~fixed]).max() > 1e-3

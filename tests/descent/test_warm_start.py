@@ -208,7 +208,7 @@ def test_a_first_call_needs_250_iterations(X):
 
 def test_a_map_that_diverged_is_not_gone_on_with(X):
     estimator = warm(X, [250])
-    estimator._descent.embedding[:] = 1e30
+    estimator._descent.state.embedding[:] = 1e30
     with pytest.raises(ValueError, match="diverged"):
         estimator.set_params(max_iter=50).fit(X)
     estimator.set_params(max_iter=300).fit(X)
