@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,17 +35,12 @@ def first_degrees_of_freedom(given: float | str | None, n_components: int) -> fl
     return float(given)
 
 
-class Slopes(NamedTuple):
-    """First and second derivative of the objective with respect to log nu."""
+def slopes(
+    forces: Forces, embedding: NDArray[np.float32], exaggeration: float = 1.0
+) -> tuple[float, float]:
+    """Return the first two derivatives of the objective by log nu, by central differences.
 
-    first: float
-    second: float
-
-
-def slopes(forces: Forces, embedding: NDArray[np.float32], exaggeration: float = 1.0) -> Slopes:
-    """Differentiate the objective at the map, where forces were evaluated, by central differences.
-
-    Forces are left evaluated for another nu.
+    Forces must be evaluated at the map, and are left evaluated for another nu.
     """
     # In closed form, sum_ij (q_ij - e p_ij) d log w_ij / d log nu needs a tree of its own.
     nu = forces.degrees_of_freedom
@@ -60,7 +54,7 @@ def slopes(forces: Forces, embedding: NDArray[np.float32], exaggeration: float =
     finally:
         forces.degrees_of_freedom = nu
     below, above = beside
-    return Slopes((above - below) / (2 * _DIFFERENCE), (above - 2 * here + below) / _DIFFERENCE**2)
+    return (above - below) / (2 * _DIFFERENCE), (above - 2 * here + below) / _DIFFERENCE**2
 
 
 def learn(forces: Forces, embedding: NDArray[np.float32], exaggeration: float = 1.0) -> float:

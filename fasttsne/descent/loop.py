@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from operator import itemgetter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from operator import attrgetter
 from time import perf_counter
 from typing import Any, Literal
 
@@ -68,27 +69,16 @@ def optimize_embedding(
         `standard_schedule` with a learning rate of n_samples.
     max_iter : int, default=1000
         Largest number of iterations of this run, with those in which the map settles.
-    degrees_of_freedom : float, "auto" or None, default=None
+    degrees_of_freedom, angle, n_iter_without_progress, min_grad_norm
         See `TSNE`.
-    angle : float, default=0.5
-        Accuracy of the tree: 0 is exact.
-    n_iter_without_progress : int, default=300
-        Stop when the objective has not decreased for more than this many iterations.
-    min_grad_norm : float, default=1e-7
-        Stop when the norm of gains * gradient is at most this.
     n_iter_check : int, default=50
         Iterations between two checks of the stopping rules, where the KL divergence is computed.
         The rules wait until the exaggeration is the last of the schedule, because before that the
         objective changes.
     fixed : ndarray of bool, shape (n_samples,), default=None
         True for points that do not move.
-    callback : callable, default=None
-        Called with a `Snapshot` every `callback_every` iterations. If it returns True, the run
-        ends.
-    callback_every : int, default=50
-        Iterations between two calls.
-    progress : bool, default=False
-        Draw a progress bar, with tqdm.
+    callback, callback_every, progress
+        See `TSNE`.
     verbose : int, default=0
         1 prints the KL divergence after early exaggeration and at the end, 2 every check too.
     n_threads : int, default=1
@@ -153,26 +143,27 @@ class Rules:
     min_grad_norm: float = 1e-7
     n_iter_check: int = 50
 
-    def reason_to_stop(self, check: Check) -> str:
-        """Return which rule stops the descent, in scikit-learn's words; empty if none does."""
-        if check.gradient_norm <= self.min_grad_norm:
-            return f"gradient norm {check.gradient_norm:f}"
-        if check.iteration - check.best[1] > self.n_iter_without_progress:
-            return (
+    def reason_to_stop(self, checks: Sequence[Check]) -> str:
+        """Return the rule that stops a descent after checks of one problem; empty if none does."""
+        last, best = checks[-1], min(checks, key=attrgetter("objective"))
+        if last.gradient_norm <= self.min_grad_norm:
+            return f"gradient norm {last.gradient_norm:f}"
+        if last.iteration - best.iteration > self.n_iter_without_progress:
+            return (  # scikit-learn's words
                 f"did not make any progress during the last {self.n_iter_without_progress} episodes"
             )
         return ""
 
-    @staticmethod
-    def has_converged(check: Check, least_gain: float) -> bool:
-        """Whether iterations lowered the objective by less than this share of KL(P||Q)."""
-        if least_gain == -np.inf:
-            return False
-        before, since, nu = check.before
-        if abs(np.log(check.degrees_of_freedom / nu)) > STEADY:
-            return False
-        least = least_gain * (check.iteration - since) * check.kl_divergence
-        return before - check.objective < least * check.problem.exaggeration
+
+def _has_converged(checks: Sequence[Check], least_gain: float) -> bool:
+    """Whether iterations since the last check gained less than this share of KL(P||Q) each."""
+    if len(checks) < 2 or least_gain == -np.inf:
+        return False
+    before, last = checks[-2:]
+    if abs(np.log(last.degrees_of_freedom / before.degrees_of_freedom)) > STEADY:
+        return False
+    least = least_gain * (last.iteration - before.iteration) * last.kl_divergence
+    return before.objective - last.objective < least * last.problem.exaggeration
 
 
 def optimize(
@@ -259,10 +250,6 @@ class _Run:
     verbose: int
     first: int  # iteration after which the callback is called
     stopped_by: str = ""  # rule or callback that ended the run
-    printed: tuple[int, float] = field(init=False)  # iteration and time of the last check
-
-    def __post_init__(self) -> None:
-        self.printed = self.first, perf_counter()
 
     def walk(self, descent: Descent, schedule: Schedule, end: int, *, judging: bool) -> None:
         """Iterate until `end`, or until a rule or the callback stops the run.
@@ -329,48 +316,37 @@ class _Run:
     def _checked(self, state: State, schedule: Schedule) -> State:
         """Return the state with one check more, if a check is due and was not yet made."""
         checks, iteration = state.checks, state.iteration
-        last = checks[-1] if checks else None
         if iteration == 0 or iteration % self.rules.n_iter_check:
             return state
-        if last and last.iteration == iteration:  # made before an interrupt
+        if checks and checks[-1].iteration == iteration:  # made before an interrupt
             return state
         phase = schedule.phase_before(iteration)
         exaggeration = phase.last.exaggeration
-        check = self._check(state, exaggeration, schedule.has_arrived(iteration))
-        if last and check.is_judged and last.is_judged and last.problem.is_like(check.problem):
-            check = check._replace(
-                before=(last.objective, last.iteration, last.degrees_of_freedom),
-                best=min(last.best, check.best, key=itemgetter(0)),
-            )
-        since, when = self.printed
-        self.printed = iteration, perf_counter()
+        arrived = not phase.is_moving and exaggeration == schedule.final_exaggeration
         if self.verbose >= 2 and not phase.is_moving:
             error = self.forces.kl_divergence_exaggerated(exaggeration)
+            since, seconds = (checks[-1].iteration, checks[-1].seconds) if checks else (0, 0.0)
             print(
                 f"[t-SNE] Iteration {iteration}: error = {error:.7f},"
                 f" gradient norm = {state.gradient_norm:.7f}"
-                f" ({iteration - since} iterations in {self.printed[1] - when:0.3f}s)"
+                f" ({iteration - since} iterations in {state.seconds - seconds:0.3f}s)"
             )
-        return replace(state, checks=(*checks, check))
+        return replace(state, checks=(*checks, self._check(state, exaggeration, arrived)))
 
     def _check(self, state: State, exaggeration: float, is_judged: bool) -> Check:
-        """Measure a state without regard to earlier checks."""
-        objective, nu = self.forces.objective(exaggeration), state.degrees_of_freedom
         return Check(
             state.iteration,
             self.forces.kl_divergence,
             state.gradient_norm,
             state.seconds,
-            objective,
+            self.forces.objective(exaggeration),
             self._problem(state, exaggeration),
             is_judged,
-            nu,
-            before=(np.inf, 0, nu),
-            best=(objective, state.iteration),
+            state.degrees_of_freedom,
         )
 
     def _problem(self, state: State, exaggeration: float) -> Problem:
-        nu = np.nan if self.learns else state.degrees_of_freedom
+        nu = 0.0 if self.learns else state.degrees_of_freedom
         return Problem(exaggeration, self.forces.negative_entropy, nu)
 
     def _print_early(self, state: State, early: int) -> None:
@@ -382,16 +358,20 @@ class _Run:
             )
 
     def _must_stop(self, state: State, schedule: Schedule) -> bool:
-        """Whether a rule ends the descent, by its last check alone."""
-        if not state.checks or not state.checks[-1].is_judged:
+        """Whether a rule ends the descent, by the last checks of the present problem alone."""
+        if not state.checks or state.checks[-1].iteration < state.iteration:
             return False
-        check = state.checks[-1]
-        problem = self._problem(state, schedule.phases[-1].last.exaggeration)
-        if check.iteration < state.iteration or not check.problem.is_like(problem):
+        problem = self._problem(state, schedule.final_exaggeration)
+        checks = takewhile(
+            lambda check: check.is_judged and check.problem.is_like(problem),
+            reversed(state.checks),
+        )
+        comparable = list(checks)[::-1]
+        if not comparable:
             return False
-        self.stopped_by = self.rules.reason_to_stop(check)
-        least_gain = schedule.phase_before(check.iteration).least_gain
-        return bool(self.stopped_by) or self.rules.has_converged(check, least_gain)
+        self.stopped_by = self.rules.reason_to_stop(comparable)
+        least_gain = schedule.phase_before(state.iteration).least_gain
+        return bool(self.stopped_by) or _has_converged(comparable, least_gain)
 
     def _callback_stops(
         self, state: State, schedule: Schedule, rows: NDArray[np.int64] | None

@@ -150,6 +150,11 @@ class Schedule:
         self.n_iter_settling = n_iter_settling
         self._begins = [0, *accumulate(phase.n_iter for phase in some)]
 
+    @property
+    def final_exaggeration(self) -> float:
+        """Factor on the attraction at the end of the last phase."""
+        return self.phases[-1].last.exaggeration
+
     def at(self, iteration: int, n_iter_check: int = N_ITER_HELD) -> tuple[Settings, int]:
         """Return the settings of an iteration, and the iteration at which they change next.
 
@@ -176,9 +181,8 @@ class Schedule:
         base = max(begin, iteration - iteration % n_iter_check)
         held = iteration - (iteration - base) % N_ITER_HELD
         next_check = iteration - iteration % n_iter_check + n_iter_check
-        return phase.settings((held - begin) / phase.n_iter), min(
-            held + N_ITER_HELD, next_check, end
-        )
+        until = min(held + N_ITER_HELD, next_check, end)
+        return phase.settings((held - begin) / phase.n_iter), until
 
     def phase_before(self, iteration: int) -> Phase:
         """Return the phase of the last iteration taken.
@@ -194,22 +198,6 @@ class Schedule:
             The first one if none was taken.
         """
         return self.phases[bisect_right(self._begins, max(iteration - 1, 0)) - 1]
-
-    def has_arrived(self, iteration: int) -> bool:
-        """Whether the last iteration taken had the final exaggeration of the schedule.
-
-        Parameters
-        ----------
-        iteration : int
-            Number of iterations taken.
-
-        Returns
-        -------
-        arrived : bool
-            False where the objective still changes.
-        """
-        phase, final = self.phase_before(iteration), self.phases[-1].last.exaggeration
-        return phase.first.exaggeration == phase.last.exaggeration == final
 
     def settling(self, iteration: int) -> Schedule:
         """Return the schedule by which the map settles.

@@ -18,11 +18,12 @@ class Problem(NamedTuple):
 
     exaggeration: float
     negative_entropy: float  # sum of p log p, which differs between different P
-    degrees_of_freedom: float  # NaN where they are learned
+    degrees_of_freedom: float  # 0 where they are learned
 
     def is_like(self, other: Problem) -> bool:
         """Whether both are the same, up to what processors round differently."""
-        return bool(np.allclose(self, other, rtol=1e-6, atol=0.0, equal_nan=True))
+        pairs = zip(self, other, strict=True)
+        return all(math.isclose(mine, theirs, rel_tol=1e-6) for mine, theirs in pairs)
 
 
 class Check(NamedTuple):
@@ -36,8 +37,6 @@ class Check(NamedTuple):
     problem: Problem
     is_judged: bool  # whether the exaggeration was the last of the schedule
     degrees_of_freedom: float
-    before: tuple[float, int, float]  # objective, iteration and nu of the check before
-    best: tuple[float, int]  # objective and iteration of the best check so far
 
 
 @dataclass(frozen=True, eq=False)
