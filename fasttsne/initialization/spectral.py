@@ -68,8 +68,7 @@ def laplacian_eigenmap(
     centres = random_state.standard_normal((n_parts, n_components))
     coordinates = np.asarray(centres[part_of])
     order = np.argsort(part_of, kind="stable")
-    ends = np.cumsum(np.bincount(part_of))
-    for members in np.split(order, ends[:-1]):
+    for members in np.split(order, np.cumsum(np.bincount(part_of))[:-1]):
         own = _eigenvectors(graph[members][:, members], n_components)
         scale = own[:, 0].std()
         if scale > 0.0:
