@@ -20,7 +20,7 @@ def problem(n, seed):
     joint = reference.joint_probabilities_dense(reference.squared_distances(X), n / 5)
     joint = joint.astype(np.float32)
     Y = np.random.default_rng(seed).normal(size=(n, 2)).astype(np.float32)
-    return joint, _kernels.ExactForces(joint, 2, 1.0, 1), Y
+    return joint, make_forces(joint, 2, 1.0), Y
 
 
 def steady(n_iter, exaggeration=1.0, momentum=0.8, learning_rate=3.0, **kwargs):

@@ -9,6 +9,7 @@ from reference import tsne as reference
 from scipy import sparse
 
 from fasttsne import _kernels
+from fasttsne.descent.forces import make_forces
 
 pytestmark = pytest.mark.usefixtures("isa")
 
@@ -31,16 +32,6 @@ def make_state(n, n_components, seed):
 
 def copies(*arrays):
     return [array.copy() for array in arrays]
-
-
-def exact(joint, n_components, nu=1.0, n_threads=1):
-    return _kernels.ExactForces(joint, n_components, nu, n_threads)
-
-
-def barnes_hut_of_digits(graph, angle=0.5, n_threads=1):
-    return _kernels.BarnesHutForces(
-        graph.indptr, graph.indices, graph.data, 2, 1.0, angle, n_threads
-    )
 
 
 def descend(forces, embedding, velocity, gains, n_iter, *step):
@@ -73,7 +64,7 @@ def test_one_step_equals_the_reference(
         joint, Y, velocity, gains, 1, learning_rate, momentum, nu, exaggeration
     )
     norm = descend(
-        exact(joint, n_components, nu),
+        make_forces(joint, n_components, nu),
         Y,
         velocity,
         gains,
@@ -95,7 +86,7 @@ def test_ten_steps_equal_the_reference(exaggeration):
     joint = make_joint(60, seed=1)
     Y, velocity, gains = make_state(60, 2, seed=1)
     expected = reference.descend(joint, Y, velocity, gains, 10, 5.0, 0.8, 1.0, exaggeration)
-    norm = descend(exact(joint, 2), Y, velocity, gains, 10, 5.0, 0.8, exaggeration)
+    norm = descend(make_forces(joint, 2, 1.0), Y, velocity, gains, 10, 5.0, 0.8, exaggeration)
     assert_allclose(gains, expected[2], rtol=1e-5)
     assert_allclose(velocity, expected[1], atol=1e-4)
     assert_allclose(Y, expected[0], atol=1e-4)
@@ -107,9 +98,7 @@ def test_barnes_hut_at_angle_zero_descends_like_the_reference(small_digits):
     conditional, _ = reference.conditional_probabilities(squared, 10.0)
     P = reference.joint_probabilities(indices, conditional).astype(np.float32)
     P.sort_indices()
-    forces = _kernels.BarnesHutForces(
-        P.indptr.astype(np.int64), P.indices.astype(np.int32), P.data, 2, 1.0, 0.0, 1
-    )
+    forces = make_forces(P, 2, 1.0, angle=0.0)
     Y, velocity, gains = make_state(300, 2, seed=2)
     expected = reference.descend(P, Y, velocity, gains, 5, 5.0, 0.5, 1.0, 4.0)
     norm = descend(forces, Y, velocity, gains, 5, 5.0, 0.5, 4.0)
@@ -140,9 +129,7 @@ def test_repulsion_is_right_on_the_way_however_points_move(way, n_iter):
         np.roll(np.arange(1500), 1)[:, None], np.ones((1500, 1))
     ).astype(np.float32)
     expected = reference.descend(joint, Y, velocity, gains, n_iter, 0.0, 1.0, 1.0, 0.0)
-    forces = _kernels.BarnesHutForces(
-        joint.indptr.astype(np.int64), joint.indices.astype(np.int32), joint.data, 2, 1.0, 0.5, 2
-    )
+    forces = make_forces(joint, 2, 1.0, n_threads=2)
     norm = descend(forces, Y, velocity, gains, n_iter, 0.0, 1.0, 0.0)
     assert_allclose(Y, expected[0], atol=1e-4 * abs(Y).max())
     assert_allclose(norm, expected[3], rtol=5e-3)
@@ -152,7 +139,7 @@ def test_gain_never_falls_below_one_hundredth():
     joint = make_joint(40, seed=3)
     Y, velocity, gains = make_state(40, 2, seed=3)
     gains[:] = 0.011
-    descend(exact(joint, 2), Y, velocity, gains, 1, 1.0, 0.5, 1.0)
+    descend(make_forces(joint, 2, 1.0), Y, velocity, gains, 1, 1.0, 0.5, 1.0)
     assert gains.min() == np.float32(0.01)
 
 
@@ -162,7 +149,7 @@ def test_no_step_is_longer_than_the_root_of_two(n_components):
     before, velocity, gains = make_state(40, n_components, seed=18)
     Y = before.copy()
     expected = reference.descend(joint, Y, velocity, gains, 3, 100.0, 0.8, n_components)
-    forces = _kernels.ExactForces(joint, n_components, n_components, 1)
+    forces = make_forces(joint, n_components, n_components)
     descend(forces, Y, velocity, gains, 3, 100.0, 0.8, 1.0)
     lengths = np.linalg.norm(velocity, axis=1)
     assert_allclose(lengths.max(), np.sqrt(2.0), rtol=1e-6)
@@ -179,7 +166,7 @@ def test_no_direction_is_special(n_components):
     turn, _ = np.linalg.qr(np.random.default_rng(6).normal(size=(n_components, n_components)))
     turned = [(a @ turn).astype(np.float32) for a in state[:2]] + [state[2].copy()]
     for Y, velocity, gains in (state, turned):
-        forces = _kernels.ExactForces(joint, n_components, 1.0, 1)
+        forces = make_forces(joint, n_components, 1.0)
         descend(forces, Y, velocity, gains, 5, 50.0, 0.8, 4.0)
     assert_allclose(turned[0], state[0] @ turn, atol=1e-3)
     assert_allclose(turned[2], state[2], rtol=1e-6)
@@ -189,7 +176,7 @@ def test_point_at_rest_under_no_force_stays():
     joint = make_joint(30, seed=4)
     Y = np.full((30, 2), 3.0, dtype=np.float32)
     velocity, gains = np.zeros_like(Y), np.ones_like(Y)
-    norm = descend(exact(joint, 2), Y, velocity, gains, 3, 100.0, 0.8, 1.0)
+    norm = descend(make_forces(joint, 2, 1.0), Y, velocity, gains, 3, 100.0, 0.8, 1.0)
     assert norm == 0.0
     assert_array_equal(Y, 3.0)
     assert_array_equal(velocity, 0.0)
@@ -198,13 +185,8 @@ def test_point_at_rest_under_no_force_stays():
 @pytest.mark.parametrize("kind", ["barnes_hut", "exact"])
 def test_fixed_rows_stay_and_act_on_the_others(kind):
     joint = make_joint(600, seed=24)
-    if kind == "exact":
-        forces = exact(joint, 2)
-    else:
-        P = sparse.csr_matrix(joint)
-        forces = _kernels.BarnesHutForces(
-            P.indptr.astype(np.int64), P.indices, P.data, 2, 1.0, 0.0, 2
-        )
+    P = joint if kind == "exact" else sparse.csr_matrix(joint)
+    forces = make_forces(P, 2, 1.0, angle=0.0, n_threads=2)
     before, velocity, gains = make_state(600, 2, seed=24)
     fixed = np.random.default_rng(24).random(600) < 0.4
     Y, moving = before.copy(), ~fixed
@@ -224,7 +206,7 @@ def test_fixed_rows_stay_and_act_on_the_others(kind):
 def test_none_fixed_changes_no_bit(digits_graph):
     states = [start(1797), start(1797)]
     for state, fixed in zip(states, [None, np.zeros(1797, dtype=np.uint8)], strict=True):
-        forces = barnes_hut_of_digits(digits_graph)
+        forces = make_forces(digits_graph, 2, 1.0)
         forces.evaluate(state[0], False)
         _kernels.descend(forces, *state, 20, 37.0, 0.8, 12.0, True, fixed)
     for array, expected in zip(*states, strict=True):
@@ -233,10 +215,10 @@ def test_none_fixed_changes_no_bit(digits_graph):
 
 def test_an_order_can_be_restored(digits_graph):
     Y, velocity, gains = start(1797)
-    forces = barnes_hut_of_digits(digits_graph)
+    forces = make_forces(digits_graph, 2, 1.0)
     descend(forces, Y, velocity, gains, 20, 37.0, 0.8, 12.0)
     forces.reorder(Y, velocity, gains)
-    other = barnes_hut_of_digits(digits_graph)
+    other = make_forces(digits_graph, 2, 1.0)
     other.restore_order(forces.order)
     for both in (forces, other):
         both.evaluate(Y, True)
@@ -250,7 +232,7 @@ def test_an_order_can_be_restored(digits_graph):
 
 def test_reordering_twice_is_reordering_once(digits_graph):
     state = start(1797)
-    forces = barnes_hut_of_digits(digits_graph)
+    forces = make_forces(digits_graph, 2, 1.0)
     descend(forces, *state, 20, 37.0, 0.8, 12.0)
     forces.reorder(*state)
     once = copies(*state, forces.order, forces.attractive, forces.repulsive)
@@ -264,29 +246,16 @@ def test_reordering_twice_is_reordering_once(digits_graph):
 
 @pytest.mark.parametrize("order", [np.zeros(1797), np.arange(1796), np.arange(1797) + 1])
 def test_what_is_no_order_is_refused(digits_graph, order):
-    forces = barnes_hut_of_digits(digits_graph)
+    forces = make_forces(digits_graph, 2, 1.0)
     with pytest.raises(ValueError, match="order"):
         forces.restore_order(order.astype(np.int32))
-
-
-def test_splitting_the_descent_changes_no_bit():
-    joint = make_joint(60, seed=5)
-    whole, parts = make_state(60, 2, seed=5), make_state(60, 2, seed=5)
-    norm = descend(exact(joint, 2), *whole, 6, 5.0, 0.8, 1.0)
-    forces = exact(joint, 2)
-    forces.evaluate(parts[0], False)
-    for n_iter in [1, 2, 3]:
-        last_norm = _kernels.descend(forces, *parts, n_iter, 5.0, 0.8, 1.0)
-    for array, expected in zip(parts, whole, strict=True):
-        assert_array_equal(array, expected)
-    assert last_norm == norm
 
 
 @pytest.mark.parametrize("n_iter", [1, 5])
 def test_forces_are_those_of_the_map_where_the_descent_ends(n_iter):
     joint = make_joint(60, seed=11)
     Y, velocity, gains = make_state(60, 2, seed=11)
-    forces, afresh = exact(joint, 2), exact(joint, 2)
+    forces, afresh = make_forces(joint, 2, 1.0), make_forces(joint, 2, 1.0)
     descend(forces, Y, velocity, gains, n_iter, 5.0, 0.8, 4.0)
     afresh.evaluate(Y, True)
     assert_array_equal(forces.attractive, afresh.attractive)
@@ -297,7 +266,7 @@ def test_forces_are_those_of_the_map_where_the_descent_ends(n_iter):
 
 def test_divergence_is_computed_only_on_demand():
     joint = make_joint(60, seed=19)
-    forces = exact(joint, 2)
+    forces = make_forces(joint, 2, 1.0)
     Y, velocity, gains = make_state(60, 2, seed=19)
     forces.evaluate(Y, True)
     cross_entropy = forces.kl_divergence - np.log(forces.sum_q)
@@ -307,48 +276,16 @@ def test_divergence_is_computed_only_on_demand():
     assert forces.kl_divergence == pytest.approx(reference.kl_divergence(joint, Y, 1.0), rel=1e-5)
 
 
-@pytest.mark.parametrize("method", ["barnes_hut", "exact"])
-def test_divergence_falls(digits_graph, method):
-    if method == "barnes_hut":
-        forces, n = barnes_hut_of_digits(digits_graph, n_threads=2), 1797
-    else:
-        forces, n = exact(make_joint(100, seed=6), 2), 100
-    Y, velocity, gains = start(n)
-    divergences = []
-    for _ in range(4):
-        forces.evaluate(Y, True)
-        divergences.append(forces.kl_divergence)
-        descend(forces, Y, velocity, gains, 25, n / 50, 0.5, 1.0)
-    assert divergences == sorted(divergences, reverse=True)
-    assert divergences[-1] < 0.9 * divergences[0]
-
-
 def test_exaggeration_is_not_written_into_the_graph(digits_graph):
-    forces = barnes_hut_of_digits(digits_graph)
+    forces = make_forces(digits_graph, 2, 1.0)
     data = digits_graph.data.copy()
     Y, velocity, gains = start(1797)
     descend(forces, Y, velocity, gains, 2, 50.0, 0.5, 12.0)
     forces.evaluate(Y, True)
-    untouched = barnes_hut_of_digits(digits_graph)
+    untouched = make_forces(digits_graph, 2, 1.0)
     untouched.evaluate(Y, True)
     assert_array_equal(digits_graph.data, data)
     assert_allclose(forces.kl_divergence, untouched.kl_divergence, rtol=1e-6)
-
-
-def test_reordered_descent_is_the_same_descent(digits_graph):
-    plain = start(1797)
-    reordered = copies(*plain)
-    forces = barnes_hut_of_digits(digits_graph, angle=0.0)
-    descend(forces, *plain, 5, 50.0, 0.5, 12.0)
-    forces = barnes_hut_of_digits(digits_graph, angle=0.0)
-    forces.evaluate(reordered[0], False)
-    forces.reorder(*reordered)
-    _kernels.descend(forces, *reordered, 5, 50.0, 0.5, 12.0)
-    for array, expected in zip(reordered, plain, strict=True):
-        scale = np.abs(expected).max()
-        back = np.empty_like(array)
-        back[forces.order] = array
-        assert_allclose(back, expected, rtol=1e-4, atol=1e-5 * scale)
 
 
 @pytest.mark.parametrize("n_threads", [2, 3, 8])
@@ -356,10 +293,9 @@ def test_reordered_descent_is_the_same_descent(digits_graph):
 def test_the_number_of_threads_changes_no_bit(digits_graph, kind, n_threads):
     results = []
     for threads in (1, n_threads):
-        if kind == "exact":
-            forces, state = exact(make_joint(300, seed=8), 2, n_threads=threads), start(300)
-        else:
-            forces, state = barnes_hut_of_digits(digits_graph, n_threads=threads), start(1797)
+        joint = make_joint(300, seed=8) if kind == "exact" else digits_graph
+        state = start(300 if kind == "exact" else 1797)
+        forces = make_forces(joint, 2, 1.0, n_threads=threads)
         norm = descend(forces, *state, 30, 20.0, 0.5, 12.0)
         results.append((*(array.tobytes() for array in state), norm))
     assert results[0] == results[1]
@@ -367,7 +303,7 @@ def test_the_number_of_threads_changes_no_bit(digits_graph, kind, n_threads):
 
 @pytest.mark.parametrize("position", [0, 1, 2])
 def test_arrays_of_another_shape_and_read_only_ones_are_refused(position):
-    forces = exact(make_joint(20, seed=9), 2)
+    forces = make_forces(make_joint(20, seed=9), 2, 1.0)
     for change in ("shape", "flag"):
         arrays = list(make_state(20, 2, seed=9))
         if change == "shape":
