@@ -250,8 +250,8 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             )
         n_threads = effective_n_threads(self.n_jobs)
         random_state = check_random_state(self.random_state)
-        X, exponent = check_samples(X, metric=self.metric, estimator=self)
         check_start(self.init, "barnes_hut", self.n_components, self.metric, "gaussian")
+        X, exponent = check_samples(X, metric=self.metric, estimator=self)
         joint, start = joint_and_start(
             Samples(X, exponent, init=self.init),
             AffinityParameters.of(self),

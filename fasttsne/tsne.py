@@ -20,7 +20,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from fasttsne._kernels import BarnesHutForces, DivergedError, ExactForces, Forces
+from fasttsne._kernels import DivergedError, Forces
 from fasttsne.affinity.build import (
     AffinityParameters,
     Joint,
@@ -32,9 +32,9 @@ from fasttsne.affinity.build import (
     joint_of,
     neighbors_of,
 )
-from fasttsne.affinity.joint import JointProbabilities
 from fasttsne.affinity.weights import WeightedJoint
-from fasttsne.descent.degrees_of_freedom import default_degrees_of_freedom
+from fasttsne.descent.degrees_of_freedom import first_degrees_of_freedom
+from fasttsne.descent.forces import make_forces
 from fasttsne.descent.kl_per_sample import kl_per_copy
 from fasttsne.descent.loop import Callback, Rules, optimize
 from fasttsne.descent.schedule import Schedule, check_exaggeration, standard_schedule
@@ -420,7 +420,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         parameters = AffinityParameters.of(self)
         given = self._check_samples(X, y, sample_weight, fixed, descent)
         samples = collapse(given) if parameters.equal_rows_are_equal_samples else given
-        self._check_goes_on(descent, given, samples)
+        if descent is not None:
+            descent.check_continues(given.X.shape[0], self.n_components, samples.rows)
         schedule = self._schedule(samples.n_copies)
         random_state = check_random_state(self.random_state)
 
@@ -436,7 +437,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 n_threads=n_threads,
                 verbose=self.verbose,
             )
-            forces = forces_of(joint, self.n_components, self._nu(), self.angle, n_threads)
+            forces = make_forces(
+                joint, self.n_components, self._nu(), angle=self.angle, n_threads=n_threads
+            )
             del joint
             if start is not None:
                 descent = Descent.at_rest(start, rows=samples.rows)
@@ -514,6 +517,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self, X: Any, y: Any, sample_weight: Any, fixed: Any, descent: Descent | None
     ) -> Samples:
         """Return the samples, and what is known of them, checked."""
+        check_start(self.init, self.method, self.n_components, self.metric, self.affinity)
         X, exponent = check_samples(
             X,
             metric=self.metric,
@@ -523,7 +527,6 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             reset=descent is None,
         )
         n_samples = X.shape[0]
-        check_start(self.init, self.method, self.n_components, self.metric, self.affinity)
         fixed = check_fixed(fixed, n_samples)
         if fixed is not None and fixed.any() and descent is None and isinstance(self.init, str):
             raise ValueError(
@@ -546,26 +549,6 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             raise InvalidParameterError(
                 f"The 'max_iter' parameter of TSNE must be an int in the range"
                 f" [{self._LEAST_MAX_ITER}, inf). Got {self.max_iter} instead."
-            )
-
-    def _check_goes_on(self, descent: Descent | None, given: Samples, samples: Samples) -> None:
-        """Raise ValueError if these cannot be the samples of the map that goes on."""
-        if descent is None:
-            return
-        n_points, n_components = descent.embedding.shape
-        before = np.arange(n_points) if descent.rows is None else descent.rows
-        n, n_samples = len(before), given.X.shape[0]
-        if (n, n_components) != (n_samples, self.n_components):
-            raise ValueError(
-                f"warm_start=True goes on with a map of {n} samples and n_components="
-                f"{n_components}, but X has {n_samples} samples and n_components is"
-                f" {self.n_components}; to start again, set warm_start=False"
-            )
-        rows = np.arange(n_samples) if samples.rows is None else samples.rows
-        if not np.array_equal(rows, before):
-            raise ValueError(
-                "warm_start=True goes on with a map on which other samples are copies of each "
-                "other than in X; to start again, set warm_start=False"
             )
 
     def _forces_under(self, key: str | None) -> Forces | None:
@@ -650,10 +633,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.__dict__.pop("_kept_forces", None)
 
     def _nu(self) -> float:
-        """Return the degrees of freedom as given, or those that learning starts from."""
-        if self.degrees_of_freedom is None or self.degrees_of_freedom == "auto":
-            return default_degrees_of_freedom(self.n_components)
-        return float(self.degrees_of_freedom)
+        return first_degrees_of_freedom(self.degrees_of_freedom, self.n_components)
 
     def _schedule(self, n_samples: float) -> Schedule:
         n_iter = self.early_exaggeration_iter
@@ -705,7 +685,7 @@ def joint_and_start(
         samples.init,
         n_components,
         random_state,
-        weights=counts,
+        counts=counts,
         n_threads=n_threads,
     )
     start, from_joint = None, isinstance(samples.init, str) and samples.init == "spectral"
@@ -747,13 +727,3 @@ def joint_and_start(
     if needs_start and from_joint:
         start = start_of(joint=joint.joint() if isinstance(joint, WeightedJoint) else joint)
     return joint, start
-
-
-def forces_of(joint: Joint, n_components: int, nu: float, angle: float, n_threads: int) -> Forces:
-    """Return what evaluates the gradient: through a tree for sparse P, else over all pairs."""
-    counts, negative_entropy = None, 0.0
-    if isinstance(joint, WeightedJoint):
-        joint, counts, negative_entropy = joint
-    if isinstance(joint, JointProbabilities):
-        return BarnesHutForces(*joint, n_components, nu, angle, n_threads, counts, negative_entropy)
-    return ExactForces(joint, n_components, nu, n_threads, counts, negative_entropy)

@@ -184,7 +184,7 @@ def axes_for_search(
     ):
         return None
     n_axes = max(n_axes_for_search(X.shape[1]), n_components)
-    return principal_axes(centered, n_axes, weights=samples.counts, n_threads=n_threads)
+    return principal_axes(centered, n_axes, counts=samples.counts, n_threads=n_threads)
 
 
 def neighbors_of(

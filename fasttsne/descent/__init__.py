@@ -2,13 +2,11 @@
 
 from fasttsne.descent.loop import optimize_embedding
 from fasttsne.descent.schedule import Phase, Schedule, Settings, standard_schedule
-from fasttsne.descent.state import Check, Descent, Problem, Snapshot
+from fasttsne.descent.state import Descent, Snapshot
 
 __all__ = [
-    "Check",
     "Descent",
     "Phase",
-    "Problem",
     "Schedule",
     "Settings",
     "Snapshot",

@@ -1,73 +1,48 @@
-"""The degrees of freedom of the map's kernel: their default, and how they are learned."""
+"""The degrees of freedom nu of the map's kernel: their default, and how they are learned."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fasttsne._kernels import Forces
 
-# Iterations from one step of the degrees of freedom to the next.
+# Iterations between two steps of the degrees of freedom.
 N_ITER_LEARNING = 10
 
-# No map has converged while log nu changes by more than this between two checks.
+# A map has not converged while log nu changes by more than this between two checks.
 STEADY = 0.02
 
-# Bounds of what is learned: beyond them maps hardly differ, but forces lose digits.
+# Bounds of learned values: beyond them maps hardly differ, but forces lose digits.
 SMALLEST, LARGEST = 0.1, 100.0
 
-# In the logarithm of nu: between two evaluations, and the longest step.
+# In log nu: distance to the two evaluations of the central difference, and the longest step.
 _DIFFERENCE = 0.05
 _LONGEST_STEP = 0.2
 
 
 def default_degrees_of_freedom(n_components: int) -> float:
-    """One less than there are components, but at least 1 (van der Maaten 2009, section 3).
-
-    Parameters
-    ----------
-    n_components : int
-        Dimension of the map.
-
-    Returns
-    -------
-    degrees_of_freedom : float
-        What scikit-learn always uses.
-    """
+    """Return max(n_components - 1, 1), as scikit-learn (van der Maaten 2009, section 3)."""
     return float(max(n_components - 1, 1))
 
 
-class Slopes(NamedTuple):
-    """First and second derivative of the objective by the logarithm of nu."""
+def first_degrees_of_freedom(given: float | str | None, n_components: int) -> float:
+    """Return nu as given, or the default where it is None or learned ("auto")."""
+    if given is None or given == "auto":
+        return default_degrees_of_freedom(n_components)
+    return float(given)
 
-    first: float
-    second: float
 
+def slopes(
+    forces: Forces, embedding: NDArray[np.float32], exaggeration: float = 1.0
+) -> tuple[float, float]:
+    """Return the first two derivatives of the objective by log nu, by central differences.
 
-def slopes(forces: Forces, embedding: NDArray[np.float32], exaggeration: float = 1.0) -> Slopes:
-    """Differentiate the objective by log nu where the map is, by central differences.
-
-    Two evaluations of the sums that the descent needs anyway, tree included: with p_ij and q_ij
-    the derivative is sum_ij (q_ij - e p_ij) d log w_ij / d log nu, whose second part would else
-    need a tree of its own.
-
-    Parameters
-    ----------
-    forces : Forces
-        Evaluated at the map together with the KL divergence; left evaluated elsewhere.
-    embedding : ndarray of float32, shape (n_samples, n_components)
-        The map.
-    exaggeration : float, default=1.0
-        e, the factor on the attraction.
-
-    Returns
-    -------
-    slopes : Slopes
-        Derivatives with respect to log nu.
+    Forces must be evaluated at the map, and are left evaluated for another nu.
     """
+    # In closed form, sum_ij (q_ij - e p_ij) d log w_ij / d log nu needs a tree of its own.
     nu = forces.degrees_of_freedom
     here, factor = forces.objective(exaggeration), math.exp(_DIFFERENCE)
     beside = []
@@ -79,24 +54,12 @@ def slopes(forces: Forces, embedding: NDArray[np.float32], exaggeration: float =
     finally:
         forces.degrees_of_freedom = nu
     below, above = beside
-    return Slopes((above - below) / (2 * _DIFFERENCE), (above - 2 * here + below) / _DIFFERENCE**2)
+    return (above - below) / (2 * _DIFFERENCE), (above - 2 * here + below) / _DIFFERENCE**2
 
 
 def learn(forces: Forces, embedding: NDArray[np.float32], exaggeration: float = 1.0) -> float:
-    """Take a step of Newton's method in log nu, of which no map is the judge but this one.
-
-    Parameters
-    ----------
-    forces, embedding, exaggeration
-        See `slopes`; forces are left with the degrees of freedom that they had, not evaluated.
-
-    Returns
-    -------
-    degrees_of_freedom : float
-        What suits the map better.
-    """
+    """Return nu after one step of Newton's method in log nu; forces are left as by `slopes`."""
     first, second = slopes(forces, embedding, exaggeration)
-    # Where the objective is not convex, or hardly, as far as a step may go.
+    # The longest step where the objective is not convex, or hardly.
     step = -first / max(second, abs(first) / _LONGEST_STEP, 1e-12)
-    nu = forces.degrees_of_freedom * math.exp(step)
-    return min(max(nu, SMALLEST), LARGEST)
+    return min(max(forces.degrees_of_freedom * math.exp(step), SMALLEST), LARGEST)

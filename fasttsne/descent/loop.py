@@ -1,34 +1,36 @@
-"""Gradient descent on the map: momentum, gains, stopping; the only loop."""
+"""Gradient descent on the map: momentum, gains, stopping. The only loop."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from operator import itemgetter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from operator import attrgetter
 from time import perf_counter
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
-from fasttsne._kernels import BarnesHutForces, DivergedError, ExactForces, Forces, descend
+from fasttsne._kernels import DivergedError, ExactForces, Forces, descend
 from fasttsne.descent.degrees_of_freedom import (
     N_ITER_LEARNING,
     STEADY,
-    default_degrees_of_freedom,
+    first_degrees_of_freedom,
     learn,
 )
+from fasttsne.descent.forces import make_forces
 from fasttsne.descent.schedule import Schedule, standard_schedule
-from fasttsne.descent.state import Check, Descent, Outcome, Problem, Snapshot
+from fasttsne.descent.state import Check, Descent, Outcome, Problem, Snapshot, State
 from fasttsne.runtime.progress import progress_bar
 
 __all__ = ["optimize_embedding"]
 
-# Iterations between two looks at the bar.
+# Iterations between two updates of the progress bar.
 _N_ITER_BAR = 10
 
 Callback = Callable[[Snapshot], "bool | None"]
+Arrays = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
 def optimize_embedding(
@@ -49,57 +51,48 @@ def optimize_embedding(
     verbose: int = 0,
     n_threads: int = 1,
 ) -> Descent:
-    """Minimise KL(P||Q) by gradient descent with momentum and gains.
+    """Minimise KL(P||Q) by gradient descent with momentum and gains [1]_.
 
-    The map at the end of a run has settled, in iterations that the descent itself does not take:
-    when it goes on, it goes on from where it was before them. So a run of 500 iterations leads to
-    the same map as one of 250 and another of 250, bit for bit. An exception finds the descent
-    between two iterations, and the next run first takes those that are left of `max_iter`.
+    At the end of a run the map settles, in iterations on a branch: a later run continues from the
+    state before them. So 250 iterations and 250 more give the same bits as 500. After an exception
+    the descent is between two iterations, and the next run first takes the rest of `max_iter`.
 
     Parameters
     ----------
     joint : JointProbabilities, sparse matrix or ndarray of shape (n_samples, n_samples)
-        P. If sparse, repulsion comes from a tree, otherwise from all pairs.
+        P. Repulsion is computed through a tree if P is sparse, of all pairs if it is dense.
     start : ndarray of shape (n_samples, n_components), or Descent
-        The first map, not changed; or what an earlier run returned, which goes on, changed.
+        The first map, which is copied; or the result of an earlier run, which is continued in
+        place.
     schedule : Schedule, default=None
-        What the iterations go by; None is `standard_schedule` at a learning rate of n_samples.
+        Learning rate, momentum and exaggeration of every iteration. None means
+        `standard_schedule` with a learning rate of n_samples.
     max_iter : int, default=1000
-        Number of iterations of this run at the most, those of settling included.
-    degrees_of_freedom : float, "auto" or None, default=None
+        Largest number of iterations of this run, with those in which the map settles.
+    degrees_of_freedom, angle, n_iter_without_progress, min_grad_norm
         See `TSNE`.
-    angle : float, default=0.5
-        How much the tree may approximate.
-    n_iter_without_progress : int, default=300
-        Stop when the objective has not fallen for more than so many iterations.
-    min_grad_norm : float, default=1e-7
-        Stop when the norm of gains * gradient is no more than this.
     n_iter_check : int, default=50
-        Iterations between two looks at the stopping rules. The KL divergence is computed only
-        there. None is applied while the exaggeration is not yet what it is at the end, as what is
-        minimised then moves.
+        Iterations between two checks of the stopping rules, where the KL divergence is computed.
+        The rules wait until the exaggeration is the last of the schedule, because before that the
+        objective changes.
     fixed : ndarray of bool, shape (n_samples,), default=None
-        True for points that stay where they are.
-    callback : callable, default=None
-        Called with a `Snapshot` every `callback_every` iterations; True, returned, ends the run.
-    callback_every : int, default=50
-        Iterations between two calls.
-    progress : bool, default=False
-        Draw a bar, by tqdm.
+        True for points that do not move.
+    callback, callback_every, progress
+        See `TSNE`.
     verbose : int, default=0
-        Print the outcome of early exaggeration and of the descent at 1, of each check at 2.
+        1 prints the KL divergence after early exaggeration and at the end, 2 every check too.
     n_threads : int, default=1
-        Number of threads.
+        Number of threads. The result does not depend on it.
 
     Returns
     -------
     descent : Descent
-        Where it ended; `outcome` has the map and its KL divergence.
+        `outcome` has the map and its KL divergence.
 
     Raises
     ------
     FloatingPointError
-        If a coordinate leaves what single precision can square.
+        If a coordinate is too large to be squared in single precision.
     ImportError
         If `progress` is True and tqdm is not installed.
     ValueError
@@ -123,33 +116,15 @@ def optimize_embedding(
     ((20, 2), 300)
     """
     descent = start if isinstance(start, Descent) else Descent.at_rest(start)
-    n_samples, n_components = descent.embedding.shape
-    nu = degrees_of_freedom
-    if nu is None or nu == "auto":
-        nu = default_degrees_of_freedom(n_components)
-    forces: Forces
-    if isinstance(joint, np.ndarray):
-        dense = np.ascontiguousarray(joint, dtype=np.float32)
-        forces = ExactForces(dense, n_components, nu, n_threads)
-    else:
-        if sparse.issparse(joint):
-            joint = sparse.csr_matrix(joint)
-        forces = BarnesHutForces(
-            np.asarray(joint.indptr, dtype=np.int64),
-            np.asarray(joint.indices, dtype=np.int32),
-            np.asarray(joint.data, dtype=np.float32),
-            n_components,
-            nu,
-            angle,
-            n_threads,
-        )
+    n_samples, n_components = descent.state.embedding.shape
+    nu = first_degrees_of_freedom(degrees_of_freedom, n_components)
     optimize(
-        forces,
+        make_forces(joint, n_components, nu, angle=angle, n_threads=n_threads),
         descent,
         schedule or standard_schedule(float(n_samples)),
         max_iter=max_iter,
-        learns=degrees_of_freedom == "auto",
         rules=Rules(n_iter_without_progress, min_grad_norm, n_iter_check),
+        learns=degrees_of_freedom == "auto",
         fixed=fixed,
         callback=callback,
         callback_every=callback_every,
@@ -162,37 +137,33 @@ def optimize_embedding(
 
 @dataclass(frozen=True)
 class Rules:
-    """When a descent ends before its time, and how often that is looked at.
-
-    Attributes
-    ----------
-    n_iter_without_progress, min_grad_norm, n_iter_check : int, float, int
-        See `optimize_embedding`.
-    """
+    """When a descent stops before `max_iter`: see `optimize_embedding`."""
 
     n_iter_without_progress: int = 300
     min_grad_norm: float = 1e-7
     n_iter_check: int = 50
 
-    def verdict(self, check: Check) -> str:
-        """Why the descent has to end, or nothing."""
-        if check.gradient_norm <= self.min_grad_norm:
-            return f"gradient norm {check.gradient_norm:f}"
-        if check.iteration - check.best[1] > self.n_iter_without_progress:
-            return (
+    def reason_to_stop(self, checks: Sequence[Check]) -> str:
+        """Return the rule that stops a descent after checks of one problem; empty if none does."""
+        last, best = checks[-1], min(checks, key=attrgetter("objective"))
+        if last.gradient_norm <= self.min_grad_norm:
+            return f"gradient norm {last.gradient_norm:f}"
+        if last.iteration - best.iteration > self.n_iter_without_progress:
+            return (  # scikit-learn's words
                 f"did not make any progress during the last {self.n_iter_without_progress} episodes"
             )
         return ""
 
-    def has_converged(self, check: Check, least_gain: float) -> bool:
-        """Whether iterations gain too little to go on."""
-        if least_gain == -np.inf:
-            return False
-        before, since, nu = check.before
-        if abs(np.log(check.degrees_of_freedom / nu)) > STEADY:
-            return False
-        least = least_gain * (check.iteration - since) * check.kl_divergence
-        return before - check.objective < least * check.problem.exaggeration
+
+def _has_converged(checks: Sequence[Check], least_gain: float) -> bool:
+    """Whether iterations since the last check gained less than this share of KL(P||Q) each."""
+    if len(checks) < 2 or least_gain == -np.inf:
+        return False
+    before, last = checks[-2:]
+    if abs(np.log(last.degrees_of_freedom / before.degrees_of_freedom)) > STEADY:
+        return False
+    least = least_gain * (last.iteration - before.iteration) * last.kl_divergence
+    return before.objective - last.objective < least * last.problem.exaggeration
 
 
 def optimize(
@@ -209,273 +180,256 @@ def optimize(
     progress: bool = False,
     verbose: int = 0,
 ) -> None:
-    """Let a descent go on: see `optimize_embedding`, of which this is all but the forces.
+    """Continue a descent. Like `optimize_embedding`, with the forces already built.
 
-    Parameters
-    ----------
-    forces : Forces
-        What gives the gradient.
-    descent : Descent
-        Goes on, in place, and gets an outcome; the run counts as interrupted until `end_run`.
-    schedule, max_iter
-        See there.
-    rules : Rules
-        When it ends before its time: three of the numbers there.
-    learns : bool, default=False
-        Whether the degrees of freedom are learned, from what they are so far.
-    fixed, callback, callback_every, progress, verbose
-        See there.
+    The run counts as interrupted until `descent.end_run()`.
     """
-    descent.stay()
-    nu, learned_at = descent.learned
-    if learns and np.isfinite(nu):
-        forces.degrees_of_freedom = nu
-    descent.learned = forces.degrees_of_freedom, learned_at
-    if isinstance(forces, ExactForces):
-        descent.return_to_callers_order()
-    elif not np.array_equal(forces.order, descent.order):
-        forces.restore_order(descent.order)
-    forces.evaluate(descent.embedding, True)
+    state = descent.state
+    if fixed is not None and fixed.shape != state.order.shape:
+        raise ValueError(f"fixed must have shape {state.order.shape}, got {fixed.shape}")
+    if isinstance(forces, ExactForces):  # which keep the caller's order
+        state = state.in_callers_order()
+    if not learns or np.isnan(state.degrees_of_freedom):
+        state = replace(state, degrees_of_freedom=forces.degrees_of_freedom)
+    descent.state = state
+    _evaluate(forces, state)
 
-    n_samples = len(descent.order)
-    mask = None if fixed is None or not fixed.any() else fixed.astype(np.uint8)
-    if mask is not None and mask.shape != (n_samples,):
-        raise ValueError(f"fixed must have shape ({n_samples},), got {mask.shape}")
     end = descent.n_iter_ended + max_iter
-    if mask is not None and mask.all():
-        end = descent.iteration  # nothing can move
-    with progress_bar(progress, descent.iteration, end) as bar:
-        watch = _Watch(callback, callback_every, bar, verbose)
-        run = _Run(forces, rules, learns, mask, watch, descent.iteration)
+    if fixed is not None and fixed.all():
+        end = state.iteration  # nothing can move
+    mask = fixed.astype(np.uint8) if fixed is not None and fixed.any() else None
+    with progress_bar(progress, state.iteration, end) as bar:
+        run = _Run(
+            forces, rules, learns, mask, callback, callback_every, bar, verbose, state.iteration
+        )
         shown = descent
         try:
             early = min(schedule.n_iter_early, end)
             run.walk(descent, schedule, max(end - schedule.n_iter_settling, early), judging=True)
-            n_iter = min(schedule.n_iter_settling, end - descent.iteration)
-            if not run.finished and n_iter > 0:
-                shown = descent.fork()
-                settling = schedule.settling(shown.iteration)
-                run.first = shown.iteration  # which the callback has seen
-                run.walk(shown, settling, shown.iteration + n_iter, judging=False)
+            iteration = descent.state.iteration
+            n_iter = min(schedule.n_iter_settling, end - iteration)
+            if not run.stopped_by and n_iter > 0:
+                # The map settles on a branch, and the descent stays where it is.
+                shown = Descent(descent.state, descent.rows)
+                run.first = iteration  # the callback has seen it
+                run.walk(shown, schedule.settling(iteration), iteration + n_iter, judging=False)
+            descent.outcome = run.outcome(shown)
         except DivergedError:
             raise
         except BaseException:
-            # KeyboardInterrupt, or whatever a callback raises: what there is so far.
-            forces.degrees_of_freedom = shown.learned[0]
-            forces.evaluate(shown.embedding, True)
+            # Ctrl-C, or an exception of the callback: the outcome is the map so far.
+            _evaluate(forces, shown.state)
             descent.outcome = run.outcome(shown)
             raise
-    descent.outcome = run.outcome(shown)
     if verbose:
-        n_iter = shown.iteration
-        if verbose >= 2 and run.finished:
-            print(f"[t-SNE] Iteration {n_iter}: {run.finished}. Finished.")
+        n_iter = shown.state.iteration
+        if verbose >= 2 and run.stopped_by:
+            print(f"[t-SNE] Iteration {n_iter}: {run.stopped_by}. Finished.")
         print(f"[t-SNE] KL divergence after {n_iter} iterations: {forces.kl_divergence:f}")
 
 
-class _Watch(NamedTuple):
-    """Who wants to know how things stand."""
+def _evaluate(forces: Forces, state: State) -> None:
+    """Compute the forces at a state, with its degrees of freedom and its order of the rows."""
+    forces.degrees_of_freedom = state.degrees_of_freedom
+    if not np.array_equal(forces.order, state.order):
+        forces.restore_order(state.order)
+    forces.evaluate(state.embedding, True)
 
+
+@dataclass
+class _Run:
+    """One call of `optimize`: what its two walks, down the schedule and to rest, share."""
+
+    forces: Forces
+    rules: Rules
+    learns: bool
+    fixed: NDArray[np.uint8] | None  # not 0 for points that do not move
     callback: Callback | None
     callback_every: int
     bar: Any
     verbose: int
-
-
-class _Run:
-    """One call of `optimize`: what its walks, down the schedule and to rest, share."""
-
-    def __init__(
-        self,
-        forces: Forces,
-        rules: Rules,
-        learns: bool,
-        fixed: NDArray[np.uint8] | None,
-        watch: _Watch,
-        first: int,
-    ) -> None:
-        self.forces, self.rules, self.learns = forces, rules, learns
-        self.fixed, self.watch, self.first = fixed, watch, first
-        self.finished = ""
-        self.told = first, perf_counter()
+    first: int  # iteration after which the callback is called
+    stopped_by: str = ""  # rule or callback that ended the run
 
     def walk(self, descent: Descent, schedule: Schedule, end: int, *, judging: bool) -> None:
-        """Take iterations until there have been `end`, or until a rule or the callback says stop.
+        """Iterate until `end`, or until a rule or the callback stops the run.
 
-        An exception may come at any moment, as Ctrl-C does. What the descent carries therefore
-        changes within kernels, between two iterations; and what is noted here, in Python, is noted
-        by a single assignment.
+        Kernels move arrays of the walk and count the steps in `forces.n_steps`, both at once, so
+        that the arrays are between two iterations at any moment at which Python can be
+        interrupted. A new state is copied from them wherever something is checked or shown.
         """
-        forces, n_iter_check = self.forces, self.rules.n_iter_check
-        began = perf_counter() - descent.seconds
-        descent.set_out(forces)
+        forces, begin = self.forces, descent.state
+        arrays = begin.embedding.copy(), begin.velocity.copy(), begin.gains.copy()
+        n_iter_before = begin.iteration - forces.n_steps
+        began = perf_counter() - begin.seconds
+
+        def reached() -> State:
+            last, iteration = descent.state, n_iter_before + forces.n_steps
+            embedding, velocity, gains = (array.copy() for array in arrays)
+            return replace(
+                last,
+                iteration=iteration,
+                order=forces.order,
+                embedding=embedding,
+                velocity=velocity,
+                gains=gains,
+                gradient_norm=(
+                    forces.grad_norm if iteration > last.iteration else last.gradient_norm
+                ),
+                seconds=perf_counter() - began,
+            )
+
         try:
             while True:
-                iteration = descent.iteration
-                if iteration > 0 and iteration % n_iter_check == 0:
-                    self._look(descent, schedule, perf_counter() - began)
+                descent.state = state = self._checked(reached(), schedule)
                 if judging:
-                    self._tell_of_early_exaggeration(iteration, min(schedule.n_iter_early, end))
-                    if self._must_end(descent, schedule):
+                    self._print_early(state, min(schedule.n_iter_early, end))
+                    if self._must_stop(state, schedule):
                         return
-                if self._is_stopped(descent, schedule, perf_counter() - began):
+                if self._callback_stops(state, schedule, descent.rows) or state.iteration >= end:
                     return
-                if iteration >= end:
-                    return
-                if judging and self.learns and iteration >= schedule.n_iter_early:
-                    self._learn(descent, schedule)
-                if _is_time_to_reorder(iteration, n_iter_check):
-                    # Points that are close on the map are moved close in memory: less and less
-                    # often, as the order soon stays nearly the same.
-                    forces.reorder(descent.embedding, descent.velocity, descent.gains)
-                self._take(descent, schedule, iteration, end)
+                if judging and self.learns and state.iteration >= schedule.n_iter_early:
+                    descent.state = state = self._learned(state, schedule, arrays[0])
+                if _is_time_to_reorder(state.iteration, self.rules.n_iter_check):
+                    # Points that are close on the map move close together in memory. The order
+                    # soon stays nearly the same, so this happens less and less often.
+                    forces.reorder(*arrays)
+                self._advance(arrays, schedule, state.iteration, end)
         finally:
-            descent.seconds = perf_counter() - began
-            descent.stay()
+            # An interrupt before this assignment leaves the last complete state.
+            descent.state = reached()
 
     def outcome(self, shown: Descent) -> Outcome:
-        """Tell what the run leads to, where the forces are evaluated."""
-        checks, nu = list(shown.checks), shown.learned[0]
-        if not checks or checks[-1].iteration < shown.iteration:
-            checks.append(self._check(shown, 1.0, False, shown.seconds))
+        """Return the result at a state where the forces are evaluated."""
+        state = shown.state
+        checks = state.checks
+        if not checks or checks[-1].iteration < state.iteration:
+            checks = (*checks, self._check(state, 1.0, False))
         return Outcome(
-            shown.of_samples(),
+            state.of_samples(shown.rows),
             self.forces.kl_divergence,
-            shown.iteration,
-            nu,
+            state.iteration,
+            state.degrees_of_freedom,
             checks,
         )
 
-    def _look(self, descent: Descent, schedule: Schedule, seconds: float) -> None:
-        """Note how things stand, unless that was done before an interruption."""
-        checks, iteration = descent.checks, descent.iteration
-        if checks and checks[-1].iteration == iteration:
-            return
+    def _checked(self, state: State, schedule: Schedule) -> State:
+        """Return the state with one check more, if a check is due and was not yet made."""
+        checks, iteration = state.checks, state.iteration
+        if iteration == 0 or iteration % self.rules.n_iter_check:
+            return state
+        if checks and checks[-1].iteration == iteration:  # made before an interrupt
+            return state
         phase = schedule.phase_before(iteration)
         exaggeration = phase.last.exaggeration
-        check = self._check(descent, exaggeration, schedule.has_arrived(iteration), seconds)
-        last = checks[-1] if checks else None
-        if last and check.is_judged and last.is_judged and last.problem.is_like(check.problem):
-            before = last.objective, last.iteration, last.degrees_of_freedom
-            best = min(last.best, check.best, key=itemgetter(0))
-            check = check._replace(before=before, best=best)
-        checks.append(check)
-        told, when = self.told
-        self.told = iteration, perf_counter()
-        if self.watch.verbose >= 2 and not phase.is_moving:
+        arrived = not phase.is_moving and exaggeration == schedule.final_exaggeration
+        if self.verbose >= 2 and not phase.is_moving:
             error = self.forces.kl_divergence_exaggerated(exaggeration)
+            since, seconds = (checks[-1].iteration, checks[-1].seconds) if checks else (0, 0.0)
             print(
                 f"[t-SNE] Iteration {iteration}: error = {error:.7f},"
-                f" gradient norm = {descent.gradient_norm:.7f}"
-                f" ({iteration - told} iterations in {self.told[1] - when:0.3f}s)"
+                f" gradient norm = {state.gradient_norm:.7f}"
+                f" ({iteration - since} iterations in {state.seconds - seconds:0.3f}s)"
             )
+        return replace(state, checks=(*checks, self._check(state, exaggeration, arrived)))
 
-    def _check(
-        self, descent: Descent, exaggeration: float, is_judged: bool, seconds: float
-    ) -> Check:
-        """Note how things stand, by themselves."""
-        forces, iteration, nu = self.forces, descent.iteration, descent.learned[0]
-        objective = forces.objective(exaggeration)
+    def _check(self, state: State, exaggeration: float, is_judged: bool) -> Check:
         return Check(
-            iteration,
-            forces.kl_divergence,
-            descent.gradient_norm,
-            seconds,
-            objective,
-            self._problem(descent, exaggeration),
+            state.iteration,
+            self.forces.kl_divergence,
+            state.gradient_norm,
+            state.seconds,
+            self.forces.objective(exaggeration),
+            self._problem(state, exaggeration),
             is_judged,
-            nu,
-            before=(np.inf, 0, nu),
-            best=(objective, iteration),
+            state.degrees_of_freedom,
         )
 
-    def _problem(self, descent: Descent, exaggeration: float) -> Problem:
-        nu = np.nan if self.learns else descent.learned[0]
+    def _problem(self, state: State, exaggeration: float) -> Problem:
+        nu = 0.0 if self.learns else state.degrees_of_freedom
         return Problem(exaggeration, self.forces.negative_entropy, nu)
 
-    def _tell_of_early_exaggeration(self, iteration: int, early: int) -> None:
-        if self.watch.verbose and iteration == early and (iteration > self.first or early == 0):
+    def _print_early(self, state: State, early: int) -> None:
+        iteration = state.iteration
+        if self.verbose and iteration == early and (iteration > self.first or early == 0):
             print(
                 f"[t-SNE] KL divergence after {iteration} iterations with early exaggeration:"
                 f" {self.forces.kl_divergence:f}"
             )
 
-    def _must_end(self, descent: Descent, schedule: Schedule) -> bool:
-        """Whether a rule ends the descent, by what the last check tells and nothing else."""
-        if not descent.checks or not descent.checks[-1].is_judged:
+    def _must_stop(self, state: State, schedule: Schedule) -> bool:
+        """Whether a rule ends the descent, by the last checks of the present problem alone."""
+        if not state.checks or state.checks[-1].iteration < state.iteration:
             return False
-        check = descent.checks[-1]
-        problem = self._problem(descent, schedule.phases[-1].last.exaggeration)
-        if check.iteration < descent.iteration or not check.problem.is_like(problem):
+        problem = self._problem(state, schedule.final_exaggeration)
+        checks = takewhile(
+            lambda check: check.is_judged and check.problem.is_like(problem),
+            reversed(state.checks),
+        )
+        comparable = list(checks)[::-1]
+        if not comparable:
             return False
-        self.finished = self.rules.verdict(check)
-        least_gain = schedule.phase_before(check.iteration).least_gain
-        return bool(self.finished) or self.rules.has_converged(check, least_gain)
+        self.stopped_by = self.rules.reason_to_stop(comparable)
+        least_gain = schedule.phase_before(state.iteration).least_gain
+        return bool(self.stopped_by) or _has_converged(comparable, least_gain)
 
-    def _is_stopped(self, descent: Descent, schedule: Schedule, seconds: float) -> bool:
-        """Let the callback see the map, if it is time, and ask whether it wants to stop."""
-        watch, iteration = self.watch, descent.iteration
-        if watch.callback is None or iteration % watch.callback_every or iteration <= self.first:
+    def _callback_stops(
+        self, state: State, schedule: Schedule, rows: NDArray[np.int64] | None
+    ) -> bool:
+        """Call the callback, if a call is due, and return whether it ends the run."""
+        iteration = state.iteration
+        if self.callback is None or iteration % self.callback_every or iteration <= self.first:
             return False
-        embedding = descent.of_samples()
+        embedding = state.of_samples(rows)
         embedding.flags.writeable = False
-        answer = watch.callback(
+        answer = self.callback(
             Snapshot(
                 iteration,
                 embedding,
                 self.forces.kl_divergence,
-                descent.gradient_norm,
+                state.gradient_norm,
                 *schedule.at(iteration - 1, self.rules.n_iter_check)[0],
-                descent.learned[0],
-                seconds,
+                state.degrees_of_freedom,
+                state.seconds,
             )
         )
-        # Not any truthy value: functions that draw return what they drew.
+        # Not any true value: functions that draw return what they drew.
         if isinstance(answer, (bool, np.bool_)) and answer:
-            self.finished = "the callback returned True"
-        return bool(self.finished)
+            self.stopped_by = "the callback returned True"
+        return bool(self.stopped_by)
 
-    def _learn(self, descent: Descent, schedule: Schedule) -> None:
-        """Take a step of the degrees of freedom, if it is time and not yet done."""
-        iteration, forces = descent.iteration, self.forces
-        if iteration % N_ITER_LEARNING or descent.learned[1] == iteration:
-            return
-        exaggeration = schedule.at(iteration)[0].exaggeration
-        nu = learn(forces, descent.embedding, exaggeration)
+    def _learned(self, state: State, schedule: Schedule, embedding: NDArray[np.float32]) -> State:
+        """Return the state after a step of the degrees of freedom, if one is due."""
+        iteration, forces = state.iteration, self.forces
+        if iteration % N_ITER_LEARNING or state.learned_at == iteration:
+            return state
+        nu = learn(forces, embedding, schedule.at(iteration)[0].exaggeration)
         forces.degrees_of_freedom = nu
-        forces.evaluate(descent.embedding, False)
-        descent.learned = nu, iteration
+        forces.evaluate(embedding, False)
+        return replace(state, degrees_of_freedom=nu, learned_at=iteration)
 
-    def _take(self, descent: Descent, schedule: Schedule, iteration: int, end: int) -> None:
-        """Take iterations up to the next at which somebody wants to look."""
-        watch, n_iter_check = self.watch, self.rules.n_iter_check
-        looks = [end, _next_multiple(iteration, n_iter_check)]
+    def _advance(self, arrays: Arrays, schedule: Schedule, iteration: int, end: int) -> None:
+        """Take iterations up to the next at which something is checked, shown or learned."""
+        n_iter_check = self.rules.n_iter_check
+        stops = [end, _next_multiple(iteration, n_iter_check)]
         if iteration < schedule.n_iter_early:
-            looks.append(schedule.n_iter_early)
-        if watch.callback is not None:
-            looks.append(_next_multiple(iteration, watch.callback_every))
+            stops.append(schedule.n_iter_early)
+        if self.callback is not None:
+            stops.append(_next_multiple(iteration, self.callback_every))
         if self.learns:
-            looks.append(_next_multiple(iteration, N_ITER_LEARNING))
-        look = stop = min(looks)
-        if watch.bar is not None:
-            stop = min(stop, _next_multiple(iteration, _N_ITER_BAR))
+            stops.append(_next_multiple(iteration, N_ITER_LEARNING))
+        stop = min(stops)
         fixed = None if self.fixed is None else self.fixed[self.forces.order]
         while iteration < stop:
             settings, until = schedule.at(iteration, n_iter_check)
-            n_iter = min(until, stop) - iteration
-            iteration += n_iter
-            descend(
-                self.forces,
-                descent.embedding,
-                descent.velocity,
-                descent.gains,
-                n_iter,
-                *settings,
-                iteration == look,
-                fixed,
-            )
-            if watch.bar is not None:
-                watch.bar.update(n_iter)
+            until = min(until, stop)
+            if self.bar is not None:
+                until = min(until, _next_multiple(iteration, _N_ITER_BAR))
+            n_iter = until - iteration
+            descend(self.forces, *arrays, n_iter, *settings, until == stop, fixed)
+            if self.bar is not None:
+                self.bar.update(n_iter)
+            iteration = until
 
 
 def _next_multiple(iteration: int, of: int) -> int:
@@ -483,9 +437,6 @@ def _next_multiple(iteration: int, of: int) -> int:
 
 
 def _is_time_to_reorder(iteration: int, n_iter_check: int) -> bool:
-    """At the start, and after 1, 2, 4, 8 ... times the iterations between two checks.
-
-    It depends on nothing but the number, so that a descent that was interrupted does so too.
-    """
-    checks, rest = divmod(iteration, n_iter_check)
-    return rest == 0 and checks & (checks - 1) == 0
+    """At 0, and at 1, 2, 4, 8 ... checks: by the iteration alone, as runs may be interrupted."""
+    n_checks, rest = divmod(iteration, n_iter_check)
+    return rest == 0 and n_checks & (n_checks - 1) == 0

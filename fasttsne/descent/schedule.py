@@ -1,4 +1,4 @@
-"""What every iteration goes by: learning rate, momentum and exaggeration, phase by phase."""
+"""Learning rate, momentum and exaggeration of every iteration, phase by phase."""
 
 from __future__ import annotations
 
@@ -14,29 +14,28 @@ import numpy as np
 
 __all__ = ["Phase", "Schedule", "Settings", "standard_schedule"]
 
-# Settings on the move are held for so many iterations at a time.
+# Settings that change within a phase change every 10 iterations.
 N_ITER_HELD = 10
 
 ENDLESS = sys.maxsize
 
-# Iterations of early exaggeration, until the momentum is at its height, and of settling.
-N_ITER_EARLY = 150
-N_ITER_SPEEDING = 50
-N_ITER_SETTLING = 50
+N_ITER_EARLY = 150  # early exaggeration
+N_ITER_SPEEDING = 50  # from momentum SLOW to FAST
+N_ITER_SETTLING = 50  # at momentum SLOW, at the end of a run
 SLOW, FAST = 0.8, 0.97
-# Share of KL(P||Q) that an iteration has to gain.
+# A descent has converged when an iteration lowers KL(P||Q) by less than this share of it.
 LEAST_GAIN = 1 / 4000
 
 
 class Settings(NamedTuple):
-    """What an iteration goes by.
+    """Settings of an iteration.
 
     Attributes
     ----------
     learning_rate : float
         Step length, for the gradient with its factor 4 (van der Maaten 2014, equation 5).
     momentum : float
-        Share of the previous step in the next.
+        Factor on the previous step, which is added to the next.
     exaggeration : float
         Factor on the attraction.
 
@@ -54,19 +53,18 @@ class Settings(NamedTuple):
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of iterations on the way from some settings to others.
+    """Consecutive iterations whose settings move from a first to a last value.
 
     Attributes
     ----------
     n_iter : int
-        Its length.
+        Number of iterations.
     first, last : Settings
-        At its beginning and at its end. In between, the square roots of the learning rate and
-        of the reciprocal exaggeration follow straight lines, and one minus the momentum a
-        geometric sequence.
-    least_gain : float, default=-inf
+        At the beginning and at the end. In between, the square roots of the learning rate and of
+        the reciprocal exaggeration change linearly, and one minus the momentum geometrically.
+    least_gain : float
         The descent has converged when an iteration of this phase lowers the KL divergence by less
-        than this share of it, on average since the last check.
+        than this share of it, on average since the last check. The default is -inf: never.
 
     Examples
     --------
@@ -83,21 +81,21 @@ class Phase:
 
     @property
     def is_moving(self) -> bool:
-        """Whether what is minimised moves, since the exaggeration does."""
+        """Whether the objective changes within the phase, because the exaggeration does."""
         return self.first.exaggeration != self.last.exaggeration
 
     def settings(self, share: float) -> Settings:
-        """Those after this share of the phase.
+        """Return the settings after a share of the phase.
 
         Parameters
         ----------
         share : float
-            From 0 at its beginning to 1 at its end.
+            From 0 at the beginning to 1 at the end.
 
         Returns
         -------
         settings : Settings
-            In between the first and the last.
+            Between the first and the last.
         """
         rate, momentum, exaggeration = zip(self.first, self.last, strict=True)
         rest = 1.0 - share
@@ -111,23 +109,23 @@ class Phase:
 class Schedule:
     """The phases of a descent, one after the other.
 
-    What an iteration goes by depends on its number alone, and never on how many are still to come:
-    so a descent can be cut anywhere and taken up again, and nothing differs. Only at the end of a
-    run the map settles, which is done on a copy (see `fasttsne.descent.loop`).
+    Settings depend on the number of the iteration alone, not on how many follow. So a descent can
+    be interrupted anywhere and continued to the same bits. Only at the end of a run the map
+    settles, on a branch: see `optimize_embedding`.
 
     Parameters
     ----------
     phases : sequence of Phase
-        The settings at the end of the last one stay for good.
+        After the last phase its last settings hold.
     n_iter_early : int, default=0
-        Iterations of early exaggeration, before which no map settles.
+        Iterations of early exaggeration. The map does not settle before their end.
     n_iter_settling : int, default=0
-        Iterations at the end of a run that let the map come to rest, at a low momentum.
+        Iterations at the end of a run in which the map settles, at a low momentum.
 
     Attributes
     ----------
     phases : tuple of Phase
-        Those that have any iterations.
+        Phases of at least one iteration; the last one is endless.
     n_iter_early, n_iter_settling : int
         As given.
 
@@ -153,22 +151,28 @@ class Schedule:
         self.n_iter_settling = n_iter_settling
         self._begins = [0, *accumulate(phase.n_iter for phase in some)]
 
+    @property
+    def final_exaggeration(self) -> float:
+        """Factor on the attraction at the end of the last phase."""
+        return self.phases[-1].last.exaggeration
+
     def at(self, iteration: int, n_iter_check: int = N_ITER_HELD) -> tuple[Settings, int]:
-        """Tell the settings of an iteration, counted from 0, and when they change next.
+        """Return the settings of an iteration, and the iteration at which they change next.
 
         Parameters
         ----------
         iteration : int
-            Not negative.
+            Counted from 0.
         n_iter_check : int, default=10
-            Settings on the move are held for 10 iterations, counted from the last multiple of this.
+            Settings that change within a phase change every 10 iterations, counted from the last
+            multiple of this.
 
         Returns
         -------
         settings : Settings
-            What the iteration goes by.
+            Of the iteration.
         until : int
-            Those before it go by the same.
+            First iteration that may have other settings.
         """
         number = bisect_right(self._begins, iteration) - 1
         phase, begin = self.phases[number], self._begins[number]
@@ -178,53 +182,36 @@ class Schedule:
         base = max(begin, iteration - iteration % n_iter_check)
         held = iteration - (iteration - base) % N_ITER_HELD
         next_check = iteration - iteration % n_iter_check + n_iter_check
-        return phase.settings((held - begin) / phase.n_iter), min(
-            held + N_ITER_HELD, next_check, end
-        )
+        until = min(held + N_ITER_HELD, next_check, end)
+        return phase.settings((held - begin) / phase.n_iter), until
 
     def phase_before(self, iteration: int) -> Phase:
-        """Find the phase of the iteration that led there.
+        """Return the phase of the last iteration taken.
 
         Parameters
         ----------
         iteration : int
-            How many iterations were taken.
+            Number of iterations taken.
 
         Returns
         -------
         phase : Phase
-            That of the last of them.
+            The first one if none was taken.
         """
         return self.phases[bisect_right(self._begins, max(iteration - 1, 0)) - 1]
 
-    def has_arrived(self, iteration: int) -> bool:
-        """Whether the iteration that led there had the exaggeration with which the schedule ends.
-
-        Parameters
-        ----------
-        iteration : int
-            How many iterations were taken.
-
-        Returns
-        -------
-        arrived : bool
-            If not, what is minimised has still to change.
-        """
-        phase, final = self.phase_before(iteration), self.phases[-1].last.exaggeration
-        return phase.first.exaggeration == phase.last.exaggeration == final
-
     def settling(self, iteration: int) -> Schedule:
-        """Make the schedule of a map that comes to rest from there.
+        """Return the schedule by which the map settles.
 
         Parameters
         ----------
         iteration : int
-            How many iterations were taken.
+            Number of iterations taken.
 
         Returns
         -------
         schedule : Schedule
-            Of a single phase.
+            The settings of this iteration, at a momentum of at most 0.8.
         """
         (rate, momentum, exaggeration), _ = self.at(iteration)
         settings = Settings(rate, min(momentum, SLOW), exaggeration)
@@ -239,26 +226,26 @@ def standard_schedule(
     early_exaggeration_iter: int = N_ITER_EARLY,
     exaggeration: float | Sequence[tuple[int, float]] = 1.0,
 ) -> Schedule:
-    """Make what `TSNE` goes by: exaggeration that fades, then speed, and rest at the end.
+    """Return the schedule of `TSNE`: exaggeration that fades, then speed, and rest at the end.
 
-    Exaggeration falls from `early_exaggeration` at momentum 0.8, then momentum rises to 0.97 over
-    50 iterations and stays there until the descent has converged or comes to its end. 50 at
-    momentum 0.8 let the map settle.
+    Early exaggeration fades at momentum 0.8. Then the momentum rises to 0.97 over 50 iterations
+    and stays there until the descent converges or ends. The map settles in 50 iterations at
+    momentum 0.8.
 
     Parameters
     ----------
     learning_rate : float
         Step length without exaggeration.
     automatic : bool, default=True
-        Whether the learning rate is divided by what exaggeration there is, and the descent ends
-        when an iteration gains less than 1/4000 of KL(P||Q).
+        Whether the learning rate is divided by the exaggeration, and the descent ends when an
+        iteration lowers KL(P||Q) by less than 1/4000 of it.
     early_exaggeration : float, default=12.0
         Factor on the attraction at the start.
     early_exaggeration_iter : int, default=150
-        Iterations in which it fades to what comes after.
+        Iterations over which it fades to `exaggeration`.
     exaggeration : float or sequence of (int, float), default=1.0
-        Factor on the attraction afterwards: one for good, or several, each for so many iterations
-        and the last for good.
+        Factor on the attraction afterwards. A sequence gives several, each with its number of
+        iterations; the last one holds until the end.
 
     Returns
     -------
@@ -274,7 +261,7 @@ def standard_schedule(
     """
     stretches = [(1, exaggeration)] if isinstance(exaggeration, (int, float)) else exaggeration
     factors = [float(factor) for _, factor in stretches]
-    # Iterations after early exaggeration at which each comes, the last for good.
+    # Iterations after early exaggeration at which each factor begins.
     begins = [0, *accumulate(n_iter for n_iter, _ in stretches[:-1])]
     if early_exaggeration_iter == 0:
         early_exaggeration = factors[0]
@@ -284,11 +271,8 @@ def standard_schedule(
         return Settings(rate, momentum, factor)
 
     def momentum(after: int) -> float:
-        if after >= N_ITER_SPEEDING:
-            return FAST
-        return float(
-            1.0 - (1.0 - SLOW) * ((1.0 - FAST) / (1.0 - SLOW)) ** (after / N_ITER_SPEEDING)
-        )
+        share = min(after / N_ITER_SPEEDING, 1.0)
+        return float(1.0 - (1.0 - SLOW) * ((1.0 - FAST) / (1.0 - SLOW)) ** share)
 
     fading = Phase(
         early_exaggeration_iter, settings(SLOW, early_exaggeration), settings(SLOW, factors[0])
@@ -297,9 +281,9 @@ def standard_schedule(
     cuts = sorted({*begins, N_ITER_SPEEDING})
     for begin, end in zip(cuts, [*cuts[1:], ENDLESS], strict=True):
         factor = factors[bisect_right(begins, begin) - 1]
-        first = settings(momentum(begin) if begin else SLOW, factor)
+        first = settings(momentum(begin), factor)
         phases.append(Phase(end - begin, first, settings(momentum(end), factor)))
-    if automatic:  # how much an iteration gains depends on the rate: a user's own says nothing
+    if automatic:  # the gain of an iteration depends on the learning rate
         phases[-1] = replace(phases[-1], least_gain=LEAST_GAIN)
     return Schedule(phases, n_iter_early=early_exaggeration_iter, n_iter_settling=N_ITER_SETTLING)
 

@@ -1,4 +1,4 @@
-"""Where the map starts."""
+"""X or P -> the first coordinates of the map."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from fasttsne.samples.scaling import center_and_scale, in_safe_range
 
 __all__ = ["initial_embedding"]
 
-# Standard deviation of the first component at the start, so small that all pairs attract.
+# Standard deviation of the first component: so small that all pairs attract each other.
 STANDARD_DEVIATION = 1e-4
 
-# Sparse data of up to so many values is made dense for its principal components.
+# Sparse data of at most this many values become dense for their principal components.
 _SMALL_SPARSE = 1 << 22
 
-# Components of sparse data are nothing but rounding errors below this share of the largest row.
+# Components of sparse data below this share of the largest row are rounding errors.
 _ROUNDING = 1e-12
 
 
@@ -38,51 +38,54 @@ def initial_embedding(
     centered: NDArray[np.float32] | None = None,
     axes: PrincipalAxes | None = None,
     joint: JointProbabilities | NDArray[np.float32] | sparse.csr_matrix | None = None,
-    weights: NDArray[np.float64] | None = None,
+    counts: NDArray[np.float64] | None = None,
     n_threads: int = 1,
 ) -> NDArray[np.float32]:
-    """Place the points before the first iteration.
+    """Return the map before the first iteration.
 
     Parameters
     ----------
     X : {ndarray, sparse matrix} of shape (n_samples, n_features)
-        The data; only its length matters unless ``init="pca"``.
+        The samples. Only ``init="pca"`` uses their values.
     init : {"pca", "random", "spectral"} or ndarray of shape (n_samples, n_components)
-        Principal components scaled to a standard deviation of 1e-4 on the first; independent
-        Gaussians of that standard deviation; the leading eigenvectors of the normalised Laplacian
-        of P (`laplacian_eigenmap`), scaled like principal components; or the positions themselves.
+        "pca": principal components, scaled to a standard deviation of 1e-4 on the first.
+        "random": independent Gaussians of that standard deviation. "spectral": the leading
+        eigenvectors of the normalised Laplacian of P (see `laplacian_eigenmap`), scaled like
+        principal components. An array: the coordinates.
     n_components : int
-        Number of components of the map.
+        Dimension of the map.
     random_state : RandomState
-        Source of the random positions.
+        Source of random coordinates.
     centered : ndarray of float32, shape (n_samples, n_features), default=None
-        ``center_and_scale(X)`` where it is known. Not changed.
+        ``center_and_scale(X)`` if it is known. Not changed.
     axes : PrincipalAxes, default=None
-        Its axes where they are known: at least `n_components` of them.
+        At least `n_components` axes of `centered` if they are known.
     joint : JointProbabilities or ndarray of float32, shape (n_samples, n_samples), default=None
         P, for ``init="spectral"``.
-    weights : ndarray of float64, shape (n_samples,), default=None
-        How often each sample counts; None means once. Principal components of more than 1024
-        features, or of large sparse data, do not look at it.
+    counts : ndarray of float64, shape (n_samples,), default=None
+        How often each sample counts; None means once. scikit-learn's PCA ignores it: see Notes.
     n_threads : int, default=1
         Number of threads.
 
     Returns
     -------
     embedding : ndarray of float32, shape (n_samples, n_components)
-        C-contiguous, never the caller's array.
+        C-contiguous; a copy if `init` is an array.
 
     Raises
     ------
     ValueError
-        If an array `init` has the wrong shape or type, or values that are not finite in single
-        precision; or if ``init="spectral"`` is not given P.
+        If an array `init` has the wrong shape or dtype or values that are not finite in single
+        precision, or if ``init="spectral"`` and `joint` is None.
 
     Notes
     -----
+    Principal components come from the covariance (`fasttsne.samples.principal_axes`). Large
+    sparse data and data of more than 1024 features take `sklearn.decomposition.PCA` instead.
+
     Components that `X` or P does not have (fewer features than components, constant data) are
-    random. Points whose components coincide are moved apart by a fixed pattern of 1e-6:
-    coincident points have no force between them that could part them.
+    random. Points that coincide are moved apart by a fixed pattern of about 1e-6, because no force
+    would separate them.
 
     Examples
     --------
@@ -102,10 +105,12 @@ def initial_embedding(
     if init == "spectral":
         if joint is None:
             raise ValueError("init='spectral' needs joint, the probabilities P")
-        graph = as_csr(joint)
-        coordinates = laplacian_eigenmap(graph, n_components, random_state)
-        return _scaled(coordinates, shape, random_state, weights)
-    return _principal_components(X, n_components, random_state, centered, axes, weights, n_threads)
+        components = laplacian_eigenmap(as_csr(joint), n_components, random_state)
+    else:
+        components = _principal_components(
+            X, n_components, random_state, centered, axes, counts, n_threads
+        )
+    return _apart(_scaled(components, shape, random_state, counts))
 
 
 def _from_array(init: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -135,74 +140,66 @@ def _principal_components(
     random_state: np.random.RandomState,
     centered: NDArray[np.float32] | None,
     axes: PrincipalAxes | None,
-    weights: NDArray[np.float64] | None,
+    counts: NDArray[np.float64] | None,
     n_threads: int,
-) -> NDArray[np.float32]:
+) -> NDArray[np.float64]:
+    """Return all principal components that `X` has, up to `n_components`, in any unit."""
     n_samples, n_features = X.shape
     n_found = min(n_components, n_samples, n_features)
-    if sparse.issparse(X) and (
-        n_samples * n_features <= _SMALL_SPARSE or n_found == min(n_samples, n_features)
-    ):
-        X = in_safe_range(X.toarray())
-    if not sparse.issparse(X):
-        if centered is None:
-            centered = center_and_scale(in_safe_range(X), n_threads=n_threads)
-        X = centered
-    if sparse.issparse(X) or n_features > LARGEST_N_FEATURES:
-        components = _by_scikit_learn(X, n_found, random_state)
-    else:
-        if axes is None:
-            axes = principal_axes(X, n_found, weights=weights, n_threads=n_threads)
-        components = axes.project(X, n_found, n_threads=n_threads).astype(np.float64)
-
-    return _scaled(components, (n_samples, n_components), random_state, weights)
+    if sparse.issparse(X):
+        # ARPACK, which takes sparse data, does not find all components.
+        if n_samples * n_features > _SMALL_SPARSE and n_found < min(n_samples, n_features):
+            return _by_scikit_learn(X, n_found, random_state)
+        X = X.toarray()
+    if centered is None:
+        centered = center_and_scale(in_safe_range(X), n_threads=n_threads)
+    if n_features > LARGEST_N_FEATURES:
+        return _by_scikit_learn(centered, n_found, random_state)
+    if axes is None:
+        axes = principal_axes(centered, n_found, counts=counts, n_threads=n_threads)
+    return axes.project(centered, n_found, n_threads=n_threads).astype(np.float64)
 
 
 def _scaled(
     components: NDArray[np.float64],
     shape: tuple[int, int],
     random_state: np.random.RandomState,
-    weights: NDArray[np.float64] | None,
+    counts: NDArray[np.float64] | None,
 ) -> NDArray[np.float32]:
-    """Bring the first component to its standard deviation; what is missing is random."""
+    """Scale the first component to its standard deviation; missing components are random."""
     embedding = _random(shape, random_state)
-    scale = _standard_deviation(components[:, 0], weights)
-    if np.isfinite(components).all() and scale > 0.0:
-        for c in range(components.shape[1]):
-            # A component of nothing but rounding errors is as good as missing.
-            if _standard_deviation(components[:, c], weights) > 1e-7 * scale:
-                embedding[:, c] = components[:, c] * (STANDARD_DEVIATION / scale)
-    return _parted(embedding)
+    scales = np.array([_standard_deviation(column, counts) for column in components.T])
+    if np.isfinite(components).all() and scales[0] > 0.0:
+        # A component of rounding errors counts as missing.
+        found = np.flatnonzero(scales > 1e-7 * scales[0])
+        embedding[:, found] = components[:, found] * (STANDARD_DEVIATION / scales[0])
+    return embedding
 
 
-def _standard_deviation(values: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
-    if weights is None:
-        return float(values.std())
-    return float(
-        np.sqrt(np.average((values - np.average(values, weights=weights)) ** 2, weights=weights))
-    )
+def _standard_deviation(values: NDArray[np.float64], counts: NDArray[np.float64] | None) -> float:
+    deviations = values - np.average(values, weights=counts)
+    return float(np.sqrt(np.average(deviations**2, counts=counts)))
 
 
 def _by_scikit_learn(
     X: Any, n_components: int, random_state: np.random.RandomState
 ) -> NDArray[np.float64]:
     pca = PCA(n_components=n_components, random_state=random_state)
-    # An array, whatever output is configured globally.
-    pca.set_output(transform="default")
+    pca.set_output(transform="default")  # an array, whatever sklearn.set_config says
     with single_threaded_blas(), np.errstate(all="ignore"):
         try:
             components = np.asarray(pca.fit_transform(X), dtype=np.float64)
         except ArpackError:  # constant sparse data
             return np.zeros((X.shape[0], n_components))
-        # Sparse data are not centred before they are projected, so what constant ones leave are
-        # rounding errors about some offset; which ones depends on the BLAS library.
+        # Sparse data are projected without centring. Constant data leave rounding errors about
+        # an offset, which depend on the BLAS library.
         components -= components.mean(axis=0)
         components[:, components.std(axis=0) <= _ROUNDING * row_norms(X).max()] = 0.0
         return components
 
 
-def _parted(embedding: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Move points apart that coincide to within 1e-9, always in the same way."""
+def _apart(embedding: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Move points that coincide within 1e-9 apart, by a fixed pattern."""
     cells = np.round(embedding.astype(np.float64) / (1e-5 * STANDARD_DEVIATION)).astype(np.int64)
     order = np.lexsort(cells.T)
     same = (cells[order[1:]] == cells[order[:-1]]).all(axis=1)

@@ -1,4 +1,4 @@
-"""What the installed package runs on."""
+"""What the installed package runs on: instruction set, threads, BLAS."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ def show_config(mode: Literal["dicts"]) -> dict[str, Any]: ...
 
 
 def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] | None:
-    """Tell which instruction set runs, how many threads, and which BLAS.
+    """Print or return the instruction set, the number of threads and the BLAS in use.
 
     Parameters
     ----------
     mode : {"stdout", "dicts"}, default="stdout"
-        Print the configuration, or return it as a dictionary.
+        Print the configuration or return it.
 
     Returns
     -------
     config : dict or None
-        With ``mode="dicts"``: `versions`, `instruction_set` (the one in use),
-        `instruction_sets` (all that this binary holds and this processor runs), `openmp`,
-        `threads` (what ``n_jobs=None`` means here), `forked` (a process forked after the import
-        runs on one thread) and `blas` (one description for each loaded library).
+        With ``mode="dicts"``: `versions`, `machine`, `instruction_set` (in use), `instruction_sets`
+        (those that both this binary and the processor have), `openmp`, `threads` (for
+        ``n_jobs=None``), `forked` (a process forked after the import runs on one thread) and
+        `blas` (one description per loaded library).
 
     Raises
     ------
     ValueError
-        If `mode` is neither of the two.
+        If `mode` is another string.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -11,25 +11,9 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Offer an unfinished file, and put it in the place of `path` once it is complete.
+    """Yield an empty file beside `path`, with its ending, which replaces `path` after the block.
 
-    The unfinished file lies in the same directory and has the same ending. It is removed when
-    the block ends in an exception, and `path` then stays what it was.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file to be written.
-
-    Returns
-    -------
-    unfinished : context manager of pathlib.Path
-        An empty file to write to.
-
-    Raises
-    ------
-    OSError
-        If it cannot be made or written, as the disk is full for example; it names `path`.
+    After an exception it is removed and `path` is unchanged. An OSError names `path`.
     """
     path = Path(path)
     with _naming(path):
@@ -41,7 +25,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         with _naming(path, unfinished):
             yield unfinished
-            # mkstemp lets nobody else read; a new file is as open as the process makes its files.
+            # mkstemp makes files private; give this one the mode of `path` or of a new file.
             mask = os.umask(0)
             os.umask(mask)
             unfinished.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~mask)
@@ -53,7 +37,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def _naming(path: Path, unfinished: Path | None = None) -> Iterator[None]:
-    """Let an error of the system name the file that was asked for, not the unfinished one."""
+    """Make errors of the system name `path` instead of the unfinished file."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A bar that shows how far a descent has come."""
+"""The progress bar: tqdm's."""
 
 from __future__ import annotations
 
@@ -7,18 +7,7 @@ from typing import Any
 
 
 def check_progress(wanted: bool) -> None:
-    """Refuse a bar that nothing can draw, before hours of work.
-
-    Parameters
-    ----------
-    wanted : bool
-        Whether there is to be a bar.
-
-    Raises
-    ------
-    ImportError
-        If tqdm is not installed; the message tells how to.
-    """
+    """Raise an ImportError if a bar is wanted and tqdm is not installed."""
     if not wanted:
         return
     try:
@@ -31,25 +20,7 @@ def check_progress(wanted: bool) -> None:
 
 
 def progress_bar(wanted: bool, initial: int, total: int) -> Any:
-    """Open a bar of tqdm, in a terminal or a notebook, to be closed by leaving its context.
-
-    Parameters
-    ----------
-    wanted : bool
-        If not, there is a context and no bar: None.
-    initial, total : int
-        Iterations that were taken, and that there will be.
-
-    Returns
-    -------
-    bar : context manager
-        Of a `tqdm.auto.tqdm`, or of None.
-
-    Raises
-    ------
-    ImportError
-        If tqdm is not installed.
-    """
+    """Return a bar of iterations as a context manager, whose value is None if none is wanted."""
     check_progress(wanted)
     if not wanted:
         return nullcontext()

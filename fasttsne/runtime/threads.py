@@ -1,4 +1,4 @@
-"""Threads outside the kernels: how many a call may use, and work that is shared among them."""
+"""Threads outside the kernels: how many a call may use, and loops on several threads."""
 
 from __future__ import annotations
 
@@ -21,29 +21,12 @@ Result = TypeVar("Result")
 
 
 def effective_n_threads(n_jobs: int | None) -> int:
-    """Turn `n_jobs` into a number of threads.
+    """Return the number of threads of `n_jobs`, at least 1: see `TSNE`.
 
-    None means all cores that this process may use: joblib's count (affinity masks and container
-    quotas respected), no more than OpenMP's own limit (OMP_NUM_THREADS, threadpoolctl). Inside
-    joblib, None means what `joblib.parallel_config(n_jobs=...)` says, and one thread in a worker
-    thread, so that parallel fits do not oversubscribe the machine. More threads than cores can
-    only slow a fit down, so the number of cores is the limit in any case. A forked process has
-    one thread, as the kernels do: see src/parallel.c.
-
-    Parameters
-    ----------
-    n_jobs : int or None
-        A number of threads; -1 for all cores, -2 for all but one, and so on.
-
-    Returns
-    -------
-    n_threads : int
-        At least 1.
-
-    Raises
-    ------
-    ValueError
-        If `n_jobs` is 0.
+    None means all cores that the process may use, by joblib (affinity masks, container quotas) and
+    by OpenMP (OMP_NUM_THREADS, threadpoolctl). Inside joblib it means `joblib.parallel_config`, and
+    one thread in a worker thread, so that parallel fits do not share cores. More threads than cores
+    slow a fit down. A forked process has one thread, as in src/parallel.c.
     """
     if n_jobs == 0:
         raise ValueError(
@@ -68,27 +51,26 @@ def effective_n_threads(n_jobs: int | None) -> int:
 def in_threads(
     function: Callable[[Item], Result], items: Iterable[Item], n_threads: int
 ) -> list[Result]:
-    """``[function(item) for item in items]``, on several threads.
+    """Return ``[function(item) for item in items]``, computed on several threads.
 
-    Threads and nothing else, whatever backend joblib is told to use: functions here write into
-    the caller's arrays. None of them is left running when this returns or raises.
+    Always threads, whatever joblib's backend, because functions write into arrays of the caller.
+    No thread runs on after a return or an exception.
     """
     items = list(items)
     n_threads = min(n_threads, len(items))
     if n_threads <= 1:
         return [function(item) for item in items]
     with ThreadPoolExecutor(n_threads) as pool:
-        return list(pool.map(function, items))  # which cancels the rest if one fails
+        return list(pool.map(function, items))  # cancels the rest if one fails
 
 
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
     """Keep BLAS on the calling thread.
 
-    Kernels call BLAS from threads of their own, and its results in the last bits can depend on
-    its number of threads. That number belongs to the whole process: fits in several Python
-    threads take turns here, or one would restore it under another, or restore the other's limit.
-    No code of the user's runs under it, as that may want a turn itself.
+    Kernels' threads call BLAS themselves, and its last bits can depend on its number of threads.
+    That number belongs to the process, so fits in several Python threads take turns: otherwise one
+    would reset it under another. Functions of the user do not run inside, as they may fit a map.
     """
     with _blas_lock, threadpool_limits(limits=1, user_api="blas"):
         yield
@@ -98,7 +80,7 @@ _blas_lock = RLock()
 
 
 def _renew_lock() -> None:
-    """In a forked child: the thread that held the lock is not there any more."""
+    """Replace the lock in a forked child, where the thread that holds it does not exist."""
     global _blas_lock
     _blas_lock = RLock()
 

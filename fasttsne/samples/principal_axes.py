@@ -76,7 +76,7 @@ def principal_axes(
     centered: NDArray[np.float32],
     n_axes: int,
     *,
-    weights: NDArray[np.float64] | None = None,
+    counts: NDArray[np.float64] | None = None,
     n_threads: int = 1,
 ) -> PrincipalAxes:
     """Return the leading principal axes, from the covariance.
@@ -88,7 +88,7 @@ def principal_axes(
         most `LARGEST_N_FEATURES` features.
     n_axes : int
         How many axes, at most n_features.
-    weights : ndarray of float64, shape (n_samples,), default=None
+    counts : ndarray of float64, shape (n_samples,), default=None
         Number of copies of each row; None means 1 each.
     n_threads : int, default=1
         Number of threads. The result does not depend on it.
@@ -111,11 +111,11 @@ def principal_axes(
     starts = [n_samples * part // _N_PARTS for part in range(_N_PARTS + 1)]
 
     def moments(part: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return _moments(centered, weights, *part, double)
+        return _moments(centered, counts, *part, double)
 
     with single_threaded_blas():
         parts = in_threads(moments, pairwise(starts), n_threads)
-        count = n_samples if weights is None else weights.sum()
+        count = n_samples if counts is None else counts.sum()
         mean = sum(total for total, _ in parts) / count
         covariance = sum(products for _, products in parts) / count
         covariance -= np.outer(mean, mean)
@@ -137,7 +137,7 @@ def principal_axes(
 
 def _moments(
     centered: NDArray[np.float32],
-    weights: NDArray[np.float64] | None,
+    counts: NDArray[np.float64] | None,
     start: int,
     stop: int,
     double: bool,
@@ -148,11 +148,11 @@ def _moments(
     products = np.zeros((n_features, n_features), order="F")
     for rows in _chunks(start, stop):
         chunk: NDArray[Any] = centered[rows].astype(np.float64) if double else centered[rows]
-        if weights is None:
+        if counts is None:
             total += chunk.sum(axis=0, dtype=np.float64)
         else:
-            total += weights[rows] @ chunk.astype(np.float64)
-            chunk = chunk * np.sqrt(weights[rows])[:, None].astype(chunk.dtype)
+            total += counts[rows] @ chunk.astype(np.float64)
+            chunk = chunk * np.sqrt(counts[rows])[:, None].astype(chunk.dtype)
         products += (blas.dsyrk if double else blas.ssyrk)(1.0, chunk.T)
     return total, products
 

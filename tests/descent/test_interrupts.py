@@ -13,8 +13,7 @@ from numpy.testing import assert_array_equal
 from fasttsne import TSNE, _kernels
 from fasttsne import tsne as pipeline
 from fasttsne.affinity import conditional_probabilities, joint_probabilities
-from fasttsne.descent import loop as optimizer
-from fasttsne.descent import state as descent
+from fasttsne.descent import loop, state
 from fasttsne.neighbors import nearest_neighbors
 
 PARAMS = {**SHORT, "learning_rate": 30.0, "max_iter": 420}
@@ -23,7 +22,7 @@ PARAMS = {**SHORT, "learning_rate": 30.0, "max_iter": 420}
 class At:
     """Raises KeyboardInterrupt before the n-th line of Python that the optimiser executes."""
 
-    FILES = (optimizer.__file__, descent.__file__)
+    FILES = (loop.__file__, state.__file__)
 
     def __init__(self, n):
         self.left = n
@@ -157,13 +156,42 @@ def test_kernels_are_left_between_two_iterations():
         assert_array_equal(array, should_be)
 
 
-def test_a_run_that_could_not_even_say_where_it_was_goes_on_all_the_same(X, monkeypatch):
-    estimator = TSNE(**PARAMS, warm_start=True)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(descent.Descent, "stay", lambda self: None)
-        with At(lines_of_a_fit(X) // 2):
-            estimator.fit(X)
-    assert_same_bits(estimator.fit(X), TSNE(**PARAMS).fit(X))
+@both_methods
+def test_a_second_interrupt_leaves_the_last_complete_state(X, method, monkeypatch):
+    estimator = TSNE(**PARAMS, method=method, warm_start=True)
+
+    def interrupt_twice(forces, embedding, velocity, gains, n_iter, *others):
+        if 200 <= estimator._descent.state.iteration < 250:  # after the rows were reordered
+            _kernels.descend(forces, embedding, velocity, gains, n_iter - 1, *others)
+            monkeypatch.setattr(loop, "replace", second)
+            raise KeyboardInterrupt("first")
+        return _kernels.descend(forces, embedding, velocity, gains, n_iter, *others)
+
+    def second(*args, **kwargs):
+        raise KeyboardInterrupt("second")
+
+    monkeypatch.setattr(loop, "descend", interrupt_twice)
+    with pytest.raises(KeyboardInterrupt, match="second"):
+        estimator.fit(X)
+    monkeypatch.undo()
+    assert estimator._descent.state.iteration == 200
+    assert_sound(estimator)
+    assert estimator.kl_divergence_ == estimator.history_["kl_divergence"][-1]
+    assert_same_bits(estimator.fit(X), TSNE(**PARAMS, method=method).fit(X))
+
+
+@both_methods
+def test_a_state_never_changes(X, method):
+    states, before = [], []
+
+    def keep(_):
+        states.append(estimator._descent.state)
+        before.append(pickle.dumps(states[-1]))
+
+    estimator = TSNE(**PARAMS, method=method, warm_start=True, callback=keep)
+    estimator.fit(X)
+    assert [state.iteration for state in states[:-1]] == list(range(50, 400, 50))
+    assert [pickle.dumps(state) for state in states] == before
 
 
 def test_an_interrupted_first_fit_can_go_on_without_having_meant_to(X):

@@ -19,12 +19,10 @@ from fasttsne.neighbors import pairwise_squared_distances
 LONG = {"learning_rate": 30.0, "n_jobs": 2}
 
 
-def warm(X, lengths, between=lambda estimator: estimator, **params):
-    """One call after the other on the same estimator, or what `between` makes of it."""
+def warm(X, lengths, **params):
+    """One call after the other on the same estimator."""
     estimator = TSNE(**{**SHORT, **params, "warm_start": True})
-    for number, n_iter in enumerate(lengths):
-        if number:
-            estimator = between(estimator)
+    for n_iter in lengths:
         estimator.set_params(max_iter=n_iter).fit(X)
     return estimator
 
@@ -68,15 +66,6 @@ def test_parts_of_any_length_are_the_whole(X, method, lengths):
     assert_same_run(warm(X, lengths, method=method, **LONG), whole)
 
 
-def test_a_pickle_in_between_changes_no_bit(digits):
-    def through_pickle(estimator):
-        return pickle.loads(pickle.dumps(estimator))
-
-    X = digits[:700]
-    whole = fit(X, max_iter=600, **LONG)
-    assert_same_run(warm(X, [250, 250, 100], through_pickle, **LONG), whole)
-
-
 def test_a_fresh_process_goes_on_to_the_same_bits(digits, tmp_path):
     X = digits[:700]
     first, last = tmp_path / "first", tmp_path / "last"
@@ -84,7 +73,6 @@ def test_a_fresh_process_goes_on_to_the_same_bits(digits, tmp_path):
     np.save(tmp_path / "X.npy", X)
     run_python(f"""
 import pickle
-from threading import Thread
 import numpy as np
 estimator = pickle.load(open({str(first)!r}, "rb"))
 estimator.set_params(max_iter=350).fit(np.load({str(tmp_path / "X.npy")!r}))
@@ -211,7 +199,7 @@ def test_a_first_call_needs_250_iterations(X):
 
 def test_a_map_that_diverged_is_not_gone_on_with(X):
     estimator = warm(X, [250])
-    estimator._descent.embedding[:] = 1e30
+    estimator._descent.state.embedding[:] = 1e30
     with pytest.raises(ValueError, match="diverged"):
         estimator.set_params(max_iter=50).fit(X)
     estimator.set_params(max_iter=300).fit(X)

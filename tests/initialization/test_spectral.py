@@ -49,16 +49,12 @@ def test_signs_are_settled_and_repeated_calls_agree_to_the_last_bit(digits_graph
     assert np.all(one[np.abs(one).argmax(axis=0), [0, 1]] > 0)
 
 
-def test_the_start_has_the_usual_scale(digits, digits_graph):
+def test_the_start_has_the_usual_scale_and_keeps_neighborhoods(digits, digits_graph):
     start = initial_embedding(digits, "spectral", 2, np.random.RandomState(0), joint=digits_graph)
     assert start.dtype == np.float32
     assert_allclose(start[:, 0].std(), 1e-4, rtol=1e-3)
     assert 0.2e-4 < start[:, 1].std() < 5e-4
     assert_allclose(start.mean(axis=0), 0.0, atol=1e-5)
-
-
-def test_the_start_keeps_neighborhoods(digits, digits_graph):
-    start = initial_embedding(digits, "spectral", 2, np.random.RandomState(0), joint=digits_graph)
     assert trustworthiness(digits, start, n_neighbors=10) > 0.85
 
 

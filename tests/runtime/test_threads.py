@@ -26,16 +26,10 @@ def test_numbers_of_jobs_are_threads_up_to_the_cores(n_jobs, expected):
     assert effective_n_threads(n_jobs) == expected
 
 
-def test_none_means_all_cores_that_openmp_may_use():
+def test_none_means_all_cores_that_openmp_may_use_or_what_joblib_says():
     assert effective_n_threads(None) == min(CORES, _kernels.openmp_max_threads())
-
-
-def test_none_obeys_joblibs_context():
     with joblib.parallel_config(n_jobs=1):
         assert effective_n_threads(None) == 1
-
-
-def test_none_is_one_thread_in_a_worker_thread():
     jobs = joblib.Parallel(n_jobs=2, backend="threading")(
         joblib.delayed(effective_n_threads)(None) for _ in range(2)
     )
@@ -53,8 +47,7 @@ def test_work_in_threads_comes_back_in_order(n_threads):
 
 
 def test_work_is_done_by_several_threads():
-    together = threading.Barrier(2)
-    # Two that wait for each other are not on one thread.
+    together = threading.Barrier(2)  # two that wait for each other are not on one thread
     assert in_threads(lambda _: together.wait(timeout=10), range(2), 2) in ([0, 1], [1, 0])
 
 
@@ -77,30 +70,18 @@ def test_no_thread_goes_on_after_one_has_failed():
     assert done
 
 
-def test_blas_is_single_threaded_inside_and_as_before_afterwards():
-    with threadpool_limits(limits=2, user_api="blas"):
-        before = blas_threads()
-        with single_threaded_blas():
-            assert blas_threads() == {1}
-        assert blas_threads() == before
-
-
-def test_users_of_blas_in_several_threads_leave_it_as_it_was():
+def test_users_of_blas_in_several_threads_have_one_thread_and_leave_blas_as_it_was():
     # No limit around it: threadpoolctl lets only the thread that set one change it.
     before = blas_threads()
     together, seen = threading.Barrier(4), []
 
-    def use():
+    def use(_):
         together.wait(timeout=10)
         for _ in range(20):
             with single_threaded_blas():
                 seen.append(blas_threads())
 
-    users = [threading.Thread(target=use) for _ in range(4)]
-    for user in users:
-        user.start()
-    for user in users:
-        user.join()
+    in_threads(use, range(4), 4)
     assert seen == [{1}] * 80
     assert blas_threads() == before
 

@@ -1,0 +1,41 @@
+"""P -> the forces on a map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from fasttsne._kernels import BarnesHutForces, ExactForces, Forces
+from fasttsne.affinity.weights import WeightedJoint
+
+
+def make_forces(
+    joint: Any,
+    n_components: int,
+    degrees_of_freedom: float,
+    *,
+    angle: float = 0.5,
+    n_threads: int = 1,
+) -> Forces:
+    """Return the forces of P: through a tree if P is sparse, of all pairs if it is dense."""
+    masses, negative_entropy = None, 0.0
+    if isinstance(joint, WeightedJoint):
+        joint, masses, negative_entropy = joint
+    common = n_components, degrees_of_freedom
+    if isinstance(joint, np.ndarray):
+        dense = np.ascontiguousarray(joint, dtype=np.float32)
+        return ExactForces(dense, *common, n_threads, masses, negative_entropy)
+    if sparse.issparse(joint):
+        joint = sparse.csr_matrix(joint)
+    return BarnesHutForces(
+        np.asarray(joint.indptr, dtype=np.int64),
+        np.asarray(joint.indices, dtype=np.int32),
+        np.asarray(joint.data, dtype=np.float32),
+        *common,
+        angle,
+        n_threads,
+        masses,
+        negative_entropy,
+    )
