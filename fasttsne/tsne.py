@@ -112,14 +112,12 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Sparse P and repulsion through a tree, O(n log n), or all pairs, O(n^2) in time and
         memory.
     angle : float, default=0.5
-        How much the tree approximates, from 0 (not at all) to 1. On the maps of real data
-        measured (``benchmarks/forces.py``), forces are several times as accurate as
-        scikit-learn's at the same angle. Above 0.5 it makes no difference.
+        How much the tree approximates, from 0 (not at all) to 1. Above 0.5 it makes no
+        difference.
     n_jobs : int or None, default=None
         Number of threads of every stage. None means all cores that the process may use, unless
         ``joblib.parallel_config`` or OMP_NUM_THREADS sets fewer; inside a joblib worker at most
-        the worker's share. -1 means all cores, -2 all but one. Never more threads than cores run.
-        The result does not depend on it, bit for bit.
+        the worker's share. -1 means all cores, -2 all but one. The result does not depend on it.
     degrees_of_freedom : float, "auto" or None, default=None
         nu of the map's kernel (1 + d^2 / nu)^(-(nu + 1) / 2), from 0.001 to 1000; smaller values
         have heavier tails and separate clusters more. None is max(n_components - 1, 1), which
@@ -220,26 +218,21 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     nu = 1 equation 5 of [2]_. Repulsion comes from a tree whose cells act through mass and
     second moments.
 
-    The descent differs from scikit-learn's, where exaggeration 12 ends suddenly after 250
-    iterations at momentum 0.5, and 750 at momentum 0.8 follow. Here exaggeration fades over 150
-    iterations at momentum 0.8, then momentum rises to 0.97 over 50. When an iteration gains less
-    than 1/4000 of KL(P||Q), 50 iterations at momentum 0.8 settle the map. No step is longer than
-    the root of 2. The gradual end lets data of little structure arrange themselves; the bound
-    keeps points from being thrown out of the map. On uniform noise, a Swiss roll, blobs and
-    digits, 350 to 450 iterations end at 3 to 8 per cent less KL than scikit-learn's 1000, and on
-    MNIST's 70,000 digits 500 at 11 per cent less.
+    The descent differs from scikit-learn's; docs/migration.md lists how. Exaggeration fades over
+    150 iterations at momentum 0.8, then momentum rises to 0.97 over 50. When an iteration gains
+    less than 1/4000 of KL(P||Q), 50 iterations at momentum 0.8 settle the map. No step is longer
+    than the root of 2.
 
     Ctrl-C or an exception in the callback leaves the estimator with the map so far. With
     ``warm_start=True``, set then at the latest, the next call first takes the remaining
-    iterations of the interrupted one, also after a pickle. The map is the same as without an
-    interruption, bit for bit; so a run of 500 iterations equals two of 250. For that, the
-    iterations that settle a map are a side branch: a further call continues from before them. A
-    converged descent stays as it is while its objective does not change. A new perplexity,
-    exaggeration or X of the same shape is a new objective, whose convergence is checked afresh.
+    iterations of the interrupted one, also after a pickle, to the same bits as without an
+    interruption; so 500 iterations equal two runs of 250. The iterations that settle a map are a
+    side branch: a further call continues from before them. A converged descent stays as it is
+    until its objective changes: by a new perplexity, exaggeration or X of the same shape.
 
     Results are the same for any number of threads. Between processor models they may differ in
-    the last bits, which iterations amplify; `fasttsne.show_config` shows what a machine uses.
-    A process forked after the import of fasttsne runs on one thread.
+    the last bits, which iterations amplify. A process forked after the import of fasttsne runs on
+    one thread.
 
     References
     ----------
@@ -459,8 +452,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Every sample starts at the weighted median of its neighbours on the map and descends on
         its own KL(p_j|i || q_j|i) over the map's points. Each is placed independently: one at a
         time gives the same bits as a batch. A sample at distance 0 from a sample of the fit gets
-        that sample's place; by metrics that round, such as cosine of sparse data, equal samples
-        may be at distance 1e-16 and are then placed nearby.
+        that sample's place.
 
         Parameters
         ----------
@@ -679,15 +671,8 @@ def joint_and_start(
     # The search for neighbours and the start share these.
     centered = centered_samples(X, parameters, n_threads)
     axes = axes_for_search(samples, centered, parameters, n_components, n_threads)
-    start_of = partial(
-        initial_embedding,
-        X,
-        samples.init,
-        n_components,
-        random_state,
-        counts=counts,
-        n_threads=n_threads,
-    )
+    start_of = partial(initial_embedding, X, samples.init, n_components, random_state)
+    start_of = partial(start_of, counts=counts, n_threads=n_threads)
     start, from_joint = None, isinstance(samples.init, str) and samples.init == "spectral"
     if needs_start and not from_joint:
         start = start_of(centered=centered, axes=axes)
@@ -695,35 +680,14 @@ def joint_and_start(
     if parameters.is_given:
         joint = given_joint(samples, parameters)
     else:
-        indices, squared_distances, copies = neighbors_of(
-            samples,
-            parameters,
-            neighborhood.n_neighbors,
-            centered=centered,
-            axes=axes,
-            n_threads=n_threads,
-            verbose=verbose,
-        )
+        how: Any = {"n_threads": n_threads, "verbose": verbose}
+        k, labels = neighborhood.n_neighbors, (samples.classes, parameters.label_weight)
+        neighbors = neighbors_of(samples, parameters, k, centered=centered, axes=axes, **how)
         del centered, axes
-        conditional = conditional_of(
-            indices,
-            squared_distances,
-            copies,
-            neighborhood,
-            classes=samples.classes,
-            label_weight=parameters.label_weight,
-            n_threads=n_threads,
-            verbose=verbose,
-        )
-        del squared_distances, copies
-        joint = joint_of(
-            indices,
-            conditional,
-            counts,
-            symmetrization=neighborhood.symmetrization,
-            n_threads=n_threads,
-            verbose=verbose,
-        )
+        conditional = conditional_of(*neighbors, neighborhood, *labels, **how)
+        indices = neighbors.indices
+        del neighbors
+        joint = joint_of(indices, conditional, counts, neighborhood.symmetrization, **how)
     if needs_start and from_joint:
         start = start_of(joint=joint.joint() if isinstance(joint, WeightedJoint) else joint)
     return joint, start

@@ -245,9 +245,9 @@ def conditional_of(
     squared_distances: NDArray[np.float64],
     copies: NDArray[np.float32] | None,
     neighborhood: Neighborhood,
-    *,
     classes: NDArray[np.int64] | None = None,
     label_weight: float = 0.0,
+    *,
     n_threads: int = 1,
     verbose: int = 0,
 ) -> NDArray[np.float32]:
@@ -275,8 +275,8 @@ def joint_of(
     indices: NDArray[np.int32] | None,
     conditional: NDArray[np.float32],
     counts: NDArray[np.float64] | None,
-    *,
     symmetrization: str = "mean",
+    *,
     n_threads: int = 1,
     verbose: int = 0,
 ) -> Joint:

@@ -20,13 +20,13 @@ def make_forces(
     n_threads: int = 1,
 ) -> Forces:
     """Return the forces of P: through a tree if P is sparse, of all pairs if it is dense."""
-    masses, negative_entropy = None, 0.0
+    counts, negative_entropy = None, 0.0
     if isinstance(joint, WeightedJoint):
-        joint, masses, negative_entropy = joint
+        joint, counts, negative_entropy = joint
     common = n_components, degrees_of_freedom
     if isinstance(joint, np.ndarray):
         dense = np.ascontiguousarray(joint, dtype=np.float32)
-        return ExactForces(dense, *common, n_threads, masses, negative_entropy)
+        return ExactForces(dense, *common, n_threads, counts, negative_entropy)
     if sparse.issparse(joint):
         joint = sparse.csr_matrix(joint)
     return BarnesHutForces(
@@ -36,6 +36,6 @@ def make_forces(
         *common,
         angle,
         n_threads,
-        masses,
+        counts,
         negative_entropy,
     )

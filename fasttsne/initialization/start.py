@@ -178,7 +178,7 @@ def _scaled(
 
 def _standard_deviation(values: NDArray[np.float64], counts: NDArray[np.float64] | None) -> float:
     deviations = values - np.average(values, weights=counts)
-    return float(np.sqrt(np.average(deviations**2, counts=counts)))
+    return float(np.sqrt(np.average(deviations**2, weights=counts)))
 
 
 def _by_scikit_learn(

@@ -280,7 +280,7 @@ def test_weighted_fits_do_not_depend_on_threads(X, method, init):
 
 
 def test_the_start_is_that_of_repeated_samples(X):
-    weighted = initial_embedding(X, "pca", 2, np.random.RandomState(0), weights=W.astype(float))
+    weighted = initial_embedding(X, "pca", 2, np.random.RandomState(0), counts=W.astype(float))
     repeated = initial_embedding(np.repeat(X, W, axis=0), "pca", 2, np.random.RandomState(0))
     first = np.cumsum(W) - W
     assert_allclose(weighted, repeated[first], atol=5e-6)  # coincident ones are moved apart

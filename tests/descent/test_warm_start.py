@@ -180,7 +180,7 @@ def test_pickles_do_not_hold_p(digits):
 def test_other_samples_are_refused(X, method):
     estimator = warm(X, [250], method=method)
     before = estimator.embedding_.copy()
-    with pytest.raises(ValueError, match="warm_start=True goes on with a map of 120 samples"):
+    with pytest.raises(ValueError, match="warm_start=True continues a map of 120 samples"):
         estimator.fit(X[:100])
     with pytest.raises(ValueError, match="features"):
         estimator.fit(X[:, :3])
