@@ -9,7 +9,7 @@ import pytest
 
 import fasttsne
 from fasttsne import cli
-from fasttsne.cli import checkpoint, progress
+from fasttsne.cli import checkpoint, messages
 
 pd = pytest.importorskip("pandas")
 
@@ -64,7 +64,7 @@ def interrupted(monkeypatch, *args):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(progress.Progress, "__call__", press)
+        patched.setattr(messages.Progress, "__call__", press)
         assert run(*args) == 130
 
 
@@ -165,7 +165,7 @@ def test_a_first_line_of_data_is_noted_and_can_be_taken(here, capsys):
     Path("x.csv").write_text("\n".join(lines_of_numbers()))
     assert cli.main(["map", "x.csv", "-o", "short.npy", *QUICK[:-1]]) == 0
     said = capsys.readouterr().err.splitlines()[0]
-    assert said.startswith("the first line is taken for names of columns, though 3 of its 4 are")
+    assert said.startswith("the first line is read as names of columns, but 3 of its 4 are")
     assert said.endswith("if it is data: --no-header")
     assert run("x.csv", "-o", "map.csv", "--no-header", "--label", "column 4") == 0
     np.testing.assert_allclose(pd.read_csv("map.csv").iloc[:, :2], expected_map(), rtol=1e-5)
@@ -229,7 +229,7 @@ def test_options_that_come_too_late_are_noted(here, capsys, monkeypatch):
     interrupted(monkeypatch, "x.npy", "-o", "map.npy")
     resumed = ["x.npy", "-o", "map.npy", "--resume"]
     said = said_of(capsys, *resumed, "--init", "random")
-    assert "--init makes no difference: the descent began with another" in said
+    assert "--init has no effect: the descent has begun with another" in said
     assert "--random-state makes" not in said
 
 
@@ -250,4 +250,4 @@ def test_judge_speaks_of_what_it_takes(here, capsys):
     with pytest.raises(SystemExit):
         cli.main(["judge", "--help"])
     told = capsys.readouterr().out
-    assert "what is what in X" in told and "OUT" not in told
+    assert "columns of X" in told and "OUT" not in told

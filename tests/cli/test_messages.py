@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from fasttsne import cli
-from fasttsne.cli import products, progress, streams
-from fasttsne.cli import write as outputs
+from fasttsne.cli import messages, write
 
 QUICK = ["--perplexity", "5", "--max-iter", "250", "--random-state", "0"]
 MAP = ["map", "x.npy", "-o", "map.npy", *QUICK]
@@ -77,7 +76,7 @@ def test_a_process_without_streams_gets_some(monkeypatch):
     assert cli.main(["info"]) == 0
     with sys.stdout, sys.stderr:
         assert sys.stdout.name == sys.stderr.name == os.devnull
-        streams.say("nothing")
+        messages.say("nothing")
 
 
 # ---- endings ------------------------------------------------------------------------------------
@@ -102,7 +101,7 @@ sys.exit(main())
 
 
 def test_ctrl_c_while_the_map_is_written_writes_it_first(here, capsys, monkeypatch):
-    write_map, calls = outputs.write_map, []
+    write_map, calls = write.write_map, []
 
     def interrupted_once(*args):
         calls.append(args)
@@ -110,11 +109,11 @@ def test_ctrl_c_while_the_map_is_written_writes_it_first(here, capsys, monkeypat
             raise KeyboardInterrupt
         write_map(*args)
 
-    monkeypatch.setattr(outputs, "write_map", interrupted_once)
+    monkeypatch.setattr(write, "write_map", interrupted_once)
     assert cli.main([*MAP, "--report", "a.txt"]) == 130
     said = capsys.readouterr().err
-    assert "writing the map before the end" in said
-    assert "interrupted when the map was drawn; complete and written: map.npy" in said
+    assert "writing the map before exiting" in said
+    assert "interrupted after the fit; complete and written: map.npy" in said
     assert sorted(os.listdir()) == ["map.npy", "x.npy"]
 
 
@@ -122,10 +121,10 @@ def test_ctrl_c_after_the_map_tells_what_is_there(here, capsys, monkeypatch):
     def report(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(products, "judge", report)
+    monkeypatch.setattr(write, "judge", report)
     assert cli.main([*MAP, "--report", "a.txt"]) == 130
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last == "interrupted when the map was drawn; complete and written: map.npy"
+    assert last == "interrupted after the fit; complete and written: map.npy"
     assert sorted(os.listdir()) == ["map.npy", "x.npy"]
 
 
@@ -135,7 +134,7 @@ def test_a_checkpoint_of_another_version_is_refused(here, capsys, monkeypatch, c
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(progress.Progress, "__call__", press)
+        patched.setattr(messages.Progress, "__call__", press)
         assert cli.main(MAP) == 130
     content = pickle.loads(Path("map.npy.checkpoint").read_bytes())
     if change == "version":
@@ -143,14 +142,14 @@ def test_a_checkpoint_of_another_version_is_refused(here, capsys, monkeypatch, c
     elif change == "attribute":
         del content["tsne"].degrees_of_freedom
     elif change == "descent":
-        del content["tsne"]._descent
+        del content["tsne"].embedding_
     else:
         content["tsne"] = None
     Path("map.npy.checkpoint").write_bytes(pickle.dumps(content))
     capsys.readouterr()
     assert cli.main([*MAP, "--resume"]) == 2
     said = capsys.readouterr().err
-    assert "no checkpoint of this version of fasttsne; start anew" in said
+    assert "no checkpoint of this version of fasttsne; start without --resume" in said
 
 
 def test_the_bar_of_a_descent_that_converges_is_filled(here, capsys, monkeypatch):

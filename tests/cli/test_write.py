@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 
 import fasttsne
 from fasttsne import cli
-from fasttsne.cli import write as outputs
+from fasttsne.cli import write
 
 resource = pytest.importorskip("resource", reason="permissions and limits are POSIX")
 if not hasattr(os, "setresuid"):
@@ -127,7 +127,7 @@ def test_a_full_disk_leaves_what_was_there(here, capsys, monkeypatch, option, na
     assert cli.main(args) == 0  # all is loaded, and caches are written
     (here / name).write_text("mine")
     before = sorted(os.listdir())
-    fit, write_map = fasttsne.TSNE.fit, outputs.write_map
+    fit, write_map = fasttsne.TSNE.fit, write.write_map
     with full_disk_on_call() as fill:
 
         def fit_and_fill(self, X):
@@ -141,7 +141,7 @@ def test_a_full_disk_leaves_what_was_there(here, capsys, monkeypatch, option, na
             fill()
 
         monkeypatch.setattr(fasttsne.TSNE, "fit", fit_and_fill)
-        monkeypatch.setattr(outputs, "write_map", write_and_fill)
+        monkeypatch.setattr(write, "write_map", write_and_fill)
         said = refusal(capsys, *args)
     assert f"{name}: File too large; free space or choose another place" in said
     assert Path(name).read_text() == "mine"
