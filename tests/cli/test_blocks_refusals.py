@@ -145,10 +145,7 @@ def test_a_gap_in_a_column_of_integers_is_named(here, capsys):
         (["x.npy", "-o", "x.zarr"], "--output x.zarr: it exists; --force replaces it"),
         (["x.npy", "-o", "broken.zarr", "--force"], "it is a directory and no Zarr store"),
         (["parts", "-o", "parts/a.npy"], "--output parts/a.npy lies in INPUT"),
-        (
-            ["x.npy", "--plot", "a.png", "--n-components", "3"],
-            "--plot draws maps of two dimensions",
-        ),
+        (["x.npy", "--plot", "a.png", "--n-components", "3"], "--plot draws in the plane"),
         (["x.npy", "--resume"], "map.npy.checkpoint is no unfinished run with --landmarks"),
         (["x.npy", "--dask", "tcp://127.0.0.1:9"], "no scheduler answers there; 'dask scheduler'"),
     ],
