@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     write.check_metric(args.metric)
     write.check_judgeable(args.metric)
     table = read.read_input(args, args.data)
-    for note in [*table.notes, f"judging by {table.told()}"]:
+    for note in [*table.notes, f"judging by {table.description()}"]:
         say(note)
     Y = _read_map(args.map)
     if len(Y) != table.X.shape[0]:
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
             f"{args.map} is constant: all its points lie in one place, and there is nothing to "
             "judge; is it the right file?"
         )
-    report = write.judge(
+    report = write.report_of(
         table.X,
         Y,
         table.columns.get(args.label),

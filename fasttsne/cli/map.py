@@ -158,7 +158,7 @@ def run(args: argparse.Namespace) -> int:
         return run_by_blocks(args, given, args.resume or kept)
     for option in ("landmark_selection", "block_rows", "dask"):
         if vars(args)[option] is not None:
-            raise Refusal(f"--{option.replace('_', '-')} requires --landmarks; give both")
+            raise Refusal(f"--{option.replace('_', '-')} goes with --landmarks; give both")
     _check_files(args, kept, given)
     progress = Progress(given.get("max_iter", TSNE().max_iter), args.quiet)
     table = read.read_input(args, args.input)
@@ -169,7 +169,7 @@ def run(args: argparse.Namespace) -> int:
     X = _standardized(table.X) if args.standardize else table.X
     tsne = _resumed(args.resume, X, given, progress) if args.resume else TSNE(**given)
     progress.max_iter = tsne.max_iter
-    progress.note(f"mapping {table.told()}")
+    progress.note(f"mapping {table.description()}")
     if not str(tsne.metric).startswith("precomputed") and tsne.affinity != "precomputed":
         for note in read.doubts(table, chosen=bool(args.features), scaled=args.standardize):
             progress.note(note)
@@ -290,7 +290,7 @@ def _write(
         complete.append(args.html)
         progress.note(f"page: {args.html}")
     if args.report is not None:
-        report = write.judge(X, Y, labels, metric=tsne.metric, n_jobs=tsne.n_jobs)
+        report = write.report_of(X, Y, labels, metric=tsne.metric, n_jobs=tsne.n_jobs)
         write.write_report(args.report, report)
         progress.note(f"report: {args.report}")
 

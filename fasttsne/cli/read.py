@@ -35,8 +35,8 @@ class Table:
     notes: list[str] = field(default_factory=list)  # what the user should know of the reading
     names: list[str] = field(default_factory=list)  # of the columns of X; empty without names
 
-    def told(self) -> str:
-        """Return a description like "150 rows of 2 columns: length, width"."""
+    def description(self) -> str:
+        """Return text like "150 rows of 2 columns: length, width"."""
         n_rows, n_columns = self.X.shape
         named = f": {shortened(self.names)}" if self.names else ""
         return f"{n_rows:,} rows of {n_columns:,} columns{named}"
@@ -236,7 +236,9 @@ def _read_npy(path: Path, extra: Sequence[str]) -> Table:
     try:
         return Table(np.load(path, allow_pickle=False))
     except (ValueError, EOFError) as error:
-        raise Refusal(f"cannot read {path}: not an array of numbers from numpy.save") from error
+        raise Refusal(
+            f"cannot read {path}: not an array of numbers written by numpy.save"
+        ) from error
 
 
 def _read_npz(path: Path, extra: Sequence[str], array: str | None) -> Table:
@@ -254,7 +256,9 @@ def _read_npz(path: Path, extra: Sequence[str], array: str | None) -> Table:
     except Refusal:
         raise
     except Exception as error:  # zipfile, zlib and numpy raise different ones
-        raise Refusal(f"cannot read {path}: not arrays of numbers from numpy.savez") from error
+        raise Refusal(
+            f"cannot read {path}: not arrays of numbers written by numpy.savez"
+        ) from error
 
 
 def _only_matrix(file: Any, path: Path, extra: Sequence[str]) -> str:

@@ -86,7 +86,7 @@ def check_pictures(args: argparse.Namespace, *, flat: bool) -> None:
     """Check --plot, --html and --report; only `flat` maps, of two dimensions, can be drawn."""
     for option, path in (("--plot", args.plot), ("--html", args.html)):
         if path is not None and not flat:
-            raise Refusal(f"{option} draws maps of two dimensions; leave out --n-components")
+            raise Refusal(f"{option} draws in the plane; leave it out, or --n-components")
     if args.plot is not None:
         try:
             from matplotlib.figure import Figure
@@ -233,7 +233,7 @@ def hover_texts(columns: Mapping[str, Any], keep: list[str]) -> list[str] | None
     ]
 
 
-def judge(
+def report_of(
     X: Any,
     Y: NDArray[Any],
     labels: Any,

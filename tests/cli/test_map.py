@@ -246,7 +246,7 @@ def test_ctrl_c_after_the_map_tells_what_is_there(array, capsys, monkeypatch):
     def report(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(write, "judge", report)
+    monkeypatch.setattr(write, "report_of", report)
     assert mapped("x.npy", "-o", "map.npy", "--report", "a.txt") == 130
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "interrupted after the fit; complete and written: map.npy"
