@@ -96,10 +96,9 @@ def test_labels_and_columns_go_along_into_a_table(cells, capsys):
 
 
 def test_wrong_names_are_corrected(cells, capsys):
-    output = ["-o", "map.csv"]
-    said = error_of(capsys, "cells.h5ad", *output, "--array", "loged")
+    said = error_of(capsys, "cells.h5ad", "-o", "map.csv", "--array", "loged")
     assert said == "there is no array 'loged' in cells.h5ad; did you mean 'logged'?"
-    said = error_of(capsys, "cells.h5ad", *output, "--label", "Kind")
+    said = error_of(capsys, "cells.h5ad", "-o", "map.csv", "--label", "Kind")
     assert said.endswith("in the observations of cells.h5ad; did you mean 'kind'?")
 
 
@@ -112,9 +111,8 @@ def test_other_hdf5_and_old_formats_are_refused(cells, capsys):
     assert said.startswith("cannot read other.h5ad by anndata")
     assert said.endswith("is it a file written by AnnData?")
     with h5py.File("cells.h5ad", "r+") as file:
-        del file["obsm"]
-        del file["layers"]
-        del file["uns"]
+        for group in ("obsm", "layers", "uns"):
+            del file[group]
     said = error_of(capsys, "cells.h5ad", "-o", "out.h5ad", "--quiet", "--perplexity", "10")
     assert "AnnData before 0.7" in said
 

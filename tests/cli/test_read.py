@@ -7,16 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import N_ROWS, error_of, expected_map, mapped, rows, table
-from sklearn.datasets import make_blobs
 
 MAP = ["x.csv", "-o", "map.npy"]
 
 
-def lines_of_numbers(separator=",", decimal=".", label="x"):
-    return [
-        separator.join([*(f"{value:.4f}".replace(".", decimal) for value in row), label])
-        for row in rows()
-    ]
+def lines_of_numbers(separator, decimal):
+    numbers = [[f"{value:.4f}".replace(".", decimal) for value in row] for row in rows()]
+    return [separator.join([*row, "x"]) for row in numbers]
 
 
 def said_of(capsys, *args):
@@ -86,10 +83,7 @@ def test_one_array_of_several_is_named(here, capsys, untouched):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (
-            ["flower.csv"],
-            "there is no file 'flower.csv' in .; did you mean 'flowers.csv'?",
-        ),
+        (["flower.csv"], "there is no file 'flower.csv' in .; did you mean 'flowers.csv'?"),
         (["no/x.csv"], "there is no directory no"),
         (["."], ". is a directory; name a file"),
         (["flowers.csv", "--label", "specis"], "no column 'specis' in flowers.csv; did you mean"),
@@ -130,14 +124,13 @@ def test_a_missing_extra_is_named(flowers, capsys, monkeypatch, untouched, modul
 
 
 def test_numbers_without_a_header(here):
-    X = make_blobs(60, 3, random_state=0)[0]
-    np.savetxt("x.csv", X, delimiter=",")
+    np.savetxt("x.csv", rows(), delimiter=",")
     assert mapped(*MAP) == 0
-    np.testing.assert_array_equal(np.load("map.npy"), expected_map(X))
+    np.testing.assert_array_equal(np.load("map.npy"), expected_map(rows()))
 
 
 def test_a_first_line_of_data_is_noted_and_can_be_taken(here, capsys):
-    Path("x.csv").write_text("\n".join(lines_of_numbers()))
+    Path("x.csv").write_text("\n".join(lines_of_numbers(",", ".")))
     said = said_of(capsys, *MAP).splitlines()[0]
     assert said.startswith("the first line is read as names of columns, but 3 of its 4 are")
     assert said.endswith("if it is data: --no-header")
