@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from commands import error_of, expected_map, mapped, run
 
 from fasttsne.quality import neighbor_recall
+
+pd = pytest.importorskip("pandas")
 
 
 @pytest.mark.parametrize("kind", ["csv", "npy", "npz", "tsv"])

@@ -6,7 +6,6 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from commands import error_of, expected_map, mapped, run
 from scipy import sparse
@@ -16,6 +15,8 @@ from sklearn.preprocessing import StandardScaler
 import fasttsne
 from fasttsne.cli import write
 from fasttsne.quality import neighbor_recall
+
+pd = pytest.importorskip("pandas")
 
 # ---- what is written ----------------------------------------------------------------------------
 

@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from commands import N_ROWS, error_of, expected_map, mapped, rows, table
+
+pd = pytest.importorskip("pandas")
 
 MAP = ["x.csv", "-o", "map.npy"]
 

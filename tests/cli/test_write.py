@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from commands import N_ROWS, error_of, expected_map, mapped, rows, status_of, table
 from sklearn.datasets import load_digits
@@ -72,6 +71,7 @@ def test_kept_numbers_keep_their_digits(here, kind):
     kept = {"embedding": 123456780.5 + np.arange(N_ROWS), "tsne_3": np.full(N_ROWS, 1 / 3)}
     frame = table(**kept)
     assert mapped("x.csv", "-o", f"map.{kind}", "--keep", ",".join(kept)) == 0
+    pd = pytest.importorskip("pandas")
     written = pd.read_csv(f"map.{kind}", sep="\t" if kind == "tsv" else ",", dtype=str)
     for name in kept:
         assert written[name].astype(float).tolist() == frame[name].tolist()
@@ -84,7 +84,8 @@ def test_missing_labels_are_drawn_grey_and_kept_empty(here):
     table(kind=[None, "a"] * (N_ROWS // 2))
     wanted = ["--label", "kind", "--plot", "a.png", "--report", "a.txt"]
     assert mapped("x.csv", "-o", "map.csv", *wanted) == 0
-    assert pd.read_csv("map.csv")["kind"].isna().sum() == N_ROWS // 2
+    lines = Path("map.csv").read_text().splitlines()
+    assert sum(line.endswith(",") for line in lines) == N_ROWS // 2
 
 
 def test_dollars_in_the_name_of_a_file_begin_no_formula(array):
@@ -126,6 +127,7 @@ def test_a_folder_without_permission(array, here, capsys, monkeypatch, untouched
 @posix
 @pytest.mark.parametrize("kind", ["npy", "npz", "csv", "parquet", "h5ad"])
 def test_an_input_without_permission(here, capsys, kind):
+    pytest.importorskip("pandas")
     here.chmod(0o777)
     source = here / f"x.{kind}"
     source.write_text("1,2\n3,4\n")
