@@ -19,11 +19,11 @@ def check_progress(wanted: bool) -> None:
         ) from error
 
 
-def progress_bar(wanted: bool, initial: int, total: int) -> Any:
-    """Return a bar of iterations as a context manager, whose value is None if none is wanted."""
+def progress_bar(wanted: bool, initial: int, total: int, **options: Any) -> Any:
+    """Return a bar of tqdm with these options as a context manager; its value may be None."""
     check_progress(wanted)
     if not wanted:
         return nullcontext()
     from tqdm.auto import tqdm
 
-    return tqdm(total=total, initial=initial, desc="t-SNE", unit="it")
+    return tqdm(total=total, initial=initial, **{"desc": "t-SNE", "unit": "it", **options})

@@ -82,7 +82,7 @@ def test_resumed_is_uninterrupted(whole, capsys, monkeypatch, owner, name, after
 
 
 def test_a_descent_goes_on_where_it_was(whole, monkeypatch):
-    from fasttsne.cli.progress import Progress
+    from fasttsne.cli.messages import Progress
 
     seen = []
 

@@ -18,10 +18,8 @@ from fasttsne.cli.blocks import cluster
 from fasttsne.cli.blocks.source import Source
 from fasttsne.cli.blocks.unfinished import Landmarks, Model, Unfinished
 from fasttsne.cli.blocks.watch import Watch
-from fasttsne.cli.doubts import doubts
-from fasttsne.cli.messages import Refusal, shortened
-from fasttsne.cli.progress import Progress
-from fasttsne.cli.read import Table
+from fasttsne.cli.messages import Progress, Refusal, shortened
+from fasttsne.cli.read import Table, doubts
 
 #: Options that shape the map beside the parameters of the estimator. Columns that go along do, as
 #: they are not mapped.

@@ -10,8 +10,8 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from fasttsne.cli import products
 from fasttsne.cli import read as tables
+from fasttsne.cli import write as products
 from fasttsne.cli.blocks import cluster, writers
 from fasttsne.cli.blocks.job import Job
 from fasttsne.cli.blocks.unfinished import Model, Unfinished

@@ -11,17 +11,16 @@ from typing import Any
 import numpy as np
 
 from fasttsne import TSNE
-from fasttsne.cli import columns, products
+from fasttsne.cli import read as columns
 from fasttsne.cli import read as tables
 from fasttsne.cli import write as outputs
+from fasttsne.cli import write as products
 from fasttsne.cli.blocks import cluster, writers
 from fasttsne.cli.blocks.job import SHAPING, Job
 from fasttsne.cli.blocks.opening import open_source
 from fasttsne.cli.blocks.results import write_results
 from fasttsne.cli.blocks.unfinished import Unfinished
-from fasttsne.cli.messages import Refusal
-from fasttsne.cli.progress import Progress
-from fasttsne.cli.streams import say
+from fasttsne.cli.messages import Progress, Refusal, say
 
 
 def run(args: argparse.Namespace, given: Mapping[str, Any], kept: Path) -> int:
