@@ -417,7 +417,7 @@ BENCHMARKS = {
         measure_files,
         write_files,
         DISK | {"megabytes": "200,800", "landmarks": 5_000},
-        {"megabytes": "20,40", "landmarks": 1_000},
+        {"megabytes": "128,256", "landmarks": 1_000},
         files_failures,
     ),
 }

@@ -3,9 +3,8 @@
 - ``peers``: seconds, memory and quality of every system at its defaults and at equal iterations,
   about an hour, most of it scikit-learn's and openTSNE's. A system that stops by itself may do
   fewer iterations; the table has the number. Systems that are not installed are skipped.
-- ``time_to_quality``: KL divergence and recall@10 against seconds, half an hour. A point is one
-  budget of iterations, each a run of its own; openTSNE's curve is one run, its clock stopped at
-  snapshots. The larger mark is the system's default.
+- ``time_to_quality``: KL divergence and recall@10 against seconds, 40 minutes. A point is one
+  budget of iterations, each a separate run. The larger mark is the system's default.
 - ``scaling``: seconds and memory from 10,000 to 1,000,000 points of one mixture of Gaussians, about
   two hours. A slope is the exponent between two neighbouring sizes: 1 where twice the points take
   twice the time. The last size estimates the minutes of the next, which ``--limit`` bounds.
@@ -51,7 +50,6 @@ COLUMNS = {
 }
 BUDGETS = 250, 300, 400, 500, 750, 1000
 SLOW_BUDGETS = 250, 500, 750, 1000  # of scikit-learn, which takes 25 s per hundred
-SNAPSHOTS_EVERY = 50
 GROWTH = 1.15  # exponent of scaling that estimates the next size
 FEW = "fasttsne;scikit-learn-intelex;openTSNE;scikit-learn"
 # openTSNE chooses FFT itself from 10,000 points on; below, FFT is only slow.
@@ -133,21 +131,13 @@ class Point(NamedTuple):
     recall: float
 
 
-def has_snapshots(system):
-    return SYSTEMS[system].package == "openTSNE"
-
-
 def measure_time_to_quality(store, args):
     runner = Runner(store, args)
 
     def slots_of(name, system, repeat):
-        default = runner.slot(name, system, repeat)
-        if has_snapshots(system):
-            every = {"snapshots_every": SNAPSHOTS_EVERY}
-            return [runner.slot(name, system, repeat, max(BUDGETS), **every), default]
         budgets = SLOW_BUDGETS if system == "scikit-learn" else BUDGETS
         limits = [n for n in budgets if n != SYSTEMS[system].default_iterations]
-        return [*(runner.slot(name, system, repeat, limit) for limit in limits), default]
+        return [runner.slot(name, system, repeat, limit) for limit in (*limits, None)]
 
     for name in args.data.split(","):
         runner.run_all(name, args.repeats, slots_of)
@@ -155,16 +145,13 @@ def measure_time_to_quality(store, args):
 
 def points(runs):
     """Return the curve of a system, by iterations."""
-    groups = {}
-    for run in runs:
-        limit = run["slot"]["max_iter"]
-        for shot in run.get("snapshots", []):
-            groups.setdefault((shot["n_iter"], False), []).append(shot)
-        if "snapshots" not in run:
-            groups.setdefault((limit or run["n_iter"], limit is None), []).append(run)
     return sorted(
-        Point(*key, *(median(run[field] for run in group) for field in Point._fields[2:]))
-        for key, group in groups.items()
+        Point(
+            limit or group[0]["n_iter"],
+            limit is None,
+            *(median(run[field] for run in group) for field in Point._fields[2:]),
+        )
+        for limit, group in grouped(runs, "max_iter").items()
     )
 
 
@@ -182,8 +169,7 @@ def write_time_to_quality(runs, args):
             ]
             for system, curve in curves.items()
             for point in curve
-            # All snapshots are in the picture.
-            if point.default or not has_snapshots(system) or point.n_iter % 250 == 0
+            if point.default or point.n_iter in BUDGETS
         ]
         header = [name, "iterations", "seconds", "KL divergence", "recall@10"]
         parts += [f"## {name}", table(header, rows)]
@@ -222,12 +208,10 @@ def draw_time_to_quality(systems, name, curves, path):
             look = plots.style(system)
             for point in (point for point in curve if point.default):
                 ax.plot(point.seconds, getattr(point, field), linestyle="none", **ringed, **look)
-            # The default of a system with snapshots is another run: not on the line.
-            line = [p for p in curve if not (has_snapshots(system) and p.default)] or curve
             look["linewidth"] = 2.2 if system == "fasttsne" else 1.4
-            look["markersize"] = 2.5 if has_snapshots(system) else 4
-            y = [getattr(point, field) for point in line]
-            drawn.append((system, [point.seconds for point in line], y, look))
+            look["markersize"] = 4
+            y = [getattr(point, field) for point in curve]
+            drawn.append((system, [point.seconds for point in curve], y, look))
         plots.lines(ax, heading, drawn, "seconds", margins=(1.15, None))
     plots.save(figure, path)
 

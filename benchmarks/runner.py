@@ -349,14 +349,11 @@ class Runner:
         back, path = np.argsort(order), Path(self.directory.name) / "X.npy"
         np.save(path, data.X[order])
         try:
-            result = fresh(timed_run, slot, path, threads=slot["threads"])
+            figures, embedding = fresh(timed_run, slot, path, threads=slot["threads"])
         except Exception as error:  # whatever a system raises
             print(f"FAILED: {describe(slot)} ({error!r})", file=sys.stderr)
             return
-        figures, embedding, snapshots = result
         figures |= judge(embedding[back])
-        if snapshots:
-            figures["snapshots"] = [shot | judge(shot.pop("map")[back]) for shot in snapshots]
         figures |= {"n_samples": data.X.shape[0], "n_features": data.X.shape[1]}
         self.store.add(slot, versions(SYSTEMS[slot["system"]].package), figures)
         words = f"{figures['seconds']:8.2f} s  KL {figures['kl_divergence']:.3f}"

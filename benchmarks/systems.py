@@ -38,8 +38,11 @@ def fasttsne(X, seed, n_threads, **options):
 
     tsne = TSNE(random_state=seed, n_jobs=n_threads, **options)
     embedding = tsne.fit_transform(X)
-    names = ["instruction_set"]
-    return embedding, tsne.n_iter_ + 1, lambda: {n: show_config(mode="dicts")[n] for n in names}
+
+    def remarks():
+        return {"instruction_set": show_config(mode="dicts")["instruction_set"]}
+
+    return embedding, tsne.n_iter_ + 1, remarks
 
 
 def scikit_learn(X, seed, n_threads, **options):
@@ -68,23 +71,12 @@ def scikit_learn_intelex(X, seed, n_threads, **options):
     return embedding, tsne.n_iter_ + 1, lambda: {"accelerated": True}
 
 
-def open_tsne(X, seed, n_threads, max_iter=None, snapshots=None, snapshots_every=None, **options):
+def open_tsne(X, seed, n_threads, max_iter=None, **options):
     from openTSNE import TSNE
 
     if max_iter is not None:
         options |= {"early_exaggeration_iter": min(EARLY, max_iter)}
         options |= {"n_iter": max(0, max_iter - EARLY)}
-
-    def callback(iteration, error, embedding):
-        start, done = time.perf_counter(), iteration
-        if snapshots and iteration <= snapshots[-1]["n_iter"]:  # counted from 0 after EARLY
-            done = iteration + EARLY
-        snapshots.append({"map": embedding.__array__().copy(), "n_iter": done, "moment": start})
-        # The clock stops while the map is copied.
-        snapshots[-1]["pause"] = time.perf_counter() - start
-
-    if snapshots_every:
-        options |= {"callbacks": callback, "callbacks_every_iters": snapshots_every}
     tsne = TSNE(random_state=seed, n_jobs=n_threads, **options)
     embedding = tsne.fit(X)
 
@@ -127,20 +119,17 @@ SYSTEMS = {
 
 
 def timed_run(slot, path):
-    """Return the figures of a run in this process, the map, and the maps of snapshots.
+    """Return the figures of a run in this process, and its map.
 
     Imports and a warm-up on 200 points of noise come before the clock starts and before memory is
     first measured. Memory counts the data.
     """
-    system, threads, snapshots = SYSTEMS[slot["system"]], slot["threads"], []
+    system, threads = SYSTEMS[slot["system"]], slot["threads"]
     options = system.options | slot["options"]
-    plain = {key: value for key, value in options.items() if key != "snapshots_every"}
-    if "snapshots_every" in options:
-        options["snapshots"] = snapshots
+    noise = np.random.RandomState(0).uniform(size=(200, 10)).astype(np.float32)
+    system.adapter(noise, 0, threads, **(options | {"max_iter": 250}))
     if slot["max_iter"] is not None:
         options["max_iter"] = slot["max_iter"]
-    noise = np.random.RandomState(0).uniform(size=(200, 10)).astype(np.float32)
-    system.adapter(noise, 0, threads, max_iter=250, **plain)
     figures = {"load_at_start": load_average(), "baseline_mb": resident(peak=False)}
     X = np.load(path)
     start, cpu = time.perf_counter(), time.process_time()
@@ -148,12 +137,7 @@ def timed_run(slot, path):
     figures["seconds"] = time.perf_counter() - start
     figures["cpu_seconds"] = time.process_time() - cpu
     figures["peak_mb"] = resident(peak=True) - figures["baseline_mb"]
-    figures |= {"n_iter": int(n_iter), "remarks": remarks()}
-    paused = 0.0
-    for shot in snapshots:
-        shot["seconds"] = shot.pop("moment") - start - paused
-        paused += shot.pop("pause")
-    return figures, np.asarray(embedding), snapshots
+    return figures | {"n_iter": int(n_iter), "remarks": remarks()}, np.asarray(embedding)
 
 
 def versions(*packages):

@@ -146,16 +146,13 @@ def test_numbers_and_tables(load):
     assert runner.table(["a", "bb"], [["x", 1]]) == "| a | bb |\n| - | -: |\n| x |  1 |"
 
 
-def test_a_curve_has_snapshots_and_the_default(load):
+def test_a_curve_has_budgets_and_the_default(load):
     pytest.importorskip("matplotlib")
-    figures = {"kl_divergence": 1.0, "recall": 0.5}
-    shots = [{"n_iter": n, "seconds": n / 100} | figures for n in (50, 100)]
-    runs = [
-        {"slot": {"max_iter": 1000}, "n_iter": 1000, "snapshots": shots, "seconds": 11.0} | figures,
-        {"slot": {"max_iter": None}, "n_iter": 750, "seconds": 8.0} | figures,
-    ]
+    figures = {"kl_divergence": 1.0, "recall": 0.5, "n_iter": 750}
+    seconds = [(None, 8.0), (1000, 11.0), (250, 3.0), (250, 5.0)]
+    runs = [{"slot": {"max_iter": n}, "seconds": s} | figures for n, s in seconds]
     points = [(p.n_iter, p.seconds, p.default) for p in load("peers").points(runs)]
-    assert points == [(50, 0.5, False), (100, 1.0, False), (750, 8.0, True)]
+    assert points == [(250, 4.0, False), (750, 8.0, True), (1000, 11.0, False)]
 
 
 def test_mixture_is_the_same_distribution_at_every_size(load):
