@@ -86,15 +86,16 @@ def finished_map(name, limit=None):
 
 
 def record_forces(store, slots, Y, n_threads):
-    """Measure error and milliseconds of each (slot, system, angle)."""
+    """Measure error and milliseconds of each slot, a system and an angle, on a map."""
     repulsion, sum_q = exact_repulsion(Y)
     exact = repulsion / sum_q
-    for slot, system, angle in slots:
-        function = evaluation(system, Y, angle, n_threads)
+    for slot in slots:
+        angle = slot.get("angle") or slot["options"]["force_angle"]
+        function = evaluation(slot["system"], Y, angle, n_threads)
         error = np.linalg.norm(function() - exact) / np.linalg.norm(exact)
         seconds = median(timed(function)[1] for _ in range(5))
         figures = {"force_error": float(error), "force_milliseconds": 1e3 * seconds}
-        store.add(slot, versions(system), figures | {"n_samples": len(Y)})
+        store.add(slot, versions(slot["system"]), figures | {"n_samples": len(Y)})
 
 
 def measure_forces(store, args):
@@ -104,11 +105,7 @@ def measure_forces(store, args):
             for angle in FORCE_ANGLES
             for system in split(args.systems)
         ]
-        slots = [
-            (slot, slot["system"], slot["angle"])
-            for slot in slots
-            if store.needs(slot, versions(slot["system"]))
-        ]
+        slots = [slot for slot in slots if store.needs(slot, versions(slot["system"]))]
         if slots:
             record_forces(store, slots, finished_map(name, FORCE_SAMPLE), args.threads)
 
@@ -166,7 +163,7 @@ def measure_exact(store, args):
             for system in runner.systems
             for angle in ANGLES
         ]
-        slots = [(s, s["system"], s["options"]["force_angle"]) for s in slots if runner.needs(s)]
+        slots = list(filter(runner.needs, slots))
         if slots:
             record_forces(store, slots, finished_map(name), args.threads)
 
