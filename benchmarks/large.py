@@ -129,7 +129,7 @@ def draw_landmarks(runs, whole, path):
         height=3.3,
     )
     for ax, key, words in (
-        (axes[0], "accuracy", "the 10 nearest tell the digit"),
+        (axes[0], "accuracy", "majority of the 10 nearest is right"),
         (axes[1], "recall", "the 10 nearest are the same"),
     ):
         ax.axhline(whole[key], color="#777777", linestyle="--", linewidth=1)
@@ -362,7 +362,7 @@ def measure_files(store, args):
                 n_rows = size * 10**6 // (4 * N_FEATURES)
                 source = Path(directory) / f"{size}.{kind}"
                 target = Path(directory) / f"map.{kind}"
-                # In a process of its own: wait4 would count its memory for the runs.
+                # In a new process: wait4 would count the memory for the runs.
                 fresh(write_mixture, source, n_rows, N_FEATURES, N_CLASSES)
                 seconds, peak_mb = seconds_and_peak(source, target, args.landmarks)
                 figures = {"n_samples": n_rows, "seconds": seconds, "peak_mb": peak_mb}

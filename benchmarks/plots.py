@@ -1,4 +1,4 @@
-"""The look of the pictures: each system has a colour and a mark of its own.
+"""The look of the pictures: each system has its colour and its mark.
 
 The colours are of Okabe and Ito's palette, which colour-blind readers can tell apart.
 """

@@ -8,7 +8,7 @@
   900 pixels. `opened` lasts until the map stands: file read, script run, points drawn. Then a drag
   and a wheel take a hundred steps each, one every 16 ms. A frame is the time from one picture to
   the next, at best the screen's 16.7 ms. `settled` lasts from the last step until all points are
-  drawn anew. Chromium draws on the processor unless ``--hardware`` is given.
+  drawn again. Chromium draws on the processor unless ``--hardware`` is given.
 """
 
 import shutil

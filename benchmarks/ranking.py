@@ -1,7 +1,7 @@
 """Rankings: how fast NDCG is, and how well linear rankers order documents.
 
 - ``ranking``: NDCG of 100,000 queries of 100 documents beside scikit-learn and ranx, two minutes.
-  Relevance is 0 to 4, scores have no ties. ranx takes rankings in a form of its own; making it from
+  Relevance is 0 to 4, scores have no ties. ranx takes rankings in its own format; making it from
   the two matrices is timed separately and does not count against ranx. Systems take turns; figures
   are the least of the repeats, because noise only adds. Fails if systems disagree, if scikit-learn
   is less than ten times slower, or if ranx is faster.

@@ -259,10 +259,12 @@ def fresh(function, *args, threads=None, **environment):
     """
     threads = threads or cores()
     variables = dict.fromkeys(THREAD_VARIABLES, str(threads)) | {"PYTHONWARNINGS": "ignore"}
-    with mock.patch.dict(os.environ, variables | environment):
-        pool = ProcessPoolExecutor(1, get_context("spawn"), use_cores, (threads,))
-        with pool:
-            return pool.submit(function, *args).result()
+    start = {"mp_context": get_context("spawn"), "initializer": use_cores, "initargs": (threads,)}
+    with (
+        mock.patch.dict(os.environ, variables | environment),
+        ProcessPoolExecutor(1, **start) as pool,
+    ):
+        return pool.submit(function, *args).result()
 
 
 def least(function, repeats, enough=0.0):
