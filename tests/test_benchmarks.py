@@ -28,17 +28,12 @@ def load(monkeypatch, tmp_path):
         sys.modules.pop(name, None)
 
 
-@pytest.fixture
-def three_classes():
+def test_judge_agrees_with_the_equations_and_with_its_samples(load):
     rng = np.random.RandomState(0)
     y = np.repeat([0, 1, 2], 50)
-    X = rng.standard_normal((150, 6)) + 4 * np.eye(3, 6)[y]
-    return X, y, rng.standard_normal((150, 2)) * 3
-
-
-def test_judge_agrees_with_the_equations(load, three_classes):
-    X, y, Y = three_classes
-    judge = load("judge").Judge(X, y, perplexity=10.0)
+    X, Y = rng.standard_normal((150, 6)) + 4 * np.eye(3, 6)[y], rng.standard_normal((150, 2)) * 3
+    module = load("judge")
+    judge = module.Judge(X, y, perplexity=10.0)
     indices, squared = reference.nearest_neighbors(X, 31)
     conditional, _ = reference.conditional_probabilities(squared, 10.0)
     P = reference.joint_probabilities(indices, conditional)
@@ -52,6 +47,12 @@ def test_judge_agrees_with_the_equations(load, three_classes):
     elected = [row[np.argmax([np.sum(row == label) for label in row])] for row in y[on_map]]
     assert figures["accuracy"] == pytest.approx(np.mean(elected == y))
 
+    module.ENTROPY_SAMPLE = len(X)
+    sampled = module.Judge(X, y, 10.0, rows=rng.permutation(150))(Y)  # all rows
+    assert {key: sampled[key] for key in figures} == pytest.approx(figures, rel=1e-9)
+    some = module.Judge(X, y, 10.0, rows=np.arange(0, 150, 2))(Y)
+    assert abs(some["kl_divergence"] - figures["kl_divergence"]) < 5 * some["kl_standard_error"]
+
 
 @pytest.mark.parametrize("n_samples", [1, 2, 17, 100, 4500])  # the last is more than a tile
 def test_judge_sums_over_all_pairs(load, n_samples):
@@ -62,18 +63,6 @@ def test_judge_sums_over_all_pairs(load, n_samples):
         expected = reference.student_kernel(Y, 1.0).sum(axis=1)
         np.testing.assert_allclose(sums, expected, rtol=1e-12, atol=1e-12)
     assert sums.sum() == pytest.approx(judge.exact_repulsion(Y)[1], rel=1e-12, abs=1e-12)
-
-
-def test_judge_by_a_sample_of_all_rows_is_the_judge(load, three_classes):
-    X, y, Y = three_classes
-    judge = load("judge")
-    judge.ENTROPY_SAMPLE = len(X)
-    whole = judge.Judge(X, y, perplexity=10.0)(Y)
-    sampled = judge.Judge(X, y, 10.0, rows=np.random.RandomState(0).permutation(150))(Y)
-    for key, value in whole.items():
-        assert sampled[key] == pytest.approx(value, rel=1e-9), key
-    some = judge.Judge(X, y, 10.0, rows=np.arange(0, 150, 2))(Y)
-    assert abs(some["kl_divergence"] - whole["kl_divergence"]) < 5 * some["kl_standard_error"]
 
 
 def test_duplicates_and_strays(load):
@@ -138,8 +127,8 @@ def test_systems_take_turns(load):
 
 def test_numbers_and_tables(load):
     runner = load("runner")
-    numbers = {0.01234: "0.0123", 1.234: "1.23", 12.34: "12.3", 1234.5: "1,234", 0: "0"}
-    assert {value: runner.number(value) for value in numbers} == numbers
+    for value, text in ((0.01234, "0.0123"), (12.34, "12.3"), (1234.5, "1,234"), (0, "0")):
+        assert runner.number(value) == text
     assert runner.spread([3.0, 1.0, 2.0]) == "2.00 (1.00-3.00)"
     assert runner.spread([2.0]) == runner.spread([2.0, 2.001]) == "2.00"
     assert runner.spread([None]) == runner.number(None) == "-"
