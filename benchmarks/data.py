@@ -1,15 +1,14 @@
-"""The data that benchmarks run on, by name.
+"""The data sets of the benchmarks, by name; see NAMES.
 
-``python benchmarks/data.py`` lists them, and loads those that are named on its command line.
-
-A name that ends in ``.npz`` is a file of your own: X, and y if there are classes. MNIST comes from
-``mnist.npz`` (X of 70,000 x 784 uint8, y): the environment variable FASTTSNE_DATA names the file
-or its directory; without it scikit-learn downloads MNIST from OpenML once and keeps it.
+blobs, mixture, mnist and mnist_raw take a number of points at the end: mnist500, blobs20k. A name
+that ends in ``.npz`` is a file of your own with X, and y if there are classes. MNIST comes from
+``mnist.npz`` (X of 70,000 x 784 uint8, y): the environment variable FASTTSNE_DATA names the file or
+its directory. Without it scikit-learn downloads MNIST from OpenML once.
 """
 
-import argparse
 import os
 import re
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -36,8 +35,9 @@ class Data(NamedTuple):
     y: np.ndarray | None  # classes, where there are any
 
 
+@lru_cache(1)  # one at a time, because they can be large
 def load(name, seed=0):
-    """A data set by one of the names above; the same for the same seed."""
+    """Return the data set of a name; equal seeds give equal data."""
     rng = np.random.RandomState(seed)
     if name.endswith(".npz"):
         with np.load(name) as file:
@@ -62,16 +62,16 @@ def load(name, seed=0):
 
 
 def mixture(n_samples, rng, n_features=50, n_classes=50, n_latent=8):
-    """Classes of sizes as 1, 1/2, 1/3, ..., each Gaussian on a plane of its own, with noise.
+    """Return points of classes of sizes 1, 1/2, 1/3, ..., each a Gaussian on a plane, with noise.
 
-    A plane has few dimensions, as real data do: neighbours mean something, which they hardly do
-    within a round Gaussian of 50 dimensions.
+    A plane has few dimensions, like real data. In a round Gaussian of 50 dimensions all points are
+    about equally far apart, and neighbours mean little.
     """
     return drawn(n_samples, rng, *planes(rng, n_features, n_classes, n_latent))
 
 
 def planes(rng, n_features=50, n_classes=50, n_latent=8):
-    """Shares, centres and planes of the classes of a mixture."""
+    """Return shares, centres and planes of the classes of a mixture."""
     shares = 1 / np.arange(1, n_classes + 1)
     centers = rng.standard_normal((n_classes, n_features)) * 2
     axes = rng.standard_normal((n_classes, n_latent, n_features)) / np.sqrt(n_latent)
@@ -79,7 +79,7 @@ def planes(rng, n_features=50, n_classes=50, n_latent=8):
 
 
 def drawn(n_samples, rng, shares, centers, axes):
-    """Points of a mixture, and their classes."""
+    """Return points of a mixture, and their classes."""
     y = rng.choice(len(shares), n_samples, p=shares)
     X = np.empty((n_samples, centers.shape[1]), dtype=np.float32)
     for label in range(len(shares)):
@@ -90,7 +90,7 @@ def drawn(n_samples, rng, shares, centers, axes):
 
 
 def some_of_mnist(n_samples, reduced, seed=0):
-    """`n_samples` of MNIST's digits, drawn at random; in float32, as 50 principal components."""
+    """Return random digits of MNIST as float32; `reduced` to 50 principal components."""
     X, y = mnist()
     if n_samples < len(X):
         chosen = np.random.RandomState(seed).choice(len(X), n_samples, replace=False)
@@ -103,7 +103,7 @@ def some_of_mnist(n_samples, reduced, seed=0):
 
 
 def mnist():
-    """MNIST's 70,000 digits: X (70000, 784) and y."""
+    """Return MNIST's 70,000 digits: X (70000, 784) and y."""
     place = os.environ.get("FASTTSNE_DATA")
     if place:
         path = Path(place) / "mnist.npz" if Path(place).is_dir() else Path(place)
@@ -118,21 +118,12 @@ def mnist():
     return X.astype(np.uint8), y.astype(np.int64)
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("names", nargs="*", metavar="name", help="load this, and say what it is")
-    args = parser.parse_args()
-    if not args.names:
-        for name, description in NAMES.items():
-            print(f"{name:10} {description}")
-        print(f"\n{', '.join(COUNTED)} take a number of points behind them: mnist500, blobs20k.")
-    for name in args.names:
-        data = load(name)
-        classes = "no classes" if data.y is None else f"{len(np.unique(data.y))} classes"
-        print(f"{data.name:10} {data.X.shape[0]} x {data.X.shape[1]} {data.X.dtype}, {classes}")
-
-
-if __name__ == "__main__":
-    main()
+def cache_directory():
+    """Return FASTTSNE_BENCH_CACHE, or a folder in the user's cache directory; it is created."""
+    place = os.environ.get("FASTTSNE_BENCH_CACHE")
+    if not place:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        place = Path(base) / "fasttsne-benchmarks"
+    path = Path(place)
+    path.mkdir(parents=True, exist_ok=True)
+    return path

@@ -1,192 +1,323 @@
-"""Against peers: seconds, memory and quality of every t-SNE there is, at its defaults and at
-equal iterations.
+"""fasttsne beside other t-SNE packages, by runs of whole systems that one exact judge compares.
 
-Each run is a fresh process that imports, warms up on 200 points and then times one fit; systems
-take turns, and each repeat has its own seed. Every map is judged by judge.py, by one P for all.
-Systems that are not installed are left out. At equal iterations each is told to do 1,000 (early
-exaggeration included); one that stops by itself may do fewer, and the table says how many it did.
+- ``peers``: seconds, memory and quality of every system at its defaults and at equal iterations,
+  about an hour, most of it scikit-learn's and openTSNE's. A system that stops by itself may do
+  fewer iterations; the table has the number. Systems that are not installed are skipped.
+- ``time_to_quality``: KL divergence and recall@10 against seconds, 40 minutes. A point is one
+  budget of iterations, each a separate run. The larger mark is the system's default.
+- ``scaling``: seconds and memory from 10,000 to 1,000,000 points of one mixture of Gaussians, about
+  two hours. A slope is the exponent between two neighbouring sizes: 1 where twice the points take
+  twice the time. The last size estimates the minutes of the next, which ``--limit`` bounds.
 
-``python benchmarks/peers.py`` takes about an hour, most of it scikit-learn's and openTSNE's;
-``--systems "fasttsne;scikit-learn" --data digits,mnist10k`` takes five minutes.
+Each run is a new process that imports, warms up on 200 points and then times one fit. Systems take
+turns, and each repeat has its own seed.
+
+``python benchmarks/peers.py peers --systems "fasttsne;scikit-learn" --data digits,mnist10k`` takes
+five minutes.
 """
+
+from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 import plots
-import report
-from runner import Runner, alternating, output_directory, parser
+from data import load
+from runner import (
+    Benchmark,
+    Runner,
+    estimate,
+    grouped,
+    main,
+    number,
+    split,
+    spread,
+    table,
+    with_threads,
+)
 from systems import SYSTEMS
 
-DATA = "digits,swiss_roll,noise,blobs,mnist10k,mnist"
-ITERATIONS = 1000
-LONG = 1.5  # minutes; where a run takes longer, there is but one
+ITERATIONS = 1000  # of peers at equal iterations
+LONG = 1.5  # minutes; a longer run of peers is not repeated
 MODES = {"default": "each at its defaults", "equal": f"{ITERATIONS:,} iterations each"}
-COLUMNS = 0.8, 0.89, 1.0  # where the picture has its figures
-HEAD = 0.95  # inches of it for its title
-HEADER = (
-    "seconds",
-    "iterations",
-    "KL divergence",
-    "recall@10",
-    "kNN accuracy@10",
-    "strays",
-    "peak MB",
-)
+# Key and digits after the point of the columns; seconds have three significant digits.
+COLUMNS = {
+    "seconds": ("seconds", None),
+    "iterations": ("n_iter", 0),
+    "KL divergence": ("kl_divergence", 3),
+    "recall@10": ("recall", 3),
+    "kNN accuracy@10": ("accuracy", 3),
+    "strays": ("strays", 2),
+}
+BUDGETS = 250, 300, 400, 500, 750, 1000
+SLOW_BUDGETS = 250, 500, 750, 1000  # of scikit-learn, which takes 25 s per hundred
+GROWTH = 1.15  # exponent of scaling that estimates the next size
+FEW = "fasttsne;scikit-learn-intelex;openTSNE;scikit-learn"
+# openTSNE chooses FFT itself from 10,000 points on; below, FFT is only slow.
+ALL = ";".join(name for name in SYSTEMS if name != "openTSNE, FFT")
+
+
+def by_data(runs, args):
+    """Return {data set: {system: runs}}, in the order of the command line, others after them."""
+    groups = grouped(runs, "data")
+    names = [name for name in args.data.split(",") if name in groups]
+    return {name: by_system(groups[name], args) for name in dict.fromkeys([*names, *groups])}
+
+
+def by_system(runs, args):
+    groups = grouped(runs, "system")
+    return {name: groups[name] for name in split(args.systems) if name in groups}
+
+
+# ---- Every system, each at its defaults and at equal iterations ----------------------------------
 
 
 def max_iter(system, mode):
-    """None where the default is what is asked for: then one run serves both modes."""
+    """Return the limit of a mode. None is the default, which serves both modes if it is equal."""
     same = SYSTEMS[system].default_iterations == ITERATIONS
     return ITERATIONS if mode == "equal" and not same else None
 
 
-def rows_of(runs, name, mode, systems):
-    """The rows of one table, the fastest first."""
-    groups = {}
-    for system in systems:
-        groups[system] = [
-            run
-            for run in runs
-            if (run["slot"]["data"], run["slot"]["system"]) == (name, system)
-            and run["slot"]["max_iter"] == max_iter(system, mode)
-            and not run["slot"]["options"]
-        ]
-    groups = {system: group for system, group in groups.items() if group}
-    order = sorted(groups, key=lambda system: np.median([r["seconds"] for r in groups[system]]))
-    return [[system, groups[system]] for system in order]
+def measure_peers(store, args):
+    runner = Runner(store, args)
+
+    def slots_of(name, system, repeat):
+        if SYSTEMS[system].differs_from > len(load(name).X):
+            return []
+        limits = dict.fromkeys(max_iter(system, mode) for mode in MODES)
+        slots = [runner.slot(name, system, repeat, limit) for limit in limits]
+        return [slot for slot in slots if repeat == 0 or estimate(slot) <= LONG]
+
+    for name in args.data.split(","):
+        runner.run_all(name, args.repeats, slots_of)
 
 
-def figures(group):
-    """The cells of a row."""
-
-    def values(key):
-        return [run[key] for run in group]
-
-    return [
-        report.spread(values("seconds"), digits=3),
-        report.spread(values("n_iter"), fixed=0)
-        if len(set(values("n_iter"))) > 1
-        else report.number(group[0]["n_iter"], fixed=0),
-        report.spread(values("kl_divergence"), fixed=3),
-        report.spread(values("recall"), fixed=3),
-        report.spread(values("accuracy"), fixed=3),
-        report.spread(values("strays"), fixed=2),
-        report.number(max(values("peak_mb")), fixed=0),
-    ]
-
-
-def remarks(group):
-    found = group[-1]["remarks"]
-    return ", ".join(f"{key} {value}" for key, value in found.items())
-
-
-def write(runs, names, systems, directory):
-    """Tables of all data sets and modes, and the picture."""
-    parts = ["# Against peers", report.circumstances(runs)]
-    parts.append(
+def write_peers(runs, args):
+    parts = [
+        "# Against peers",
         "Median (least-most) of runs with different seeds; one P and one exact judge for all. "
-        "Peak memory above what the imports take, data included."
-    )
-    for name in names:
+        "Peak memory above what the imports take, data included.",
+    ]
+    for name, systems in by_data(runs, args).items():
+        remarks = {}
         for mode, words in MODES.items():
-            rows = rows_of(runs, name, mode, systems)
-            if rows:
-                parts.append(f"## {name}, {words}")
-                cells = [[system, *figures(group)] for system, group in rows]
-                parts.append(report.table([name, *HEADER], cells))
-        said = {system: remarks(group) for system, group in rows if remarks(group)}
-        if said:
-            parts.append("; ".join(f"{system}: {words}" for system, words in said.items()) + ".")
-    report.publish(directory, "peers", "\n\n".join(parts))
-    if runs:
-        draw(runs, names, systems, directory / "peers.png")
+            rows = {}
+            for system, group in systems.items():
+                group = [r for r in group if r["slot"]["max_iter"] == max_iter(system, mode)]
+                if not group:
+                    continue
+                rows[system] = [median(run["seconds"] for run in group), system]
+                for key, fixed in COLUMNS.values():
+                    rows[system].append(spread([run[key] for run in group], fixed=fixed))
+                rows[system].append(number(max(run["peak_mb"] for run in group), fixed=0))
+                found = group[-1]["remarks"].items()
+                remarks[system] = ", ".join(f"{key} {value}" for key, value in found)
+            rows = [row[1:] for row in sorted(rows.values())]  # the fastest first
+            parts += [f"## {name}, {words}", table([name, *COLUMNS, "peak MB"], rows)]
+        said = [f"{row[0]}: {remarks[row[0]]}" for row in rows if remarks[row[0]]]
+        parts.append("; ".join(said) + ".")
+    return parts
 
 
-def draw(runs, names, systems, path):
-    """Seconds at the defaults, a row a system, a panel a data set; quality in words."""
-    tables = {name: rows_of(runs, name, "default", systems) for name in names}
-    tables = {name: rows for name, rows in tables.items() if rows}
-    n_columns = min(3, len(tables))
-    n_rows = -(-len(tables) // n_columns)
-    most = max(len(rows) for rows in tables.values())
-    height = 0.3 * most + 0.75
-    figure, axes = plots.pyplot.subplots(
-        n_rows,
-        n_columns,
-        figsize=(5.3 * n_columns, height * n_rows + HEAD),
-        squeeze=False,
-        layout="constrained",
+# ---- Time to quality -----------------------------------------------------------------------------
+
+
+class Point(NamedTuple):
+    """A point of a curve of time to quality; medians over the repeats."""
+
+    n_iter: int
+    default: bool  # is it the system's default?
+    seconds: float
+    kl_divergence: float
+    recall: float
+
+
+def measure_time_to_quality(store, args):
+    runner = Runner(store, args)
+
+    def slots_of(name, system, repeat):
+        budgets = SLOW_BUDGETS if system == "scikit-learn" else BUDGETS
+        limits = [n for n in budgets if n != SYSTEMS[system].default_iterations]
+        return [runner.slot(name, system, repeat, limit) for limit in (*limits, None)]
+
+    for name in args.data.split(","):
+        runner.run_all(name, args.repeats, slots_of)
+
+
+def points(runs):
+    """Return the curve of a system, by iterations."""
+    return sorted(
+        Point(
+            limit or group[0]["n_iter"],
+            limit is None,
+            *(median(run[field] for run in group) for field in Point._fields[2:]),
+        )
+        for limit, group in grouped(runs, "max_iter").items()
     )
-    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - (HEAD - 0.2) / (height * n_rows + HEAD)))
-    figure.text(0.008, 0.99, "Seconds of a fit, each system at its defaults", va="top", size=12,
-                weight="bold", color=plots.INK)  # fmt: skip
-    figure.text(
-        0.008,
-        0.99 - 0.25 / (height * n_rows + HEAD),
-        "Median; thin line: least to most. Beside it KL divergence (less is better) and"
-        f" recall@10 (more is better), by one exact judge.\n{runs[0]['machine']}.",
-        va="top",
-        size=8,
-        color="#555555",
+
+
+def write_time_to_quality(runs, args):
+    parts = ["# Time to quality", "The default of each system is marked with an asterisk."]
+    for name, systems in by_data(runs, args).items():
+        curves = {system: points(group) for system, group in systems.items()}
+        rows = [
+            [
+                f"{system}{' *' if point.default else ''}",
+                point.n_iter,
+                number(point.seconds),
+                f"{point.kl_divergence:.3f}",
+                f"{point.recall:.3f}",
+            ]
+            for system, curve in curves.items()
+            for point in curve
+            if point.default or point.n_iter in BUDGETS
+        ]
+        header = [name, "iterations", "seconds", "KL divergence", "recall@10"]
+        parts += [f"## {name}", table(header, rows)]
+        levels = []
+        for system, curve in curves.items():
+            for level in (point.kl_divergence for point in curve if point.default):
+                levels.append([f"{system}'s default, {level:.3f}"])
+                for other in curves.values():
+                    reached = [p.seconds for p in other if p.kl_divergence <= level]
+                    levels[-1].append(number(min(reached)) if reached else "not reached")
+        if len(levels) > 1:
+            parts += ["Seconds until KL is as low as:", table(["", *curves], levels)]
+        draw_time_to_quality(systems, name, curves, args.output / f"time_to_quality_{name}.png")
+    return parts
+
+
+def draw_time_to_quality(systems, name, curves, path):
+    """Draw KL and recall against seconds."""
+    first = next(iter(systems.values()))[0]
+    figure, axes = plots.panels(
+        2,
+        f"Time to quality: {name}, {first['n_samples']:,} x {first['n_features']}",
+        "One mark a budget of iterations; large and ringed: the system's default. Judged exactly,"
+        f" on one P. {with_threads([first])}.",
     )
-    for ax in axes.flat[len(tables) :]:
-        ax.remove()
-    for ax, (name, rows) in zip(axes.flat, tables.items(), strict=False):
-        times = [[run["seconds"] for run in group] for _, group in rows]
-        low, high = min(map(min, times)) / 1.5, max(map(max, times))
-        for at, (system, group) in enumerate(rows):
-            mine, look = times[at], plots.style(system)
-            middle = float(np.median(mine))
-            ax.plot([low, middle], [at, at], color=plots.GRID, linewidth=1.2, zorder=1)
-            ax.plot([min(mine), max(mine)], [at, at], color=look["color"], linewidth=1.5)
-            ax.plot(middle, at, markersize=7, linestyle="none", **look)
-            kl = np.median([run["kl_divergence"] for run in group])
-            recall = np.median([run["recall"] for run in group])
-            words = report.number(middle), f"{kl:.2f}", f"{recall:.3f}"
-            for place, word in zip(COLUMNS, words, strict=True):
-                ax.text(place, at, word, **plots.cell(ax))
-        for place, word in zip(COLUMNS, ("seconds", "KL", "recall"), strict=True):
-            ax.text(place, -0.85, word, **plots.cell(ax, heading=True))
-        plots.logarithmic(ax.xaxis, low, high * 1.2)
-        # Room on the right for the figures, on a logarithmic axis.
-        ax.set_xlim(low, high * (high / low) ** 0.75)
-        ax.set_ylim(most - 0.4, -1.25)
-        ax.set_yticks(range(len(rows)), [system for system, _ in rows], size=8.5)
-        for label, (system, _) in zip(ax.get_yticklabels(), rows, strict=True):
-            label.set_fontweight("bold" if system == "fasttsne" else "normal")
-        ax.tick_params(axis="y", length=0)
-        ax.tick_params(axis="x", labelsize=8, colors="#444444", which="both")
-        ax.spines["bottom"].set_bounds(low, high * 1.2)
-        ax.spines[["top", "right", "left"]].set_visible(False)
-        ax.spines["bottom"].set_color("#999999")
-        plots.heading(ax, f"{name}, {group[0]['n_samples']:,} points")
+    ringed = {"markeredgecolor": "white", "markeredgewidth": 1.2, "zorder": 5, "markersize": 9}
+    for ax, field, heading in (
+        (axes[0], "kl_divergence", "KL divergence (less is better)"),
+        (axes[1], "recall", "recall@10 (more is better)"),
+    ):
+        best, worst = shown(curves, field)
+        margin = 0.06 * (worst - best)
+        ax.set_ylim(*sorted([best - margin, worst + margin]))
+        drawn = []
+        for system, curve in curves.items():
+            look = plots.style(system)
+            for point in (point for point in curve if point.default):
+                ax.plot(point.seconds, getattr(point, field), linestyle="none", **ringed, **look)
+            look["linewidth"] = 2.2 if system == "fasttsne" else 1.4
+            look["markersize"] = 4
+            y = [getattr(point, field) for point in curve]
+            drawn.append((system, [point.seconds for point in curve], y, look))
+        plots.lines(ax, heading, drawn, "seconds", margins=(1.15, None))
     plots.save(figure, path)
 
 
-def main():
-    # openTSNE chooses FFT itself from 10,000 points on; below, that is only slow.
-    options = parser(__doc__, [name for name in SYSTEMS if name != "openTSNE, FFT"], DATA)
-    options.add_argument("--modes", default=",".join(MODES), help="(default: %(default)s)")
-    args = options.parse_args()
-    if args.quick:
-        args.data, args.repeats = "digits,blobs500", 1
-    names, modes = args.data.split(","), args.modes.split(",")
-    runner = Runner(args, "peers")
-    systems = list(runner.python)
+def shown(curves, field):
+    """Return the best value, and the worst that is worth showing.
 
-    for name in [] if args.report else names:
-        n_samples = len(runner.load(name)[0].X)
+    Maps from early exaggeration are so bad that they would flatten the rest. The picture reaches
+    three times as far from the best as the worst default, and at least a tenth of the best.
+    """
+    best, worst = (min, max) if field == "kl_divergence" else (max, min)
+    everything = [point for curve in curves.values() for point in curve]
+    top = best(getattr(point, field) for point in everything)
+    defaults = [getattr(point, field) for point in everything if point.default] or [top]
+    reach = max(3 * abs(worst(defaults) - top), 0.1 * abs(top))
+    return top, top + reach if best is min else top - reach
 
-        def slots_of(system, repeat, name=name):
-            # Both modes are one slot where the default is what is asked for.
-            limits = dict.fromkeys(max_iter(system, mode) for mode in modes)
-            slots = [runner.slot(name, system, repeat, limit) for limit in limits]
-            return [slot for slot in slots if repeat == 0 or runner.estimate(slot) <= LONG]
 
-        systems_here = [name for name in runner.systems if SYSTEMS[name].differs_from <= n_samples]
-        runner.run_all(alternating(systems_here, args.repeats, slots_of))
-    if not args.plan:
-        write(runner.store.reported(), names, systems, output_directory(args))
+# ---- Scaling -------------------------------------------------------------------------------------
 
+
+def measure_scaling(store, args):
+    runner = Runner(store, args)
+
+    def minutes(slot):
+        n_samples = len(load(slot["data"]).X)
+        done = [run for run in store.reported() if run["slot"]["system"] == slot["system"]]
+        smaller = [row for row in medians(done) if row[0] < n_samples]
+        if not smaller:
+            return estimate(slot)
+        return smaller[-1][1] / 60 * (n_samples / smaller[-1][0]) ** GROWTH
+
+    for size in args.sizes.split(","):
+        runner.run_all(args.data + size, args.repeats, lambda *slot: [runner.slot(*slot)], minutes)
+
+
+def medians(runs):
+    """Return rows of points, seconds, peak MB, KL divergence and recall, by points."""
+    keys = "seconds", "peak_mb", "kl_divergence", "recall"
+    groups = sorted(grouped(runs, "n_samples").items())
+    return np.array([[n, *(median(r[key] for r in group) for key in keys)] for n, group in groups])
+
+
+def write_scaling(runs, args):
+    runs = [run for run in runs if run["slot"]["data"].startswith(args.data)]
+    curves = {system: medians(group) for system, group in by_system(runs, args).items()}
+    rows = []
+    for system, curve in curves.items():
+        slopes = np.diff(np.log(curve[:, :3]), axis=0)
+        slopes = [[None, None], *(slopes[:, 1:] / slopes[:, :1])]
+        for (n, seconds, peak, kl, recall), (of_time, of_memory) in zip(curve, slopes, strict=True):
+            rows.append([system, f"{n:,.0f}", number(seconds), number(of_time, fixed=2)])
+            rows[-1] += [number(peak, fixed=0), number(of_memory, fixed=2)]
+            rows[-1] += [number(kl, fixed=3), number(recall, fixed=3)]
+    header = ("points", "seconds", "slope", "peak MB", "slope", "KL divergence", "recall@10")
+    draw_scaling(runs, args.data, curves, args.output / "scaling.png")
+    return [
+        "# Scaling",
+        table([args.data, *header], rows),
+        "Each at its defaults. Memory above what the imports take, data included. Slopes are the"
+        " exponents since the size before.",
+    ]
+
+
+def draw_scaling(runs, family, curves, path):
+    """Draw seconds and megabytes against points, with the slopes of the whole curves."""
+    figure, axes = plots.panels(
+        2,
+        "Scaling: time and memory by number of points",
+        f"Each at its defaults, {family} in {runs[0]['n_features']} dimensions; in brackets the"
+        f" slope from first point to last. {with_threads(runs)}.",
+    )
+    for ax, column, text in zip(axes, (1, 2), ("seconds", "peak MB above imports"), strict=True):
+        drawn = []
+        for system, curve in curves.items():
+            look = {"linewidth": 2.2 if system == "fasttsne" else 1.4} | plots.style(system)
+            x, y = curve[:, 0], curve[:, column]
+            slope = np.log(y[-1] / y[0]) / np.log(x[-1] / x[0]) if len(curve) > 1 else np.nan
+            drawn.append((f"{system} ({slope:.2f})", x, y, look))
+        plots.lines(ax, text, drawn, "points", margins=(1.2, 1.2))
+    plots.save(figure, path)
+
+
+DATA = "digits,swiss_roll,noise,blobs,mnist10k,mnist"
+SIZES = "10k,20k,50k,100k,200k,500k,1000k"
+BENCHMARKS = {
+    "peers": Benchmark(
+        measure_peers,
+        write_peers,
+        Runner.options | {"data": DATA, "systems": ALL, "repeats": 3},
+        {"data": "digits,blobs500", "repeats": 1},
+    ),
+    "time_to_quality": Benchmark(
+        measure_time_to_quality,
+        write_time_to_quality,
+        Runner.options | {"data": "mnist", "systems": FEW, "repeats": 1},
+        {"data": "digits"},
+    ),
+    "scaling": Benchmark(
+        measure_scaling,
+        write_scaling,
+        Runner.options
+        | {"data": "mixture", "sizes": SIZES, "systems": FEW, "repeats": 1, "limit": 30.0},
+        {"sizes": "500,1k,2k"},
+    ),
+}
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main(__doc__, BENCHMARKS))

@@ -1,32 +1,33 @@
-"""What judging a map costs: seconds and memory of fasttsne.quality, and of scikit-learn's
-trustworthiness where it can be had.
+"""What it costs to judge a map with fasttsne.quality, and how its page moves in a browser.
 
-Each measurement is a process of its own, on the same map, which is drawn first and does not count.
-Memory is the most resident during the call, above what the process holds with everything imported
-and data and map loaded; a small call before has set up what is set up once.
-
-``python benchmarks/quality.py`` takes MNIST's 70,000 x 50; ``--data blobs70000`` needs no download.
-Fails if the report takes longer or more memory than it may.
+- ``quality``: seconds and memory of the measures beside scikit-learn's trustworthiness, a minute.
+  Each call is a new process on the same finished map. Memory is the peak during the call above
+  imports, data and map, after a small call. Fails if the report exceeds its limits.
+- ``page``: how fast the page of plot.html opens, and how smoothly it pans and zooms, a minute.
+  Needs the extra `browser` and Chromium, which opens a page of ten heaps without a window, 1,200 x
+  900 pixels. `opened` lasts until the map stands: file read, script run, points drawn. Then a drag
+  and a wheel take a hundred steps each, one every 16 ms. A frame is the time from one picture to
+  the next, at best the screen's 16.7 ms. `settled` lasts from the last step until all points are
+  drawn again. Chromium draws on the processor unless ``--hardware`` is given.
 """
 
-import json
-import subprocess
+import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
-import report
 from data import load
-from systems import resident
+from runner import Benchmark, fresh, main, number, table, timed
+from systems import resident, versions
 
 SAMPLE = 5_000
-SECONDS, MEGABYTES = 10.0, 1_000.0  # what report(sample=5000) of 70,000 points may take
-
+SECONDS, MEGABYTES = 10.0, 1_000.0  # limits of report(sample=5000) on 70,000 points
+REPORT = "report, 5,000 points judged"
 # What is measured, and on which share of the points.
 CALLS = {
-    "report, 5,000 points judged": ("report", 1),
+    REPORT: ("report", 1),
     "trustworthiness of all": ("trustworthiness", 1),
     "trustworthiness of half of them": ("trustworthiness", 2),
     "trustworthiness of a quarter": ("trustworthiness", 4),
@@ -38,9 +39,29 @@ CALLS = {
     "scikit-learn's, of an eighth": ("scikit-learn", 8),
 }
 
+STEPS = 100
+BROWSERS = "chromium", "chromium-browser", "google-chrome"
+ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+WATCH = """() => {
+    window.frames_ = [];
+    let last = performance.now();
+    const look = (now) => { frames_.push(now - last); last = now; requestAnimationFrame(look); };
+    requestAnimationFrame(look);
+}"""
+RENDERER = """() => {
+    const gl = document.createElement("canvas").getContext("webgl");
+    const info = gl.getExtension("WEBGL_debug_renderer_info");
+    return gl.getParameter(info.UNMASKED_RENDERER_WEBGL);
+}"""
+DRAWN = "document.querySelector('.gl-container').style.transform === ''"
+TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
-def child(call, path, n_samples):
-    """Measure in a fresh process; prints figures as JSON."""
+
+# ---- Measures ------------------------------------------------------------------------------------
+
+
+def cost(call, path, n_samples):
+    """Return seconds, megabytes and value of a call on the first points of a map."""
     from sklearn import manifold
 
     from fasttsne import quality
@@ -49,80 +70,170 @@ def child(call, path, n_samples):
         "report": lambda X, Y, y: quality.report(
             X, Y, y, sample=min(SAMPLE, len(X)), random_state=0
         ).to_dict(),
-        "trustworthiness": lambda X, Y, y: quality.trustworthiness(X, Y, n_neighbors=10),
-        "continuity": lambda X, Y, y: quality.continuity(X, Y, n_neighbors=10),
-        "neighbor_recall": lambda X, Y, y: quality.neighbor_recall(X, Y, n_neighbors=10),
         "knn_accuracy": lambda X, Y, y: quality.knn_accuracy(Y, y, n_neighbors=10),
         "kl_divergence": lambda X, Y, y: quality.kl_divergence(X, Y),
         "scikit-learn": lambda X, Y, y: manifold.trustworthiness(X, Y, n_neighbors=10),
     }
+    measure = measures.get(call) or (lambda X, Y, y: getattr(quality, call)(X, Y, n_neighbors=10))
     with np.load(path) as file:
         X, Y, y = (file[name][:n_samples] for name in ("X", "Y", "y"))
-    measures[call](X[:500], Y[:500], y[:500])
+    measure(X[:500], Y[:500], y[:500])
     before = resident(peak=False)
-    start = time.perf_counter()
-    value = measures[call](X, Y, y)
-    seconds = time.perf_counter() - start
-    memory = resident(peak=True) - before
-    print(json.dumps({"seconds": seconds, "megabytes": memory, "value": value}))
+    value, seconds = timed(measure, X, Y, y)
+    return {"seconds": seconds, "megabytes": resident(peak=True) - before, "value": value}
 
 
-def measure(call, path, n_samples):
-    command = [sys.executable, __file__, "--child", call, str(path), str(n_samples)]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-
-
-def main():
-    parser = report.parser(__doc__)
-    parser.add_argument("--data", default="mnist", help="(default: %(default)s)")
-    parser.add_argument("--output", help="JSON file (default: benchmarks/results/quality.json)")
-    parser.add_argument("--child", nargs=3, help="for internal use")
-    args = parser.parse_args()
-    if args.child:
-        child(args.child[0], args.child[1], int(args.child[2]))
-        return 0
-
+def measure_quality(store, args):
     from fasttsne import TSNE
 
+    found = versions("fasttsne")
+    slots = {name: {"data": args.data, "call": name} for name in CALLS}
+    slots = {name: slot for name, slot in slots.items() if store.needs(slot, found)}
+    if not slots:
+        return
     data = load(args.data)
     X = np.ascontiguousarray(data.X, dtype=np.float32)
-    shuffled = np.random.default_rng(0).permutation(len(X))
+    order = np.random.default_rng(0).permutation(len(X))
     y = np.zeros(len(X), dtype=int) if data.y is None else data.y
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "map.npz"
         Y = TSNE(random_state=0).fit_transform(X)
-        np.savez(path, X=X[shuffled], Y=Y[shuffled], y=y[shuffled])
-        found = {}
-        for name, (call, divisor) in CALLS.items():
+        np.savez(path, X=X[order], Y=Y[order], y=y[order])
+        for name, slot in slots.items():
+            call, divisor = CALLS[name]
             n_samples = len(X) // divisor
-            found[name] = measure(call, path, n_samples) | {"n_samples": n_samples}
-            print(f"{name:32} {found[name]['seconds']:8.2f} s", file=sys.stderr)
+            figures = fresh(cost, call, path, n_samples) | {"n_samples": n_samples}
+            store.add(slot, found, figures | {"n_features": X.shape[1]})
+            print(f"{name:32} {figures['seconds']:8.2f} s", file=sys.stderr)
 
+
+def write_quality(runs, args):
     rows = [
         [
-            name,
-            f"{figures['n_samples']:,}",
-            report.number(figures["seconds"], 3),
-            f"{figures['megabytes']:.0f}",
-            "" if isinstance(figures["value"], dict) else f"{figures['value']:.4f}",
+            run["slot"]["call"],
+            f"{run['n_samples']:,}",
+            number(run["seconds"]),
+            f"{run['megabytes']:.0f}",
+            "" if isinstance(run["value"], dict) else f"{run['value']:.4f}",
         ]
-        for name, figures in found.items()
+        for run in runs
     ]
-    results = {"data": data.name, "shape": X.shape, "calls": found}
-    kept = report.save("quality", results, args.output)
-    text = [
+    about = f"{runs[0]['slot']['data']}, {runs[0]['n_samples']:,} x {runs[0]['n_features']}."
+    return [
         "# What judging a map costs",
-        f"`python benchmarks/quality.py`. {data.name}, {X.shape[0]:,} x {X.shape[1]}, "
-        f"{report.machine_name(report.machine())}. MB are above data and map; 10 neighbours.",
-        report.table(["", "points", "seconds", "MB", "value"], rows),
+        f"{about} MB are above data and map; 10 neighbours.",
+        table(["", "points", "seconds", "MB", "value"], rows),
     ]
-    report.publish(kept.parent, kept.stem, "\n\n".join(text))
-    first = found["report, 5,000 points judged"]
-    too_much = first["seconds"] > SECONDS or first["megabytes"] > MEGABYTES
-    if too_much:
-        print(f"TOO MUCH: the limits are {SECONDS:g} s and {MEGABYTES:g} MB")
-    return 1 if too_much else 0
 
+
+def quality_failures(runs):
+    for run in runs:
+        within = run["seconds"] <= SECONDS and run["megabytes"] <= MEGABYTES
+        if run["slot"]["call"] == REPORT and not within:
+            yield f"quality: the limits of a report are {SECONDS:g} s and {MEGABYTES:g} MB"
+
+
+# ---- The page ------------------------------------------------------------------------------------
+
+
+def settle(tab):
+    tab.wait_for_function(DRAWN, timeout=120_000)
+    tab.evaluate(TWO_FRAMES)
+
+
+def gesture(tab, step):
+    """Take the steps, one every 16 ms or as soon as the page can; return frames and settling."""
+    tab.evaluate("frames_.splice(0)")
+    start = time.perf_counter()
+    for i in range(STEPS):
+        step(i)
+        time.sleep(max(0.0, start + 0.016 * (i + 1) - time.perf_counter()))
+    frames = np.array(tab.evaluate("frames_.splice(0)"))
+    return {
+        "median": float(np.median(frames)),
+        "percentile_95": float(np.quantile(frames, 0.95)),
+        "longest": float(frames.max()),
+        "n_frames": len(frames),
+        "settled": timed(settle, tab)[1],
+    }
+
+
+def opened_and_moved(chromium, path, n_samples):
+    """Return the figures of a page of heaps."""
+    from fasttsne.plot import html
+
+    rng = np.random.default_rng(0)
+    labels = rng.integers(10, size=n_samples)
+    Y = rng.normal(size=(10, 2))[labels] * 40 + rng.normal(size=(n_samples, 2)) * 8
+    html(Y, [f"heap {label}" for label in labels], path)
+    tab = chromium.new_page(viewport={"width": 1200, "height": 900})
+
+    def show():
+        tab.goto(path.as_uri())
+        tab.wait_for_selector("body[data-ready]", timeout=300_000)
+        tab.evaluate(TWO_FRAMES)
+
+    figures = {"opened": timed(show)[1], "bytes": path.stat().st_size}
+    figures["renderer"] = tab.evaluate(RENDERER)
+    tab.wait_for_timeout(3_000)
+    tab.evaluate(WATCH)
+    tab.mouse.move(500, 450)
+    tab.mouse.down()
+    figures["pan"] = gesture(tab, lambda i: tab.mouse.move(500 + 2 * i, 450 + i))
+    tab.mouse.up()
+    settle(tab)
+    figures["zoom"] = gesture(tab, lambda i: tab.mouse.wheel(0, -8 if i < STEPS // 2 else 8))
+    tab.close()
+    return figures
+
+
+def measure_page(store, args):
+    from playwright.sync_api import sync_playwright
+
+    program = args.browser or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        raise SystemExit("there is no Chromium on PATH; name one with --browser")
+    with tempfile.TemporaryDirectory() as directory, sync_playwright() as play:
+        arguments = ARGUMENTS[:1] if args.hardware else ARGUMENTS
+        chromium = play.chromium.launch(executable_path=program, args=arguments)
+        found = versions("fasttsne") | {"chromium": chromium.version}
+        for n_samples in map(int, args.sizes.split(",")):
+            slot = {"n_samples": n_samples}
+            if store.needs(slot, found):
+                figures = opened_and_moved(chromium, Path(directory) / "map.html", n_samples)
+                store.add(slot, found, figures)
+        chromium.close()
+
+
+def write_page(runs, args):
+    rows = []
+    for run in runs:
+        rows.append([f"{run['slot']['n_samples']:,}", f"{run['bytes'] / 1e6:.1f}"])
+        rows[-1].append(number(run["opened"], digits=2))
+        for name in ("pan", "zoom"):
+            rows[-1] += [f"{run[name][key]:.0f}" for key in ("median", "percentile_95", "longest")]
+        rows[-1].append(number(max(run[name]["settled"] for name in ("pan", "zoom")), digits=2))
+    header = ["points", "MB", "opened, s", "pan: frame, ms", "95 %", "longest"]
+    header += ["zoom: frame, ms", "95 %", "longest", "settled, s"]
+    return [
+        "# How the page of plot.html opens and moves",
+        f"Drawn by {runs[0]['renderer']}. Frames are the median, the 95th percentile and the "
+        "longest, in milliseconds; the screen has one every 16.7.",
+        table(header, rows),
+    ]
+
+
+BENCHMARKS = {
+    "quality": Benchmark(
+        measure_quality, write_quality, {"data": "mnist"}, {"data": "digits"}, quality_failures
+    ),
+    "page": Benchmark(
+        measure_page,
+        write_page,
+        {"sizes": "70000,1000000", "browser": "", "hardware": False},
+        {"sizes": "5000"},
+    ),
+}
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(__doc__, BENCHMARKS))

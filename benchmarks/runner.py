@@ -1,27 +1,35 @@
-"""What the benchmarks of whole systems share: runs in processes of their own, and their records.
+"""What the benchmarks share: the command line, records, processes, tables, and runs of systems.
 
-A record is one run: what was run (its `slot`), by which versions, on which machine, and its
-figures. Records are kept as JSON after every run, so that a benchmark that was stopped goes on
-where it was: what is there, by the same versions on the same machine, is not run again.
+A script hands its benchmarks to `main`. Each measurement is recorded at once as one line of
+``results/<benchmark>.jsonl``: what was run (`slot`), on which machine, by which versions, when, by
+which command, and the figures. A benchmark that was stopped continues where it stopped: a slot that
+the same versions measured on the same machine is not run again without ``--again``. Tables and
+pictures are written from the records alone.
 """
 
+import argparse
 import json
 import os
-import subprocess
+import platform
+import re
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime, timezone
+from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+from unittest import mock
 
 import numpy as np
-import report
-from data import load
-from judge import Judge, cache_directory
-from systems import SYSTEMS
+from data import cache_directory, load
+from systems import SYSTEMS, cores, load_average, timed_run, use_cores, versions
 
-# Benchmarks with one and the same judge, which take records from each other.
-ALIKE = ("peers", "scaling", "time_to_quality")
+RESULTS = Path(__file__).parent / "results"
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -29,154 +37,274 @@ THREAD_VARIABLES = (
     "NUMBA_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
+HELP = {
+    "data": "data sets that data.py lists, separated by commas",
+    "systems": "systems, separated by semicolons",
+    "sizes": "sizes, separated by commas",
+    "megabytes": "sizes of the files in MB, separated by commas",
+    "landmarks": "number of landmarks",
+    "losses": "losses, separated by commas",
+    "seeds": "seeds, separated by commas",
+    "isa": "instruction sets, separated by commas (default: all)",
+    "threads": "number of threads",
+    "repeats": "runs of each",
+    "limit": "skip runs that take more minutes",
+    "scratch": "directory for large temporary files",
+    "browser": "path of Chromium",
+    "hardware": "draw on the graphics card instead of the processor",
+}
 
 
-def parser(doc, systems, data, repeats=3):
-    """The options that all of these benchmarks have."""
-    options = report.parser(doc)
-    options.add_argument(
-        "--data", default=data, help="names that data.py knows, by commas (default: %(default)s)"
-    )
-    options.add_argument(
-        "--systems",
-        default=";".join(systems),
-        help="names that systems.py lists, by semicolons (default: %(default)s)",
-    )
-    options.add_argument(
-        "--python",
-        action="append",
-        default=[],
-        metavar="SYSTEM=PATH",
-        help="the interpreter that has this system; may be given again (default: this one)",
-    )
-    options.add_argument("--threads", type=int, default=report.cores(), help="default: all cores")
-    options.add_argument("--repeats", type=int, default=repeats, help="(default: %(default)s)")
-    options.add_argument(
-        "--limit", type=float, default=60, help="no run of more minutes (default: %(default)s)"
-    )
-    options.add_argument("--again", action="store_true", help="run what is there already as well")
-    options.add_argument("--plan", action="store_true", help="only say what would be run")
-    options.add_argument("--report", action="store_true", help="only tables and plots, no runs")
-    options.add_argument("--quick", action="store_true", help="a minute's trial on small data")
-    options.add_argument("--output", type=Path, help="directory (default: benchmarks/results)")
-    return options
+class Benchmark(NamedTuple):
+    """One thing that a script measures; its results have the same name."""
+
+    measure: Callable  # (store, args) -> None: adds records to the store
+    write: Callable  # (runs, args) -> paragraphs of Markdown, the title first; draws pictures
+    options: dict  # option -> default
+    quick: dict  # option -> value under --quick
+    failures: Callable = lambda runs: ()  # targets that the runs miss, in words
 
 
-def output_directory(args):
-    """Where results go; a trial's do not go where the real ones are."""
-    if args.output:
-        return args.output
-    return cache_directory() / "quick" if args.quick else report.RESULTS
+def main(doc, benchmarks, arguments=None):
+    """Run the benchmarks that the command line names; return the exit status."""
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", nargs="*", help=f"{', '.join(benchmarks)} (default: all)")
+    parser.add_argument("--table", action="store_true", help="write tables and pictures only")
+    parser.add_argument("--again", action="store_true", help="repeat runs that are recorded")
+    parser.add_argument("--quick", action="store_true", help="a trial on small data")
+    parser.add_argument("--output", type=Path, help="directory (default: benchmarks/results)")
+    for key in dict.fromkeys(key for b in benchmarks.values() for key in b.options):
+        defaults = {b.options[key] for b in benchmarks.values() if key in b.options}
+        text, value = HELP[key], defaults.pop()
+        if value not in (False, None, "") and not defaults:
+            text += f" (default: {value})"
+        kind = {"action": "store_true"} if value is False else {"type": type(value or "")}
+        parser.add_argument(f"--{key}", default=argparse.SUPPRESS, help=text, **kind)
+    given = vars(parser.parse_args(arguments))
+    failed = []
+    for name in given["what"] or list(benchmarks):
+        if name not in benchmarks:
+            parser.error(f"{name} is none of {', '.join(benchmarks)}")
+        benchmark = benchmarks[name]
+        changed = benchmark.quick if given["quick"] else {}
+        args = argparse.Namespace(**(benchmark.options | changed | given))
+        # Results of a trial never replace the real ones.
+        args.output = args.output or (cache_directory() / "quick" if args.quick else RESULTS)
+        store = Store(args.output / f"{name}.jsonl", args.again)
+        if not args.table:
+            benchmark.measure(store, args)
+        runs = store.reported()
+        if not runs:
+            failed.append(f"{name}: there are no records")
+            continue
+        title, *parts = benchmark.write(runs, args)
+        text = "\n\n".join([title, circumstances(runs), *parts])
+        (args.output / f"{name}.md").write_text(text + "\n", encoding="utf-8")
+        print(f"{text}\n\nWritten to {args.output / name}.md\n")
+        if not args.quick:
+            failed += benchmark.failures(runs)
+    for failure in failed:
+        print("FAILED:", failure, file=sys.stderr)
+    return 1 if failed else 0
+
+
+# ---- Records ------------------------------------------------------------------------------------
 
 
 class Store:
-    """The records of one benchmark, as a JSON file."""
+    """The records of one benchmark, a JSON object per line."""
 
-    def __init__(self, path):
-        self.path = Path(path)
-        self.machines, self.runs = {}, []
+    def __init__(self, path, again=False):
+        self.path, self.again, self.runs = Path(path), again, []
         if self.path.exists():
-            kept = json.loads(self.path.read_text(encoding="utf-8"))
-            self.machines, self.runs = kept["machines"], kept["runs"]
-        here = report.machine()
-        self.machine = report.machine_name(here)
-        self.machines[self.machine] = here
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+            self.runs = [json.loads(line) for line in lines]
+        self.machine = machine()
 
     def find(self, slot, versions=None):
-        """This machine's record of a slot, if it is by these versions."""
+        """Return this machine's record of a slot, if these versions measured it."""
         for run in self.runs:
             if run["machine"] == self.machine and run["slot"] == slot:
                 return run if versions in (None, run["versions"]) else None
         return None
 
+    def needs(self, slot, versions):
+        """Return whether a slot has to be run."""
+        return self.again or self.find(slot, versions) is None
+
     def add(self, slot, versions, figures):
-        """Keep the figures of a run of today."""
-        return self.keep(
-            {
-                "slot": slot,
-                "machine": self.machine,
-                "versions": versions,
-                "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-            }
-            | figures
-        )
-
-    def keep(self, record):
-        """Keep a record in place of an older one of the same slot."""
-        old = self.find(record["slot"])
-        self.runs = [run for run in self.runs if run is not old] + [record]
-        self.save()
-        return record
-
-    def save(self):
-        """Write all, or nothing."""
+        """Record a run of now, in place of an older one of the same slot."""
+        record = {
+            "slot": slot,
+            "machine": self.machine,
+            "versions": versions,
+            "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+            "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        }
+        self.runs = [run for run in self.runs if run is not self.find(slot)] + [record | figures]
+        # The file is replaced as a whole or not at all.
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        used = {run["machine"] for run in self.runs}
-        machines = {name: what for name, what in self.machines.items() if name in used}
         partial = self.path.with_suffix(".partial")
-        text = json.dumps({"machines": machines, "runs": self.runs}, indent=1)
-        partial.write_text(text + "\n", encoding="utf-8")
+        lines = [json.dumps(run, ensure_ascii=False) + "\n" for run in self.runs]
+        partial.write_text("".join(lines), encoding="utf-8")
         partial.replace(self.path)
 
     def reported(self):
-        """The records of this machine, or of the one that was last measured on."""
-        here = [run for run in self.runs if run["machine"] == self.machine]
-        if here or not self.runs:
-            return here
-        last = self.runs[-1]["machine"]
-        return [run for run in self.runs if run["machine"] == last]
+        """Return the records of this machine, or of the machine of the last record."""
+        machines = [run["machine"] for run in self.runs]
+        shown = self.machine if self.machine in machines else (machines or [None])[-1]
+        return [run for run in self.runs if run["machine"] == shown]
+
+
+def machine():
+    """Return the processor, cores, memory and system of this machine, in one line."""
+    cpu = Path("/proc/cpuinfo")
+    lines = cpu.read_text() if cpu.exists() else ""
+    found = dict(re.findall(r"^([^\t:]+?)\s*: (.*)$", lines, re.M))
+    model = found.get("model name") or platform.processor() or platform.machine()
+    if "cpu family" in found:  # virtual machines call different processors by one name
+        model += f" (family {found['cpu family']}, model {found['model']})"
+    flags = found.get("flags", found.get("Features", "")).split()
+    vectors = [name for name in ("avx512f", "avx2", "asimd") if name in flags][:1]
+    memory = [f"{memory_bytes() / 2**30:.0f} GiB"] if memory_bytes() else []
+    return ", ".join([model, *vectors, f"{cores()} cores", *memory, platform.system()])
+
+
+def memory_bytes():
+    """Return the size of the main memory in bytes, or None where the system does not report it."""
+    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", ()):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+def grouped(runs, *keys):
+    """Return {values of the keys: runs}, in order; a key is one of the slot or of the figures."""
+    groups = {}
+    for run in runs:
+        values = tuple((run | run["slot"])[key] for key in keys)
+        groups.setdefault(values if len(keys) > 1 else values[0], []).append(run)
+    return groups
+
+
+# ---- Tables -------------------------------------------------------------------------------------
+
+
+def circumstances(runs):
+    """Return machine, threads, versions, dates, commands and load of records, as a paragraph."""
+    packages = {}
+    for run in runs:
+        for package, found in run["versions"].items():
+            packages.setdefault(package, set()).add(found or "?")
+    versions = "; ".join(f"{name} {', '.join(sorted(found))}" for name, found in packages.items())
+    threads = sorted({run["slot"]["threads"] for run in runs if "threads" in run["slot"]})
+    dates = sorted({run["date"] for run in runs})
+    commands = dict.fromkeys(f"`{run['command']}`" for run in runs if "command" in run)
+    loads = [run["load_at_start"] for run in runs if run.get("load_at_start") is not None]
+    text = f"Machine: {runs[0]['machine']}."
+    text += f" Threads: {', '.join(map(str, threads))}." if threads else ""
+    text += f" Versions: {versions}. Measured {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}"
+    text += f" by {', '.join(commands)}." if commands else "."
+    if loads:
+        text += f" Load average before a run: {median(loads):.1f}, at most {max(loads):.1f}."
+    return text
+
+
+def table(header, rows):
+    """Return an aligned Markdown table, the first column to the left."""
+    cells = [list(header), *[[str(cell) for cell in row] for row in rows]]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    cells.insert(1, ["-" * widths[0], *["-" * (width - 1) + ":" for width in widths[1:]]])
+    lines = []
+    for first, *others in cells:
+        padded = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append(f"| {' | '.join([first.ljust(widths[0]), *padded])} |")
+    return "\n".join(lines)
+
+
+def spread(values, digits=3, fixed=None):
+    """Return the median, and the range in brackets if the values differ; "-" if there are none."""
+    values = [value for value in values if value is not None]
+    if not values:
+        return "-"
+    middle, least, most = (
+        number(value, digits, fixed) for value in (median(values), min(values), max(values))
+    )
+    return f"{middle} ({least}-{most})" if least != most else middle
+
+
+def number(value, digits=3, fixed=None):
+    """Return a number with `digits` significant digits, or `fixed` digits after the point."""
+    if value is None:
+        return "-"
+    if fixed is None:
+        fixed = max(0, digits - 1 - int(f"{value:e}".partition("e")[2])) if value else 0
+    return f"{value:,.{fixed}f}"
+
+
+def with_threads(runs):
+    """Return the number of threads and the machine of runs, for a picture."""
+    threads = runs[0]["slot"]["threads"]
+    return f"{threads} thread{'s' if threads > 1 else ''}, {runs[0]['machine']}"
+
+
+# ---- Processes ----------------------------------------------------------------------------------
+
+
+def fresh(function, *args, threads=None, **environment):
+    """Call a function of a script in a new process, and return its result.
+
+    `threads` limits the cores of the process and the threads of every library.
+    """
+    threads = threads or cores()
+    variables = dict.fromkeys(THREAD_VARIABLES, str(threads)) | {"PYTHONWARNINGS": "ignore"}
+    start = {"mp_context": get_context("spawn"), "initializer": use_cores, "initargs": (threads,)}
+    with (
+        mock.patch.dict(os.environ, variables | environment),
+        ProcessPoolExecutor(1, **start) as pool,
+    ):
+        return pool.submit(function, *args).result()
+
+
+def least(function, repeats, enough=0.0):
+    """Return the least seconds of a call, after one that does not count.
+
+    Short calls repeat until they took `enough` seconds together: noise only adds to a time.
+    """
+    function()
+    seconds = []
+    while len(seconds) < repeats or sum(seconds) < enough:
+        seconds.append(timed(function)[1])
+    return min(seconds)
+
+
+def timed(function, *args, **kwargs):
+    """Return the result of a call, and its seconds."""
+    start = time.perf_counter()
+    result = function(*args, **kwargs)
+    return result, time.perf_counter() - start
+
+
+# ---- Runs of whole systems ----------------------------------------------------------------------
 
 
 class Runner:
-    """Runs systems, each run a fresh process with its own threads, and judges their maps."""
+    """Runs systems, each run in a new process, and judges their maps by one exact judge."""
 
-    def __init__(self, args, name, n_neighbors=None):
-        self.args, self.n_neighbors = args, n_neighbors
-        self.store = Store(output_directory(args) / f"{name}.json")
-        chosen = [system.strip() for system in args.systems.split(";") if system.strip()]
-        for system in chosen:
-            if system not in SYSTEMS:
-                raise SystemExit(f"no system called {system!r}; there are {'; '.join(SYSTEMS)}")
-        given = dict(item.split("=", 1) for item in args.python)
-        self.python = {system: given.get(system, sys.executable) for system in chosen}
-        self.versions = {}
-        self.directory = tempfile.TemporaryDirectory()
-        self.data, self.judges = {}, {}
-        if args.report:
-            return
-        for system in chosen:
-            found = self._call(system, "--probe", system)
-            if "error" in found:
-                print(f"{system}: left out, {found['error']}", file=sys.stderr)
+    options = {"threads": cores(), "limit": 60.0}  # noqa: RUF012
+
+    def __init__(self, store, args, n_neighbors=None):
+        self.store, self.args, self.n_neighbors = store, args, n_neighbors
+        self.directory, self.systems = tempfile.TemporaryDirectory(), []
+        for name in split(args.systems):
+            if find_spec(SYSTEMS[name].module):
+                self.systems.append(name)
             else:
-                self.versions[system] = found["versions"]
-
-    @property
-    def systems(self):
-        """The systems that can run."""
-        return list(self.versions)
-
-    def load(self, name):
-        """A data set, once; a file that processes read."""
-        if name not in self.data:
-            data = load(name)
-            path = Path(self.directory.name) / f"{len(self.data)}.npy"
-            np.save(path, data.X)
-            self.data = {name: (data, path)}  # one at a time: they can be large
-            self.judges = {}
-        return self.data[name]
-
-    def judge(self, name):
-        """The judge of a data set, once."""
-        data, _ = self.load(name)
-        if name not in self.judges:
-            start = time.perf_counter()
-            self.judges[name] = Judge(data.X, data.y, n_neighbors=self.n_neighbors)
-            print(f"{name}: P in {time.perf_counter() - start:.1f} s", file=sys.stderr)
-        return self.judges[name]
+                print(f"{name}: skipped, {SYSTEMS[name].package} is missing", file=sys.stderr)
 
     def slot(self, name, system, seed=0, max_iter=None, **options):
-        """What a run is known by."""
+        """Return what identifies a run. `max_iter=None` is the system's default."""
         return {
             "data": name,
             "system": system,
@@ -186,127 +314,77 @@ class Runner:
             "options": options,
         }
 
-    def missing(self, slots):
-        """Those that are not in the records yet."""
-        if self.args.report:
-            return []
-        ours = [slot for slot in slots if slot["system"] in self.versions]
-        if self.args.again:
-            return ours
-        return [slot for slot in ours if not self._known(slot)]
+    def needs(self, slot):
+        """Return whether a slot has to be run."""
+        return self.store.needs(slot, versions(SYSTEMS[slot["system"]].package))
 
-    def _known(self, slot):
-        """This benchmark's record of a slot, or that of one like it, which is taken over."""
-        versions = self.versions[slot["system"]]
-        record = self.store.find(slot, versions)
-        if record or self.store.path.stem not in ALIKE:
-            return record
-        for name in ALIKE:
-            record = Store(self.store.path.with_name(f"{name}.json")).find(slot, versions)
-            if record:
-                return self.store.keep(record)
-        return None
-
-    def run_all(self, slots, minutes=None):
-        """Run what is missing, in the order given; returns False if there is only a plan.
-
-        `minutes(slot)` estimates; what is over the limit is left out, and so is what failed.
-        """
-        missing = self.missing(slots)
-        minutes = minutes or self.estimate
-        over = [slot for slot in missing if minutes(slot) > self.args.limit]
-        missing = [slot for slot in missing if slot not in over]
-        for slot in over:
-            print(f"over the limit: {describe(slot)}, {minutes(slot):.0f} min", file=sys.stderr)
+    def run_all(self, name, repeats, slots_of, minutes=None):
+        """Run what is missing of a data set, by turns, except runs over the limit of minutes."""
+        minutes, missing = minutes or estimate, []
+        turns = alternating(self.systems, repeats)
+        slots = (slot for system, repeat in turns for slot in slots_of(name, system, repeat))
+        for slot in filter(self.needs, slots):
+            if minutes(slot) > self.args.limit:
+                print(f"over the limit: {describe(slot)}, {minutes(slot):.0f} min", file=sys.stderr)
+            else:
+                missing.append(slot)
         if missing:
             total = sum(map(minutes, missing))
             print(f"{len(missing)} runs, very roughly {total:.1f} minutes", file=sys.stderr)
-        if self.args.plan:
-            for slot in missing:
-                print(f"{describe(slot):80} {minutes(slot):6.1f} min")
-            return False
-        cores = report.cores()
-        if missing and hasattr(os, "getloadavg") and os.getloadavg()[0] > 0.2 * cores:
-            print("THE MACHINE IS BUSY: times will not count for much", file=sys.stderr)
+            if (load_average() or 0) > 0.2 * cores():
+                print("THE MACHINE IS BUSY: do not rely on the times", file=sys.stderr)
         for slot in missing:
             self.run(slot)
-        return True
-
-    def estimate(self, slot):
-        """Minutes of a run, roughly."""
-        system = SYSTEMS[slot["system"]]
-        data, _ = self.load(slot["data"])
-        iterations = slot["max_iter"] or system.default_iterations or 1000
-        return system.minutes * iterations / 1000 * len(data.X) / 70_000
 
     def run(self, slot):
-        """One run, judged, and kept.
+        """Run a slot, judge its map, and record the figures.
 
-        From a PCA start a seed alone changes nothing, so every seed but 0 also shuffles the rows:
-        then rounding differs, and iterations amplify it to another map.
+        From a PCA start a seed alone changes nothing. So every seed but 0 also shuffles the rows:
+        then rounding differs, and iterations amplify the difference to another map.
         """
-        system = slot["system"]
-        data, path = self.load(slot["data"])
-        judge = self.judge(slot["data"])
+        from judge import judge_of
+
+        data, judge = load(slot["data"]), judge_of(slot["data"], self.n_neighbors)
         order = np.arange(len(data.X))
         if slot["seed"] > 0:
             np.random.RandomState(slot["seed"]).shuffle(order)
-            path = Path(self.directory.name) / "shuffled.npy"
-            np.save(path, data.X[order])
-        back = np.argsort(order)
-        output = Path(self.directory.name) / "maps.npz"
-        spec = slot | {"data": str(path), "output": str(output)}
+        back, path = np.argsort(order), Path(self.directory.name) / "X.npy"
+        np.save(path, data.X[order])
         try:
-            figures = self._call(system, "--child", spec)
-        except subprocess.CalledProcessError as error:
-            print(f"FAILED: {describe(slot)} ({error})", file=sys.stderr)
-            return None
-        with np.load(output) as maps:
-            figures |= judge(maps["embedding"][back])
-            for i, snapshot in enumerate(figures["snapshots"]):
-                snapshot |= judge(maps[f"snapshot{i}"][back])
-            if not figures["snapshots"]:
-                del figures["snapshots"]
+            figures, embedding = fresh(timed_run, slot, path, threads=slot["threads"])
+        except Exception as error:  # whatever a system raises
+            print(f"FAILED: {describe(slot)} ({error!r})", file=sys.stderr)
+            return
+        figures |= judge(embedding[back])
         figures |= {"n_samples": data.X.shape[0], "n_features": data.X.shape[1]}
-        record = self.store.add(slot, self.versions[system], figures)
-        print(
-            f"{describe(slot):70} {figures['seconds']:8.2f} s  KL {figures['kl_divergence']:.3f}",
-            file=sys.stderr,
-        )
-        return record
-
-    def _call(self, system, mode, what):
-        """Start systems.py in the interpreter of the system; returns what it leaves as JSON."""
-        figures = Path(self.directory.name) / "figures.json"
-        figures.unlink(missing_ok=True)
-        if mode == "--child":
-            arguments = [json.dumps(what | {"figures": str(figures)})]
-        else:
-            arguments = [what, str(figures)]
-        script = str(Path(__file__).with_name("systems.py"))
-        threads = dict.fromkeys(THREAD_VARIABLES, str(self.args.threads))
-        subprocess.run(
-            [self.python[system], "-W", "ignore", script, mode, *arguments],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            env=os.environ | threads,
-        )
-        return json.loads(figures.read_text(encoding="utf-8"))
+        self.store.add(slot, versions(SYSTEMS[slot["system"]].package), figures)
+        words = f"{figures['seconds']:8.2f} s  KL {figures['kl_divergence']:.3f}"
+        print(f"{describe(slot):70} {words}", file=sys.stderr)
 
 
-def alternating(systems, n_repeats, slots_of):
-    """Slots by turns: every repeat runs all systems, in one order and then in the other."""
-    systems = list(systems)
-    return [
-        slot
-        for repeat in range(n_repeats)
-        for system in (systems if repeat % 2 == 0 else systems[::-1])
-        for slot in slots_of(system, repeat)
-    ]
+def split(systems):
+    """Return the names of systems that semicolons separate."""
+    names = systems.split(";")
+    for name in names:
+        if name not in SYSTEMS:
+            raise SystemExit(f"no system called {name!r}; there are {'; '.join(SYSTEMS)}")
+    return names
+
+
+def alternating(systems, repeats):
+    """Return pairs (system, repeat): each repeat has all systems, every second in reverse order."""
+    return [(name, i) for i in range(repeats) for name in (systems[::-1] if i % 2 else systems)]
+
+
+def estimate(slot):
+    """Return the minutes of a run, roughly."""
+    system = SYSTEMS[slot["system"]]
+    iterations = slot["max_iter"] or system.default_iterations or 1000
+    return system.minutes * iterations / 1000 * len(load(slot["data"]).X) / 70_000
 
 
 def describe(slot):
-    """A slot in words."""
+    """Return a slot in words."""
     words = [slot["data"], slot["system"]]
     words += ["default" if slot["max_iter"] is None else f"max_iter={slot['max_iter']}"]
     words += [f"{key}={value}" for key, value in slot["options"].items()]

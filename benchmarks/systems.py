@@ -1,16 +1,11 @@
-"""Every t-SNE implementation that is compared, one adapter each, and the process that times it.
+"""The t-SNE implementations that are compared, one adapter each, and the process that times one.
 
-An adapter is a function that gets a seed, a number of threads, the number of iterations or None
-for the default, and further options, and returns a `Fit`: a function from X to a map, and after
-that the number of iterations and remarks. It imports its package itself, so that this file runs in
-any interpreter that has that package: the benchmarks take ``--python NAME=/path/to/python`` for
-systems that cannot share one environment.
-
-``python benchmarks/systems.py`` says which systems this interpreter has.
+An adapter takes X, a seed, a number of threads and options. It returns the map, the number of
+iterations, and a function for remarks. It imports its package itself: a system that is not
+installed is skipped. One more system is one more adapter and one more entry of SYSTEMS.
 """
 
 import hashlib
-import json
 import os
 import platform
 import sys
@@ -18,20 +13,18 @@ import time
 from collections.abc import Callable
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
 
 MB = 1e6
-
-
-class Fit(NamedTuple):
-    fit_transform: Callable[[Any], Any]
-    n_iter: Callable[[], int]
-    remarks: Callable[[], dict]
+EARLY = 250  # openTSNE's iterations of early exaggeration
 
 
 class System(NamedTuple):
     adapter: Callable
-    package: str  # as the package index calls it
+    package: str  # on the package index
+    module: str
     color: str  # of the palette by Okabe and Ito
     marker: str
     minutes: float  # of 1,000 iterations on MNIST, 2 cores: rough, for estimates and limits
@@ -40,148 +33,153 @@ class System(NamedTuple):
     differs_from: int = 0  # points from which on the options make a difference
 
 
-def fasttsne(seed, n_threads, max_iter, **options):
-    from fasttsne import TSNE
+def fasttsne(X, seed, n_threads, **options):
+    from fasttsne import TSNE, show_config
 
-    limit = {} if max_iter is None else {"max_iter": max_iter}
-    tsne = TSNE(random_state=seed, n_jobs=n_threads, **limit, **options)
+    tsne = TSNE(random_state=seed, n_jobs=n_threads, **options)
+    embedding = tsne.fit_transform(X)
 
     def remarks():
-        from fasttsne import show_config
-
         return {"instruction_set": show_config(mode="dicts")["instruction_set"]}
 
-    return Fit(tsne.fit_transform, lambda: int(tsne.n_iter_) + 1, remarks)
+    return embedding, tsne.n_iter_ + 1, remarks
 
 
-def scikit_learn(seed, n_threads, max_iter, **options):
+def scikit_learn(X, seed, n_threads, **options):
     from sklearn.manifold import TSNE
 
-    limit = {} if max_iter is None else {"max_iter": max_iter}
-    tsne = TSNE(random_state=seed, n_jobs=n_threads, **limit, **options)
-    return Fit(tsne.fit_transform, lambda: int(tsne.n_iter_) + 1, dict)
+    tsne = TSNE(random_state=seed, n_jobs=n_threads, **options)
+    return tsne.fit_transform(X), tsne.n_iter_ + 1, dict
 
 
-def scikit_learn_intelex(seed, n_threads, max_iter, **options):
+def scikit_learn_intelex(X, seed, n_threads, **options):
     from sklearnex.manifold import TSNE
 
     calls = []
 
     class Watched(TSNE):
-        """Tells whether oneDAL did the work: otherwise scikit-learn does, without a word."""
+        """Record the calls of oneDAL, because scikit-learn may silently do the work instead."""
 
         def _daal_tsne(self, *args, **kwargs):
             calls.append(1)
             return super()._daal_tsne(*args, **kwargs)
 
-    limit = {} if max_iter is None else {"max_iter": max_iter}
-    tsne = Watched(random_state=seed, n_jobs=n_threads, **limit, **options)
-
-    def remarks():
-        if not calls:
-            raise RuntimeError("scikit-learn-intelex handed the work back to scikit-learn")
-        return {"accelerated": True}
-
-    return Fit(tsne.fit_transform, lambda: int(tsne.n_iter_) + 1, remarks)
+    tsne = Watched(random_state=seed, n_jobs=n_threads, **options)
+    embedding = tsne.fit_transform(X)
+    if not calls:
+        raise RuntimeError("scikit-learn-intelex handed the work back to scikit-learn")
+    return embedding, tsne.n_iter_ + 1, lambda: {"accelerated": True}
 
 
-def open_tsne(seed, n_threads, max_iter, snapshots_every=None, **options):
+def open_tsne(X, seed, n_threads, max_iter=None, **options):
     from openTSNE import TSNE
 
-    early = 250  # its default
     if max_iter is not None:
-        options |= {"early_exaggeration_iter": min(early, max_iter)}
-        options |= {"n_iter": max(0, max_iter - early)}
-    taken = []
-    if snapshots_every:
-        # The clock stands still while the map is copied.
-        def callback(iteration, error, embedding):
-            start = time.perf_counter()
-            done = iteration
-            if taken and iteration <= taken[-1][2]:  # counts anew after early exaggeration
-                done = iteration + early
-            taken.append([start, embedding.__array__().copy(), done, 0.0])
-            taken[-1][3] = time.perf_counter() - start
-
-        options |= {"callbacks": callback, "callbacks_every_iters": snapshots_every}
+        options |= {"early_exaggeration_iter": min(EARLY, max_iter)}
+        options |= {"n_iter": max(0, max_iter - EARLY)}
     tsne = TSNE(random_state=seed, n_jobs=n_threads, **options)
-    found = {}
+    embedding = tsne.fit(X)
 
-    def fit_transform(X):
-        embedding = tsne.fit(X)
+    def remarks():
         method = embedding.gradient_descent_params["negative_gradient_method"]
         if method == "auto":
             method = "fft" if len(X) >= 10_000 else "bh"
         index = getattr(embedding.affinities, "knn_index", None)
-        found.update({"gradient": method, "neighbors": type(index).__name__})
-        return embedding.__array__()
+        return {"gradient": method, "neighbors": type(index).__name__}
 
-    fit_transform.taken = taken
-    return Fit(fit_transform, lambda: tsne.early_exaggeration_iter + tsne.n_iter, lambda: found)
+    return embedding.__array__(), tsne.early_exaggeration_iter + tsne.n_iter, remarks
 
 
 SYSTEMS = {
-    "fasttsne": System(fasttsne, "fasttsne", "#0072B2", "o", minutes=0.3),
+    "fasttsne": System(fasttsne, "fasttsne", "fasttsne", "#0072B2", "o", minutes=0.3),
     "fasttsne, exact neighbours": System(
-        fasttsne, "fasttsne", "#56B4E9", "o", minutes=0.5, options={"neighbors": "exact"},
-        differs_from=20_000,
+        fasttsne, "fasttsne", "fasttsne", "#56B4E9", "o", minutes=0.5,
+        options={"neighbors": "exact"}, differs_from=20_000,
     ),
     "scikit-learn-intelex": System(
-        scikit_learn_intelex, "scikit-learn-intelex", "#D55E00", "s", minutes=0.6,
+        scikit_learn_intelex, "scikit-learn-intelex", "sklearnex", "#D55E00", "s", minutes=0.6,
         default_iterations=1000,
     ),
     "openTSNE": System(
-        open_tsne, "openTSNE", "#009E73", "^", minutes=2.6, default_iterations=750
+        open_tsne, "openTSNE", "openTSNE", "#009E73", "^", minutes=2.6, default_iterations=750
     ),
     "openTSNE, Barnes-Hut": System(
-        open_tsne, "openTSNE", "#777777", "<", minutes=3.5, default_iterations=750,
+        open_tsne, "openTSNE", "openTSNE", "#777777", "<", minutes=3.5, default_iterations=750,
         options={"negative_gradient_method": "bh"}, differs_from=10_000,
     ),
     "openTSNE, FFT": System(
-        open_tsne, "openTSNE", "#CC79A7", "v", minutes=2.6, default_iterations=750,
+        open_tsne, "openTSNE", "openTSNE", "#CC79A7", "v", minutes=2.6, default_iterations=750,
         options={"negative_gradient_method": "fft"},
     ),
     "scikit-learn": System(
-        scikit_learn, "scikit-learn", "#E69F00", "D", minutes=6.7, default_iterations=1000
+        scikit_learn, "scikit-learn", "sklearn", "#E69F00", "D", minutes=6.7,
+        default_iterations=1000,
     ),
 }  # fmt: skip
 
 
-def versions(name):
-    """What decides a system's figures: its version, and for fasttsne, which changes by the hour,
-    a fingerprint of the files."""
-    system = SYSTEMS[name]
+def timed_run(slot, path):
+    """Return the figures of a run in this process, and its map.
+
+    Imports and a warm-up on 200 points of noise come before the clock starts and before memory is
+    first measured. Memory counts the data.
+    """
+    system, threads = SYSTEMS[slot["system"]], slot["threads"]
+    options = system.options | slot["options"]
+    noise = np.random.RandomState(0).uniform(size=(200, 10)).astype(np.float32)
+    system.adapter(noise, 0, threads, **(options | {"max_iter": 250}))
+    if slot["max_iter"] is not None:
+        options["max_iter"] = slot["max_iter"]
+    figures = {"load_at_start": load_average(), "baseline_mb": resident(peak=False)}
+    X = np.load(path)
+    start, cpu = time.perf_counter(), time.process_time()
+    embedding, n_iter, remarks = system.adapter(X, slot["seed"], threads, **options)
+    figures["seconds"] = time.perf_counter() - start
+    figures["cpu_seconds"] = time.process_time() - cpu
+    figures["peak_mb"] = resident(peak=True) - figures["baseline_mb"]
+    return figures | {"n_iter": int(n_iter), "remarks": remarks()}, np.asarray(embedding)
+
+
+def versions(*packages):
+    """Return versions of packages and a digest of fasttsne's files: what decides their figures."""
     found = {"python": platform.python_version()}
-    for package in dict.fromkeys([system.package, "scikit-learn", "numpy", "scipy"]):
+    for package in dict.fromkeys([*packages, "scikit-learn", "numpy", "scipy"]):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             found[package] = None
-    if system.package == "fasttsne":
-        directory = Path(util.find_spec("fasttsne").origin).parent
+    if "fasttsne" in packages:
         digest = hashlib.sha256()
-        for path in sorted(directory.rglob("*")):
+        for path in sorted(Path(util.find_spec("fasttsne").origin).parent.rglob("*")):
             if path.suffix in (".py", ".so", ".pyd"):
                 digest.update(path.read_bytes())
         found["build"] = digest.hexdigest()[:12]
     return found
 
 
-def probe(name):
-    """Versions of a system, or why it cannot run here."""
-    try:
-        system = SYSTEMS[name]
-        system.adapter(0, 1, 1000, **system.options)
-        return {"versions": versions(name)}
-    except (ImportError, TypeError) as error:
-        return {"error": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
+def cores():
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def use_cores(count):
+    """Keep this process to `count` cores: some libraries ignore n_jobs."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+
+
+def load_average():
+    """Return the mean number of running processes in the last minute, or None on Windows."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
 def resident(peak):
-    """Resident memory of this process in MB, now or at its peak."""
+    """Return the resident memory of this process in MB, now or at its peak."""
     status = Path("/proc/self/status")
     if status.exists():
-        # Not getrusage: its peak includes that of the process this one was forked from.
+        # The peak of getrusage includes the parent process before a fork.
         wanted = "VmHWM:" if peak else "VmRSS:"
         lines = status.read_text().splitlines()
         return next(int(line.split()[1]) * 1024 / MB for line in lines if line.startswith(wanted))
@@ -189,66 +187,3 @@ def resident(peak):
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MB
-
-
-def child(spec):
-    """One timed run, in this process; leaves the map, or the snapshots, in a file.
-
-    Everything is imported and warmed up on 200 points of noise before the clock starts and before
-    memory is first looked at. Memory counts the data.
-    """
-    if hasattr(os, "sched_setaffinity"):
-        # Whatever a library makes of n_jobs, it gets no more cores than it has threads.
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: spec["threads"]])
-    import numpy as np
-
-    system = SYSTEMS[spec["system"]]
-    options = system.options | spec["options"]
-    plain = {key: value for key, value in options.items() if key != "snapshots_every"}
-    noise = np.random.RandomState(0).uniform(size=(200, 10)).astype(np.float32)
-    system.adapter(0, spec["threads"], 250, **plain).fit_transform(noise)
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    baseline = resident(peak=False)
-
-    X = np.load(spec["data"])
-    fit = system.adapter(spec["seed"], spec["threads"], spec["max_iter"], **options)
-    start, cpu = time.perf_counter(), time.process_time()
-    embedding = fit.fit_transform(X)
-    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
-    figures = {
-        "seconds": seconds,
-        "cpu_seconds": cpu_seconds,
-        "n_iter": fit.n_iter(),
-        "baseline_mb": baseline,
-        "peak_mb": resident(peak=True) - baseline,
-        "load_at_start": load,
-        "remarks": fit.remarks(),
-    }
-    maps = {"embedding": np.asarray(embedding)}
-    paused, figures["snapshots"] = 0.0, []
-    for i, (moment, snapshot, done, pause) in enumerate(getattr(fit.fit_transform, "taken", [])):
-        figures["snapshots"].append({"seconds": moment - start - paused, "n_iter": done})
-        maps[f"snapshot{i}"] = snapshot
-        paused += pause
-    np.savez(spec["output"], **maps)
-    Path(spec["figures"]).write_text(json.dumps(figures), encoding="utf-8")
-
-
-def main():
-    # Nothing of a package's own chatter may get between: results go into files.
-    if sys.argv[1:2] == ["--child"]:
-        return child(json.loads(sys.argv[2]))
-    if sys.argv[1:2] == ["--probe"]:
-        Path(sys.argv[3]).write_text(json.dumps(probe(sys.argv[2])), encoding="utf-8")
-        return None
-    for name in SYSTEMS:
-        found = probe(name)
-        if "error" in found:
-            print(f"{name:28} no ({found['error']})")
-        else:
-            print(f"{name:28} {found['versions'][SYSTEMS[name].package]}")
-    return None
-
-
-if __name__ == "__main__":
-    main()
