@@ -68,7 +68,6 @@ def run(args: argparse.Namespace) -> int:
     if args.sample < 0:
         raise Refusal(f"--sample must be at least 1, or 0 for all points; got {args.sample}")
     write.check_metric(args.metric)
-    write.check_judgeable(args.metric)
     table = read.read_input(args, args.data)
     for note in [*table.notes, f"judging by {table.description()}"]:
         say(note)

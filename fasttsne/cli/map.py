@@ -45,7 +45,12 @@ _PARAMETERS: tuple[tuple[str, Any, str, str], ...] = (
     ("learning-rate", "number or auto", "RATE", "step size"),
     ("max-iter", int, "N", "maximum number of iterations"),
     ("metric", str, "NAME", "distance between rows, such as euclidean, cosine or manhattan"),
-    ("affinity", str, "NAME", "weight of neighbours: gaussian or uniform"),
+    (
+        "affinity",
+        str,
+        "NAME",
+        "weight of neighbours: gaussian, uniform, or precomputed (INPUT holds P)",
+    ),
     ("init", ("pca", "spectral", "random"), "", "initial coordinates"),
     ("method", ("barnes_hut", "exact"), "", "forces; exact is for a few thousand rows"),
     ("angle", float, "A", "approximation of barnes_hut, 0 (exact) to 1 (fast)"),
@@ -219,7 +224,7 @@ def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) ->
     if args.output.suffix.lower() == ".h5ad" and args.input.suffix.lower() != ".h5ad":
         raise Refusal("--output .h5ad is a copy of an .h5ad INPUT; choose .csv or .npz")
     if args.report is not None:
-        write.check_judgeable(given.get("metric", "euclidean"), given.get("affinity", ""))
+        write.check_judgeable(given.get("affinity", ""))
     n_components = given.get("n_components", 2)
     write.check_columns(args.output, read.columns_beside(vars(args)), n_components)
     write.check_pictures(args, flat=n_components == 2)

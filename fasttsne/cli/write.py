@@ -111,12 +111,11 @@ def check_metric(name: str) -> None:
         raise Refusal(f"--metric {name} {_NEED_PARAMETERS[name]}")
 
 
-def check_judgeable(metric: str, affinity: str = "") -> None:
+def check_judgeable(affinity: str) -> None:
     """Check that a map can be judged by the data, which affinities do not allow."""
-    if metric == "precomputed_affinity" or affinity == "precomputed":
+    if affinity == "precomputed":
         raise Refusal(
-            "a map is judged by the data or their distances, not by affinities; choose another "
-            "--metric, or leave out --report"
+            "a map is judged by the data or their distances, not by affinities; leave out --report"
         )
 
 

@@ -37,7 +37,6 @@ def test_judge_reads_what_map_wrote(flowers, capsys, kind):
         (["same.npy"], "same.npy is constant: all its points lie in one place"),
         (["map.npy", "--n-neighbors", "150"], "n_neighbors"),
         (["map.npy", "--metric", "cosin"], "no metric 'cosin' in fasttsne; did you mean 'cosine'?"),
-        (["map.npy", "--metric", "precomputed_affinity"], "metric"),
         (["same.npy", "--sample", "-1"], "--sample must be at least 1, or 0"),
         (["same.npy", "--label", "spices"], "did you mean 'species'?"),
         (["same.npy", "--report", "flowers.csv"], "X and --report both name flowers.csv"),
