@@ -49,7 +49,7 @@ _PARAMETERS: tuple[tuple[str, Any, str, str], ...] = (
         "affinity",
         str,
         "NAME",
-        "weight of neighbours: gaussian, uniform, or precomputed (INPUT holds P)",
+        "weight of neighbours: gaussian, uniform; precomputed: INPUT is P",
     ),
     ("init", ("pca", "spectral", "random"), "", "initial coordinates"),
     ("method", ("barnes_hut", "exact"), "", "forces; exact is for a few thousand rows"),
