@@ -199,9 +199,8 @@ def optimize(
         end = state.iteration  # nothing can move
     mask = fixed.astype(np.uint8) if fixed is not None and fixed.any() else None
     with progress_bar(progress, state.iteration, end) as bar:
-        run = _Run(
-            forces, rules, learns, mask, callback, callback_every, bar, verbose, state.iteration
-        )
+        watch = callback, callback_every, bar, verbose
+        run = _Run(forces, rules, learns, mask, *watch, first=state.iteration)
         shown = descent
         try:
             early = min(schedule.n_iter_early, end)
@@ -265,6 +264,7 @@ class _Run:
 
         def reached() -> State:
             last, iteration = descent.state, n_iter_before + forces.n_steps
+            norm = forces.grad_norm if iteration > last.iteration else last.gradient_norm
             embedding, velocity, gains = (array.copy() for array in arrays)
             return replace(
                 last,
@@ -273,9 +273,7 @@ class _Run:
                 embedding=embedding,
                 velocity=velocity,
                 gains=gains,
-                gradient_norm=(
-                    forces.grad_norm if iteration > last.iteration else last.gradient_norm
-                ),
+                gradient_norm=norm,
                 seconds=perf_counter() - began,
             )
 
@@ -301,17 +299,11 @@ class _Run:
 
     def outcome(self, shown: Descent) -> Outcome:
         """Return the result at a state where the forces are evaluated."""
-        state = shown.state
-        checks = state.checks
+        state, checks = shown.state, shown.state.checks
         if not checks or checks[-1].iteration < state.iteration:
             checks = (*checks, self._check(state, 1.0, False))
-        return Outcome(
-            state.of_samples(shown.rows),
-            self.forces.kl_divergence,
-            state.iteration,
-            state.degrees_of_freedom,
-            checks,
-        )
+        embedding, divergence = state.of_samples(shown.rows), self.forces.kl_divergence
+        return Outcome(embedding, divergence, state.iteration, state.degrees_of_freedom, checks)
 
     def _checked(self, state: State, schedule: Schedule) -> State:
         """Return the state with one check more, if a check is due and was not yet made."""
@@ -334,16 +326,9 @@ class _Run:
         return replace(state, checks=(*checks, self._check(state, exaggeration, arrived)))
 
     def _check(self, state: State, exaggeration: float, is_judged: bool) -> Check:
-        return Check(
-            state.iteration,
-            self.forces.kl_divergence,
-            state.gradient_norm,
-            state.seconds,
-            self.forces.objective(exaggeration),
-            self._problem(state, exaggeration),
-            is_judged,
-            state.degrees_of_freedom,
-        )
+        objective, problem = self.forces.objective(exaggeration), self._problem(state, exaggeration)
+        of_state = state.iteration, self.forces.kl_divergence, state.gradient_norm, state.seconds
+        return Check(*of_state, objective, problem, is_judged, state.degrees_of_freedom)
 
     def _problem(self, state: State, exaggeration: float) -> Problem:
         nu = 0.0 if self.learns else state.degrees_of_freedom
@@ -362,11 +347,8 @@ class _Run:
         if not state.checks or state.checks[-1].iteration < state.iteration:
             return False
         problem = self._problem(state, schedule.final_exaggeration)
-        checks = takewhile(
-            lambda check: check.is_judged and check.problem.is_like(problem),
-            reversed(state.checks),
-        )
-        comparable = list(checks)[::-1]
+        comparable = [*takewhile(lambda check: check.is_judged_for(problem), state.checks[::-1])]
+        comparable.reverse()
         if not comparable:
             return False
         self.stopped_by = self.rules.reason_to_stop(comparable)
@@ -411,14 +393,14 @@ class _Run:
     def _advance(self, arrays: Arrays, schedule: Schedule, iteration: int, end: int) -> None:
         """Take iterations up to the next at which something is checked, shown or learned."""
         n_iter_check = self.rules.n_iter_check
-        stops = [end, _next_multiple(iteration, n_iter_check)]
-        if iteration < schedule.n_iter_early:
-            stops.append(schedule.n_iter_early)
+        periods = [n_iter_check]
         if self.callback is not None:
-            stops.append(_next_multiple(iteration, self.callback_every))
+            periods.append(self.callback_every)
         if self.learns:
-            stops.append(_next_multiple(iteration, N_ITER_LEARNING))
-        stop = min(stops)
+            periods.append(N_ITER_LEARNING)
+        stop = min(end, *(_next_multiple(iteration, period) for period in periods))
+        if iteration < schedule.n_iter_early:
+            stop = min(stop, schedule.n_iter_early)
         fixed = None if self.fixed is None else self.fixed[self.forces.order]
         while iteration < stop:
             settings, until = schedule.at(iteration, n_iter_check)

@@ -20,11 +20,6 @@ class Problem(NamedTuple):
     negative_entropy: float  # sum of p log p, which differs between different P
     degrees_of_freedom: float  # 0 where they are learned
 
-    def is_like(self, other: Problem) -> bool:
-        """Whether both are the same, up to what processors round differently."""
-        pairs = zip(self, other, strict=True)
-        return all(math.isclose(mine, theirs, rel_tol=1e-6) for mine, theirs in pairs)
-
 
 class Check(NamedTuple):
     """What a check of the stopping rules measured."""
@@ -37,6 +32,11 @@ class Check(NamedTuple):
     problem: Problem
     is_judged: bool  # whether the exaggeration was the last of the schedule
     degrees_of_freedom: float
+
+    def is_judged_for(self, problem: Problem) -> bool:
+        """Whether rules may judge by this check, whose problem may differ by rounding."""
+        pairs = zip(self.problem, problem, strict=True)
+        return self.is_judged and all(math.isclose(a, b, rel_tol=1e-6) for a, b in pairs)
 
 
 @dataclass(frozen=True, eq=False)

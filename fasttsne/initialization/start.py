@@ -48,18 +48,15 @@ def initial_embedding(
     X : {ndarray, sparse matrix} of shape (n_samples, n_features)
         The samples. Only ``init="pca"`` uses their values.
     init : {"pca", "random", "spectral"} or ndarray of shape (n_samples, n_components)
-        "pca": principal components, scaled to a standard deviation of 1e-4 on the first.
-        "random": independent Gaussians of that standard deviation. "spectral": the leading
-        eigenvectors of the normalised Laplacian of P (see `laplacian_eigenmap`), scaled like
-        principal components. An array: the coordinates.
+        Principal components, the first with a standard deviation of 1e-4; independent Gaussians of
+        that standard deviation; eigenvectors of the normalised Laplacian of P, scaled alike (see
+        `laplacian_eigenmap`); or an array of coordinates.
     n_components : int
         Dimension of the map.
     random_state : RandomState
         Source of random coordinates.
-    centered : ndarray of float32, shape (n_samples, n_features), default=None
-        ``center_and_scale(X)`` if it is known. Not changed.
-    axes : PrincipalAxes, default=None
-        At least `n_components` axes of `centered` if they are known.
+    centered, axes : ndarray of float32 and PrincipalAxes, default=None
+        ``center_and_scale(X)`` and at least `n_components` of its axes, if they are known.
     joint : JointProbabilities or ndarray of float32, shape (n_samples, n_samples), default=None
         P, for ``init="spectral"``.
     counts : ndarray of float64, shape (n_samples,), default=None
