@@ -98,9 +98,7 @@ def html(
     Y = check_map(Y)
     what = None if labels is None else read_labels(labels, len(Y), label_name)
     if hover is not None and len(hover) != len(Y):
-        raise ValueError(
-            f"hover must be as many as the map has points; got {len(hover)} for {len(Y)} points"
-        )
+        raise ValueError(f"hover must have one entry per point ({len(Y)}); got {len(hover)}")
     low, high = window_around(Y)
     half = float(high[0] - low[0]) / 2
     unit = 1.0 if 1e-30 < half < 1e30 else half  # so that float32 holds it
@@ -146,8 +144,11 @@ def _colours(what: Classes | Quantity | None, Y: NDArray[Any]) -> dict[str, Any]
 
 def _packed(values: NDArray[Any], dtype: Any) -> str:
     """Return numbers as little-endian bytes in base64."""
-    little = np.ascontiguousarray(values, dtype=np.dtype(dtype).newbyteorder("<"))
-    return base64.b64encode(little.tobytes()).decode("ascii")
+    return _base64(np.asarray(values, dtype=np.dtype(dtype).newbyteorder("<")).tobytes())
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
 
 
 def _thumbnails(thumbnails: ArrayLike, n_samples: int) -> dict[str, Any]:
@@ -159,14 +160,10 @@ def _thumbnails(thumbnails: ArrayLike, n_samples: int) -> dict[str, Any]:
     images = np.asarray(thumbnails)
     if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
         raise ValueError(
-            "thumbnails must have the shape (n_samples, height, width) or (n_samples, height, "
-            f"width, 3); got {images.shape}"
+            f"thumbnails must have shape (n_samples, height, width[, 3]); got {images.shape}"
         )
     if len(images) != n_samples:
-        raise ValueError(
-            f"thumbnails must be as many as the map has points; got {len(images)} "
-            f"for {n_samples} points"
-        )
+        raise ValueError(f"thumbnails must be one per point ({n_samples}); got {len(images)}")
     height, width = images.shape[1:3]
     if min(height, width) < 1 or max(height, width) > _SHEET:
         raise ValueError(f"thumbnails must have 1 to {_SHEET} pixels per side; got {images.shape}")
@@ -182,7 +179,7 @@ def _thumbnails(thumbnails: ArrayLike, n_samples: int) -> dict[str, Any]:
         pixels = tiled.reshape(n_rows * height, columns * width, *images.shape[3:])
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "PNG")
-        sheets.append(base64.b64encode(buffer.getvalue()).decode("ascii"))
+        sheets.append(_base64(buffer.getvalue()))
     return {"sheets": sheets, "rows": rows, "columns": columns, "height": height, "width": width}
 
 

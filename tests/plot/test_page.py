@@ -136,11 +136,11 @@ def test_ten_thousand_classes_have_sixty_entries(page):
 def test_bad_input_is_named_and_nothing_is_written(page):
     Y = np.zeros((3, 2))
     for wrong, message in [
-        ({"hover": ["a"]}, "hover must be as many as the map has points; got 1 for 3"),
+        ({"hover": ["a"]}, r"hover must have one entry per point \(3\); got 1"),
         ({"labels": ["a"]}, r"labels has shape \(1,\), but must be one label per sample"),
-        ({"thumbnails": np.zeros((2, 4, 4))}, "thumbnails must be as many .* got 2 for 3"),
-        ({"thumbnails": np.zeros((3, 16))}, r"thumbnails must have the shape .* got \(3, 16\)"),
-        ({"thumbnails": np.zeros((3, 2, 2, 4))}, "thumbnails must have the shape"),
+        ({"thumbnails": np.zeros((2, 4, 4))}, r"thumbnails must be one per point \(3\); got 2"),
+        ({"thumbnails": np.zeros((3, 16))}, r"thumbnails must have shape .* got \(3, 16\)"),
+        ({"thumbnails": np.zeros((3, 2, 2, 4))}, "thumbnails must have shape"),
         ({"thumbnails": np.full((3, 2, 2), np.nan)}, "thumbnails must be finite"),
         ({"thumbnails": np.zeros((3, 0, 2))}, "thumbnails must have 1 to"),
     ]:

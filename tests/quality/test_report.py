@@ -144,22 +144,12 @@ def test_reports_are_equal_to_themselves_alone(judged):
     assert len({one, two}) == 2
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"embedding": np.full((240, 2), np.nan)}, "Input embedding contains NaN"),
-        ({"embedding": np.ones((239, 2))}, "X and embedding have inconsistent numbers of samples"),
-        ({"labels": ["a"] * 239}, r"labels has shape \(239,\), but must be one label per sample"),
-        ({"labels": [None] * 240}, "labels are all missing"),
-        ({"n_neighbors": 120}, r"n_neighbors \(120\) must be less than half of n_samples \(240\)"),
-        ({"sample": 241}, "sample=241"),
-        ({"metric": "precomputed"}, "X must be a square matrix of distances"),
-    ],
-)
-def test_bad_input(judged, change, message):
-    arguments = dict(zip(("X", "embedding", "labels"), judged, strict=True)) | change
-    with pytest.raises(ValueError, match=message):
-        report(**arguments)
+def test_bad_labels(judged):
+    X, Y, labels = judged
+    with pytest.raises(ValueError, match=r"labels has shape \(239,\), but must be one label per"):
+        report(X, Y, labels[1:])
+    with pytest.raises(ValueError, match="labels are all missing"):
+        report(X, Y, [None] * 240)
 
 
 @pytest.mark.parametrize("first", ["fasttsne.quality.report", "fasttsne.quality", "fasttsne.plot"])
