@@ -39,5 +39,4 @@ def grid_cells(
     rows, columns = shape
     place = ((Y - low) / (high - low) * [columns, rows]).astype(np.intp)
     column, row = np.clip(place, 0, [columns - 1, rows - 1]).T
-    cells: NDArray[np.intp] = row * columns + column
-    return cells
+    return np.asarray(row * columns + column)

@@ -47,8 +47,7 @@ class Classes:
         counts = self.counts()
         place = np.cumsum(counts) - counts + share * (counts - 1)
         below, above = np.floor(place).astype(np.intp), np.ceil(place).astype(np.intp)
-        quantile: NDArray[np.float64] = (ordered[below] + ordered[above]) / 2
-        return quantile
+        return np.asarray((ordered[below] + ordered[above]) / 2)
 
 
 @dataclass(frozen=True)

@@ -152,8 +152,7 @@ def _name_places(
 def _lift(sizes: NDArray[Any], radii: NDArray[Any]) -> NDArray[Any]:
     """Return how far above its class a name must be: 0 unless it would hide the class."""
     hides = (sizes[:, 1] > 0.7 * radii) & (sizes[:, 0] > 1.4 * radii)
-    lift: NDArray[Any] = np.where(hides, 1.2 * radii + sizes[:, 1] / 2, 0.0)
-    return lift
+    return np.where(hides, 1.2 * radii + sizes[:, 1] / 2, 0.0)
 
 
 def _broken(name: str) -> str:

@@ -23,7 +23,7 @@ from fasttsne.plot.groups import Classes, Quantity, read_labels
 from fasttsne.runtime.files import replacing
 
 _MAX_TRACES = 60  # classes with their own entry in the legend
-_SHEET = 4096  # pixels along a side of an image that holds thumbnails
+_SHEET = 4096  # pixels along a side of an image of thumbnails
 
 
 def html(
@@ -101,7 +101,7 @@ def html(
         raise ValueError(f"hover must have one entry per point ({len(Y)}); got {len(hover)}")
     low, high = window_around(Y)
     half = float(high[0] - low[0]) / 2
-    unit = 1.0 if 1e-30 < half < 1e30 else half  # so that float32 holds it
+    unit = 1.0 if 1e-30 < half < 1e30 else half  # so that it fits into float32
     data = {
         # Relative to the middle, so that a map far from 0 keeps its digits.
         "points": _packed((Y - (low + high) / 2) / unit, np.float32),
@@ -200,5 +200,4 @@ def _plotly_js() -> str:
             from plotly.offline import get_plotlyjs
     except ModuleNotFoundError as error:
         raise ImportError("writing a page needs plotly: pip install 'fasttsne[html]'") from error
-    script: str = get_plotlyjs()
-    return script
+    return str(get_plotlyjs())

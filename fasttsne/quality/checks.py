@@ -97,7 +97,7 @@ def _given_anchors(rows: NDArray[Any], n_samples: int) -> Anchors:
             f"of {rows.dtype} of shape {rows.shape}"
         )
     if not rows.size or rows.min() < 0 or rows.max() >= n_samples:
-        raise ValueError(f"sample must hold rows from 0 to {n_samples - 1}, and at least one")
+        raise ValueError(f"sample must contain rows from 0 to {n_samples - 1}, and at least one")
     if len(np.unique(rows)) < len(rows):
         raise ValueError("sample must not contain a row twice")
     return rows.astype(np.int32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
@@ -124,7 +123,7 @@ def standard_error(correlation: float, n_samples: int, n_pairs: int) -> float | 
         return None
     # For normal variables: D. G. Bonett, T. A. Wright (2000). Sample size requirements for
     # estimating Pearson, Kendall and Spearman correlations. Psychometrika 65, 23-28.
-    return (1.0 - correlation**2) * math.sqrt((1.0 + correlation**2 / 2.0) / n_pairs)
+    return float((1.0 - correlation**2) * np.sqrt((1.0 + correlation**2 / 2.0) / n_pairs))
 
 
 def takes_all_pairs(n_samples: int, n_pairs: int) -> bool:

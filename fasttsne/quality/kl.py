@@ -170,8 +170,7 @@ def _shares(joint: _Joint, on_map: Points, nu: float, n_threads: int) -> Floats:
     top = largest.max()
     log_sum = logsumexp(largest - top + log_z)
     # -log q_ij = log Z - log w_ij, both relative to the largest log w of row i.
-    shares: Floats = divergence + mass * (top - largest + log_sum)
-    return shares
+    return np.asarray(divergence + mass * (top - largest + log_sum))
 
 
 def _in_few_rows(

@@ -320,8 +320,7 @@ def rank_penalties(ranks: NDArray[np.int32], n_samples: int) -> Floats:
     """Return per point one minus the scaled excess over k of its k neighbours' ranks elsewhere."""
     k = ranks.shape[1]
     excess = np.maximum(ranks.astype(np.int64) - k, 0).sum(axis=1)
-    values: Floats = 1.0 - excess * (2.0 / (k * (2.0 * n_samples - 3.0 * k - 1.0)))
-    return values
+    return np.asarray(1.0 - excess * (2.0 / (k * (2.0 * n_samples - 3.0 * k - 1.0))))
 
 
 def recalls(in_data: NDArray[np.int32], on_map: NDArray[np.int32]) -> Floats:
@@ -330,8 +329,7 @@ def recalls(in_data: NDArray[np.int32], on_map: NDArray[np.int32]) -> Floats:
     # One number for each pair of a point and its neighbour, in any order.
     offset = np.arange(n_judged, dtype=np.int64)[:, np.newaxis] << 32
     kept = np.isin(in_data + offset, on_map + offset, assume_unique=True)
-    shares: Floats = kept.reshape(n_judged, k).mean(axis=1)
-    return shares
+    return np.asarray(kept.reshape(n_judged, k).mean(axis=1))
 
 
 def ndcgs(ranks: NDArray[np.int32], n_samples: int) -> Floats:
@@ -341,8 +339,7 @@ def ndcgs(ranks: NDArray[np.int32], n_samples: int) -> Floats:
     by_rank = discounts(n_samples - 1, None)
     # Both sums in the same order, so that a perfect ranking has exactly 1.
     dcg = (gains * by_rank[ranks - 1]).sum(axis=1)
-    values: Floats = dcg / (gains * by_rank[np.newaxis, :k]).sum(axis=1)
-    return values
+    return np.asarray(dcg / (gains * by_rank[np.newaxis, :k]).sum(axis=1))
 
 
 def _summary(values: Floats, per_sample: bool) -> float | Any:

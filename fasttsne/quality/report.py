@@ -41,7 +41,7 @@ _MEASURES = {
     "neighborhood_ndcg": ("neighbourhood NDCG", "neighbours ranked as in the data"),
     "r_nx_auc": ("R_NX AUC", "neighbourhoods of all sizes, 0 is chance"),
     "distance_correlation": ("distance correlation", "near and far as in the data"),
-    "knn_accuracy": ("kNN accuracy", "neighbours on the map tell the class"),
+    "knn_accuracy": ("kNN accuracy", "neighbours on the map predict the class"),
 }
 
 
@@ -136,14 +136,8 @@ class Report:
             The measures, the settings, and "standard_errors"; without the curve and without the
             values of points.
         """
-        settings = {
-            "n_samples": self.n_samples,
-            "n_judged": self.n_judged,
-            "n_neighbors": self.n_neighbors,
-            "metric": self.metric,
-        }
-        measures = {name: getattr(self, name) for name in _MEASURES}
-        return settings | measures | {"standard_errors": self.standard_errors}
+        names = ("n_samples", "n_judged", "n_neighbors", "metric", *_MEASURES, "standard_errors")
+        return {name: getattr(self, name) for name in names}
 
     def __str__(self) -> str:
         rows = self._table()

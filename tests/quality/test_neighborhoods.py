@@ -282,8 +282,8 @@ def test_curves_of_a_sample(data):
         ([0.5], TypeError, "sample must be an integer, a float, or a one-dim"),
         ([], TypeError, "sample must be an integer, a float, or a one-dim"),
         ([[1]], TypeError, "sample must be an integer, a float, or a one-dim"),
-        ([150], ValueError, "sample must hold rows from 0 to 149"),
-        ([-1], ValueError, "sample must hold rows from 0 to 149"),
+        ([150], ValueError, "sample must contain rows from 0 to 149"),
+        ([-1], ValueError, "sample must contain rows from 0 to 149"),
         ([1, 1], ValueError, "sample must not contain a row twice"),
     ],
 )
