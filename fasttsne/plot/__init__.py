@@ -1,7 +1,7 @@
-"""Maps shown so that they can be read, and told from what they do not show.
+"""Pictures of maps, of their quality and of their history.
 
-Pictures go onto axes of matplotlib, which is imported when the first is drawn: it is the extra
-``plot``. :func:`html` writes a page to explore, and needs the extra ``html``.
+Pictures are drawn on axes of matplotlib, which is imported on the first use: install the extra
+``plot``. :func:`html` writes a page for a browser and requires the extra ``html``.
 """
 
 from fasttsne.plot.animation import animate

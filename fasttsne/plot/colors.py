@@ -1,4 +1,4 @@
-"""Ten colours everybody can tell apart, marks for more classes, and which class gets which."""
+"""Ten colours that are easy to tell apart, marks for more classes, and which class has which."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 __all__ = ["PALETTE"]
 
-#: Ten colours found by search: all pairs stay apart in normal vision and under protanopia,
+#: Ten colours found by search: all pairs differ clearly in normal vision and under protanopia,
 #: deuteranopia and tritanopia, and no two have the same lightness.
 PALETTE = (
     "#2859b3",
@@ -25,8 +25,7 @@ PALETTE = (
     "#ba79ad",
 )
 
-# Marks as matplotlib calls them, for classes that share a colour.
-MARKERS = ("o", "s", "^", "P", "D", "v", "X")
+MARKERS = ("o", "s", "^", "P", "D", "v", "X")  # matplotlib's, for classes that share a colour
 
 INK = "#1a1a1a"
 FRAME = "#cccccc"
@@ -34,27 +33,16 @@ MISSING = "#c4c4c4"
 
 
 def class_colors(medians: NDArray[Any], counts: NDArray[Any]) -> list[str]:
-    """Give each class a colour: its own while there are ten, and then one used only far away.
+    """Return a colour per class; beyond ten classes the same colour is reused far away.
 
-    Parameters
-    ----------
-    medians : ndarray of shape (n_classes, 2)
-        Where the classes lie on the map.
-
-    counts : ndarray of shape (n_classes,)
-        Their numbers of points; the largest choose first.
-
-    Returns
-    -------
-    colors : list of n_classes str
-        Elements of `PALETTE`.
+    The largest classes choose first.
     """
     n_classes, n_colors = len(medians), len(PALETTE)
     if n_classes <= n_colors:
         return list(PALETTE[:n_classes])
     x, y = np.ascontiguousarray(medians.T)
     chosen = np.zeros(n_classes, dtype=np.intp)
-    # How near the nearest class of each colour lies to each class.
+    # Squared distance from each class to the nearest class of each colour.
     nearest = np.full((n_classes, n_colors), np.inf)
     for turn, i in enumerate(np.argsort(-counts, kind="stable")):
         color = turn if turn < n_colors else int(np.argmax(nearest[i]))
@@ -65,30 +53,10 @@ def class_colors(medians: NDArray[Any], counts: NDArray[Any]) -> list[str]:
 
 
 def class_markers(colors: list[str], counts: NDArray[Any]) -> NDArray[np.intp]:
-    """Give each class a mark: a disc, and another where a larger class has its colour too.
-
-    Parameters
-    ----------
-    colors : list of n_classes str
-        Their colours.
-
-    counts : ndarray of shape (n_classes,)
-        Their numbers of points.
-
-    Returns
-    -------
-    markers : ndarray of intp, shape (n_classes,)
-        Places in `MARKERS`. Classes of one colour have different ones, while there are enough.
-    """
+    """Return the index in `MARKERS` per class: 0, or another if a larger class has its colour."""
     markers = np.zeros(len(colors), dtype=np.intp)
     used: Counter[str] = Counter()
     for i in np.argsort(-counts, kind="stable"):
         markers[i] = used[colors[i]] % len(MARKERS)
         used[colors[i]] += 1
     return markers
-
-
-def rgb(colors: list[str]) -> NDArray[np.float64]:
-    """Turn colours like "#2859b3" into rows of red, green and blue from 0 to 1."""
-    values = [[int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)] for color in colors]
-    return np.array(values, dtype=np.float64).reshape(-1, 3)

@@ -1,4 +1,4 @@
-"""Curves about a map: neighbourhoods kept at every size, and how the descent went."""
+"""Curves about a map: how well it keeps neighbourhoods of every size, and its KL divergence."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fasttsne.plot.axes import new_axes, prepare_curve, write_legend
 from fasttsne.plot.colors import PALETTE
@@ -15,7 +15,7 @@ from fasttsne.plot.names import plain
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_DASHES = ("-", "--", ":", "-.")  # so that curves stay apart in print
+_DASHES = ("-", "--", ":", "-.")  # keep curves apart in black and white
 _GREY = "#777777"
 
 
@@ -30,50 +30,32 @@ def r_nx_curve(
     ax: Axes | None = None,
     title: str | None = None,
 ) -> Axes:
-    """Draw how far maps improve on chance at keeping neighbourhoods, for every size of these.
+    """Draw how much better than chance maps keep neighbourhoods of every size.
 
-    The size is on a logarithmic scale: at the left stand close neighbours, at the right the
-    arrangement as a whole. 1 is a perfect map, 0 a random one.
+    The curves are those of :func:`fasttsne.quality.r_nx`. The size is on a logarithmic scale: close
+    neighbours at the left, the arrangement as a whole at the right. A perfect map has 1, a random
+    one 0. The legend has the area under each curve (:func:`fasttsne.quality.r_nx_auc`).
 
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         The data, one sample per row.
-
     Y : array-like of shape (n_samples, n_components), or dict
-        The map, rows in the order of `X`; or several maps by their names.
-
+        The map, rows in the order of `X`; or several maps by name.
     metric, sample, random_state, n_jobs : optional
-        As for :func:`fasttsne.quality.r_nx`.
-
-    ax : matplotlib.axes.Axes, default=None
-        Where to draw. None makes a new figure, 4 inches high.
-
-    title : str, default=None
-        Written above the curves, at the left.
+        See :func:`fasttsne.quality.q_nx`.
+    ax, title
+        See :func:`scatter`. A new figure is 4 inches high.
 
     Returns
     -------
     ax : matplotlib.axes.Axes
-        What was drawn on.
+        The axes.
 
     Raises
     ------
-    ImportError
-        If matplotlib is not installed.
-    ValueError
-        If `Y` is an empty dict, or what :func:`fasttsne.quality.r_nx` refuses.
-
-    Notes
-    -----
-    Several maps are named in the legend, each with the area under its curve: the mean of R_NX
-    with weights 1/K, as :func:`fasttsne.quality.r_nx_auc` has it.
-
-    References
-    ----------
-    .. [1] J. A. Lee, D. H. Peluffo-Ordóñez, M. Verleysen (2015). Multi-scale similarities in
-       stochastic neighbour embedding: reducing dimensionality while preserving both local and
-       global structure. Neurocomputing 169, 246-261.
+    ImportError, ValueError
+        If `Y` is an empty dict, or as :func:`scatter` and :func:`fasttsne.quality.q_nx`.
 
     Examples
     --------
@@ -97,53 +79,38 @@ def r_nx_curve(
     prepare_curve(ax, title, "number of neighbours K", "$R_{NX}(K)$, improvement on chance")
     names = []
     for i, (name, (sizes, values)) in enumerate(curves.items()):
+        color, dashes = PALETTE[i % len(PALETTE)], _DASHES[i % len(_DASHES)]
+        ax.plot(sizes, values, color=color, linestyle=dashes)
         area = np.average(values, weights=1 / sizes)
-        ax.plot(
-            sizes,
-            values,
-            color=PALETTE[i % len(PALETTE)],
-            linestyle=_DASHES[i % len(_DASHES)],
-        )
         names.append(f"{plain(str(name))} (area {area:.3f})" if name != "" else f"area {area:.3f}")
     ax.set_xscale("log")
     ax.set_ylim(min(0.0, ax.get_ylim()[0]), 1.0)
-    beside: dict[str, Any] = (
-        {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if len(maps) > 1 else {}
-    )
+    beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if len(maps) > 1 else {}
     write_legend(ax, ax.lines[-len(names) :], names, **beside)
     return ax
 
 
-def history(
-    fitted: Any,
-    *,
-    ax: Axes | None = None,
-    title: str | None = None,
-) -> Axes:
-    """Draw how the KL divergence fell while a map was drawn.
+def history(fitted: Any, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+    """Draw the KL divergence over the iterations of a fit.
 
     Parameters
     ----------
     fitted : TSNE or dict
         A fitted estimator, or its `history_`: arrays `iteration` and `kl_divergence`.
-
-    ax : matplotlib.axes.Axes, default=None
-        Where to draw. None makes a new figure of 6 x 4 inches.
-
-    title : str, default=None
-        Written above the curve, at the left.
+    ax, title
+        See :func:`scatter`. A new figure has 6 x 4 inches.
 
     Returns
     -------
     ax : matplotlib.axes.Axes
-        What was drawn on.
+        The axes.
 
     Raises
     ------
     ImportError
         If matplotlib is not installed.
     ValueError
-        If the estimator is not fitted, or there is nothing to draw.
+        If the estimator is not fitted, or its history is empty.
 
     Examples
     --------
@@ -156,25 +123,20 @@ def history(
     """
     steps = fitted if isinstance(fitted, Mapping) else getattr(fitted, "history_", None)
     if steps is None:
-        raise ValueError("fitted must be a TSNE that was fitted, or its history_; call fit first")
+        raise ValueError("fitted must be a fitted TSNE or its history_; call fit first")
     iteration, divergence = (np.asarray(steps[key]) for key in ("iteration", "kl_divergence"))
     if len(iteration) == 0:
-        raise ValueError("fitted must have looked at the divergence at least once")
+        raise ValueError("fitted must have a history of at least one value; got none")
     if ax is None:
         ax = new_axes(6, 4)
     prepare_curve(ax, title, "iteration", "KL divergence")
     ax.plot(iteration, divergence, color=PALETTE[0], marker="o", markersize=3)
-    _write_last(ax, iteration, divergence)
-    return ax
-
-
-def _write_last(ax: Axes, x: NDArray[Any], y: NDArray[Any]) -> None:
-    """Write the last value at the end of its curve."""
     ax.annotate(
-        f"{y[-1]:.3f}",
-        (x[-1], y[-1]),
+        f"{divergence[-1]:.3f}",
+        (iteration[-1], divergence[-1]),
         xytext=(0, 7),
         textcoords="offset points",
         ha="right",
         color=_GREY,
     )
+    return ax

@@ -1,4 +1,4 @@
-"""Names of classes written on a map: none over another, none far from its class."""
+"""Names of classes written on a map: where their points are, and without overlaps."""
 
 from __future__ import annotations
 
@@ -7,22 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
+from fasttsne.plot.axes import drawn_window, window_around
 from fasttsne.plot.colors import INK
+from fasttsne.plot.density import grid_cells
+from fasttsne.plot.groups import Classes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _FONT_SIZES = (13, 11, 9, 8, 7, 6)
-_FEW, _SOME = 12, 24  # names: up to these many the largest types are tried
-MAX_NAMES = 100  # more than this find no room on any map
+_FEW, _SOME = 12, 24  # numbers of names up to which the largest font sizes are tried
+_MAX_NAMES = 100  # more than this find no room on any map
 _MAX_WIDTH, _MAX_LINES = 18, 3  # of a name, in characters and lines
-_REACH = 0.18  # how far from its class a name may stand, in parts of the axes' shorter side
+_REACH = 0.18  # how far from its class a name may be, as a share of the axes' shorter side
 _N_RINGS, _N_DIRECTIONS = 18, 24
+
+_CELLS = 64  # along a side of the window
+_BLUR = 3.0  # cells: about half the length of a short name
+_DENSE = 0.25  # share of the greatest density below which a median lies in a gap
 
 
 def plain(text: str, max_length: int | None = None) -> str:
-    """Make text one line that matplotlib writes as it is, dollars included."""
+    """Return text as one line that matplotlib writes literally, dollars included."""
     text = " ".join(text.split())
     if max_length is not None and len(text) > max_length:
         text = text[: max_length - 1].rstrip() + "…"
@@ -30,57 +38,26 @@ def plain(text: str, max_length: int | None = None) -> str:
 
 
 def write_names(
-    ax: Axes,
-    names: list[str],
-    positions: NDArray[Any],
-    radii: NDArray[Any],
-    priorities: NDArray[Any],
-) -> list[str]:
-    """Write each class's name near its position, no two of them overlapping.
+    ax: Axes, Y: NDArray[Any], classes: Classes, medians: NDArray[np.float64], radii: NDArray[Any]
+) -> None:
+    """Write the name of each class near its median, or above a small class it would hide.
 
-    A name that would hide a small class stands above it.
-
-    A name that had to leave its place is tied to it by a thin line. Those that find no room
-    nearby, even in small type, are left out.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-        Where to write.
-
-    names : list of n_classes str
-        What to write; long names are broken into lines.
-
-    positions : ndarray of shape (n_classes, 2)
-        Where on the map each belongs.
-
-    radii : ndarray of shape (n_classes,)
-        How far most points of each class are from there.
-
-    priorities : ndarray of shape (n_classes,)
-        The largest are placed first.
-
-    Returns
-    -------
-    left_out : list of str
-        The names that found no room, in the order of their priorities.
+    Larger classes choose first. A name that had to move is tied to its class by a thin line; a name
+    without room nearby, even in small type, is left out.
     """
     from matplotlib.patheffects import withStroke
 
-    figure = ax.figure.canvas.figure
-    figure.draw_without_rendering()  # settles layout and aspect, so that extents are final
-    window = ax.get_window_extent()
+    window = drawn_window(ax)
     low, high = np.array(window.min), np.array(window.max)
-    order = np.argsort(-priorities, kind="stable")
-    left_out = [names[i] for i in order[MAX_NAMES:]]
-    order = order[:MAX_NAMES]
-    anchors = ax.transData.transform(positions[order].reshape(-1, 2))
+    order = np.argsort(-classes.counts(), kind="stable")[:_MAX_NAMES]
+    positions = _name_places(Y, classes.codes, medians, order)
+    anchors = ax.transData.transform(positions)
     scale = (high[0] - low[0]) / np.ptp(ax.get_xlim())
     texts = [
         ax.text(
-            float(positions[i, 0]),
-            float(positions[i, 1]),
-            _broken(names[i]),
+            float(x),
+            float(y),
+            _broken(classes.names[k]),
             ha="center",
             va="center_baseline",
             multialignment="center",
@@ -90,9 +67,9 @@ def write_names(
             zorder=5,
             path_effects=[withStroke(linewidth=2.5, foreground="white")],
         )
-        for i in order
+        for k, (x, y) in zip(order, positions, strict=True)
     ]
-    halo = 2.5 * figure.dpi / 72
+    halo = 2.5 * ax.figure.dpi / 72
     skipped = (len(order) > _FEW) + (len(order) > _SOME)
     for font_size in _FONT_SIZES[skipped:]:
         for text in texts:
@@ -106,7 +83,6 @@ def write_names(
     inverse = ax.transData.inverted()
     for i, (text, extent, center) in enumerate(zip(texts, extents, centers, strict=True)):
         if np.isnan(center).any():
-            left_out.insert(len(left_out) - max(len(names) - MAX_NAMES, 0), names[order[i]])
             text.remove()
             continue
         # The extent's middle is not the anchor: descenders and baselines shift it.
@@ -114,33 +90,17 @@ def write_names(
         text.set_position(tuple(inverse.transform(anchors[i] + shift)))
         tip = np.clip(anchors[i], center - sizes[i] / 2, center + sizes[i] / 2)
         if np.any(tip != anchors[i]) and np.any(center != wanted[i]):
-            ends = inverse.transform(np.array([anchors[i], tip]))
-            ax.plot(
-                *ends.T, color=INK, linewidth=0.6, alpha=0.7, zorder=4, scalex=False, scaley=False
-            )
-    return left_out
+            x, y = inverse.transform(np.array([anchors[i], tip])).T
+            ax.plot(x, y, color=INK, linewidth=0.6, alpha=0.7, zorder=4, scalex=False, scaley=False)
 
 
 def place_boxes(
     anchors: NDArray[Any], sizes: NDArray[Any], low: NDArray[Any], high: NDArray[Any], reach: float
 ) -> NDArray[np.float64]:
-    """Place boxes one after the other, each as near to its anchor as those before it allow.
+    """Return the centers of boxes, each as near to its anchor as the boxes before it allow.
 
-    Parameters
-    ----------
-    anchors, sizes : ndarray of shape (n_boxes, 2)
-        Where the boxes want their middles, and their widths and heights.
-
-    low, high : ndarray of shape (2,)
-        Corners of the window that no box may leave.
-
-    reach : float
-        How far a middle may be from its anchor, once that is far enough inside the window.
-
-    Returns
-    -------
-    centers : ndarray of shape (n_boxes, 2)
-        The middles; NaN where a box found no room.
+    No box leaves the window from low to high. A box without room within `reach` of its anchor, or
+    of the nearest place inside the window, has NaN.
     """
     angles = 2 * np.pi * np.arange(_N_DIRECTIONS) / _N_DIRECTIONS
     directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -161,14 +121,41 @@ def place_boxes(
     return centers
 
 
+def _name_places(
+    Y: NDArray[Any], codes: NDArray[np.int64], medians: NDArray[np.float64], order: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return the places for the names of the classes `order`: medians, unless these lie in gaps.
+
+    A class in two groups or in a ring may have no points near its median. Its name belongs to the
+    point nearest to its densest cell.
+    """
+    low, high = window_around(Y)
+    shape = (_CELLS, _CELLS)
+    cells = grid_cells(Y, low, high, shape)
+    middles = grid_cells(medians, low, high, shape)
+    by_class = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[by_class], np.arange(len(medians) + 1))
+    places = medians[order]
+    for i, k in enumerate(order):
+        members = by_class[starts[k] : starts[k + 1]]
+        grid = np.bincount(cells[members], minlength=_CELLS * _CELLS).reshape(shape)
+        density = gaussian_filter(grid.astype(np.float64), _BLUR, mode="constant").ravel()
+        densest = int(density.argmax())
+        if density[middles[k]] < _DENSE * density[densest]:
+            row, column = divmod(densest, _CELLS)
+            middle = low + (np.array([column, row]) + 0.5) / _CELLS * (high - low)
+            distances = np.square(Y[members] - middle).sum(axis=1)
+            places[i] = Y[members[distances.argmin()]]
+    return places
+
+
 def _lift(sizes: NDArray[Any], radii: NDArray[Any]) -> NDArray[Any]:
-    """Tell how far above its class a name has to stand: not at all unless it would hide it."""
+    """Return how far above its class a name must be: 0 unless it would hide the class."""
     hides = (sizes[:, 1] > 0.7 * radii) & (sizes[:, 0] > 1.4 * radii)
-    lift: NDArray[Any] = np.where(hides, 1.2 * radii + sizes[:, 1] / 2, 0.0)
-    return lift
+    return np.where(hides, 1.2 * radii + sizes[:, 1] / 2, 0.0)
 
 
 def _broken(name: str) -> str:
-    """Break a long name into a few lines, and cut what is longer still."""
+    """Return a long name in a few lines, cut if it is longer still."""
     lines = textwrap.wrap(name, _MAX_WIDTH, max_lines=_MAX_LINES, placeholder="…")
     return "\n".join(plain(line) for line in lines)

@@ -1,4 +1,4 @@
-// The page's own script: one WebGL trace for each class, a tip over points, a search.
+// One WebGL trace per class, a tip over points, a search.
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
@@ -8,7 +8,7 @@
   const n = points.length / 2;
   const codes = data.codes ? new Int32Array(bytes(data.codes)) : null;
   const values = data.values ? new Float32Array(bytes(data.values)) : null;
-  // Plotly takes names for markup; with these signs written out they are shown as they are.
+  // Plotly parses names as markup; escaped, they are shown literally.
   const plain = (text) => text.replace(/[&<>]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[c]);
   const short = (text) => (text.length > 36 ? text.slice(0, 35) + "…" : text);
 
@@ -66,7 +66,7 @@
   const map = byId("map");
   const drawn = Plotly.newPlot(map, [...shownGroups.map(trace), found], layout, config);
 
-  // ---- what a point says ----------------------------------------------------------------------
+  // ---- tips over points -----------------------------------------------------------------------
 
   function className(row) {
     if (values) return Number.isNaN(values[row]) ? "missing" : String(Number(values[row].toPrecision(6)));
@@ -110,11 +110,11 @@
   });
 
   // ---- pan and zoom ---------------------------------------------------------------------------
-  // What is drawn already moves and grows at once, as a picture. The points are drawn anew when the
-  // hand rests, and in every frame where that is quick: a million points are not, everywhere.
+  // The last picture moves and grows at once. The points are drawn again when the pointer rests, and
+  // in every frame if that is fast enough, which it is not for a million points everywhere.
 
   const QUICK = 60, REST = 150; // milliseconds
-  let view = { scale: 1, x: 0, y: 0 }; // pixels of the plot's area: where a pixel p is, scale * p + [x, y]
+  let view = { scale: 1, x: 0, y: 0 }; // pixel p of the picture is shown at scale * p + [x, y]
   let cost = Infinity, resting, drawing = false, frame, dragged;
 
   function area() {
@@ -129,7 +129,7 @@
     Object.assign(picture.style, {
       transformOrigin: `${left}px ${top}px`,
       transform: still ? "" : `translate(${x}px, ${y}px) scale(${scale})`,
-      // Nothing of it leaves the plot's area.
+      // Keep the picture inside the plot's area.
       clipPath: still ? "" : `polygon(${[[0, 1], [2, 1], [2, 3], [0, 3]].map(([i, j]) => `${left + box[i]}px ${top + box[j]}px`)})`,
     });
   }
@@ -145,7 +145,7 @@
       "xaxis.range": between(xaxis, -taken.x / taken.scale, (width - taken.x) / taken.scale),
       "yaxis.range": between(yaxis, (height - taken.y) / taken.scale, -taken.y / taken.scale),
     });
-    // What the hand did meanwhile is still to be drawn.
+    // Movements during the drawing are still to be drawn.
     const scale = view.scale / taken.scale;
     view = { scale, x: view.x - scale * taken.x, y: view.y - scale * taken.y };
     showView();
@@ -164,7 +164,7 @@
     resting = setTimeout(drawView, REST);
   }
 
-  // Plotly's own panning draws all points in every frame; it is given no presses while panning is on.
+  // Plotly's own panning draws all points in every frame; keep its events from it while panning.
   const onPlot = (event) => event.target.classList.contains("nsewdrag") && map._fullLayout.dragmode === "pan";
   map.addEventListener("mousedown", (event) => { if (onPlot(event) && event.button === 0) event.stopPropagation(); }, true);
   map.addEventListener("mousemove", (event) => { if (dragged) event.stopPropagation(); }, true);

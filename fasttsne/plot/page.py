@@ -1,4 +1,4 @@
-"""A map as a page to explore: one file that works anywhere and asks nobody for anything."""
+"""A map as a page for a browser: one file that loads nothing else."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from fasttsne.plot.colors import MISSING, PALETTE, class_colors
 from fasttsne.plot.groups import Classes, Quantity, read_labels
 from fasttsne.runtime.files import replacing
 
-_MAX_TRACES = 60  # classes with an entry of their own in the legend
-_SHEET = 4096  # pixels along a side of an image that holds thumbnails
+_MAX_TRACES = 60  # classes with their own entry in the legend
+_SHEET = 4096  # pixels along a side of an image of thumbnails
 
 
 def html(
@@ -37,59 +37,52 @@ def html(
     size: float | None = None,
     label_name: str | None = None,
 ) -> Path:
-    """Write a map as a page to explore in a browser: one file, with all it needs inside.
+    """Write a map as a page to explore in a browser, a single file that works offline.
 
-    The page pans and zooms. Over a point it shows the class, the text and the thumbnail of that
-    point. A click on a class in the legend hides it, a double click hides all others. What is
-    typed into the box is searched for in classes and texts, and what is found stays bright.
+    The page pans and zooms. Pointing at a point shows its class, text and thumbnail. A click on a
+    class in the legend hides it, a double click hides all others. The search box looks in classes
+    and texts, and highlights the points it finds.
 
     Parameters
     ----------
     Y : array-like of shape (n_samples, 2)
         The map, one point per row.
-
     labels : array-like of shape (n_samples,), default=None
-        Classes or a quantity, as for :func:`scatter`. The 60 largest classes are in the legend,
-        and all others together are its last entry.
-
+        Classes or a quantity, see :func:`scatter`. The legend has the 60 largest classes; all
+        others share its last entry.
     path : str or path-like, default="map.html"
-        The file to write. What is there is replaced once the new one is complete.
-
+        File to write. An existing file is replaced when the new one is complete.
     hover : sequence of n_samples objects, default=None
-        What to show over each point. It is shown as text, never taken as markup.
-
+        Text to show for each point. It is never interpreted as markup.
     thumbnails : array-like of shape (n_samples, height, width) or \
             (n_samples, height, width, 3), default=None
-        An image for each point, grey or of red, green and blue: bytes as they are, and other
-        numbers scaled from their least to their greatest.
-
+        An image for each point, grey or red, green and blue: bytes, or other numbers that are
+        scaled from their minimum to their maximum.
     title : str, default="t-SNE map"
-        Written above the map.
-
+        Title above the map.
     size : float, default=None
-        Diameter of a mark in pixels. None chooses it by the number of points.
-
+        Diameter of a mark in pixels. None chooses it from the number of points.
     label_name : str, default=None
-        What a quantity is called, as for :func:`scatter`.
+        Name of a quantity, see :func:`scatter`.
 
     Returns
     -------
     path : pathlib.Path
-        The file that was written.
+        The file.
 
     Raises
     ------
     ImportError
         If plotly is not installed, or Pillow for thumbnails.
     ValueError
-        If `Y` has not two columns, or holds NaN, infinity or magnitudes above 1e100; if
-        `labels`, `hover` or `thumbnails` are not as many as the points; if `thumbnails` has
-        another shape or holds NaN.
+        If `Y` does not have two columns, or contains NaN, infinity or magnitudes above 1e100; if
+        `labels`, `hover` or `thumbnails` do not have one entry per point; if `thumbnails` has
+        another shape or contains NaN.
 
     Notes
     -----
-    The page carries plotly.js, about 5 MB, beside 8 bytes for each point, 4 for its class, and its
-    text and thumbnail. Its own policy forbids it any connection.
+    The page contains plotly.js (about 5 MB), 8 bytes per point for its place and 4 for its class,
+    texts and thumbnails. Its content security policy forbids any connection.
 
     Examples
     --------
@@ -105,14 +98,12 @@ def html(
     Y = check_map(Y)
     what = None if labels is None else read_labels(labels, len(Y), label_name)
     if hover is not None and len(hover) != len(Y):
-        raise ValueError(
-            f"hover must be as many as the map has points; got {len(hover)} for {len(Y)} points"
-        )
+        raise ValueError(f"hover must have one entry per point ({len(Y)}); got {len(hover)}")
     low, high = window_around(Y)
     half = float(high[0] - low[0]) / 2
-    unit = 1.0 if 1e-30 < half < 1e30 else half  # so that single precision holds it
+    unit = 1.0 if 1e-30 < half < 1e30 else half  # so that it fits into float32
     data = {
-        # Around the middle, so that a far map does not lose its digits.
+        # Relative to the middle, so that a map far from 0 keeps its digits.
         "points": _packed((Y - (low + high) / 2) / unit, np.float32),
         "half": half / unit,
         "size": float(np.clip(400 / np.sqrt(len(Y)), 1.5, 9)) if size is None else float(size),
@@ -121,12 +112,12 @@ def html(
         "missing": MISSING,
         **_colours(what, Y),
     }
-    page = Template(files("fasttsne.plot").joinpath("page.html").read_text(encoding="utf-8"))
-    text = page.substitute(
+    folder = files("fasttsne.plot")
+    text = Template(folder.joinpath("page.html").read_text(encoding="utf-8")).substitute(
         title=escape(title),
         plotly=_plotly_js(),
-        script=files("fasttsne.plot").joinpath("page.js").read_text(encoding="utf-8"),
-        # No markup can end the element that holds the data: none has a bracket left.
+        script=folder.joinpath("page.js").read_text(encoding="utf-8"),
+        # Escaped brackets, so that no text can end the element with the data.
         data=json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"),
     )
     with replacing(path) as unfinished:
@@ -135,7 +126,7 @@ def html(
 
 
 def _colours(what: Classes | Quantity | None, Y: NDArray[Any]) -> dict[str, Any]:
-    """Say what each point is: the number of its trace, or its value."""
+    """Return the class or value of each point, with names and colours of classes."""
     if isinstance(what, Quantity):
         return {"values": _packed(what.values, np.float32), "quantity": what.name or ""}
     if what is None:
@@ -152,13 +143,16 @@ def _colours(what: Classes | Quantity | None, Y: NDArray[Any]) -> dict[str, Any]
 
 
 def _packed(values: NDArray[Any], dtype: Any) -> str:
-    """Write numbers as little-endian bytes in base64."""
-    little = np.ascontiguousarray(values, dtype=np.dtype(dtype).newbyteorder("<"))
-    return base64.b64encode(little.tobytes()).decode("ascii")
+    """Return numbers as little-endian bytes in base64."""
+    return _base64(np.asarray(values, dtype=np.dtype(dtype).newbyteorder("<")).tobytes())
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
 
 
 def _thumbnails(thumbnails: ArrayLike, n_samples: int) -> dict[str, Any]:
-    """Put images side by side on sheets, each a PNG."""
+    """Return images side by side on sheets, each a PNG in base64, and their layout."""
     try:
         from PIL import Image
     except ModuleNotFoundError as error:
@@ -166,17 +160,13 @@ def _thumbnails(thumbnails: ArrayLike, n_samples: int) -> dict[str, Any]:
     images = np.asarray(thumbnails)
     if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
         raise ValueError(
-            "thumbnails must have the shape (n_samples, height, width) or (n_samples, height, "
-            f"width, 3); got {images.shape}"
+            f"thumbnails must have shape (n_samples, height, width[, 3]); got {images.shape}"
         )
     if len(images) != n_samples:
-        raise ValueError(
-            f"thumbnails must be as many as the map has points; got {len(images)} "
-            f"for {n_samples} points"
-        )
+        raise ValueError(f"thumbnails must be one per point ({n_samples}); got {len(images)}")
     height, width = images.shape[1:3]
     if min(height, width) < 1 or max(height, width) > _SHEET:
-        raise ValueError(f"thumbnails must be of 1 to {_SHEET} pixels a side; got {images.shape}")
+        raise ValueError(f"thumbnails must have 1 to {_SHEET} pixels per side; got {images.shape}")
     images = _as_bytes(images)
     rows, columns = _SHEET // height, _SHEET // width
     sheets = []
@@ -185,32 +175,29 @@ def _thumbnails(thumbnails: ArrayLike, n_samples: int) -> dict[str, Any]:
         n_rows = -(-len(part) // columns)
         sheet = np.zeros((n_rows * columns, *images.shape[1:]), dtype=np.uint8)
         sheet[: len(part)] = part
-        tiled = sheet.reshape(n_rows, columns, height, width, -1).swapaxes(1, 2)
-        pixels = tiled.reshape(n_rows * height, columns * width, -1)
+        tiled = sheet.reshape(n_rows, columns, *images.shape[1:]).swapaxes(1, 2)
+        pixels = tiled.reshape(n_rows * height, columns * width, *images.shape[3:])
         buffer = io.BytesIO()
-        Image.fromarray(pixels if images.ndim == 4 else pixels[..., 0]).save(buffer, "PNG")
-        sheets.append(base64.b64encode(buffer.getvalue()).decode("ascii"))
+        Image.fromarray(pixels).save(buffer, "PNG")
+        sheets.append(_base64(buffer.getvalue()))
     return {"sheets": sheets, "rows": rows, "columns": columns, "height": height, "width": width}
 
 
 def _as_bytes(images: NDArray[Any]) -> NDArray[np.uint8]:
-    """Scale numbers that are not bytes from their least to their greatest."""
+    """Return bytes, scaled from minimum and maximum if the images are other numbers."""
     if images.dtype == np.uint8:
         return images
     if images.dtype.kind not in "biuf" or not np.isfinite(images).all():
         raise ValueError("thumbnails must be finite numbers")
     low, high = float(images.min()), float(images.max())
-    scaled: NDArray[np.uint8] = np.round((images - low) * (255 / ((high - low) or 1.0))).astype(
-        np.uint8
-    )
-    return scaled
+    scaled = np.round((images - low) * (255 / ((high - low) or 1.0)))
+    return np.asarray(scaled, dtype=np.uint8)
 
 
 def _plotly_js() -> str:
     try:
-        with warnings.catch_warnings():  # which plotly adds a filter to
+        with warnings.catch_warnings():  # plotly adds a filter
             from plotly.offline import get_plotlyjs
     except ModuleNotFoundError as error:
         raise ImportError("writing a page needs plotly: pip install 'fasttsne[html]'") from error
-    script: str = get_plotlyjs()
-    return script
+    return str(get_plotlyjs())

@@ -1,4 +1,4 @@
-"""The points of a map: in the colours of classes, of a quantity, or of their own quality."""
+"""The points of a map, coloured by class, by a quantity, or by their quality."""
 
 from __future__ import annotations
 
@@ -7,25 +7,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fasttsne.plot.axes import (
-    check_map,
-    new_axes,
-    prepare_map,
-    window_around,
-    window_size,
-    write_legend,
-)
-from fasttsne.plot.colors import INK, MARKERS, MISSING, PALETTE, class_colors, class_markers, rgb
+from fasttsne.plot.axes import check_map, drawn_window, new_axes, prepare_map, write_legend
+from fasttsne.plot.colors import INK, MARKERS, MISSING, PALETTE, class_colors, class_markers
 from fasttsne.plot.density import grid_cells, shade
 from fasttsne.plot.groups import Classes, Quantity, read_labels
-from fasttsne.plot.names import MAX_NAMES, plain, write_names
-from fasttsne.plot.places import name_places
+from fasttsne.plot.names import plain, write_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_DENSE = 100_000  # from here on, an image of densities rather than marks
-_RASTERIZED = 5_000  # from here on, an image inside a PDF or SVG
+_DENSE = 100_000  # more points than this are drawn as an image of densities
+_RASTERIZED = 5_000  # more points than this are an image inside a PDF or SVG
 _MAX_LEGEND = 40  # entries
 _GREY = "#555555"
 
@@ -44,71 +36,61 @@ def scatter(
 ) -> Axes:
     """Draw a two-dimensional map.
 
-    Points of a class share a colour, and the class is named on the map or in a legend. Both axes
-    have the same scale, and no ticks: the coordinates of a t-SNE map mean nothing, only its
-    neighbourhoods do. Beyond 100,000 points the map is an image: its cells mix the colours of
-    their points, and are the more opaque the more of them there are.
+    Points of a class have the same colour. The class is named on the map or in a legend. Both axes
+    have the same scale and no ticks, because coordinates of a t-SNE map have no meaning. Maps of
+    more than 100,000 points are drawn as an image: each cell mixes the colours of its points, and
+    is more opaque the more points it has.
 
     Parameters
     ----------
     Y : array-like of shape (n_samples, 2)
         The map, one point per row.
-
     labels : array-like of shape (n_samples,), default=None
         The class of each point, numbers or strings. Numbers with fractions, or more than 50
-        different numbers, are taken as a quantity and drawn on a colour scale instead.
-        Points whose label is missing (None, NaN) are grey and lie below the others.
-        With None all points look alike.
-
+        different numbers, are a quantity and drawn on a colour scale. Points without a label (None,
+        NaN) are grey, below the others. With None all points look the same.
     ax : matplotlib.axes.Axes, default=None
-        Where to draw. None makes a new figure of 6 x 6 inches.
-
+        Axes to draw on. None makes a new figure of 6 x 6 inches.
     title : str, default=None
-        Written above the map, at the left.
-
+        Title above the map, at the left.
     size : float, default=None
-        Area of a mark in square points. None chooses it by the number of points and the
-        area there is to draw on.
-
+        Area of a mark in square points. None chooses it from the number of points and the area of
+        the axes.
     alpha : float, default=None
-        Opacity of a mark, above 0 and at most 1. None chooses it by the number of points.
-
+        Opacity of a mark, above 0 and at most 1. None chooses it from the number of points.
     names : {"map", "legend"} or None, default="map"
-        Where to name the classes: on the map, in a legend beside it, or not at all. On the map
-        a name stands at the median of its class, or where the class is densest if few of its
-        points are near the median.
-
+        Where to name the classes: on the map, in a legend beside it, or nowhere. On the map a name
+        is at the median of its class, or where the class is densest if few of its points are near
+        the median.
     cmap : str, default="viridis"
-        Colour scale of a quantity: a name that matplotlib knows.
-
+        Name of a matplotlib colour scale for a quantity.
     label_name : str, default=None
-        What the quantity is called, written beside its colour scale. None takes the name that
-        `labels` have as a column of pandas or polars.
+        Name of the quantity beside its colour scale. None takes the name of the column if `labels`
+        is one of pandas or polars.
 
     Returns
     -------
     ax : matplotlib.axes.Axes
-        What was drawn on. ``ax.figure.savefig("map.png")`` keeps it.
+        The axes. ``ax.figure.savefig("map.png")`` saves the picture.
 
     Raises
     ------
     ImportError
         If matplotlib is not installed.
     ValueError
-        If `Y` has not two columns, or holds NaN, infinity or magnitudes above 1e100; if
-        `labels` is not one-dimensional, not as long as the map, or holds infinity; if `size`,
-        `alpha` or `names` is none of the above.
+        If `Y` does not have two columns, or contains NaN, infinity or magnitudes above 1e100; if
+        there is not one label per point; if a label is infinite; if `size`, `alpha` or `names` is
+        out of range.
 
     Notes
     -----
-    Names are placed for the figure as it is when this function is called: give the figure its
-    size and its subplots first. A name that has to make way for another is tied to its class
-    by a line, and one that finds no room nearby is left out, the smallest classes first. A
-    legend has the 40 largest classes.
+    Names are placed for the present size of the figure: set size and subplots before. A name that
+    makes way for another is tied to its class by a line. A name without room nearby is left out,
+    the smallest classes first. A legend has the 40 largest classes.
 
-    There are ten colours. Of more classes than that, those that share a colour lie as far
-    from each other as can be had. With a legend they have different marks, which an image of
-    more than 100,000 points has not.
+    There are ten colours. With more classes, those that share a colour are far from each other on
+    the map. In a legend they also have different marks, except in the image of more than 100,000
+    points.
 
     Examples
     --------
@@ -131,30 +113,29 @@ def scatter(
         raise ValueError(f"alpha must be above 0 and at most 1; got {alpha!r}")
     if ax is None:
         ax = new_axes(6, 6)
+    from matplotlib.colors import to_rgb, to_rgba_array
+
     prepare_map(ax, Y, title)
     if isinstance(what, Classes):
         medians, radii = what.medians_and_radii(Y)
         colors = class_colors(medians, what.counts())
-        legend = names == "legend"
         shapes = None
-        if legend:
+        if names == "legend":
             markers = class_markers(colors, what.counts())
             if _is_image(len(Y), size):
                 markers[:] = 0  # an image has no marks
             _write_legend(ax, what, colors, markers)
             shapes = np.append(markers, 0)[what.codes]
-        _draw(ax, Y, rgb([*colors, MISSING])[what.codes], what.missing, size, alpha, shapes)
+        rgb = to_rgba_array([*colors, MISSING])[:, :3]
+        _draw(ax, Y, rgb[what.codes], what.missing, size, alpha, shapes)
         if names == "map":
-            corners = window_around(Y)
-            places = name_places(Y, what.codes, medians, *corners, n_classes=MAX_NAMES)
-            write_names(ax, what.names, places, radii, what.counts())
+            write_names(ax, Y, what, medians, radii)
     elif isinstance(what, Quantity):
-        legend = False
         _draw(ax, Y, _scaled(ax, what, cmap), what.missing, size, alpha)
     else:
-        legend = False
-        _draw(ax, Y, np.tile(rgb([PALETTE[0]]), (len(Y), 1)), None, size, alpha)
-    if what is not None and what.missing.any() and not legend:
+        _draw(ax, Y, np.tile(to_rgb(PALETTE[0]), (len(Y), 1)), None, size, alpha)
+    in_legend = isinstance(what, Classes) and names == "legend"
+    if what is not None and what.missing.any() and not in_legend:
         ax.set_xlabel(f"grey: {what.missing.sum():,} missing", loc="right", color=_GREY, size=9)
     return ax
 
@@ -172,55 +153,39 @@ def quality_map(
     title: str | None = None,
     size: float | None = None,
 ) -> Axes:
-    """Draw a map in the colours of its own quality: where it can be believed, and where not.
+    """Draw a map in the colours of its quality, to see which regions are trustworthy.
 
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         The data, one sample per row.
-
     Y : array-like of shape (n_samples, 2)
         The map, rows in the order of `X`.
-
     measure : {"neighbor_recall", "kl_divergence"}, default="neighbor_recall"
-        What a point's colour tells: which share of its nearest neighbours in the data are
-        still its nearest on the map; or what it adds to the divergence, over all pairs of
-        points. The scale of the latter leaves out the two percent at either end.
-
+        What the colour of a point shows: the share of its nearest neighbours in the data that are
+        nearest on the map too, or its part of the KL divergence over all pairs of points. The scale
+        of the divergence omits 2 % at either end.
     n_neighbors : int, default=10
         Size of a neighbourhood, for the recall: at least 1 and less than `n_samples`.
-
     perplexity : float, default=30.0
         Perplexity of the probabilities, for the divergence.
-
     metric : str, default="euclidean"
-        The metric of the data; on the map it is always Euclidean.
-
+        Distance in the data. On the map it is always Euclidean.
     n_jobs : int, default=None
-        Number of threads, as of :class:`~fasttsne.TSNE`.
-
-    ax : matplotlib.axes.Axes, default=None
-        Where to draw. None makes a new figure of 6 x 6 inches.
-
-    title : str, default=None
-        Written above the map, at the left. None writes the measure and its mean or sum.
-
-    size : float, default=None
-        Area of a mark in square points. None chooses it as in :func:`scatter`.
+        Number of threads, as in :class:`~fasttsne.TSNE`.
+    ax, title, size
+        See :func:`scatter`. The default title is the measure with its mean or sum.
 
     Returns
     -------
     ax : matplotlib.axes.Axes
-        What was drawn on.
+        The axes.
 
     Raises
     ------
-    ImportError
-        If matplotlib is not installed.
-    ValueError
-        If `Y` has not two columns, if `measure` is none of the above, or what
-        :func:`fasttsne.quality.neighbor_recall` or
-        :func:`fasttsne.quality.kl_divergence` refuses.
+    ImportError, ValueError
+        If `measure` is unknown, or as :func:`scatter`, :func:`fasttsne.quality.neighbor_recall` and
+        :func:`fasttsne.quality.kl_divergence`.
 
     Examples
     --------
@@ -261,13 +226,18 @@ def _draw(
     alpha: float | None,
     shapes: NDArray[np.intp] | None = None,
 ) -> None:
-    """Draw the points, those marked as `below` first, the others in no order at all."""
+    """Draw the points in random order, but those marked as `below` first."""
     n_samples = len(Y)
-    width, height = window_size(ax)
+    window, inch = drawn_window(ax), ax.figure.dpi
+    width, height = window.width * 72 / inch, window.height * 72 / inch  # in points
     if _is_image(n_samples, size):
         _draw_density(ax, Y, colors, (round(height * 1.5), round(width * 1.5)), alpha)
         return
-    # In any order that goes by class one class would hide another.
+    if size is None:  # all marks cover a sixth of the axes, but none is tiny or huge
+        size = float(np.clip(width * height / n_samples / 6, 0.8, 40))
+    if alpha is None:  # less where more marks overlap, but never faint
+        alpha = float(np.clip(1.2 - 0.1 * np.log10(n_samples), 0.7, 0.9))
+    # In the order of classes, one class would hide another.
     order = np.random.default_rng(0).permutation(n_samples)
     if below is not None:
         order = np.concatenate([order[below[order]], order[~below[order]]])
@@ -276,8 +246,8 @@ def _draw(
         x,
         y,
         color=colors[order],
-        s=_mark_size(width * height, n_samples) if size is None else size,
-        alpha=_opacity(n_samples) if alpha is None else alpha,
+        s=size,
+        alpha=alpha,
         linewidths=0,
         rasterized=n_samples > _RASTERIZED,
     )
@@ -286,35 +256,24 @@ def _draw(
 
         styles = [MarkerStyle(marker) for marker in MARKERS]
         paths = [style.get_path().transformed(style.get_transform()) for style in styles]
-        # One collection, so that the order above stays: no class covers the others.
+        # A single collection keeps the random order, so that no class covers the others.
         marks.set_paths([paths[shape] for shape in shapes[order]])
 
 
 def _is_image(n_samples: int, size: float | None) -> bool:
-    """Tell whether so many points are drawn as an image of their densities."""
+    """Return whether the points are drawn as an image of their densities."""
     return n_samples > _DENSE and size is None
-
-
-def _mark_size(area: float, n_samples: int) -> float:
-    """Choose the area of a mark so that all cover a sixth of the area, more where they are tiny."""
-    return float(np.clip(area / n_samples / 6, 0.8, 40))
-
-
-def _opacity(n_samples: int) -> float:
-    """Choose the opacity of a mark: less where more lie on each other, but never faint."""
-    return float(np.clip(1.2 - 0.1 * np.log10(n_samples), 0.7, 0.9))
 
 
 def _draw_density(
     ax: Axes, Y: NDArray[Any], colors: NDArray[Any], shape: tuple[int, int], alpha: float | None
 ) -> None:
-    """Draw the points as an image of their densities, two thirds of a point a cell."""
+    """Draw the points as an image of their densities with cells of two thirds of a point."""
     rows, columns = max(shape[0], 1), max(shape[1], 1)
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
     cells = grid_cells(Y, np.array([left, bottom]), np.array([right, top]), (rows, columns))
-    image = shade(cells, colors, rows * columns).reshape(rows, columns, 4)
     ax.imshow(
-        image,
+        shade(cells, colors, rows * columns).reshape(rows, columns, 4),
         origin="lower",
         extent=(left, right, bottom, top),
         alpha=alpha,
@@ -326,9 +285,9 @@ def _draw_density(
 def _scaled(
     ax: Axes, quantity: Quantity, cmap: str, limits: tuple[float, float] | None = None
 ) -> NDArray[np.float64]:
-    """Give each value its colour, and draw the scale beside the map."""
+    """Return the colour of each value, and draw the scale beside the map."""
     from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
+    from matplotlib.colors import Normalize, to_rgb
 
     present = quantity.values[~quantity.missing]
     if limits is None:
@@ -339,12 +298,12 @@ def _scaled(
     if quantity.name is not None:
         bar.set_label(plain(quantity.name, 40), color=INK)
     colors = np.asarray(scale.to_rgba(quantity.values), dtype=np.float64)[:, :3]
-    colors[quantity.missing] = rgb([MISSING])
+    colors[quantity.missing] = to_rgb(MISSING)
     return colors
 
 
 def _write_legend(ax: Axes, classes: Classes, colors: list[str], markers: NDArray[np.intp]) -> None:
-    """Name the largest classes beside the map, in their own order."""
+    """Name the largest classes beside the map, in the order of the classes."""
     from matplotlib.lines import Line2D
 
     largest = np.sort(np.argsort(-classes.counts(), kind="stable")[:_MAX_LEGEND])

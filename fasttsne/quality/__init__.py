@@ -1,7 +1,6 @@
-"""How well a map keeps what the data say: neighbourhoods, classes, similarities.
+"""Measures of how well a map keeps neighbourhoods, classes, distances and similarities.
 
-`report` computes what most people want to know, in one pass, and prints it as a table. The
-measures by themselves:
+`report` computes most of them in one pass and prints a table. The measures alone:
 
 - neighbourhoods of one size: `trustworthiness`, `continuity`, `neighbor_recall`,
   `neighborhood_ndcg`;
@@ -10,9 +9,9 @@ measures by themselves:
 - distances: `distance_correlation`;
 - the objective of t-SNE: `kl_divergence`.
 
-All are exact, for any number of points: memory grows with the number of points, not with its
-square. Where time does not allow that, ``sample=`` judges some of the points, each of them still
-against all others. None of them trusts a figure that the estimator reports about itself.
+All are exact, and memory grows with the number of points, not with its square. To save time,
+``sample=`` evaluates some of the points, each against all others. Every measure is computed from
+data and map alone, not from what an estimator reports.
 """
 
 from fasttsne.quality.classes import knn_accuracy
@@ -25,7 +24,7 @@ from fasttsne.quality.neighborhoods import (
     neighborhood_ndcg,
     trustworthiness,
 )
-from fasttsne.quality.report import Report, report
+from fasttsne.quality.report import Report, report  # the name `report` is the function
 
 __all__ = [
     "Report",

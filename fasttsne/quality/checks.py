@@ -1,4 +1,4 @@
-"""Which points are judged, and what every measure checks."""
+"""Checks that all measures share, and the choice of the points to evaluate."""
 
 from __future__ import annotations
 
@@ -12,21 +12,16 @@ from sklearn.utils import check_array, check_random_state, check_scalar
 
 Sample = int | float | ArrayLike | None
 RandomState = int | np.random.RandomState | None
-Anchors = NDArray[np.int32]
+Anchors = NDArray[np.int32]  # rows of the points that are evaluated
+Floats = NDArray[np.float64]
 
-# Distances in a block of rows, at the most, unless rows are longer than that: 32 MB of them.
+# A block has at most this many distances (32 MB), but at least _FEWEST_ROWS rows.
 _BLOCK_VALUES = 1 << 22
 _FEWEST_ROWS = 16
 
 
 def as_embedding(embedding: ArrayLike) -> NDArray[np.floating]:
-    """Check a map: two-dimensional, floating-point, without NaN.
-
-    Raises
-    ------
-    ValueError
-        If it is something else.
-    """
+    """Return a map as a two-dimensional array of finite floats, or raise ValueError."""
     checked: NDArray[np.floating] = check_array(
         embedding, dtype=[np.float64, np.float32], order="C", input_name="embedding"
     )
@@ -34,7 +29,7 @@ def as_embedding(embedding: ArrayLike) -> NDArray[np.floating]:
 
 
 def check_same_length(n_samples: int, n_points: int, name: str = "X") -> None:
-    """Refuse a map of other data."""
+    """Raise ValueError unless data and map have the same number of rows."""
     if n_samples != n_points:
         raise ValueError(
             f"{name} and embedding have inconsistent numbers of samples: {n_samples} and "
@@ -43,16 +38,14 @@ def check_same_length(n_samples: int, n_points: int, name: str = "X") -> None:
 
 
 def check_at_least_two(n_points: int) -> None:
-    """Refuse a map without a pair of points."""
+    """Raise ValueError unless there is a pair of points."""
     if n_points < 2:
-        raise ValueError(
-            f"X and embedding must have at least 2 samples, which make a pair; got {n_points}"
-        )
+        raise ValueError(f"X and embedding must have at least 2 samples; got {n_points}")
 
 
 def check_n_neighbors(n_neighbors: Any, n_samples: int) -> None:
-    """Refuse neighbourhoods that n_samples points cannot fill."""
-    if isinstance(n_neighbors, bool | np.bool_):  # which Python takes for an integer
+    """Raise TypeError or ValueError unless n_neighbors is from 1 to n_samples - 1."""
+    if isinstance(n_neighbors, bool | np.bool_):  # bool is a subclass of int
         raise TypeError(f"n_neighbors must be an integer; got {n_neighbors!r}")
     check_scalar(n_neighbors, "n_neighbors", Integral, min_val=1)
     if n_neighbors >= n_samples:
@@ -63,7 +56,7 @@ def check_n_neighbors(n_neighbors: Any, n_samples: int) -> None:
 
 
 def check_less_than_half(n_neighbors: Any, n_samples: int) -> None:
-    """Refuse neighbourhoods for which trustworthiness and continuity have no worst case."""
+    """Check n_neighbors for trustworthiness and continuity, whose scale needs n_samples > 2 k."""
     check_n_neighbors(n_neighbors, n_samples)
     if 2 * n_neighbors >= n_samples:
         raise ValueError(
@@ -73,31 +66,9 @@ def check_less_than_half(n_neighbors: Any, n_samples: int) -> None:
 
 
 def chosen_anchors(n_samples: int, sample: Sample, random_state: RandomState) -> Anchors:
-    """Choose the points that are judged.
-
-    Parameters
-    ----------
-    n_samples : int
-        How many there are.
-    sample : int, float, array-like of int, or None
-        How many to draw at random, which share of them, or their rows; None means all.
-    random_state : int, RandomState instance or None
-        Source of the drawing.
-
-    Returns
-    -------
-    anchors : ndarray of int32, shape (n_anchors,)
-        Rows: in ascending order, except that given ones are in the order given.
-
-    Raises
-    ------
-    TypeError
-        If `sample` is something else.
-    ValueError
-        If it asks for no points or for more than there are.
-    """
+    """Return the rows to evaluate: all, a random sample in ascending order, or the rows given."""
     if sample is None:
-        return np.arange(n_samples, dtype=np.int32)
+        sample = n_samples
     if isinstance(sample, bool | np.bool_ | str):
         raise TypeError(f"sample must be an integer, a float, or rows; got {sample!r}")
     if isinstance(sample, Integral):
@@ -107,35 +78,35 @@ def chosen_anchors(n_samples: int, sample: Sample, random_state: RandomState) ->
     elif isinstance(sample, Real):
         if not 0.0 < float(sample) <= 1.0:
             raise ValueError(
-                f"sample={sample} must be above 0 and at most 1 where it is a share of the points; "
-                "a number of points must be an integer"
+                f"sample={sample} must be above 0 and at most 1 as a share of the points; "
+                "give a number of points as an integer"
             )
         size = max(1, round(float(sample) * n_samples))
     else:
-        return _given(np.asarray(sample), n_samples)
+        return _given_anchors(np.asarray(sample), n_samples)
     if size == n_samples:
         return np.arange(n_samples, dtype=np.int32)
     drawn = check_random_state(random_state).choice(n_samples, size, replace=False)
     return np.sort(drawn).astype(np.int32)
 
 
-def _given(rows: NDArray[Any], n_samples: int) -> Anchors:
+def _given_anchors(rows: NDArray[Any], n_samples: int) -> Anchors:
     if rows.ndim != 1 or rows.dtype.kind not in "iu":
         raise TypeError(
             "sample must be an integer, a float, or a one-dimensional array of rows; got an array "
             f"of {rows.dtype} of shape {rows.shape}"
         )
     if not rows.size or rows.min() < 0 or rows.max() >= n_samples:
-        raise ValueError(f"sample must hold rows from 0 to {n_samples - 1}, and at least one")
+        raise ValueError(f"sample must contain rows from 0 to {n_samples - 1}, and at least one")
     if len(np.unique(rows)) < len(rows):
-        raise ValueError("sample must not hold a row twice")
+        raise ValueError("sample must not contain a row twice")
     return rows.astype(np.int32)
 
 
 def blocks_of(anchors: Anchors, n_samples: int) -> Iterator[tuple[slice, Anchors]]:
-    """Anchors in blocks whose distances to all points fit into little memory.
+    """Yield anchors in blocks whose distances to all points take little memory.
 
-    They depend on the number of points alone, so that no result depends on that of threads.
+    The size of a block does not depend on the number of threads, so that no result does.
     """
     size = max(_FEWEST_ROWS, _BLOCK_VALUES // n_samples)
     for first in range(0, len(anchors), size):

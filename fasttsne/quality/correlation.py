@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 from sklearn.utils import check_random_state, check_scalar
 
 from fasttsne.quality.checks import (
     Anchors,
+    Floats,
     RandomState,
     as_embedding,
     check_at_least_two,
@@ -26,7 +26,7 @@ __all__ = ["distance_correlation"]
 
 
 class NoOrder(ValueError):
-    """All distances are equal."""
+    """All distances are equal, so that they have no order to correlate."""
 
 
 def distance_correlation(
@@ -39,49 +39,43 @@ def distance_correlation(
     random_state: RandomState = None,
     n_jobs: int | None = None,
 ) -> float:
-    """Spearman's rank correlation between distances in the data and on the map.
+    """Return Spearman's rank correlation between distances in the data and on the map.
 
-    The one measure here of what is far apart. t-SNE does not aim at it: a map may be excellent
-    for neighbours and poor for the arrangement of clusters, and this tells how poor.
+    It measures the arrangement of clusters, which t-SNE does not optimise: a map may be excellent
+    for neighbours and poor for large distances.
 
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, n_samples)
         The data, one sample per row; with ``metric="precomputed"`` a dense matrix of distances.
-
     embedding : array-like of shape (n_samples, n_components)
         The map, rows in the order of `X`.
-
     n_pairs : int, default=100_000
-        How many pairs of points are drawn, at least 2; all pairs are taken where there are no
-        more than that.
-
+        Number of random pairs of points, at least 2. If there are no more pairs than that, all
+        pairs are used.
     metric : str or callable, default="euclidean"
-        Distance of the data, as in :class:`~fasttsne.TSNE`. The map's is always Euclidean.
-
+        Distance in the data, as in :class:`~fasttsne.TSNE`. On the map it is always Euclidean.
     metric_params : dict, default=None
         Further arguments of the metric.
-
     random_state : int, RandomState instance or None, default=None
-        Source of the drawing; an integer gives the same pairs at every call.
-
+        Seed of the random pairs; an integer gives the same pairs at every call.
     n_jobs : int or None, default=None
         Number of threads, as in :class:`~fasttsne.TSNE`. The result does not depend on it.
 
     Returns
     -------
     correlation : float
-        From -1 to 1; larger is better. Where pairs are drawn its standard error is at most
-        about ``1 / sqrt(n_pairs)``, and less where the correlation is strong.
+        From -1 to 1; larger is better. With random pairs its standard error is at most about
+        ``1 / sqrt(n_pairs)``, and less if the correlation is strong.
 
     Raises
     ------
     TypeError
-        If a parameter is of the wrong type.
+        If a parameter has the wrong type.
     ValueError
-        If a parameter is out of its range, if the numbers of rows differ, if an array holds NaN
-        or infinity, if the metric gives what is no distance, or if all distances in the data or on
-        the map are equal, which leaves nothing to correlate.
+        If a parameter is out of range, if the numbers of rows differ, if an array contains NaN or
+        infinity, if the metric returns values that are not distances, or if all distances in the
+        data or on the map are equal.
 
     References
     ----------
@@ -108,19 +102,15 @@ def distance_correlation(
 
 
 def correlation_of_pairs(
-    data: Distances,
-    on_map: Distances,
-    n_pairs: int,
-    random_state: RandomState,
-    n_threads: int,
+    data: Distances, on_map: Distances, n_pairs: int, random_state: RandomState, n_threads: int
 ) -> float:
-    """Spearman's correlation of the distances of drawn pairs, or of all."""
+    """Return Spearman's correlation of the distances of random pairs, or of all pairs."""
     pairs = drawn_pairs(data.n_samples, n_pairs, random_state)
     return correlation_between(data.pairs(*pairs, n_threads), on_map.pairs(*pairs, n_threads))
 
 
-def correlation_between(distances: NDArray[np.float64], on_map: NDArray[np.float64]) -> float:
-    """Spearman's correlation of distances in the data with those on the map."""
+def correlation_between(distances: Floats, on_map: Floats) -> float:
+    """Return Spearman's correlation of distances in the data with distances on the map."""
     in_data = _centred_ranks(distances, "X")
     there = _centred_ranks(on_map, "embedding")
     product = (in_data * there).sum() / np.sqrt((in_data**2).sum() * (there**2).sum())
@@ -128,37 +118,21 @@ def correlation_between(distances: NDArray[np.float64], on_map: NDArray[np.float
 
 
 def standard_error(correlation: float, n_samples: int, n_pairs: int) -> float | None:
-    """Estimate what a correlation of drawn pairs may be off by; None where all pairs were taken.
-
-    Parameters
-    ----------
-    correlation : float
-        What was found.
-    n_samples, n_pairs : int
-        Numbers of points, and of pairs that were to be drawn.
-
-    Returns
-    -------
-    error : float or None
-        The standard deviation over draws, as for normal variables.
-
-    References
-    ----------
-    .. [1] D. G. Bonett, T. A. Wright (2000). Sample size requirements for estimating Pearson,
-       Kendall and Spearman correlations. Psychometrika 65, 23-28.
-    """
+    """Return the standard error of a correlation of random pairs; None if all pairs were used."""
     if takes_all_pairs(n_samples, n_pairs):
         return None
-    return (1.0 - correlation**2) * math.sqrt((1.0 + correlation**2 / 2.0) / n_pairs)
+    # For normal variables: D. G. Bonett, T. A. Wright (2000). Sample size requirements for
+    # estimating Pearson, Kendall and Spearman correlations. Psychometrika 65, 23-28.
+    return float((1.0 - correlation**2) * np.sqrt((1.0 + correlation**2 / 2.0) / n_pairs))
 
 
 def takes_all_pairs(n_samples: int, n_pairs: int) -> bool:
-    """Tell whether there are no more pairs of points than are to be drawn."""
+    """Return whether there are at most n_pairs pairs of points."""
     return n_samples * (n_samples - 1) // 2 <= n_pairs
 
 
 def drawn_pairs(n_samples: int, n_pairs: int, random_state: RandomState) -> tuple[Anchors, Anchors]:
-    """Draw so many pairs of points, or take all where there are no more."""
+    """Return the rows of n_pairs random pairs of points, or of all pairs if there are no more."""
     if takes_all_pairs(n_samples, n_pairs):
         first, second = np.triu_indices(n_samples, 1)
     else:
@@ -169,12 +143,9 @@ def drawn_pairs(n_samples: int, n_pairs: int, random_state: RandomState) -> tupl
     return first.astype(np.int32), second.astype(np.int32)
 
 
-def _centred_ranks(distances: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+def _centred_ranks(distances: Floats, name: str) -> Floats:
     if not len(distances) or distances.min() == distances.max():
-        raise NoOrder(
-            f"{name} is constant or too small: all distances are equal, and the order of equal "
-            "distances cannot be correlated"
-        )
-    ranks: NDArray[np.float64] = rankdata(distances)
+        raise NoOrder(f"{name} is constant or too small: all distances are equal")
+    ranks: Floats = rankdata(distances)
     ranks -= ranks.mean()
     return ranks

@@ -1,7 +1,7 @@
-"""Neighbourhoods of every size: how many of the K nearest are kept, for all K at once.
+"""Neighbourhoods of every size: how many of the K nearest neighbours are kept, for all K at once.
 
-From the co-ranking matrix without the matrix: a pair counts for every K that is at least the
-larger of its two ranks, so that one histogram of these has the whole curve.
+The co-ranking matrix is never stored. A pair is kept for every K that is at least the larger of
+its two ranks, so that one histogram of the larger ranks gives the whole curve.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fasttsne import _kernels
 from fasttsne.quality.checks import (
+    Floats,
     RandomState,
     Sample,
     as_embedding,
@@ -27,7 +28,6 @@ from fasttsne.runtime.threads import effective_n_threads
 __all__ = ["q_nx", "r_nx", "r_nx_auc"]
 
 Sizes = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 def q_nx(
@@ -40,34 +40,28 @@ def q_nx(
     random_state: RandomState = None,
     n_jobs: int | None = None,
 ) -> tuple[Sizes, Floats]:
-    r"""Share of the K nearest neighbours that the map keeps, for every K.
+    r"""Return the share of the K nearest neighbours that the map keeps, for every K.
 
     .. math:: Q_{NX}(K) = \frac{1}{n K} \sum_i |\{j: \rho_{ij} \le K, r_{ij} \le K\}|
 
-    with the ranks :math:`\rho` in the data and :math:`r` on the map: `neighbor_recall` for every
-    number of neighbours.
+    with the ranks :math:`\rho` in the data and :math:`r` on the map. This is `neighbor_recall` for
+    every number of neighbours.
 
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, n_samples)
         The data, one sample per row; with ``metric="precomputed"`` a dense matrix of distances.
-
     embedding : array-like of shape (n_samples, n_components)
         The map, rows in the order of `X`.
-
     metric : str or callable, default="euclidean"
-        Distance of the data, as in :class:`~fasttsne.TSNE`. The map's is always Euclidean.
-
+        Distance in the data, as in :class:`~fasttsne.TSNE`. On the map it is always Euclidean.
     metric_params : dict, default=None
         Further arguments of the metric.
-
     sample : int, float or array-like of int, default=None
-        Judge so many points drawn at random, this share of them, or these rows; each of them is
-        ranked against all points. None judges all.
-
+        Evaluate this many random points, this share of the points, or these rows, each ranked
+        against all points. None evaluates all.
     random_state : int, RandomState instance or None, default=None
-        Source of the drawing.
-
+        Seed of the random sample.
     n_jobs : int or None, default=None
         Number of threads, as in :class:`~fasttsne.TSNE`. The result does not depend on it.
 
@@ -76,20 +70,21 @@ def q_nx(
     sizes : ndarray of int64, shape (n_samples - 1,)
         K: 1, 2, ..., n_samples - 1.
     q_nx : ndarray of float64, shape (n_samples - 1,)
-        From 0 to 1, and 1 at the end; a random map has ``K / (n_samples - 1)``.
+        From 0 to 1, and 1 at the end. For a random map it is ``K / (n_samples - 1)``.
 
     Raises
     ------
     TypeError
-        If a parameter is of the wrong type.
+        If a parameter has the wrong type.
     ValueError
-        If a parameter is out of its range, if the numbers of rows differ, if an array holds NaN
-        or infinity, or if the metric gives what is no distance.
+        If a parameter is out of range, if there are fewer than three points, if the numbers of
+        rows differ, if an array contains NaN or infinity, or if the metric returns values that are
+        not distances.
 
     Notes
     -----
-    Every point that is judged takes two sorts of all points: time grows with their number times
-    ``n_samples log(n_samples)``, memory with `n_samples`.
+    Every evaluated point requires two sorts of all points: time grows with the number of evaluated
+    points times ``n_samples log(n_samples)``, memory with `n_samples`.
 
     References
     ----------
@@ -107,10 +102,19 @@ def q_nx(
     >>> kept.round(4)
     array([0.2, 0.4, 0.8, 1. ])
     """
-    counts, n_judged = _larger_ranks(
-        X, embedding, metric, metric_params, sample, random_state, n_jobs
-    )
-    return curve_of(counts, n_judged)
+    Y = as_embedding(embedding)
+    data = as_distances(X, metric, metric_params)
+    check_same_length(data.n_samples, len(Y))
+    check_at_least_three(len(Y))
+    on_map = as_distances(Y)
+    anchors = chosen_anchors(len(Y), sample, random_state)
+    n_threads = effective_n_threads(n_jobs)
+    counts = np.zeros(len(Y), dtype=np.int64)
+    for _, rows in blocks_of(anchors, len(Y)):
+        in_data = _kernels.all_ranks_in_rows(data.rows(rows, n_threads), rows, n_threads)
+        there = _kernels.all_ranks_in_rows(on_map.rows(rows, n_threads), rows, n_threads)
+        _kernels.count_larger_ranks(in_data, there, counts, n_threads)
+    return curve_of(counts, len(anchors))
 
 
 def r_nx(
@@ -123,35 +127,16 @@ def r_nx(
     random_state: RandomState = None,
     n_jobs: int | None = None,
 ) -> tuple[Sizes, Floats]:
-    r"""How far the map improves on chance at keeping the K nearest neighbours, for every K.
+    r"""Return how much better than chance the map keeps the K nearest neighbours, for every K.
 
     .. math:: R_{NX}(K) = \frac{(n - 1) Q_{NX}(K) - K}{n - 1 - K}
 
-    1 is a perfect map, 0 a random one, whatever K.
+    with :math:`Q_{NX}` from `q_nx`. A perfect map has 1 and a random map 0, for every K.
 
     Parameters
     ----------
-    X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, n_samples)
-        The data, one sample per row; with ``metric="precomputed"`` a dense matrix of distances.
-
-    embedding : array-like of shape (n_samples, n_components)
-        The map, rows in the order of `X`.
-
-    metric : str or callable, default="euclidean"
-        Distance of the data, as in :class:`~fasttsne.TSNE`. The map's is always Euclidean.
-
-    metric_params : dict, default=None
-        Further arguments of the metric.
-
-    sample : int, float or array-like of int, default=None
-        Judge so many points drawn at random, this share of them, or these rows; each of them is
-        ranked against all points. None judges all.
-
-    random_state : int, RandomState instance or None, default=None
-        Source of the drawing.
-
-    n_jobs : int or None, default=None
-        Number of threads, as in :class:`~fasttsne.TSNE`. The result does not depend on it.
+    X, embedding, metric, metric_params, sample, random_state, n_jobs
+        See `q_nx`.
 
     Returns
     -------
@@ -162,12 +147,8 @@ def r_nx(
 
     Raises
     ------
-    TypeError
-        If a parameter is of the wrong type.
-    ValueError
-        If a parameter is out of its range, if there are fewer than three points, if the numbers
-        of rows differ, if an array holds NaN or infinity, or if the metric gives what is no
-        distance.
+    TypeError, ValueError
+        See `q_nx`.
 
     References
     ----------
@@ -184,10 +165,17 @@ def r_nx(
     >>> improvement.round(4)
     array([-0.0667, -0.2   ,  0.2   ])
     """
-    counts, n_judged = _larger_ranks(
-        X, embedding, metric, metric_params, sample, random_state, n_jobs
+    return over_chance(
+        *q_nx(
+            X,
+            embedding,
+            metric=metric,
+            metric_params=metric_params,
+            sample=sample,
+            random_state=random_state,
+            n_jobs=n_jobs,
+        )
     )
-    return over_chance(*curve_of(counts, n_judged))
 
 
 def r_nx_auc(
@@ -200,35 +188,16 @@ def r_nx_auc(
     random_state: RandomState = None,
     n_jobs: int | None = None,
 ) -> float:
-    r"""Area under the curve of `r_nx` over the logarithm of K: one number for all scales.
+    r"""Return the area under the curve of `r_nx` over log K: one number for all scales.
 
     .. math:: AUC = \sum_K \frac{R_{NX}(K)}{K} \Big/ \sum_K \frac{1}{K}
 
-    Small neighbourhoods count most; every doubling of K weighs alike.
+    Small neighbourhoods have the largest weight; every doubling of K has the same weight.
 
     Parameters
     ----------
-    X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, n_samples)
-        The data, one sample per row; with ``metric="precomputed"`` a dense matrix of distances.
-
-    embedding : array-like of shape (n_samples, n_components)
-        The map, rows in the order of `X`.
-
-    metric : str or callable, default="euclidean"
-        Distance of the data, as in :class:`~fasttsne.TSNE`. The map's is always Euclidean.
-
-    metric_params : dict, default=None
-        Further arguments of the metric.
-
-    sample : int, float or array-like of int, default=None
-        Judge so many points drawn at random, this share of them, or these rows; each of them is
-        ranked against all points. None judges all.
-
-    random_state : int, RandomState instance or None, default=None
-        Source of the drawing.
-
-    n_jobs : int or None, default=None
-        Number of threads, as in :class:`~fasttsne.TSNE`. The result does not depend on it.
+    X, embedding, metric, metric_params, sample, random_state, n_jobs
+        See `q_nx`.
 
     Returns
     -------
@@ -237,10 +206,8 @@ def r_nx_auc(
 
     Raises
     ------
-    TypeError
-        If a parameter is of the wrong type.
-    ValueError
-        As `r_nx`.
+    TypeError, ValueError
+        See `q_nx`.
 
     References
     ----------
@@ -258,7 +225,7 @@ def r_nx_auc(
     >>> r_nx_auc(X, X[:, :2]) < r_nx_auc(X, X[:, :3])
     True
     """
-    sizes, improvement = r_nx(
+    curve = r_nx(
         X,
         embedding,
         metric=metric,
@@ -267,21 +234,21 @@ def r_nx_auc(
         random_state=random_state,
         n_jobs=n_jobs,
     )
-    return area_under(sizes, improvement)
+    return area_under(*curve)
 
 
 # ---- From counts to curves -----------------------------------------------------------------------
 
 
 def curve_of(counts: NDArray[np.int64], n_judged: int) -> tuple[Sizes, Floats]:
-    """Q_NX from how many pairs have r as the larger of their ranks, by r from 0."""
+    """Return K and Q_NX from the number of pairs with r as the larger rank, by r from 0."""
     sizes = np.arange(1, len(counts), dtype=np.int64)
     kept: Floats = np.cumsum(counts[1:]) / (sizes * float(n_judged))
     return sizes, kept
 
 
 def over_chance(sizes: Sizes, kept: Floats) -> tuple[Sizes, Floats]:
-    """R_NX from Q_NX."""
+    """Return K and R_NX from K and Q_NX."""
     n_others = len(sizes)
     sizes, kept = sizes[:-1], kept[:-1]
     improvement: Floats = (n_others * kept - sizes) / (n_others - sizes)
@@ -289,37 +256,12 @@ def over_chance(sizes: Sizes, kept: Floats) -> tuple[Sizes, Floats]:
 
 
 def area_under(sizes: Sizes, improvement: Floats) -> float:
-    """Mean of a curve, each K weighed by 1 / K."""
+    """Return the mean of a curve with weights 1 / K."""
     weights = 1.0 / sizes
     return float((improvement * weights).sum() / weights.sum())
 
 
 def check_at_least_three(n_samples: int) -> None:
-    """Refuse data without a choice of neighbours."""
+    """Raise ValueError unless every point has a choice of neighbours."""
     if n_samples < 3:
-        raise ValueError(f"X must have at least 3 samples, one with two others; got {n_samples}")
-
-
-def _larger_ranks(
-    X: Any,
-    embedding: ArrayLike,
-    metric: Metric,
-    metric_params: Mapping[str, Any] | None,
-    sample: Sample,
-    random_state: RandomState,
-    n_jobs: int | None,
-) -> tuple[NDArray[np.int64], int]:
-    """How many pairs have r as the larger of their ranks, by r, and how many points are judged."""
-    Y = as_embedding(embedding)
-    data = as_distances(X, metric, metric_params)
-    check_same_length(data.n_samples, len(Y))
-    check_at_least_three(len(Y))
-    on_map = as_distances(Y)
-    anchors = chosen_anchors(len(Y), sample, random_state)
-    n_threads = effective_n_threads(n_jobs)
-    counts = np.zeros(len(Y), dtype=np.int64)
-    for _, rows in blocks_of(anchors, len(Y)):
-        in_data = _kernels.all_ranks_in_rows(data.rows(rows, n_threads), rows, n_threads)
-        there = _kernels.all_ranks_in_rows(on_map.rows(rows, n_threads), rows, n_threads)
-        _kernels.count_larger_ranks(in_data, there, counts, n_threads)
-    return counts, len(anchors)
+        raise ValueError(f"X must have at least 3 samples; got {n_samples}")

@@ -1,9 +1,9 @@
-"""The objective of t-SNE, exactly: over all pairs of points, in memory for a few rows of them."""
+"""The exact objective of t-SNE over all pairs of points, a few rows of P at a time."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import Any
 
@@ -14,27 +14,30 @@ from scipy.special import logsumexp
 from sklearn.utils import check_array, check_scalar
 
 from fasttsne import _kernels
-from fasttsne.affinity import JointProbabilities
+from fasttsne.affinity import JointProbabilities, as_csr
 from fasttsne.descent.degrees_of_freedom import default_degrees_of_freedom
 from fasttsne.neighbors.metrics import LARGEST_VALUE
 from fasttsne.quality.checks import (
     Anchors,
+    Floats,
     as_embedding,
     blocks_of,
     check_at_least_two,
     check_same_length,
 )
-from fasttsne.quality.distances import Distances, Known, Metric, Points, as_distances
+from fasttsne.quality.distances import (
+    Distances,
+    Known,
+    Metric,
+    Points,
+    Precomputed,
+    as_distances,
+)
 from fasttsne.runtime.threads import effective_n_threads, in_threads
 
 __all__ = ["kl_divergence"]
 
-Floats = NDArray[np.float64]
-
-# Rows that a thread works on at once.
-_ROWS = 4
-
-_SMALLEST = float(np.finfo(np.float64).tiny)
+_ROWS = 4  # rows of one thread at a time
 
 
 def kl_divergence(
@@ -48,11 +51,11 @@ def kl_divergence(
     per_sample: bool = False,
     n_jobs: int | None = None,
 ) -> float | Any:
-    r"""Exact Kullback-Leibler divergence of a map from its data: the objective of t-SNE.
+    r"""Return the exact Kullback-Leibler divergence of a map from its data: t-SNE's objective.
 
-    Computed over all pairs of points, without neighbour lists and trees, in double precision.
-    Maps of the same data can be compared by it whichever method drew them, as long as perplexity
-    and degrees of freedom are the same.
+    It is computed over all pairs of points in double precision, without neighbour lists or trees.
+    It compares maps of the same data from any method, given the same perplexity and degrees of
+    freedom.
 
     .. math:: KL(P \| Q) = \sum_{i \ne j} p_{ij} \log \frac{p_{ij}}{q_{ij}}, \qquad
         q_{ij} \propto (1 + \|y_i - y_j\|^2 / \nu)^{-(\nu + 1) / 2}
@@ -61,46 +64,38 @@ def kl_divergence(
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, n_samples)
         The data, one sample per row; with ``metric="precomputed"`` a dense matrix of distances;
-        with ``perplexity=None`` the joint probabilities P themselves, dense, sparse or as
-        :func:`fasttsne.affinity.joint_probabilities` makes them.
-
+        with ``perplexity=None`` the joint probabilities P, dense, sparse or as returned by
+        :func:`fasttsne.affinity.joint_probabilities`.
     embedding : array-like of shape (n_samples, n_components)
         The map, rows in the order of `X`.
-
     perplexity : float or None, default=30.0
-        Perplexity of the conditional probabilities; above 0 and less than `n_samples`. None if `X`
+        Perplexity of the conditional probabilities, above 0 and less than `n_samples`. None if `X`
         is P.
-
     degrees_of_freedom : float or None, default=None
-        :math:`\nu` of Student's t-distribution on the map. None is what
-        :class:`~fasttsne.TSNE` takes it to be: ``max(n_components - 1, 1)``.
-
+        :math:`\nu` of Student's t-distribution on the map. None is the default of
+        :class:`~fasttsne.TSNE`: ``max(n_components - 1, 1)``.
     metric : str or callable, default="euclidean"
-        Distance of the data, as in :class:`~fasttsne.TSNE`. The map's is always Euclidean.
-
+        Distance in the data, as in :class:`~fasttsne.TSNE`. On the map it is always Euclidean.
     metric_params : dict, default=None
         Further arguments of the metric.
-
     per_sample : bool, default=False
-        Return every point's share of the sum, over its pairs with all others: the sum over j
-        alone.
-
+        Return the sum over j for every point i instead of the total.
     n_jobs : int or None, default=None
         Number of threads, as in :class:`~fasttsne.TSNE`. The result does not depend on it.
 
     Returns
     -------
     divergence : float, or ndarray of shape (n_samples,)
-        In nats; smaller is better. Not negative, which a single point's share may be.
+        In nats; smaller is better. The total is never negative, but the value of a point may be.
 
     Raises
     ------
     TypeError
-        If a parameter is of the wrong type.
+        If a parameter has the wrong type.
     ValueError
-        If a parameter is out of its range, if the numbers of rows differ, if an array holds NaN
-        or infinity, if the metric gives what is no distance, or if `X` should be P and is not
-        square, negative somewhere, not 0 on the diagonal, or does not sum to 1.
+        If a parameter is out of range, if the numbers of rows differ, if an array contains NaN or
+        infinity, if the metric returns values that are not distances, or if P is not square, has
+        negative values, is not 0 on the diagonal, or does not sum to 1.
 
     Notes
     -----
@@ -120,8 +115,7 @@ def kl_divergence(
     >>> flat = PCA(2).fit_transform(X)
     >>> kl_divergence(X, flat) < kl_divergence(X, flat[::-1])
     True
-    >>> shares = kl_divergence(X, flat, per_sample=True)
-    >>> shares.shape
+    >>> kl_divergence(X, flat, per_sample=True).shape
     (150,)
     """
     Y = as_embedding(embedding)
@@ -129,7 +123,7 @@ def kl_divergence(
     if max(float(Y.max()), -float(Y.min())) > LARGEST_VALUE:
         raise ValueError(
             f"embedding has values of magnitude above {LARGEST_VALUE:g}, whose squared distances "
-            "overflow"
+            "overflow; divide it by a constant"
         )
     if degrees_of_freedom is None:
         degrees_of_freedom = default_degrees_of_freedom(Y.shape[1])
@@ -152,37 +146,42 @@ def kl_divergence(
 
 
 def _shares(joint: _Joint, on_map: Points, nu: float, n_threads: int) -> Floats:
-    """Sum over j of p_ij log(p_ij / q_ij) for every i.
+    """Return the sum over j of p_ij log(p_ij / q_ij) for every i.
 
-    log w is taken from the largest of each row, so that no row of w underflows as a whole.
+    log w is relative to the largest value of its row, so that no whole row of w underflows.
     """
     n_samples = on_map.n_samples
     mass, divergence, largest, log_z = (np.empty(n_samples) for _ in range(4))
     exponent = -0.5 * (nu + 1.0)
-    for block, rows in blocks_of(np.arange(n_samples, dtype=np.int32), n_samples):
-        squares = on_map.rows(rows, n_threads)
+
+    def add_rows(own: Anchors, log_w: Floats) -> None:
+        log_w /= nu
+        np.log1p(log_w, out=log_w)
+        log_w *= exponent
+        log_w[np.arange(len(own)), own] = -np.inf
+        largest[own] = log_w.max(axis=1)
+        log_w -= largest[own, np.newaxis]
+        mass[own], divergence[own] = joint.against(own, log_w)
+        log_z[own] = np.log(np.exp(log_w).sum(axis=1))
+
+    for _, rows in blocks_of(np.arange(n_samples, dtype=np.int32), n_samples):
         joint.prepare(rows, n_threads)
-
-        def fill(start: int, block: slice = block, squares: Floats = squares) -> None:
-            here = slice(start, min(start + _ROWS, len(squares)))
-            at = slice(block.start + here.start, block.start + here.stop)
-            log_w = squares[here]
-            log_w /= nu
-            np.log1p(log_w, out=log_w)
-            log_w *= exponent
-            own = np.arange(at.start, at.stop)
-            log_w[np.arange(len(own)), own] = -np.inf
-            largest[at] = log_w.max(axis=1)
-            log_w -= largest[at, np.newaxis]
-            mass[at], divergence[at] = joint.against(here, own, log_w)
-            log_z[at] = np.log(np.exp(log_w).sum(axis=1))
-
-        in_threads(fill, range(0, len(squares), _ROWS), n_threads)
+        _in_few_rows(add_rows, rows, on_map.rows(rows, n_threads), n_threads)
     top = largest.max()
     log_sum = logsumexp(largest - top + log_z)
-    # -log q_ij = log Z - log w_ij, both from the largest log w of row i.
-    shares: Floats = divergence + mass * (top - largest + log_sum)
-    return shares
+    # -log q_ij = log Z - log w_ij, both relative to the largest log w of row i.
+    return np.asarray(divergence + mass * (top - largest + log_sum))
+
+
+def _in_few_rows(
+    work: Callable[[Anchors, Floats], None], rows: Anchors, squares: Floats, n_threads: int
+) -> None:
+    """Call `work` on a few rows of a block and their squared distances at a time, in threads."""
+
+    def work_from(start: int) -> None:
+        work(rows[start : start + _ROWS], squares[start : start + _ROWS])
+
+    in_threads(work_from, range(0, len(rows), _ROWS), n_threads)
 
 
 # ---- P, some rows at a time ----------------------------------------------------------------------
@@ -191,22 +190,19 @@ def _shares(joint: _Joint, on_map: Points, nu: float, n_threads: int) -> Floats:
 class _Joint(ABC):
     """Joint probabilities p_ij."""
 
-    def prepare(self, rows: Anchors, n_threads: int) -> None:  # noqa: B027 - most have no need
-        """Get ready for a block of rows."""
+    def prepare(self, rows: Anchors, n_threads: int) -> None:  # noqa: B027 - optional
+        """Compute what `against` needs for the rows of a block."""
 
     @abstractmethod
-    def against(self, here: slice, own: NDArray[np.int64], log_w: Floats) -> tuple[Floats, Floats]:
-        """Sum over j p_ij, and p_ij (log p_ij - log w_ij) for the rows `own`.
-
-        They are the rows `here` of the block; log w is minus infinity where j = i.
-        """
+    def against(self, own: Anchors, log_w: Floats) -> tuple[Floats, Floats]:
+        """Return for rows `own` the sums over j of p_ij and of p_ij (log p_ij - log w_ij)."""
 
 
 class _Dense(_Joint):
     def __init__(self, joint: NDArray[np.floating], total: float) -> None:
         self.joint, self.total = joint, total
 
-    def against(self, here: slice, own: NDArray[np.int64], log_w: Floats) -> tuple[Floats, Floats]:
+    def against(self, own: Anchors, log_w: Floats) -> tuple[Floats, Floats]:
         return _sums(self.joint[own].astype(np.float64) / self.total, own, log_w)
 
 
@@ -214,7 +210,7 @@ class _Sparse(_Joint):
     def __init__(self, joint: Any, total: float) -> None:
         self.joint, self.total = joint, total
 
-    def against(self, here: slice, own: NDArray[np.int64], log_w: Floats) -> tuple[Floats, Floats]:
+    def against(self, own: Anchors, log_w: Floats) -> tuple[Floats, Floats]:
         edges = slice(self.joint.indptr[own[0]], self.joint.indptr[own[-1] + 1])
         p = self.joint.data[edges].astype(np.float64) / self.total
         row = np.repeat(np.arange(len(own)), np.diff(self.joint.indptr[own[0] : own[-1] + 2]))
@@ -230,35 +226,32 @@ class _Gaussian(_Joint):
 
     def __init__(self, data: Distances, perplexity: float, n_threads: int) -> None:
         if isinstance(data, Known):
-            data.rows(np.zeros(1, dtype=np.int32), 1)  # which says what is wrong
-        self.data = data
-        self.unit = _unit(data)
+            data.rows(np.zeros(1, dtype=np.int32), 1)  # raises the error
+        self.data, self.unit = data, _unit(data)
         n_samples = data.n_samples
         self.beta, self.nearest, self.norm = (np.empty(n_samples) for _ in range(3))
-        self.there = self.back = np.empty((0, 0))
-        for block, rows in blocks_of(np.arange(n_samples, dtype=np.int32), n_samples):
+
+        def add_norms(own: Anchors, squares: Floats) -> None:
+            weights = _weights(squares, self.nearest[own, np.newaxis], self.beta[own, np.newaxis])
+            self.norm[own] = weights.sum(axis=1)
+
+        for _, rows in blocks_of(np.arange(n_samples, dtype=np.int32), n_samples):
             squares = data.squares(rows, n_threads) * self.unit
             others = np.ones(squares.shape, dtype=bool)
             others[np.arange(len(rows)), rows] = False
             squares = squares[others].reshape(len(rows), n_samples - 1)
-            _, self.beta[block] = _kernels.calibrate(squares, perplexity, False, n_threads)
-            self.nearest[block] = squares.min(axis=1)
-
-            def fill(start: int, block: slice = block, squares: Floats = squares) -> None:
-                here = slice(start, min(start + _ROWS, len(squares)))
-                at = slice(block.start + here.start, block.start + here.stop)
-                beta, nearest = self.beta[at, np.newaxis], self.nearest[at, np.newaxis]
-                self.norm[at] = _weights(squares[here], nearest, beta).sum(axis=1)
-
-            in_threads(fill, range(0, len(squares), _ROWS), n_threads)
+            _, self.beta[rows] = _kernels.calibrate(squares, perplexity, False, n_threads)
+            self.nearest[rows] = squares.min(axis=1)
+            _in_few_rows(add_norms, rows, squares, n_threads)
 
     def prepare(self, rows: Anchors, n_threads: int) -> None:
-        self.there = self.data.squares(rows, n_threads) * self.unit
-        self.back = self.there
-        if type(self.data).squares_back is not Distances.squares_back:
-            self.back = self.data.squares_back(rows, n_threads) * self.unit
+        self.first = rows[0]
+        self.there = self.back = self.data.squares(rows, n_threads) * self.unit
+        if isinstance(self.data, Precomputed):  # d_ij and d_ji may differ
+            self.back = self.data.squares_back(rows) * self.unit
 
-    def against(self, here: slice, own: NDArray[np.int64], log_w: Floats) -> tuple[Floats, Floats]:
+    def against(self, own: Anchors, log_w: Floats) -> tuple[Floats, Floats]:
+        here = slice(own[0] - self.first, own[-1] - self.first + 1)
         beta, nearest = self.beta[own, np.newaxis], self.nearest[own, np.newaxis]
         p = _weights(self.there[here], nearest, beta) / self.norm[own, np.newaxis]
         p += _weights(self.back[here], self.nearest, self.beta) / self.norm
@@ -267,7 +260,7 @@ class _Gaussian(_Joint):
 
 
 def _weights(squares: Floats, nearest: Floats, beta: Floats) -> Floats:
-    """exp(-beta (d^2 - nearest)), the limit of it where beta is infinite."""
+    """Return exp(-beta (d^2 - nearest)), or its limit where beta is infinite."""
     exponents = np.maximum(squares - nearest, 0.0)
     with np.errstate(invalid="ignore", over="ignore"):
         exponents *= -beta
@@ -276,11 +269,11 @@ def _weights(squares: Floats, nearest: Floats, beta: Floats) -> Floats:
     return np.asarray(np.exp(exponents, out=exponents))
 
 
-def _sums(p: Floats, own: NDArray[np.int64], log_w: Floats) -> tuple[Floats, Floats]:
-    """Compute what `_Joint.against` returns from whole rows of P."""
+def _sums(p: Floats, own: Anchors, log_w: Floats) -> tuple[Floats, Floats]:
+    """Return the sums of `_Joint.against` from whole rows of P."""
     itself = np.arange(len(own)), own
     p[itself] = 0.0
-    terms = np.log(np.maximum(p, _SMALLEST))
+    terms = np.log(np.maximum(p, np.finfo(np.float64).tiny))
     terms -= log_w
     terms[itself] = 0.0
     terms *= p
@@ -288,7 +281,7 @@ def _sums(p: Floats, own: NDArray[np.int64], log_w: Floats) -> tuple[Floats, Flo
 
 
 def _unit(data: Distances) -> float:
-    """Choose the power of two in which squares are taken, lest results depend on the unit of X."""
+    """Return the power of two that scales squares, so that results do not depend on X's unit."""
     if not isinstance(data, Points) or data.metric != "euclidean":
         return 1.0
     _, exponent = np.frexp(max(abs(float(data.X.max())), abs(float(data.X.min()))))
@@ -296,17 +289,18 @@ def _unit(data: Distances) -> float:
 
 
 def _given(P: Any, embedding: NDArray[np.floating]) -> _Joint:
-    """Check joint probabilities that the caller has."""
+    """Check the joint probabilities that the caller gives."""
     if isinstance(P, JointProbabilities):
-        n_samples = len(P.indptr) - 1
-        P = sparse.csr_matrix((P.data, P.indices, P.indptr), shape=(n_samples, n_samples))
+        P = as_csr(P)
     P = check_array(P, accept_sparse="csr", dtype=[np.float64, np.float32], input_name="X")
     if P.shape[0] != P.shape[1]:
         raise ValueError(f"X must be a square P with perplexity=None; got shape {P.shape}")
     check_same_length(P.shape[0], len(embedding))
     values = P.data if sparse.issparse(P) else P
     if values.size and values.min() < 0.0:
-        raise ValueError("X must hold probabilities with perplexity=None; it has negative values")
+        raise ValueError(
+            "X must contain probabilities with perplexity=None; it has negative values"
+        )
     if P.diagonal().any():
         raise ValueError("X must be 0 on its diagonal with perplexity=None: p_ii = 0")
     total = float(values.sum(dtype=np.float64))

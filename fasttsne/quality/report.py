@@ -1,4 +1,4 @@
-"""All measures that most people want to know of a map, in one pass over the distances."""
+"""All measures of a map but the KL divergence, in one pass over the distances."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from fasttsne import _kernels
 from fasttsne.quality.checks import (
     Anchors,
+    Floats,
     RandomState,
     Sample,
     as_embedding,
@@ -30,12 +31,9 @@ from fasttsne.runtime.threads import effective_n_threads
 
 __all__ = ["Report", "report"]
 
-Floats = NDArray[np.float64]
+N_PAIRS = 100_000  # pairs of points for the correlation of distances
 
-# Pairs of points whose distances are correlated.
-N_PAIRS = 100_000
-
-# What the table calls a measure, and what it says of it.
+# Title and meaning of each measure in the table.
 _MEASURES = {
     "trustworthiness": ("trustworthiness", "neighbours on the map are near in the data"),
     "continuity": ("continuity", "neighbours in the data are near on the map"),
@@ -43,50 +41,44 @@ _MEASURES = {
     "neighborhood_ndcg": ("neighbourhood NDCG", "neighbours ranked as in the data"),
     "r_nx_auc": ("R_NX AUC", "neighbourhoods of all sizes, 0 is chance"),
     "distance_correlation": ("distance correlation", "near and far as in the data"),
-    "knn_accuracy": ("kNN accuracy", "neighbours on the map tell the class"),
+    "knn_accuracy": ("kNN accuracy", "neighbours on the map predict the class"),
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """How good a map is: what `report` returns.
+    """Measures of a map, returned by `report`.
 
-    It prints as a table, in a notebook as a formatted one.
+    It prints as a table; notebooks show an HTML table.
 
-    Parameters
+    Attributes
     ----------
     n_samples, n_neighbors : int
         Number of points, and size of a neighbourhood.
     metric : str
-        Distance of the data.
+        Distance in the data.
     trustworthiness, continuity, neighbor_recall, neighborhood_ndcg : float
-        As the functions of these names.
+        See the functions of these names.
     r_nx_auc : float or None
-        As the function of this name; None where not all ranks were counted.
+        See the function of this name. None if not all ranks were counted.
     distance_correlation : float or None
-        As the function of this name; None where all distances are equal, in the data or on the
-        map, as they are if all points coincide: no order is there to correlate.
+        See the function of this name. None if all distances are equal, in the data or on the map.
     knn_accuracy : float or None
-        As the function of this name; None without labels, or if no judged point has one.
+        See the function of this name. None without labels, or if no evaluated point has one.
     rows : ndarray of int32, shape (n_judged,)
-        The points that were judged.
+        The evaluated points.
     sizes : ndarray of int64, shape (n_samples - 2,)
-        Numbers K of neighbours.
+        K, the sizes of neighbourhoods. Empty if not all ranks were counted.
     r_nx : ndarray of float64, shape (n_samples - 2,)
-        What `fasttsne.quality.r_nx` has for each of them. Both are empty where not all ranks were
-        counted.
+        `fasttsne.quality.r_nx` for each of them. Empty if not all ranks were counted.
     per_sample : dict of str to ndarray of float64, shape (n_judged,)
-        Values of every judged point, of those measures that have them, by name.
-
-    Attributes
-    ----------
+        Values of every evaluated point by measure, for the measures that have them.
     n_judged : int
-        Number of points that were judged.
+        Number of evaluated points.
     standard_errors : dict of str to float
-        What the means over a sample may be off by, by name: the standard deviation over the
-        points, divided by the root of their number, corrected for a finite number of points. And
-        what "distance_correlation" may be off by where its pairs of points were drawn, which they
-        are from 448 points on. Empty if all points were judged, and all pairs.
+        Standard error of each mean over a sample, corrected for the finite number of points, and
+        of "distance_correlation" if its pairs are random, which they are from 448 points on.
+        Empty if all points and all pairs were used.
 
     Examples
     --------
@@ -96,16 +88,8 @@ class Report:
     >>> found = report(X, X[:, :2], y)
     >>> round(found.neighbor_recall, 2)
     0.58
-    >>> sorted(found.per_sample) == sorted(
-    ...     [
-    ...         "trustworthiness",
-    ...         "continuity",
-    ...         "neighbor_recall",
-    ...         "neighborhood_ndcg",
-    ...         "knn_accuracy",
-    ...     ]
-    ... )
-    True
+    >>> sorted(found.per_sample)
+    ['continuity', 'knn_accuracy', 'neighbor_recall', 'neighborhood_ndcg', 'trustworthiness']
     """
 
     n_samples: int
@@ -125,12 +109,12 @@ class Report:
 
     @property
     def n_judged(self) -> int:
-        """Number of points that were judged."""
+        """Return the number of evaluated points."""
         return len(self.rows)
 
     @property
     def standard_errors(self) -> dict[str, float]:
-        """What means over a sample of points, or a correlation of drawn pairs, may be off by."""
+        """Return the standard errors of means over a sample and of the correlation."""
         errors = {}
         left_out = 1.0 - self.n_judged / self.n_samples
         for name, values in self.per_sample.items():
@@ -144,22 +128,16 @@ class Report:
         return errors
 
     def to_dict(self) -> dict[str, Any]:
-        """Numbers and words alone, as they go into JSON.
+        """Return the report as plain numbers and strings, ready for JSON.
 
         Returns
         -------
         figures : dict
-            The measures and the circumstances by their names, and "standard_errors"; without the
-            curve and without the values of points.
+            The measures, the settings, and "standard_errors"; without the curve and without the
+            values of points.
         """
-        circumstances = {
-            "n_samples": self.n_samples,
-            "n_judged": self.n_judged,
-            "n_neighbors": self.n_neighbors,
-            "metric": self.metric,
-        }
-        measures = {name: getattr(self, name) for name in _MEASURES}
-        return circumstances | measures | {"standard_errors": self.standard_errors}
+        names = ("n_samples", "n_judged", "n_neighbors", "metric", *_MEASURES, "standard_errors")
+        return {name: getattr(self, name) for name in names}
 
     def __str__(self) -> str:
         rows = self._table()
@@ -172,28 +150,26 @@ class Report:
         return str(self)
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            "<tr>"
-            + "".join(f"<td style='text-align: left'>{escape(cell)}</td>" for cell in row)
-            + "</tr>"
-            for row in self._table()
+        rows = [map(escape, row) for row in self._table()]
+        cells = (
+            "".join(f"<td style='text-align: left'>{cell}</td>" for cell in row) for row in rows
         )
-        caption = f"<caption>{escape(self._headline())}</caption>"
-        return f"<table>{caption}<tbody>{rows}</tbody></table>"
+        body = "".join(f"<tr>{row}</tr>" for row in cells)
+        return f"<table><caption>{escape(self._headline())}</caption><tbody>{body}</tbody></table>"
 
     def _headline(self) -> str:
         judged = "" if self.n_judged == self.n_samples else f", {self.n_judged:,} of them judged"
         return f"{self.n_samples:,} points{judged}; {self.n_neighbors} neighbours, {self.metric}"
 
     def _table(self) -> list[tuple[str, str, str]]:
-        """Name, value and meaning of every measure that there is."""
+        """Return title, value and meaning of every measure that was computed."""
         errors = self.standard_errors
         rows = []
         for name, (title, text) in _MEASURES.items():
             value = getattr(self, name)
             if value is not None:
                 error = f" ± {errors[name]:.4f}" if name in errors else ""
-                value = round(value, 4) + 0.0  # which is not -0.0
+                value = round(value, 4) + 0.0  # turns -0.0 into 0.0
                 rows.append((title, f"{value:.4f}{error}", text))
             elif name == "distance_correlation":
                 rows.append((title, "-", "undefined: all distances are equal"))
@@ -212,64 +188,52 @@ def report(
     random_state: RandomState = None,
     n_jobs: int | None = None,
 ) -> Report:
-    """Judge a map by all measures that need no more than the data and, for one, classes.
+    """Evaluate a map by every measure of `fasttsne.quality` except the KL divergence.
 
-    Each number is what the function of its name returns for the same points. All come from one
-    pass over the distances, so that together they take little longer than `r_nx` alone. The KL
-    divergence is not among them: it needs a perplexity, and `kl_divergence` has it.
+    Each number equals the result of the function of that name for the same points. One pass over
+    the distances computes them all, in little more time than `r_nx` alone. For the KL divergence,
+    which requires a perplexity, use `kl_divergence`.
 
     Parameters
     ----------
-    X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, n_samples)
-        The data, one sample per row; with ``metric="precomputed"`` a dense matrix of distances.
-
-    embedding : array-like of shape (n_samples, n_components)
-        The map, rows in the order of `X`.
-
+    X, embedding
+        See `trustworthiness`.
     labels : array-like of shape (n_samples,), default=None
-        The class of each point: numbers or strings; None or NaN where it is not known.
-
+        The class of each point: numbers or strings; None or NaN where it is not known. Without
+        labels there is no `knn_accuracy`.
     n_neighbors : int, default=10
         Size of a neighbourhood: at least 1 and less than half of `n_samples`.
-
     sample : int, float or array-like of int, default=None
-        Judge so many points drawn at random, this share of them, or these rows; each of them is
-        ranked against all points. None judges all, which takes time that grows with the square of
-        `n_samples`: from some 10,000 points on a few thousand are enough.
-
-    metric : str or callable, default="euclidean"
-        Distance of the data, as in :class:`~fasttsne.TSNE`. The map's is always Euclidean.
-
-    metric_params : dict, default=None
-        Further arguments of the metric.
-
+        Evaluate this many random points, this share of the points, or these rows, each against all
+        points. None evaluates all, in time that grows with the square of `n_samples`. For more than
+        about 10,000 points, 5,000 are enough.
+    metric, metric_params
+        See `trustworthiness`.
     random_state : int, RandomState instance or None, default=None
-        Source of the points that are drawn, and of the 100,000 pairs of points whose distances
-        are correlated where there are more. An integer gives the same report at every call; with
-        None they differ by about the standard errors, which the table writes behind "±".
-
+        Seed of the random sample, and of the 100,000 random pairs of points whose distances are
+        correlated if there are more pairs than that. An integer gives the same report at every
+        call; with None reports differ by about the standard errors, which the table shows after
+        "±".
     n_jobs : int or None, default=None
         Number of threads, as in :class:`~fasttsne.TSNE`. The result does not depend on it.
 
     Returns
     -------
     found : Report
-        The numbers; printed, a table.
+        The measures. It prints as a table.
 
     Raises
     ------
     TypeError
-        If a parameter is of the wrong type.
+        If a parameter has the wrong type.
     ValueError
-        If a parameter is out of its range, if the numbers of rows differ, if an array holds NaN
-        or infinity, if the metric gives what is no distance, or if labels are given and all
-        missing.
+        As in `trustworthiness`, or if all labels are missing.
 
     Notes
     -----
-    Where all points of the data or of the map coincide, all distances are ties, which go to the
-    smaller index: most measures are then what chance would have, and `distance_correlation`,
-    which nothing can be said of, is None.
+    If all points of the data or of the map coincide, all distances are equal and neighbours are
+    ordered by index. Most measures then have the value of a random map, and `distance_correlation`
+    is None.
 
     Examples
     --------
@@ -298,18 +262,16 @@ def report(
         correlation = correlation_of_pairs(data, on_map, N_PAIRS, random_state, n_threads)
     except NoOrder:
         correlation = None
-    ranks = _Ranks(data, on_map, anchors, n_neighbors, n_threads)
+    in_data, there, counts = _ranks(data, on_map, anchors, n_neighbors, n_threads)
     per_sample = {
-        "trustworthiness": rank_penalties(ranks.in_data, len(Y)),
-        "continuity": rank_penalties(ranks.on_map, len(Y)),
-        "neighbor_recall": (ranks.in_data <= n_neighbors).mean(axis=1),
-        "neighborhood_ndcg": ndcgs(ranks.on_map, len(Y)),
+        "trustworthiness": rank_penalties(in_data, len(Y)),
+        "continuity": rank_penalties(there, len(Y)),
+        "neighbor_recall": (in_data <= n_neighbors).mean(axis=1),
+        "neighborhood_ndcg": ndcgs(there, len(Y)),
     }
     if classes is not None:
         per_sample["knn_accuracy"] = knn_hits(Y, classes, anchors, n_neighbors, n_threads)
-    return assembled(
-        len(Y), n_neighbors, metric, anchors, per_sample, correlation, counts=ranks.counts
-    )
+    return assembled(len(Y), n_neighbors, metric, anchors, per_sample, correlation, counts=counts)
 
 
 def assembled(
@@ -322,30 +284,12 @@ def assembled(
     *,
     counts: NDArray[np.int64] | None,
 ) -> Report:
-    """Make the report of what was measured.
-
-    Parameters
-    ----------
-    n_samples, n_neighbors, metric
-        As `report` knows them.
-    anchors : ndarray of int32, shape (n_judged,)
-        The points that were judged.
-    per_sample : dict of str to ndarray of float64, shape (n_judged,)
-        Their values, by measure.
-    correlation : float or None
-        Of distances.
-    counts : ndarray of int64, shape (n_samples,), or None
-        How many pairs have r as the larger of their ranks, by r; None leaves the curve out.
-
-    Returns
-    -------
-    found : Report
-        With the means.
-    """
+    """Return the report of values per point; counts of larger ranks, by rank, give the curve."""
     sizes, improvement, area = np.empty(0, dtype=np.int64), np.empty(0), None
     if counts is not None:
         sizes, improvement = over_chance(*curve_of(counts, len(anchors)))
         area = area_under(sizes, improvement)
+    hits = per_sample.get("knn_accuracy", np.array([np.nan]))
     return Report(
         n_samples=n_samples,
         n_neighbors=int(n_neighbors),
@@ -356,7 +300,7 @@ def assembled(
         neighborhood_ndcg=float(per_sample["neighborhood_ndcg"].mean()),
         r_nx_auc=area,
         distance_correlation=correlation,
-        knn_accuracy=_mean_of_known(per_sample.get("knn_accuracy")),
+        knn_accuracy=None if np.isnan(hits).all() else float(np.nanmean(hits)),
         rows=anchors,
         sizes=sizes,
         r_nx=improvement,
@@ -364,28 +308,20 @@ def assembled(
     )
 
 
-class _Ranks:
-    """Ranks on either side of the nearest on the other, and how often which rank is the larger."""
-
-    def __init__(
-        self, data: Distances, on_map: Distances, anchors: Anchors, k: int, n_threads: int
-    ) -> None:
-        n_samples = data.n_samples
-        self.in_data, self.on_map = (np.empty((len(anchors), k), np.int32) for _ in range(2))
-        self.counts = np.zeros(n_samples, dtype=np.int64)
-        for block, rows in blocks_of(anchors, n_samples):
-            distances = data.rows(rows, n_threads)
-            near_in_data = _kernels.nearest_in_rows(distances, rows, k, n_threads)
-            ranks_in_data = _kernels.all_ranks_in_rows(distances, rows, n_threads)
-            distances = on_map.rows(rows, n_threads)
-            near_on_map = _kernels.nearest_in_rows(distances, rows, k, n_threads)
-            ranks_on_map = _kernels.all_ranks_in_rows(distances, rows, n_threads)
-            _kernels.count_larger_ranks(ranks_in_data, ranks_on_map, self.counts, n_threads)
-            self.in_data[block] = np.take_along_axis(ranks_in_data, near_on_map, axis=1)
-            self.on_map[block] = np.take_along_axis(ranks_on_map, near_in_data, axis=1)
-
-
-def _mean_of_known(hits: Floats | None) -> float | None:
-    if hits is None or np.isnan(hits).all():
-        return None
-    return float(np.nanmean(hits))
+def _ranks(
+    data: Distances, on_map: Distances, anchors: Anchors, k: int, n_threads: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
+    """Return the ranks on each side of the k nearest on the other, and counts of larger ranks."""
+    in_data, there = (np.empty((len(anchors), k), np.int32) for _ in range(2))
+    counts = np.zeros(data.n_samples, dtype=np.int64)
+    for block, rows in blocks_of(anchors, data.n_samples):
+        distances = data.rows(rows, n_threads)
+        near_in_data = _kernels.nearest_in_rows(distances, rows, k, n_threads)
+        ranks_in_data = _kernels.all_ranks_in_rows(distances, rows, n_threads)
+        distances = on_map.rows(rows, n_threads)
+        near_on_map = _kernels.nearest_in_rows(distances, rows, k, n_threads)
+        ranks_on_map = _kernels.all_ranks_in_rows(distances, rows, n_threads)
+        _kernels.count_larger_ranks(ranks_in_data, ranks_on_map, counts, n_threads)
+        in_data[block] = np.take_along_axis(ranks_in_data, near_on_map, axis=1)
+        there[block] = np.take_along_axis(ranks_on_map, near_in_data, axis=1)
+    return in_data, there, counts

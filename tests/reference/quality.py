@@ -1,9 +1,9 @@
 """Measures of maps from matrices of all ranks: the oracle of fasttsne.quality.
 
-Plain on purpose: whole matrices, one definition a function, nothing shared with the package.
+Whole matrices, one definition per function, nothing shared with the package.
 
-Symbols: rho_ij rank of j in the data as seen from i, r_ij its rank on the map, 1 for the nearest;
-k and K numbers of neighbours, n number of points.
+Symbols: rho_ij is the rank of j in the data as seen from i, r_ij its rank on the map, 1 for the
+nearest; k and K are numbers of neighbours, n is the number of points.
 """
 
 from math import log2
@@ -56,32 +56,26 @@ def coranking(rho, r):
     """Q_kl: how many pairs have rank k in the data and l on the map (Lee & Verleysen 2009)."""
     n = len(rho)
     matrix = np.zeros((n - 1, n - 1), dtype=int)
-    for i in range(n):
-        for j in range(n):
-            if i != j:
-                matrix[rho[i, j] - 1, r[i, j] - 1] += 1
+    others = ~np.eye(n, dtype=bool)
+    np.add.at(matrix, (rho[others] - 1, r[others] - 1), 1)
     return matrix
 
 
 def q_nx(matrix):
     """Share of the co-ranking matrix's upper left block of K x K, for K = 1 .. n - 1."""
-    n = len(matrix) + 1
-    return np.array([matrix[:size, :size].sum() / (size * n) for size in range(1, n)])
+    sizes = np.arange(1, len(matrix) + 1)
+    return np.array([matrix[:K, :K].sum() for K in sizes]) / (sizes * (len(matrix) + 1))
 
 
 def r_nx(matrix):
     """((n - 1) Q - K) / (n - 1 - K), for K = 1 .. n - 2."""
-    n = len(matrix) + 1
-    shares = q_nx(matrix)
-    return np.array(
-        [((n - 1) * shares[size - 1] - size) / (n - 1 - size) for size in range(1, n - 1)]
-    )
+    n, sizes = len(matrix) + 1, np.arange(1, len(matrix))
+    return ((n - 1) * q_nx(matrix)[:-1] - sizes) / (n - 1 - sizes)
 
 
 def r_nx_auc(matrix):
     curve = r_nx(matrix)
-    weights = [1 / size for size in range(1, len(curve) + 1)]
-    return sum(w * c for w, c in zip(weights, curve, strict=True)) / sum(weights)
+    return np.average(curve, weights=1 / np.arange(1, len(curve) + 1))
 
 
 def kl_shares(P, Y, nu):

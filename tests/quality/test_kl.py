@@ -1,0 +1,139 @@
+"""kl_divergence against the definition with whole matrices."""
+
+import numpy as np
+import pytest
+from reference import quality as oracle
+from reference import tsne as reference
+from scipy import sparse
+from sklearn.metrics import pairwise_distances
+
+from fasttsne.affinity import JointProbabilities
+from fasttsne.quality import kl_divergence
+
+
+@pytest.mark.parametrize("n_components", [1, 2, 3])
+@pytest.mark.parametrize("nu", [0.5, 1.0, 2.0, None])
+def test_divergence_is_its_definition(small_digits, n_components, nu):
+    X, Y = small_digits[:120], np.random.default_rng(0).normal(size=(120, n_components)) * 5
+    joint = reference.joint_probabilities_dense(reference.squared_distances(X), 20.0)
+    expected = reference.kl_divergence(joint, Y, max(n_components - 1, 1) if nu is None else nu)
+    actual = kl_divergence(X, Y, perplexity=20.0, degrees_of_freedom=nu)
+    assert actual == pytest.approx(expected, rel=1e-5)
+
+
+def test_divergence_of_each_point(small_digits):
+    Y = np.random.default_rng(0).normal(size=(300, 2)) * 5
+    P = reference.joint_probabilities_dense(reference.squared_distances(small_digits), 20.0)
+    shares = kl_divergence(small_digits, Y, perplexity=20.0, per_sample=True)
+    np.testing.assert_allclose(shares, oracle.kl_shares(P, Y, 1.0), rtol=1e-7)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "sqeuclidean", "manhattan", "precomputed"])
+def test_other_metrics(small_digits, metric):
+    X, Y = small_digits[:100] + 1.0, np.random.default_rng(0).normal(size=(100, 2)) * 5
+    distances = pairwise_distances(X, metric="cosine" if metric == "precomputed" else metric)
+    if metric == "precomputed":  # need not be symmetric: p_j|i is from row i
+        distances = np.abs(distances + 0.1 * np.random.default_rng(1).uniform(size=(100, 100)))
+        np.fill_diagonal(distances, 0)
+        X = distances
+    P = reference.joint_probabilities_dense(distances**2, 20.0)
+    expected = reference.kl_divergence(P, Y, 1.0)
+    assert kl_divergence(X, Y, perplexity=20.0, metric=metric) == pytest.approx(expected, rel=1e-6)
+
+
+def test_duplicates_and_extreme_perplexities():
+    X = np.repeat(np.random.default_rng(0).normal(size=(8, 3)), 5, axis=0)
+    Y = np.random.default_rng(1).normal(size=(40, 2))
+    for perplexity in 0.5, 2.0, 39.0:  # the nearest four are tied: no perplexity below four
+        P = reference.joint_probabilities_dense(reference.squared_distances(X), perplexity)
+        expected = reference.kl_divergence(P, Y, 1.0)
+        assert kl_divergence(X, Y, perplexity=perplexity) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("form", ["dense", "csr", "joint"])
+@pytest.mark.parametrize("nu", [0.5, 1.0, 2.0])
+def test_given_probabilities(small_digits, form, nu):
+    Y = np.random.default_rng(0).normal(size=(300, 2)) * 5
+    squared = reference.squared_distances(small_digits)
+    indices, squares = reference.nearest_of(squared, 30)
+    conditional, _ = reference.conditional_probabilities(squares, 10.0)
+    P = reference.joint_probabilities(indices, conditional)
+    expected = oracle.kl_shares(P.toarray(), Y, nu)
+    if form == "dense":
+        P = P.toarray()
+    elif form == "joint":
+        P = JointProbabilities(
+            P.indptr.astype(np.int64), P.indices.astype(np.int32), P.data.astype(np.float32)
+        )
+    shares = kl_divergence(P, Y, perplexity=None, degrees_of_freedom=nu, per_sample=True)
+    np.testing.assert_allclose(shares, expected, rtol=1e-6, atol=1e-9)
+    divergence = kl_divergence(P, Y, perplexity=None, degrees_of_freedom=nu)
+    assert divergence == pytest.approx(expected.sum(), rel=1e-6 if form == "joint" else 1e-12)
+
+
+def test_bad_probabilities():
+    P = np.full((5, 5), 1 / 20)
+    Y = np.zeros((5, 2))
+    with pytest.raises(ValueError, match="X must be 0 on its diagonal"):
+        kl_divergence(P, Y, perplexity=None)
+    np.fill_diagonal(P, 0)
+    assert kl_divergence(P, Y, perplexity=None) == pytest.approx(0.0, abs=1e-12)
+    for bad, message in (
+        (20 * P, r"X must sum to 1 .* sums to 20"),
+        (-P, "negative"),
+        (P[:, :4], "square"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            kl_divergence(bad, Y, perplexity=None)
+    with pytest.raises(ValueError, match="embedding has values of magnitude above"):
+        kl_divergence(P, Y + 1e200, perplexity=None)
+
+
+def test_data_far_from_the_origin():
+    # Multiples of 2^-10, so that adding the offset does not round.
+    X = np.round(np.random.default_rng(0).normal(size=(200, 10)) * 1024) / 1024
+    Y = X[:, :2]
+    assert kl_divergence(X + 1e7, Y) == pytest.approx(kl_divergence(X, Y), rel=1e-9)
+
+
+@pytest.mark.parametrize("exponent", [-1000, -500, 500, 1000])
+def test_the_unit_does_not_matter(exponent):
+    X = np.random.default_rng(0).normal(size=(200, 10))
+    Y = X[:, :2]
+    assert kl_divergence(np.ldexp(X, exponent), Y) == kl_divergence(X, Y)
+
+
+def test_one_huge_outlier():
+    X = np.random.default_rng(0).normal(size=(200, 10))
+    Y = X[:, :2]
+    far, far_on_map = np.vstack([X, X[:1] + 1e30]), np.vstack([Y, Y[:1]])
+    assert kl_divergence(far, far_on_map) == pytest.approx(kl_divergence(X, Y), rel=0.1)
+
+
+def test_divergences_of_zero():
+    # Q has a single pair, at any distance.
+    far = [[0.0], [100.0]]
+    assert kl_divergence([[0.0], [1.0]], far, perplexity=1, degrees_of_freedom=1000.0) == 0.0
+    assert kl_divergence(np.eye(4), np.zeros((4, 2)), perplexity=3) == 0.0  # not below, by rounding
+
+
+def test_sparse_data_with_entries_given_twice(small_digits):
+    X = sparse.csr_array(small_digits)
+    twice = sparse.csr_array((np.repeat(X.data / 2, 2), np.repeat(X.indices, 2), 2 * X.indptr))
+    assert kl_divergence(twice, small_digits[:, 18:20]) == kl_divergence(X, small_digits[:, 18:20])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"perplexity": 0}, ValueError, "perplexity == 0"),
+        ({"perplexity": 20}, ValueError, r"perplexity \(20\) must be less than n_samples \(20\)"),
+        ({"perplexity": "30"}, TypeError, "perplexity must be an instance of"),
+        ({"perplexity": 5, "degrees_of_freedom": 0}, ValueError, "degrees_of_freedom == 0"),
+        ({"perplexity": 5, "degrees_of_freedom": "a"}, TypeError, "degrees_of_freedom must be"),
+    ],
+)
+def test_bad_parameters(parameters, error, message):
+    X = np.arange(40.0).reshape(20, 2)
+    with pytest.raises(error, match=message):
+        kl_divergence(X, X, **parameters)
