@@ -19,26 +19,18 @@ def blocks(X, rows=500, columns=None):
     return da.from_array(X, chunks=(rows, columns or X.shape[1]))
 
 
-def delayed_blocks(X, rows, seen=None):
+def delayed_blocks(X, rows):
+    return [dask.delayed(X[start : start + rows]) for start in range(0, X.shape[0], rows)]
+
+
+def noting_reads(X, rows, seen):
     """Blocks that append their first row to `seen` when they are read."""
 
-    def read(start):
-        if seen is not None:
-            seen.append(start)
-        return X[start : start + rows]
+    def read(block, block_info=None):
+        seen.append(block_info[0]["array-location"][0][0])
+        return block
 
-    starts = range(0, X.shape[0], rows)
-    return [dask.delayed(read, pure=False)(start) for start in starts]
-
-
-def array_of(X, rows, seen, dtype=None, width=None):
-    """The same blocks as an array that declares a dtype and a width."""
-    width = X.shape[1] if width is None else width
-    parts = [
-        da.from_delayed(block, (min(rows, len(X) - i * rows), width), dtype=dtype or X.dtype)
-        for i, block in enumerate(delayed_blocks(X, rows, seen))
-    ]
-    return da.concatenate(parts)
+    return blocks(X, rows).map_blocks(read, dtype=X.dtype, meta=X[:0])
 
 
 class Probe:

@@ -124,16 +124,9 @@ def _call_on_checked(
     *others: Any,
     block_info: Any = None,
 ) -> Any:
+    """Call a function on a block of the declared type, shape and dtype, with finite values."""
     start, stop = (int(row) for row in block_info[0]["array-location"][0])
-    shape = stop - start, int(block_info[0]["shape"][1])
-    return function(_checked(block, start, shape, dtype, name), start, *others)
-
-
-def _checked(
-    block: Any, start: int, shape: tuple[int, int], dtype: np.dtype[Any], name: str
-) -> Any:
-    """Return a block that has the declared type, shape and dtype, and finite values."""
-    here = _range(start, shape[0])
+    shape, here = (stop - start, int(block_info[0]["shape"][1])), _range(start, stop - start)
     if not sparse.issparse(block) and not isinstance(block, np.ndarray):
         raise TypeError(f"{here} of {name} are a {type(block).__name__}, not an array")
     if block.shape != shape:
@@ -154,7 +147,7 @@ def _checked(
             f"{name} has NaN or infinity in {len(bad):,} of {here}, first in row"
             f" {start + int(bad[0])}; drop these rows, or impute missing values"
         )
-    return block
+    return function(block, start, *others)
 
 
 def _not_finite(block: Any) -> NDArray[np.integer]:

@@ -59,7 +59,7 @@ def draw_landmarks(
         )
         numbers = np.arange(rows.n_samples)
     elif selection == "density":
-        return _draw_by_density(rows, size, random_state)
+        return landmarks_by_density(rows, size, random_state)
     else:
         numbers = uniform_rows(rows.n_samples, size, random_state)
     return Landmarks(numbers, take(rows, numbers))
@@ -95,7 +95,7 @@ class _Cells(NamedTuple):
     seed: int  # of the rows' random numbers u
 
 
-def _draw_by_density(rows: Rows, size: int, random_state: RandomState) -> Landmarks:
+def landmarks_by_density(rows: Rows, size: int, random_state: RandomState) -> Landmarks:
     """Draw the same number of rows from every cell of k-means on a uniform sample of the rows.
 
     If a cell has too few rows, the other cells share the rest. The draw is sequential Poisson

@@ -154,7 +154,6 @@ def quality(
         n_jobs,
         classes,
     )
-    n_threads = effective_n_threads(n_jobs)
     merge = partial(_merge_nearest, int(n_neighbors))
     in_data, on_map, *voters = _reduce(rows, places, anchors, _nearest_of_block, merge)
     nearer = _reduce(rows, places, (anchors, on_map, in_data), _count_nearer_in_block, _sum)
@@ -174,8 +173,8 @@ def quality(
         metric,
         numbers.astype(np.int32),
         per_sample,
-        _correlation(rows, places, metric, metric_params, random_state, n_threads),
-        counts=_count_larger_ranks(rows, places, anchors, n_threads) if curve else None,
+        _correlation(rows, places, anchors, random_state),
+        counts=_count_larger_ranks(rows, places, anchors) if curve else None,
     )
 
 
@@ -219,14 +218,10 @@ def _draw_anchors(
 
 
 def _correlation(
-    rows: Rows,
-    places: Rows,
-    metric: Metric,
-    metric_params: Mapping[str, Any] | None,
-    random_state: RandomState,
-    n_threads: int,
+    rows: Rows, places: Rows, anchors: _Anchors, random_state: RandomState
 ) -> float | None:
     """Return the correlation of the distances of pairs, whose rows are taken in parts."""
+    n_threads = effective_n_threads(anchors.n_jobs)
     first, second = drawn_pairs(rows.n_samples, N_PAIRS, random_state)
     step = max(1, _PAIRS_BYTES // (2 * rows.bytes_of_row))
     distances, on_map = np.empty(len(first)), np.empty(len(first))
@@ -234,10 +229,10 @@ def _correlation(
         part = slice(start, start + step)
         numbers, where = np.unique(np.concatenate((first[part], second[part])), return_inverse=True)
         a, b = np.split(where.ravel().astype(np.int32), 2)
-        data = as_distances(take(rows, numbers.astype(np.int64)), metric, metric_params)
-        distances[part] = data.pairs(a, b, n_threads)
-        there = as_distances(take(places, numbers.astype(np.int64)))
-        on_map[part] = there.pairs(a, b, n_threads)
+        data, there = (take(matrix, numbers.astype(np.int64)) for matrix in (rows, places))
+        measured = as_distances(data, anchors.metric, anchors.metric_params)
+        distances[part] = measured.pairs(a, b, n_threads)
+        on_map[part] = as_distances(there).pairs(a, b, n_threads)
     try:
         return correlation_between(distances, on_map)
     except NoOrder:
@@ -374,9 +369,9 @@ def _check_block(block: Any, start: int, metric: Metric) -> None:
 # ---- All blocks ----------------------------------------------------------------------------------
 
 
-def _count_larger_ranks(rows: Rows, places: Rows, anchors: _Anchors, n_threads: int) -> Indices:
+def _count_larger_ranks(rows: Rows, places: Rows, anchors: _Anchors) -> Indices:
     """Count the pairs of an anchor and a row by the larger of their two ranks, (n_samples,)."""
-    n_samples = rows.n_samples
+    n_samples, n_threads = rows.n_samples, effective_n_threads(anchors.n_jobs)
     counts = np.zeros(n_samples, dtype=np.int64)
     step = max(1, _WHOLE_BYTES // (16 * n_samples))
     for first in range(0, len(anchors.numbers), step):

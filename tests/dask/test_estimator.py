@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from dask_support import SHORT, array_of, blocks, da
+from dask_support import SHORT, blocks, da, noting_reads
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 
@@ -48,7 +48,7 @@ def test_landmarks_that_are_copies_keep_their_own_places(digits):
 
 def test_fit_reads_every_block_once_and_the_map_once_more(digits, capsys):
     seen = []
-    lazy = TSNE(landmarks=200, verbose=1, **SHORT).fit_transform(array_of(digits, 300, seen))
+    lazy = TSNE(landmarks=200, verbose=1, **SHORT).fit_transform(noting_reads(digits, 300, seen))
     assert "Drawing 200 landmarks from 1797 rows" in capsys.readouterr().out
     assert sorted(seen) == list(range(0, 1797, 300))
     lazy[:10].compute()
@@ -124,7 +124,7 @@ def test_parameters_are_refused_before_anything_is_read(digits, params, message)
     model = TSNE(**{"landmarks": 100, "random_state": 0} | params)
     for function in (model.fit, model.check):
         with pytest.raises((ValueError, TypeError), match=message):
-            function(array_of(digits, 300, seen))
+            function(noting_reads(digits, 300, seen))
     assert not seen
 
 

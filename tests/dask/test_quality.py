@@ -36,12 +36,10 @@ def assert_same(found, expected):
 @pytest.mark.parametrize("rows", [700, 137, (0, 3, 690, 0, 7), 11])
 def test_numbers_are_those_of_the_report(rows):
     X, Y, labels = crowded(700)
-    found = quality(
-        blocks(X, rows), Y, labels, sample=40, n_neighbors=7, curve=True, random_state=3
-    )
-    expected = report(X, Y, labels, sample=found.rows, n_neighbors=7, random_state=3)
+    shared = {"n_neighbors": 7, "random_state": 3}
+    found = quality(blocks(X, rows), Y, labels, sample=40, curve=True, **shared)
     assert found.n_judged == 40
-    assert_same(found, expected)
+    assert_same(found, report(X, Y, labels, sample=found.rows, **shared))
 
 
 @pytest.mark.parametrize("kind", ["cosine", "manhattan", "sparse", "float32", "uint8"])

@@ -23,12 +23,8 @@ pytestmark = pytest.mark.nosan
 
 
 def local_cluster(n_workers):
-    return distributed.LocalCluster(
-        n_workers=n_workers,
-        threads_per_worker=1,
-        memory_limit="1GiB",
-        dashboard_address=":0",
-    )
+    limits = {"threads_per_worker": 1, "memory_limit": "1GiB"}
+    return distributed.LocalCluster(n_workers=n_workers, dashboard_address=":0", **limits)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +128,7 @@ def test_a_worker_that_is_killed_changes_nothing(digits, fitted, placed, n_worke
         lazy = transform(fitted, blocks(X, 100).map_blocks(slowly, dtype=X.dtype))
         future = client.compute(lazy)
         deadline = time.monotonic() + 60
-        while sum(state == "memory" for state in states(cluster)) < 10 * n_workers:
+        while n_in_memory(cluster) < 10 * n_workers:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         assert not future.done()
@@ -144,8 +140,8 @@ def test_a_worker_that_is_killed_changes_nothing(digits, fitted, placed, n_worke
         assert_nothing_left(cluster)
 
 
-def states(cluster):
-    return [task.state for task in list(cluster.scheduler.tasks.values())]
+def n_in_memory(cluster):
+    return sum(task.state == "memory" for task in list(cluster.scheduler.tasks.values()))
 
 
 def slowly(block):
