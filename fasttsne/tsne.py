@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from copy import copy
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
@@ -199,8 +200,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     Raises
     ------
     ValueError
-        From `fit` and `fit_transform`, if a parameter or the data are invalid; the message
-        names the parameter. `InvalidParameterError`, a subclass, if a parameter alone is.
+        From `fit` and `fit_transform`, if a parameter or the data are invalid.
     ImportError
         If `progress` is True and tqdm is not installed.
     TypeError
@@ -652,6 +652,13 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float32"]  # other dtypes become float32
         return tags
+
+
+def without_descent(tsne: TSNE) -> TSNE:
+    """Return a copy that a warm start cannot continue: without the descent and its forces."""
+    bare = copy(tsne)
+    bare._forget_descent()
+    return bare
 
 
 def joint_and_start(

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from fasttsne import TSNE, __version__
 from fasttsne.cli.messages import Progress, Refusal
 from fasttsne.runtime.files import replacing
+from fasttsne.tsne import without_descent
 
 _FORMAT = "fasttsne checkpoint 1"
 _EVERY = 60.0  # seconds
@@ -61,10 +62,9 @@ def fit_with_checkpoints(
 
 
 def concluded(tsne: TSNE) -> TSNE:
-    """Free what only a further fit needs, above all P, and return the estimator."""
-    tsne.set_params(warm_start=False, callback=None)
-    tsne.__dict__.pop("_descent", None)
-    return tsne
+    """Return the estimator without what only a further fit needs, above all P."""
+    bare: TSNE = without_descent(tsne).set_params(warm_start=False, callback=None)
+    return bare
 
 
 def save(tsne: TSNE, X: Any, path: Path) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 from sklearn.utils import check_random_state, check_scalar
 
+from fasttsne.neighbors.metrics import Metric
 from fasttsne.quality.checks import (
     Anchors,
     Floats,
@@ -19,7 +20,7 @@ from fasttsne.quality.checks import (
     check_at_least_two,
     check_same_length,
 )
-from fasttsne.quality.distances import Distances, Metric, as_distances
+from fasttsne.quality.distances import Distances, as_distances
 from fasttsne.runtime.threads import effective_n_threads
 
 __all__ = ["distance_correlation"]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fasttsne import _kernels
+from fasttsne.neighbors.metrics import Metric
 from fasttsne.quality.checks import (
     Floats,
     RandomState,
@@ -22,7 +23,7 @@ from fasttsne.quality.checks import (
     check_same_length,
     chosen_anchors,
 )
-from fasttsne.quality.distances import Metric, as_distances
+from fasttsne.quality.distances import as_distances
 from fasttsne.runtime.threads import effective_n_threads
 
 __all__ = ["q_nx", "r_nx", "r_nx_auc"]

@@ -16,7 +16,7 @@ from sklearn.utils import check_array, check_scalar
 from fasttsne import _kernels
 from fasttsne.affinity import JointProbabilities, as_csr
 from fasttsne.descent.degrees_of_freedom import default_degrees_of_freedom
-from fasttsne.neighbors.metrics import LARGEST_VALUE
+from fasttsne.neighbors.metrics import LARGEST_VALUE, Metric
 from fasttsne.quality.checks import (
     Anchors,
     Floats,
@@ -28,7 +28,6 @@ from fasttsne.quality.checks import (
 from fasttsne.quality.distances import (
     Distances,
     Known,
-    Metric,
     Points,
     Precomputed,
     as_distances,

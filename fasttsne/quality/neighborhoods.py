@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fasttsne import _kernels
 from fasttsne.metric_learning.ranking import discounts
+from fasttsne.neighbors.metrics import Metric
 from fasttsne.quality.checks import (
     Floats,
     RandomState,
@@ -26,7 +27,7 @@ from fasttsne.quality.checks import (
     check_same_length,
     chosen_anchors,
 )
-from fasttsne.quality.distances import Distances, Metric, as_distances, as_known
+from fasttsne.quality.distances import Distances, as_distances, as_known
 from fasttsne.runtime.threads import effective_n_threads
 
 __all__ = ["continuity", "neighbor_recall", "neighborhood_ndcg", "trustworthiness"]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fasttsne import _kernels
+from fasttsne.neighbors.metrics import Metric
 from fasttsne.quality.checks import (
     Anchors,
     Floats,
@@ -25,7 +26,7 @@ from fasttsne.quality.checks import (
 from fasttsne.quality.classes import as_classes, check_n_voters, knn_hits
 from fasttsne.quality.correlation import NoOrder, correlation_of_pairs, standard_error
 from fasttsne.quality.curves import area_under, check_at_least_three, curve_of, over_chance
-from fasttsne.quality.distances import Distances, Metric, as_distances
+from fasttsne.quality.distances import Distances, as_distances
 from fasttsne.quality.neighborhoods import ndcgs, rank_penalties
 from fasttsne.runtime.threads import effective_n_threads
 

@@ -95,7 +95,7 @@ class Job:
             f"blocks{named}"
         )
         try:
-            self._estimator()._checked(self.rows())
+            self._estimator().check(self.rows())
         except MemoryError as error:
             raise Refusal(str(error).replace("X.rechunk", "--block-rows")) from error
         if client is not None:
@@ -157,10 +157,17 @@ class Job:
 
     def _drawn(self) -> Landmarks:
         """Draw the landmarks, in a pass in which all rows are looked at."""
+        from fasttsne.dask.landmarks import draw_landmarks
+
         scaling = self._scaling()
         with self.reading("drawing landmarks"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "landmarks=", UserWarning)  # is said below
-            rows, samples = self._estimator()._drawn(self.rows(scaling))
+            rows, samples = draw_landmarks(
+                self.rows(scaling),
+                self.settings["landmarks"],
+                self.settings.get("landmark_selection", "uniform"),
+                self.settings.get("random_state"),
+            )
         self.watch.check()
         n_rows = self.source.shape[0]
         if len(rows) == n_rows:
