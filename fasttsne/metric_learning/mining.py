@@ -1,11 +1,11 @@
-"""Online mining: which pairs and triplets of a batch are worth learning from.
+"""Online mining: choose the pairs and triplets of a batch to learn from.
 
-Anchors are taken a few at a time, so that memory is linear in the batch and in what is found.
+Anchors are processed a few at a time, so memory is linear in the batch and in the number found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,16 +13,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
-from fasttsne.metric_learning.checks import Floats, as_classes, as_embeddings, check_positive
+from fasttsne.metric_learning.checks import (
+    Floats,
+    Indices,
+    as_classes,
+    as_embeddings,
+    check_positive,
+)
 from fasttsne.metric_learning.distances import Batch, normalized
 
 __all__ = ["mine_pairs", "mine_triplets"]
 
-Indices = NDArray[np.int64]
+Rows = tuple[Indices, Indices, Indices]
 
-# Two samples of length 1 nearer than this are as likely as at this distance: Wu et al. 2017.
+# Of two samples of length 1. Smaller distances get the density of this one (Wu et al. 2017).
 _LEAST_DISTANCE = 0.5
-# Beyond this distance a loss hardly has a gradient.
+# Negatives beyond this distance hardly have a gradient.
 _LARGEST_DISTANCE = 1.4
 
 
@@ -34,7 +40,7 @@ def mine_pairs(
     similar_label: int = 0,
     random_state: int | np.random.RandomState | None = None,
 ) -> Indices:
-    """Choose pairs of a batch.
+    """Return pairs of a batch, chosen by plain Euclidean distances.
 
     Parameters
     ----------
@@ -43,27 +49,24 @@ def mine_pairs(
     labels : array-like of shape (n_samples,)
         Classes, of any type.
     strategy : {"all", "hard", "easy", "random"}, default="hard"
-        All pairs, each once; or for every sample one other of its class and one of the rest: the
-        farthest and the nearest, the nearest and the farthest, or any.
+        "all" takes every pair once. The others pair every sample with one positive and one
+        negative: "hard" with the farthest positive and the nearest negative, "easy" with the
+        nearest positive and the farthest negative, "random" with random ones.
     similar_label : {0, 1}, default=0
         Label of pairs of one class.
     random_state : int, RandomState instance or None, default=None
-        Source of chance for "random".
+        Random numbers for "random".
 
     Returns
     -------
     pairs : ndarray of int64, shape (n_pairs, 3)
-        Two samples and the label of the pair, as `contrastive_loss` takes them.
+        Two samples and the label of the pair, for the `pairs` of `contrastive_loss`.
 
     Raises
     ------
     ValueError
-        If shapes disagree, values are NaN, infinite or no numbers, or if a parameter is unknown.
-
-    References
-    ----------
-    .. [1] Hermans, A., Beyer, L. and Leibe, B. (2017). In defense of the triplet loss for person
-       re-identification. arXiv:1703.07737.
+        If shapes disagree, values are NaN, infinite or not numbers, squares overflow, a label is
+        missing, or a parameter is unknown or out of range.
 
     Examples
     --------
@@ -110,7 +113,7 @@ def mine_triplets(
     margin: float = 1.0,
     random_state: int | np.random.RandomState | None = None,
 ) -> Indices:
-    """Choose triplets of a batch by plain Euclidean distances D.
+    """Return triplets of a batch, chosen by plain Euclidean distances D.
 
     Parameters
     ----------
@@ -120,29 +123,28 @@ def mine_triplets(
         Classes, of any type.
     strategy : str, default="semihard"
         - "all": all triplets, a cubic number.
-        - "hard": of every anchor the farthest positive and the nearest negative [1]_.
-        - "easy": of every anchor the nearest positive and the nearest negative [2]_.
-        - "semihard": of every anchor and positive p the nearest negative n with D(p) < D(n) <
-          D(p) + `margin`, if there is one [3]_.
-        - "random": of every anchor and positive any negative.
-        - "distance_weighted": of every anchor and positive a negative whose distance, after
-          scaling to length 1, is drawn evenly, as far as there are negatives [4]_.
+        - "hard": for every anchor the farthest positive and the nearest negative [1]_.
+        - "easy": for every anchor the nearest positive and the nearest negative [2]_.
+        - "semihard": for every anchor and positive p the nearest negative n with
+          D(p) < D(n) < D(p) + `margin`, if there is one [3]_.
+        - "random": for every anchor and positive a random negative.
+        - "distance_weighted": for every anchor and positive a random negative, such that distances
+          after scaling to length 1 are drawn evenly where there are negatives [4]_.
     margin : float, default=1.0
-        Of "semihard", above 0.
+        Margin of "semihard", above 0.
     random_state : int, RandomState instance or None, default=None
-        Source of chance for "random" and "distance_weighted".
+        Random numbers for "random" and "distance_weighted".
 
     Returns
     -------
     triplets : ndarray of int64, shape (n_triplets, 3)
-        Anchors, positives and negatives, as `triplet_loss` takes them; in the order of the
+        Anchors, positives and negatives, for the `triplets` of `triplet_loss`, in the order of the
         anchors.
 
     Raises
     ------
     ValueError
-        If shapes disagree, values are NaN, infinite or no numbers, or if a parameter is unknown
-        or out of range.
+        As `mine_pairs`.
 
     References
     ----------
@@ -198,7 +200,7 @@ def _all_pairs(classes: Indices, similar_label: int) -> Indices:
 
 @dataclass(frozen=True)
 class _Block:
-    """A few anchors: their numbers, distances to all samples, and who is positive or negative."""
+    """A few anchors: their numbers, and distances to all samples and classes, a row per anchor."""
 
     rows: Indices
     distances: Floats
@@ -215,15 +217,15 @@ def _blocks(X: Floats, classes: Indices) -> Iterator[_Block]:
 
 
 def _largest(values: Floats, chosen: NDArray[np.bool_]) -> tuple[Indices, Indices]:
-    """Rows that have any chosen, and the place of each one's largest chosen value."""
+    """Return the rows with any chosen value, and the column of the largest of these."""
     rows = np.flatnonzero(chosen.any(axis=1))
     return rows, np.argmax(np.where(chosen[rows], values[rows], -np.inf), axis=1)
 
 
-# ---- Strategies: (rows, positives, negatives) of a block ------------------------------------
+# ---- Strategies: rows, positives and negatives of a block ------------------------------------
 
 
-def _every(block: _Block, *_: Any) -> tuple[Indices, Indices, Indices]:
+def _every(block: _Block, *_: Any) -> Rows:
     anchors, positives, negatives = [], [], []
     for row in range(len(block.rows)):
         p, n = np.flatnonzero(block.positive[row]), np.flatnonzero(block.negative[row])
@@ -233,8 +235,8 @@ def _every(block: _Block, *_: Any) -> tuple[Indices, Indices, Indices]:
     return np.concatenate(anchors), np.concatenate(positives), np.concatenate(negatives)
 
 
-def _with_nearest(block: _Block, to_positives: Floats) -> tuple[Indices, Indices, Indices]:
-    """Take the positive with the largest value, and the nearest negative."""
+def _with_nearest(block: _Block, to_positives: Floats) -> Rows:
+    """Return the positive with the largest value, and the nearest negative, of every anchor."""
     has_negative = block.negative.any(axis=1, keepdims=True)
     rows, positives = _largest(to_positives, block.positive & has_negative)
     has_positive = block.positive.any(axis=1, keepdims=True)
@@ -242,15 +244,7 @@ def _with_nearest(block: _Block, to_positives: Floats) -> tuple[Indices, Indices
     return rows, positives, negatives
 
 
-def _hard(block: _Block, *_: Any) -> tuple[Indices, Indices, Indices]:
-    return _with_nearest(block, block.distances)
-
-
-def _easy(block: _Block, *_: Any) -> tuple[Indices, Indices, Indices]:
-    return _with_nearest(block, -block.distances)
-
-
-def _semihard(block: _Block, margin: float, *_: Any) -> tuple[Indices, Indices, Indices]:
+def _semihard(block: _Block, margin: float, *_: Any) -> Rows:
     anchors, positives, negatives = [], [], []
     for row, distances in enumerate(block.distances):
         p, n = np.flatnonzero(block.positive[row]), np.flatnonzero(block.negative[row])
@@ -264,37 +258,29 @@ def _semihard(block: _Block, margin: float, *_: Any) -> tuple[Indices, Indices, 
     return np.concatenate(anchors), np.concatenate(positives), np.concatenate(negatives)
 
 
-def _random(
-    block: _Block, margin: float, chance: np.random.RandomState, *_: Any
-) -> tuple[Indices, Indices, Indices]:
-    return _drawn(block, np.ones_like(block.distances), chance)
-
-
 def _distance_weighted(
     block: _Block, margin: float, chance: np.random.RandomState, n_features: int
-) -> tuple[Indices, Indices, Indices]:
+) -> Rows:
     distances = np.maximum(block.distances, _LEAST_DISTANCE)
     within = np.minimum(distances, _LARGEST_DISTANCE)
-    # log density of the distance of two random samples on the sphere: equation 2 of the paper.
+    # log density of the distance of two random samples on the sphere (Wu et al. 2017, equation 2).
     log_density = (n_features - 2.0) * np.log(within)
     log_density += 0.5 * (n_features - 3.0) * np.log1p(-0.25 * within**2)
     far = distances > _LARGEST_DISTANCE
     log_weights = np.where(block.negative & ~far, -log_density, -np.inf)
     none = np.isinf(log_weights).all(axis=1)
-    log_weights[none] = np.where(block.negative[none], 0.0, -np.inf)  # all are far: any of them
+    log_weights[none] = np.where(block.negative[none], 0.0, -np.inf)  # all are far: even chances
     largest = log_weights.max(axis=1, keepdims=True, initial=-1e300)
     return _drawn(block, np.exp(log_weights - largest), chance)
 
 
-def _drawn(
-    block: _Block, weights: Floats, chance: np.random.RandomState
-) -> tuple[Indices, Indices, Indices]:
-    """Every positive with a negative drawn by weight."""
+def _drawn(block: _Block, weights: Floats, chance: np.random.RandomState) -> Rows:
+    """Return every positive with a negative drawn by weight."""
     positive = block.positive & block.negative.any(axis=1, keepdims=True)
     rows, positives = np.nonzero(positive)
     sums = np.cumsum(np.where(block.negative, weights, 0.0), axis=1)
-    # One search for all rows: row r's sums, scaled to 1, lie between r and r + 1, and what is
-    # searched for below r + 1, however it is rounded.
+    # One search for all rows: the scaled sums of row r lie between r and r + 1, and its targets
+    # below r + 1 in spite of rounding.
     totals = np.where(sums[:, -1:] > 0.0, sums[:, -1:], 1.0)
     scaled = np.minimum(sums / totals, 1.0) + np.arange(len(sums))[:, np.newaxis]
     targets = rows + (1.0 - 1e-9) * chance.random_sample(len(rows))
@@ -302,11 +288,11 @@ def _drawn(
     return rows, positives, negatives
 
 
-_STRATEGIES = {
+_STRATEGIES: dict[str, Callable[[_Block, float, np.random.RandomState, int], Rows]] = {
     "all": _every,
-    "hard": _hard,
+    "hard": lambda block, *_: _with_nearest(block, block.distances),
     "semihard": _semihard,
-    "easy": _easy,
-    "random": _random,
+    "easy": lambda block, *_: _with_nearest(block, -block.distances),
+    "random": lambda block, _, chance, __: _drawn(block, np.ones_like(block.distances), chance),
     "distance_weighted": _distance_weighted,
 }

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from reference.gradients import central_differences
 from sklearn import config_context
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -19,19 +20,16 @@ from fasttsne.metric_learning import ndcg_score
 from fasttsne.metric_learning.learners import (
     LinearMetricLearner,
     LinearRanker,
-    class_batches,
     features,
-    ranking_task,
+    ranker,
     training,
 )
-from fasttsne.metric_learning.learners import (
-    losses as objectives,
-)
+from fasttsne.metric_learning.learners import losses as metric_losses
 from fasttsne.metric_learning.losses import triplet_loss
 from fasttsne.metric_learning.mining import mine_triplets
 
-METRIC_LOSSES = sorted(objectives.LOSSES)
-RANKING_LOSSES = sorted(ranking_task.LOSSES)
+METRIC_LOSSES = sorted(metric_losses.LOSSES)
+RANKING_LOSSES = sorted(ranker.LOSSES)
 OF_COSINES = ("info_nce", "nt_xent", "supervised_contrastive", "multi_similarity", "proxy")
 
 estimator_checks = parametrize_with_checks(
@@ -90,16 +88,6 @@ def accuracy(train, y_train, test, y_test, k=5):
     return KNeighborsClassifier(k).fit(train, y_train).score(test, y_test)
 
 
-def central_differences(function, at, step=1e-6):
-    gradient = np.empty_like(at)
-    for i in range(at.size):
-        ahead, behind = at.copy(), at.copy()
-        ahead[i] += step
-        behind[i] -= step
-        gradient[i] = (function(ahead) - function(behind)) / (2 * step)
-    return gradient
-
-
 # ---- Objectives ---------------------------------------------------------------------------------
 
 
@@ -127,8 +115,8 @@ def test_gradient_of_the_ranking_objective(loss, queries):
     X, relevance, sizes = queries[:3]
     n = sizes[:8].sum()
     relevance = relevance[:n].astype(float)
-    documents = ranking_task.Documents(X[:n], relevance, sizes[:8])
-    task = ranking_task.Task(loss, {}, 0.3, np.unique(relevance))
+    documents = ranker.Documents(X[:n], relevance, sizes[:8])
+    task = ranker.Task(loss, {}, 0.3, np.unique(relevance))
     parameters = np.random.default_rng(3).normal(size=task.start(documents).size)
     value, gradient = task.objective(documents)(parameters)
     expected = central_differences(lambda at: task.objective(documents)(at)[0], parameters)
@@ -138,7 +126,7 @@ def test_gradient_of_the_ranking_objective(loss, queries):
 
 def test_losses_of_partners_see_no_other_pair_of_a_class():
     classes = np.array([0, 1, 1, 0, 2, 0, 0, 1, 1, 0])
-    rounds = list(objectives._rounds(classes, np.random.RandomState(0)))
+    rounds = list(metric_losses._rounds(classes, np.random.RandomState(0)))
     assert [len(first) for first, _ in rounds] == [2, 2]  # the fifth of class 0 and 2 are left over
     seen = np.concatenate([np.concatenate(pair) for pair in rounds])
     assert len(np.unique(seen)) == len(seen) == 8
@@ -200,7 +188,7 @@ def test_scales_of_any_magnitude(factor):
 )
 def test_batches_hold_several_of_several_classes(sizes, batch_size):
     classes = np.random.default_rng(6).permutation(np.repeat(np.arange(len(sizes)), sizes))
-    batches = class_batches.ClassBatches(classes, batch_size, np.random.RandomState(0))
+    batches = training.ClassBatches(classes, batch_size, np.random.RandomState(0))
     for batch in [batch for _ in range(5) for batch in batches.epoch()]:
         assert len(np.unique(batch)) == len(batch) <= batch_size
         counts = np.bincount(classes[batch], minlength=len(sizes))
@@ -211,14 +199,13 @@ def test_batches_hold_several_of_several_classes(sizes, batch_size):
 
 def test_every_sample_has_its_turn_before_any_has_another():
     classes = np.repeat([0, 1], 50)
-    batches = class_batches.ClassBatches(classes, 10, np.random.RandomState(0))
+    batches = training.ClassBatches(classes, 10, np.random.RandomState(0))
     epochs = [np.concatenate(list(batches.epoch())) for _ in range(4)]
     for epoch in epochs:
         assert_array_equal(np.sort(epoch), np.arange(100))
     assert (epochs[0] != epochs[1]).any()
-    assert (
-        len(list(class_batches.ClassBatches(classes, 100, np.random.RandomState(0)).epoch())) == 10
-    )
+    whole = training.ClassBatches(classes, 100, np.random.RandomState(0))
+    assert len(list(whole.epoch())) == 10
 
 
 def schedule(**changed):
@@ -247,50 +234,36 @@ def test_the_first_steps_of_adam_are_those_of_the_paper():
         assert_allclose(adam.step(gradient, 0.01), expected, rtol=1e-12)
 
 
-def test_the_best_of_all_epochs_is_kept():
-    visited, scores = [], iter([0.1, 0.7, 0.3, 0.69, 0.2, 0.6])
+@pytest.mark.parametrize(
+    ("scores", "stops", "best"),
+    [
+        ([0.1, 0.7, 0.3, 0.69, 0.2, 0.6, 0.9], True, 1),  # ends four epochs after the best
+        ([0.1, 0.7, 0.3, 0.3, 0.7, 0.6, 0.2], False, 4),  # every epoch; the last of equals
+    ],
+)
+def test_a_judge_keeps_the_best_of_all_epochs(scores, stops, best):
+    visited, given = [], iter(scores)
 
     def score(parameters):
         visited.append(parameters.copy())
-        return next(scores)
-
-    found, history = training.descend(
-        np.zeros(1),
-        lambda: [lambda at: (0.0, np.ones(1))],
-        schedule(n_iter_no_change=4),
-        "test",
-        training.Judge("validation_score", score),
-    )
-    assert history["validation_score"] == [0.1, 0.7, 0.3, 0.69, 0.2, 0.6]  # four after the best
-    assert_array_equal(found, visited[1])
-
-
-def test_a_judge_that_does_not_stop_sees_every_epoch_and_keeps_the_last_of_the_best():
-    visited, scores = [], iter([0.1, 0.7, 0.3, 0.3, 0.7, 0.6])
-
-    def score(parameters):
-        visited.append(parameters.copy())
-        return next(scores)
+        return next(given)
 
     found, history = training.descend(
         np.zeros(1),
         lambda: [lambda at: (float(len(visited)), np.ones(1))],  # a loss that rises
-        schedule(max_epochs=6, n_iter_no_change=1),
+        schedule(max_epochs=7, n_iter_no_change=4),
         "test",
-        training.Judge("training_score", score, stops=False),
+        training.Judge("training_score", score, stops=stops),
     )
-    assert history["training_score"] == [0.1, 0.7, 0.3, 0.3, 0.7, 0.6]
-    assert_array_equal(found, visited[4])
+    assert history["training_score"] == scores[: 6 if stops else 7]
+    assert_array_equal(found, visited[best])
 
 
 def test_a_descent_without_progress_ends():
     losses = iter([5.0, 4.0, 3.95, 3.92, 3.0])
-    _, history = training.descend(
-        np.zeros(1),
-        lambda: [lambda at: (next(losses), np.ones(1))],
-        schedule(n_iter_no_change=2, tol=0.1),
-        "test",
-    )
+    epoch = [lambda at: (next(losses), np.ones(1))]
+    stopping = schedule(n_iter_no_change=2, tol=0.1)
+    _, history = training.descend(np.zeros(1), lambda: epoch, stopping, "test")
     assert history["loss"] == [5.0, 4.0, 3.95, 3.92]
 
 
@@ -592,7 +565,7 @@ HALVES = np.repeat(["left", "right"], 4)
         ({"init": np.full((3, 3), np.inf)}, HALVES, "init must be an array of finite numbers"),
         ({"loss": "cubic"}, HALVES, "'loss' parameter"),
         ({"loss_params": {"margn": 1.0}}, HALVES, "loss_params has 'margn'.*'margin'"),
-        ({"loss_params": {"margin": -1.0}}, HALVES, "margin=-1.0 must be a number above 0"),
+        ({"loss_params": {"margin": -1.0}}, HALVES, "margin=-1.0 must be a finite number above 0"),
         ({"loss": "proxy", "mining": "hard"}, HALVES, "mining='hard' needs loss='triplet'"),
         ({"mining": "soft"}, HALVES, "mining='soft' must be one of 'easy'"),
         ({"loss": lambda E, y: (0.0, 0.0)}, HALVES, "loss must return a number and a gradient"),
@@ -625,7 +598,7 @@ def test_a_metric_learner_says_what_is_wrong(params, y, message):
             [4, 4],
             "early_stopping needs solver='adam'",
         ),
-        ({"early_stopping": True}, np.arange(8), None, "early_stopping sets queries aside"),
+        ({"early_stopping": True}, np.arange(8), None, "early_stopping holds out queries"),
         ({"loss": "squared"}, 1e7 * np.arange(8), None, "y has values above"),
         ({"loss": lambda s, y, g: (s, s)}, np.arange(8), None, "loss must return a number"),
     ],

@@ -217,7 +217,7 @@ def test_pairs_of_degenerate_batches(strategy, labels):
 @pytest.mark.parametrize(
     ("X", "labels", "params", "message"),
     [
-        ([[1.0]], [0, 1], {}, "labels must hold 1"),
+        ([[1.0]], [0, 1], {}, "labels has shape"),
         ([[np.inf]], [0], {}, "X contains"),
         ([[1.0]], [0], {"strategy": "hardest"}, "strategy="),
         ([[1.0]], [0], {"random_state": "x", "strategy": "random"}, "seed"),

@@ -1,4 +1,4 @@
-"""Contrastive loss: pairs that belong together attract, others repel up to a margin."""
+"""Contrastive loss: similar pairs attract each other, dissimilar pairs repel up to a margin."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from fasttsne.metric_learning.checks import (
     Floats,
-    Reduction,
+    Indices,
+    Loss,
+    PairReduction,
     as_classes,
     as_embeddings,
     as_indices,
     check_positive,
     check_squares,
-    n_terms,
+    reduced,
     same_type,
 )
 from fasttsne.metric_learning.distances import Batch, by_squared_of, summed_by_row
-
-__all__ = ["contrastive_loss"]
 
 
 def contrastive_loss(
@@ -29,45 +29,45 @@ def contrastive_loss(
     margin: float = 1.0,
     squared: bool = True,
     similar_label: int = 0,
-    reduction: Reduction = "mean",
-) -> tuple[float | Floats, NDArray[np.floating]]:
-    """Contrastive loss of pairs of samples.
+    reduction: PairReduction = "mean",
+) -> Loss:
+    """Return the contrastive loss of pairs of samples, and its gradient.
 
-    With D the Euclidean distance of a pair, 1/2 D^2 if it is similar and 1/2 max(0, margin - D)^2
-    if not ([1]_, equation 4); with ``squared=False`` D and max(0, margin - D).
+    With D the Euclidean distance of a pair, the loss is 1/2 D^2 for a similar pair and
+    1/2 max(0, margin - D)^2 for a dissimilar one ([1]_, equation 4). With ``squared=False`` it is
+    D and max(0, margin - D).
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
         Embeddings.
     labels : array-like of shape (n_samples,), default=None
-        Classes, of any type. All pairs of samples are taken, those of one class are similar.
+        Classes, of any type. All pairs count; pairs of one class are similar.
     pairs : array-like of int, shape (n_pairs, 3), default=None
-        Instead of `labels`: numbers of two samples, and the label of the pair.
+        Instead of `labels`: the numbers of two samples, and the label of the pair.
     margin : float, default=1.0
-        Distance from which on dissimilar pairs are left alone, above 0.
+        Distance from which on dissimilar pairs have no loss, above 0.
     squared : bool, default=True
-        Whether distances and hinges are squared, and halved.
+        Whether distances and hinges are squared and halved.
     similar_label : {0, 1}, default=0
-        Label of similar pairs in `pairs`; 0 is that of [1]_, 1 that of many others.
+        Label of similar pairs in `pairs`: 0 as in [1]_, or 1 as in many other packages.
     reduction : {"mean", "mean_nonzero", "sum", "none"}, default="mean"
-        Over pairs; "mean_nonzero" over those whose loss is not 0. "none" gives, with `labels`,
-        the sums over each sample's pairs with later samples, with `pairs` every pair's loss; the
-        gradient is then that of their sum.
+        Over pairs; see `fasttsne.metric_learning.losses`. With `labels`, "none" returns the sum of
+        every sample's pairs with later samples.
 
     Returns
     -------
     loss : float, or ndarray of shape (n_samples,) or (n_pairs,)
         In (squared) units of the embeddings.
     gradient : ndarray of shape (n_samples, n_features)
-        Its derivative by the embeddings; 0 at a distance of 0 and at the margin, where there is
-        none.
+        Derivative by the embeddings; 0 at distances of 0 and at the margin, where there is none.
 
     Raises
     ------
     ValueError
-        If not one of `labels` and `pairs` is given, if shapes disagree, values are NaN, infinite
-        or no numbers, or if a parameter is out of range.
+        If not exactly one of `labels` and `pairs` is given, shapes disagree, values are NaN,
+        infinite, not numbers or so large that squares overflow, a label is missing, or a parameter
+        is out of range.
 
     Notes
     -----
@@ -88,29 +88,26 @@ def contrastive_loss(
     """
     given, X = X, as_embeddings(X)
     check_positive("margin", margin)
-    n_terms(reduction, 0, 0)
     if similar_label not in (0, 1):
         raise ValueError(f"similar_label={similar_label!r} must be 0 or 1")
-    if (labels is None) == (pairs is None):
-        raise ValueError("give either labels or pairs")
-    if labels is not None:
-        losses, gradient, n_pairs, n_nonzero = _of_classes(
-            X, as_classes(labels, len(X)), margin, squared
-        )
-    else:
-        assert pairs is not None
+    if labels is not None and pairs is None:
+        losses, gradient, n_nonzero = _of_classes(X, as_classes(labels, len(X)), margin, squared)
+        n_pairs = len(X) * (len(X) - 1) // 2
+    elif pairs is not None and labels is None:
         check_squares(X, "X")
         numbers = as_indices(pairs, 3, max(len(X), 2), "pairs")
-        losses, gradient, n_nonzero = _of_pairs(X, numbers, margin, squared, similar_label)
-        n_pairs = len(numbers)
-    count = n_terms(reduction, n_pairs, n_nonzero)
-    loss = losses if reduction == "none" else float(losses.sum()) / count
+        losses, gradient = _of_pairs(X, numbers, margin, squared, similar_label)
+        n_pairs, n_nonzero = len(numbers), int(np.count_nonzero(losses))
+    else:
+        raise ValueError("give either labels or pairs")
+    loss, count = reduced(losses, reduction, n_pairs, n_nonzero)
     return loss, same_type(gradient / count, given)
 
 
 def _of_classes(
-    X: Floats, classes: NDArray[np.int64], margin: float, squared: bool
-) -> tuple[Floats, Floats, int, int]:
+    X: Floats, classes: Indices, margin: float, squared: bool
+) -> tuple[Floats, Floats, int]:
+    """Return the losses per sample, the gradient of their sum, and the number of nonzero pairs."""
     batch = Batch(X)
     losses, n_nonzero = np.zeros(len(X)), 0
     for rows in batch.blocks():
@@ -122,29 +119,29 @@ def _of_classes(
         losses[rows] = values.sum(axis=1)
         n_nonzero += int(np.count_nonzero(values))
         batch.add_gradient(rows, by_squared_of(slopes, distances))
-    return losses, batch.gradient, len(X) * (len(X) - 1) // 2, n_nonzero
+    return losses, batch.gradient, n_nonzero
 
 
 def _of_pairs(
-    X: Floats, pairs: NDArray[np.int64], margin: float, squared: bool, similar_label: int
-) -> tuple[Floats, Floats, int]:
+    X: Floats, pairs: Indices, margin: float, squared: bool, similar_label: int
+) -> tuple[Floats, Floats]:
+    """Return the losses per pair, and the gradient of their sum."""
     i, j, label = pairs.T
     if (pairs[:, :2] >= len(X)).any():
-        raise ValueError(f"pairs must hold numbers of samples, 0 to {len(X) - 1}")
+        raise ValueError(f"pairs must hold numbers of samples, from 0 to {len(X) - 1}")
     if (label > 1).any():
-        raise ValueError("labels of pairs, the last column, must be 0 or 1")
+        raise ValueError("pairs must have a last column of labels, 0 or 1")
     ways = X[i] - X[j]
     distances = np.sqrt(np.einsum("ij,ij->i", ways, ways))
     values, slopes = _loss_of(distances, label == similar_label, margin, squared)
     pulls = 2.0 * by_squared_of(slopes, distances)[:, np.newaxis] * ways
-    gradient = summed_by_row(i, pulls, len(X)) - summed_by_row(j, pulls, len(X))
-    return values, gradient, int(np.count_nonzero(values))
+    return values, summed_by_row(i, pulls, len(X)) - summed_by_row(j, pulls, len(X))
 
 
 def _loss_of(
     distances: Floats, similar: NDArray[np.bool_], margin: float, squared: bool
 ) -> tuple[Floats, Floats]:
-    """Losses of pairs, and their derivatives by the distances."""
+    """Return the losses of pairs, and their derivatives by the distances."""
     short = np.maximum(margin - distances, 0.0)
     if squared:
         return 0.5 * np.where(similar, distances, short) ** 2, np.where(similar, distances, -short)

@@ -1,18 +1,18 @@
-"""Losses that weigh all pairs of a batch against each other: lifted structure, multi-similarity."""
+"""Losses of all pairs of a batch together: lifted structure and multi-similarity."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
 from fasttsne.metric_learning.checks import (
-    Floats,
+    Loss,
+    PairReduction,
     Reduction,
     as_classes,
     as_embeddings,
     check_positive,
-    n_terms,
     reduced,
     same_type,
 )
@@ -23,44 +23,34 @@ from fasttsne.metric_learning.distances import (
     through_normalized,
 )
 
-__all__ = ["lifted_structure_loss", "multi_similarity_loss"]
-
 
 def lifted_structure_loss(
-    X: ArrayLike,
-    labels: ArrayLike,
-    *,
-    margin: float = 1.0,
-    reduction: Reduction = "mean",
-) -> tuple[float | Floats, NDArray[np.floating]]:
-    """Lifted structure loss: every positive pair against all negatives of both its members.
+    X: ArrayLike, labels: ArrayLike, *, margin: float = 1.0, reduction: PairReduction = "mean"
+) -> Loss:
+    """Return the lifted structure loss, and its gradient.
 
-    1/2 max(0, J_ij)^2 with J_ij = log(sum_k e^(margin - D_ik) + sum_l e^(margin - D_jl)) + D_ij,
-    k the negatives of i and l those of j, D plain Euclidean distances ([1]_, equation 4).
+    1/2 max(0, J_ij)^2 for every positive pair, with J_ij = log(sum_k e^(margin - D_ik) +
+    sum_l e^(margin - D_jl)) + D_ij, k the negatives of i, l the negatives of j, and D plain
+    Euclidean distances ([1]_, equation 4).
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Embeddings.
+        Embeddings (errors: see `contrastive_loss`).
     labels : array-like of shape (n_samples,)
         Classes, of any type.
     margin : float, default=1.0
         Above 0, in the unit of the embeddings.
     reduction : {"mean", "mean_nonzero", "sum", "none"}, default="mean"
-        Over pairs of one class, each once; "none" gives the sums over each sample's pairs with
-        later samples.
+        Over pairs of one class; see `fasttsne.metric_learning.losses`. "none" returns the sum of
+        every sample's pairs with later samples.
 
     Returns
     -------
     loss : float, or ndarray of shape (n_samples,)
         0 without positive pairs that have negatives.
     gradient : ndarray of shape (n_samples, n_features)
-        Its derivative by the embeddings; 0 at a distance of 0, where there is none.
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree, values are NaN, infinite or no numbers, or `margin` is not above 0.
+        Derivative by the embeddings; 0 at a distance of 0, where there is none.
 
     References
     ----------
@@ -92,15 +82,14 @@ def lifted_structure_loss(
     both = np.logaddexp(sums[:, np.newaxis], sums, out=np.zeros_like(distances), where=pairs)
     short = np.where(pairs, np.maximum(both + distances, 0.0), 0.0)
     losses = 0.5 * np.sum(short**2, axis=1)
-    count = n_terms(reduction, float(pairs.sum()), int(np.count_nonzero(short)))
-    # Of a pair's J, the share that belongs to the negatives of its first member, and its second.
+    # The shares of a pair's J that the negatives of its first and of its second member have.
     first = short * np.exp(sums[:, np.newaxis] - both, where=pairs, out=np.zeros_like(both))
     second = short * np.exp(sums - both, where=pairs, out=np.zeros_like(both))
     pushes = first.sum(axis=1) + second.sum(axis=0)
     finite = np.where(np.isfinite(sums), sums, 0.0)[:, np.newaxis]
     by_distances = short - pushes[:, np.newaxis] * np.exp(repulsions - finite)
     batch.add_gradient(rows, by_squared_of(by_distances, distances))
-    loss = losses if reduction == "none" else float(losses.sum()) / count
+    loss, count = reduced(losses, reduction, float(pairs.sum()), int(np.count_nonzero(short)))
     return loss, same_type(batch.gradient / count, X)
 
 
@@ -112,16 +101,17 @@ def multi_similarity_loss(
     beta: float = 50.0,
     threshold: float = 0.5,
     reduction: Reduction = "mean",
-) -> tuple[float | Floats, NDArray[np.floating]]:
-    """Multi-similarity loss: soft counts of far positives and near negatives of every sample.
+) -> Loss:
+    """Return the multi-similarity loss, and its gradient.
 
     1/alpha log(1 + sum_p e^(-alpha (s_ip - threshold))) + 1/beta log(1 + sum_n e^(beta (s_in -
-    threshold))), s cosines ([1]_, equation 15, without its mining).
+    threshold))) for every sample i, a soft count of its far positives p and near negatives n. s
+    are cosines ([1]_, equation 15, without its mining).
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Embeddings.
+        Embeddings (errors: see `contrastive_loss`).
     labels : array-like of shape (n_samples,)
         Classes, of any type.
     alpha, beta : float, default=2.0 and 50.0
@@ -129,19 +119,14 @@ def multi_similarity_loss(
     threshold : float, default=0.5
         Cosine that positives should exceed and negatives should not, lambda in [1]_.
     reduction : {"mean", "sum", "none"}, default="mean"
-        Over samples.
+        Over samples; see `fasttsne.metric_learning.losses`.
 
     Returns
     -------
     loss : float, or ndarray of shape (n_samples,)
-        Not negative; 0 for a sample without others.
+        Not negative; 0 for a single sample.
     gradient : ndarray of shape (n_samples, n_features)
-        Its derivative by the embeddings; 0 for vectors of zeros, whose cosine counts as 0.
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree, values are NaN, infinite or no numbers, or a parameter is out of range.
+        Derivative by the embeddings; 0 for vectors of zeros, whose cosine is taken as 0.
 
     References
     ----------
@@ -172,6 +157,6 @@ def multi_similarity_loss(
         sums = logsumexp(np.column_stack([np.zeros(len(Z)), exponents]), axis=1)
         losses += sums / abs(steepness)
         by_cosines += np.sign(steepness) * np.exp(exponents - sums[:, np.newaxis])
-    loss, scale = reduced(losses, reduction)
-    by_units = scale * (by_cosines + by_cosines.T) @ units
+    loss, count = reduced(losses, reduction)
+    by_units = (1.0 / count) * (by_cosines + by_cosines.T) @ units
     return loss, same_type(through_normalized(by_units, units, lengths), X)
