@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+from numpy.random import RandomState
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
@@ -24,6 +25,7 @@ from fasttsne.metric_learning.distances import Batch, normalized
 
 __all__ = ["mine_pairs", "mine_triplets"]
 
+Strategy = Literal["all", "hard", "semihard", "easy", "distance_weighted", "random"]
 Rows = tuple[Indices, Indices, Indices]
 
 # Of two samples of length 1. Smaller distances get the density of this one (Wu et al. 2017).
@@ -38,14 +40,14 @@ def mine_pairs(
     strategy: Literal["all", "hard", "easy", "random"] = "hard",
     *,
     similar_label: int = 0,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: int | RandomState | None = None,
 ) -> Indices:
     """Return pairs of a batch, chosen by plain Euclidean distances.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Embeddings.
+        Embeddings (errors: see `contrastive_loss`).
     labels : array-like of shape (n_samples,)
         Classes, of any type.
     strategy : {"all", "hard", "easy", "random"}, default="hard"
@@ -61,12 +63,6 @@ def mine_pairs(
     -------
     pairs : ndarray of int64, shape (n_pairs, 3)
         Two samples and the label of the pair, for the `pairs` of `contrastive_loss`.
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree, values are NaN, infinite or not numbers, squares overflow, a label is
-        missing, or a parameter is unknown or out of range.
 
     Examples
     --------
@@ -87,38 +83,35 @@ def mine_pairs(
     if strategy not in ("hard", "easy", "random"):
         raise ValueError(f"strategy={strategy!r} must be 'all', 'hard', 'easy' or 'random'")
     chance = check_random_state(random_state)
-    similar, dissimilar = [], []
+    found: dict[int, list[Indices]] = {similar_label: [], 1 - similar_label: []}
     for block in _blocks(Z, classes):
         distances = chance.random_sample(block.distances.shape)
         if strategy != "random":
             distances = block.distances if strategy == "hard" else -block.distances
-        anchors, others = _largest(distances, block.positive)
-        similar.append(np.column_stack([block.rows[anchors], others]))
-        anchors, others = _largest(-distances, block.negative)
-        dissimilar.append(np.column_stack([block.rows[anchors], others]))
-    pairs = [(found, similar_label) for found in similar]
-    pairs += [(found, 1 - similar_label) for found in dissimilar]
-    return np.vstack(
-        [np.column_stack([found, np.full(len(found), label)]) for found, label in pairs]
-    )
+        for label, values, chosen in (
+            (similar_label, distances, block.positive),
+            (1 - similar_label, -distances, block.negative),
+        ):
+            rows, others = _largest(values, chosen)
+            labels_of = np.full(len(rows), label)
+            found[label].append(np.column_stack([block.rows[rows], others, labels_of]))
+    return np.vstack(found[similar_label] + found[1 - similar_label])
 
 
 def mine_triplets(
     X: ArrayLike,
     labels: ArrayLike,
-    strategy: Literal[
-        "all", "hard", "semihard", "easy", "distance_weighted", "random"
-    ] = "semihard",
+    strategy: Strategy = "semihard",
     *,
     margin: float = 1.0,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: int | RandomState | None = None,
 ) -> Indices:
     """Return triplets of a batch, chosen by plain Euclidean distances D.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Embeddings.
+        Embeddings (errors: see `contrastive_loss`).
     labels : array-like of shape (n_samples,)
         Classes, of any type.
     strategy : str, default="semihard"
@@ -141,22 +134,16 @@ def mine_triplets(
         Anchors, positives and negatives, for the `triplets` of `triplet_loss`, in the order of the
         anchors.
 
-    Raises
-    ------
-    ValueError
-        As `mine_pairs`.
-
     References
     ----------
     .. [1] Hermans, A., Beyer, L. and Leibe, B. (2017). In defense of the triplet loss for person
        re-identification. arXiv:1703.07737.
     .. [2] Xuan, H., Stylianou, A. and Pless, R. (2020). Improved embeddings with easy positive
-       triplet mining. IEEE Winter Conference on Applications of Computer Vision, 2474-2482.
+       triplet mining. WACV, 2474-2482.
     .. [3] Schroff, F., Kalenichenko, D. and Philbin, J. (2015). FaceNet: a unified embedding for
-       face recognition and clustering. IEEE Conference on Computer Vision and Pattern Recognition,
-       815-823.
+       face recognition and clustering. CVPR, 815-823.
     .. [4] Wu, C.-Y., Manmatha, R., Smola, A. and Krähenbühl, P. (2017). Sampling matters in deep
-       embedding learning. IEEE International Conference on Computer Vision, 2840-2848.
+       embedding learning. ICCV, 2840-2848.
 
     Examples
     --------
@@ -225,16 +212,6 @@ def _largest(values: Floats, chosen: NDArray[np.bool_]) -> tuple[Indices, Indice
 # ---- Strategies: rows, positives and negatives of a block ------------------------------------
 
 
-def _every(block: _Block, *_: Any) -> Rows:
-    anchors, positives, negatives = [], [], []
-    for row in range(len(block.rows)):
-        p, n = np.flatnonzero(block.positive[row]), np.flatnonzero(block.negative[row])
-        anchors.append(np.full(len(p) * len(n), row))
-        positives.append(np.repeat(p, len(n)))
-        negatives.append(np.tile(n, len(p)))
-    return np.concatenate(anchors), np.concatenate(positives), np.concatenate(negatives)
-
-
 def _with_nearest(block: _Block, to_positives: Floats) -> Rows:
     """Return the positive with the largest value, and the nearest negative, of every anchor."""
     has_negative = block.negative.any(axis=1, keepdims=True)
@@ -244,23 +221,34 @@ def _with_nearest(block: _Block, to_positives: Floats) -> Rows:
     return rows, positives, negatives
 
 
-def _semihard(block: _Block, margin: float, *_: Any) -> Rows:
-    anchors, positives, negatives = [], [], []
-    for row, distances in enumerate(block.distances):
-        p, n = np.flatnonzero(block.positive[row]), np.flatnonzero(block.negative[row])
-        n = n[np.argsort(distances[n], kind="stable")]
-        next_one = np.searchsorted(distances[n], distances[p], side="right")
-        p, next_one = p[next_one < len(n)], next_one[next_one < len(n)]
-        within = distances[n[next_one]] < distances[p] + margin
-        anchors.append(np.full(np.count_nonzero(within), row))
-        positives.append(p[within])
-        negatives.append(n[next_one[within]])
-    return np.concatenate(anchors), np.concatenate(positives), np.concatenate(negatives)
+def _every(distances: Floats, p: Indices, n: Indices, margin: float) -> tuple[Indices, Indices]:
+    return np.repeat(p, len(n)), np.tile(n, len(p))
 
 
-def _distance_weighted(
-    block: _Block, margin: float, chance: np.random.RandomState, n_features: int
+def _semihard(distances: Floats, p: Indices, n: Indices, margin: float) -> tuple[Indices, Indices]:
+    n = n[np.argsort(distances[n], kind="stable")]
+    next_one = np.searchsorted(distances[n], distances[p], side="right")
+    p, next_one = p[next_one < len(n)], next_one[next_one < len(n)]
+    within = distances[n[next_one]] < distances[p] + margin
+    return p[within], n[next_one[within]]
+
+
+def _by_anchor(
+    choose: Callable[[Floats, Indices, Indices, float], tuple[Indices, Indices]],
+    block: _Block,
+    margin: float,
 ) -> Rows:
+    """Return the triplets that `choose` picks of every anchor's positives and negatives."""
+    found = []
+    for row, distances in enumerate(block.distances):
+        of_row = np.flatnonzero(block.positive[row]), np.flatnonzero(block.negative[row])
+        p, n = choose(distances, *of_row, margin)
+        found.append((np.full(len(p), row), p, n))
+    rows, positives, negatives = (np.concatenate(column) for column in zip(*found, strict=True))
+    return rows, positives, negatives
+
+
+def _distance_weighted(block: _Block, margin: float, chance: RandomState, n_features: int) -> Rows:
     distances = np.maximum(block.distances, _LEAST_DISTANCE)
     within = np.minimum(distances, _LARGEST_DISTANCE)
     # log density of the distance of two random samples on the sphere (Wu et al. 2017, equation 2).
@@ -274,7 +262,7 @@ def _distance_weighted(
     return _drawn(block, np.exp(log_weights - largest), chance)
 
 
-def _drawn(block: _Block, weights: Floats, chance: np.random.RandomState) -> Rows:
+def _drawn(block: _Block, weights: Floats, chance: RandomState) -> Rows:
     """Return every positive with a negative drawn by weight."""
     positive = block.positive & block.negative.any(axis=1, keepdims=True)
     rows, positives = np.nonzero(positive)
@@ -288,10 +276,10 @@ def _drawn(block: _Block, weights: Floats, chance: np.random.RandomState) -> Row
     return rows, positives, negatives
 
 
-_STRATEGIES: dict[str, Callable[[_Block, float, np.random.RandomState, int], Rows]] = {
-    "all": _every,
+_STRATEGIES: dict[str, Callable[[_Block, float, RandomState, int], Rows]] = {
+    "all": lambda block, margin, *_: _by_anchor(_every, block, margin),
     "hard": lambda block, *_: _with_nearest(block, block.distances),
-    "semihard": _semihard,
+    "semihard": lambda block, margin, *_: _by_anchor(_semihard, block, margin),
     "easy": lambda block, *_: _with_nearest(block, -block.distances),
     "random": lambda block, _, chance, __: _drawn(block, np.ones_like(block.distances), chance),
     "distance_weighted": _distance_weighted,

@@ -1,12 +1,11 @@
-"""Documents of many queries as blocks of queries with equally many documents; means over queries.
+"""Queries of any size as blocks of queries with equally many documents; means and losses of them.
 
-A block is a matrix with a row per query, so that all computations on it are vectorized however
-ragged the queries are.
+A block is a matrix with a row per query, so that all computations on it are vectorized.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal
@@ -14,9 +13,20 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fasttsne.metric_learning.checks import Floats, Indices, as_numbers
+from fasttsne.metric_learning.checks import (
+    Floats,
+    Indices,
+    Loss,
+    Reduction,
+    as_numbers,
+    reduced,
+    same_type,
+)
 
 Undefined = float | Literal["skip"]
+
+# The losses of a block's queries, the numbers of their terms, and the gradient by the scores.
+Part = tuple[Floats, Floats | float, Floats]
 
 # Documents of a block at most, or pairs of them: its matrices stay in the processor's cache.
 _BLOCK_DOCUMENTS = 1 << 16
@@ -141,3 +151,31 @@ def mean_over_queries(
     if not weights.sum() > 0.0:
         raise ValueError("sample_weight must not be 0 for all queries")
     return float(np.average(values, weights=weights))
+
+
+def loss_of_queries(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    groups: ArrayLike | None,
+    part: Callable[[Block], Part],
+    reduction: Reduction,
+    *,
+    of_pairs: bool = False,
+) -> Loss:
+    """Return the reduced loss of all queries, `part` being that of a block, and its gradient."""
+    queries = as_queries(relevance, scores, groups, names=("relevance", "scores"))
+    losses, gradient = np.empty(len(queries)), np.empty(queries.scores.size)
+    n_terms = 0.0
+    for block in queries.blocks(of_pairs=of_pairs):
+        block_losses, terms, block_gradient = part(block)
+        losses[block.queries] = block_losses
+        block.put(block_gradient, into=gradient)
+        n_terms += float(np.sum(np.broadcast_to(terms, block_losses.shape)))
+    loss, count = reduced(losses, reduction, n_terms)
+    gradient /= count
+    return loss, same_type(gradient.reshape(np.shape(scores)), scores)
+
+
+def differences(values: Floats) -> Floats:
+    """Return v_i - v_j of every query, (n_queries, size, size)."""
+    return values[:, :, np.newaxis] - values[:, np.newaxis, :]

@@ -11,22 +11,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.random import RandomState
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.utils import check_random_state
 
-from fasttsne.metric_learning.checks import (
-    Floats,
-    Gradient,
-    Indices,
-    Reduction,
-    as_embeddings,
-    as_numbers,
-    check_count,
-    check_squares,
-    reduced,
-    same_type,
-)
+from fasttsne.metric_learning import checks
+from fasttsne.metric_learning.checks import Floats, Gradient, Indices, Reduction
 from fasttsne.metric_learning.losses.softmax import cross_entropy
 
 __all__ = ["NoiseDistribution", "nce_loss", "negative_sampling_loss", "sampled_softmax_loss"]
@@ -60,8 +51,7 @@ class NoiseDistribution:
     .. [1] Walker, A. J. (1977). An efficient method for generating discrete random variables with
        general distributions. ACM Transactions on Mathematical Software 3, 253-256.
     .. [2] Mikolov, T., Sutskever, I., Chen, K., Corrado, G. and Dean, J. (2013). Distributed
-       representations of words and phrases and their compositionality. Advances in Neural
-       Information Processing Systems 26, 3111-3119.
+       representations of words and phrases and their compositionality. NeurIPS 26, 3111-3119.
 
     Examples
     --------
@@ -71,8 +61,6 @@ class NoiseDistribution:
     array([0.25, 0.  , 0.75])
     >>> noise.sample(6, random_state=0).shape
     (6,)
-    >>> NoiseDistribution.uniform(2).probabilities
-    array([0.5, 0.5])
     >>> NoiseDistribution.unigram([16, 1]).probabilities.round(4)
     array([0.8889, 0.1111])
     >>> NoiseDistribution.log_uniform(3).probabilities.round(4)
@@ -80,7 +68,7 @@ class NoiseDistribution:
     """
 
     def __init__(self, weights: ArrayLike) -> None:
-        values = as_numbers(weights, "weights")
+        values = checks.as_numbers(weights, "weights")
         if values.ndim != 1 or not values.size:
             raise ValueError(f"weights must be a row of numbers, got shape {values.shape}")
         if values.min() < 0.0 or values.max() == 0.0:
@@ -105,7 +93,7 @@ class NoiseDistribution:
         noise : NoiseDistribution
             With probabilities of 1 / n_classes.
         """
-        check_count("n_classes", n_classes)
+        checks.check_count("n_classes", n_classes)
         return cls(np.ones(n_classes))
 
     @classmethod
@@ -143,11 +131,11 @@ class NoiseDistribution:
         noise : NoiseDistribution
             With probabilities log((i + 2) / (i + 1)) / log(n_classes + 1), i from 0.
         """
-        check_count("n_classes", n_classes)
+        checks.check_count("n_classes", n_classes)
         return cls(np.log1p(1.0 / np.arange(1.0, n_classes + 1.0)))
 
     def sample(
-        self, size: int | tuple[int, ...], random_state: int | np.random.RandomState | None = None
+        self, size: int | tuple[int, ...], random_state: int | RandomState | None = None
     ) -> Indices:
         """Draw classes with replacement.
 
@@ -206,12 +194,12 @@ def negative_sampling_loss(
 ) -> tuple[float | Floats, tuple[Gradient, Gradient, Gradient]]:
     """Return the loss of negative sampling, -log s(u_o'v) - sum_k log s(-u_k'v), and gradients.
 
-    s is the logistic function ([1]_, equation 4).
+    s is the logistic function (Mikolov et al. 2013, equation 4; see `NoiseDistribution`).
 
     Parameters
     ----------
     inputs : array-like of shape (n_samples, n_features)
-        Vectors v of the inputs (errors: see `fasttsne.metric_learning.losses.contrastive_loss`).
+        Vectors v of the inputs (errors: see `contrastive_loss`).
     positives : array-like of shape (n_samples, n_features)
         Vectors u_o of the classes that occurred with the inputs.
     negatives : array-like of shape (n_samples, n_negatives, n_features)
@@ -226,12 +214,6 @@ def negative_sampling_loss(
     gradients : tuple of ndarray
         Derivatives by inputs, positives and negatives, in their shapes.
 
-    References
-    ----------
-    .. [1] Mikolov, T., Sutskever, I., Chen, K., Corrado, G. and Dean, J. (2013). Distributed
-       representations of words and phrases and their compositionality. Advances in Neural
-       Information Processing Systems 26, 3111-3119.
-
     Examples
     --------
     >>> from fasttsne.metric_learning.sampling import negative_sampling_loss
@@ -239,26 +221,26 @@ def negative_sampling_loss(
     >>> round(loss, 4)
     1.3197
     """
-    v, u = as_embeddings(inputs, "inputs"), as_embeddings(positives, "positives")
-    noise = as_numbers(negatives, "negatives")
+    v, u = checks.as_embeddings(inputs, "inputs"), checks.as_embeddings(positives, "positives")
+    noise = checks.as_numbers(negatives, "negatives")
     if u.shape != v.shape or noise.ndim != 3 or noise.shape[::2] != v.shape:
         raise ValueError(
             f"inputs and positives must be (n_samples, n_features), negatives (n_samples, "
             f"n_negatives, n_features); got {v.shape}, {u.shape} and {noise.shape}"
         )
     for name, array in (("inputs", v), ("positives", u), ("negatives", noise)):
-        check_squares(array, name)
+        checks.check_squares(array, name)
     right = np.einsum("if,if->i", v, u)
     wrong = np.einsum("ikf,if->ik", noise, v)
     losses = np.logaddexp(0.0, -right) + np.sum(np.logaddexp(0.0, wrong), axis=1)
-    loss, count = reduced(losses, reduction)
+    loss, count = checks.reduced(losses, reduction)
     scale = 1.0 / count
     by_right, by_wrong = -scale * expit(-right)[:, np.newaxis], scale * expit(wrong)
     by_inputs = by_right * u + np.einsum("ik,ikf->if", by_wrong, noise)
     return loss, (
-        same_type(by_inputs, inputs),
-        same_type(by_right * v, positives),
-        same_type(by_wrong[..., np.newaxis] * v[:, np.newaxis], negatives),
+        checks.same_type(by_inputs, inputs),
+        checks.same_type(by_right * v, positives),
+        checks.same_type(by_wrong[..., np.newaxis] * v[:, np.newaxis], negatives),
     )
 
 
@@ -282,13 +264,11 @@ def nce_loss(
     Parameters
     ----------
     target_scores : array-like of shape (n_samples,)
-        Scores s of the right classes.
+        Scores s of the right classes (errors: see `contrastive_loss`).
     noise_scores : array-like of shape (n_samples, nu)
         Scores of classes drawn from the noise.
-    target_log_noise : array-like of shape (n_samples,)
-        log q of the right classes, from `NoiseDistribution.log_probabilities`.
-    noise_log_noise : array-like of shape (n_samples, nu)
-        log q of the classes drawn.
+    target_log_noise, noise_log_noise : array-like of shape (n_samples,) and (n_samples, nu)
+        log q of the right classes and of the draws, from `NoiseDistribution.log_probabilities`.
     log_z : float, or array-like of shape (n_samples,), default=0.0
         Logarithm of the normalization of the scores, learned with them.
     reduction : {"mean", "sum", "none"}, default="mean"
@@ -301,19 +281,12 @@ def nce_loss(
     gradients : tuple of ndarray
         Derivatives by `target_scores`, `noise_scores` and `log_z`, in their shapes.
 
-    Raises
-    ------
-    ValueError
-        If shapes disagree, nothing was drawn, or values are NaN, infinite or no numbers.
-
     References
     ----------
     .. [1] Gutmann, M. and Hyvärinen, A. (2010). Noise-contrastive estimation: a new estimation
-       principle for unnormalized statistical models. Proceedings of the 13th International
-       Conference on Artificial Intelligence and Statistics, 297-304.
+       principle for unnormalized statistical models. AISTATS, 297-304.
     .. [2] Mnih, A. and Teh, Y. W. (2012). A fast and simple algorithm for training neural
-       probabilistic language models. Proceedings of the 29th International Conference on Machine
-       Learning, 1751-1758.
+       probabilistic language models. ICML, 1751-1758.
 
     Examples
     --------
@@ -326,7 +299,7 @@ def nce_loss(
     right, wrong, right_noise, wrong_noise = _scores_and_noise(
         target_scores, noise_scores, target_log_noise, noise_log_noise
     )
-    constant = as_numbers(log_z, "log_z")
+    constant = checks.as_numbers(log_z, "log_z")
     if constant.shape not in ((), right.shape):
         raise ValueError(f"log_z must be a number or one per sample, got shape {constant.shape}")
     log_nu = np.log(wrong.shape[1])
@@ -334,14 +307,14 @@ def nce_loss(
     odds = right - shift - right_noise - log_nu
     noise_odds = wrong - shift[:, np.newaxis] - wrong_noise - log_nu
     losses = np.logaddexp(0.0, -odds) + np.sum(np.logaddexp(0.0, noise_odds), axis=1)
-    loss, count = reduced(losses, reduction)
+    loss, count = checks.reduced(losses, reduction)
     scale = 1.0 / count
     by_target, by_noise = -scale * expit(-odds), scale * expit(noise_odds)
     by_shift = -(by_target + by_noise.sum(axis=1))
     return loss, (
-        same_type(by_target, target_scores),
-        same_type(by_noise, noise_scores),
-        same_type(by_shift if constant.ndim else np.asarray(by_shift.sum()), log_z),
+        checks.same_type(by_target, target_scores),
+        checks.same_type(by_noise, noise_scores),
+        checks.same_type(by_shift if constant.ndim else np.asarray(by_shift.sum()), log_z),
     )
 
 
@@ -379,8 +352,7 @@ def sampled_softmax_loss(
     References
     ----------
     .. [1] Jean, S., Cho, K., Memisevic, R. and Bengio, Y. (2015). On using very large target
-       vocabulary for neural machine translation. Proceedings of the 53rd Annual Meeting of the
-       Association for Computational Linguistics, 1-10.
+       vocabulary for neural machine translation. ACL, 1-10.
 
     Examples
     --------
@@ -401,11 +373,11 @@ def sampled_softmax_loss(
             raise ValueError(f"is_target must be boolean, of shape {wrong.shape}; got {hits.shape}")
         logits[:, 1:][hits] = -np.inf
     losses, by_logits = cross_entropy(logits, np.zeros(len(right), dtype=np.int64))
-    loss, count = reduced(losses, reduction)
+    loss, count = checks.reduced(losses, reduction)
     by_logits *= 1.0 / count
     return loss, (
-        same_type(by_logits[:, 0], target_scores),
-        same_type(by_logits[:, 1:], noise_scores),
+        checks.same_type(by_logits[:, 0], target_scores),
+        checks.same_type(by_logits[:, 1:], noise_scores),
     )
 
 
@@ -413,7 +385,7 @@ def _scores_and_noise(*arrays: ArrayLike) -> tuple[Floats, Floats, Floats, Float
     """Return the checked scores and log noise of targets and draws."""
     names = ("target_scores", "noise_scores", "target_log_noise", "noise_log_noise")
     right, wrong, right_noise, wrong_noise = (
-        as_numbers(array, name) for array, name in zip(arrays, names, strict=True)
+        checks.as_numbers(array, name) for array, name in zip(arrays, names, strict=True)
     )
     if right.ndim != 1 or not right.size or right_noise.shape != right.shape:
         raise ValueError(

@@ -118,8 +118,8 @@ def test_gradient_of_the_ranking_objective(loss, queries):
     documents = ranker.Documents(X[:n], relevance, sizes[:8])
     task = ranker.Task(loss, {}, 0.3, np.unique(relevance))
     parameters = np.random.default_rng(3).normal(size=task.start(documents).size)
-    value, gradient = task.objective(documents)(parameters)
-    expected = central_differences(lambda at: task.objective(documents)(at)[0], parameters)
+    value, gradient = task.objective(documents, parameters)
+    expected = central_differences(lambda at: task.objective(documents, at)[0], parameters)
     assert np.isfinite(value) and np.abs(gradient).min() > 0.0
     assert_allclose(gradient, expected, rtol=1e-6, atol=1e-7 * np.abs(gradient).max())
 

@@ -10,12 +10,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.random import RandomState
 
 from fasttsne.metric_learning import losses
 from fasttsne.metric_learning.checks import Floats, Indices
-from fasttsne.metric_learning.mining import mine_pairs, mine_triplets
+from fasttsne.metric_learning.mining import mine_pairs
 
-BatchLoss = Callable[[Floats, Indices, np.random.RandomState], tuple[float, Floats]]
+BatchLoss = Callable[[Floats, Indices, RandomState], tuple[float, Floats]]
 Mining = str | Callable[[Floats, Indices], Any] | None
 
 LOSSES: dict[str, Callable[..., Any]] = {
@@ -30,15 +31,10 @@ LOSSES: dict[str, Callable[..., Any]] = {
     "proxy": losses.proxy_loss,
 }
 
-# Mining strategies, the default first, and those for which the loss needs no list.
+# Mining strategies, the default first.
 _MINING = {
     "triplet": ("easy", "all", "hard", "semihard", "random", "distance_weighted"),
     "contrastive": ("all", "hard", "easy", "random"),
-}
-_WITHOUT_LIST = {"triplet": ("all", "hard", "semihard"), "contrastive": ("all",)}
-_MINERS: dict[str, tuple[str, Callable[..., Any]]] = {
-    "triplet": ("triplets", mine_triplets),
-    "contrastive": ("pairs", mine_pairs),
 }
 # Arguments that the learner passes.
 _OURS = ("labels", "pairs", "triplets", "mining", "similar_label", "random_state")
@@ -57,37 +53,28 @@ def check_loss(loss: str | Callable[..., Any], mining: Mining, params: Mapping[s
         check_params(loss, LOSSES[loss], params, _OURS)
 
 
-def batch_loss(loss: str, mining: Mining, params: Mapping[str, Any]) -> BatchLoss:
+def batch_loss(loss: str, mining: Any, params: Mapping[str, Any]) -> BatchLoss:
     """Return a loss by name, for arguments that passed `check_loss`."""
+    function = LOSSES[loss]
+    if loss in ("n_pair", "info_nce", "nt_xent"):
+        return _of_rounds(_nt_xent if loss == "nt_xent" else function, params)
     if loss in _MINING:
         mining = mining or _MINING[loss][0]
-        if mining not in _WITHOUT_LIST[loss]:
-            return _mined(loss, mining, params)
-        if loss == "triplet":
-            params = {**params, "mining": mining}
-    if loss in ("n_pair", "info_nce", "nt_xent"):
-        return _of_rounds(_nt_xent if loss == "nt_xent" else LOSSES[loss], params)
 
-    def plain(E: Floats, classes: Indices, _: np.random.RandomState) -> tuple[float, Floats]:
-        value, gradient = LOSSES[loss](E, classes, **params)
-        return value, gradient
-
-    return plain
-
-
-def _mined(loss: str, mining: Any, params: Mapping[str, Any]) -> BatchLoss:
-    """Return the loss of a list of triplets or pairs that is mined from every batch."""
-    listed, mine = _MINERS[loss]
-
-    def mined(E: Floats, classes: Indices, chance: np.random.RandomState) -> tuple[float, Floats]:
+    def of_batch(E: Floats, classes: Indices, chance: RandomState) -> tuple[float, Floats]:
         if callable(mining):
-            found = mining(E, classes)
+            listed = "triplets" if loss == "triplet" else "pairs"
+            value, gradient = function(E, **{listed: mining(E, classes)}, **params)
+        elif loss == "triplet":
+            value, gradient = function(E, classes, mining=mining, random_state=chance, **params)
+        elif mining in ("hard", "easy", "random"):
+            pairs = mine_pairs(E, classes, mining, random_state=chance)
+            value, gradient = function(E, pairs=pairs, **params)
         else:
-            found = mine(E, classes, strategy=mining, random_state=chance)
-        value, gradient = LOSSES[loss](E, **{listed: found}, **params)
+            value, gradient = function(E, classes, **params)
         return value, gradient
 
-    return mined
+    return of_batch
 
 
 def _of_rounds(of_pairs: Callable[..., Any], params: Mapping[str, Any]) -> BatchLoss:
@@ -96,9 +83,7 @@ def _of_rounds(of_pairs: Callable[..., Any], params: Mapping[str, Any]) -> Batch
     These losses use all other pairs of their batch as negatives, so no two may share a class.
     """
 
-    def of_rounds(
-        E: Floats, classes: Indices, chance: np.random.RandomState
-    ) -> tuple[float, Floats]:
+    def of_rounds(E: Floats, classes: Indices, chance: RandomState) -> tuple[float, Floats]:
         total, gradient, n_rounds = 0.0, np.zeros_like(E), 0
         for first, second in _rounds(classes, chance):
             value, (by_first, by_second) = of_pairs(E[first], E[second], **params)
@@ -111,7 +96,7 @@ def _of_rounds(of_pairs: Callable[..., Any], params: Mapping[str, Any]) -> Batch
     return of_rounds
 
 
-def _rounds(classes: Indices, chance: np.random.RandomState) -> Iterator[tuple[Indices, Indices]]:
+def _rounds(classes: Indices, chance: RandomState) -> Iterator[tuple[Indices, Indices]]:
     """Yield anchors and partners: two unused samples of every class that still has two."""
     order = chance.permutation(len(classes))
     order = order[np.argsort(classes[order], kind="stable")]

@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from numpy.random import RandomState
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
 from sklearn.base import (
@@ -64,8 +65,8 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     """A linear map that brings samples of one class together, trained on any loss of pairs.
 
     Euclidean distances after the map are Mahalanobis distances of the samples, the lengths of
-    L (x - x') with L `components_`. Training uses Adam on batches with several samples of each of
-    several classes.
+    L (x - x') with L `components_`. Training uses Adam (Kingma and Ba 2015) on batches with several
+    samples of each of several classes.
 
     Parameters
     ----------
@@ -152,8 +153,6 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     .. [1] Weinberger, K. and Saul, L. (2009). Distance metric learning for large margin nearest
        neighbor classification. Journal of Machine Learning Research 10, 207-244. The default is a
        variant of it: nearest positives and negatives of a batch instead of fixed targets.
-    .. [2] Kingma, D. and Ba, J. (2015). Adam: a method for stochastic optimization. International
-       Conference on Learning Representations.
 
     Examples
     --------
@@ -163,14 +162,6 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     >>> learner = LinearMetricLearner(n_components=2, random_state=0).fit(X, y)
     >>> learner.transform(X).shape, learner.get_mahalanobis_matrix().shape
     ((150, 2), (4, 4))
-
-    With a map in one pipeline:
-
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from fasttsne import TSNE
-    >>> both = make_pipeline(LinearMetricLearner(random_state=0), TSNE(random_state=0))
-    >>> both.fit_transform(X, y).shape
-    (150, 2)
     """
 
     _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
@@ -207,7 +198,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: int | RandomState | None = None,
         verbose: bool = False,
     ) -> None:
         self.loss = loss
@@ -264,7 +255,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 samples[kept], classes[kept], n_components, self.standardize, chance
             )
             Z = axes.coordinates(samples)
-            start = self._start(Z[kept], classes[kept], axes, n_components, chance)
+            start = self._start(Z[kept], classes[kept], axes, chance)
 
             def score(parameters: Floats) -> float:
                 W = parameters[: start.size].reshape(start.shape)
@@ -310,7 +301,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     # ---- Before training --------------------------------------------------------------------
 
-    def _split(self, classes: Indices, chance: np.random.RandomState) -> tuple[Indices, Indices]:
+    def _split(self, classes: Indices, chance: RandomState) -> tuple[Indices, Indices]:
         """Return the samples to train on, and those that are held out: a share of each class."""
         every = np.arange(len(classes))
         if not self.early_stopping:
@@ -329,16 +320,10 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             )
         return np.sort(by_class[~chosen]), np.sort(by_class[chosen])
 
-    def _start(
-        self,
-        Z: Floats,
-        classes: Indices,
-        axes: Axes,
-        n_components: int,
-        chance: np.random.RandomState,
-    ) -> Floats:
+    def _start(self, Z: Floats, classes: Indices, axes: Axes, chance: RandomState) -> Floats:
         """Return the first map of coordinates, (n_axes, n_components)."""
         n_axes, n_features = Z.shape[1], len(axes.directions)
+        n_components = self.n_components or n_features
         init = self.init
         if not isinstance(init, str):
             given = np.asarray(init, dtype=np.float64)
@@ -374,7 +359,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         labels: NDArray[Any],
         classes: Indices,
         start: Floats,
-        chance: np.random.RandomState,
+        chance: RandomState,
         judge: Judge | None,
     ) -> tuple[Floats, History]:
         """Descend from `start`; the proxies of the loss "proxy" are further parameters."""
@@ -393,15 +378,11 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         # Along one component, |change' z| <= rate |z|_1 <= rate sqrt(n_axes) |z|.
         unit = (_typical_length(Z @ start) or 1.0) / np.sqrt(len(start))
+        stopping = self.n_iter_no_change, self.tol
         schedule = Schedule(
-            self.learning_rate * unit,
-            self.max_epochs,
-            self.n_iter_no_change,
-            self.tol,
-            bool(self.verbose),
+            self.learning_rate * unit, self.max_epochs, *stopping, bool(self.verbose)
         )
-        name = type(self).__name__
-        found, history = descend(parameters, epoch, schedule, name, judge)
+        found, history = descend(parameters, epoch, schedule, type(self).__name__, judge)
         return found[: start.size].reshape(start.shape), history
 
     def _objective(
@@ -410,7 +391,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         labels: NDArray[Any],
         classes: Indices,
         shape: tuple[int, int],
-        chance: np.random.RandomState,
+        chance: RandomState,
     ) -> Objective:
         """Return the loss of a batch as a function of the map, and of proxies if there are any."""
         params = dict(self.loss_params or {})
@@ -466,7 +447,7 @@ def _choose_axes(
     classes: Indices,
     n_components: int,
     standardize: bool | str,
-    chance: np.random.RandomState,
+    chance: RandomState,
 ) -> Axes:
     """Return the coordinates to train in; "auto": where neighbours agree in class more often."""
     standard = standard_scaling(X)
@@ -514,7 +495,7 @@ def _class_means(Z: Floats, classes: Indices) -> Floats:
     return means
 
 
-def _first_proxies(E: Floats, classes: Indices, chance: np.random.RandomState) -> Floats:
+def _first_proxies(E: Floats, classes: Indices, chance: RandomState) -> Floats:
     """Return a unit vector per class towards its mean, or a random one if the mean is 0."""
     means = _class_means(E, classes)
     noise = 1e-3 * np.sqrt(np.mean(E**2)) * chance.standard_normal(means.shape)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, Literal
 
 import numpy as np
+from numpy.random import RandomState
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from sklearn.base import BaseEstimator, _fit_context
@@ -88,33 +90,21 @@ class Task:
             parameters[-1] = documents.relevance.mean()
         return parameters
 
-    def objective(self, documents: Documents) -> Objective:
+    def objective(self, documents: Documents, parameters: Floats) -> tuple[float, Floats]:
         """Return the mean loss of these documents plus the penalty, with its gradient."""
-        n_features = documents.features.shape[1]
+        w, rest = np.split(parameters, [documents.features.shape[1]])
+        value, by_scores, by_rest = self._loss(documents.features @ w, rest, documents)
+        by_w = documents.features.T @ by_scores + self.alpha * w
+        penalty = 0.5 * self.alpha * float(w @ w)
+        return value + penalty, np.concatenate([by_w, by_rest])
 
-        def of_parameters(parameters: Floats) -> tuple[float, Floats]:
-            w, rest = parameters[:n_features], parameters[n_features:]
-            scores = documents.features @ w
-            value, by_scores, by_rest = self._loss(scores, rest, documents)
-            by_w = documents.features.T @ by_scores + self.alpha * w
-            penalty = 0.5 * self.alpha * float(w @ w)
-            return value + penalty, np.concatenate([by_w, by_rest])
-
-        return of_parameters
-
-    def ndcg(self, documents: Documents) -> Callable[[Floats], float]:
-        """Return a function that gives the mean NDCG, for "lambdarank" with its `k` and `gain`."""
+    def ndcg(self, documents: Documents, parameters: Floats) -> float:
+        """Return the mean NDCG of these documents, for "lambdarank" with its `k` and `gain`."""
         params: dict[str, Any] = {}
         if self.loss == "lambdarank":
             params = {"k": self.params.get("k"), "gain": self.params.get("gain", "exponential")}
-        n_features = documents.features.shape[1]
-
-        def of_parameters(parameters: Floats) -> float:
-            scores = documents.features @ parameters[:n_features]
-            ndcg = ndcg_score(documents.relevance, scores, groups=documents.sizes, **params)
-            return float(ndcg)
-
-        return of_parameters
+        scores = documents.features @ parameters[: documents.features.shape[1]]
+        return float(ndcg_score(documents.relevance, scores, groups=documents.sizes, **params))
 
     def _loss(
         self, scores: Floats, rest: Floats, documents: Documents
@@ -201,10 +191,6 @@ class LinearRanker(BaseEstimator):
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if all are strings.
 
-    See Also
-    --------
-    fasttsne.metric_learning.ndcg_score : The measure that `score` returns.
-
     Notes
     -----
     The objective of "lambdarank" changes with the ranking, so its loss does not show progress and
@@ -225,8 +211,6 @@ class LinearRanker(BaseEstimator):
     >>> from fasttsne.metric_learning.learners import LinearRanker
     >>> X = [[3.0, 1.0], [2.0, 5.0], [1.0, 2.0], [9.0, 4.0], [8.0, 2.0]]
     >>> ranker = LinearRanker(random_state=0).fit(X, [2, 1, 0, 1, 0], groups=[3, 2])
-    >>> ranker.predict(X).shape
-    (5,)
     >>> ranker.score(X, [2, 1, 0, 1, 0], groups=[3, 2], k=5)
     1.0
     """
@@ -261,7 +245,7 @@ class LinearRanker(BaseEstimator):
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: int | RandomState | None = None,
         verbose: bool = False,
     ) -> None:
         self.loss = loss
@@ -360,12 +344,8 @@ class LinearRanker(BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_documents, n_features)
-            Documents, query by query.
-        y : array-like of shape (n_documents,)
-            Relevance of the documents, at least 0.
-        groups : array-like of int, shape (n_queries,), default=None
-            Number of documents per query; None means one query.
+        X, y, groups : array-like, the last default=None
+            Documents, relevance, and sizes of the queries; see `fit`, also for errors.
         k : int, default=None
             Number of ranks that count; None counts all.
         gain : {"linear", "exponential"} or callable, default="linear"
@@ -375,11 +355,6 @@ class LinearRanker(BaseEstimator):
         -------
         ndcg : float
             Between 0 and 1.
-
-        Raises
-        ------
-        ValueError
-            As `fit`; also if `k` is not a positive integer.
         """
         return float(ndcg_score(y, self.predict(X), groups=groups, k=k, gain=gain))
 
@@ -396,11 +371,10 @@ class LinearRanker(BaseEstimator):
 
     def _by_lbfgs(self, documents: Documents, task: Task) -> tuple[Floats, History]:
         log = Log(type(self).__name__, bool(self.verbose))
-        objective = task.objective(documents)
         last = [np.inf]
 
         def remembering(parameters: Floats) -> tuple[float, Floats]:
-            last[0], gradient = objective(parameters)
+            last[0], gradient = task.objective(documents, parameters)
             return last[0], gradient
 
         result = minimize(
@@ -423,7 +397,7 @@ class LinearRanker(BaseEstimator):
         return result.x, log.history
 
     def _by_adam(
-        self, documents: Documents, task: Task, chance: np.random.RandomState
+        self, documents: Documents, task: Task, chance: RandomState
     ) -> tuple[Floats, History]:
         n_queries = len(documents.sizes)
         kept, judge = np.arange(n_queries), None
@@ -436,22 +410,19 @@ class LinearRanker(BaseEstimator):
             shuffled = chance.permutation(n_queries)
             n_aside = min(max(1, round(self.validation_fraction * n_queries)), n_queries - 1)
             aside, kept = documents.take(shuffled[:n_aside]), np.sort(shuffled[n_aside:])
-            judge = Judge("validation_score", task.ndcg(aside))
+            judge = Judge("validation_score", partial(task.ndcg, aside))
         elif self.loss in _CHANGING:
-            judge = Judge("training_score", task.ndcg(documents), stops=False)
+            judge = Judge("training_score", partial(task.ndcg, documents), stops=False)
 
         def epoch() -> Iterator[Objective]:
             order = kept[chance.permutation(len(kept))]
             for first in range(0, len(order), self.batch_size):
-                yield task.objective(documents.take(order[first : first + self.batch_size]))
+                batch = documents.take(order[first : first + self.batch_size])
+                yield partial(task.objective, batch)
 
-        schedule = Schedule(
-            self.learning_rate / np.sqrt(documents.features.shape[1]),
-            self.max_iter,
-            self.n_iter_no_change,
-            self.tol,
-            bool(self.verbose),
-        )
+        rate = self.learning_rate / np.sqrt(documents.features.shape[1])
+        stopping = self.n_iter_no_change, self.tol
+        schedule = Schedule(rate, self.max_iter, *stopping, bool(self.verbose))
         return descend(task.start(documents), epoch, schedule, type(self).__name__, judge)
 
     def __sklearn_tags__(self) -> Tags:

@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from numpy.random import RandomState
 
 from fasttsne.metric_learning.checks import Floats, Indices
 
@@ -35,7 +36,7 @@ class ClassBatches:
     before any comes again.
     """
 
-    def __init__(self, classes: Indices, batch_size: int, chance: np.random.RandomState) -> None:
+    def __init__(self, classes: Indices, batch_size: int, chance: RandomState) -> None:
         sizes = np.bincount(classes)
         by_class = np.argsort(classes, kind="stable")
         self._chance = chance

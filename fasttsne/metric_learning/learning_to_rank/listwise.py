@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import erfc, expit, softmax
+from scipy.special import erfc, expit, log_softmax, softmax
 
 from fasttsne.metric_learning.checks import Floats, Loss, Reduction, check_count, check_positive
-from fasttsne.metric_learning.learning_to_rank.query_losses import (
-    Part,
-    differences,
-    loss_of_queries,
-    normalized_gain,
-)
-from fasttsne.metric_learning.queries import Block
-from fasttsne.metric_learning.ranking.ndcg import Gain, discount
+from fasttsne.metric_learning.queries import Block, Part, differences, loss_of_queries
+from fasttsne.metric_learning.ranking.ndcg import Gain, discount, normalized_gain
 
 # Leads, in units of 2 sigma, beyond which the order is certain in double precision.
 _CERTAIN = 40.0
@@ -34,10 +28,8 @@ def listnet_loss(
 
     Parameters
     ----------
-    scores, relevance : array-like of shape (n_queries, n_documents) or (n_documents,)
-        Scores and relevance of the documents; see `squared_loss`, also for errors.
-    groups : array-like of int, shape (n_queries,), default=None
-        Number of documents per query; see `squared_loss`.
+    scores, relevance, groups : array-like, the last default=None
+        Scores, relevance, and sizes of the queries; shapes and errors as in `squared_loss`.
     reduction : {"mean", "sum", "none"}, default="mean"
         Over queries; "none" returns the loss of every query.
 
@@ -49,8 +41,7 @@ def listnet_loss(
     References
     ----------
     .. [1] Cao, Z., Qin, T., Liu, T.-Y., Tsai, M.-F. and Li, H. (2007). Learning to rank: from
-       pairwise approach to listwise approach. Proceedings of the 24th International Conference on
-       Machine Learning, 129-136. Section 4.2, top one probability.
+       pairwise approach to listwise approach. ICML, 129-136. Section 4.2, top one probability.
 
     Examples
     --------
@@ -62,8 +53,7 @@ def listnet_loss(
 
     def part(block: Block) -> Part:
         wanted = softmax(block.relevance, axis=1)
-        relative = block.scores - block.scores.max(axis=1, keepdims=True)
-        log_shares = relative - np.log(np.exp(relative).sum(axis=1, keepdims=True))
+        log_shares = log_softmax(block.scores, axis=1)
         return -np.sum(wanted * log_shares, axis=1), 1.0, np.exp(log_shares) - wanted
 
     return loss_of_queries(scores, relevance, groups, part, reduction)
@@ -84,10 +74,8 @@ def listmle_loss(
 
     Parameters
     ----------
-    scores, relevance : array-like of shape (n_queries, n_documents) or (n_documents,)
-        Scores and relevance of the documents; see `squared_loss`, also for errors.
-    groups : array-like of int, shape (n_queries,), default=None
-        Number of documents per query; see `squared_loss`.
+    scores, relevance, groups : array-like, the last default=None
+        Scores, relevance, and sizes of the queries; shapes and errors as in `squared_loss`.
     reduction : {"mean", "sum", "none"}, default="mean"
         Over queries; "none" returns the loss of every query.
 
@@ -99,8 +87,7 @@ def listmle_loss(
     References
     ----------
     .. [1] Xia, F., Liu, T.-Y., Wang, J., Zhang, W. and Li, H. (2008). Listwise approach to learning
-       to rank: theory and algorithm. Proceedings of the 25th International Conference on Machine
-       Learning, 1192-1199.
+       to rank: theory and algorithm. ICML, 1192-1199.
 
     Examples
     --------
@@ -139,10 +126,8 @@ def approx_ndcg_loss(
 
     Parameters
     ----------
-    scores, relevance : array-like of shape (n_queries, n_documents) or (n_documents,)
-        Scores and relevance of the documents; see `squared_loss`, also for errors.
-    groups : array-like of int, shape (n_queries,), default=None
-        Number of documents per query; see `squared_loss`.
+    scores, relevance, groups : array-like, the last default=None
+        Scores, relevance, and sizes of the queries; shapes and errors as in `squared_loss`.
     alpha : float, default=10.0
         Steepness, above 0; larger values are nearer to true ranks.
     gain : {"linear", "exponential"} or callable, default="exponential"
@@ -170,7 +155,7 @@ def approx_ndcg_loss(
     check_positive("alpha", alpha)
 
     def part(block: Block) -> Part:
-        gains = normalized_gain(block, None, gain)
+        gains = normalized_gain(block.relevance, gain, None)
         behind = expit(-alpha * differences(block.scores))  # of i, behind j
         log_rank = np.log2(1.5 + behind.sum(axis=2))
         # d(-gain / log2(1 + rank)) / d rank
@@ -201,10 +186,8 @@ def soft_rank_loss(
 
     Parameters
     ----------
-    scores, relevance : array-like of shape (n_queries, n_documents) or (n_documents,)
-        Scores and relevance of the documents; see `squared_loss`, also for errors.
-    groups : array-like of int, shape (n_queries,), default=None
-        Number of documents per query; see `squared_loss`.
+    scores, relevance, groups : array-like, the last default=None
+        Scores, relevance, and sizes of the queries; shapes and errors as in `squared_loss`.
     sigma : float, default=1.0
         Uncertainty of a score, above 0; smaller values are nearer to true ranks.
     k : int, default=None
@@ -222,7 +205,7 @@ def soft_rank_loss(
     References
     ----------
     .. [1] Taylor, M., Guiver, J., Robertson, S. and Minka, T. (2008). SoftRank: optimizing
-       non-smooth rank metrics. International Conference on Web Search and Data Mining, 77-86.
+       non-smooth rank metrics. WSDM, 77-86.
 
     Examples
     --------
@@ -235,7 +218,7 @@ def soft_rank_loss(
     check_count("k", k, optional=True)
 
     def part(block: Block) -> Part:
-        gains = normalized_gain(block, k, gain)
+        gains = normalized_gain(block.relevance, gain, k)
         n_queries, size = gains.shape
         by_rank = discount(size, k)
         # Probability that i is ahead of j, and its derivative by s_i - s_j.

@@ -9,14 +9,8 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from fasttsne.metric_learning.checks import Floats, Loss, Reduction, check_count, check_positive
-from fasttsne.metric_learning.learning_to_rank.query_losses import (
-    Part,
-    differences,
-    loss_of_queries,
-    normalized_gain,
-)
-from fasttsne.metric_learning.queries import Block
-from fasttsne.metric_learning.ranking.ndcg import Gain, descending, discount
+from fasttsne.metric_learning.queries import Block, Part, differences, loss_of_queries
+from fasttsne.metric_learning.ranking.ndcg import Gain, descending, discount, normalized_gain
 
 
 def hinge_loss(
@@ -31,10 +25,8 @@ def hinge_loss(
 
     Parameters
     ----------
-    scores, relevance : array-like of shape (n_queries, n_documents) or (n_documents,)
-        Scores and relevance of the documents; see `squared_loss`, also for errors.
-    groups : array-like of int, shape (n_queries,), default=None
-        Number of documents per query; see `squared_loss`.
+    scores, relevance, groups : array-like, the last default=None
+        Scores, relevance, and sizes of the queries; shapes and errors as in `squared_loss`.
     margin : float, default=1.0
         Lead in score that the more relevant document should have, above 0.
     reduction : {"mean", "sum", "none"}, default="mean"
@@ -78,10 +70,8 @@ def ranknet_loss(
 
     Parameters
     ----------
-    scores, relevance : array-like of shape (n_queries, n_documents) or (n_documents,)
-        Scores and relevance of the documents; see `squared_loss`, also for errors.
-    groups : array-like of int, shape (n_queries,), default=None
-        Number of documents per query; see `squared_loss`.
+    scores, relevance, groups : array-like, the last default=None
+        Scores, relevance, and sizes of the queries; shapes and errors as in `squared_loss`.
     sigma : float, default=1.0
         Steepness, above 0.
     reduction : {"mean", "sum", "none"}, default="mean"
@@ -94,8 +84,7 @@ def ranknet_loss(
 
     References
     ----------
-    .. [1] Burges, C. et al. (2005). Learning to rank using gradient descent. Proceedings of the
-       22nd International Conference on Machine Learning, 89-96.
+    .. [1] Burges, C. et al. (2005). Learning to rank using gradient descent. ICML, 89-96.
 
     Examples
     --------
@@ -130,10 +119,8 @@ def lambdarank_loss(
 
     Parameters
     ----------
-    scores, relevance : array-like of shape (n_queries, n_documents) or (n_documents,)
-        Scores and relevance of the documents; see `squared_loss`, also for errors.
-    groups : array-like of int, shape (n_queries,), default=None
-        Number of documents per query; see `squared_loss`.
+    scores, relevance, groups : array-like, the last default=None
+        Scores, relevance, and sizes of the queries; shapes and errors as in `squared_loss`.
     sigma : float, default=1.0
         Steepness, above 0.
     k : int, default=None
@@ -173,7 +160,7 @@ def lambdarank_loss(
 
 def _swaps(block: Block, k: int | None, gain: Gain) -> Floats:
     """Return the change of NDCG if two documents swap ranks, (n_queries, size, size)."""
-    gains = normalized_gain(block, k, gain)
+    gains = normalized_gain(block.relevance, gain, k)
     by_document = np.empty_like(gains)
     by_rank = discount(gains.shape[1], k)[np.newaxis]
     np.put_along_axis(by_document, descending(block.scores), by_rank, axis=1)

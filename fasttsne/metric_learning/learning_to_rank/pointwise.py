@@ -14,8 +14,7 @@ from fasttsne.metric_learning.checks import (
     as_numbers,
     check_squares,
 )
-from fasttsne.metric_learning.learning_to_rank.query_losses import Part, loss_of_queries
-from fasttsne.metric_learning.queries import Block
+from fasttsne.metric_learning.queries import Block, Part, loss_of_queries
 
 
 def squared_loss(
@@ -53,8 +52,7 @@ def squared_loss(
 
     References
     ----------
-    .. [1] Cossock, D. and Zhang, T. (2006). Subset ranking using regression. Conference on
-       Learning Theory, 605-619.
+    .. [1] Cossock, D. and Zhang, T. (2006). Subset ranking using regression. COLT, 605-619.
 
     Examples
     --------
@@ -83,10 +81,8 @@ def logistic_loss(
 
     Parameters
     ----------
-    scores, relevance : array-like of shape (n_queries, n_documents) or (n_documents,)
-        Log odds and relevance, above 0 for relevant documents; see `squared_loss`, also for errors.
-    groups : array-like of int, shape (n_queries,), default=None
-        Number of documents per query; see `squared_loss`.
+    scores, relevance, groups : array-like, the last default=None
+        Log odds, relevance, above 0 for relevant documents, and sizes; see `squared_loss`.
     reduction : {"mean", "sum", "none"}, default="mean"
         Over documents; "none" returns the sum of every query.
 
@@ -97,8 +93,7 @@ def logistic_loss(
 
     References
     ----------
-    .. [1] Nallapati, R. (2004). Discriminative models for information retrieval. Proceedings of
-       the 27th International ACM SIGIR Conference, 64-71.
+    .. [1] Nallapati, R. (2004). Discriminative models for information retrieval. SIGIR, 64-71.
 
     Examples
     --------
@@ -132,10 +127,8 @@ def ordinal_loss(
 
     Parameters
     ----------
-    scores, relevance : array-like of shape (n_queries, n_documents) or (n_documents,)
-        Scores, and levels from 0 to the number of thresholds; see `squared_loss`, also for errors.
-    groups : array-like of int, shape (n_queries,), default=None
-        Number of documents per query; see `squared_loss`.
+    scores, relevance, groups : array-like, the last default=None
+        Scores, levels from 0 to the number of thresholds, and sizes; see `squared_loss`.
     thresholds : array-like of shape (n_levels - 1,), default=None
         Scores at which levels meet, usually ascending, and learned. None fixes them halfway
         between levels, at 1/2, 3/2, ... up to the highest level in `relevance`.

@@ -10,7 +10,11 @@ Each is ``loss(...) -> (loss, gradient)``, with one gradient per input of embedd
 - Without terms, loss and gradient are 0.
 """
 
-from fasttsne.metric_learning.losses.pairs import contrastive_loss
+from fasttsne.metric_learning.losses.pairs import (
+    contrastive_loss,
+    lifted_structure_loss,
+    multi_similarity_loss,
+)
 from fasttsne.metric_learning.losses.softmax import (
     info_nce_loss,
     n_pair_loss,
@@ -19,7 +23,6 @@ from fasttsne.metric_learning.losses.softmax import (
     softmax_loss,
     supervised_contrastive_loss,
 )
-from fasttsne.metric_learning.losses.structured import lifted_structure_loss, multi_similarity_loss
 from fasttsne.metric_learning.losses.triplets import triplet_loss
 
 __all__ = [

@@ -10,21 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
-from fasttsne.metric_learning.checks import (
-    Floats,
-    Gradient,
-    Indices,
-    Loss,
-    Reduction,
-    as_classes,
-    as_embeddings,
-    as_indices,
-    as_targets,
-    check_positive,
-    check_squares,
-    reduced,
-    same_type,
-)
+from fasttsne.metric_learning import checks
+from fasttsne.metric_learning.checks import Floats, Gradient, Indices, Loss, Reduction
 from fasttsne.metric_learning.distances import normalized, through_normalized
 
 LossOfTwo = tuple[float | Floats, tuple[Gradient, Gradient]]
@@ -33,13 +20,10 @@ LossOfTwo = tuple[float | Floats, tuple[Gradient, Gradient]]
 def softmax_loss(logits: ArrayLike, target: ArrayLike, *, reduction: Reduction = "mean") -> Loss:
     """Return the cross-entropy of a softmax, log sum_j e^(s_j) - s_target, and its gradient.
 
-    It is a contrastive loss. Let the logit of class j be the product w_j'x of a sample with a
-    vector of the class. Then the numerator of -log(e^(w_y'x) / sum_j e^(w_j'x)) has the positive
-    pair (x, w_y), and the denominator has the negative pairs of x with the vectors of all other
-    classes. This is `info_nce_loss` with one key per class [1]_. The gradient pulls x to w_y, and
-    pushes it from every other vector by its share of the denominator. `proxy_loss` calls the class
-    vectors proxies. In `n_pair_loss` the batch is its own set of keys. A sampled softmax has a few
-    negatives instead of all.
+    Contrastive learning in disguise: with logits w_j'x, products of a sample with a vector per
+    class, this is `info_nce_loss` with one key per class. The gradient pulls x to w_target,
+    and pushes it from every other vector by its share of the denominator. `proxy_loss` calls the
+    class vectors proxies; `n_pair_loss` uses the batch as its keys.
 
     Parameters
     ----------
@@ -52,15 +36,9 @@ def softmax_loss(logits: ArrayLike, target: ArrayLike, *, reduction: Reduction =
 
     Returns
     -------
-    loss : float, or ndarray of shape (n_samples,)
+    loss, gradient : float or ndarray of shape (n_samples,), ndarray in the shape of `logits`
         In nats.
-    gradient : ndarray of shape (n_samples, n_classes)
         Derivative by the logits: softmax(s) - [j = target].
-
-    References
-    ----------
-    .. [1] van den Oord, A., Li, Y. and Vinyals, O. (2018). Representation learning with contrastive
-       predictive coding. arXiv:1807.03748. Equation 4.
 
     Examples
     --------
@@ -69,10 +47,10 @@ def softmax_loss(logits: ArrayLike, target: ArrayLike, *, reduction: Reduction =
     >>> round(loss, 4), gradient.round(4)
     (0.5514, array([[-0.4239,  0.2119,  0.2119]]))
     """
-    scores = as_embeddings(logits, "logits")
-    losses, by_logits = cross_entropy(scores, as_targets(target, *scores.shape))
-    loss, count = reduced(losses, reduction)
-    return loss, same_type(by_logits * (1.0 / count), logits)
+    scores = checks.as_embeddings(logits, "logits")
+    losses, by_logits = cross_entropy(scores, checks.as_targets(target, *scores.shape))
+    loss, count = checks.reduced(losses, reduction)
+    return loss, checks.same_type(by_logits * (1.0 / count), logits)
 
 
 def n_pair_loss(
@@ -100,7 +78,7 @@ def n_pair_loss(
     References
     ----------
     .. [1] Sohn, K. (2016). Improved deep metric learning with multi-class N-pair loss objective.
-       Advances in Neural Information Processing Systems 29, 1857-1865.
+       NeurIPS 29, 1857-1865.
 
     Examples
     --------
@@ -111,11 +89,11 @@ def n_pair_loss(
     0.3133
     """
     A, P = _two(anchors, positives, "anchors", "positives")
-    check_squares(A, "anchors")
-    check_squares(P, "positives")
+    checks.check_squares(A, "anchors")
+    checks.check_squares(P, "positives")
     if len(A) != len(P):
         raise ValueError(f"anchors and positives must be equally many, got {len(A)} and {len(P)}")
-    return _against_keys(A, P, 1.0, False, reduction, (anchors, positives))
+    return info_nce_loss(anchors, positives, 1.0, normalize=False, reduction=reduction)
 
 
 def info_nce_loss(
@@ -164,14 +142,23 @@ def info_nce_loss(
     >>> round(loss, 4)
     0.3133
     """
-    check_positive("temperature", temperature)
+    checks.check_positive("temperature", temperature)
     Q, K = _two(queries, keys, "queries", "keys")
     if not normalize:
-        check_squares(Q, "queries")
-        check_squares(K, "keys")
+        checks.check_squares(Q, "queries")
+        checks.check_squares(K, "keys")
     if len(Q) > len(K):
         raise ValueError(f"keys must be at least as many as queries, got {len(K)} and {len(Q)}")
-    return _against_keys(Q, K, temperature, normalize, reduction, (queries, keys))
+    q, q_lengths = normalized(Q) if normalize else (Q, None)
+    k, k_lengths = normalized(K) if normalize else (K, None)
+    losses, by_logits = cross_entropy(q @ k.T / temperature, np.arange(len(Q)))
+    loss, count = checks.reduced(losses, reduction)
+    by_logits *= 1.0 / count / temperature
+    by_q, by_k = by_logits @ k, by_logits.T @ q
+    if q_lengths is not None and k_lengths is not None:
+        by_q = through_normalized(by_q, q, q_lengths)
+        by_k = through_normalized(by_k, k, k_lengths)
+    return loss, (checks.same_type(by_q, queries), checks.same_type(by_k, keys))
 
 
 def nt_xent_loss(
@@ -199,16 +186,14 @@ def nt_xent_loss(
 
     Returns
     -------
-    loss : float, or ndarray of shape (2 n_pairs,)
+    loss, gradient : float or ndarray of shape (2 n_pairs,), ndarray in the shape of `X`
         In nats; first the first members of all pairs, then the second members.
-    gradient : ndarray of shape (n_samples, n_features)
         Derivative by the embeddings; 0 for vectors of zeros, whose cosine is taken as 0.
 
     References
     ----------
     .. [1] Chen, T., Kornblith, S., Norouzi, M. and Hinton, G. (2020). A simple framework for
-       contrastive learning of visual representations. Proceedings of the 37th International
-       Conference on Machine Learning, 1597-1607.
+       contrastive learning of visual representations. ICML, 1597-1607.
 
     Examples
     --------
@@ -218,9 +203,9 @@ def nt_xent_loss(
     >>> round(loss, 4)
     0.536
     """
-    check_positive("temperature", temperature)
-    Z = as_embeddings(X)
-    numbers = as_indices(pairs, 2, len(Z), "pairs")
+    checks.check_positive("temperature", temperature)
+    Z = checks.as_embeddings(X)
+    numbers = checks.as_indices(pairs, 2, len(Z), "pairs")
     if (numbers[:, 0] == numbers[:, 1]).any():
         raise ValueError("pairs must not pair a sample with itself")
     members, partners = numbers.T.ravel(), numbers[:, ::-1].T.ravel()
@@ -228,11 +213,11 @@ def nt_xent_loss(
     logits = units[members] @ units.T / temperature
     logits[np.arange(len(members)), members] = -np.inf
     losses, by_logits = cross_entropy(logits, partners)
-    loss, count = reduced(losses, reduction)
+    loss, count = checks.reduced(losses, reduction)
     by_logits *= 1.0 / count / temperature
     by_units = by_logits.T @ units[members]
     np.add.at(by_units, members, by_logits @ units)
-    return loss, same_type(through_normalized(by_units, units, lengths), X)
+    return loss, checks.same_type(through_normalized(by_units, units, lengths), X)
 
 
 def supervised_contrastive_loss(
@@ -260,15 +245,13 @@ def supervised_contrastive_loss(
 
     Returns
     -------
-    loss : float, or ndarray of shape (n_samples,)
+    loss, gradient : float or ndarray of shape (n_samples,), ndarray in the shape of `X`
         In nats; 0 for anchors alone in their class.
-    gradient : ndarray of shape (n_samples, n_features)
         Derivative by the embeddings; 0 for vectors of zeros, whose cosine is taken as 0.
 
     References
     ----------
-    .. [1] Khosla, P. et al. (2020). Supervised contrastive learning. Advances in Neural Information
-       Processing Systems 33, 18661-18673.
+    .. [1] Khosla, P. et al. (2020). Supervised contrastive learning. NeurIPS 33, 18661-18673.
 
     Examples
     --------
@@ -278,9 +261,9 @@ def supervised_contrastive_loss(
     >>> round(loss, 4)
     0.5978
     """
-    check_positive("temperature", temperature)
-    Z = as_embeddings(X)
-    classes = as_classes(labels, len(Z))
+    checks.check_positive("temperature", temperature)
+    Z = checks.as_embeddings(X)
+    classes = checks.as_classes(labels, len(Z))
     units, lengths = normalized(Z)
     logits = units @ units.T / temperature
     np.fill_diagonal(logits, -np.inf)
@@ -294,10 +277,10 @@ def supervised_contrastive_loss(
         wanted = np.sum(logits[anchors], axis=1, where=positive[anchors]) / n_positive[anchors]
         losses[anchors] = sums - wanted
         by_logits[anchors] = np.exp(logits[anchors] - sums[:, np.newaxis]) - shares[anchors]
-    loss, count = reduced(losses, reduction, int(anchors.sum()))
+    loss, count = checks.reduced(losses, reduction, int(anchors.sum()))
     by_logits *= 1.0 / count / temperature
     by_units = (by_logits + by_logits.T) @ units
-    return loss, same_type(through_normalized(by_units, units, lengths), X)
+    return loss, checks.same_type(through_normalized(by_units, units, lengths), X)
 
 
 def proxy_loss(
@@ -337,8 +320,7 @@ def proxy_loss(
     References
     ----------
     .. [1] Movshovitz-Attias, Y., Toshev, A., Leung, T., Ioffe, S. and Singh, S. (2017). No fuss
-       distance metric learning using proxies. IEEE International Conference on Computer Vision,
-       360-368.
+       distance metric learning using proxies. ICCV, 360-368.
 
     Examples
     --------
@@ -350,7 +332,7 @@ def proxy_loss(
     Z, P = _two(X, proxies, "X", "proxies")
     if len(P) < 2:
         raise ValueError("proxies must hold at least two vectors, one per class")
-    targets = as_targets(target, len(Z), len(P))
+    targets = checks.as_targets(target, len(Z), len(P))
     z, z_lengths = normalized(Z)
     p, p_lengths = normalized(P)
     rows = np.arange(len(Z))
@@ -363,11 +345,11 @@ def proxy_loss(
     sums = logsumexp(others, axis=1)
     by_logits = np.exp(others - sums[:, np.newaxis])
     by_logits[rows, targets] -= 1.0
-    loss, count = reduced(sums - logits[rows, targets], reduction)
+    loss, count = checks.reduced(sums - logits[rows, targets], reduction)
     by_logits *= 2.0 * (1.0 / count)
     return loss, (
-        same_type(through_normalized(by_logits @ p, z, z_lengths), X),
-        same_type(through_normalized(by_logits.T @ z, p, p_lengths), proxies),
+        checks.same_type(through_normalized(by_logits @ p, z, z_lengths), X),
+        checks.same_type(through_normalized(by_logits.T @ z, p, p_lengths), proxies),
     )
 
 
@@ -389,30 +371,9 @@ def cross_entropy(logits: Floats, targets: Indices) -> tuple[Floats, Floats]:
 
 def _two(first: ArrayLike, second: ArrayLike, name: str, other: str) -> tuple[Floats, Floats]:
     """Return two arrays of embeddings with equally many features."""
-    A, B = as_embeddings(first, name), as_embeddings(second, other)
+    A, B = checks.as_embeddings(first, name), checks.as_embeddings(second, other)
     if A.shape[1] != B.shape[1]:
         raise ValueError(
             f"{name} and {other} must have equally many features, got {A.shape} and {B.shape}"
         )
     return A, B
-
-
-def _against_keys(
-    Q: Floats,
-    K: Floats,
-    temperature: float,
-    normalize: bool,
-    reduction: Reduction,
-    given: tuple[ArrayLike, ArrayLike],
-) -> LossOfTwo:
-    """Return the loss of query i against all keys, of which key i is the positive."""
-    q, q_lengths = normalized(Q) if normalize else (Q, None)
-    k, k_lengths = normalized(K) if normalize else (K, None)
-    losses, by_logits = cross_entropy(q @ k.T / temperature, np.arange(len(Q)))
-    loss, count = reduced(losses, reduction)
-    by_logits *= 1.0 / count / temperature
-    by_q, by_k = by_logits @ k, by_logits.T @ q
-    if q_lengths is not None and k_lengths is not None:
-        by_q = through_normalized(by_q, q, q_lengths)
-        by_k = through_normalized(by_k, k, k_lengths)
-    return loss, (same_type(by_q, given[0]), same_type(by_k, given[1]))

@@ -7,28 +7,16 @@ p + margin and on their sum. Running counts and sums of the q between sorted p g
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
+from numpy.random import RandomState
 from numpy.typing import ArrayLike
 
-from fasttsne.metric_learning.checks import (
-    Floats,
-    Indices,
-    Loss,
-    PairReduction,
-    as_classes,
-    as_embeddings,
-    as_indices,
-    check_positive,
-    check_squares,
-    reduced,
-    same_type,
-)
+from fasttsne.metric_learning import checks
+from fasttsne.metric_learning.checks import Floats, Indices, Loss, PairReduction
 from fasttsne.metric_learning.distances import Batch, block_rows, by_squared_of, summed_by_row
-from fasttsne.metric_learning.mining import mine_triplets
-
-Mining = Literal["all", "hard", "semihard", "easy", "distance_weighted", "random"]
+from fasttsne.metric_learning.mining import Strategy, mine_triplets
 
 
 def triplet_loss(
@@ -38,16 +26,16 @@ def triplet_loss(
     triplets: ArrayLike | None = None,
     margin: float = 1.0,
     squared: bool = False,
-    mining: Mining = "all",
+    mining: Strategy = "all",
     reduction: PairReduction = "mean_nonzero",
-    random_state: int | np.random.RandomState | None = None,
+    random_state: int | RandomState | None = None,
 ) -> Loss:
     """Return the triplet loss max(0, D(anchor, positive) - D(anchor, negative) + margin) [1]_.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Embeddings.
+        Embeddings (errors: see `contrastive_loss`).
     labels : array-like of shape (n_samples,), default=None
         Classes, of any type. Positives are the other samples of the anchor's class, negatives are
         the samples of other classes.
@@ -80,11 +68,6 @@ def triplet_loss(
         Derivative by the embeddings, with the choice of triplets held fixed; 0 at plain distances
         of 0 and for triplets exactly at the margin, where there is none.
 
-    Raises
-    ------
-    ValueError
-        If not exactly one of `labels` and `triplets` is given; else as `contrastive_loss`.
-
     Notes
     -----
     All strategies take at most O(n^2 log n) time for n samples. The memory is linear in n, and for
@@ -93,8 +76,7 @@ def triplet_loss(
     References
     ----------
     .. [1] Schroff, F., Kalenichenko, D. and Philbin, J. (2015). FaceNet: a unified embedding for
-       face recognition and clustering. IEEE Conference on Computer Vision and Pattern Recognition,
-       815-823.
+       face recognition and clustering. CVPR, 815-823.
     .. [2] Hermans, A., Beyer, L. and Leibe, B. (2017). In defense of the triplet loss for person
        re-identification. arXiv:1703.07737.
 
@@ -105,24 +87,21 @@ def triplet_loss(
     >>> loss, gradient = triplet_loss(X, [0, 0, 1, 1])
     >>> round(loss, 4), gradient.shape
     (1.7537, (4, 2))
-    >>> loss, _ = triplet_loss(X, [0, 0, 1, 1], mining="hard", reduction="mean")
-    >>> round(loss, 4)
-    1.0221
     """
-    given, X = X, as_embeddings(X)
-    check_positive("margin", margin)
-    if mining not in get_args(Mining):
-        known = ", ".join(map(repr, get_args(Mining)))
+    given, X = X, checks.as_embeddings(X)
+    checks.check_positive("margin", margin)
+    if mining not in get_args(Strategy):
+        known = ", ".join(map(repr, get_args(Strategy)))
         raise ValueError(f"mining={mining!r} must be one of {known}")
-    check_squares(X, "X")
+    checks.check_squares(X, "X")
     if triplets is not None and labels is None:
-        numbers = as_indices(triplets, 3, len(X), "triplets")
+        numbers = checks.as_indices(triplets, 3, len(X), "triplets")
         losses, gradient = _of_triplets(X, numbers, margin, squared)
         n_terms, n_nonzero = float(len(numbers)), float(np.count_nonzero(losses))
     elif triplets is not None or labels is None:
         raise ValueError("give either labels or triplets")
     elif mining in ("all", "semihard"):
-        classes = as_classes(labels, len(X))
+        classes = checks.as_classes(labels, len(X))
         losses, gradient, n_terms, n_nonzero = _of_classes(
             X, classes, margin, squared, mining == "semihard"
         )
@@ -131,8 +110,8 @@ def triplet_loss(
         each, gradient = _of_triplets(X, numbers, margin, squared)
         n_terms, n_nonzero = float(len(numbers)), float(np.count_nonzero(each))
         losses = np.asarray(np.bincount(numbers[:, 0], each, minlength=len(X)), dtype=np.float64)
-    loss, count = reduced(losses, reduction, n_terms, n_nonzero)
-    return loss, same_type(gradient / count, given)
+    loss, count = checks.reduced(losses, reduction, n_terms, n_nonzero)
+    return loss, checks.same_type(gradient / count, given)
 
 
 def _of_triplets(
@@ -178,16 +157,14 @@ def _of_classes(
             np.sqrt(distances, out=distances)
         slopes = np.zeros_like(distances)
         for row, anchor in enumerate(rows):
-            end = ends[own[anchor]]
-            found = _of_anchor(
-                distances[row], anchor, end - sizes[own[anchor]], end, margin, semihard
-            )
+            start, end = ends[own[anchor]] - sizes[own[anchor]], ends[own[anchor]]
+            found = _of_anchor(distances[row], anchor, start, end, margin, semihard)
             losses[order[anchor]], n_within, slopes[row] = found
             n_nonzero += n_within
         batch.add_gradient(rows, slopes if squared else by_squared_of(slopes, distances))
     gradient = np.empty_like(X)
     gradient[order] = batch.gradient
-    n_all = float((sizes * (sizes - 1) * (len(X) - sizes)).sum())
+    n_all = float((sizes * (sizes - 1.0) * (len(X) - sizes)).sum())
     return losses, gradient, n_nonzero if semihard else n_all, n_nonzero
 
 

@@ -51,8 +51,8 @@ def average_precision(
 
     References
     ----------
-    .. [1] Manning, C., Raghavan, P. and Schütze, H. (2008). Introduction to Information
-       Retrieval. Cambridge University Press. Section 8.4.
+    .. [1] Manning, C., Raghavan, P. and Schütze, H. (2008). Introduction to Information Retrieval.
+       Cambridge University Press. Section 8.4.
 
     Examples
     --------
@@ -62,10 +62,11 @@ def average_precision(
     """
     check_count("k", k, optional=True)
 
-    def measure(hits: Floats, n_relevant: Floats) -> Any:
-        return np.sum((_precision(hits) * hits)[:, :k], axis=1) / n_relevant
+    def measure(hits: Floats, n: Floats) -> Any:
+        return np.sum((_precision(hits) * hits)[:, :k], axis=1) / n
 
-    return _summary(measure, y_true, y_score, groups, per_query, sample_weight, undefined)
+    values = _values(y_true, y_score, groups, measure)
+    return mean_over_queries(values, per_query, sample_weight, undefined)
 
 
 def reciprocal_rank(
@@ -102,8 +103,8 @@ def reciprocal_rank(
 
     References
     ----------
-    .. [1] Voorhees, E. (1999). The TREC-8 question answering track report. Proceedings of the
-       8th Text Retrieval Conference, 77-82.
+    .. [1] Voorhees, E. (1999). The TREC-8 question answering track report. Proceedings of the 8th
+       Text Retrieval Conference, 77-82.
 
     Examples
     --------
@@ -113,12 +114,11 @@ def reciprocal_rank(
     """
     check_count("k", k, optional=True)
 
-    def measure(hits: Floats, n_relevant: Floats) -> Any:
-        rank = 1.0 + np.argmax(hits, axis=1)
-        within = (n_relevant > 0.0) & (rank <= (np.inf if k is None else k))
-        return np.where(n_relevant == 0.0, np.nan, within / rank)
+    def measure(hits: Floats, n: Floats) -> Any:
+        return hits[:, :k].max(axis=1) / ((1.0 + hits.argmax(axis=1)) * (n > 0.0))
 
-    return _summary(measure, y_true, y_score, groups, per_query, sample_weight, undefined)
+    values = _values(y_true, y_score, groups, measure)
+    return mean_over_queries(values, per_query, sample_weight, undefined)
 
 
 def precision_at_k(
@@ -156,10 +156,8 @@ def precision_at_k(
     """
     check_count("k", k)
 
-    def measure(hits: Floats, n_relevant: Floats) -> Any:
-        return hits[:, :k].sum(axis=1) / k
-
-    return _summary(measure, y_true, y_score, groups, per_query, sample_weight)
+    values = _values(y_true, y_score, groups, lambda hits, n: hits[:, :k].sum(axis=1) / k)
+    return mean_over_queries(values, per_query, sample_weight)
 
 
 def recall_at_k(
@@ -200,10 +198,8 @@ def recall_at_k(
     """
     check_count("k", k)
 
-    def measure(hits: Floats, n_relevant: Floats) -> Any:
-        return hits[:, :k].sum(axis=1) / n_relevant
-
-    return _summary(measure, y_true, y_score, groups, per_query, sample_weight, undefined)
+    values = _values(y_true, y_score, groups, lambda hits, n: hits[:, :k].sum(axis=1) / n)
+    return mean_over_queries(values, per_query, sample_weight, undefined)
 
 
 def r_precision(
@@ -241,11 +237,8 @@ def r_precision(
     >>> r_precision([1, 0, 1, 0], [4, 3, 2, 1])
     0.5
     """
-
-    def measure(hits: Floats, n_relevant: Floats) -> Any:
-        return np.sum(_first_r(hits, n_relevant), axis=1) / n_relevant
-
-    return _summary(measure, y_true, y_score, groups, per_query, sample_weight, undefined)
+    values = _values(y_true, y_score, groups, lambda hits, n: np.sum(_first_r(hits, n), axis=1) / n)
+    return mean_over_queries(values, per_query, sample_weight, undefined)
 
 
 def map_at_r(
@@ -280,8 +273,8 @@ def map_at_r(
 
     References
     ----------
-    .. [1] Musgrave, K., Belongie, S. and Lim, S.-N. (2020). A metric learning reality check.
-       European Conference on Computer Vision, 681-699.
+    .. [1] Musgrave, K., Belongie, S. and Lim, S.-N. (2020). A metric learning reality check. ECCV,
+       681-699.
 
     Examples
     --------
@@ -290,10 +283,11 @@ def map_at_r(
     0.5
     """
 
-    def measure(hits: Floats, n_relevant: Floats) -> Any:
-        return np.sum(_precision(hits) * _first_r(hits, n_relevant), axis=1) / n_relevant
+    def measure(hits: Floats, n: Floats) -> Any:
+        return np.sum(_precision(hits) * _first_r(hits, n), axis=1) / n
 
-    return _summary(measure, y_true, y_score, groups, per_query, sample_weight, undefined)
+    values = _values(y_true, y_score, groups, measure)
+    return mean_over_queries(values, per_query, sample_weight, undefined)
 
 
 def hit_rate(
@@ -339,22 +333,17 @@ def hit_rate(
     """
     check_count("k", k)
 
-    def measure(hits: Floats, n_relevant: Floats) -> Any:
-        return np.where(n_relevant == 0.0, np.nan, hits[:, :k].any(axis=1))
-
-    return _summary(measure, y_true, y_score, groups, per_query, sample_weight, undefined)
+    values = _values(y_true, y_score, groups, lambda hits, n: hits[:, :k].max(axis=1) / (n > 0.0))
+    return mean_over_queries(values, per_query, sample_weight, undefined)
 
 
-def _summary(
-    measure: Callable[[Floats, Floats], Any],
+def _values(
     y_true: ArrayLike,
     y_score: ArrayLike,
     groups: ArrayLike | None,
-    per_query: bool,
-    sample_weight: ArrayLike | None,
-    undefined: Undefined = 0.0,
-) -> float | Floats:
-    """Summarize `measure` of the hits by rank, 1 or 0, and of the number of relevant documents.
+    measure: Callable[[Floats, Floats], Any],
+) -> Floats:
+    """Return `measure` of every query's hits by rank, 1 or 0, and number of relevant documents.
 
     A measure that divides by this number is NaN where it is 0.
     """
@@ -365,7 +354,7 @@ def _summary(
         hits = np.take_along_axis(block.relevance > 0.0, order, axis=1).astype(np.float64)
         with np.errstate(invalid="ignore"):
             values[block.queries] = measure(hits, hits.sum(axis=1))
-    return mean_over_queries(values, per_query, sample_weight, undefined)
+    return values
 
 
 def _precision(hits: Floats) -> Floats:

@@ -72,13 +72,11 @@ def dcg_score(
 
     References
     ----------
-    .. [1] Järvelin, K. and Kekäläinen, J. (2002). Cumulated gain-based evaluation of IR
-       techniques. ACM Transactions on Information Systems 20, 422-446.
-    .. [2] Burges, C. et al. (2005). Learning to rank using gradient descent. Proceedings of the
-       22nd International Conference on Machine Learning, 89-96.
-    .. [3] McSherry, F. and Najork, M. (2008). Computing information retrieval performance
-       measures efficiently in the presence of tied scores. Advances in Information Retrieval,
-       414-421.
+    .. [1] Järvelin, K. and Kekäläinen, J. (2002). Cumulated gain-based evaluation of IR techniques.
+       ACM Transactions on Information Systems 20, 422-446.
+    .. [2] Burges, C. et al. (2005). Learning to rank using gradient descent. ICML, 89-96.
+    .. [3] McSherry, F. and Najork, M. (2008). Computing information retrieval performance measures
+       efficiently in the presence of tied scores. Advances in Information Retrieval, 414-421.
 
     Examples
     --------
@@ -106,12 +104,14 @@ def ndcg_score(
     sample_weight: ArrayLike | None = None,
     per_query: bool = False,
 ) -> float | Floats:
-    """Return the normalized DCG: the DCG divided by that of the best possible ranking [1]_.
+    """Return the normalized DCG: the DCG divided by that of the best possible ranking.
+
+    See `dcg_score` for the source. By default the values are those of `sklearn.metrics.ndcg_score`.
 
     Parameters
     ----------
     y_true, y_score : array-like of shape (n_queries, n_documents) or (n_documents,)
-        Relevance and scores; see `dcg_score`.
+        Relevance and scores; see `dcg_score`, also for errors.
     k : int, default=None
         Number of ranks that count, in the ranking and in the best one.
     gain : {"linear", "exponential"} or callable, default="linear"
@@ -120,7 +120,7 @@ def ndcg_score(
         Order of documents with equal scores; see `dcg_score`.
     undefined : float or "skip", default=0.0
         Value of a query without gain, for which all rankings are equally good. "skip" leaves it
-        out of the mean, and makes it NaN with `per_query`.
+        out of the mean (an error if no query has a gain), and makes it NaN with `per_query`.
     groups, sample_weight : array-like of shape (n_queries,), default=None
         Sizes of the queries, and their weights in the mean; see `dcg_score`.
     per_query : bool, default=False
@@ -130,20 +130,6 @@ def ndcg_score(
     -------
     ndcg : float, or ndarray of shape (n_queries,)
         Between 0 and 1.
-
-    Raises
-    ------
-    ValueError
-        As `dcg_score`; also if `undefined` is "skip" and no query has a gain.
-
-    See Also
-    --------
-    sklearn.metrics.ndcg_score : The same values by default, for matrices, more slowly.
-
-    References
-    ----------
-    .. [1] Järvelin, K. and Kekäläinen, J. (2002). Cumulated gain-based evaluation of IR
-       techniques. ACM Transactions on Information Systems 20, 422-446.
 
     Examples
     --------
@@ -218,6 +204,13 @@ def ideal_dcg(gains: Floats, k: int | None) -> Floats:
     """Return the DCG of every query when its documents are ranked by gain, (n_queries,)."""
     dcg: Floats = -np.sort(-gains, axis=1) @ discount(gains.shape[1], k)
     return dcg
+
+
+def normalized_gain(relevance: Floats, gain: Gain, k: int | None) -> Floats:
+    """Return gains, (n_queries, size), divided by the ideal DCG; 0 for queries without gain."""
+    gains = relative_gain(relevance, gain)
+    best = ideal_dcg(gains, k)
+    return gains / np.where(best > 0.0, best, 1.0)[:, np.newaxis]
 
 
 def descending(scores: Floats) -> Indices:
