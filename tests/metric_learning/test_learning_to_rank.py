@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from reference import ranking as reference
 from reference.gradients import assert_gradients, central_differences
-from reference.ranking import dcg, discount_of
 
 from fasttsne.metric_learning import learning_to_rank, ndcg_score, queries
 from fasttsne.metric_learning.learning_to_rank import listwise
@@ -19,6 +19,7 @@ POINTWISE = ["squared", "logistic", "ordinal"]
 PAIRWISE = ["hinge", "ranknet", "lambdarank"]
 LISTWISE = ["listnet", "listmle", "approx_ndcg", "soft_rank"]
 LOSSES = POINTWISE + PAIRWISE + LISTWISE
+THRESHOLDS = [0.3, 1.1, 1.2, 4.0]
 
 every_loss = pytest.mark.parametrize("name", LOSSES)
 
@@ -27,9 +28,7 @@ def loss(name, scores, relevance, groups=None, **params):
     """A loss and its derivative by the scores."""
     function = getattr(learning_to_rank, f"{name}_loss")
     if name == "ordinal":
-        value, (gradient, _) = function(
-            scores, relevance, groups, thresholds=[0.3, 1.1, 1.2, 4.0], **params
-        )
+        value, (gradient, _) = function(scores, relevance, groups, thresholds=THRESHOLDS, **params)
         return value, gradient
     return function(scores, relevance, groups, **params)
 
@@ -50,26 +49,22 @@ def ragged(seed=0):
         ("approx_ndcg", [0.5, 0.3, 0.5], [0.5, 0.3, 0.5], {"alpha": 1.0}, -0.8499219807680658),
         ("ranknet", [0.5, 0.3, 0.5], [0.5, 0.3, 0.5], {"reduction": "sum"}, 1.1962777387631836),
         ("hinge", [0.2, 0.1, 3.0], [2, 1, 0], {"reduction": "sum"}, 0.9 + 3.8 + 3.9),
-        ("squared", [1.0, 3.0], [0, 1], {"reduction": "sum"}, 5.0),
-        ("logistic", [0.0, 0.0], [2, 0], {"reduction": "sum"}, 2 * np.log(2)),
-        ("listnet", [1.0, 1.0, 1.0], [5, 1, 0], {}, np.log(3)),
     ],
 )
 def test_known_losses(name, scores, relevance, params, expected):
     assert loss(name, scores, relevance, **params)[0] == pytest.approx(expected, abs=1e-9)
 
 
-def test_ordinal_loss_is_its_definition():
-    scores, relevance, thresholds = [0.3, -1.0, 2.0], [2, 0, 1], [0.5, 1.5]
-    expected = sum(
-        np.log1p(exp(t - s)) if level < y else np.log1p(exp(s - t))
-        for s, y in zip(scores, relevance, strict=True)
-        for level, t in enumerate(thresholds)
-    )
-    actual, _ = learning_to_rank.ordinal_loss(
-        scores, relevance, thresholds=thresholds, reduction="sum"
-    )
-    assert actual == pytest.approx(expected, rel=1e-12)
+@pytest.mark.parametrize(
+    "name", ["squared", "logistic", "ordinal", "hinge", "ranknet", "listnet", "approx_ndcg"]
+)
+def test_losses_are_their_definitions(name):
+    scores, relevance, sizes = ragged()
+    ends = np.cumsum(sizes)[:-1]
+    queries = zip(np.split(scores, ends), np.split(relevance, ends), strict=True)
+    expected = [reference.loss(name, s.tolist(), y.tolist(), THRESHOLDS) for s, y in queries]
+    actual, _ = loss(name, scores, relevance, sizes, reduction="none")
+    assert_allclose(actual, expected, rtol=1e-11, atol=1e-15)
 
 
 @pytest.mark.parametrize("k", [None, 1, 2])
@@ -108,14 +103,14 @@ def test_listmle_is_the_likelihood_of_an_order():
 def test_soft_rank_is_the_expectation_over_who_is_ahead(k):
     scores, relevance, sigma = [0.3, -0.2, 1.0, 0.1], [1, 3, 0, 2], 0.7
     gains = [2.0**y - 1.0 for y in relevance]
-    best = dcg(gains, gains, k)
+    best = reference.dcg(gains, gains, k)
     expected = 0.0
     for j in range(4):
         others = [i for i in range(4) if i != j]
         ahead = [0.5 * (1 + erf((scores[i] - scores[j]) / (2 * sigma))) for i in others]
         for pattern in np.ndindex(2, 2, 2):
             p = np.prod([a if bit else 1 - a for a, bit in zip(ahead, pattern, strict=True)])
-            expected += gains[j] / best * p * discount_of(1 + sum(pattern), k)
+            expected += gains[j] / best * p * reference.discount_of(1 + sum(pattern), k)
     actual, _ = loss("soft_rank", scores, relevance, sigma=sigma, k=k)
     assert actual == pytest.approx(-expected, rel=1e-12)
 
@@ -162,10 +157,10 @@ def test_the_gradient_of_lambdarank_is_that_of_ranknet_at_constant_weights():
     rng = np.random.default_rng(3)
     scores, relevance = rng.normal(size=7), rng.integers(0, 5, size=7)
     discounts = np.empty(7)
-    discounts[np.argsort(-scores)] = [discount_of(rank, None) for rank in range(1, 8)]
+    discounts[np.argsort(-scores)] = [reference.discount_of(rank, None) for rank in range(1, 8)]
     gains = 2.0**relevance - 1.0
     weights = np.abs(np.subtract.outer(gains, gains) * np.subtract.outer(discounts, discounts))
-    weights *= (np.subtract.outer(relevance, relevance) > 0) / dcg(gains, gains)
+    weights *= (np.subtract.outer(relevance, relevance) > 0) / reference.dcg(gains, gains)
 
     def at_constant_weights(s):
         return np.sum(weights * np.logaddexp(0.0, -2.0 * np.subtract.outer(s, s)))
@@ -183,7 +178,7 @@ def test_the_gradients_of_ordinal_loss_by_scores_and_thresholds(reduction):
         lambda s, t: learning_to_rank.ordinal_loss(
             s, relevance, sizes, thresholds=t, reduction=reduction
         ),
-        [scores, np.array([0.3, 1.1, 1.2, 4.0])],
+        [scores, THRESHOLDS],
     )
 
 
@@ -357,10 +352,7 @@ def test_nothing_to_rank_is_no_loss(name):
     ("scores", "relevance", "params", "message"),
     [
         ([1.0], [1, 0], {}, "relevance and scores must have one shape"),
-        ([1.0, np.nan], [1, 0], {}, "scores contains NaN"),
         ([1.0, 2.0], [1, -1], {}, "relevance has negative"),
-        ([1.0, 2.0], ["a", "b"], {}, "relevance must be numbers"),
-        ([], [], {}, "relevance is empty"),
         ([1.0, 2.0], [1, 0], {"groups": [3]}, "groups sum to 3"),
         ([1.0, 2.0], [1, 0], {"reduction": "max"}, "reduction="),
     ],

@@ -161,22 +161,6 @@ def test_sampled_softmax_loss(hits):
     assert_gradients(value, [right, wrong])
 
 
-def test_with_all_classes_drawn_once_sampled_softmax_is_the_softmax():
-    rng = np.random.default_rng(3)
-    scores, target = rng.normal(size=(6, 9)), rng.integers(0, 9, size=6)
-    everything = np.tile(np.arange(9), (6, 1))
-    log_q = np.full((6, 9), -np.log(9))
-    loss, _ = sampling.sampled_softmax_loss(
-        scores[np.arange(6), target],
-        scores,
-        log_q[:, 0],
-        log_q,
-        is_target=everything == target[:, np.newaxis],
-    )
-    expected = np.mean(logsumexp(scores, axis=1) - scores[np.arange(6), target])
-    assert loss == pytest.approx(expected, rel=1e-12)
-
-
 @pytest.mark.parametrize("loss", ["nce", "sampled softmax"])
 def test_gradients_approach_those_of_the_full_softmax_of_a_vocabulary(loss):
     # Words by Zipf's law, and a model of 50,000 of them. The error of a mean over samples falls
@@ -226,34 +210,17 @@ def test_gradients_approach_those_of_the_full_softmax_of_a_vocabulary(loss):
 
 
 @given(seed=st.integers(0, 1000), shift=st.floats(-100, 100))
-def test_order_of_draws_and_common_shifts_do_not_count(seed, shift):
-    right, wrong, right_noise, wrong_noise = problem(seed=seed)
-    order = np.random.default_rng(seed).permutation(5)
+def test_common_shifts_do_not_count(seed, shift):
+    right, wrong, *noise = problem(seed=seed)
     for value, shifted in (
-        (sampling.nce_loss, lambda r, w, *q: sampling.nce_loss(r, w, *q, log_z=shift)),
+        (sampling.nce_loss, lambda *arrays: sampling.nce_loss(*arrays, log_z=shift)),
         (sampling.sampled_softmax_loss, sampling.sampled_softmax_loss),
     ):
-        loss, gradients = value(right, wrong, right_noise, wrong_noise)
-        again, permuted = value(right, wrong[:, order], right_noise, wrong_noise[:, order])
-        assert again == pytest.approx(loss, rel=1e-9)
-        assert_allclose(permuted[0], gradients[0], rtol=1e-9, atol=1e-12)
-        assert_allclose(permuted[1], gradients[1][:, order], rtol=1e-9, atol=1e-12)
+        loss, gradients = value(right, wrong, *noise)
         # Scores all higher by as much: log Z takes it up, and a softmax does not see it.
-        again, moved = shifted(right + shift, wrong + shift, right_noise, wrong_noise)
+        again, moved = shifted(right + shift, wrong + shift, *noise)
         assert again == pytest.approx(loss, rel=1e-8)
         assert_allclose(moved[1], gradients[1], rtol=1e-7, atol=1e-10)
-
-
-@given(seed=st.integers(0, 1000))
-def test_the_order_of_negatives_does_not_count(seed):
-    rng = np.random.default_rng(seed)
-    v, u, noise = rng.normal(size=(3, 4)), rng.normal(size=(3, 4)), rng.normal(size=(3, 5, 4))
-    order = rng.permutation(5)
-    loss, gradients = sampling.negative_sampling_loss(v, u, noise)
-    again, permuted = sampling.negative_sampling_loss(v, u, noise[:, order])
-    assert again == pytest.approx(loss, rel=1e-12)
-    assert_allclose(permuted[0], gradients[0], rtol=1e-9, atol=1e-12)
-    assert_allclose(permuted[2], gradients[2][:, order], rtol=1e-12)
 
 
 # Extremes ----------------------------------------------------------------------------
