@@ -47,7 +47,7 @@ def mine_pairs(
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Embeddings (errors: see `contrastive_loss`).
+        Embeddings (errors: see `losses.contrastive_loss`).
     labels : array-like of shape (n_samples,)
         Classes, of any type.
     strategy : {"all", "hard", "easy", "random"}, default="hard"
@@ -111,7 +111,7 @@ def mine_triplets(
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Embeddings (errors: see `contrastive_loss`).
+        Embeddings (errors: see `losses.contrastive_loss`).
     labels : array-like of shape (n_samples,)
         Classes, of any type.
     strategy : str, default="semihard"

@@ -199,7 +199,7 @@ def negative_sampling_loss(
     Parameters
     ----------
     inputs : array-like of shape (n_samples, n_features)
-        Vectors v of the inputs (errors: see `contrastive_loss`).
+        Vectors v of the inputs (errors: see `losses.contrastive_loss`).
     positives : array-like of shape (n_samples, n_features)
         Vectors u_o of the classes that occurred with the inputs.
     negatives : array-like of shape (n_samples, n_negatives, n_features)
@@ -264,7 +264,7 @@ def nce_loss(
     Parameters
     ----------
     target_scores : array-like of shape (n_samples,)
-        Scores s of the right classes (errors: see `contrastive_loss`).
+        Scores s of the right classes (errors: see `losses.contrastive_loss`).
     noise_scores : array-like of shape (n_samples, nu)
         Scores of classes drawn from the noise.
     target_log_noise, noise_log_noise : array-like of shape (n_samples,) and (n_samples, nu)

@@ -171,13 +171,11 @@ def _of_classes(
 def _of_anchor(
     distances: Floats, anchor: int, start: int, end: int, margin: float, semihard: bool
 ) -> tuple[float, int, Floats]:
-    """Return loss, number of triplets and derivatives by `distances`; the class is start to end.
-
-    The triplets are those with q < p + margin, and with p < q if `semihard`: every p has a range of
-    q. The bounds of all ranges, sorted, divide the line into bins. Cumulative counts and sums of
-    the q per bin give the total in each range. The number of ranges that are open in a bin is the
-    pull on each q in it.
-    """
+    """Return loss, number of triplets and derivatives by `distances`; the class is start to end."""
+    # The triplets are those with q < p + margin, and with p < q if `semihard`: every p has a range
+    # of q. The bounds of all ranges, sorted, divide the line into bins. Cumulative counts and sums
+    # of the q per bin give the total in each range. The number of ranges that are open in a bin is
+    # the pull on each q in it.
     positives = np.concatenate([np.arange(start, anchor), np.arange(anchor + 1, end)])
     p = distances[positives]
     ends = p + margin
