@@ -567,6 +567,7 @@ def test_bad_batches_are_refused(name, X, labels, params, message):
         (lambda: losses.triplet_loss(X4, triplets=[(0, 1)]), "triplets must be integers"),
         (lambda: losses.contrastive_loss(X4), "either labels or pairs"),
         (lambda: losses.contrastive_loss(X4, pairs=[(0, 9, 1)]), "pairs must hold numbers"),
+        (lambda: losses.contrastive_loss(X4[:1], pairs=[(0, 1, 0)]), "pairs must hold numbers"),
         (lambda: losses.contrastive_loss(X4, pairs=[(0, 1, 2)]), "last column of labels"),
         (lambda: losses.contrastive_loss(X4, LABELS4, similar_label=2), "similar_label="),
         (lambda: losses.contrastive_loss(X4, LABELS4, margin=np.inf), "margin="),
