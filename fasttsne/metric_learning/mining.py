@@ -1,28 +1,36 @@
-"""Online mining: which pairs and triplets of a batch are worth learning from.
+"""Online mining: choose the pairs and triplets of a batch to learn from.
 
-Anchors are taken a few at a time, so that memory is linear in the batch and in what is found.
+Anchors are processed a few at a time, so memory is linear in the batch and in the number found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+from numpy.random import RandomState
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
-from fasttsne.metric_learning.checks import Floats, as_classes, as_embeddings, check_positive
+from fasttsne.metric_learning.checks import (
+    Floats,
+    Indices,
+    as_classes,
+    as_embeddings,
+    check_positive,
+)
 from fasttsne.metric_learning.distances import Batch, normalized
 
 __all__ = ["mine_pairs", "mine_triplets"]
 
-Indices = NDArray[np.int64]
+Strategy = Literal["all", "hard", "semihard", "easy", "distance_weighted", "random"]
+Rows = tuple[Indices, Indices, Indices]
 
-# Two samples of length 1 nearer than this are as likely as at this distance: Wu et al. 2017.
+# Of two samples of length 1. Smaller distances get the density of this one (Wu et al. 2017).
 _LEAST_DISTANCE = 0.5
-# Beyond this distance a loss hardly has a gradient.
+# Negatives beyond this distance hardly have a gradient.
 _LARGEST_DISTANCE = 1.4
 
 
@@ -32,38 +40,29 @@ def mine_pairs(
     strategy: Literal["all", "hard", "easy", "random"] = "hard",
     *,
     similar_label: int = 0,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: int | RandomState | None = None,
 ) -> Indices:
-    """Choose pairs of a batch.
+    """Return pairs of a batch, chosen by plain Euclidean distances.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Embeddings.
+        Embeddings (errors: see `losses.contrastive_loss`).
     labels : array-like of shape (n_samples,)
         Classes, of any type.
     strategy : {"all", "hard", "easy", "random"}, default="hard"
-        All pairs, each once; or for every sample one other of its class and one of the rest: the
-        farthest and the nearest, the nearest and the farthest, or any.
+        "all" takes every pair once. The others pair every sample with one positive and one
+        negative: "hard" with the farthest positive and the nearest negative, "easy" with the
+        nearest positive and the farthest negative, "random" with random ones.
     similar_label : {0, 1}, default=0
         Label of pairs of one class.
     random_state : int, RandomState instance or None, default=None
-        Source of chance for "random".
+        Random numbers for "random".
 
     Returns
     -------
     pairs : ndarray of int64, shape (n_pairs, 3)
-        Two samples and the label of the pair, as `contrastive_loss` takes them.
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree, values are NaN, infinite or no numbers, or if a parameter is unknown.
-
-    References
-    ----------
-    .. [1] Hermans, A., Beyer, L. and Leibe, B. (2017). In defense of the triplet loss for person
-       re-identification. arXiv:1703.07737.
+        Two samples and the label of the pair, for the `pairs` of `contrastive_loss`.
 
     Examples
     --------
@@ -84,77 +83,67 @@ def mine_pairs(
     if strategy not in ("hard", "easy", "random"):
         raise ValueError(f"strategy={strategy!r} must be 'all', 'hard', 'easy' or 'random'")
     chance = check_random_state(random_state)
-    similar, dissimilar = [], []
+    found: dict[int, list[Indices]] = {similar_label: [], 1 - similar_label: []}
     for block in _blocks(Z, classes):
         distances = chance.random_sample(block.distances.shape)
         if strategy != "random":
             distances = block.distances if strategy == "hard" else -block.distances
-        anchors, others = _largest(distances, block.positive)
-        similar.append(np.column_stack([block.rows[anchors], others]))
-        anchors, others = _largest(-distances, block.negative)
-        dissimilar.append(np.column_stack([block.rows[anchors], others]))
-    pairs = [(found, similar_label) for found in similar]
-    pairs += [(found, 1 - similar_label) for found in dissimilar]
-    return np.vstack(
-        [np.column_stack([found, np.full(len(found), label)]) for found, label in pairs]
-    )
+        for label, values, chosen in (
+            (similar_label, distances, block.positive),
+            (1 - similar_label, -distances, block.negative),
+        ):
+            rows, others = _largest(values, chosen)
+            labels_of = np.full(len(rows), label)
+            found[label].append(np.column_stack([block.rows[rows], others, labels_of]))
+    return np.vstack(found[similar_label] + found[1 - similar_label])
 
 
 def mine_triplets(
     X: ArrayLike,
     labels: ArrayLike,
-    strategy: Literal[
-        "all", "hard", "semihard", "easy", "distance_weighted", "random"
-    ] = "semihard",
+    strategy: Strategy = "semihard",
     *,
     margin: float = 1.0,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: int | RandomState | None = None,
 ) -> Indices:
-    """Choose triplets of a batch by plain Euclidean distances D.
+    """Return triplets of a batch, chosen by plain Euclidean distances D.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Embeddings.
+        Embeddings (errors: see `losses.contrastive_loss`).
     labels : array-like of shape (n_samples,)
         Classes, of any type.
     strategy : str, default="semihard"
         - "all": all triplets, a cubic number.
-        - "hard": of every anchor the farthest positive and the nearest negative [1]_.
-        - "easy": of every anchor the nearest positive and the nearest negative [2]_.
-        - "semihard": of every anchor and positive p the nearest negative n with D(p) < D(n) <
-          D(p) + `margin`, if there is one [3]_.
-        - "random": of every anchor and positive any negative.
-        - "distance_weighted": of every anchor and positive a negative whose distance, after
-          scaling to length 1, is drawn evenly, as far as there are negatives [4]_.
+        - "hard": for every anchor the farthest positive and the nearest negative [1]_.
+        - "easy": for every anchor the nearest positive and the nearest negative [2]_.
+        - "semihard": for every anchor and positive p the nearest negative n with
+          D(p) < D(n) < D(p) + `margin`, if there is one [3]_.
+        - "random": for every anchor and positive a random negative.
+        - "distance_weighted": for every anchor and positive a random negative, such that distances
+          after scaling to length 1 are drawn evenly where there are negatives [4]_.
     margin : float, default=1.0
-        Of "semihard", above 0.
+        Margin of "semihard", above 0.
     random_state : int, RandomState instance or None, default=None
-        Source of chance for "random" and "distance_weighted".
+        Random numbers for "random" and "distance_weighted".
 
     Returns
     -------
     triplets : ndarray of int64, shape (n_triplets, 3)
-        Anchors, positives and negatives, as `triplet_loss` takes them; in the order of the
+        Anchors, positives and negatives, for the `triplets` of `triplet_loss`, in the order of the
         anchors.
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree, values are NaN, infinite or no numbers, or if a parameter is unknown
-        or out of range.
 
     References
     ----------
     .. [1] Hermans, A., Beyer, L. and Leibe, B. (2017). In defense of the triplet loss for person
        re-identification. arXiv:1703.07737.
     .. [2] Xuan, H., Stylianou, A. and Pless, R. (2020). Improved embeddings with easy positive
-       triplet mining. IEEE Winter Conference on Applications of Computer Vision, 2474-2482.
+       triplet mining. WACV, 2474-2482.
     .. [3] Schroff, F., Kalenichenko, D. and Philbin, J. (2015). FaceNet: a unified embedding for
-       face recognition and clustering. IEEE Conference on Computer Vision and Pattern Recognition,
-       815-823.
+       face recognition and clustering. CVPR, 815-823.
     .. [4] Wu, C.-Y., Manmatha, R., Smola, A. and Krähenbühl, P. (2017). Sampling matters in deep
-       embedding learning. IEEE International Conference on Computer Vision, 2840-2848.
+       embedding learning. ICCV, 2840-2848.
 
     Examples
     --------
@@ -198,7 +187,7 @@ def _all_pairs(classes: Indices, similar_label: int) -> Indices:
 
 @dataclass(frozen=True)
 class _Block:
-    """A few anchors: their numbers, distances to all samples, and who is positive or negative."""
+    """A few anchors: their numbers, and distances to all samples and classes, a row per anchor."""
 
     rows: Indices
     distances: Floats
@@ -215,26 +204,16 @@ def _blocks(X: Floats, classes: Indices) -> Iterator[_Block]:
 
 
 def _largest(values: Floats, chosen: NDArray[np.bool_]) -> tuple[Indices, Indices]:
-    """Rows that have any chosen, and the place of each one's largest chosen value."""
+    """Return the rows with any chosen value, and the column of the largest of these."""
     rows = np.flatnonzero(chosen.any(axis=1))
     return rows, np.argmax(np.where(chosen[rows], values[rows], -np.inf), axis=1)
 
 
-# ---- Strategies: (rows, positives, negatives) of a block ------------------------------------
+# ---- Strategies: rows, positives and negatives of a block ------------------------------------
 
 
-def _every(block: _Block, *_: Any) -> tuple[Indices, Indices, Indices]:
-    anchors, positives, negatives = [], [], []
-    for row in range(len(block.rows)):
-        p, n = np.flatnonzero(block.positive[row]), np.flatnonzero(block.negative[row])
-        anchors.append(np.full(len(p) * len(n), row))
-        positives.append(np.repeat(p, len(n)))
-        negatives.append(np.tile(n, len(p)))
-    return np.concatenate(anchors), np.concatenate(positives), np.concatenate(negatives)
-
-
-def _with_nearest(block: _Block, to_positives: Floats) -> tuple[Indices, Indices, Indices]:
-    """Take the positive with the largest value, and the nearest negative."""
+def _with_nearest(block: _Block, to_positives: Floats) -> Rows:
+    """Return the positive with the largest value, and the nearest negative, of every anchor."""
     has_negative = block.negative.any(axis=1, keepdims=True)
     rows, positives = _largest(to_positives, block.positive & has_negative)
     has_positive = block.positive.any(axis=1, keepdims=True)
@@ -242,59 +221,54 @@ def _with_nearest(block: _Block, to_positives: Floats) -> tuple[Indices, Indices
     return rows, positives, negatives
 
 
-def _hard(block: _Block, *_: Any) -> tuple[Indices, Indices, Indices]:
-    return _with_nearest(block, block.distances)
+def _every(distances: Floats, p: Indices, n: Indices, margin: float) -> tuple[Indices, Indices]:
+    return np.repeat(p, len(n)), np.tile(n, len(p))
 
 
-def _easy(block: _Block, *_: Any) -> tuple[Indices, Indices, Indices]:
-    return _with_nearest(block, -block.distances)
+def _semihard(distances: Floats, p: Indices, n: Indices, margin: float) -> tuple[Indices, Indices]:
+    n = n[np.argsort(distances[n], kind="stable")]
+    next_one = np.searchsorted(distances[n], distances[p], side="right")
+    p, next_one = p[next_one < len(n)], next_one[next_one < len(n)]
+    within = distances[n[next_one]] < distances[p] + margin
+    return p[within], n[next_one[within]]
 
 
-def _semihard(block: _Block, margin: float, *_: Any) -> tuple[Indices, Indices, Indices]:
-    anchors, positives, negatives = [], [], []
+def _by_anchor(
+    choose: Callable[[Floats, Indices, Indices, float], tuple[Indices, Indices]],
+    block: _Block,
+    margin: float,
+) -> Rows:
+    """Return the triplets that `choose` picks of every anchor's positives and negatives."""
+    found = []
     for row, distances in enumerate(block.distances):
-        p, n = np.flatnonzero(block.positive[row]), np.flatnonzero(block.negative[row])
-        n = n[np.argsort(distances[n], kind="stable")]
-        next_one = np.searchsorted(distances[n], distances[p], side="right")
-        p, next_one = p[next_one < len(n)], next_one[next_one < len(n)]
-        within = distances[n[next_one]] < distances[p] + margin
-        anchors.append(np.full(np.count_nonzero(within), row))
-        positives.append(p[within])
-        negatives.append(n[next_one[within]])
-    return np.concatenate(anchors), np.concatenate(positives), np.concatenate(negatives)
+        of_row = np.flatnonzero(block.positive[row]), np.flatnonzero(block.negative[row])
+        p, n = choose(distances, *of_row, margin)
+        found.append((np.full(len(p), row), p, n))
+    rows, positives, negatives = (np.concatenate(column) for column in zip(*found, strict=True))
+    return rows, positives, negatives
 
 
-def _random(
-    block: _Block, margin: float, chance: np.random.RandomState, *_: Any
-) -> tuple[Indices, Indices, Indices]:
-    return _drawn(block, np.ones_like(block.distances), chance)
-
-
-def _distance_weighted(
-    block: _Block, margin: float, chance: np.random.RandomState, n_features: int
-) -> tuple[Indices, Indices, Indices]:
+def _distance_weighted(block: _Block, margin: float, chance: RandomState, n_features: int) -> Rows:
     distances = np.maximum(block.distances, _LEAST_DISTANCE)
     within = np.minimum(distances, _LARGEST_DISTANCE)
-    # log density of the distance of two random samples on the sphere: equation 2 of the paper.
+    # log density of the distance of two random samples on the sphere (Wu et al. 2017, equation 2).
     log_density = (n_features - 2.0) * np.log(within)
     log_density += 0.5 * (n_features - 3.0) * np.log1p(-0.25 * within**2)
     far = distances > _LARGEST_DISTANCE
     log_weights = np.where(block.negative & ~far, -log_density, -np.inf)
     none = np.isinf(log_weights).all(axis=1)
-    log_weights[none] = np.where(block.negative[none], 0.0, -np.inf)  # all are far: any of them
+    log_weights[none] = np.where(block.negative[none], 0.0, -np.inf)  # all are far: even chances
     largest = log_weights.max(axis=1, keepdims=True, initial=-1e300)
     return _drawn(block, np.exp(log_weights - largest), chance)
 
 
-def _drawn(
-    block: _Block, weights: Floats, chance: np.random.RandomState
-) -> tuple[Indices, Indices, Indices]:
-    """Every positive with a negative drawn by weight."""
+def _drawn(block: _Block, weights: Floats, chance: RandomState) -> Rows:
+    """Return every positive with a negative drawn by weight."""
     positive = block.positive & block.negative.any(axis=1, keepdims=True)
     rows, positives = np.nonzero(positive)
     sums = np.cumsum(np.where(block.negative, weights, 0.0), axis=1)
-    # One search for all rows: row r's sums, scaled to 1, lie between r and r + 1, and what is
-    # searched for below r + 1, however it is rounded.
+    # One search for all rows: the scaled sums of row r lie between r and r + 1, and its targets
+    # below r + 1 in spite of rounding.
     totals = np.where(sums[:, -1:] > 0.0, sums[:, -1:], 1.0)
     scaled = np.minimum(sums / totals, 1.0) + np.arange(len(sums))[:, np.newaxis]
     targets = rows + (1.0 - 1e-9) * chance.random_sample(len(rows))
@@ -302,11 +276,11 @@ def _drawn(
     return rows, positives, negatives
 
 
-_STRATEGIES = {
-    "all": _every,
-    "hard": _hard,
-    "semihard": _semihard,
-    "easy": _easy,
-    "random": _random,
+_STRATEGIES: dict[str, Callable[[_Block, float, RandomState, int], Rows]] = {
+    "all": lambda block, margin, *_: _by_anchor(_every, block, margin),
+    "hard": lambda block, *_: _with_nearest(block, block.distances),
+    "semihard": lambda block, margin, *_: _by_anchor(_semihard, block, margin),
+    "easy": lambda block, *_: _with_nearest(block, -block.distances),
+    "random": lambda block, _, chance, __: _drawn(block, np.ones_like(block.distances), chance),
     "distance_weighted": _distance_weighted,
 }

@@ -1,69 +1,64 @@
-"""Documents of many queries -> blocks of queries with equally many documents.
+"""Queries of any size as blocks of queries with equally many documents; means and losses of them.
 
-A block is a matrix, a query a row, so that everything after this is vectorised, however ragged
-the queries are.
+A block is a matrix with a row per query, so that all computations on it are vectorized.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from numbers import Real
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fasttsne.metric_learning.checks import Floats, as_numbers
+from fasttsne.metric_learning.checks import (
+    Floats,
+    Indices,
+    Loss,
+    Reduction,
+    as_numbers,
+    reduced,
+    same_type,
+)
 
-# Documents of a block, at the most, or pairs of them: its matrices stay near the processor.
+Undefined = float | Literal["skip"]
+
+# The losses of a block's queries, the numbers of their terms, and the gradient by the scores.
+Part = tuple[Floats, Floats | float, Floats]
+
+# Documents of a block at most, or pairs of them: its matrices stay in the processor's cache.
 _BLOCK_DOCUMENTS = 1 << 16
 
 
 @dataclass(frozen=True)
 class Block:
-    """Queries of one size.
+    """Queries of one size: relevance and scores of their documents, (n_queries, size)."""
 
-    Attributes
-    ----------
-    queries : ndarray of int64, shape (n_queries,)
-        Their numbers.
-    relevance, scores : ndarray of shape (n_queries, size)
-        Of their documents.
-    places : slice, or ndarray of int64, shape (n_queries, size)
-        Where these stand among all documents.
-    """
-
-    queries: NDArray[np.int64]
+    queries: Indices  # numbers of the queries
     relevance: Floats
     scores: Floats
-    places: slice | NDArray[np.int64]
+    places: slice | Indices  # of the block's documents among all documents
 
     def put(self, values: Floats, into: Floats) -> None:
-        """Write a matrix of the block's documents to their places among all."""
+        """Write a matrix of the block's documents to their places among all documents."""
         into[self.places] = values.ravel() if isinstance(self.places, slice) else values
 
 
 @dataclass(frozen=True)
 class Queries:
-    """What was judged, and in which queries.
-
-    Attributes
-    ----------
-    relevance, scores : ndarray of shape (n_documents,)
-        All documents, query by query.
-    sizes : ndarray of int64, shape (n_queries,)
-        Documents of each query, at least 1.
-    """
+    """Relevance and scores of all documents, query by query, and the size of every query."""
 
     relevance: Floats
     scores: Floats
-    sizes: NDArray[np.int64]
+    sizes: Indices  # at least 1
 
     def __len__(self) -> int:
         return len(self.sizes)
 
     def blocks(self, *, of_pairs: bool = False) -> Iterator[Block]:
-        """All queries; `of_pairs`: so few at once that their pairs of documents fit as well."""
+        """Yield all queries; with `of_pairs` in blocks whose pairs of documents fit as well."""
         starts = np.cumsum(self.sizes) - self.sizes
         by_size = np.argsort(self.sizes, kind="stable")
         size_changes = np.flatnonzero(np.diff(self.sizes[by_size])) + 1
@@ -74,8 +69,8 @@ class Queries:
                 block = queries[first : first + n_rows]
                 yield self._block(block, starts[block], size)
 
-    def _block(self, queries: NDArray[np.int64], starts: NDArray[np.int64], size: int) -> Block:
-        places: slice | NDArray[np.int64]
+    def _block(self, queries: Indices, starts: Indices, size: int) -> Block:
+        places: slice | Indices
         if starts[-1] - starts[0] == (len(starts) - 1) * size:  # one after the other
             places = slice(int(starts[0]), int(starts[-1]) + size)
         else:
@@ -91,38 +86,23 @@ def as_queries(
     groups: ArrayLike | None,
     names: tuple[str, str] = ("y_true", "y_score"),
 ) -> Queries:
-    """Check the arguments of a measure or a loss.
-
-    Parameters
-    ----------
-    relevance, scores : array-like of shape (n_queries, n_documents) or (n_documents,)
-        A query a row; or all documents in a row, of one query or of those that `groups` tells.
-    groups : array-like of int, shape (n_queries,), or None
-        Sizes of the queries, for one-dimensional arrays.
-    names : tuple of str, default=("y_true", "y_score")
-        What the caller calls `relevance` and `scores`.
-
-    Returns
-    -------
-    queries : Queries
-        In double precision.
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree, values are not numbers or not finite, or relevance is negative.
-    """
-    name = names[0]
-    relevance, scores = _as_floats(relevance, name), _as_floats(scores, names[1])
+    """Return the checked arguments of a measure or a loss; `names` are those in its signature."""
+    name, other = names
+    relevance, scores = as_numbers(relevance, name), as_numbers(scores, other)
+    for key, array in (name, relevance), (other, scores):
+        if array.ndim not in (1, 2):
+            raise ValueError(
+                f"{key} must be (n_queries, n_documents) or (n_documents,), got shape {array.shape}"
+            )
     if relevance.shape != scores.shape:
         raise ValueError(
-            f"{name} and {names[1]} must have one shape, got {relevance.shape} and {scores.shape}"
+            f"{name} and {other} must have one shape, got {relevance.shape} and {scores.shape}"
         )
     if relevance.size and relevance.min() < 0.0:
-        raise ValueError(f"{name} has negative values; relevance starts at 0, for irrelevant")
+        raise ValueError(f"{name} has negative values; the relevance of irrelevant documents is 0")
     if relevance.ndim == 2:
         if groups is not None:
-            raise ValueError(f"groups is for one-dimensional {name}: rows are the queries here")
+            raise ValueError(f"groups is for one-dimensional {name}: here every row is a query")
         sizes = np.full(relevance.shape[0], relevance.shape[1], dtype=np.int64)
     elif groups is None:
         sizes = np.array([relevance.size], dtype=np.int64)
@@ -133,16 +113,7 @@ def as_queries(
     return Queries(relevance.ravel(), scores.ravel(), sizes)
 
 
-def _as_floats(values: ArrayLike, name: str) -> Floats:
-    array = as_numbers(values, name)
-    if array.ndim not in (1, 2):
-        raise ValueError(
-            f"{name} must be (n_queries, n_documents) or (n_documents,), got shape {array.shape}"
-        )
-    return np.ascontiguousarray(array)
-
-
-def _as_sizes(groups: ArrayLike, n_documents: int) -> NDArray[np.int64]:
+def _as_sizes(groups: ArrayLike, n_documents: int) -> Indices:
     sizes: NDArray[Any] = np.asarray(groups)
     if sizes.ndim != 1 or sizes.dtype.kind not in "iu":
         raise ValueError(
@@ -154,3 +125,57 @@ def _as_sizes(groups: ArrayLike, n_documents: int) -> NDArray[np.int64]:
     if sizes.sum() != n_documents:
         raise ValueError(f"groups sum to {sizes.sum()}, but there are {n_documents} documents")
     return sizes.astype(np.int64)
+
+
+def mean_over_queries(
+    values: Floats, per_query: bool, sample_weight: ArrayLike | None, undefined: Any = 0.0
+) -> float | Floats:
+    """Return the mean of the queries' values, or the values; NaN marks undefined ones."""
+    weights = np.ones(len(values)) if sample_weight is None else np.asarray(sample_weight, float)
+    if weights.shape != values.shape or not (np.isfinite(weights) & (weights >= 0.0)).all():
+        raise ValueError(
+            f"sample_weight must hold {len(values)} finite weights of at least 0, one per query; "
+            f"got shape {weights.shape}"
+        )
+    if not isinstance(undefined, Real) and undefined != "skip":
+        raise ValueError(f"undefined={undefined!r} must be a number or 'skip'")
+    missing = np.isnan(values)
+    if isinstance(undefined, Real):
+        values = np.where(missing, float(undefined), values)
+    if per_query:
+        return values
+    if undefined == "skip":
+        values, weights = values[~missing], weights[~missing]
+        if not values.size:
+            raise ValueError("undefined='skip' leaves no query: none has a relevant document")
+    if not weights.sum() > 0.0:
+        raise ValueError("sample_weight must not be 0 for all queries")
+    return float(np.average(values, weights=weights))
+
+
+def loss_of_queries(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    groups: ArrayLike | None,
+    part: Callable[[Block], Part],
+    reduction: Reduction,
+    *,
+    of_pairs: bool = False,
+) -> Loss:
+    """Return the reduced loss of all queries, `part` being that of a block, and its gradient."""
+    queries = as_queries(relevance, scores, groups, names=("relevance", "scores"))
+    losses, gradient = np.empty(len(queries)), np.empty(queries.scores.size)
+    n_terms = 0.0
+    for block in queries.blocks(of_pairs=of_pairs):
+        block_losses, terms, block_gradient = part(block)
+        losses[block.queries] = block_losses
+        block.put(block_gradient, into=gradient)
+        n_terms += float(np.sum(np.broadcast_to(terms, block_losses.shape)))
+    loss, count = reduced(losses, reduction, n_terms)
+    gradient /= count
+    return loss, same_type(gradient.reshape(np.shape(scores)), scores)
+
+
+def differences(values: Floats) -> Floats:
+    """Return v_i - v_j of every query, (n_queries, size, size)."""
+    return values[:, :, np.newaxis] - values[:, np.newaxis, :]

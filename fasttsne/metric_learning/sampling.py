@@ -1,9 +1,9 @@
-"""A few negatives for all: noise distributions, and the losses that learn from samples of them.
+"""Noise distributions, and losses that learn from a few samples of them instead of all classes.
 
 A softmax over a large vocabulary spends its time on the denominator. Negative sampling, noise
-contrastive estimation (NCE) and the sampled softmax look at the right class and at a few drawn from
-a noise distribution q instead. The last two correct scores by log q, and so approach the full
-softmax as the number of samples grows; the first does not, and learns good vectors all the same.
+contrastive estimation (NCE) and the sampled softmax compute only the right class and a few draws
+from a noise distribution q. The last two correct scores by log q, and so approach the full softmax
+as the number of draws grows. Negative sampling does not, but still learns good vectors.
 """
 
 from __future__ import annotations
@@ -11,44 +11,33 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.random import RandomState
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.utils import check_random_state
 
-from fasttsne.metric_learning.checks import (
-    Floats,
-    Reduction,
-    as_embeddings,
-    as_numbers,
-    check_squares,
-    reduced,
-    same_type,
-)
+from fasttsne.metric_learning import checks
+from fasttsne.metric_learning.checks import Floats, Gradient, Indices, Reduction
 from fasttsne.metric_learning.losses.softmax import cross_entropy
 
-__all__ = [
-    "NoiseDistribution",
-    "nce_loss",
-    "negative_sampling_loss",
-    "sampled_softmax_loss",
-]
+__all__ = ["NoiseDistribution", "nce_loss", "negative_sampling_loss", "sampled_softmax_loss"]
 
 
 class NoiseDistribution:
-    """A distribution over classes that gives samples in constant time each.
+    """A distribution over classes that draws samples in constant time each.
 
-    Drawn from an alias table [1]_: a class at random, and then by its threshold either it or the
-    one other class that shares its place.
+    It uses an alias table [1]_: a class is drawn evenly; a threshold then decides between it and
+    the one other class that shares its place.
 
     Parameters
     ----------
     weights : array-like of shape (n_classes,)
-        In proportion to the probabilities; not negative, and not all 0.
+        Proportional to the probabilities; not negative, and not all 0.
 
     Attributes
     ----------
     probabilities : ndarray of float64, shape (n_classes,)
-        Of the classes.
+        Probabilities of the classes.
     log_probabilities : ndarray of float64, shape (n_classes,)
         Their logarithms; -inf for classes that are never drawn.
 
@@ -61,6 +50,8 @@ class NoiseDistribution:
     ----------
     .. [1] Walker, A. J. (1977). An efficient method for generating discrete random variables with
        general distributions. ACM Transactions on Mathematical Software 3, 253-256.
+    .. [2] Mikolov, T., Sutskever, I., Chen, K., Corrado, G. and Dean, J. (2013). Distributed
+       representations of words and phrases and their compositionality. NeurIPS 26, 3111-3119.
 
     Examples
     --------
@@ -70,15 +61,18 @@ class NoiseDistribution:
     array([0.25, 0.  , 0.75])
     >>> noise.sample(6, random_state=0).shape
     (6,)
+    >>> NoiseDistribution.unigram([16, 1]).probabilities.round(4)
+    array([0.8889, 0.1111])
+    >>> NoiseDistribution.log_uniform(3).probabilities.round(4)
+    array([0.5   , 0.2925, 0.2075])
     """
 
     def __init__(self, weights: ArrayLike) -> None:
-        given: NDArray[Any] = np.asarray(weights)
-        if given.ndim != 1 or not given.size or given.dtype.kind not in "fiub":
-            raise ValueError(f"weights must be a row of numbers, got shape {given.shape}")
-        values = given.astype(np.float64)
-        if not np.isfinite(values).all() or values.min() < 0.0 or values.max() == 0.0:
-            raise ValueError("weights must be finite and at least 0, and not all 0")
+        values = checks.as_numbers(weights, "weights")
+        if values.ndim != 1 or not values.size:
+            raise ValueError(f"weights must be a row of numbers, got shape {values.shape}")
+        if values.min() < 0.0 or values.max() == 0.0:
+            raise ValueError("weights must be at least 0, and not all 0")
         values = values / values.max()
         self.probabilities = values / values.sum()
         with np.errstate(divide="ignore"):
@@ -87,53 +81,36 @@ class NoiseDistribution:
 
     @classmethod
     def uniform(cls, n_classes: int) -> NoiseDistribution:
-        """All classes alike.
+        """Return the distribution that gives all classes the same probability.
 
         Parameters
         ----------
         n_classes : int
-            How many, at least 1.
+            Number of classes, at least 1.
 
         Returns
         -------
         noise : NoiseDistribution
-            1 / n_classes each.
-
-        Examples
-        --------
-        >>> from fasttsne.metric_learning.sampling import NoiseDistribution
-        >>> NoiseDistribution.uniform(2).probabilities
-        array([0.5, 0.5])
+            With probabilities of 1 / n_classes.
         """
-        return cls(np.ones(_checked_number(n_classes)))
+        checks.check_count("n_classes", n_classes)
+        return cls(np.ones(n_classes))
 
     @classmethod
     def unigram(cls, counts: ArrayLike, power: float = 0.75) -> NoiseDistribution:
-        """By frequency, flattened: in proportion to counts^power (Mikolov et al. 2013).
+        """Return the distribution proportional to counts^power: a flattened frequency [2]_.
 
         Parameters
         ----------
         counts : array-like of shape (n_classes,)
-            How often each class occurs.
+            Number of occurrences of each class.
         power : float, default=0.75
-            1 keeps the frequencies, 0 makes all alike that occur; from 0 to 1.
+            From 0, the same probability for all classes that occur, to 1, their frequencies.
 
         Returns
         -------
         noise : NoiseDistribution
             Over the classes of `counts`.
-
-        References
-        ----------
-        .. [1] Mikolov, T., Sutskever, I., Chen, K., Corrado, G. and Dean, J. (2013). Distributed
-           representations of words and phrases and their compositionality. Advances in Neural
-           Information Processing Systems 26, 3111-3119.
-
-        Examples
-        --------
-        >>> from fasttsne.metric_learning.sampling import NoiseDistribution
-        >>> NoiseDistribution.unigram([16, 1]).probabilities.round(4)
-        array([0.8889, 0.1111])
         """
         if not 0.0 <= power <= 1.0:
             raise ValueError(f"power={power!r} must be from 0 to 1")
@@ -142,73 +119,51 @@ class NoiseDistribution:
 
     @classmethod
     def log_uniform(cls, n_classes: int) -> NoiseDistribution:
-        """Classes sorted by falling frequency, by Zipf's law: log(1 + 1 / (i + 1)), i from 0.
+        """Return Zipf's law for classes sorted by falling frequency.
 
         Parameters
         ----------
         n_classes : int
-            How many, at least 1.
+            Number of classes, at least 1.
 
         Returns
         -------
         noise : NoiseDistribution
-            log((i + 2) / (i + 1)) / log(n_classes + 1).
-
-        Examples
-        --------
-        >>> from fasttsne.metric_learning.sampling import NoiseDistribution
-        >>> NoiseDistribution.log_uniform(3).probabilities.round(4)
-        array([0.5   , 0.2925, 0.2075])
+            With probabilities log((i + 2) / (i + 1)) / log(n_classes + 1), i from 0.
         """
-        return cls(np.log1p(1.0 / np.arange(1.0, _checked_number(n_classes) + 1.0)))
+        checks.check_count("n_classes", n_classes)
+        return cls(np.log1p(1.0 / np.arange(1.0, n_classes + 1.0)))
 
     def sample(
-        self,
-        size: int | tuple[int, ...],
-        random_state: int | np.random.RandomState | None = None,
-    ) -> NDArray[np.int64]:
-        """Draw classes, with replacement.
+        self, size: int | tuple[int, ...], random_state: int | RandomState | None = None
+    ) -> Indices:
+        """Draw classes with replacement.
 
         Parameters
         ----------
         size : int or tuple of int
             Shape of the sample.
         random_state : int, RandomState instance or None, default=None
-            Source of chance; an int gives the same sample each time.
+            Random numbers; an int gives the same sample each time.
 
         Returns
         -------
         classes : ndarray of int64, shape `size`
             Numbers of classes.
-
-        Examples
-        --------
-        >>> from fasttsne.metric_learning.sampling import NoiseDistribution
-        >>> NoiseDistribution([0.0, 1.0]).sample(3)
-        array([1, 1, 1])
         """
         chance = check_random_state(random_state)
         places = chance.randint(len(self.probabilities), size=size)
         stays = chance.random_sample(size) < self._thresholds[places]
-        classes: NDArray[np.int64] = np.where(stays, places, self._aliases[places])
+        classes: Indices = np.where(stays, places, self._aliases[places])
         return classes
 
 
-def _checked_number(n_classes: Any) -> int:
-    if not isinstance(n_classes, int | np.integer) or n_classes < 1:
-        raise ValueError(f"n_classes={n_classes!r} must be an integer of at least 1")
-    return int(n_classes)
-
-
-def _alias_table(probabilities: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """Thresholds and aliases, (n_classes,) each.
-
-    In a unit in which the mean is 1, small classes leave part of their place to large ones. Let
-    small and large ones stand in two rows, D the running sum of what the former lack and E that of
-    what the latter have over. The small class i is filled up by the large one at work when its turn
-    comes, the first whose E exceeds D before i. Filling the last of its small classes leaves a
-    large one with less than 1, and the next large one fills that.
-    """
+def _alias_table(probabilities: Floats) -> tuple[Floats, Indices]:
+    """Return thresholds and aliases, (n_classes,) each."""
+    # In units in which the mean probability is 1, small classes leave part of their place to large
+    # ones. `lacking` is the running sum of what small classes lack, `left_over` of what large ones
+    # have above 1. A small class is filled by the first large class whose `left_over` exceeds
+    # `before`. A large class that fell below 1 by this is filled by the next large one.
     shares = probabilities * len(probabilities)
     thresholds, aliases = np.ones(len(shares)), np.arange(len(shares))
     small, large = np.flatnonzero(shares < 1.0), np.flatnonzero(shares >= 1.0)
@@ -236,39 +191,28 @@ def negative_sampling_loss(
     negatives: ArrayLike,
     *,
     reduction: Reduction = "mean",
-) -> tuple[float | Floats, tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]]:
-    """Negative sampling: tell contexts from noise, -log s(u_o'v) - sum_k log s(-u_k'v).
+) -> tuple[float | Floats, tuple[Gradient, Gradient, Gradient]]:
+    """Return the loss of negative sampling, -log s(u_o'v) - sum_k log s(-u_k'v), and gradients.
 
-    s is the logistic function ([1]_, equation 4).
+    s is the logistic function (Mikolov et al. 2013, equation 4; see `NoiseDistribution`).
 
     Parameters
     ----------
     inputs : array-like of shape (n_samples, n_features)
-        Vectors of the inputs, v.
+        Vectors v of the inputs (errors: see `losses.contrastive_loss`).
     positives : array-like of shape (n_samples, n_features)
-        Vectors of what occurred with them, u_o.
+        Vectors u_o of the classes that occurred with the inputs.
     negatives : array-like of shape (n_samples, n_negatives, n_features)
-        Vectors of what was drawn from the noise, u_k.
+        Vectors u_k of the classes drawn from the noise.
     reduction : {"mean", "sum", "none"}, default="mean"
-        Over samples.
+        Over samples; see `fasttsne.metric_learning.losses`.
 
     Returns
     -------
     loss : float, or ndarray of shape (n_samples,)
         In nats.
     gradients : tuple of ndarray
-        Its derivatives by inputs, positives and negatives, in their shapes.
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree, or values are NaN, infinite or no numbers.
-
-    References
-    ----------
-    .. [1] Mikolov, T., Sutskever, I., Chen, K., Corrado, G. and Dean, J. (2013). Distributed
-       representations of words and phrases and their compositionality. Advances in Neural
-       Information Processing Systems 26, 3111-3119.
+        Derivatives by inputs, positives and negatives, in their shapes.
 
     Examples
     --------
@@ -277,25 +221,26 @@ def negative_sampling_loss(
     >>> round(loss, 4)
     1.3197
     """
-    v, u = as_embeddings(inputs, "inputs"), as_embeddings(positives, "positives")
-    noise = as_numbers(negatives, "negatives")
+    v, u = checks.as_embeddings(inputs, "inputs"), checks.as_embeddings(positives, "positives")
+    noise = checks.as_numbers(negatives, "negatives")
     if u.shape != v.shape or noise.ndim != 3 or noise.shape[::2] != v.shape:
         raise ValueError(
             f"inputs and positives must be (n_samples, n_features), negatives (n_samples, "
             f"n_negatives, n_features); got {v.shape}, {u.shape} and {noise.shape}"
         )
     for name, array in (("inputs", v), ("positives", u), ("negatives", noise)):
-        check_squares(array, name)
+        checks.check_squares(array, name)
     right = np.einsum("if,if->i", v, u)
     wrong = np.einsum("ikf,if->ik", noise, v)
     losses = np.logaddexp(0.0, -right) + np.sum(np.logaddexp(0.0, wrong), axis=1)
-    loss, scale = reduced(losses, reduction)
+    loss, count = checks.reduced(losses, reduction)
+    scale = 1.0 / count
     by_right, by_wrong = -scale * expit(-right)[:, np.newaxis], scale * expit(wrong)
     by_inputs = by_right * u + np.einsum("ik,ikf->if", by_wrong, noise)
     return loss, (
-        same_type(by_inputs, inputs),
-        same_type(by_right * v, positives),
-        same_type(by_wrong[..., np.newaxis] * v[:, np.newaxis], negatives),
+        checks.same_type(by_inputs, inputs),
+        checks.same_type(by_right * v, positives),
+        checks.same_type(by_wrong[..., np.newaxis] * v[:, np.newaxis], negatives),
     )
 
 
@@ -307,52 +252,41 @@ def nce_loss(
     *,
     log_z: ArrayLike = 0.0,
     reduction: Reduction = "mean",
-) -> tuple[float | Floats, tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]]:
-    """Noise contrastive estimation: tell classes of the data from those of the noise.
+) -> tuple[float | Floats, tuple[Gradient, Gradient, Gradient]]:
+    """Return the loss of noise contrastive estimation, and its gradients.
 
-    With G = s - log Z - log q - log nu, the log odds that a class comes from the data and not from
-    one of nu draws of q, the loss is -log s(G) of the target and -log(1 - s(G)) of every draw
-    ([1]_, equation 3, with the sign turned and without the factor). Z is a parameter, not a sum.
+    G = s - log Z - log q - log nu are the log odds that a class comes from the data and not from
+    one of nu draws of q. With s(G) the logistic function, the loss is -log s(G) of the target plus
+    -log(1 - s(G)) of every draw ([1]_, equation 3, with the opposite sign and without the factor).
+    Z is a parameter, not a sum. As nu grows, the gradient by scores approaches that of the softmax
+    if log Z is right [2]_.
 
     Parameters
     ----------
     target_scores : array-like of shape (n_samples,)
-        Scores s of the right classes.
+        Scores s of the right classes (errors: see `losses.contrastive_loss`).
     noise_scores : array-like of shape (n_samples, nu)
         Scores of classes drawn from the noise.
-    target_log_noise : array-like of shape (n_samples,)
-        log q of the right classes: `NoiseDistribution.log_probabilities` of them.
-    noise_log_noise : array-like of shape (n_samples, nu)
-        log q of those drawn.
+    target_log_noise, noise_log_noise : array-like of shape (n_samples,) and (n_samples, nu)
+        log q of the right classes and of the draws, from `NoiseDistribution.log_probabilities`.
     log_z : float, or array-like of shape (n_samples,), default=0.0
-        Logarithm of what makes the scores a distribution; learned with them.
+        Logarithm of the normalization of the scores, learned with them.
     reduction : {"mean", "sum", "none"}, default="mean"
-        Over samples.
+        Over samples; see `fasttsne.metric_learning.losses`.
 
     Returns
     -------
     loss : float, or ndarray of shape (n_samples,)
         In nats.
     gradients : tuple of ndarray
-        Its derivatives by `target_scores`, `noise_scores` and `log_z`, in their shapes.
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree, nothing was drawn, or values are NaN, infinite or no numbers.
-
-    Notes
-    -----
-    As nu grows, the gradient by scores approaches that of the softmax [2]_, if log Z is right.
+        Derivatives by `target_scores`, `noise_scores` and `log_z`, in their shapes.
 
     References
     ----------
     .. [1] Gutmann, M. and Hyvärinen, A. (2010). Noise-contrastive estimation: a new estimation
-       principle for unnormalized statistical models. Proceedings of the 13th International
-       Conference on Artificial Intelligence and Statistics, 297-304.
+       principle for unnormalized statistical models. AISTATS, 297-304.
     .. [2] Mnih, A. and Teh, Y. W. (2012). A fast and simple algorithm for training neural
-       probabilistic language models. Proceedings of the 29th International Conference on Machine
-       Learning, 1751-1758.
+       probabilistic language models. ICML, 1751-1758.
 
     Examples
     --------
@@ -365,21 +299,22 @@ def nce_loss(
     right, wrong, right_noise, wrong_noise = _scores_and_noise(
         target_scores, noise_scores, target_log_noise, noise_log_noise
     )
-    constant = as_numbers(log_z, "log_z")
+    constant = checks.as_numbers(log_z, "log_z")
     if constant.shape not in ((), right.shape):
-        raise ValueError(f"log_z must be a number or one a sample, got shape {constant.shape}")
+        raise ValueError(f"log_z must be a number or one per sample, got shape {constant.shape}")
     log_nu = np.log(wrong.shape[1])
     shift = np.broadcast_to(constant, right.shape)
     odds = right - shift - right_noise - log_nu
     noise_odds = wrong - shift[:, np.newaxis] - wrong_noise - log_nu
     losses = np.logaddexp(0.0, -odds) + np.sum(np.logaddexp(0.0, noise_odds), axis=1)
-    loss, scale = reduced(losses, reduction)
+    loss, count = checks.reduced(losses, reduction)
+    scale = 1.0 / count
     by_target, by_noise = -scale * expit(-odds), scale * expit(noise_odds)
     by_shift = -(by_target + by_noise.sum(axis=1))
     return loss, (
-        same_type(by_target, target_scores),
-        same_type(by_noise, noise_scores),
-        same_type(by_shift if constant.ndim else np.asarray(by_shift.sum()), log_z),
+        checks.same_type(by_target, target_scores),
+        checks.same_type(by_noise, noise_scores),
+        checks.same_type(by_shift if constant.ndim else np.asarray(by_shift.sum()), log_z),
     )
 
 
@@ -391,44 +326,33 @@ def sampled_softmax_loss(
     *,
     is_target: ArrayLike | None = None,
     reduction: Reduction = "mean",
-) -> tuple[float | Floats, tuple[NDArray[np.floating], NDArray[np.floating]]]:
-    """Softmax over the right class and m draws from the noise, of s - log(m q).
+) -> tuple[float | Floats, tuple[Gradient, Gradient]]:
+    """Return the softmax loss over the right class and m draws from the noise, and its gradients.
 
-    The correction makes up for how often the noise draws a class ([1]_, section 3); without it the
-    model would learn its scores less log q.
+    The logits are s - log(m q). The correction accounts for how often the noise draws a class
+    ([1]_, section 3); without it the model would learn its scores less log q.
 
     Parameters
     ----------
-    target_scores : array-like of shape (n_samples,)
-        Scores s of the right classes.
-    noise_scores : array-like of shape (n_samples, m)
-        Scores of classes drawn from the noise.
-    target_log_noise : array-like of shape (n_samples,)
-        log q of the right classes: `NoiseDistribution.log_probabilities` of them.
-    noise_log_noise : array-like of shape (n_samples, m)
-        log q of those drawn.
+    target_scores, noise_scores, target_log_noise, noise_log_noise : array-like
+        Scores and log q of the right classes, (n_samples,), and of m draws, (n_samples, m); see
+        `nce_loss`, also for errors.
     is_target : array-like of bool, shape (n_samples, m), default=None
-        Which draws hit the right class by accident; these are left out.
+        Which draws are the right class by accident; these are left out.
     reduction : {"mean", "sum", "none"}, default="mean"
-        Over samples.
+        Over samples; see `fasttsne.metric_learning.losses`.
 
     Returns
     -------
     loss : float, or ndarray of shape (n_samples,)
         In nats.
     gradients : tuple of ndarray
-        Its derivatives by `target_scores` and `noise_scores`, in their shapes.
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree, nothing was drawn, or values are NaN, infinite or no numbers.
+        Derivatives by `target_scores` and `noise_scores`, in their shapes.
 
     References
     ----------
     .. [1] Jean, S., Cho, K., Memisevic, R. and Bengio, Y. (2015). On using very large target
-       vocabulary for neural machine translation. Proceedings of the 53rd Annual Meeting of the
-       Association for Computational Linguistics, 1-10.
+       vocabulary for neural machine translation. ACL, 1-10.
 
     Examples
     --------
@@ -449,18 +373,19 @@ def sampled_softmax_loss(
             raise ValueError(f"is_target must be boolean, of shape {wrong.shape}; got {hits.shape}")
         logits[:, 1:][hits] = -np.inf
     losses, by_logits = cross_entropy(logits, np.zeros(len(right), dtype=np.int64))
-    loss, scale = reduced(losses, reduction)
-    by_logits *= scale
+    loss, count = checks.reduced(losses, reduction)
+    by_logits *= 1.0 / count
     return loss, (
-        same_type(by_logits[:, 0], target_scores),
-        same_type(by_logits[:, 1:], noise_scores),
+        checks.same_type(by_logits[:, 0], target_scores),
+        checks.same_type(by_logits[:, 1:], noise_scores),
     )
 
 
 def _scores_and_noise(*arrays: ArrayLike) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return the checked scores and log noise of targets and draws."""
     names = ("target_scores", "noise_scores", "target_log_noise", "noise_log_noise")
     right, wrong, right_noise, wrong_noise = (
-        as_numbers(array, name) for array, name in zip(arrays, names, strict=True)
+        checks.as_numbers(array, name) for array, name in zip(arrays, names, strict=True)
     )
     if right.ndim != 1 or not right.size or right_noise.shape != right.shape:
         raise ValueError(

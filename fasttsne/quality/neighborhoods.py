@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fasttsne import _kernels
-from fasttsne.metric_learning.ranking import discounts
+from fasttsne.metric_learning.ranking.ndcg import discount
 from fasttsne.neighbors.metrics import Metric
 from fasttsne.quality.checks import (
     Floats,
@@ -337,7 +337,7 @@ def ndcgs(ranks: NDArray[np.int32], n_samples: int) -> Floats:
     """Return per point the normalised DCG from the map's ranks of the k nearest in the data."""
     k = ranks.shape[1]
     gains = np.arange(k, 0, -1, dtype=np.float64)
-    by_rank = discounts(n_samples - 1, None)
+    by_rank = discount(n_samples - 1, None)
     # Both sums in the same order, so that a perfect ranking has exactly 1.
     dcg = (gains * by_rank[ranks - 1]).sum(axis=1)
     return np.asarray(dcg / (gains * by_rank[np.newaxis, :k]).sum(axis=1))

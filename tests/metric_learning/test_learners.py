@@ -1,8 +1,9 @@
-"""The learners: their objectives, their descent, their manners, and that they learn."""
+"""fasttsne.metric_learning.learners: metric, ranker, losses."""
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from reference.gradients import central_differences
 from sklearn import config_context
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -19,19 +20,14 @@ from fasttsne.metric_learning import ndcg_score
 from fasttsne.metric_learning.learners import (
     LinearMetricLearner,
     LinearRanker,
-    class_batches,
-    features,
-    ranking_task,
-    training,
+    ranker,
 )
-from fasttsne.metric_learning.learners import (
-    losses as objectives,
-)
+from fasttsne.metric_learning.learners import losses as metric_losses
 from fasttsne.metric_learning.losses import triplet_loss
 from fasttsne.metric_learning.mining import mine_triplets
 
-METRIC_LOSSES = sorted(objectives.LOSSES)
-RANKING_LOSSES = sorted(ranking_task.LOSSES)
+METRIC_LOSSES = sorted(metric_losses.LOSSES)
+RANKING_LOSSES = sorted(ranker.LOSSES)
 OF_COSINES = ("info_nce", "nt_xent", "supervised_contrastive", "multi_similarity", "proxy")
 
 estimator_checks = parametrize_with_checks(
@@ -53,10 +49,7 @@ def test_estimator_check(estimator, check):
 
 @pytest.fixture(scope="module")
 def hidden():
-    """Two classes told apart by two of twelve features, and not by the ten that are larger.
-
-    Training samples and labels, and test samples and labels.
-    """
+    """Samples and labels, to train and to test: only two of twelve directions separate classes."""
     rng = np.random.default_rng(0)
     y = rng.integers(3, size=500)
     centres = np.array([[0.0, 3.0], [-2.6, -1.5], [2.6, -1.5]])
@@ -69,9 +62,8 @@ def hidden():
 def queries():
     """Queries of 3 to 12 documents, relevance 0 to 3 by the first two of six features.
 
-    The third tells, through noise, how relevant a query's documents are on the whole: that helps
-    who estimates relevance, and harms who has to rank. Documents, relevance and sizes, for training
-    and for a test.
+    The third shows, with noise, the mean relevance of a query, which helps to estimate relevance
+    and harms ranking. Documents, relevance and sizes, to train and to test.
     """
     rng = np.random.default_rng(1)
 
@@ -86,18 +78,13 @@ def queries():
     return *draw(120), *draw(60)
 
 
-def accuracy(train, y_train, test, y_test, k=5):
-    return KNeighborsClassifier(k).fit(train, y_train).score(test, y_test)
+def accuracy(train, y_train, test, y_test):
+    return KNeighborsClassifier(5).fit(train, y_train).score(test, y_test)
 
 
-def central_differences(function, at, step=1e-6):
-    gradient = np.empty_like(at)
-    for i in range(at.size):
-        ahead, behind = at.copy(), at.copy()
-        ahead[i] += step
-        behind[i] -= step
-        gradient[i] = (function(ahead) - function(behind)) / (2 * step)
-    return gradient
+def learned_accuracy(learner, X, y, test, y_test):
+    learner.fit(X, y)
+    return accuracy(learner.transform(X), y, learner.transform(test), y_test)
 
 
 # ---- Objectives ---------------------------------------------------------------------------------
@@ -127,18 +114,18 @@ def test_gradient_of_the_ranking_objective(loss, queries):
     X, relevance, sizes = queries[:3]
     n = sizes[:8].sum()
     relevance = relevance[:n].astype(float)
-    documents = ranking_task.Documents(X[:n], relevance, sizes[:8])
-    task = ranking_task.Task(loss, {}, 0.3, np.unique(relevance))
+    documents = ranker.Documents(X[:n], relevance, sizes[:8])
+    task = ranker.Task(loss, {}, 0.3, np.unique(relevance))
     parameters = np.random.default_rng(3).normal(size=task.start(documents).size)
-    value, gradient = task.objective(documents)(parameters)
-    expected = central_differences(lambda at: task.objective(documents)(at)[0], parameters)
+    value, gradient = task.objective(documents, parameters)
+    expected = central_differences(lambda at: task.objective(documents, at)[0], parameters)
     assert np.isfinite(value) and np.abs(gradient).min() > 0.0
     assert_allclose(gradient, expected, rtol=1e-6, atol=1e-7 * np.abs(gradient).max())
 
 
 def test_losses_of_partners_see_no_other_pair_of_a_class():
     classes = np.array([0, 1, 1, 0, 2, 0, 0, 1, 1, 0])
-    rounds = list(objectives._rounds(classes, np.random.RandomState(0)))
+    rounds = list(metric_losses._rounds(classes, np.random.RandomState(0)))
     assert [len(first) for first, _ in rounds] == [2, 2]  # the fifth of class 0 and 2 are left over
     seen = np.concatenate([np.concatenate(pair) for pair in rounds])
     assert len(np.unique(seen)) == len(seen) == 8
@@ -147,159 +134,20 @@ def test_losses_of_partners_see_no_other_pair_of_a_class():
         assert len(np.unique(classes[first])) == len(first)
 
 
-def test_squared_loss_is_ridge_regression(queries):
+@pytest.mark.parametrize("loss", ["squared", "logistic"])
+def test_pointwise_losses_are_regressions_of_scikit_learn(loss, queries):
     X, y, sizes = queries[:3]
-    ours = LinearRanker("squared", alpha=0.2, tol=1e-10).fit(X, y, groups=sizes)
-    theirs = make_pipeline(StandardScaler(), Ridge(0.5 * 0.2 * len(X))).fit(X, y)
-    assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-7, atol=1e-7)
+    ours = LinearRanker(loss, alpha=0.2, tol=1e-10).fit(X, y, groups=sizes).predict(X)
+    if loss == "squared":
+        theirs = make_pipeline(StandardScaler(), Ridge(0.5 * 0.2 * len(X))).fit(X, y).predict(X)
+        assert_allclose(ours, theirs, rtol=1e-7, atol=1e-7)
+    else:
+        theirs = LogisticRegression(C=1 / (0.2 * len(X)), tol=1e-10)
+        theirs = make_pipeline(StandardScaler(), theirs).fit(X, y > 0).decision_function(X)
+        assert_allclose(ours, theirs, rtol=1e-6, atol=1e-6)
 
 
-def test_logistic_loss_is_logistic_regression(queries):
-    X, y, sizes = queries[:3]
-    ours = LinearRanker("logistic", alpha=0.2, tol=1e-10).fit(X, y, groups=sizes)
-    theirs = LogisticRegression(C=1 / (0.2 * len(X)), tol=1e-10)
-    theirs = make_pipeline(StandardScaler(), theirs).fit(X, y > 0)
-    assert_allclose(ours.predict(X), theirs.decision_function(X), rtol=1e-6, atol=1e-6)
-
-
-# ---- Features -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("shape", [(40, 6), (6, 40)])
-@pytest.mark.parametrize("scaling", [features.standard_scaling, features.common_scaling])
-def test_a_map_of_axes_is_one_of_raw_features(shape, scaling):
-    rng = np.random.default_rng(4)
-    X = rng.normal(size=shape) * 10.0 ** rng.integers(-3, 4, size=shape[1]) + 5.0
-    X[:, 2] = 7.0
-    axes = features.principal_axes_of(X, scaling(X))
-    assert len(axes.lengths) <= min(shape[0] - 1, shape[1] - 1)
-    assert_allclose(axes.directions.T @ axes.directions, np.eye(len(axes.lengths)), atol=1e-6)
-    W = rng.normal(size=(len(axes.lengths), 3))
-    Z = axes.coordinates(X)
-    assert_allclose(np.mean(np.sum(Z**2, axis=1)), 1.0)
-    components = axes.to_raw(W)
-    assert not components[:, 2].any()
-    assert_allclose((X - axes.scaling.mean) @ components.T, Z @ W, rtol=1e-6, atol=1e-6)
-    assert_allclose(Z @ axes.from_raw(components), Z @ W, rtol=1e-6, atol=1e-6)
-
-
-@pytest.mark.parametrize("factor", [1e-200, 1e200])
-def test_scales_of_any_magnitude(factor):
-    X = np.random.default_rng(5).normal(size=(50, 3))
-    scaling = features.standard_scaling(factor * X)
-    assert_allclose(scaling.scale / factor, X.std(axis=0))
-    assert_allclose(scaling(factor * X), StandardScaler().fit_transform(X))
-
-
-# ---- Batches and descent ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("sizes", "batch_size"),
-    [([50, 50, 50], 30), ([100, 3, 7], 30), ([2] * 40, 20), ([1, 1, 30], 12), ([5, 5], 1000)],
-)
-def test_batches_hold_several_of_several_classes(sizes, batch_size):
-    classes = np.random.default_rng(6).permutation(np.repeat(np.arange(len(sizes)), sizes))
-    batches = class_batches.ClassBatches(classes, batch_size, np.random.RandomState(0))
-    for batch in [batch for _ in range(5) for batch in batches.epoch()]:
-        assert len(np.unique(batch)) == len(batch) <= batch_size
-        counts = np.bincount(classes[batch], minlength=len(sizes))
-        assert np.count_nonzero(counts) >= 2
-        present = counts > 0
-        assert (counts[present] >= np.minimum(2, np.array(sizes)[present])).all()
-
-
-def test_every_sample_has_its_turn_before_any_has_another():
-    classes = np.repeat([0, 1], 50)
-    batches = class_batches.ClassBatches(classes, 10, np.random.RandomState(0))
-    epochs = [np.concatenate(list(batches.epoch())) for _ in range(4)]
-    for epoch in epochs:
-        assert_array_equal(np.sort(epoch), np.arange(100))
-    assert (epochs[0] != epochs[1]).any()
-    assert (
-        len(list(class_batches.ClassBatches(classes, 100, np.random.RandomState(0)).epoch())) == 10
-    )
-
-
-def schedule(**changed):
-    given = {"learning_rate": 0.1, "max_epochs": 200, "n_iter_no_change": 200, "tol": 0.0}
-    return training.Schedule(**{**given, "verbose": False, **changed})
-
-
-def test_descent_finds_the_minimum_whatever_the_scale_of_parameters():
-    minimum, curvature = np.array([1.0, -2.0, 0.5]), np.array([1e-3, 1.0, 1e3])
-
-    def objective(at):
-        return float(np.sum(curvature * (at - minimum) ** 2)), 2 * curvature * (at - minimum)
-
-    found, history = training.descend(np.zeros(3), lambda: [objective], schedule(), "test")
-    assert_allclose(found, minimum, atol=1e-3)
-    assert len(history["loss"]) == 200
-    assert history["loss"][-1] < 1e-4 * history["loss"][0]
-
-
-def test_the_first_steps_of_adam_are_those_of_the_paper():
-    adam = training.Adam(2)
-    m = v = np.zeros(2)
-    for t, gradient in enumerate([np.array([1.0, -4.0]), np.array([3.0, 0.5])], start=1):
-        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
-        expected = -0.01 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
-        assert_allclose(adam.step(gradient, 0.01), expected, rtol=1e-12)
-
-
-def test_the_best_of_all_epochs_is_kept():
-    visited, scores = [], iter([0.1, 0.7, 0.3, 0.69, 0.2, 0.6])
-
-    def score(parameters):
-        visited.append(parameters.copy())
-        return next(scores)
-
-    found, history = training.descend(
-        np.zeros(1),
-        lambda: [lambda at: (0.0, np.ones(1))],
-        schedule(n_iter_no_change=4),
-        "test",
-        training.Judge("validation_score", score),
-    )
-    assert history["validation_score"] == [0.1, 0.7, 0.3, 0.69, 0.2, 0.6]  # four after the best
-    assert_array_equal(found, visited[1])
-
-
-def test_a_judge_that_does_not_stop_sees_every_epoch_and_keeps_the_last_of_the_best():
-    visited, scores = [], iter([0.1, 0.7, 0.3, 0.3, 0.7, 0.6])
-
-    def score(parameters):
-        visited.append(parameters.copy())
-        return next(scores)
-
-    found, history = training.descend(
-        np.zeros(1),
-        lambda: [lambda at: (float(len(visited)), np.ones(1))],  # a loss that rises
-        schedule(max_epochs=6, n_iter_no_change=1),
-        "test",
-        training.Judge("training_score", score, stops=False),
-    )
-    assert history["training_score"] == [0.1, 0.7, 0.3, 0.3, 0.7, 0.6]
-    assert_array_equal(found, visited[4])
-
-
-def test_a_descent_without_progress_ends():
-    losses = iter([5.0, 4.0, 3.95, 3.92, 3.0])
-    _, history = training.descend(
-        np.zeros(1),
-        lambda: [lambda at: (next(losses), np.ones(1))],
-        schedule(n_iter_no_change=2, tol=0.1),
-        "test",
-    )
-    assert history["loss"] == [5.0, 4.0, 3.95, 3.92]
-
-
-def test_a_descent_that_overflows_says_so(hidden):
-    with pytest.raises(ValueError, match="overflowed in epoch 1: lower learning_rate"):
-        LinearMetricLearner(learning_rate=1e150).fit(*hidden[:2])
-
-
-# ---- Manners ------------------------------------------------------------------------------------
+# ---- Options ------------------------------------------------------------------------------------
 
 LEARNERS = [
     (LinearMetricLearner(n_components=2, init="pca", max_epochs=3), "components_"),
@@ -340,29 +188,13 @@ def test_a_line_an_epoch(learner, attribute, hidden, queries, capsys):
     assert ("validation_score" in learner.history_) == learner.early_stopping
 
 
-def test_lbfgs_reports_its_iterations_and_when_they_do_not_do(queries, capsys):
+def test_lbfgs_reports_its_iterations_and_warns_if_they_are_too_few(queries, capsys):
     X, y, sizes = queries[:3]
     ranker = LinearRanker("ranknet", verbose=True).fit(X, y, groups=sizes)
     assert len(capsys.readouterr().out.splitlines()) == ranker.n_iter_ > 3
     assert (np.diff(ranker.history_["loss"]) <= 0.0).all()
     with pytest.warns(UserWarning, match="max_iter=2"):
         LinearRanker("ranknet", max_iter=2).fit(X, y, groups=sizes)
-
-
-def test_loss_falls(hidden):
-    history = LinearMetricLearner(random_state=0).fit(*hidden[:2]).history_["loss"]
-    assert history[-1] < 0.7 * history[0]
-
-
-def test_input_is_not_modified(hidden, queries):
-    for data, learner in (
-        (hidden, LinearMetricLearner(max_epochs=2)),
-        (queries, LinearRanker("listnet")),
-    ):
-        X, y = data[0].copy(), data[1].copy()
-        learner.fit(X, y).set_params(random_state=None)
-        assert_array_equal(X, data[0])
-        assert_array_equal(y, data[1])
 
 
 def test_an_array_to_start_from_is_the_map_before_any_step(hidden):
@@ -374,21 +206,14 @@ def test_an_array_to_start_from_is_the_map_before_any_step(hidden):
     assert_allclose(learner.transform(X), (X - X.mean(axis=0)) @ init.T, rtol=1e-6, atol=1e-6)
 
 
-def test_mahalanobis_distances_are_those_of_the_result(hidden):
+def test_mahalanobis_distances_and_names_are_those_of_the_result(hidden):
     X, y = hidden[:2]
-    learner = LinearMetricLearner(n_components=4, max_epochs=2).fit(X, y)
-    difference = X[3] - X[8]
-    E = learner.transform(X)
+    learner = LinearMetricLearner(n_components=2, max_epochs=2).fit(X, y)
+    difference, E = X[3] - X[8], learner.transform(X)
     M = learner.get_mahalanobis_matrix()
     assert_allclose(difference @ M @ difference, np.sum((E[3] - E[8]) ** 2), rtol=1e-9)
-
-
-def test_names_of_the_result(hidden):
-    learner = LinearMetricLearner(n_components=2, max_epochs=1).fit(*hidden[:2])
-    assert list(learner.get_feature_names_out()) == [
-        "linearmetriclearner0",
-        "linearmetriclearner1",
-    ]
+    names = learner.get_feature_names_out().tolist()
+    assert names == ["linearmetriclearner0", "linearmetriclearner1"]
 
 
 def test_units_of_features_do_not_matter(hidden):
@@ -397,9 +222,8 @@ def test_units_of_features_do_not_matter(hidden):
     learner = LinearMetricLearner(n_components=4, standardize=True, random_state=0)
     one = learner.fit(X, y).transform(test)
     assert_allclose(learner.fit(X * units, y).transform(test * units), one, rtol=1e-5, atol=1e-5)
-    learner.set_params(standardize="auto").fit(X * units, y)
-    E, F = learner.transform(X * units), learner.transform(test * units)
-    assert accuracy(E, y, F, y_test) > 0.93
+    learner.set_params(standardize="auto")
+    assert learned_accuracy(learner, X * units, y, test * units, y_test) > 0.93
 
 
 def test_units_of_features_do_not_matter_to_a_ranker(queries):
@@ -427,12 +251,13 @@ def test_every_loss_finds_what_tells_classes_apart(loss, hidden):
     assert accuracy(E, y, F, y_test) > 0.93
 
 
-@pytest.mark.parametrize("mining", ["all", "hard", "semihard", "random", "distance_weighted"])
-def test_triplets_mined_in_any_way_do(mining, hidden):
-    X, y, test, y_test = hidden
-    learner = LinearMetricLearner(n_components=4, mining=mining, init="pca", random_state=0)
-    learner.fit(X, y)
-    assert accuracy(learner.transform(X), y, learner.transform(test), y_test) > 0.85
+@pytest.mark.parametrize(
+    "way", [f"triplet {way}" for way in metric_losses._MINING["triplet"]] + ["contrastive hard"]
+)
+def test_triplets_and_pairs_mined_in_any_way_do(way, hidden):
+    loss, mining = way.split()
+    learner = LinearMetricLearner(loss, 4, mining=mining, init="pca", random_state=0)
+    assert learned_accuracy(learner, *hidden) > 0.85
 
 
 def test_triplets_mined_by_a_function(hidden):
@@ -448,10 +273,9 @@ def test_triplets_mined_by_a_function(hidden):
 
 @pytest.mark.parametrize("init", ["auto", "pca", "lda", "identity", "random"])
 def test_every_start_leads_there(init, hidden):
-    X, y, test, y_test = hidden
     n_components = 2 if init == "lda" else 4
-    learner = LinearMetricLearner(n_components=n_components, init=init, random_state=0).fit(X, y)
-    assert accuracy(learner.transform(X), y, learner.transform(test), y_test) > 0.93
+    learner = LinearMetricLearner(n_components=n_components, init=init, random_state=0)
+    assert learned_accuracy(learner, *hidden) > 0.93
 
 
 def test_digits_that_were_held_out_are_nearer_to_their_own():
@@ -459,34 +283,37 @@ def test_digits_that_were_held_out_are_nearer_to_their_own():
     train, test = np.split(np.random.default_rng(8).permutation(len(X)), [900])
     pca = PCA(6).fit(X[train])
     before = accuracy(pca.transform(X[train]), y[train], pca.transform(X[test]), y[test])
-    learner = LinearMetricLearner(n_components=6, random_state=0).fit(X[train], y[train])
-    after = accuracy(learner.transform(X[train]), y[train], learner.transform(X[test]), y[test])
-    assert after > before + 0.02
+    learner = LinearMetricLearner(n_components=6, random_state=0)
+    assert learned_accuracy(learner, X[train], y[train], X[test], y[test]) > before + 0.02
+
+
+@pytest.fixture(scope="module")
+def reached(queries):
+    """NDCG of all ranking losses on the test queries: of the first five ranks, and of all."""
+    X, y, sizes, test, y_test, test_sizes = queries
+    rankers = {
+        loss: LinearRanker(loss, random_state=0).fit(X, y, groups=sizes) for loss in RANKING_LOSSES
+    }
+    return {
+        loss: [ranker.score(test, y_test, groups=test_sizes, k=k) for k in (5, None)]
+        for loss, ranker in rankers.items()
+    }
 
 
 @pytest.mark.parametrize("loss", RANKING_LOSSES)
-def test_every_loss_ranks_documents_it_has_not_seen(loss, queries):
-    X, y, sizes, test, y_test, test_sizes = queries
-    ranker = LinearRanker(loss, random_state=0).fit(X, y, groups=sizes)
+def test_every_loss_ranks_documents_it_has_not_seen(loss, queries, reached):
+    test, y_test, test_sizes = queries[3:]
     chance, best = (
         ndcg_score(y_test, scores, groups=test_sizes, k=5)
         for scores in (test[:, 3], test[:, 0] - 0.5 * test[:, 1])
     )
     share = 0.6 if loss in ("squared", "logistic", "ordinal") else 0.95
-    score = ranker.score(test, y_test, groups=test_sizes, k=5)
-    assert score > chance + share * (best - chance)
+    assert reached[loss][0] > chance + share * (best - chance)
 
 
 @pytest.mark.parametrize("loss", ["ranknet", "lambdarank", "listnet", "approx_ndcg", "soft_rank"])
-def test_pairs_and_lists_beat_points_where_queries_differ(loss, queries):
-    X, y, sizes, test, y_test, test_sizes = queries
-    scores = {
-        name: LinearRanker(name, random_state=0)
-        .fit(X, y, groups=sizes)
-        .score(test, y_test, groups=test_sizes)
-        for name in (loss, "squared", "logistic")
-    }
-    assert scores[loss] > max(scores["squared"], scores["logistic"]) + 0.02
+def test_pairs_and_lists_beat_points_where_queries_differ(loss, reached):
+    assert reached[loss][1] > max(reached["squared"][1], reached["logistic"][1]) + 0.02
 
 
 def test_both_solvers_agree(queries):
@@ -521,17 +348,11 @@ def test_lambdarank_finds_what_relevance_is_made_of():
     sizes = np.full(60, 10)
     places = np.argsort(np.argsort((X @ weights).reshape(60, 10), axis=1), axis=1)
     y = (places.ravel() // 2).clip(1) - 1
-    ranker, again = (
-        LinearRanker(alpha=1e-3, batch_size=8, random_state=0).fit(
-            X[:400], y[:400], groups=sizes[:40]
-        )
-        for _ in range(2)
-    )
+    ranker = LinearRanker(alpha=1e-3, batch_size=8, random_state=0)
+    ranker.fit(X[:400], y[:400], groups=sizes[:40])
     cosine = ranker.coef_ @ weights / np.linalg.norm(ranker.coef_) / np.linalg.norm(weights)
     assert cosine > 0.98
     assert ranker.score(X[400:], y[400:], groups=sizes[40:]) > 0.99
-    assert_array_equal(ranker.coef_, again.coef_)
-    assert ranker.history_ == again.history_
 
 
 def test_thresholds_lie_between_levels(queries):
@@ -565,11 +386,13 @@ def test_a_pipeline_draws_the_learned_distances():
     learned = LinearMetricLearner(n_components=8, random_state=0).fit_transform(X, y)
     assert_array_equal(Y, TSNE(perplexity=20, random_state=0).fit_transform(learned))
     alone = TSNE(perplexity=20, random_state=0).fit_transform(X)
+    right, before = (accuracy(Z[::2], y[::2], Z[1::2], y[1::2]) for Z in (Y, alone))
+    assert right >= before
 
-    def strangers(Y):
-        return 1.0 - KNeighborsClassifier(5).fit(Y[::2], y[::2]).score(Y[1::2], y[1::2])
 
-    assert strangers(Y) <= strangers(alone)
+def test_a_descent_that_overflows_says_so(hidden):
+    with pytest.raises(ValueError, match="overflowed in epoch 1: lower learning_rate"):
+        LinearMetricLearner(learning_rate=1e150).fit(*hidden[:2])
 
 
 # ---- Bad input ----------------------------------------------------------------------------------
@@ -583,21 +406,15 @@ HALVES = np.repeat(["left", "right"], 4)
     [
         ({}, np.zeros(8), "y has 1 class"),
         ({}, np.arange(8), "y has 8 classes of one sample each"),
-        ({}, [0, 0, 1, 1, np.nan, 1, 0, 0], "y contains NaN"),
-        ({}, [0, 1], "inconsistent numbers of samples"),
-        ({}, None, "requires y to be passed"),
         ({"n_components": 4}, HALVES, "n_components=4 must not exceed the number of features, 3"),
         ({"n_components": 2, "init": "lda"}, HALVES, "init='lda' gives 1 components"),
         ({"init": np.ones((2, 3))}, HALVES, r"init must be an array .* \(3, 3\); got \(2, 3\)"),
         ({"init": np.full((3, 3), np.inf)}, HALVES, "init must be an array of finite numbers"),
-        ({"loss": "cubic"}, HALVES, "'loss' parameter"),
         ({"loss_params": {"margn": 1.0}}, HALVES, "loss_params has 'margn'.*'margin'"),
-        ({"loss_params": {"margin": -1.0}}, HALVES, "margin=-1.0 must be a number above 0"),
+        ({"loss_params": {"margin": -1.0}}, HALVES, "margin=-1.0 must be a finite number above 0"),
         ({"loss": "proxy", "mining": "hard"}, HALVES, "mining='hard' needs loss='triplet'"),
         ({"mining": "soft"}, HALVES, "mining='soft' must be one of 'easy'"),
         ({"loss": lambda E, y: (0.0, 0.0)}, HALVES, "loss must return a number and a gradient"),
-        ({"batch_size": 1}, HALVES, "'batch_size' parameter"),
-        ({"learning_rate": 0.0}, HALVES, "'learning_rate' parameter"),
         ({"early_stopping": True, "validation_fraction": 0.01}, HALVES, "validation_fraction=0.01"),
     ],
 )
@@ -610,13 +427,7 @@ def test_a_metric_learner_says_what_is_wrong(params, y, message):
     ("params", "y", "groups", "message"),
     [
         ({}, np.arange(8), [3, 4], "groups sum to 7, but there are 8"),
-        ({}, np.arange(8), [8, 0], "groups must hold sizes of at least 1"),
-        ({}, np.arange(8), [4.0, 4.0], "groups must be a row of integers"),
         ({}, np.arange(8) - 1, None, "y has negative values"),
-        ({}, [0, 1, 0, 1, np.nan, 1, 0, 1], None, "y contains NaN"),
-        ({}, [0, 1], None, "inconsistent numbers of samples"),
-        ({"loss": "cubic"}, np.arange(8), None, "'loss' parameter"),
-        ({"alpha": -1.0}, np.arange(8), None, "'alpha' parameter"),
         ({"loss_params": {"sigm": 1.0}}, np.arange(8), None, "loss_params has 'sigm'.*'sigma'"),
         ({"solver": "lbfgs"}, np.arange(8), None, "solver='lbfgs' needs a smooth loss"),
         (
@@ -625,7 +436,7 @@ def test_a_metric_learner_says_what_is_wrong(params, y, message):
             [4, 4],
             "early_stopping needs solver='adam'",
         ),
-        ({"early_stopping": True}, np.arange(8), None, "early_stopping sets queries aside"),
+        ({"early_stopping": True}, np.arange(8), None, "early_stopping holds out queries"),
         ({"loss": "squared"}, 1e7 * np.arange(8), None, "y has values above"),
         ({"loss": lambda s, y, g: (s, s)}, np.arange(8), None, "loss must return a number"),
     ],

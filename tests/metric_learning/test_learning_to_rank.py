@@ -2,20 +2,24 @@
 
 import warnings
 from itertools import permutations
-from math import erf, exp, log2
+from math import erf, exp
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from reference import ranking as reference
+from reference.gradients import assert_gradients, central_differences
 
 from fasttsne.metric_learning import learning_to_rank, ndcg_score, queries
+from fasttsne.metric_learning.learning_to_rank import listwise
 
 POINTWISE = ["squared", "logistic", "ordinal"]
 PAIRWISE = ["hinge", "ranknet", "lambdarank"]
 LISTWISE = ["listnet", "listmle", "approx_ndcg", "soft_rank"]
 LOSSES = POINTWISE + PAIRWISE + LISTWISE
+THRESHOLDS = [0.3, 1.1, 1.2, 4.0]
 
 every_loss = pytest.mark.parametrize("name", LOSSES)
 
@@ -24,22 +28,9 @@ def loss(name, scores, relevance, groups=None, **params):
     """A loss and its derivative by the scores."""
     function = getattr(learning_to_rank, f"{name}_loss")
     if name == "ordinal":
-        value, (gradient, _) = function(
-            scores, relevance, groups, thresholds=[0.3, 1.1, 1.2, 4.0], **params
-        )
+        value, (gradient, _) = function(scores, relevance, groups, thresholds=THRESHOLDS, **params)
         return value, gradient
     return function(scores, relevance, groups, **params)
-
-
-def numerical_gradient(function, x, step=1e-6):
-    """Central differences."""
-    gradient = np.empty_like(x)
-    for place in np.ndindex(x.shape):
-        there, back = x.copy(), x.copy()
-        there[place] += step
-        back[place] -= step
-        gradient[place] = (function(there) - function(back)) / (there[place] - back[place])
-    return gradient
 
 
 def ragged(seed=0):
@@ -58,26 +49,22 @@ def ragged(seed=0):
         ("approx_ndcg", [0.5, 0.3, 0.5], [0.5, 0.3, 0.5], {"alpha": 1.0}, -0.8499219807680658),
         ("ranknet", [0.5, 0.3, 0.5], [0.5, 0.3, 0.5], {"reduction": "sum"}, 1.1962777387631836),
         ("hinge", [0.2, 0.1, 3.0], [2, 1, 0], {"reduction": "sum"}, 0.9 + 3.8 + 3.9),
-        ("squared", [1.0, 3.0], [0, 1], {"reduction": "sum"}, 5.0),
-        ("logistic", [0.0, 0.0], [2, 0], {"reduction": "sum"}, 2 * np.log(2)),
-        ("listnet", [1.0, 1.0, 1.0], [5, 1, 0], {}, np.log(3)),
     ],
 )
 def test_known_losses(name, scores, relevance, params, expected):
     assert loss(name, scores, relevance, **params)[0] == pytest.approx(expected, abs=1e-9)
 
 
-def test_ordinal_loss_is_its_definition():
-    scores, relevance, thresholds = [0.3, -1.0, 2.0], [2, 0, 1], [0.5, 1.5]
-    expected = sum(
-        np.log1p(exp(t - s)) if level < y else np.log1p(exp(s - t))
-        for s, y in zip(scores, relevance, strict=True)
-        for level, t in enumerate(thresholds)
-    )
-    actual, _ = learning_to_rank.ordinal_loss(
-        scores, relevance, thresholds=thresholds, reduction="sum"
-    )
-    assert actual == pytest.approx(expected, rel=1e-12)
+@pytest.mark.parametrize(
+    "name", ["squared", "logistic", "ordinal", "hinge", "ranknet", "listnet", "approx_ndcg"]
+)
+def test_losses_are_their_definitions(name):
+    scores, relevance, sizes = ragged()
+    ends = np.cumsum(sizes)[:-1]
+    queries = zip(np.split(scores, ends), np.split(relevance, ends), strict=True)
+    expected = [reference.loss(name, s.tolist(), y.tolist(), THRESHOLDS) for s, y in queries]
+    actual, _ = loss(name, scores, relevance, sizes, reduction="none")
+    assert_allclose(actual, expected, rtol=1e-11, atol=1e-15)
 
 
 @pytest.mark.parametrize("k", [None, 1, 2])
@@ -116,18 +103,14 @@ def test_listmle_is_the_likelihood_of_an_order():
 def test_soft_rank_is_the_expectation_over_who_is_ahead(k):
     scores, relevance, sigma = [0.3, -0.2, 1.0, 0.1], [1, 3, 0, 2], 0.7
     gains = [2.0**y - 1.0 for y in relevance]
-
-    def discount(rank):
-        return 1 / log2(1 + rank) if k is None or rank <= k else 0.0
-
-    best = sum(g * discount(rank) for rank, g in enumerate(sorted(gains)[::-1], 1))
+    best = reference.dcg(gains, gains, k)
     expected = 0.0
     for j in range(4):
         others = [i for i in range(4) if i != j]
         ahead = [0.5 * (1 + erf((scores[i] - scores[j]) / (2 * sigma))) for i in others]
         for pattern in np.ndindex(2, 2, 2):
             p = np.prod([a if bit else 1 - a for a, bit in zip(ahead, pattern, strict=True)])
-            expected += gains[j] / best * p * discount(1 + sum(pattern))
+            expected += gains[j] / best * p * reference.discount_of(1 + sum(pattern), k)
     actual, _ = loss("soft_rank", scores, relevance, sigma=sigma, k=k)
     assert actual == pytest.approx(-expected, rel=1e-12)
 
@@ -154,53 +137,49 @@ DEGENERATE = {
 }
 
 
-@every_loss
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "lambdarank"])
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("case", DEGENERATE)
 def test_gradients_are_those_of_central_differences(name, reduction, case):
     scores, relevance, sizes = ragged() if case == "random" else (*DEGENERATE[case], None)
-    if name == "lambdarank":
-        pytest.skip("its weights are held constant: see the next test")
     if name == "hinge" and case == "equal scores":
         scores = scores + 0.1 * np.arange(5)
-    _, gradient = loss(name, scores, relevance, sizes, reduction=reduction)
-    expected = numerical_gradient(
-        lambda s: loss(name, s, relevance, sizes, reduction=reduction)[0], scores
-    )
-    assert_allclose(gradient, expected, rtol=1e-6, atol=1e-8 * max(1.0, np.abs(expected).max()))
+
+    def value(s):
+        return loss(name, s, relevance, sizes, reduction=reduction)
+
+    expected = central_differences(lambda s: value(s)[0], scores)
+    atol = 1e-8 * max(1.0, np.abs(expected).max())
+    assert_allclose(value(scores)[1], expected, rtol=1e-6, atol=atol)
 
 
 def test_the_gradient_of_lambdarank_is_that_of_ranknet_at_constant_weights():
     rng = np.random.default_rng(3)
     scores, relevance = rng.normal(size=7), rng.integers(0, 5, size=7)
-    order = np.argsort(-scores)
     discounts = np.empty(7)
-    discounts[order] = 1 / np.log2(np.arange(2, 9))
+    discounts[np.argsort(-scores)] = [reference.discount_of(rank, None) for rank in range(1, 8)]
     gains = 2.0**relevance - 1.0
-    best = np.sort(gains)[::-1] @ (1 / np.log2(np.arange(2, 9)))
     weights = np.abs(np.subtract.outer(gains, gains) * np.subtract.outer(discounts, discounts))
-    weights = weights / best * (np.subtract.outer(relevance, relevance) > 0)
+    weights *= (np.subtract.outer(relevance, relevance) > 0) / reference.dcg(gains, gains)
 
     def at_constant_weights(s):
         return np.sum(weights * np.logaddexp(0.0, -2.0 * np.subtract.outer(s, s)))
 
     value, gradient = loss("lambdarank", scores, relevance, sigma=2.0, reduction="sum")
     assert value == pytest.approx(at_constant_weights(scores), rel=1e-12)
-    assert_allclose(gradient, numerical_gradient(at_constant_weights, scores), rtol=1e-6, atol=1e-9)
+    expected = central_differences(at_constant_weights, scores)
+    assert_allclose(gradient, expected, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_the_gradient_of_ordinal_loss_by_its_thresholds(reduction):
+def test_the_gradients_of_ordinal_loss_by_scores_and_thresholds(reduction):
     scores, relevance, sizes = ragged()
-    thresholds = np.array([0.3, 1.1, 1.2, 4.0])
-
-    def value(t):
-        return learning_to_rank.ordinal_loss(
-            scores, relevance, sizes, thresholds=t, reduction=reduction
-        )
-
-    expected = numerical_gradient(lambda t: value(t)[0], thresholds)
-    assert_allclose(value(thresholds)[1][1], expected, rtol=1e-6, atol=1e-9)
+    assert_gradients(
+        lambda s, t: learning_to_rank.ordinal_loss(
+            s, relevance, sizes, thresholds=t, reduction=reduction
+        ),
+        [scores, THRESHOLDS],
+    )
 
 
 def test_ordinal_loss_without_thresholds_has_them_halfway_between_levels():
@@ -269,7 +248,8 @@ def test_the_order_of_documents_does_not_count(name, seed):
 @given(seed=st.integers(0, 1000), shift=st.floats(-100, 100))
 def test_a_common_shift_of_scores_does_not_count(name, seed, shift):
     rng = np.random.default_rng(seed)
-    scores, relevance = rng.permutation(6) / 4.0, rng.integers(0, 4, size=6)
+    # No lead is exactly the margin, where rounding decides about the gradient of the hinge.
+    scores, relevance = rng.permutation(6) / 4.2, rng.integers(0, 4, size=6)
     value, gradient = loss(name, scores, relevance)
     shifted_value, shifted = loss(name, scores + shift, relevance)
     assert shifted_value == pytest.approx(value, rel=1e-9, abs=1e-11)
@@ -310,7 +290,7 @@ def test_blocks_of_queries_change_nothing(name, monkeypatch):
     scores, relevance = rng.normal(size=sizes.sum()), rng.integers(0, 5, size=sizes.sum())
     expected = loss(name, scores, relevance, sizes, reduction="none")
     monkeypatch.setattr(queries, "_BLOCK_DOCUMENTS", 100)
-    monkeypatch.setattr(learning_to_rank, "_RANK_VALUES", 60)
+    monkeypatch.setattr(listwise, "_RANK_VALUES", 60)
     actual = loss(name, scores, relevance, sizes, reduction="none")
     assert_allclose(actual[0], expected[0], rtol=1e-12, atol=1e-15)
     assert_allclose(actual[1], expected[1], rtol=1e-12, atol=1e-15)
@@ -327,18 +307,6 @@ def test_single_precision_is_kept_and_inputs_are_left_alone(name):
     assert_array_equal(gradient, expected.astype(np.float32))
     assert_array_equal(given_scores, scores.astype(np.float32))
     assert_array_equal(given_relevance, relevance)
-
-
-@every_loss
-def test_steps_against_the_gradient_mend_a_ranking(name):
-    rng = np.random.default_rng(6)
-    relevance = rng.permutation(5)
-    if name == "logistic":  # which knows two levels
-        relevance = (relevance > 2).astype(int)
-    scores = -0.2 * relevance + 0.01 * rng.normal(size=5)
-    for _ in range(3000):
-        scores = scores - 0.3 * loss(name, scores, relevance)[1]
-    assert ndcg_score(relevance, scores) > 0.99
 
 
 # Extremes ----------------------------------------------------------------------------
@@ -384,10 +352,7 @@ def test_nothing_to_rank_is_no_loss(name):
     ("scores", "relevance", "params", "message"),
     [
         ([1.0], [1, 0], {}, "relevance and scores must have one shape"),
-        ([1.0, np.nan], [1, 0], {}, "scores contains NaN"),
         ([1.0, 2.0], [1, -1], {}, "relevance has negative"),
-        ([1.0, 2.0], ["a", "b"], {}, "relevance must be numbers"),
-        ([], [], {}, "relevance is empty"),
         ([1.0, 2.0], [1, 0], {"groups": [3]}, "groups sum to 3"),
         ([1.0, 2.0], [1, 0], {"reduction": "max"}, "reduction="),
     ],
@@ -399,24 +364,13 @@ def test_bad_arrays_are_refused(name, scores, relevance, params, message):
 
 @pytest.mark.parametrize(
     ("name", "parameter"),
-    [
-        ("hinge", "margin"),
-        ("ranknet", "sigma"),
-        ("lambdarank", "sigma"),
-        ("approx_ndcg", "alpha"),
-        ("soft_rank", "sigma"),
-    ],
+    [("hinge", "margin"), ("ranknet", "sigma"), ("lambdarank", "sigma"), ("lambdarank", "k")]
+    + [("approx_ndcg", "alpha"), ("soft_rank", "sigma"), ("soft_rank", "k")],
 )
 @pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf, "1"])
 def test_bad_parameters_are_refused(name, parameter, value):
     with pytest.raises(ValueError, match=f"{parameter}="):
         loss(name, [1.0, 2.0], [1, 0], **{parameter: value})
-
-
-@pytest.mark.parametrize("name", ["lambdarank", "soft_rank"])
-def test_bad_k_is_refused(name):
-    with pytest.raises(ValueError, match="k=0"):
-        loss(name, [1.0, 2.0], [1, 0], k=0)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from numpy.testing import assert_array_equal
 from scipy.stats import chisquare
 
 from fasttsne.metric_learning import distances
-from fasttsne.metric_learning.losses import contrastive_loss, triplet_loss
+from fasttsne.metric_learning.losses import contrastive_loss
 from fasttsne.metric_learning.mining import mine_pairs, mine_triplets
 
 TRIPLETS = ["all", "hard", "semihard", "easy", "distance_weighted", "random"]
@@ -24,6 +24,11 @@ def batch(n=20, d=3, n_classes=3, seed=0):
 
 def as_set(rows):
     return {tuple(row) for row in rows.tolist()}
+
+
+def nearest(X, y, a, same, farthest=False):
+    found = sorted(reference.others(y, a, same), key=lambda j: reference.distance(X, a, j))
+    return found[-1 if farthest else 0]
 
 
 @pytest.mark.parametrize("strategy", TRIPLETS)
@@ -59,19 +64,7 @@ def test_semihard_triplets_are_the_nearest_of_their_kind():
 
 def test_easy_triplets_are_the_nearest_of_both():
     X, y = batch(seed=3)
-    expected = set()
-    for a in range(len(X)):
-
-        def near(j, a=a):
-            return reference.distance(X, a, j)
-
-        expected.add(
-            (
-                a,
-                min(reference.others(y, a, True), key=near),
-                min(reference.others(y, a, False), key=near),
-            )
-        )
+    expected = {(a, nearest(X, y, a, True), nearest(X, y, a, False)) for a in range(len(X))}
     assert as_set(mine_triplets(X, y, strategy="easy")) == expected
 
 
@@ -122,16 +115,6 @@ def test_blocks_of_anchors_change_nothing(strategy, monkeypatch):
     monkeypatch.setattr(distances, "_BLOCK_VALUES", 200)
     found = mine_triplets(X, y, strategy=strategy, random_state=0)
     assert_array_equal(found, expected)
-
-
-@pytest.mark.parametrize("strategy", ["hard", "semihard"])
-def test_mined_triplets_give_the_loss_that_mines_them(strategy):
-    X, y = batch(seed=10)
-    triplets = mine_triplets(X, y, strategy=strategy)
-    loss, _ = triplet_loss(X, triplets=triplets, reduction="mean")
-    assert loss > 0.0
-    if strategy == "hard":
-        assert loss == triplet_loss(X, y, mining="hard", reduction="mean")[0]
 
 
 @pytest.mark.parametrize("strategy", TRIPLETS)
@@ -190,14 +173,9 @@ def test_all_pairs():
 @pytest.mark.parametrize("strategy", ["hard", "easy"])
 def test_hard_and_easy_pairs(strategy):
     X, y = batch(seed=13)
-    expected, sign = set(), 1 if strategy == "hard" else -1
-    for a in range(len(X)):
-
-        def rank(j, a=a):
-            return sign * reference.distance(X, a, j)
-
-        expected.add((a, max(reference.others(y, a, True), key=rank), 0))
-        expected.add((a, min(reference.others(y, a, False), key=rank), 1))
+    hard = strategy == "hard"
+    expected = {(a, nearest(X, y, a, True, farthest=hard), 0) for a in range(len(X))}
+    expected |= {(a, nearest(X, y, a, False, farthest=not hard), 1) for a in range(len(X))}
     assert as_set(mine_pairs(X, y, strategy=strategy)) == expected
 
 
@@ -217,7 +195,7 @@ def test_pairs_of_degenerate_batches(strategy, labels):
 @pytest.mark.parametrize(
     ("X", "labels", "params", "message"),
     [
-        ([[1.0]], [0, 1], {}, "labels must hold 1"),
+        ([[1.0]], [0, 1], {}, "labels has shape"),
         ([[np.inf]], [0], {}, "X contains"),
         ([[1.0]], [0], {"strategy": "hardest"}, "strategy="),
         ([[1.0]], [0], {"random_state": "x", "strategy": "random"}, "seed"),

@@ -1,11 +1,13 @@
-"""Measures of rankings in plain Python, one query at a time: the oracle of metric_learning.ranking.
+"""Measures and losses of rankings in plain Python, one query at a time.
+
+The oracle of metric_learning.ranking and metric_learning.learning_to_rank.
 
 Plain on purpose: loops and sums as the definitions have them, nothing shared with the package.
 """
 
 from fractions import Fraction
 from itertools import groupby
-from math import inf, log2
+from math import exp, inf, log, log2
 
 
 def gain_of(relevance, gain):
@@ -64,4 +66,31 @@ def binary(name, y_true, y_score, k=None):
         "r_precision": lambda: precision(hits, n_relevant),
         "map_at_r": lambda: sum(precision(hits, rank) for rank in up_to_r) / n_relevant,
         "hit_rate": lambda: int(bool(first)),
+    }[name]()
+
+
+def loss(name, scores, relevance, thresholds):
+    """The sum of a ranking loss; the thresholds are for the ordinal loss."""
+    documents = list(zip(scores, relevance, strict=True))
+    leads = [s - t for s, y in documents for t, z in documents if y > z]
+    ranks = [0.5 + sum(1 / (1 + exp(10 * (s - t))) for t in scores) for s in scores]
+    wanted, shares = ([exp(v) / sum(map(exp, of)) for v in of] for of in (relevance, scores))
+    return {
+        "squared": lambda: sum((s - y) ** 2 for s, y in documents),
+        "logistic": lambda: sum(log(1 + exp(s)) - (y > 0) * s for s, y in documents),
+        "ordinal": lambda: sum(
+            log(1 + exp(t - s if level < y else s - t))
+            for s, y in documents
+            for level, t in enumerate(thresholds)
+        ),
+        "hinge": lambda: sum(max(0, 1 - lead) for lead in leads),
+        "ranknet": lambda: sum(log(1 + exp(-lead)) for lead in leads),
+        "listnet": lambda: -sum(w * log(p) for w, p in zip(wanted, shares, strict=True)),
+        "approx_ndcg": lambda: (
+            -sum(
+                gain_of(y, "exponential") / log2(1 + rank)
+                for y, rank in zip(relevance, ranks, strict=True)
+            )
+            / (dcg(relevance, relevance, None, "exponential") or 1.0)
+        ),
     }[name]()

@@ -1,24 +1,23 @@
-"""Losses of embeddings by name, as a learner calls them: a batch and its classes in, pairs inside.
+"""The losses of a learner by name, and checks of the arguments and results of any loss.
 
-Each is ``objective(E, classes, chance) -> (loss, gradient)``.
+The loss of a batch is ``loss(E, classes, chance) -> (loss, gradient)``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import inspect
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.random import RandomState
 
 from fasttsne.metric_learning import losses
-from fasttsne.metric_learning.checks import Floats
-from fasttsne.metric_learning.learners.arguments import check_params
-from fasttsne.metric_learning.mining import mine_pairs, mine_triplets
+from fasttsne.metric_learning.checks import Floats, Indices
+from fasttsne.metric_learning.mining import mine_pairs
 
-Classes = NDArray[np.int64]
-Objective = Callable[[Floats, Classes, np.random.RandomState], tuple[float, Floats]]
-Mining = str | Callable[[Floats, Classes], Any] | None
+BatchLoss = Callable[[Floats, Indices, RandomState], tuple[float, Floats]]
+Mining = str | Callable[[Floats, Indices], Any] | None
 
 LOSSES: dict[str, Callable[..., Any]] = {
     "triplet": losses.triplet_loss,
@@ -32,28 +31,17 @@ LOSSES: dict[str, Callable[..., Any]] = {
     "proxy": losses.proxy_loss,
 }
 
-# Ways to mine, the first where none is given, and those for which the loss needs no list.
+# Mining strategies, the default first.
 _MINING = {
     "triplet": ("easy", "all", "hard", "semihard", "random", "distance_weighted"),
     "contrastive": ("all", "hard", "easy", "random"),
 }
-_WITHOUT_LIST = {"triplet": ("all", "hard", "semihard"), "contrastive": ("all",)}
-_MINERS: dict[str, tuple[str, Callable[..., Any]]] = {
-    "triplet": ("triplets", mine_triplets),
-    "contrastive": ("pairs", mine_pairs),
-}
-# Arguments that are the learner's to give.
+# Arguments that the learner passes.
 _OURS = ("labels", "pairs", "triplets", "mining", "similar_label", "random_state")
 
 
 def check_loss(loss: str | Callable[..., Any], mining: Mining, params: Mapping[str, Any]) -> None:
-    """Refuse ways to mine, or parameters, that a loss does not have.
-
-    Raises
-    ------
-    ValueError
-        Naming what there is.
-    """
+    """Check that a loss knows this mining strategy and these parameters."""
     known = _MINING.get(loss, ()) if isinstance(loss, str) else ()
     if mining is not None and not known:
         choice = " or ".join(map(repr, _MINING))
@@ -65,49 +53,37 @@ def check_loss(loss: str | Callable[..., Any], mining: Mining, params: Mapping[s
         check_params(loss, LOSSES[loss], params, _OURS)
 
 
-def objective(loss: str, mining: Mining, params: Mapping[str, Any]) -> Objective:
-    """Choose a loss that has nothing of its own to learn; `check_loss` has seen the arguments."""
+def batch_loss(loss: str, mining: Any, params: Mapping[str, Any]) -> BatchLoss:
+    """Return a loss by name, for arguments that passed `check_loss`."""
+    function = LOSSES[loss]
+    if loss in ("n_pair", "info_nce", "nt_xent"):
+        return _of_rounds(_nt_xent if loss == "nt_xent" else function, params)
     if loss in _MINING:
         mining = mining or _MINING[loss][0]
-        if mining not in _WITHOUT_LIST[loss]:
-            return _mined(loss, mining, params)
-        if loss == "triplet":
-            params = {**params, "mining": mining}
-    if loss in ("n_pair", "info_nce", "nt_xent"):
-        return _of_rounds(_nt_xent if loss == "nt_xent" else LOSSES[loss], params)
 
-    def plain(E: Floats, classes: Classes, _: np.random.RandomState) -> tuple[float, Floats]:
-        value, gradient = LOSSES[loss](E, classes, **params)
-        return value, gradient
-
-    return plain
-
-
-def _mined(loss: str, mining: Any, params: Mapping[str, Any]) -> Objective:
-    """Loss of a list of triplets or pairs, chosen anew for every batch."""
-    listed, mine = _MINERS[loss]
-
-    def mined(E: Floats, classes: Classes, chance: np.random.RandomState) -> tuple[float, Floats]:
+    def of_batch(E: Floats, classes: Indices, chance: RandomState) -> tuple[float, Floats]:
         if callable(mining):
-            found = mining(E, classes)
+            listed = "triplets" if loss == "triplet" else "pairs"
+            value, gradient = function(E, **{listed: mining(E, classes)}, **params)
+        elif loss == "triplet":
+            value, gradient = function(E, classes, mining=mining, random_state=chance, **params)
+        elif mining in ("hard", "easy", "random"):
+            pairs = mine_pairs(E, classes, mining, random_state=chance)
+            value, gradient = function(E, pairs=pairs, **params)
         else:
-            found = mine(E, classes, strategy=mining, random_state=chance)
-        value, gradient = LOSSES[loss](E, **{listed: found}, **params)
+            value, gradient = function(E, classes, **params)
         return value, gradient
 
-    return mined
+    return of_batch
 
 
-def _of_rounds(of_pairs: Callable[..., Any], params: Mapping[str, Any]) -> Objective:
-    """Mean over rounds with one pair of each class.
+def _of_rounds(of_pairs: Callable[..., Any], params: Mapping[str, Any]) -> BatchLoss:
+    """Return the mean over rounds with one pair of each class.
 
-    For a loss that takes all other pairs of its batch for negatives, other pairs of the same class
-    would be wrong ones.
+    These losses use all other pairs of their batch as negatives, so no two may share a class.
     """
 
-    def of_rounds(
-        E: Floats, classes: Classes, chance: np.random.RandomState
-    ) -> tuple[float, Floats]:
+    def of_rounds(E: Floats, classes: Indices, chance: RandomState) -> tuple[float, Floats]:
         total, gradient, n_rounds = 0.0, np.zeros_like(E), 0
         for first, second in _rounds(classes, chance):
             value, (by_first, by_second) = of_pairs(E[first], E[second], **params)
@@ -120,10 +96,8 @@ def _of_rounds(of_pairs: Callable[..., Any], params: Mapping[str, Any]) -> Objec
     return of_rounds
 
 
-def _rounds(
-    classes: Classes, chance: np.random.RandomState
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Anchors and partners: of every class that still has two samples, two that had no turn."""
+def _rounds(classes: Indices, chance: RandomState) -> Iterator[tuple[Indices, Indices]]:
+    """Yield anchors and partners: two unused samples of every class that still has two."""
     order = chance.permutation(len(classes))
     order = order[np.argsort(classes[order], kind="stable")]
     starts = np.flatnonzero(np.diff(classes[order], prepend=-1))
@@ -138,3 +112,32 @@ def _nt_xent(A: Floats, P: Floats, **params: Any) -> tuple[Any, Any]:
     pairs = np.arange(2 * len(A)).reshape(2, -1).T
     value, gradient = losses.nt_xent_loss(np.vstack([A, P]), pairs, **params)
     return value, np.split(gradient, 2)
+
+
+def check_params(
+    name: str, loss: Callable[..., Any], params: Mapping[str, Any], ours: Collection[str]
+) -> None:
+    """Check that a loss takes these keyword arguments, and that the learner does not pass them."""
+    known = [
+        parameter.name
+        for parameter in inspect.signature(loss).parameters.values()
+        if parameter.default is not parameter.empty and parameter.name not in ours
+    ]
+    unknown = sorted(set(params) - set(known))
+    if unknown:
+        raise ValueError(
+            f"loss_params has {', '.join(map(repr, unknown))}, which loss={name!r} does not take; "
+            f"it takes {', '.join(map(repr, known)) or 'none'}"
+        )
+
+
+def checked(result: Any, shape: tuple[int, ...], by: str) -> tuple[float, Floats]:
+    """Return the checked result of a loss: a number, and a gradient of this shape."""
+    value, gradient = result
+    gradient = np.asarray(gradient, dtype=np.float64)
+    if np.ndim(value) != 0 or gradient.shape != shape:
+        raise ValueError(
+            f"loss must return a number and a gradient in the shape of the {by}, {shape}; got "
+            f"shapes {np.shape(value)} and {gradient.shape}"
+        )
+    return float(value), gradient

@@ -1,4 +1,4 @@
-"""A linear metric: samples of one class near, others further, in as few dimensions as you like."""
+"""A linear metric with samples of one class near each other, its start, and its training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from numpy.random import RandomState
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import eigh
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -19,20 +21,29 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fasttsne.metric_learning.checks import Floats
-from fasttsne.metric_learning.learners.arguments import checked
-from fasttsne.metric_learning.learners.class_batches import ClassBatches
-from fasttsne.metric_learning.learners.features import Axes
-from fasttsne.metric_learning.learners.losses import LOSSES, Mining, check_loss, objective
-from fasttsne.metric_learning.learners.starts import (
-    agreement,
-    choose_axes,
-    discriminants,
-    first_proxies,
-    principal,
-    typical_length,
+from fasttsne.metric_learning.checks import Floats, Indices
+from fasttsne.metric_learning.distances import Batch, normalized
+from fasttsne.metric_learning.learners.features import (
+    Axes,
+    common_scaling,
+    principal_axes_of,
+    standard_scaling,
 )
-from fasttsne.metric_learning.learners.training import Judge, Objective, Schedule, descend
+from fasttsne.metric_learning.learners.losses import (
+    LOSSES,
+    Mining,
+    batch_loss,
+    check_loss,
+    checked,
+)
+from fasttsne.metric_learning.learners.training import (
+    ClassBatches,
+    History,
+    Judge,
+    Objective,
+    Schedule,
+    descend,
+)
 from fasttsne.metric_learning.losses import proxy_loss
 from fasttsne.runtime.threads import single_threaded_blas
 
@@ -41,82 +52,87 @@ __all__ = ["LinearMetricLearner"]
 # Length of embeddings at the start of a triplet loss, in margins of 1.
 _MARGINS = 7.0
 
+# Samples by which a start is judged, and the most samples that each is compared with.
+_N_JUDGED = 2_000
+_N_COMPARED = 10_000
+
+# Share of the variance that a class has along any axis, for discriminants: with fewer samples than
+# axes, classes seem to have none along some.
+_LEAST_SPREAD = 0.01
+
 
 class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """A linear map that brings together what belongs together, trained on any loss of pairs.
+    """A linear map that brings samples of one class together, trained on any loss of pairs.
 
     Euclidean distances after the map are Mahalanobis distances of the samples, the lengths of
-    L (x - x') with L `components_`. Training takes batches in which several classes have several
-    samples each, and steps by Adam.
+    L (x - x') with L `components_`. Training uses Adam (Kingma and Ba 2015) on batches with several
+    samples of each of several classes.
 
     Parameters
     ----------
     loss : str or callable, default="triplet"
         "triplet", "contrastive", "n_pair", "info_nce", "nt_xent", "supervised_contrastive",
-        "lifted_structure", "multi_similarity" or "proxy": one of
-        `fasttsne.metric_learning.losses`. Or a function ``loss(embeddings, labels, **loss_params)
-        -> (loss, gradient)``, which gets a batch and those of its labels.
+        "lifted_structure", "multi_similarity" or "proxy" of `fasttsne.metric_learning.losses`, or a
+        function ``loss(embeddings, labels, **loss_params) -> (loss, gradient)`` of a batch.
     n_components : int, default=None
-        Dimensions of the result, at most n_features, which None stands for.
+        Dimensions of the result, at most n_features; None means n_features.
     mining : str or callable, default=None
-        Which triplets or pairs of a batch count. With "triplet" all strategies of
-        `fasttsne.metric_learning.mining.mine_triplets`, None being "easy": of every sample the
-        nearest positive and the nearest negative; with "contrastive" those of `mine_pairs`, None
-        being "all". Or a function of embeddings and classes that returns what these do. Other
-        losses take whole batches.
+        Which triplets or pairs of a batch count: a strategy of
+        `fasttsne.metric_learning.mining.mine_triplets` for "triplet", of `mine_pairs` for
+        "contrastive", or a function of embeddings and classes that returns the same. None is "easy"
+        for "triplet", the nearest positive and negative of every sample, and "all" for
+        "contrastive". Other losses use whole batches.
     loss_params : dict, default=None
         Keyword arguments of the loss, such as ``{"margin": 0.5}`` or ``{"temperature": 0.1}``.
     init : {"auto", "pca", "lda", "identity", "random"} or array, default="auto"
-        Start of the map: principal components; linear discriminants, of which there is one fewer
-        than classes; the features themselves, the first `n_components` of them; Gaussian noise; or
-        an array of shape (n_components, n_features), like `components_`. "auto" is "lda" if that
-        gives `n_components`, else "pca". All but an array are scaled so that embeddings have a root
-        mean square length of 1, or for "triplet" of 7: then triplets within a margin of 1 are
-        few, those of samples that are out of place.
+        Start of the map: principal components; linear discriminants, one fewer than classes; the
+        first `n_components` features; Gaussian noise; or an array like `components_`. "auto" is
+        "lda" if that gives `n_components`, else "pca". All but an array are scaled to embeddings
+        with a root mean square length of 1, or 7 for "triplet", where then only a few misplaced
+        samples have triplets within a margin of 1.
     standardize : bool or "auto", default="auto"
-        Whether the features are divided by their standard deviations at the start, so that their
-        units do not matter, or by one number. "auto" is False if that makes the nearest neighbours
-        on principal components agree in class more often, by more than chance.
+        Whether to divide features by their standard deviations at the start, so that their units do
+        not matter, or all by one number. "auto" is False if nearest neighbours on principal
+        components then agree in class more often, by more than chance.
     batch_size : int or "auto", default="auto"
-        Samples of a batch, about as many of each class in it. "auto" is a tenth of the samples,
-        but from 50 to 1000.
+        Samples per batch, about equally many of each class in it. "auto" is a tenth of the samples,
+        from 50 to 1000.
     max_epochs : int, default=30
-        How often to go through the samples, or ten batches if these are more. The steps shrink to
-        0 on the way.
+        Passes over the samples, each of at least ten batches. Steps shrink to 0 until the last.
     learning_rate : float, default=0.05
-        How far one of the first steps moves a typical sample along a component, at the most, as a
-        share of the root mean square length of embeddings at the start.
+        Largest move of a typical sample along a component in one of the first steps, as a share of
+        the root mean square length of embeddings at the start.
     early_stopping : bool, default=False
-        Whether to set samples aside, and to return the map of the epoch after which most of them
-        had a nearest neighbour of their own class among the others.
+        Whether to hold out samples, and return the map of the epoch after which the largest share
+        of them has a nearest neighbour of their own class among the others.
     validation_fraction : float, default=0.1
-        Share of each class that `early_stopping` sets aside.
+        Share of each class that `early_stopping` holds out.
     n_iter_no_change : int, default=10
-        Stop after so many epochs in which the loss, or with `early_stopping` that share, has not
+        Stop after this many epochs in which the loss, or with `early_stopping` the share, has not
         improved by more than `tol`.
     tol : float, default=1e-4
         See `n_iter_no_change`.
     random_state : int, RandomState instance or None, default=None
-        Source of batches, of what is set aside, and of a random start.
+        Random numbers for batches, held-out samples and a random start.
     verbose : bool, default=False
-        Print a line an epoch.
+        Print a line per epoch.
 
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        The map L, of features as they are given.
+        The map L, for raw features.
     mean_ : ndarray of shape (n_features,)
-        Of the training samples; the map takes it to 0.
+        Mean of the training samples, which the map takes to 0.
     classes_ : ndarray of shape (n_classes,)
-        The labels of `y`, sorted.
+        The labels in `y`, sorted.
     history_ : dict of str to list of float
         "loss", the mean of each epoch's batches; with `early_stopping` also "validation_score".
     n_iter_ : int
-        Epochs done.
+        Number of epochs.
     n_features_in_ : int
-        Features of the training samples.
+        Number of features of the training samples.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, if they have any that are all strings.
+        Their names, if all are strings.
 
     See Also
     --------
@@ -127,18 +143,16 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     -----
     A constant feature has coefficients of 0. Losses of cosines ("info_nce", "nt_xent",
     "supervised_contrastive", "multi_similarity", "proxy") learn angles: compare their results by
-    cosines, as ``TSNE(metric="cosine")`` does. "n_pair", "info_nce" and "nt_xent" take other pairs
-    for negatives, and therefore one pair of each class at a time.
+    cosines, as ``TSNE(metric="cosine")`` does. "n_pair", "info_nce" and "nt_xent" use other pairs
+    as negatives, so they get one pair of each class at a time.
 
-    A step takes time quadratic in `batch_size`, and an epoch linear in the number of samples.
+    A step takes time quadratic in `batch_size`, an epoch time linear in the number of samples.
 
     References
     ----------
     .. [1] Weinberger, K. and Saul, L. (2009). Distance metric learning for large margin nearest
        neighbor classification. Journal of Machine Learning Research 10, 207-244. The default is a
-       variant of it: nearest positives and negatives of a batch in place of fixed targets.
-    .. [2] Kingma, D. and Ba, J. (2015). Adam: a method for stochastic optimization. International
-       Conference on Learning Representations.
+       variant of it: nearest positives and negatives of a batch instead of fixed targets.
 
     Examples
     --------
@@ -148,14 +162,6 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     >>> learner = LinearMetricLearner(n_components=2, random_state=0).fit(X, y)
     >>> learner.transform(X).shape, learner.get_mahalanobis_matrix().shape
     ((150, 2), (4, 4))
-
-    On the way to a map, in one pipeline:
-
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from fasttsne import TSNE
-    >>> both = make_pipeline(LinearMetricLearner(random_state=0), TSNE(random_state=0))
-    >>> both.fit_transform(X, y).shape
-    (150, 2)
     """
 
     _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
@@ -192,7 +198,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: int | RandomState | None = None,
         verbose: bool = False,
     ) -> None:
         self.loss = loss
@@ -213,14 +219,14 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any) -> LinearMetricLearner:
-        """Learn the map.
+        """Fit the map to samples and their classes.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Samples.
         y : array-like of shape (n_samples,)
-            Their classes, numbers or strings; at least two, one of which has two samples.
+            Classes, numbers or strings: at least two, one of which has two samples.
 
         Returns
         -------
@@ -231,33 +237,39 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ------
         ValueError
             If X or y hold NaN or infinity, shapes disagree, there are too few classes or features,
-            all samples are the same, or a parameter is out of range.
+            all samples are equal, or a parameter is out of range.
         """
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
         check_loss(self.loss, self.mining, self.loss_params or {})
         self.classes_, classes = _classes(y)
-        n_components = self._n_components(X.shape[1])
+        n_components = self.n_components or X.shape[1]
+        if n_components > X.shape[1]:
+            raise ValueError(
+                f"n_components={n_components} must not exceed the number of features, {X.shape[1]}"
+            )
         chance = check_random_state(self.random_state)
         samples = np.asarray(X, dtype=np.float64)
         with single_threaded_blas():
             kept, aside = self._split(classes, chance)
-            axes = choose_axes(samples[kept], classes[kept], n_components, self.standardize, chance)
-            Z = axes.coordinates(samples)
-            start = self._start(Z[kept], classes[kept], axes, n_components, chance)
-
-            def score(W: Floats) -> float:
-                return agreement(Z[kept] @ W, classes[kept], Z[aside] @ W, classes[aside])
-
-            W, self.history_ = self._train(
-                Z[kept], y[kept], classes[kept], start, chance, score if aside.size else None
+            axes = _choose_axes(
+                samples[kept], classes[kept], n_components, self.standardize, chance
             )
+            Z = axes.coordinates(samples)
+            start = self._start(Z[kept], classes[kept], axes, chance)
+
+            def score(parameters: Floats) -> float:
+                W = parameters[: start.size].reshape(start.shape)
+                return _agreement(Z[kept] @ W, classes[kept], Z[aside] @ W, classes[aside])
+
+            judge = Judge("validation_score", score) if aside.size else None
+            W, self.history_ = self._train(Z[kept], y[kept], classes[kept], start, chance, judge)
         self.components_ = axes.to_raw(W).astype(X.dtype, copy=False)
         self.mean_ = axes.scaling.mean.astype(X.dtype, copy=False)
         self.n_iter_ = len(self.history_["loss"])
         return self
 
     def transform(self, X: Any) -> NDArray[np.floating]:
-        """Map samples to where Euclidean distances are the learned ones.
+        """Return mapped samples, whose Euclidean distances are the learned ones.
 
         Parameters
         ----------
@@ -276,7 +288,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return embeddings
 
     def get_mahalanobis_matrix(self) -> NDArray[np.floating]:
-        """Give the matrix M of the learned distance sqrt((x - x')' M (x - x')).
+        """Return the matrix M of the learned distance sqrt((x - x')' M (x - x')).
 
         Returns
         -------
@@ -289,44 +301,29 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     # ---- Before training --------------------------------------------------------------------
 
-    def _n_components(self, n_features: int) -> int:
-        if self.n_components is not None and self.n_components > n_features:
-            raise ValueError(
-                f"n_components={self.n_components} must not exceed the number of features, "
-                f"{n_features}"
-            )
-        return self.n_components or n_features
-
-    def _split(
-        self, classes: NDArray[np.int64], chance: np.random.RandomState
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Numbers of samples to train on, and of those set aside: of each class its share."""
-        everybody = np.arange(len(classes))
+    def _split(self, classes: Indices, chance: RandomState) -> tuple[Indices, Indices]:
+        """Return the samples to train on, and those that are held out: a share of each class."""
+        every = np.arange(len(classes))
         if not self.early_stopping:
-            return everybody, everybody[:0]
+            return every, every[:0]
         shuffled = chance.permutation(len(classes))
         by_class = shuffled[np.argsort(classes[shuffled], kind="stable")]
         sizes = np.bincount(classes)
-        places = everybody - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        places = every - np.repeat(np.cumsum(sizes) - sizes, sizes)
         shares = np.minimum(np.round(self.validation_fraction * sizes), sizes - 2)
         chosen = places < np.repeat(shares, sizes)
         if not chosen.any():
             raise ValueError(
-                f"early_stopping with validation_fraction={self.validation_fraction} sets no "
-                "sample aside: every class keeps two; raise it, or set early_stopping=False"
+                f"early_stopping with validation_fraction={self.validation_fraction} holds "
+                "out no sample, because every class keeps two; raise it, or set "
+                "early_stopping=False"
             )
         return np.sort(by_class[~chosen]), np.sort(by_class[chosen])
 
-    def _start(
-        self,
-        Z: Floats,
-        classes: NDArray[np.int64],
-        axes: Axes,
-        n_components: int,
-        chance: np.random.RandomState,
-    ) -> Floats:
-        """Map of coordinates to begin with, (n_axes, n_components)."""
+    def _start(self, Z: Floats, classes: Indices, axes: Axes, chance: RandomState) -> Floats:
+        """Return the first map of coordinates, (n_axes, n_components)."""
         n_axes, n_features = Z.shape[1], len(axes.directions)
+        n_components = self.n_components or n_features
         init = self.init
         if not isinstance(init, str):
             given = np.asarray(init, dtype=np.float64)
@@ -342,17 +339,17 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if init == "lda":
             if n_components > min(n_discriminants, n_axes):
                 raise ValueError(
-                    f"init='lda' gives {min(n_discriminants, n_axes)} components, one fewer than "
-                    f"classes at the most, but n_components={n_components}; choose another start"
+                    f"init='lda' gives {min(n_discriminants, n_axes)} components, at most one "
+                    f"fewer than classes, but n_components={n_components}; choose another start"
                 )
-            W = discriminants(Z, classes, n_components)
+            W = _discriminants(Z, classes, n_components)
         elif init == "pca":
-            W = principal(axes, n_components)
+            W = _principal(axes, n_components)
         elif init == "identity":
             W = axes.from_scaled(np.eye(n_components, n_features))
         else:
             W = chance.standard_normal((n_axes, n_components))
-        return W * ((_MARGINS if self.loss == "triplet" else 1.0) / (typical_length(Z @ W) or 1.0))
+        return W * ((_MARGINS if self.loss == "triplet" else 1.0) / (_typical_length(Z @ W) or 1.0))
 
     # ---- Training ---------------------------------------------------------------------------
 
@@ -360,78 +357,65 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self,
         Z: Floats,
         labels: NDArray[Any],
-        classes: NDArray[np.int64],
+        classes: Indices,
         start: Floats,
-        chance: np.random.RandomState,
-        score: Callable[[Floats], float] | None,
-    ) -> tuple[Floats, dict[str, list[float]]]:
-        """Descend from `start`; proxies, where the loss has them, are further parameters."""
+        chance: RandomState,
+        judge: Judge | None,
+    ) -> tuple[Floats, History]:
+        """Descend from `start`; the proxies of the loss "proxy" are further parameters."""
         batch_size = self.batch_size
         if batch_size == "auto":
             batch_size = int(np.clip(len(Z) // 10, 50, 1000))
         batches = ClassBatches(classes, int(batch_size), chance)
         parameters = start.ravel()
         if self.loss == "proxy":
-            proxies = first_proxies(Z @ start, classes, chance)
+            proxies = _first_proxies(Z @ start, classes, chance)
             parameters = np.concatenate([parameters, proxies.ravel()])
 
         def epoch() -> Iterator[Objective]:
             for batch in batches.epoch():
                 yield self._objective(Z[batch], labels[batch], classes[batch], start.shape, chance)
 
-        judge = None
-        if score is not None:
-            of_map = score
-            judge = Judge(
-                "validation_score", lambda found: of_map(found[: start.size].reshape(start.shape))
-            )
         # Along one component, |change' z| <= rate |z|_1 <= rate sqrt(n_axes) |z|.
-        unit = (typical_length(Z @ start) or 1.0) / np.sqrt(len(start))
+        unit = (_typical_length(Z @ start) or 1.0) / np.sqrt(len(start))
+        stopping = self.n_iter_no_change, self.tol
         schedule = Schedule(
-            self.learning_rate * unit,
-            self.max_epochs,
-            self.n_iter_no_change,
-            self.tol,
-            bool(self.verbose),
+            self.learning_rate * unit, self.max_epochs, *stopping, bool(self.verbose)
         )
-        name = type(self).__name__
-        found, history = descend(parameters, epoch, schedule, name, judge)
+        found, history = descend(parameters, epoch, schedule, type(self).__name__, judge)
         return found[: start.size].reshape(start.shape), history
 
     def _objective(
         self,
         Z: Floats,
         labels: NDArray[Any],
-        classes: NDArray[np.int64],
+        classes: Indices,
         shape: tuple[int, int],
-        chance: np.random.RandomState,
+        chance: RandomState,
     ) -> Objective:
-        """Loss of a batch as a function of the map, and of the proxies that may follow it."""
+        """Return the loss of a batch as a function of the map, and of proxies if there are any."""
         params = dict(self.loss_params or {})
         size = shape[0] * shape[1]
 
-        def of_embeddings(E: Floats, proxies: Floats) -> tuple[float, Floats, Floats]:
-            by_proxies = proxies  # none
+        def objective(parameters: Floats) -> tuple[float, Floats]:
+            W, proxies = parameters[:size].reshape(shape), parameters[size:]
+            E, by_proxies = Z @ W, proxies  # empty if the loss has none
             if self.loss == "proxy":
                 vectors = proxies.reshape(-1, shape[1])
                 value, (by_E, by_vectors) = proxy_loss(E, classes, vectors, **params)
                 result = value, by_E
                 by_proxies = np.asarray(by_vectors, dtype=np.float64).ravel()
             elif isinstance(self.loss, str):
-                result = objective(self.loss, self.mining, params)(E, classes, chance)
+                result = batch_loss(self.loss, self.mining, params)(E, classes, chance)
             else:
                 result = self.loss(E, labels, **params)
-            return *checked(result, E.shape, "embeddings"), by_proxies
-
-        def of_parameters(parameters: Floats) -> tuple[float, Floats]:
-            W, proxies = parameters[:size].reshape(shape), parameters[size:]
-            value, by_E, by_proxies = of_embeddings(Z @ W, proxies)
+            value, by_E = checked(result, E.shape, "embeddings")
             return value, np.concatenate([(Z.T @ by_E).ravel(), by_proxies])
 
-        return of_parameters
+        return objective
 
     def __sklearn_tags__(self) -> Tags:
-        """Tell scikit-learn that classes are needed, and that precision is kept."""
+        """Return tags: classes are required, and single precision is kept."""
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
@@ -442,18 +426,102 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return int(self.components_.shape[0])
 
 
-# ---- Classes ---------------------------------------------------------------------------------
+# ---- Classes, coordinates and starts -----------------------------------------------------------
 
 
-def _classes(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Labels that occur, and for every sample the number of its own."""
+def _classes(y: NDArray[Any]) -> tuple[NDArray[Any], Indices]:
+    """Return the labels that occur, and for every sample the number of its label."""
     check_classification_targets(y)
     labels, classes = np.unique(y, return_inverse=True)
     if len(labels) < 2:
-        raise ValueError(f"y has 1 class, {labels[0]!r}; a metric needs at least 2 to tell apart")
+        raise ValueError(f"y has 1 class, {labels[0]!r}; a metric needs at least 2")
     if np.bincount(classes).max() < 2:
         raise ValueError(
-            f"y has {len(labels)} classes of one sample each; a metric needs a class with at least "
-            "2, which belong together"
+            f"y has {len(labels)} classes of one sample each; a metric needs a class of at least 2"
         )
     return labels, classes.astype(np.int64)
+
+
+def _choose_axes(
+    X: Floats,
+    classes: Indices,
+    n_components: int,
+    standardize: bool | str,
+    chance: RandomState,
+) -> Axes:
+    """Return the coordinates to train in; "auto": where neighbours agree in class more often."""
+    standard = standard_scaling(X)
+    if not standard.scale.any():
+        raise ValueError("X is constant: equal samples have no metric")
+    if standardize != "auto":
+        return principal_axes_of(X, standard if standardize else common_scaling(X))
+    some = chance.permutation(len(X))[:_N_JUDGED]
+
+    def share(axes: Axes) -> float:
+        E = axes.coordinates(X[some]) @ _principal(axes, n_components)
+        return _own_agreement(E, classes[some])
+
+    own, common = (principal_axes_of(X, scaling) for scaling in (standard, common_scaling(X)))
+    expected = share(own)
+    # By more than chance, so that units do not decide if neighbours are not informative.
+    by_chance = np.sqrt(expected * (1.0 - expected) / len(some))
+    return common if share(common) > expected + by_chance else own
+
+
+def _principal(axes: Axes, n_components: int) -> Floats:
+    """Return the map to the first axes; further components are 0."""
+    W = np.zeros((len(axes.lengths), n_components))
+    np.fill_diagonal(W, axes.lengths)
+    return W
+
+
+def _discriminants(Z: Floats, classes: Indices, n_components: int) -> Floats:
+    """Return the map to the directions of most variance between classes per variance within."""
+    means = _class_means(Z, classes)[classes]
+    spread = (Z - means).T @ (Z - means) / len(Z)
+    between = means.T @ means / len(Z)
+    total = np.trace(spread) + np.trace(between)
+    spread[np.diag_indices_from(spread)] += _LEAST_SPREAD * total / len(spread)
+    first = len(spread) - n_components
+    _, directions = eigh(between, spread, subset_by_index=(first, len(spread) - 1))
+    return np.ascontiguousarray(directions[:, ::-1])
+
+
+def _class_means(Z: Floats, classes: Indices) -> Floats:
+    """Return the mean of every class, (n_classes, n_axes)."""
+    sums = np.zeros((classes.max() + 1, Z.shape[1]))
+    np.add.at(sums, classes, Z)
+    means: Floats = sums / np.bincount(classes)[:, np.newaxis]
+    return means
+
+
+def _first_proxies(E: Floats, classes: Indices, chance: RandomState) -> Floats:
+    """Return a unit vector per class towards its mean, or a random one if the mean is 0."""
+    means = _class_means(E, classes)
+    noise = 1e-3 * np.sqrt(np.mean(E**2)) * chance.standard_normal(means.shape)
+    return normalized(means + noise)[0]
+
+
+def _typical_length(E: Floats) -> float:
+    """Return the root mean square length of embeddings."""
+    return float(np.sqrt(np.mean(np.einsum("ij,ij->i", E, E))))
+
+
+def _agreement(E: Floats, classes: Indices, judged: Floats, expected: Indices) -> float:
+    """Return the share of judged samples whose nearest other sample has their class."""
+    E, n_judged, n_right = E[:_N_COMPARED], len(judged), 0
+    batch = Batch(np.vstack([judged, E]))
+    for rows in batch.blocks(np.arange(n_judged)):
+        nearest = np.argmin(batch.squared_distances(rows)[:, n_judged:], axis=1)
+        n_right += int(np.count_nonzero(classes[nearest] == expected[rows]))
+    return n_right / n_judged
+
+
+def _own_agreement(E: Floats, classes: Indices) -> float:
+    """Return the share of samples whose nearest other sample has their class."""
+    batch, n_right = Batch(E), 0
+    for rows in batch.blocks():
+        squared = batch.squared_distances(rows)
+        squared[np.arange(len(rows)), rows] = np.inf
+        n_right += int(np.count_nonzero(classes[np.argmin(squared, axis=1)] == classes[rows]))
+    return n_right / len(E)

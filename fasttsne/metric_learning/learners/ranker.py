@@ -1,13 +1,16 @@
-"""A linear ranker: scores whose order within a query is that of relevance."""
+"""A linear ranker: its task, a loss of queries with a penalty, and its two solvers."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, Literal
 
 import numpy as np
+from numpy.random import RandomState
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from sklearn.base import BaseEstimator, _fit_context
@@ -16,18 +19,10 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fasttsne.metric_learning.checks import Floats
-from fasttsne.metric_learning.learners.arguments import check_params
+from fasttsne.metric_learning import learning_to_rank
+from fasttsne.metric_learning.checks import Floats, Indices
 from fasttsne.metric_learning.learners.features import standard_scaling
-from fasttsne.metric_learning.learners.ranking_task import (
-    CHANGING,
-    LOSSES,
-    NOT_SMOOTH,
-    OURS,
-    WITH_INTERCEPT,
-    Documents,
-    Task,
-)
+from fasttsne.metric_learning.learners.losses import check_params, checked
 from fasttsne.metric_learning.learners.training import (
     History,
     Judge,
@@ -37,92 +32,173 @@ from fasttsne.metric_learning.learners.training import (
     descend,
 )
 from fasttsne.metric_learning.queries import as_queries
-from fasttsne.metric_learning.ranking import Gain, ndcg_score
+from fasttsne.metric_learning.ranking.ndcg import Gain, ndcg_score
 from fasttsne.runtime.threads import single_threaded_blas
 
 __all__ = ["LinearRanker"]
 
-# Squares of larger numbers drown everything else.
+LOSSES: dict[str, Callable[..., Any]] = {
+    name.removesuffix("_loss"): getattr(learning_to_rank, name) for name in learning_to_rank.__all__
+}
+
+# Losses that depend on scores, and not only on their differences.
+_WITH_INTERCEPT = ("squared", "logistic")
+# Losses weighted by the present ranking: the objective changes from one step to the next, so its
+# value does not show progress.
+_CHANGING = ("lambdarank",)
+# L-BFGS cannot minimize these: a hinge has corners.
+_NOT_SMOOTH = ("hinge", *_CHANGING)
+# Arguments that the learner passes.
+_OURS = ("groups", "thresholds", "reduction")
+
+# Squares of larger numbers exceed everything else.
 _LARGEST_RELEVANCE = 1e6
 
 
-class LinearRanker(BaseEstimator):
-    """Ranks documents by a weighted sum of their features, trained on any loss of ranking.
+@dataclass(frozen=True)
+class Documents:
+    """Documents, query by query, with standardized features, (n_documents, n_features)."""
 
-    Minimises the loss plus ``alpha / 2 * w @ w``, w the coefficients of standardised features.
+    features: Floats
+    relevance: Floats
+    sizes: Indices
+
+    def take(self, queries: Indices) -> Documents:
+        """Return the documents of these queries, in the order given."""
+        sizes = self.sizes[queries]
+        firsts = (np.cumsum(self.sizes) - self.sizes)[queries]
+        steps = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        places = np.repeat(firsts, sizes) + steps
+        return Documents(self.features[places], self.relevance[places], sizes)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A loss with a penalty, as a function of coefficients and an intercept or thresholds."""
+
+    loss: str | Callable[..., Any]
+    params: dict[str, Any]
+    alpha: float
+    levels: Floats  # all values of relevance, sorted
+
+    def start(self, documents: Documents) -> Floats:
+        """Return the first parameters: coefficients of 0, then an intercept or thresholds."""
+        n_thresholds = max(len(self.levels) - 1, 1) if self.loss == "ordinal" else 0
+        n_more = 1 if self.loss in _WITH_INTERCEPT else n_thresholds
+        parameters = np.zeros(documents.features.shape[1] + n_more)
+        if self.loss == "squared":
+            parameters[-1] = documents.relevance.mean()
+        return parameters
+
+    def objective(self, documents: Documents, parameters: Floats) -> tuple[float, Floats]:
+        """Return the mean loss of these documents plus the penalty, with its gradient."""
+        w, rest = np.split(parameters, [documents.features.shape[1]])
+        value, by_scores, by_rest = self._loss(documents.features @ w, rest, documents)
+        by_w = documents.features.T @ by_scores + self.alpha * w
+        penalty = 0.5 * self.alpha * float(w @ w)
+        return value + penalty, np.concatenate([by_w, by_rest])
+
+    def ndcg(self, documents: Documents, parameters: Floats) -> float:
+        """Return the mean NDCG of these documents, for "lambdarank" with its `k` and `gain`."""
+        params: dict[str, Any] = {}
+        if self.loss == "lambdarank":
+            params = {"k": self.params.get("k"), "gain": self.params.get("gain", "exponential")}
+        scores = documents.features @ parameters[: documents.features.shape[1]]
+        return float(ndcg_score(documents.relevance, scores, groups=documents.sizes, **params))
+
+    def _loss(
+        self, scores: Floats, rest: Floats, documents: Documents
+    ) -> tuple[float, Floats, Floats]:
+        """Return the mean loss, and its derivatives by scores and by the rest of the parameters."""
+        function = LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
+        relevance, sizes = documents.relevance, documents.sizes
+        if self.loss == "ordinal":
+            level = np.searchsorted(self.levels, relevance).astype(np.float64)
+            value, (by_scores, by_rest) = function(scores, level, sizes, thresholds=rest)
+            return value, by_scores, by_rest
+        if self.loss == "lambdarank":
+            value, by_scores = function(scores, relevance, sizes, reduction="sum", **self.params)
+            return value / len(sizes), by_scores / len(sizes), rest
+        if self.loss in _WITH_INTERCEPT:
+            value, by_scores = function(scores + rest[0], relevance, sizes, **self.params)
+            return value, by_scores, by_scores.sum(keepdims=True)
+        result = function(scores, relevance, sizes, **self.params)
+        return *checked(result, scores.shape, "scores"), rest
+
+
+class LinearRanker(BaseEstimator):
+    """A linear ranker: scores are weighted sums of features, trained on any ranking loss.
+
+    It minimizes the loss plus ``alpha / 2 * w @ w``, with w the coefficients of standardized
+    features.
 
     Parameters
     ----------
     loss : str or callable, default="lambdarank"
         Pointwise "squared", "logistic", "ordinal"; pairwise "hinge", "ranknet", "lambdarank";
-        listwise "listnet", "listmle", "approx_ndcg", "soft_rank": those of
+        listwise "listnet", "listmle", "approx_ndcg", "soft_rank", of
         `fasttsne.metric_learning.learning_to_rank`. Or a function ``loss(scores, relevance,
         groups, **loss_params) -> (loss, gradient)``.
     alpha : float, default=0.1
-        Weight of the penalty, beside a loss that is a mean over documents, pairs or queries, as
-        the loss has it; for "lambdarank" over queries, since the weights of a query's pairs make
-        these comparable.
+        Weight of the penalty, added to a loss that is a mean over documents, pairs or queries, as
+        the loss defines it; for "lambdarank" over queries, whose weighted pairs are comparable.
     loss_params : dict, default=None
         Keyword arguments of the loss, such as ``{"k": 10}`` or ``{"sigma": 2.0}``.
     solver : {"auto", "lbfgs", "adam"}, default="auto"
         L-BFGS on all queries at once, for smooth losses; or Adam on batches of queries, for any.
-        "auto" is the former wherever it is possible, and the latter with `early_stopping`.
+        "auto" is L-BFGS if possible, and Adam with `early_stopping`.
     max_iter : int, default=200
-        Iterations or epochs at the most; for "lambdarank" without `early_stopping` the number of
-        epochs. Adam's steps shrink to 0 on the way.
+        Largest number of iterations or epochs; for "lambdarank" without `early_stopping` the number
+        of epochs. The steps of Adam shrink to 0 until the last.
     tol : float, default=1e-5
         L-BFGS stops when no entry of the gradient is larger. Adam stops after `n_iter_no_change`
         epochs in which the objective, or with `early_stopping` the score, has not improved by
-        more; "lambdarank" only with `early_stopping`.
+        more; for "lambdarank" only with `early_stopping`.
     batch_size : int, default=64
-        Queries of a batch, for Adam.
+        Queries per batch, for Adam.
     learning_rate : float, default=0.05
-        Length of Adam's first steps, divided by the square root of the number of features, in each
-        coefficient of a standardised feature.
+        Length of Adam's first steps in each coefficient of a standardized feature, times the square
+        root of the number of features.
     early_stopping : bool, default=False
-        Whether to set queries aside, and to return the coefficients of the epoch whose NDCG on
-        them was highest.
+        Whether to hold out queries, and return the coefficients of the epoch with the highest NDCG
+        on them.
     validation_fraction : float, default=0.1
-        Share of the queries that `early_stopping` sets aside.
+        Share of the queries that `early_stopping` holds out.
     n_iter_no_change : int, default=10
         See `tol`.
     random_state : int, RandomState instance or None, default=None
-        Source of batches, and of the queries set aside.
+        Random numbers for batches and held-out queries.
     verbose : bool, default=False
-        Print a line an epoch.
+        Print a line per epoch.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,)
-        Coefficients of features as they are given.
+        Coefficients of raw features.
     intercept_ : float
-        What is added to all scores: makes them estimates of relevance or log odds for "squared"
-        and "logistic". For others only the order counts, and the mean document scores 0.
+        Constant added to all scores. It makes them estimates of relevance for "squared" and log
+        odds for "logistic". For other losses only the order counts, and the mean document scores 0.
     thresholds_ : ndarray of shape (n_levels - 1,)
-        Only with "ordinal": the scores at which levels of relevance meet.
+        Only for "ordinal": the scores at which levels of relevance meet.
     history_ : dict of str to list of float
-        "loss", the objective of each iteration or the mean of each epoch. Where coefficients are
-        chosen by NDCG also this: "validation_score" with `early_stopping`, "training_score" for
+        "loss", the objective of each iteration or the mean of each epoch. If coefficients are
+        chosen by NDCG also "validation_score" with `early_stopping`, or "training_score" for
         "lambdarank" without.
     n_iter_ : int
-        Iterations or epochs done.
+        Number of iterations or epochs.
     n_features_in_ : int
-        Features of the training documents.
+        Number of features of the training documents.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, if they have any that are all strings.
-
-    See Also
-    --------
-    fasttsne.metric_learning.ndcg_score : What `score` computes.
+        Their names, if all are strings.
 
     Notes
     -----
-    What "lambdarank" minimises changes with the ranking, so that its loss does not tell how far
-    training has come, and may well rise. It trains for all its epochs, and returns the coefficients
-    of the one whose NDCG on the training queries was highest, by the `k` and `gain` of the loss;
-    with `early_stopping`, on those set aside.
+    The objective of "lambdarank" changes with the ranking, so its loss does not show progress and
+    may rise. It trains for all epochs, and returns the coefficients of the epoch with the highest
+    NDCG on the training queries, with the `k` and `gain` of the loss; with `early_stopping` on the
+    held-out queries.
 
-    A constant feature has a coefficient of 0. Where no query has documents of unlike relevance,
+    A constant feature has a coefficient of 0. If no query has documents of different relevance,
     pairwise losses leave all coefficients at 0.
 
     References
@@ -135,8 +211,6 @@ class LinearRanker(BaseEstimator):
     >>> from fasttsne.metric_learning.learners import LinearRanker
     >>> X = [[3.0, 1.0], [2.0, 5.0], [1.0, 2.0], [9.0, 4.0], [8.0, 2.0]]
     >>> ranker = LinearRanker(random_state=0).fit(X, [2, 1, 0, 1, 0], groups=[3, 2])
-    >>> ranker.predict(X).shape
-    (5,)
     >>> ranker.score(X, [2, 1, 0, 1, 0], groups=[3, 2], k=5)
     1.0
     """
@@ -171,7 +245,7 @@ class LinearRanker(BaseEstimator):
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: int | RandomState | None = None,
         verbose: bool = False,
     ) -> None:
         self.loss = loss
@@ -190,16 +264,16 @@ class LinearRanker(BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, groups: ArrayLike | None = None) -> LinearRanker:
-        """Learn the coefficients.
+        """Fit the coefficients to documents and their relevance.
 
         Parameters
         ----------
         X : array-like of shape (n_documents, n_features)
             Documents, query by query.
         y : array-like of shape (n_documents,)
-            Their relevance, at least 0.
+            Relevance of the documents, at least 0.
         groups : array-like of int, shape (n_queries,), default=None
-            How many documents each query has; None takes all for one query.
+            Number of documents per query; None means one query.
 
         Returns
         -------
@@ -218,7 +292,7 @@ class LinearRanker(BaseEstimator):
         sizes = as_queries(y, np.zeros(len(X)), groups, names=("y", "X")).sizes
         params = dict(self.loss_params or {})
         if isinstance(self.loss, str):
-            check_params(self.loss, LOSSES[self.loss], params, OURS)
+            check_params(self.loss, LOSSES[self.loss], params, _OURS)
         solver = self._solver()
         chance = check_random_state(self.random_state)
         scaling = standard_scaling(X)
@@ -232,7 +306,7 @@ class LinearRanker(BaseEstimator):
         n_features = X.shape[1]
         self.coef_ = scaling.per_unit(found[:n_features])
         self.intercept_ = float(-(self.coef_ @ scaling.mean))
-        if self.loss in WITH_INTERCEPT:
+        if self.loss in _WITH_INTERCEPT:
             self.intercept_ += float(found[-1])
         if self.loss == "ordinal":
             self.thresholds_ = found[n_features:]
@@ -240,7 +314,7 @@ class LinearRanker(BaseEstimator):
         return self
 
     def predict(self, X: Any) -> Floats:
-        """Score documents; within a query, higher ranks first.
+        """Return scores of documents; within a query, the highest score has rank 1.
 
         Parameters
         ----------
@@ -266,66 +340,56 @@ class LinearRanker(BaseEstimator):
         k: int | None = None,
         gain: Gain = "linear",
     ) -> float:
-        """Mean NDCG of the queries, ranked by `predict`.
+        """Return the mean NDCG of the queries, ranked by `predict`.
 
         Parameters
         ----------
-        X : array-like of shape (n_documents, n_features)
-            Documents, query by query.
-        y : array-like of shape (n_documents,)
-            Their relevance, at least 0.
-        groups : array-like of int, shape (n_queries,), default=None
-            How many documents each query has; None takes all for one query.
+        X, y, groups : array-like, the last default=None
+            Documents, relevance, and sizes of the queries; see `fit`, also for errors.
         k : int, default=None
-            Only the first `k` ranks count.
+            Number of ranks that count; None counts all.
         gain : {"linear", "exponential"} or callable, default="linear"
-            As in `fasttsne.metric_learning.ndcg_score`.
+            Gain of a document by its relevance; see `fasttsne.metric_learning.dcg_score`.
 
         Returns
         -------
         ndcg : float
             Between 0 and 1.
-
-        Raises
-        ------
-        ValueError
-            As `fit`; also if `k` is not a positive integer.
         """
         return float(ndcg_score(y, self.predict(X), groups=groups, k=k, gain=gain))
 
-    # ---- How --------------------------------------------------------------------------------
+    # ---- Solvers ----------------------------------------------------------------------------
 
     def _solver(self) -> Literal["lbfgs", "adam"]:
-        smooth = isinstance(self.loss, str) and self.loss not in NOT_SMOOTH
+        smooth = isinstance(self.loss, str) and self.loss not in _NOT_SMOOTH
         if self.solver == "lbfgs" and not smooth:
-            raise ValueError(f"solver='lbfgs' needs a smooth loss; take 'adam' for {self.loss!r}")
+            raise ValueError(f"solver='lbfgs' needs a smooth loss; use 'adam' for {self.loss!r}")
         if self.solver == "lbfgs" and self.early_stopping:
-            raise ValueError("early_stopping needs solver='adam': L-BFGS takes all queries at once")
+            raise ValueError("early_stopping needs solver='adam': L-BFGS uses all queries at once")
         by_lbfgs = smooth and not self.early_stopping and self.solver != "adam"
         return "lbfgs" if by_lbfgs else "adam"
 
     def _by_lbfgs(self, documents: Documents, task: Task) -> tuple[Floats, History]:
         log = Log(type(self).__name__, bool(self.verbose))
-        objective = task.objective(documents)
         last = [np.inf]
 
-        def remembered(parameters: Floats) -> tuple[float, Floats]:
-            last[0], gradient = objective(parameters)
+        def remembering(parameters: Floats) -> tuple[float, Floats]:
+            last[0], gradient = task.objective(documents, parameters)
             return last[0], gradient
 
         result = minimize(
-            remembered,
+            remembering,
             task.start(documents),
             jac=True,
             method="L-BFGS-B",
             callback=lambda _: log.add(loss=last[0]),
             options={"maxiter": self.max_iter, "gtol": self.tol, "ftol": 0.0},
         )
-        if not log.history:  # it starts at the minimum
+        if not log.history:  # the start is the minimum
             log.add(loss=float(result.fun))
         if result.status == 1:
             warnings.warn(
-                f"L-BFGS has not converged after {result.nit} iterations; raise max_iter="
+                f"L-BFGS did not converge in {result.nit} iterations; raise max_iter="
                 f"{self.max_iter}, tol={self.tol} or alpha={self.alpha}",
                 ConvergenceWarning,
                 stacklevel=3,
@@ -333,39 +397,36 @@ class LinearRanker(BaseEstimator):
         return result.x, log.history
 
     def _by_adam(
-        self, documents: Documents, task: Task, chance: np.random.RandomState
+        self, documents: Documents, task: Task, chance: RandomState
     ) -> tuple[Floats, History]:
         n_queries = len(documents.sizes)
         kept, judge = np.arange(n_queries), None
         if self.early_stopping:
             if n_queries < 2:
                 raise ValueError(
-                    "early_stopping sets queries aside and needs at least 2, told by groups; set "
+                    "early_stopping holds out queries and needs at least 2, given by groups; set "
                     "early_stopping=False"
                 )
             shuffled = chance.permutation(n_queries)
             n_aside = min(max(1, round(self.validation_fraction * n_queries)), n_queries - 1)
             aside, kept = documents.take(shuffled[:n_aside]), np.sort(shuffled[n_aside:])
-            judge = Judge("validation_score", task.ndcg(aside))
-        elif self.loss in CHANGING:
-            judge = Judge("training_score", task.ndcg(documents), stops=False)
+            judge = Judge("validation_score", partial(task.ndcg, aside))
+        elif self.loss in _CHANGING:
+            judge = Judge("training_score", partial(task.ndcg, documents), stops=False)
 
         def epoch() -> Iterator[Objective]:
             order = kept[chance.permutation(len(kept))]
             for first in range(0, len(order), self.batch_size):
-                yield task.objective(documents.take(order[first : first + self.batch_size]))
+                batch = documents.take(order[first : first + self.batch_size])
+                yield partial(task.objective, batch)
 
-        schedule = Schedule(
-            self.learning_rate / np.sqrt(documents.features.shape[1]),
-            self.max_iter,
-            self.n_iter_no_change,
-            self.tol,
-            bool(self.verbose),
-        )
+        rate = self.learning_rate / np.sqrt(documents.features.shape[1])
+        stopping = self.n_iter_no_change, self.tol
+        schedule = Schedule(rate, self.max_iter, *stopping, bool(self.verbose))
         return descend(task.start(documents), epoch, schedule, type(self).__name__, judge)
 
     def __sklearn_tags__(self) -> Tags:
-        """Tell scikit-learn that relevance is needed, and is not negative."""
+        """Return tags: relevance is required, and is not negative."""
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         tags.target_tags.positive_only = True

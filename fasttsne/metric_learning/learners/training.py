@@ -1,86 +1,100 @@
-"""The descent that the learners share: Adam over epochs of batches, and when to stop.
+"""Batches of classes, and the descent that the learners share: Adam over epochs of batches.
 
-All parameters are one vector; a batch is a function that gives loss and gradient there.
+All parameters are one vector. A batch is a function that returns loss and gradient there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+from numpy.random import RandomState
 
-from fasttsne.metric_learning.checks import Floats
+from fasttsne.metric_learning.checks import Floats, Indices
 
 Objective = Callable[[Floats], tuple[float, Floats]]
 History = dict[str, list[float]]
 
-# Decay of the averages of gradients and of their squares, and what keeps a step finite.
+# Samples of each class in a batch if the batch has room.
+_LEAST_PER_CLASS = 4
+# Batches of an epoch, however few samples there are.
+_LEAST_BATCHES = 10
+# Decay of the averages of gradients and of their squares, and the term that keeps steps finite.
 _DECAYS = (0.9, 0.999)
 _EPSILON = 1e-8
-# Beyond, products of parameters may overflow.
+# Products of larger parameters may overflow.
 _TOO_LARGE = 1e100
+
+
+class ClassBatches:
+    """Batches with equally many samples of each of several classes, so that there are pairs.
+
+    Small classes give all they have. A class hands out its samples in random order, all of them
+    before any comes again.
+    """
+
+    def __init__(self, classes: Indices, batch_size: int, chance: RandomState) -> None:
+        sizes = np.bincount(classes)
+        by_class = np.argsort(classes, kind="stable")
+        self._chance = chance
+        self._members = np.split(by_class, np.cumsum(sizes)[:-1])
+        self._waiting = [members[:0] for members in self._members]
+        # All classes if each then has `_LEAST_PER_CLASS` samples; else a new draw per batch.
+        self._n_classes = max(2, min(len(sizes), batch_size // _LEAST_PER_CLASS))
+        self._n_samples = max(2, batch_size // self._n_classes)
+        self._n_batches = max(_LEAST_BATCHES, round(len(classes) / batch_size))
+
+    def epoch(self) -> Iterator[Indices]:
+        """Yield the samples of every batch: in all about as many as there are, or ten batches."""
+        for _ in range(self._n_batches):
+            chosen = np.arange(len(self._members))
+            if self._n_classes < len(chosen):
+                chosen = self._chance.permutation(len(chosen))[: self._n_classes]
+            yield np.concatenate([self._draw(int(number)) for number in chosen])
+
+    def _draw(self, number: int) -> Indices:
+        members = self._members[number]
+        n_wanted = min(self._n_samples, len(members))
+        drawn, self._waiting[number] = np.split(self._waiting[number], [n_wanted])
+        n_missing = n_wanted - len(drawn)
+        if n_missing:
+            # No sample is in a batch twice: the samples already drawn come last.
+            others = self._chance.permutation(np.setdiff1d(members, drawn))
+            more, rest = np.split(others, [n_missing])
+            self._waiting[number] = np.concatenate([rest, drawn])
+            drawn = np.concatenate([drawn, more])
+        return drawn
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train, at what step length, and when to stop early.
+    """How long to train, with which steps, and when to stop early."""
 
-    Attributes
-    ----------
-    learning_rate : float
-        Length of the first steps in each parameter; falls to 0 along half a cosine.
-    max_epochs : int
-        Epochs, if none of them is the last before.
-    n_iter_no_change : int
-        Epochs without progress after which to stop.
-    tol : float
-        What counts as progress, in the unit of what is monitored.
-    verbose : bool
-        Whether to print a line an epoch.
-    """
-
-    learning_rate: float
+    learning_rate: float  # length of the first steps; falls to 0 along half a cosine
     max_epochs: int
-    n_iter_no_change: int
-    tol: float
+    n_iter_no_change: int  # epochs without progress after which to stop
+    tol: float  # least progress, in the unit of the loss or the score
     verbose: bool
 
 
 @dataclass(frozen=True)
 class Judge:
-    """What tells how good parameters are, where the loss of the batches does not.
+    """A score of parameters, higher is better, where the loss of the batches does not show it."""
 
-    Attributes
-    ----------
-    name : str
-        Of the score, in the history.
-    score : callable
-        Of parameters, the higher the better.
-    stops : bool, default=True
-        Whether epochs without a higher score end the training. A score of ranks stands still for
-        many epochs while scores move towards the next trade of places: such a one should not.
-    """
-
-    name: str
+    name: str  # key in the history
     score: Callable[[Floats], float]
+    # Whether epochs without a higher score end the training. A score of ranks is constant for many
+    # epochs while scores approach the next swap of ranks; it should not stop.
     stops: bool = True
 
 
 class Adam:
-    """Steps along a running mean of gradients, relative to their running size.
+    """Adam: steps along a running mean of gradients, relative to their running size.
 
-    Parameters
-    ----------
-    n_parameters : int
-        Length of the vector of parameters.
-
-    References
-    ----------
-    .. [1] Kingma, D. and Ba, J. (2015). Adam: a method for stochastic optimization. International
-       Conference on Learning Representations. Algorithm 1.
+    Kingma, D. and Ba, J. (2015). Adam: a method for stochastic optimization. ICLR. Algorithm 1.
     """
 
     def __init__(self, n_parameters: int) -> None:
@@ -88,49 +102,35 @@ class Adam:
         self._n_steps = 0
 
     def step(self, gradient: Floats, learning_rate: float) -> Floats:
-        """Tell what to add to the parameters, whose gradient is this."""
+        """Return the change of the parameters with this gradient."""
         self._n_steps += 1
-        for average, value, decay in zip(
-            (self._mean, self._square), (gradient, gradient**2), _DECAYS, strict=True
-        ):
-            average += (1.0 - decay) * (value - average)
-        unbiased, square = (
-            average / (1.0 - decay**self._n_steps)
-            for average, decay in zip((self._mean, self._square), _DECAYS, strict=True)
-        )
-        change: Floats = -learning_rate * unbiased / (np.sqrt(square) + _EPSILON)
+        self._mean += (1.0 - _DECAYS[0]) * (gradient - self._mean)
+        self._square += (1.0 - _DECAYS[1]) * (gradient**2 - self._square)
+        mean = self._mean / (1.0 - _DECAYS[0] ** self._n_steps)
+        square = self._square / (1.0 - _DECAYS[1] ** self._n_steps)
+        change: Floats = -learning_rate * mean / (np.sqrt(square) + _EPSILON)
         return change
 
 
 @dataclass
 class Log:
-    """What an optimiser reports: one value an epoch, and a line for who wants to watch.
+    """The history of an optimizer, one value per epoch, and with `verbose` a printed line."""
 
-    Attributes
-    ----------
-    name : str
-        What the lines begin with.
-    verbose : bool
-        Whether to print them.
-    history : dict of str to list of float
-        Values by name.
-    """
-
-    name: str
+    name: str  # how the lines begin
     verbose: bool
     history: History = field(default_factory=dict)
     _start: float = field(default_factory=perf_counter)
 
     def add(self, **values: float) -> None:
-        """Keep the values of an epoch."""
+        """Add the values of an epoch."""
         for name, value in values.items():
             self.history.setdefault(name, []).append(value)
         if self.verbose:
             epoch = len(next(iter(self.history.values())))
-            told = ", ".join(
+            line = ", ".join(
                 f"{name.replace('_', ' ')} {value:.6g}" for name, value in values.items()
             )
-            print(f"[{self.name}] epoch {epoch}: {told} ({perf_counter() - self._start:.1f} s)")
+            print(f"[{self.name}] epoch {epoch}: {line} ({perf_counter() - self._start:.1f} s)")
 
 
 def descend(
@@ -140,34 +140,10 @@ def descend(
     name: str,
     judge: Judge | None = None,
 ) -> tuple[Floats, History]:
-    """Minimise by Adam the mean of objectives that come in batches.
+    """Minimize by Adam the mean of the objectives of an epoch's batches; return the history too.
 
-    Parameters
-    ----------
-    parameters : ndarray of shape (n_parameters,)
-        Where to start; not modified.
-    epoch : callable
-        Gives the batches of one epoch, another order each time.
-    schedule : Schedule
-        Steps and stopping.
-    name : str
-        Of the learner, for its lines.
-    judge : Judge, default=None
-        With it the best parameters of all epochs are returned, and progress means a higher score;
-        without, the last ones, and a lower loss. Of equally good ones the last are the best: they
-        have trained for longer.
-
-    Returns
-    -------
-    parameters : ndarray of shape (n_parameters,)
-        Finite.
-    history : dict
-        "loss", and the judge's score if there is one: a value an epoch.
-
-    Raises
-    ------
-    ValueError
-        If the parameters overflow.
+    Without a judge the last parameters are returned; with one the best of all epochs, and of
+    equally good ones the last, which have trained for longer.
     """
     log = Log(name, schedule.verbose)
     adam = Adam(len(parameters))

@@ -1,78 +1,44 @@
-"""Losses that are a softmax over a batch: one positive (or a few) against all the rest.
+"""Losses that are a softmax over a batch: one positive, or a few, against all other samples.
 
-Each is a cross-entropy of logits, with its gradient p - y; what differs is what the logits are and
-what the denominator holds.
+Each is a cross-entropy of logits with the gradient p - y. They differ in what the logits are and
+in what the denominator holds.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
-from fasttsne.metric_learning.checks import (
-    Floats,
-    Reduction,
-    as_classes,
-    as_embeddings,
-    as_indices,
-    check_positive,
-    check_squares,
-    reduced,
-    same_type,
-)
+from fasttsne.metric_learning import checks
+from fasttsne.metric_learning.checks import Floats, Gradient, Indices, Loss, Reduction
 from fasttsne.metric_learning.distances import normalized, through_normalized
 
-__all__ = [
-    "info_nce_loss",
-    "n_pair_loss",
-    "nt_xent_loss",
-    "proxy_loss",
-    "softmax_loss",
-    "supervised_contrastive_loss",
-]
-
-Gradient = NDArray[np.floating]
+LossOfTwo = tuple[float | Floats, tuple[Gradient, Gradient]]
 
 
-def softmax_loss(
-    logits: ArrayLike, target: ArrayLike, *, reduction: Reduction = "mean"
-) -> tuple[float | Floats, Gradient]:
-    """Cross-entropy of a softmax: log sum_j e^(s_j) - s_target, contrastive learning in disguise.
+def softmax_loss(logits: ArrayLike, target: ArrayLike, *, reduction: Reduction = "mean") -> Loss:
+    """Return the cross-entropy of a softmax, log sum_j e^(s_j) - s_target, and its gradient.
 
-    Let the logit of class j be the product w_j'x of a sample with a vector of the class. Then the
-    loss -log(e^(w_y'x) / sum_j e^(w_j'x)) has the positive pair (x, w_y) in the numerator, and in
-    the denominator the negative pairs of x with the vectors of all other classes: it is
-    `info_nce_loss` with one key a class [1]_, and its gradient pulls x to w_y as much as it pushes
-    it from the others, each by its share of the denominator. The class vectors are what
-    `proxy_loss` calls proxies; a batch that is its own set of keys makes it `n_pair_loss`; a few
-    negatives instead of all make it a sampled softmax.
+    Contrastive learning in disguise: with logits w_j'x, products of a sample with a vector per
+    class, this is `info_nce_loss` with one key per class. The gradient pulls x to w_target,
+    and pushes it from every other vector by its share of the denominator. `proxy_loss` calls the
+    class vectors proxies; `n_pair_loss` uses the batch as its keys.
 
     Parameters
     ----------
     logits : array-like of shape (n_samples, n_classes)
-        Scores of the classes, s.
+        Scores s of the classes (errors: see `contrastive_loss`).
     target : array-like of int, shape (n_samples,)
-        The right class of each sample, from 0.
+        Class of each sample, from 0.
     reduction : {"mean", "sum", "none"}, default="mean"
-        Over samples.
+        Over samples; see `fasttsne.metric_learning.losses`.
 
     Returns
     -------
-    loss : float, or ndarray of shape (n_samples,)
+    loss, gradient : float or ndarray of shape (n_samples,), ndarray in the shape of `logits`
         In nats.
-    gradient : ndarray of shape (n_samples, n_classes)
-        Its derivative by the logits: softmax(s) - [j = target].
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree, values are NaN, infinite or no numbers, or classes do not exist.
-
-    References
-    ----------
-    .. [1] van den Oord, A., Li, Y. and Vinyals, O. (2018). Representation learning with contrastive
-       predictive coding. arXiv:1807.03748. Equation 4.
+        Derivative by the logits: softmax(s) - [j = target].
 
     Examples
     --------
@@ -81,62 +47,53 @@ def softmax_loss(
     >>> round(loss, 4), gradient.round(4)
     (0.5514, array([[-0.4239,  0.2119,  0.2119]]))
     """
-    scores = as_embeddings(logits, "logits")
-    targets = as_indices(np.reshape(target, (-1, 1)), 1, scores.shape[1], "target")[:, 0]
-    if len(targets) != len(scores):
-        raise ValueError(f"target must hold {len(scores)} classes, one a row of logits")
-    losses, by_logits = cross_entropy(scores, targets)
-    loss, scale = reduced(losses, reduction)
-    return loss, same_type(by_logits * scale, logits)
+    scores = checks.as_embeddings(logits, "logits")
+    losses, by_logits = cross_entropy(scores, checks.as_targets(target, *scores.shape))
+    loss, count = checks.reduced(losses, reduction)
+    return loss, checks.same_type(by_logits * (1.0 / count), logits)
 
 
 def n_pair_loss(
     anchors: ArrayLike, positives: ArrayLike, *, reduction: Reduction = "mean"
-) -> tuple[float | Floats, tuple[Gradient, Gradient]]:
-    """N-pair loss: every anchor against the positives of all others.
+) -> LossOfTwo:
+    """Return the N-pair loss of every anchor against the positives of all others, and gradients.
 
-    log(1 + sum_(j != i) e^(a_i'p_j - a_i'p_i)) ([1]_, equation 7), with inner products as they are.
+    log(1 + sum_(j != i) e^(a_i'p_j - a_i'p_i)) ([1]_, equation 7), with plain inner products.
 
     Parameters
     ----------
     anchors, positives : array-like of shape (n_pairs, n_features)
-        Embeddings; row i of both belong together, and pairs are of different classes.
+        Embeddings (errors: see `contrastive_loss`). Row i of both is a pair; pairs are of
+        different classes.
     reduction : {"mean", "sum", "none"}, default="mean"
-        Over pairs.
+        Over pairs; see `fasttsne.metric_learning.losses`.
 
     Returns
     -------
     loss : float, or ndarray of shape (n_pairs,)
         In nats.
     gradients : tuple of ndarray of shape (n_pairs, n_features)
-        Its derivatives by anchors and by positives.
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree, or values are NaN, infinite or no numbers.
+        Derivatives by anchors and by positives.
 
     References
     ----------
     .. [1] Sohn, K. (2016). Improved deep metric learning with multi-class N-pair loss objective.
-       Advances in Neural Information Processing Systems 29, 1857-1865.
+       NeurIPS 29, 1857-1865.
 
     Examples
     --------
     >>> from fasttsne.metric_learning.losses import n_pair_loss
-    >>> loss, (by_anchors, by_positives) = n_pair_loss(
-    ...     [[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]
-    ... )
+    >>> X = [[1.0, 0.0], [0.0, 1.0]]
+    >>> loss, (by_anchors, by_positives) = n_pair_loss(X, X)
     >>> round(loss, 4)
     0.3133
     """
-    A, P = _two(anchors, positives, "anchors", "positives", equally_many=True)
-    check_squares(A, "anchors")
-    check_squares(P, "positives")
-    losses, by_logits = cross_entropy(A @ P.T, np.arange(len(A)))
-    loss, scale = reduced(losses, reduction)
-    by_logits *= scale
-    return loss, (same_type(by_logits @ P, anchors), same_type(by_logits.T @ A, positives))
+    A, P = _two(anchors, positives, "anchors", "positives")
+    checks.check_squares(A, "anchors")
+    checks.check_squares(P, "positives")
+    if len(A) != len(P):
+        raise ValueError(f"anchors and positives must be equally many, got {len(A)} and {len(P)}")
+    return info_nce_loss(anchors, positives, 1.0, normalize=False, reduction=reduction)
 
 
 def info_nce_loss(
@@ -146,38 +103,31 @@ def info_nce_loss(
     *,
     normalize: bool = True,
     reduction: Reduction = "mean",
-) -> tuple[float | Floats, tuple[Gradient, Gradient]]:
-    """InfoNCE: the right one among all keys, -log e^(s_ii / t) / sum_j e^(s_ij / t) [1]_.
+) -> LossOfTwo:
+    """Return InfoNCE, -log e^(s_ii / t) / sum_j e^(s_ij / t), and its gradients [1]_.
 
     s_ij is the cosine of query i and key j.
 
     Parameters
     ----------
     queries : array-like of shape (n_queries, n_features)
-        Embeddings.
+        Embeddings (errors: see `contrastive_loss`).
     keys : array-like of shape (n_keys, n_features)
-        The first n_queries of them are the positives, in the order of the queries; more are
-        further negatives.
+        The first n_queries keys are the positives, in the order of the queries; all further keys
+        are negatives.
     temperature : float, default=0.1
         t, above 0.
     normalize : bool, default=True
-        Whether s is the cosine, or the inner product as it is.
+        Whether s is the cosine or the plain inner product.
     reduction : {"mean", "sum", "none"}, default="mean"
-        Over queries.
+        Over queries; see `fasttsne.metric_learning.losses`.
 
     Returns
     -------
     loss : float, or ndarray of shape (n_queries,)
         In nats.
     gradients : tuple of ndarray
-        Its derivatives by queries and by keys, in their shapes; 0 for vectors of zeros, whose
-        cosine counts as 0.
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree, there are fewer keys than queries, values are NaN, infinite or no
-        numbers, or `temperature` is not above 0.
+        Derivatives by queries and by keys; 0 for vectors of zeros, whose cosine is taken as 0.
 
     References
     ----------
@@ -192,20 +142,23 @@ def info_nce_loss(
     >>> round(loss, 4)
     0.3133
     """
-    check_positive("temperature", temperature)
-    Q, K = _two(queries, keys, "queries", "keys", equally_many=False)
+    checks.check_positive("temperature", temperature)
+    Q, K = _two(queries, keys, "queries", "keys")
+    if not normalize:
+        checks.check_squares(Q, "queries")
+        checks.check_squares(K, "keys")
+    if len(Q) > len(K):
+        raise ValueError(f"keys must be at least as many as queries, got {len(K)} and {len(Q)}")
     q, q_lengths = normalized(Q) if normalize else (Q, None)
     k, k_lengths = normalized(K) if normalize else (K, None)
-    check_squares(q, "queries")
-    check_squares(k, "keys")
     losses, by_logits = cross_entropy(q @ k.T / temperature, np.arange(len(Q)))
-    loss, scale = reduced(losses, reduction)
-    by_logits *= scale / temperature
+    loss, count = checks.reduced(losses, reduction)
+    by_logits *= 1.0 / count / temperature
     by_q, by_k = by_logits @ k, by_logits.T @ q
     if q_lengths is not None and k_lengths is not None:
         by_q = through_normalized(by_q, q, q_lengths)
         by_k = through_normalized(by_k, k, k_lengths)
-    return loss, (same_type(by_q, queries), same_type(by_k, keys))
+    return loss, (checks.same_type(by_q, queries), checks.same_type(by_k, keys))
 
 
 def nt_xent_loss(
@@ -214,41 +167,33 @@ def nt_xent_loss(
     temperature: float = 0.5,
     *,
     reduction: Reduction = "mean",
-) -> tuple[float | Floats, Gradient]:
-    """NT-Xent, SimCLR's loss: the partner among all other samples of the batch.
+) -> Loss:
+    """Return NT-Xent, the loss of SimCLR, and its gradient.
 
-    -log e^(s_ij / t) / sum_(k != i) e^(s_ik / t) for both members i of every pair (i, j), s the
-    cosine ([1]_, equation 1).
+    -log e^(s_ij / t) / sum_(k != i) e^(s_ik / t) for both members i of every pair (i, j): the
+    partner against all other samples of the batch. s is the cosine ([1]_, equation 1).
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Embeddings.
+        Embeddings (errors: see `contrastive_loss`).
     pairs : array-like of int, shape (n_pairs, 2)
-        Numbers of samples that belong together.
+        Numbers of two different samples that are similar.
     temperature : float, default=0.5
         t, above 0.
     reduction : {"mean", "sum", "none"}, default="mean"
-        Over both members of all pairs, 2 n_pairs of them.
+        Over both members of all pairs; see `fasttsne.metric_learning.losses`.
 
     Returns
     -------
-    loss : float, or ndarray of shape (2 n_pairs,)
-        In nats; first all first members, then all second ones.
-    gradient : ndarray of shape (n_samples, n_features)
-        Its derivative by the embeddings; 0 for vectors of zeros, whose cosine counts as 0.
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree, values are NaN, infinite or no numbers, a sample is paired with itself,
-        or `temperature` is not above 0.
+    loss, gradient : float or ndarray of shape (2 n_pairs,), ndarray in the shape of `X`
+        In nats; first the first members of all pairs, then the second members.
+        Derivative by the embeddings; 0 for vectors of zeros, whose cosine is taken as 0.
 
     References
     ----------
     .. [1] Chen, T., Kornblith, S., Norouzi, M. and Hinton, G. (2020). A simple framework for
-       contrastive learning of visual representations. Proceedings of the 37th International
-       Conference on Machine Learning, 1597-1607.
+       contrastive learning of visual representations. ICML, 1597-1607.
 
     Examples
     --------
@@ -258,9 +203,9 @@ def nt_xent_loss(
     >>> round(loss, 4)
     0.536
     """
-    check_positive("temperature", temperature)
-    Z = as_embeddings(X)
-    numbers = as_indices(pairs, 2, len(Z), "pairs")
+    checks.check_positive("temperature", temperature)
+    Z = checks.as_embeddings(X)
+    numbers = checks.as_indices(pairs, 2, len(Z), "pairs")
     if (numbers[:, 0] == numbers[:, 1]).any():
         raise ValueError("pairs must not pair a sample with itself")
     members, partners = numbers.T.ravel(), numbers[:, ::-1].T.ravel()
@@ -268,11 +213,11 @@ def nt_xent_loss(
     logits = units[members] @ units.T / temperature
     logits[np.arange(len(members)), members] = -np.inf
     losses, by_logits = cross_entropy(logits, partners)
-    loss, scale = reduced(losses, reduction)
-    by_logits *= scale / temperature
+    loss, count = checks.reduced(losses, reduction)
+    by_logits *= 1.0 / count / temperature
     by_units = by_logits.T @ units[members]
     np.add.at(by_units, members, by_logits @ units)
-    return loss, same_type(through_normalized(by_units, units, lengths), X)
+    return loss, checks.same_type(through_normalized(by_units, units, lengths), X)
 
 
 def supervised_contrastive_loss(
@@ -281,39 +226,32 @@ def supervised_contrastive_loss(
     temperature: float = 0.1,
     *,
     reduction: Reduction = "mean",
-) -> tuple[float | Floats, Gradient]:
-    """Supervised contrastive loss, "out": all of an anchor's class among all other samples.
+) -> Loss:
+    """Return the supervised contrastive loss, variant "out", and its gradient.
 
-    ``-1/|P| sum_(p in P) log e^(s_ip / t) / sum_(k != i) e^(s_ik / t)`` for every anchor i, P the
-    others of its class, s the cosine ([1]_, equation 2).
+    ``-1/|P| sum_(p in P) log e^(s_ip / t) / sum_(k != i) e^(s_ik / t)`` for every anchor i, with P
+    the other samples of its class and s the cosine ([1]_, equation 2).
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Embeddings.
+        Embeddings (errors: see `contrastive_loss`).
     labels : array-like of shape (n_samples,)
         Classes, of any type.
     temperature : float, default=0.1
         t, above 0.
     reduction : {"mean", "sum", "none"}, default="mean"
-        Over anchors that have others of their class.
+        Over anchors with others of their class; see `fasttsne.metric_learning.losses`.
 
     Returns
     -------
-    loss : float, or ndarray of shape (n_samples,)
+    loss, gradient : float or ndarray of shape (n_samples,), ndarray in the shape of `X`
         In nats; 0 for anchors alone in their class.
-    gradient : ndarray of shape (n_samples, n_features)
-        Its derivative by the embeddings; 0 for vectors of zeros, whose cosine counts as 0.
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree, values are NaN, infinite or no numbers, or `temperature` is not above 0.
+        Derivative by the embeddings; 0 for vectors of zeros, whose cosine is taken as 0.
 
     References
     ----------
-    .. [1] Khosla, P. et al. (2020). Supervised contrastive learning. Advances in Neural Information
-       Processing Systems 33, 18661-18673.
+    .. [1] Khosla, P. et al. (2020). Supervised contrastive learning. NeurIPS 33, 18661-18673.
 
     Examples
     --------
@@ -323,9 +261,9 @@ def supervised_contrastive_loss(
     >>> round(loss, 4)
     0.5978
     """
-    check_positive("temperature", temperature)
-    Z = as_embeddings(X)
-    classes = as_classes(labels, len(Z))
+    checks.check_positive("temperature", temperature)
+    Z = checks.as_embeddings(X)
+    classes = checks.as_classes(labels, len(Z))
     units, lengths = normalized(Z)
     logits = units @ units.T / temperature
     np.fill_diagonal(logits, -np.inf)
@@ -339,10 +277,10 @@ def supervised_contrastive_loss(
         wanted = np.sum(logits[anchors], axis=1, where=positive[anchors]) / n_positive[anchors]
         losses[anchors] = sums - wanted
         by_logits[anchors] = np.exp(logits[anchors] - sums[:, np.newaxis]) - shares[anchors]
-    loss, scale = reduced(losses, reduction, n_all=int(anchors.sum()))
-    by_logits *= scale / temperature
+    loss, count = checks.reduced(losses, reduction, int(anchors.sum()))
+    by_logits *= 1.0 / count / temperature
     by_units = (by_logits + by_logits.T) @ units
-    return loss, same_type(through_normalized(by_units, units, lengths), X)
+    return loss, checks.same_type(through_normalized(by_units, units, lengths), X)
 
 
 def proxy_loss(
@@ -352,44 +290,37 @@ def proxy_loss(
     *,
     include_positive: bool = False,
     reduction: Reduction = "mean",
-) -> tuple[float | Floats, tuple[Gradient, Gradient]]:
-    """Proxy-NCA: the proxy of a sample's class against those of all other classes.
+) -> LossOfTwo:
+    """Return Proxy-NCA, the proxy of a sample's class against all others, and its gradients.
 
-    -log e^(-d(x, p_y)) / sum_(z != y) e^(-d(x, p_z)), d the squared Euclidean distance of
+    -log e^(-d(x, p_y)) / sum_(z != y) e^(-d(x, p_z)), with d the squared Euclidean distance of
     vectors scaled to length 1 ([1]_, equation 4).
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Embeddings.
+        Embeddings (errors: see `contrastive_loss`).
     target : array-like of int, shape (n_samples,)
         Class of each sample: the number of its proxy.
     proxies : array-like of shape (n_classes, n_features)
-        One vector a class, to be learned; at least 2.
+        One vector per class, to be learned; at least 2.
     include_positive : bool, default=False
-        Whether the denominator holds the proxy of the sample's own class as well, which makes the
-        loss a softmax, never negative.
+        Whether the denominator also holds the proxy of the sample's class. Then the loss is a
+        softmax and never negative.
     reduction : {"mean", "sum", "none"}, default="mean"
-        Over samples.
+        Over samples; see `fasttsne.metric_learning.losses`.
 
     Returns
     -------
     loss : float, or ndarray of shape (n_samples,)
         In nats.
     gradients : tuple of ndarray
-        Its derivatives by embeddings and by proxies, in their shapes; 0 for vectors of zeros.
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree, values are NaN, infinite or no numbers, classes do not exist, or there
-        are fewer than two proxies.
+        Derivatives by embeddings and by proxies; 0 for vectors of zeros.
 
     References
     ----------
     .. [1] Movshovitz-Attias, Y., Toshev, A., Leung, T., Ioffe, S. and Singh, S. (2017). No fuss
-       distance metric learning using proxies. IEEE International Conference on Computer Vision,
-       360-368.
+       distance metric learning using proxies. ICCV, 360-368.
 
     Examples
     --------
@@ -398,38 +329,35 @@ def proxy_loss(
     >>> loss
     -2.0
     """
-    Z, P = _two(X, proxies, "X", "proxies", equally_many=None)
+    Z, P = _two(X, proxies, "X", "proxies")
     if len(P) < 2:
-        raise ValueError("proxies must hold at least two vectors, one a class")
-    targets = as_indices(np.reshape(target, (-1, 1)), 1, len(P), "target")[:, 0]
-    if len(targets) != len(Z):
-        raise ValueError(f"target must hold {len(Z)} classes, one a sample")
+        raise ValueError("proxies must hold at least two vectors, one per class")
+    targets = checks.as_targets(target, len(Z), len(P))
     z, z_lengths = normalized(Z)
     p, p_lengths = normalized(P)
     rows = np.arange(len(Z))
-    # -|z - p|^2 of units; of a vector of zeros the lengths are missing, which is the same for all
-    # proxies or all samples and so no matter of the gradient.
+    # -|z - p|^2. The squared length of a unit is 1, and 0 for a vector of zeros: the same for all
+    # proxies or all samples, so it does not enter the gradient.
     logits = 2.0 * (z @ p.T) - np.sum(z * z, axis=1)[:, np.newaxis] - np.sum(p * p, axis=1)
     others = logits.copy()
     if not include_positive:
         others[rows, targets] = -np.inf
     sums = logsumexp(others, axis=1)
-    losses = sums - logits[rows, targets]
     by_logits = np.exp(others - sums[:, np.newaxis])
     by_logits[rows, targets] -= 1.0
-    loss, scale = reduced(losses, reduction)
-    by_logits *= 2.0 * scale
+    loss, count = checks.reduced(sums - logits[rows, targets], reduction)
+    by_logits *= 2.0 * (1.0 / count)
     return loss, (
-        same_type(through_normalized(by_logits @ p, z, z_lengths), X),
-        same_type(through_normalized(by_logits.T @ z, p, p_lengths), proxies),
+        checks.same_type(through_normalized(by_logits @ p, z, z_lengths), X),
+        checks.same_type(through_normalized(by_logits.T @ z, p, p_lengths), proxies),
     )
 
 
-# ---- What they share ------------------------------------------------------------------------
+# ---- Shared -----------------------------------------------------------------------------------
 
 
-def cross_entropy(logits: Floats, targets: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Losses of rows of logits, and their derivatives; a logit of -inf takes no part."""
+def cross_entropy(logits: Floats, targets: Indices) -> tuple[Floats, Floats]:
+    """Return the losses of rows of logits, and their derivatives; logits of -inf take no part."""
     rows = np.arange(len(logits))
     if not rows.size:
         return np.zeros(0), np.zeros_like(logits)
@@ -441,16 +369,11 @@ def cross_entropy(logits: Floats, targets: NDArray[np.int64]) -> tuple[Floats, F
     return np.log(sums) - relative[rows, targets], shares
 
 
-def _two(
-    first: ArrayLike, second: ArrayLike, name: str, other: str, equally_many: bool | None
-) -> tuple[Floats, Floats]:
-    A, B = as_embeddings(first, name), as_embeddings(second, other)
+def _two(first: ArrayLike, second: ArrayLike, name: str, other: str) -> tuple[Floats, Floats]:
+    """Return two arrays of embeddings with equally many features."""
+    A, B = checks.as_embeddings(first, name), checks.as_embeddings(second, other)
     if A.shape[1] != B.shape[1]:
         raise ValueError(
             f"{name} and {other} must have equally many features, got {A.shape} and {B.shape}"
         )
-    if equally_many and len(A) != len(B):
-        raise ValueError(f"{name} and {other} must be equally many, got {len(A)} and {len(B)}")
-    if equally_many is False and len(A) > len(B):
-        raise ValueError(f"{other} must be at least as many as {name}, got {len(B)} and {len(A)}")
     return A, B

@@ -1,39 +1,22 @@
 """Triplet loss: an anchor should be nearer to a positive than to a negative, by a margin.
 
-All triplets of a batch are a cubic number, but not a cubic amount of work. For one anchor, with
-distances p to positives and q to negatives, what counts is how many q are below p + margin, and
-their sum: numbers and sums of the q between sorted p, running along, give that for all p at once.
+A batch has a cubic number of triplets, but they need no cubic amount of work. For one anchor, with
+distances p to positives and q to negatives, the loss depends only on how many q are below
+p + margin and on their sum. Running counts and sums of the q between sorted p give both for all p.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.random import RandomState
+from numpy.typing import ArrayLike
 
-from fasttsne.metric_learning.checks import (
-    Floats,
-    Reduction,
-    as_classes,
-    as_embeddings,
-    as_indices,
-    check_positive,
-    check_squares,
-    n_terms,
-    same_type,
-)
+from fasttsne.metric_learning import checks
+from fasttsne.metric_learning.checks import Floats, Indices, Loss, PairReduction
 from fasttsne.metric_learning.distances import Batch, block_rows, by_squared_of, summed_by_row
-from fasttsne.metric_learning.mining import mine_triplets
-
-__all__ = ["triplet_loss"]
-
-Mining = Literal["all", "hard", "semihard", "easy", "distance_weighted", "random"]
-
-# The sum of the losses of every anchor, numbers of triplets and of such as have a loss, and
-# derivatives by the distances.
-Part = tuple[Floats, float, float, Floats]
+from fasttsne.metric_learning.mining import Strategy, mine_triplets
 
 
 def triplet_loss(
@@ -43,65 +26,57 @@ def triplet_loss(
     triplets: ArrayLike | None = None,
     margin: float = 1.0,
     squared: bool = False,
-    mining: Mining = "all",
-    reduction: Reduction = "mean_nonzero",
-    random_state: int | np.random.RandomState | None = None,
-) -> tuple[float | Floats, NDArray[np.floating]]:
-    """Triplet loss: max(0, D(anchor, positive) - D(anchor, negative) + margin) [1]_.
+    mining: Strategy = "all",
+    reduction: PairReduction = "mean_nonzero",
+    random_state: int | RandomState | None = None,
+) -> Loss:
+    """Return the triplet loss max(0, D(anchor, positive) - D(anchor, negative) + margin) [1]_.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Embeddings.
+        Embeddings (errors: see `contrastive_loss`).
     labels : array-like of shape (n_samples,), default=None
-        Classes, of any type. Positives are others of the anchor's class, negatives all the rest.
+        Classes, of any type. Positives are the other samples of the anchor's class, negatives are
+        the samples of other classes.
     triplets : array-like of int, shape (n_triplets, 3), default=None
-        Instead of `labels`: numbers of anchors, positives and negatives.
+        Instead of `labels`: the numbers of anchors, positives and negatives.
     margin : float, default=1.0
-        By how much negatives should be further away, above 0, in the unit of the distance.
+        Distance by which negatives should be further away than positives, above 0.
     squared : bool, default=False
         Whether D is the squared Euclidean distance, as in [1]_, or the plain one.
     mining : str, default="all"
         Which triplets of `labels` count:
 
         - "all": all triplets.
-        - "hard": of each anchor the farthest positive and the nearest negative [2]_.
-        - "semihard": all whose negative is further away than the positive, by less than the
-          margin [1]_.
-        - "easy", "distance_weighted", "random": those that
-          `fasttsne.metric_learning.mining.mine_triplets` finds.
+        - "semihard": all triplets whose negative is further away than the positive, by less than
+          the margin [1]_.
+        - "hard", "easy", "distance_weighted", "random": the triplets that
+          `fasttsne.metric_learning.mining.mine_triplets` finds; "hard" are the farthest positive
+          and the nearest negative of each anchor [2]_.
     reduction : {"mean", "mean_nonzero", "sum", "none"}, default="mean_nonzero"
-        Over the triplets that count; "mean_nonzero" over those whose loss is not 0. "none" gives,
-        with `labels`, the sum of every anchor, with `triplets` the loss of each; the gradient is
-        then that of their sum.
+        Over the triplets that count; see `fasttsne.metric_learning.losses`. With `labels`, "none"
+        returns the sum of every anchor.
     random_state : int, RandomState instance or None, default=None
-        Source of chance for "distance_weighted" and "random".
+        Random numbers for "distance_weighted" and "random".
 
     Returns
     -------
     loss : float, or ndarray of shape (n_samples,) or (n_triplets,)
-        0 without triplets.
+        In (squared) units of the embeddings; 0 without triplets.
     gradient : ndarray of shape (n_samples, n_features)
-        Its derivative by the embeddings, for the triplets as they were chosen; 0 for plain
-        distances of 0 and for triplets exactly at the margin, where there is none.
-
-    Raises
-    ------
-    ValueError
-        If not one of `labels` and `triplets` is given, if shapes disagree, values are NaN,
-        infinite or no numbers, or if a parameter is out of range.
+        Derivative by the embeddings, with the choice of triplets held fixed; 0 at plain distances
+        of 0 and for triplets exactly at the margin, where there is none.
 
     Notes
     -----
-    All triplets of n samples take O(n^2 log n) time at the most, less in small classes, and memory
-    linear in n; so do "hard" and "semihard". The memory of the others is linear in the number of
-    triplets as well.
+    All strategies take at most O(n^2 log n) time for n samples. The memory is linear in n, and for
+    mined triplets also in their number.
 
     References
     ----------
     .. [1] Schroff, F., Kalenichenko, D. and Philbin, J. (2015). FaceNet: a unified embedding for
-       face recognition and clustering. IEEE Conference on Computer Vision and Pattern Recognition,
-       815-823.
+       face recognition and clustering. CVPR, 815-823.
     .. [2] Hermans, A., Beyer, L. and Leibe, B. (2017). In defense of the triplet loss for person
        re-identification. arXiv:1703.07737.
 
@@ -112,51 +87,37 @@ def triplet_loss(
     >>> loss, gradient = triplet_loss(X, [0, 0, 1, 1])
     >>> round(loss, 4), gradient.shape
     (1.7537, (4, 2))
-    >>> loss, _ = triplet_loss(X, [0, 0, 1, 1], mining="hard", reduction="mean")
-    >>> round(loss, 4)
-    1.0221
     """
-    given, X = X, as_embeddings(X)
-    check_positive("margin", margin)
-    n_terms(reduction, 0, 0)
-    if mining not in get_args(Mining):
-        known = ", ".join(map(repr, get_args(Mining)))
+    given, X = X, checks.as_embeddings(X)
+    checks.check_positive("margin", margin)
+    if mining not in get_args(Strategy):
+        known = ", ".join(map(repr, get_args(Strategy)))
         raise ValueError(f"mining={mining!r} must be one of {known}")
-    if (labels is None) == (triplets is None):
+    checks.check_squares(X, "X")
+    if triplets is not None and labels is None:
+        numbers = checks.as_indices(triplets, 3, len(X), "triplets")
+        losses, gradient = _of_triplets(X, numbers, margin, squared)
+        n_terms, n_nonzero = float(len(numbers)), float(np.count_nonzero(losses))
+    elif triplets is not None or labels is None:
         raise ValueError("give either labels or triplets")
-    if labels is not None and mining in _MINED:
-        losses, gradient, n_all, n_nonzero = _of_classes(
-            X, as_classes(labels, len(X)), margin, squared, mining
+    elif mining in ("all", "semihard"):
+        classes = checks.as_classes(labels, len(X))
+        losses, gradient, n_terms, n_nonzero = _of_classes(
+            X, classes, margin, squared, mining == "semihard"
         )
     else:
-        check_squares(X, "X")
-        if labels is not None:
-            numbers = mine_triplets(
-                X, labels, strategy=mining, margin=margin, random_state=random_state
-            )
-        else:
-            assert triplets is not None
-            numbers = as_indices(triplets, 3, len(X), "triplets")
-        losses, gradient = _of_triplets(X, numbers, margin, squared)
-        n_all, n_nonzero = float(len(numbers)), float(np.count_nonzero(losses))
-        if labels is not None:
-            losses = _per_anchor(numbers[:, 0], losses, len(X))
-    count = n_terms(reduction, n_all, n_nonzero)
-    loss = losses if reduction == "none" else float(losses.sum()) / count
-    return loss, same_type(gradient / count, given)
-
-
-def _per_anchor(anchors: NDArray[np.int64], losses: Floats, n_anchors: int) -> Floats:
-    return np.asarray(np.bincount(anchors, losses, minlength=n_anchors), dtype=np.float64)
-
-
-# ---- Triplets given one by one ----------------------------------------------------------------
+        numbers = mine_triplets(X, labels, mining, margin=margin, random_state=random_state)
+        each, gradient = _of_triplets(X, numbers, margin, squared)
+        n_terms, n_nonzero = float(len(numbers)), float(np.count_nonzero(each))
+        losses = np.asarray(np.bincount(numbers[:, 0], each, minlength=len(X)), dtype=np.float64)
+    loss, count = checks.reduced(losses, reduction, n_terms, n_nonzero)
+    return loss, checks.same_type(gradient / count, given)
 
 
 def _of_triplets(
-    X: Floats, triplets: NDArray[np.int64], margin: float, squared: bool
+    X: Floats, triplets: Indices, margin: float, squared: bool
 ) -> tuple[Floats, Floats]:
-    """Losses of triplets, and the gradient of their sum, in memory linear in their number."""
+    """Return the losses of triplets, and the gradient of their sum."""
     losses, gradient = np.empty(len(triplets)), np.zeros_like(X)
     step = block_rows(X.shape[1])
     for first in range(0, len(triplets), step):
@@ -178,143 +139,67 @@ def _of_triplets(
     return losses, gradient
 
 
-# ---- Triplets of classes ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Anchors:
-    """A few anchors of a batch whose classes stand one after the other.
-
-    Attributes
-    ----------
-    distances : ndarray of shape (n_anchors, n_samples)
-        To all samples.
-    starts, ends : ndarray of int64, shape (n_anchors,)
-        Where the anchor's own class starts and ends.
-    row, column : ndarray of int64, shape (n_pairs,)
-        All pairs of an anchor and a positive: the anchor's place in this block, and the
-        positive's among the samples; anchor by anchor.
-    """
-
-    distances: Floats
-    starts: NDArray[np.int64]
-    ends: NDArray[np.int64]
-    row: NDArray[np.int64]
-    column: NDArray[np.int64]
-
-    def to_negatives(self) -> Floats:
-        """Return the distances, infinite to the anchor's own class."""
-        found = self.distances.copy()
-        for row, first, last in zip(found, self.starts, self.ends, strict=True):
-            row[first:last] = np.inf
-        return found
-
-
 def _of_classes(
-    X: Floats, classes: NDArray[np.int64], margin: float, squared: bool, mining: Mining
+    X: Floats, classes: Indices, margin: float, squared: bool, semihard: bool
 ) -> tuple[Floats, Floats, float, float]:
+    """Return losses per anchor, the gradient of their sum, numbers of terms and nonzero terms."""
     order = np.argsort(classes, kind="stable")
     batch = Batch(X[order])
     sizes = np.bincount(classes)
     ends = np.cumsum(sizes)
     own = classes[order]
-    losses, n_all, n_nonzero = np.zeros(len(X)), 0.0, 0.0
-    # Who is alone in a class has no positives, and who is in the only one has no negatives.
+    losses, n_nonzero = np.zeros(len(X)), 0.0
+    # A sample alone in its class has no positives; a sample in the only class has no negatives.
     anchors = np.flatnonzero((sizes[own] > 1) & (sizes[own] < len(X)))
     for rows in batch.blocks(anchors):
         distances = batch.squared_distances(rows)
         if not squared:
             np.sqrt(distances, out=distances)
-        last = ends[own[rows]]
-        first = last - sizes[own[rows]]
-        row, column = _positives(rows, first, last)
-        part = _MINED[mining](_Anchors(distances, first, last, row, column), margin)
-        losses[order[rows]], counts, nonzero, slopes = part
-        n_all += counts
-        n_nonzero += nonzero
+        slopes = np.zeros_like(distances)
+        for row, anchor in enumerate(rows):
+            start, end = ends[own[anchor]] - sizes[own[anchor]], ends[own[anchor]]
+            found = _of_anchor(distances[row], anchor, start, end, margin, semihard)
+            losses[order[anchor]], n_within, slopes[row] = found
+            n_nonzero += n_within
         batch.add_gradient(rows, slopes if squared else by_squared_of(slopes, distances))
     gradient = np.empty_like(X)
     gradient[order] = batch.gradient
-    return losses, gradient, n_all, n_nonzero
+    n_all = float((sizes * (sizes - 1.0) * (len(X) - sizes)).sum())
+    return losses, gradient, n_nonzero if semihard else n_all, n_nonzero
 
 
-def _positives(
-    anchors: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pair anchors with all others between their start and end."""
-    sizes = ends - starts
-    row = np.repeat(np.arange(len(anchors)), sizes)
-    column = np.arange(len(row)) + np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
-    others = column != anchors[row]
-    return row[others], column[others]
+def _of_anchor(
+    distances: Floats, anchor: int, start: int, end: int, margin: float, semihard: bool
+) -> tuple[float, int, Floats]:
+    """Return loss, number of triplets and derivatives by `distances`; the class is start to end."""
+    # The triplets are those with q < p + margin, and with p < q if `semihard`: every p has a range
+    # of q. The bounds of all ranges, sorted, divide the line into bins. Cumulative counts and sums
+    # of the q per bin give the total in each range. The number of ranges that are open in a bin is
+    # the pull on each q in it.
+    positives = np.concatenate([np.arange(start, anchor), np.arange(anchor + 1, end)])
+    p = distances[positives]
+    ends = p + margin
+    # A bound belongs to the bin above it; p itself is outside its range.
+    begins = np.nextafter(p, np.inf) if semihard else np.full_like(p, -np.inf)
+    ends = np.maximum(ends, begins)  # margins below the last digit of a distance
+    bounds = np.concatenate([begins, ends])
+    order = np.argsort(bounds, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
 
+    bins = np.searchsorted(bounds[order], distances, side="right")
+    counts, sums = np.zeros((2, len(order) + 1))
+    for others in slice(0, start), slice(end, None):
+        counts += np.bincount(bins[others], minlength=len(counts))
+        sums += np.bincount(bins[others], distances[others], minlength=len(sums))
+    below, sum_below = np.cumsum(counts), np.cumsum(sums)
+    first, last = place[: len(p)], place[len(p) :]
+    n_within = below[last] - below[first]
+    within = n_within * (p + margin) - (sum_below[last] - sum_below[first])
 
-def _hard(block: _Anchors, margin: float) -> Part:
-    rows = np.arange(len(block.distances))
-    to_positives = np.full_like(block.distances, -np.inf)
-    to_positives[block.row, block.column] = block.distances[block.row, block.column]
-    farthest, nearest = np.argmax(to_positives, axis=1), np.argmin(block.to_negatives(), axis=1)
-    losses = block.distances[rows, farthest] - block.distances[rows, nearest] + margin
-    losses = np.maximum(losses, 0.0)
-    slopes = np.zeros_like(block.distances)
-    slopes[rows, farthest] = np.sign(losses)
-    slopes[rows, nearest] = -np.sign(losses)
-    return losses, float(len(rows)), float(np.count_nonzero(losses)), slopes
-
-
-def _all(block: _Anchors, margin: float) -> Part:
-    losses, _, nonzero, slopes = _between(block, margin, semihard=False)
-    n_negatives = block.distances.shape[1] - (block.ends - block.starts)
-    return losses, float(n_negatives[block.row].sum()), nonzero, slopes
-
-
-def _semihard(block: _Anchors, margin: float) -> Part:
-    return _between(block, margin, semihard=True)
-
-
-_MINED = {"all": _all, "hard": _hard, "semihard": _semihard}
-
-
-def _between(block: _Anchors, margin: float, *, semihard: bool) -> Part:
-    """All triplets with q < p + margin, if semihard also p < q: those that have a loss.
-
-    For every p the q of a range. The bounds of all ranges of an anchor, sorted, cut the line into
-    bins. The numbers of q in these and their sums, summed up along the line, tell what is within
-    each range; the ranges that are open in a bin, what pulls each q in it.
-    """
-    n_rows, n_samples = block.distances.shape
-    slopes = np.zeros((n_rows, n_samples))
-    losses, n_triplets = np.zeros(n_rows), 0
-    pairs = np.searchsorted(block.row, np.arange(n_rows + 1))
-    for row in range(n_rows):
-        own = slice(block.starts[row], block.ends[row])
-        positives = block.column[pairs[row] : pairs[row + 1]]
-        distances = block.distances[row]
-        p = distances[positives]
-        ends = p + margin
-        # A bound belongs to the bin above it, and p itself is not within its range.
-        begins = np.nextafter(p, np.inf) if semihard else np.full_like(p, -np.inf)
-        ends = np.maximum(ends, begins)  # margins below the last digit of a distance
-        bounds = np.concatenate([begins, ends])
-        order = np.argsort(bounds, kind="stable")
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
-
-        bins = np.searchsorted(bounds[order], distances, side="right")
-        counts, sums = np.zeros((2, len(order) + 1))
-        for others in slice(0, own.start), slice(own.stop, n_samples):
-            counts += np.bincount(bins[others], minlength=len(counts))
-            sums += np.bincount(bins[others], distances[others], minlength=len(sums))
-        below, sum_below = np.cumsum(counts), np.cumsum(sums)
-        begin, end = place[: len(p)], place[len(p) :]
-        n_within = below[end] - below[begin]
-        within = n_within * (p + margin) - (sum_below[end] - sum_below[begin])
-        losses[row] = np.maximum(within, 0.0).sum()
-
-        n_open = np.zeros(len(counts))
-        np.cumsum(np.where(order < len(p), -1.0, 1.0), out=n_open[1:])
-        np.take(n_open, bins, out=slopes[row])
-        slopes[row, own] = 0.0
-        slopes[row, positives] = n_within
-        n_triplets += int(n_within.sum())
-    return losses, float(n_triplets), float(n_triplets), slopes
+    n_open = np.zeros(len(counts))
+    np.cumsum(np.where(order < len(p), -1.0, 1.0), out=n_open[1:])
+    slopes = n_open[bins]
+    slopes[start:end] = 0.0
+    slopes[positives] = n_within
+    return float(np.maximum(within, 0.0).sum()), int(n_within.sum()), slopes

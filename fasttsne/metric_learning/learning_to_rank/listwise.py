@@ -1,0 +1,266 @@
+"""Losses of the whole ranking of a query: likelihoods of an order, and smooth NDCG."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import erfc, expit, log_softmax, softmax
+
+from fasttsne.metric_learning.checks import Floats, Loss, Reduction, check_count, check_positive
+from fasttsne.metric_learning.queries import Block, Part, differences, loss_of_queries
+from fasttsne.metric_learning.ranking.ndcg import Gain, discount, normalized_gain
+
+# Leads, in units of 2 sigma, beyond which the order is certain in double precision.
+_CERTAIN = 40.0
+
+# Values of the rank distributions that SoftRank holds at once.
+_RANK_VALUES = 1 << 22
+
+
+def listnet_loss(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    reduction: Reduction = "mean",
+) -> Loss:
+    """Return the cross-entropy of being first, - sum_i softmax(y)_i log softmax(s)_i [1]_.
+
+    Parameters
+    ----------
+    scores, relevance, groups : array-like, the last default=None
+        Scores, relevance, and sizes of the queries; shapes and errors as in `squared_loss`.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        Over queries; "none" returns the loss of every query.
+
+    Returns
+    -------
+    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
+        In nats. Derivative by the scores.
+
+    References
+    ----------
+    .. [1] Cao, Z., Qin, T., Liu, T.-Y., Tsai, M.-F. and Li, H. (2007). Learning to rank: from
+       pairwise approach to listwise approach. ICML, 129-136. Section 4.2, top one probability.
+
+    Examples
+    --------
+    >>> from fasttsne.metric_learning.learning_to_rank import listnet_loss
+    >>> loss, gradient = listnet_loss([0.0, 0.0], [1, 0])
+    >>> round(loss, 4), gradient.round(4)
+    (0.6931, array([-0.2311,  0.2311]))
+    """
+
+    def part(block: Block) -> Part:
+        wanted = softmax(block.relevance, axis=1)
+        log_shares = log_softmax(block.scores, axis=1)
+        return -np.sum(wanted * log_shares, axis=1), 1.0, np.exp(log_shares) - wanted
+
+    return loss_of_queries(scores, relevance, groups, part, reduction)
+
+
+def listmle_loss(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    reduction: Reduction = "mean",
+) -> Loss:
+    """Return minus the log likelihood of the order by relevance.
+
+    sum_i log sum_(j >= i) e^(s_j) - s_i, with documents numbered by falling relevance: the
+    Plackett-Luce model, which draws one document after the other [1]_. Documents of equal
+    relevance keep the order in which they were given.
+
+    Parameters
+    ----------
+    scores, relevance, groups : array-like, the last default=None
+        Scores, relevance, and sizes of the queries; shapes and errors as in `squared_loss`.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        Over queries; "none" returns the loss of every query.
+
+    Returns
+    -------
+    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
+        In nats. Derivative by the scores.
+
+    References
+    ----------
+    .. [1] Xia, F., Liu, T.-Y., Wang, J., Zhang, W. and Li, H. (2008). Listwise approach to learning
+       to rank: theory and algorithm. ICML, 1192-1199.
+
+    Examples
+    --------
+    >>> from fasttsne.metric_learning.learning_to_rank import listmle_loss
+    >>> loss, gradient = listmle_loss([0.5, 0.3], [1, 0])
+    >>> round(loss, 4), gradient.round(4)
+    (0.5981, array([-0.4502,  0.4502]))
+    """
+
+    def part(block: Block) -> Part:
+        order = np.argsort(-block.relevance, axis=1, kind="stable")
+        ranked = np.take_along_axis(block.scores, order, axis=1)
+        # Of each document and all documents after it.
+        log_sums = np.logaddexp.accumulate(ranked[:, ::-1], axis=1)[:, ::-1]
+        # Each score enters the sums up to its own: e^(s_j - log_sums_i), i <= j.
+        shares = np.exp(ranked + np.logaddexp.accumulate(-log_sums, axis=1))
+        gradient = np.empty_like(ranked)
+        np.put_along_axis(gradient, order, shares - 1.0, axis=1)
+        return np.sum(log_sums - ranked, axis=1), 1.0, gradient
+
+    return loss_of_queries(scores, relevance, groups, part, reduction)
+
+
+def approx_ndcg_loss(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    alpha: float = 10.0,
+    gain: Gain = "exponential",
+    reduction: Reduction = "mean",
+) -> Loss:
+    """Return minus NDCG with smooth ranks, rank_i = 1/2 + sum_j sigmoid(alpha (s_j - s_i)).
+
+    The sum includes j = i, so a document far ahead has rank 1 ([1]_, equation 6).
+
+    Parameters
+    ----------
+    scores, relevance, groups : array-like, the last default=None
+        Scores, relevance, and sizes of the queries; shapes and errors as in `squared_loss`.
+    alpha : float, default=10.0
+        Steepness, above 0; larger values are nearer to true ranks.
+    gain : {"linear", "exponential"} or callable, default="exponential"
+        Gain of a document by its relevance; see `fasttsne.metric_learning.dcg_score`.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        Over queries; "none" returns the loss of every query.
+
+    Returns
+    -------
+    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
+        Between -1 and 0; 0 for queries without gain. Derivative by the scores.
+
+    References
+    ----------
+    .. [1] Qin, T., Liu, T.-Y. and Li, H. (2010). A general approximation framework for direct
+       optimization of information retrieval measures. Information Retrieval 13, 375-397.
+
+    Examples
+    --------
+    >>> from fasttsne.metric_learning.learning_to_rank import approx_ndcg_loss
+    >>> loss, _ = approx_ndcg_loss([0.5, 0.3, 0.5], [0.5, 0.3, 0.5], alpha=1.0)
+    >>> round(loss, 4)
+    -0.8499
+    """
+    check_positive("alpha", alpha)
+
+    def part(block: Block) -> Part:
+        gains = normalized_gain(block.relevance, gain, None)
+        behind = expit(-alpha * differences(block.scores))  # of i, behind j
+        log_rank = np.log2(1.5 + behind.sum(axis=2))
+        # d(-gain / log2(1 + rank)) / d rank
+        by_rank = gains / (np.log(2.0) * np.exp2(log_rank) * log_rank**2)
+        slopes = alpha * by_rank[..., np.newaxis] * behind * (1.0 - behind)
+        gradient = slopes.sum(axis=1) - slopes.sum(axis=2)
+        return -np.sum(gains / log_rank, axis=1), 1.0, gradient
+
+    return loss_of_queries(scores, relevance, groups, part, reduction, of_pairs=True)
+
+
+def soft_rank_loss(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    sigma: float = 1.0,
+    k: int | None = None,
+    gain: Gain = "exponential",
+    reduction: Reduction = "mean",
+) -> Loss:
+    """Return minus the expected NDCG of uncertain scores, SoftNDCG [1]_.
+
+    Every score is the mean of a Gaussian of standard deviation `sigma`, so document i is ahead of j
+    with probability Phi((s_i - s_j) / (sqrt(2) sigma)). A document's rank is one more than a sum of
+    such independent trials; the distribution of the rank gives the expected discount. The time is
+    cubic in the number of documents of a query.
+
+    Parameters
+    ----------
+    scores, relevance, groups : array-like, the last default=None
+        Scores, relevance, and sizes of the queries; shapes and errors as in `squared_loss`.
+    sigma : float, default=1.0
+        Uncertainty of a score, above 0; smaller values are nearer to true ranks.
+    k : int, default=None
+        Number of ranks that count for NDCG; None counts all.
+    gain : {"linear", "exponential"} or callable, default="exponential"
+        Gain of a document by its relevance; see `fasttsne.metric_learning.dcg_score`.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        Over queries; "none" returns the loss of every query.
+
+    Returns
+    -------
+    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
+        Between -1 and 0; 0 for queries without gain. Derivative by the scores.
+
+    References
+    ----------
+    .. [1] Taylor, M., Guiver, J., Robertson, S. and Minka, T. (2008). SoftRank: optimizing
+       non-smooth rank metrics. WSDM, 77-86.
+
+    Examples
+    --------
+    >>> from fasttsne.metric_learning.learning_to_rank import soft_rank_loss
+    >>> loss, gradient = soft_rank_loss([0.0, 0.0], [1, 0])
+    >>> round(loss, 4), gradient.round(4)
+    (-0.8155, array([-0.1041,  0.1041]))
+    """
+    check_positive("sigma", sigma)
+    check_count("k", k, optional=True)
+
+    def part(block: Block) -> Part:
+        gains = normalized_gain(block.relevance, gain, k)
+        n_queries, size = gains.shape
+        by_rank = discount(size, k)
+        # Probability that i is ahead of j, and its derivative by s_i - s_j.
+        lead = np.clip(differences(block.scores) / (2.0 * sigma), -_CERTAIN, _CERTAIN)
+        ahead = 0.5 * erfc(-lead)
+        density = np.exp(-(lead**2)) / (2.0 * sigma * np.sqrt(np.pi))
+        losses, gradient = np.zeros(n_queries), np.zeros_like(gains)
+        step = max(1, _RANK_VALUES // (n_queries * size**2))
+        for first in range(0, size, step):
+            some = slice(first, first + step)
+            expected, by_ahead = _expected_discounts(ahead[:, :, some], first, by_rank)
+            losses -= np.sum(gains[:, some] * expected, axis=1)
+            slopes = gains[:, np.newaxis, some] * by_ahead * density[:, :, some]
+            gradient -= slopes.sum(axis=2)
+            gradient[:, some] += slopes.sum(axis=1)
+        return losses, 1.0, gradient
+
+    return loss_of_queries(scores, relevance, groups, part, reduction, of_pairs=True)
+
+
+def _expected_discounts(ahead: Floats, first: int, by_rank: Floats) -> tuple[Floats, Floats]:
+    """Return the expected discount of documents from number `first`, and its derivative by `ahead`.
+
+    `ahead`, (n_queries, size, n_some), is the probability that i is ahead of document `first` + j.
+    """
+    # Forward, each step adds another document to the distribution of the rank. Backward, each step
+    # removes one from the discount that is expected from there on.
+    n_queries, size, n_some = ahead.shape
+    own = np.arange(size)[:, np.newaxis] == first + np.arange(n_some)
+    ahead = np.where(own, 0.0, ahead)[..., np.newaxis]
+    ranks = np.zeros((size + 1, n_queries, n_some, size))
+    ranks[0, :, :, 0] = 1.0
+    for i in range(size):
+        ranks[i + 1] = (1.0 - ahead[:, i]) * ranks[i]
+        ranks[i + 1, :, :, 1:] += ahead[:, i] * ranks[i, :, :, :-1]
+    expected = ranks[size] @ by_rank
+    by_ahead = np.empty((n_queries, size, n_some))
+    later = np.broadcast_to(by_rank, (n_queries, n_some, size)).copy()
+    for i in range(size - 1, -1, -1):
+        # No document leaves the last rank: there are only size - 1 others.
+        drop = np.diff(later, axis=2, append=later[:, :, -1:])
+        by_ahead[:, i] = np.sum(ranks[i] * drop, axis=2)
+        later += ahead[:, i] * drop
+    by_ahead[:, own] = 0.0
+    return expected, by_ahead

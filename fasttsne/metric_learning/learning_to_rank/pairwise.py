@@ -1,0 +1,186 @@
+"""Losses of pairs of documents of one query, of which one is more relevant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import expit
+
+from fasttsne.metric_learning.checks import Floats, Loss, Reduction, check_count, check_positive
+from fasttsne.metric_learning.queries import Block, Part, differences, loss_of_queries
+from fasttsne.metric_learning.ranking.ndcg import Gain, descending, discount, normalized_gain
+
+
+def hinge_loss(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    margin: float = 1.0,
+    reduction: Reduction = "mean",
+) -> Loss:
+    """Return the hinge loss of pairs, max(0, margin - (s_i - s_j)) for all y_i > y_j [1]_.
+
+    Parameters
+    ----------
+    scores, relevance, groups : array-like, the last default=None
+        Scores, relevance, and sizes of the queries; shapes and errors as in `squared_loss`.
+    margin : float, default=1.0
+        Lead in score that the more relevant document should have, above 0.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        Over pairs of different relevance; "none" returns the sum of every query.
+
+    Returns
+    -------
+    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
+        In the unit of the scores; 0 without such pairs. Derivative by the scores; 0 for a pair
+        exactly at the margin.
+
+    References
+    ----------
+    .. [1] Herbrich, R., Graepel, T. and Obermayer, K. (2000). Large margin rank boundaries for
+       ordinal regression. Advances in Large Margin Classifiers, 115-132.
+
+    Examples
+    --------
+    >>> from fasttsne.metric_learning.learning_to_rank import hinge_loss
+    >>> loss, gradient = hinge_loss([0.5, 0.0], [1, 0])
+    >>> loss, gradient
+    (0.5, array([-1.,  1.]))
+    """
+    check_positive("margin", margin)
+
+    def slope(lead: Floats, _: Block) -> tuple[Floats, Floats]:
+        return np.maximum(margin - lead, 0.0), np.where(lead < margin, -1.0, 0.0)
+
+    return _loss(scores, relevance, groups, slope, reduction)
+
+
+def ranknet_loss(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    sigma: float = 1.0,
+    reduction: Reduction = "mean",
+) -> Loss:
+    """Return the cross-entropy of pairs, log(1 + e^(-sigma (s_i - s_j))) for all y_i > y_j [1]_.
+
+    Parameters
+    ----------
+    scores, relevance, groups : array-like, the last default=None
+        Scores, relevance, and sizes of the queries; shapes and errors as in `squared_loss`.
+    sigma : float, default=1.0
+        Steepness, above 0.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        Over pairs of different relevance; "none" returns the sum of every query.
+
+    Returns
+    -------
+    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
+        In nats; 0 without such pairs. Derivative by the scores.
+
+    References
+    ----------
+    .. [1] Burges, C. et al. (2005). Learning to rank using gradient descent. ICML, 89-96.
+
+    Examples
+    --------
+    >>> from fasttsne.metric_learning.learning_to_rank import ranknet_loss
+    >>> loss, _ = ranknet_loss([0.5, 0.3, 0.5], [0.5, 0.3, 0.5], reduction="sum")
+    >>> round(loss, 4)
+    1.1963
+    """
+    check_positive("sigma", sigma)
+
+    def slope(lead: Floats, _: Block) -> tuple[Floats, Floats]:
+        return np.logaddexp(0.0, -sigma * lead), -sigma * expit(-sigma * lead)
+
+    return _loss(scores, relevance, groups, slope, reduction)
+
+
+def lambdarank_loss(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    sigma: float = 1.0,
+    k: int | None = None,
+    gain: Gain = "exponential",
+    reduction: Reduction = "mean",
+) -> Loss:
+    """Return RankNet's loss with each pair weighted by the change of NDCG if its documents swap.
+
+    The weight ``|gain_i - gain_j| |discount_i - discount_j| / ideal_dcg`` is that of the present
+    ranking, in which of equal scores the last given ranks first. The gradient treats it as a
+    constant ([1]_, section 4).
+
+    Parameters
+    ----------
+    scores, relevance, groups : array-like, the last default=None
+        Scores, relevance, and sizes of the queries; shapes and errors as in `squared_loss`.
+    sigma : float, default=1.0
+        Steepness, above 0.
+    k : int, default=None
+        Number of ranks that count for NDCG; None counts all.
+    gain : {"linear", "exponential"} or callable, default="exponential"
+        Gain of a document by its relevance; see `fasttsne.metric_learning.dcg_score`.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        Over pairs of different relevance; "none" returns the sum of every query.
+
+    Returns
+    -------
+    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
+        0 without such pairs. Derivative by the scores at constant weights.
+
+    References
+    ----------
+    .. [1] Burges, C. (2010). From RankNet to LambdaRank to LambdaMART: an overview. Microsoft
+       Research Technical Report MSR-TR-2010-82.
+
+    Examples
+    --------
+    >>> from fasttsne.metric_learning.learning_to_rank import lambdarank_loss
+    >>> loss, gradient = lambdarank_loss([0.0, 1.0], [1, 0])
+    >>> round(loss, 4), gradient.round(4)
+    (0.4847, array([-0.2698,  0.2698]))
+    """
+    check_positive("sigma", sigma)
+    check_count("k", k, optional=True)
+
+    def slope(lead: Floats, block: Block) -> tuple[Floats, Floats]:
+        weights = _swaps(block, k, gain)
+        losses = weights * np.logaddexp(0.0, -sigma * lead)
+        return losses, -sigma * weights * expit(-sigma * lead)
+
+    return _loss(scores, relevance, groups, slope, reduction)
+
+
+def _swaps(block: Block, k: int | None, gain: Gain) -> Floats:
+    """Return the change of NDCG if two documents swap ranks, (n_queries, size, size)."""
+    gains = normalized_gain(block.relevance, gain, k)
+    by_document = np.empty_like(gains)
+    by_rank = discount(gains.shape[1], k)[np.newaxis]
+    np.put_along_axis(by_document, descending(block.scores), by_rank, axis=1)
+    return np.abs(differences(gains) * differences(by_document))
+
+
+def _loss(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    groups: ArrayLike | None,
+    slope: Callable[[Floats, Block], tuple[Floats, Floats]],
+    reduction: Reduction,
+) -> Loss:
+    """Sum `slope`, the losses and their derivatives by the lead s_i - s_j, over all y_i > y_j."""
+
+    def part(block: Block) -> Part:
+        pairs = differences(block.relevance) > 0.0
+        losses, slopes = slope(differences(block.scores), block)
+        losses, slopes = np.where(pairs, losses, 0.0), np.where(pairs, slopes, 0.0)
+        n_pairs = pairs.sum(axis=(1, 2)).astype(np.float64)
+        return losses.sum(axis=(1, 2)), n_pairs, slopes.sum(axis=2) - slopes.sum(axis=1)
+
+    return loss_of_queries(scores, relevance, groups, part, reduction, of_pairs=True)

@@ -1,0 +1,183 @@
+"""Losses of single documents: scores as estimates of relevance, of log odds, or of levels."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import expit
+
+from fasttsne.metric_learning.checks import (
+    Floats,
+    Gradient,
+    Loss,
+    Reduction,
+    as_numbers,
+    check_squares,
+)
+from fasttsne.metric_learning.queries import Block, Part, loss_of_queries
+
+
+def squared_loss(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    reduction: Reduction = "mean",
+) -> Loss:
+    """Return the squared error of scores as estimates of relevance, (s - y)^2 [1]_.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n_queries, n_documents) or (n_documents,)
+        Scores: one query per row, or all documents query by query.
+    relevance : array-like, same shape
+        Relevance, at least 0.
+    groups : array-like of int, shape (n_queries,), default=None
+        Number of documents per query, for one-dimensional `scores` of several queries.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        Over documents; "none" returns the sum of every query.
+
+    Returns
+    -------
+    loss : float, or ndarray of shape (n_queries,)
+        In squared units of relevance.
+    gradient : ndarray, shape of `scores`
+        Derivative by the scores.
+
+    Raises
+    ------
+    ValueError
+        If arrays disagree in shape, hold NaN, infinity or negative relevance, if the sizes in
+        `groups` do not sum to the number of documents, or if a parameter is out of range.
+
+    References
+    ----------
+    .. [1] Cossock, D. and Zhang, T. (2006). Subset ranking using regression. COLT, 605-619.
+
+    Examples
+    --------
+    >>> from fasttsne.metric_learning.learning_to_rank import squared_loss
+    >>> loss, gradient = squared_loss([2.0, 1.0], [1, 1])
+    >>> loss, gradient
+    (0.5, array([1., 0.]))
+    """
+
+    def part(block: Block) -> Part:
+        errors = block.scores - block.relevance
+        check_squares(errors, "scores")
+        return np.sum(errors**2, axis=1), errors.shape[1], 2.0 * errors
+
+    return loss_of_queries(scores, relevance, groups, part, reduction)
+
+
+def logistic_loss(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    reduction: Reduction = "mean",
+) -> Loss:
+    """Return the cross-entropy of scores as log odds of relevance, log(1 + e^s) - [y > 0] s [1]_.
+
+    Parameters
+    ----------
+    scores, relevance, groups : array-like, the last default=None
+        Log odds, relevance, above 0 for relevant documents, and sizes; see `squared_loss`.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        Over documents; "none" returns the sum of every query.
+
+    Returns
+    -------
+    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
+        In nats. Derivative by the scores.
+
+    References
+    ----------
+    .. [1] Nallapati, R. (2004). Discriminative models for information retrieval. SIGIR, 64-71.
+
+    Examples
+    --------
+    >>> from fasttsne.metric_learning.learning_to_rank import logistic_loss
+    >>> loss, gradient = logistic_loss([0.0, 0.0], [1, 0])
+    >>> round(loss, 4), gradient
+    (0.6931, array([-0.25,  0.25]))
+    """
+
+    def part(block: Block) -> Part:
+        relevant = block.relevance > 0.0
+        losses = np.logaddexp(0.0, block.scores) - relevant * block.scores
+        return losses.sum(axis=1), losses.shape[1], expit(block.scores) - relevant
+
+    return loss_of_queries(scores, relevance, groups, part, reduction)
+
+
+def ordinal_loss(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    thresholds: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+) -> tuple[float | Floats, Gradient | tuple[Gradient, Floats]]:
+    """Return the logistic loss at every threshold between levels of relevance.
+
+    A document of relevance y should score above the first y thresholds and below the others:
+    sum over l < y of log(1 + e^(t_l - s)) + sum over l >= y of log(1 + e^(s - t_l)), with
+    thresholds numbered from 0. This is the "all-threshold" loss of [1]_.
+
+    Parameters
+    ----------
+    scores, relevance, groups : array-like, the last default=None
+        Scores, levels from 0 to the number of thresholds, and sizes; see `squared_loss`.
+    thresholds : array-like of shape (n_levels - 1,), default=None
+        Scores at which levels meet, usually ascending, and learned. None fixes them halfway
+        between levels, at 1/2, 3/2, ... up to the highest level in `relevance`.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        Over documents; "none" returns the sum of every query.
+
+    Returns
+    -------
+    loss : float, or ndarray of shape (n_queries,)
+        In nats.
+    gradient : ndarray, or tuple of ndarray
+        Derivative by the scores, and that by the thresholds if these are given.
+
+    References
+    ----------
+    .. [1] Rennie, J. and Srebro, N. (2005). Loss functions for preference levels: regression with
+       discrete ordered labels. IJCAI Workshop on Advances in Preference Handling, 180-186.
+
+    Examples
+    --------
+    >>> from fasttsne.metric_learning.learning_to_rank import ordinal_loss
+    >>> loss, (by_scores, by_thresholds) = ordinal_loss([0.0, 3.0], [0, 2], thresholds=[1.0, 2.0])
+    >>> round(loss, 4), by_thresholds.round(4)
+    (0.4402, array([-0.0749,  0.0749]))
+    """
+    if thresholds is None:
+        highest = np.max(as_numbers(relevance, "relevance"), initial=1.0)
+        levels = np.arange(0.5, highest)
+    else:
+        levels = np.asarray(thresholds, dtype=np.float64)
+    if levels.ndim != 1 or not levels.size or not np.isfinite(levels).all():
+        raise ValueError("thresholds must be a row of finite numbers, one fewer than levels")
+    by_thresholds = np.zeros_like(levels)
+
+    def part(block: Block) -> Part:
+        if (block.relevance > levels.size).any() or (block.relevance % 1.0).any():
+            raise ValueError(
+                f"relevance must hold integers from 0 to {levels.size}, the number of thresholds"
+            )
+        # 1 if the score should be below the threshold, -1 if above.
+        side = np.where(np.arange(levels.size) < block.relevance[..., np.newaxis], -1.0, 1.0)
+        excess = side * (block.scores[..., np.newaxis] - levels)
+        slopes = side * expit(excess)
+        by_thresholds[:] -= slopes.sum(axis=(0, 1))
+        losses = np.logaddexp(0.0, excess).sum(axis=(1, 2))
+        return losses, excess.shape[1], slopes.sum(axis=2)
+
+    loss, by_scores = loss_of_queries(scores, relevance, groups, part, reduction)
+    if thresholds is None:
+        return loss, by_scores
+    scale = np.size(scores) if reduction == "mean" else 1
+    return loss, (by_scores, by_thresholds / scale)

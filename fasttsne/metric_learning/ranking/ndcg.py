@@ -1,0 +1,244 @@
+"""DCG and NDCG: the gain of every document times the discount of its rank.
+
+NDCG is the DCG divided by `ideal_dcg`, the DCG of the best ranking of the same documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fasttsne.metric_learning.checks import Floats, Indices, check_count
+from fasttsne.metric_learning.queries import Undefined, as_queries, mean_over_queries
+
+Gain = Literal["linear", "exponential"] | Callable[[Floats], ArrayLike]
+
+# 2 to a larger power overflows.
+_LARGEST_EXPONENT = 1023.0
+
+
+def dcg_score(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    k: int | None = None,
+    gain: Gain = "linear",
+    ties: Literal["average", "stable"] = "average",
+    groups: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    per_query: bool = False,
+) -> float | Floats:
+    """Return the discounted cumulative gain of rankings.
+
+    DCG = sum over ranks r of gain(relevance_r) / log2(1 + r), with ranks from 1 [1]_.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_queries, n_documents) or (n_documents,)
+        Relevance, at least 0: one query per row, or all documents query by query.
+    y_score : array-like, same shape
+        Scores; the document with the highest score has rank 1.
+    k : int, default=None
+        Number of ranks that count; None and numbers above the number of documents count all.
+    gain : {"linear", "exponential"} or callable, default="linear"
+        "linear" is the relevance itself, as in `sklearn.metrics.dcg_score`; "exponential" is
+        2^relevance - 1 [2]_. A callable gets an array of relevance and returns gains of the same
+        shape.
+    ties : {"average", "stable"}, default="average"
+        Order of documents with equal scores. "average" is the mean over all orders [3]_. "stable"
+        ranks documents that were given later higher, as scikit-learn does with
+        ``ignore_ties=True``; so equal scores for all documents bring no advantage.
+    groups : array-like of int, shape (n_queries,), default=None
+        Number of documents per query, for one-dimensional `y_true` of several queries.
+    sample_weight : array-like of shape (n_queries,), default=None
+        Weights of the queries in the mean.
+    per_query : bool, default=False
+        Return the value of every query instead of their mean.
+
+    Returns
+    -------
+    dcg : float, or ndarray of shape (n_queries,)
+        In the unit of the gain.
+
+    Raises
+    ------
+    ValueError
+        If arrays disagree in shape, hold NaN, infinity or negative relevance, if the sizes in
+        `groups` do not sum to the number of documents, if `k` is not a positive integer, or if
+        gains overflow.
+
+    References
+    ----------
+    .. [1] Järvelin, K. and Kekäläinen, J. (2002). Cumulated gain-based evaluation of IR techniques.
+       ACM Transactions on Information Systems 20, 422-446.
+    .. [2] Burges, C. et al. (2005). Learning to rank using gradient descent. ICML, 89-96.
+    .. [3] McSherry, F. and Najork, M. (2008). Computing information retrieval performance measures
+       efficiently in the presence of tied scores. Advances in Information Retrieval, 414-421.
+
+    Examples
+    --------
+    >>> from fasttsne.metric_learning import dcg_score
+    >>> round(dcg_score([10, 0, 0, 1, 5], [0.1, 0.2, 0.3, 4, 70]), 4)
+    9.4995
+    """
+    queries = as_queries(y_true, y_score, groups)
+    _check_ranking(k, gain, ties)
+    values = np.empty(len(queries))
+    for block in queries.blocks():
+        values[block.queries] = _dcg(_gain(block.relevance, gain), block.scores, k, ties)
+    return mean_over_queries(values, per_query, sample_weight)
+
+
+def ndcg_score(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    k: int | None = None,
+    gain: Gain = "linear",
+    ties: Literal["average", "stable"] = "average",
+    undefined: Undefined = 0.0,
+    groups: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    per_query: bool = False,
+) -> float | Floats:
+    """Return the normalized DCG: the DCG divided by that of the best possible ranking.
+
+    See `dcg_score` for the source. By default the values are those of `sklearn.metrics.ndcg_score`.
+
+    Parameters
+    ----------
+    y_true, y_score : array-like of shape (n_queries, n_documents) or (n_documents,)
+        Relevance and scores; see `dcg_score`, also for errors.
+    k : int, default=None
+        Number of ranks that count, in the ranking and in the best one.
+    gain : {"linear", "exponential"} or callable, default="linear"
+        Gain of a document by its relevance; see `dcg_score`.
+    ties : {"average", "stable"}, default="average"
+        Order of documents with equal scores; see `dcg_score`.
+    undefined : float or "skip", default=0.0
+        Value of a query without gain, for which all rankings are equally good. "skip" leaves it
+        out of the mean (an error if no query has a gain), and makes it NaN with `per_query`.
+    groups, sample_weight : array-like of shape (n_queries,), default=None
+        Sizes of the queries, and their weights in the mean; see `dcg_score`.
+    per_query : bool, default=False
+        Return the value of every query instead of their mean.
+
+    Returns
+    -------
+    ndcg : float, or ndarray of shape (n_queries,)
+        Between 0 and 1.
+
+    Examples
+    --------
+    >>> from fasttsne.metric_learning import ndcg_score
+    >>> round(ndcg_score([3, 2, 3, 0, 1, 2], [6, 5, 4, 3, 2, 1], gain="exponential"), 4)
+    0.9488
+
+    Two queries, of three documents and of two:
+
+    >>> ndcg_score([2, 1, 0, 0, 1], [3, 2, 1, 2, 1], groups=[3, 2], per_query=True).round(4)
+    array([1.    , 0.6309])
+    """
+    queries = as_queries(y_true, y_score, groups)
+    _check_ranking(k, gain, ties)
+    values = np.empty(len(queries))
+    for block in queries.blocks():
+        gains = relative_gain(block.relevance, gain)
+        with np.errstate(invalid="ignore"):  # NaN without gain
+            values[block.queries] = _dcg(gains, block.scores, k, ties) / ideal_dcg(gains, k)
+    return mean_over_queries(np.minimum(values, 1.0), per_query, sample_weight, undefined)
+
+
+def _check_ranking(k: int | None, gain: Any, ties: Any) -> None:
+    check_count("k", k, optional=True)
+    if not callable(gain) and gain not in ("linear", "exponential"):
+        raise ValueError(f"gain={gain!r} must be 'linear', 'exponential' or a function")
+    if ties not in ("average", "stable"):
+        raise ValueError(f"ties={ties!r} must be 'average' or 'stable'")
+
+
+# ---- Gain, discount, and their sum --------------------------------------------------------------
+
+
+def _gain(relevance: Floats, gain: Gain) -> Floats:
+    if gain == "linear":
+        return relevance
+    if gain == "exponential":
+        if relevance.max() > _LARGEST_EXPONENT:
+            raise ValueError(
+                f"y_true up to {relevance.max():g} with gain='exponential' overflows; rescale it "
+                "or use gain='linear'"
+            )
+        return np.exp2(relevance) - 1.0
+    assert callable(gain)
+    gains = np.asarray(gain(relevance.copy()), dtype=np.float64)
+    if gains.shape != relevance.shape or not (np.isfinite(gains) & (gains >= 0.0)).all():
+        raise ValueError(
+            "gain must return finite values of at least 0 in the shape of its argument, "
+            f"{relevance.shape}; it returned shape {gains.shape}"
+        )
+    return gains
+
+
+def relative_gain(relevance: Floats, gain: Gain) -> Floats:
+    """Return gains, (n_queries, size), divided by a number per query that prevents overflow."""
+    if gain == "exponential":
+        largest = relevance.max(axis=1, keepdims=True)
+        return np.asarray(np.exp2(relevance - largest) - np.exp2(-largest))
+    gains = _gain(relevance, gain)
+    _, exponents = np.frexp(gains.max(axis=1, keepdims=True))
+    return np.asarray(np.ldexp(gains, -exponents))
+
+
+def discount(n_ranks: int, k: int | None) -> Floats:
+    """Return the discount of every rank r from 1, 1 / log2(1 + r), and 0 beyond rank `k`."""
+    by_rank: Floats = 1.0 / np.log2(np.arange(2, n_ranks + 2))
+    by_rank[n_ranks if k is None else k :] = 0.0
+    return by_rank
+
+
+def ideal_dcg(gains: Floats, k: int | None) -> Floats:
+    """Return the DCG of every query when its documents are ranked by gain, (n_queries,)."""
+    dcg: Floats = -np.sort(-gains, axis=1) @ discount(gains.shape[1], k)
+    return dcg
+
+
+def normalized_gain(relevance: Floats, gain: Gain, k: int | None) -> Floats:
+    """Return gains, (n_queries, size), divided by the ideal DCG; 0 for queries without gain."""
+    gains = relative_gain(relevance, gain)
+    best = ideal_dcg(gains, k)
+    return gains / np.where(best > 0.0, best, 1.0)[:, np.newaxis]
+
+
+def descending(scores: Floats) -> Indices:
+    """Return the documents of each query by falling score; of equal scores the last comes first."""
+    return np.argsort(scores, axis=1, kind="stable")[:, ::-1]
+
+
+def _dcg(gains: Floats, scores: Floats, k: int | None, ties: str) -> Floats:
+    # The order of ties does not matter if they are averaged; an unstable sort is faster.
+    order = np.argsort(-scores, axis=1) if ties == "average" else descending(scores)
+    ranked = np.take_along_axis(gains, order, axis=1)
+    dcg: Floats = ranked @ discount(ranked.shape[1], k)
+    if ties == "average":
+        by_rank = np.take_along_axis(scores, order, axis=1)
+        differs = np.ones(scores.shape, dtype=bool)
+        np.not_equal(by_rank[:, 1:], by_rank[:, :-1], out=differs[:, 1:])
+        tied = np.flatnonzero(~differs.all(axis=1))
+        if tied.size:
+            dcg[tied] = _dcg_of_ties(ranked[tied], differs[tied], k)
+    return dcg
+
+
+def _dcg_of_ties(ranked: Floats, differs: NDArray[np.bool_], k: int | None) -> Floats:
+    """Return the DCG with gains shared among equal scores (McSherry and Najork, section 3)."""
+    n_queries, n_documents = ranked.shape
+    starts = np.flatnonzero(differs)
+    sizes = np.diff(starts, append=ranked.size)
+    gains = np.add.reduceat(ranked.ravel(), starts)
+    by_tie = np.add.reduceat(np.tile(discount(n_documents, k), n_queries), starts)
+    shared = gains / sizes * by_tie
+    return np.asarray(np.bincount(starts // n_documents, shared, minlength=n_queries), dtype=float)
