@@ -1,6 +1,4 @@
-"""Types of the compiled module. Arrays are C-contiguous; shapes stand in the comments."""
-
-from typing import overload
+"""Types of the compiled module. Arrays are C-contiguous; comments give the shapes."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +7,7 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
+Floats = NDArray[np.float32] | NDArray[np.float64]
 
 # Configuration of the compiled module ------------------------------------------------
 
@@ -21,98 +20,88 @@ def in_forked_child() -> bool: ...
 
 # Neighbours and affinities -----------------------------------------------------------
 
+# Points are (n, d), queries (n_queries, d). screen is (n, m): single-precision coordinates that
+# preserve distances, or the leading ones of them; then tails, (n,), are the squared lengths of the
+# rest. The exact search has m = d. Results are indices and squared distances, (n or n_queries, k).
+
 def find_neighbors(
-    screen: Float32,  # (n, d), centred and scaled by a power of two
-    exact: Float32 | Float64,  # (n, d), what distances are computed from
+    screen: Float32, exact: Floats, n_neighbors: int, n_threads: int
+) -> tuple[Int32, Float64]: ...
+def find_neighbors_among(
+    query_screen: Float32 | None,  # None, like screen: compute all distances exactly
+    queries: Floats,
+    screen: Float32 | None,
+    points: Floats,
     n_neighbors: int,
     n_threads: int,
-) -> tuple[Int32, Float64]: ...  # (n, k) indices, (n, k) squared distances
+) -> tuple[Int32, Float64]: ...
 def find_neighbors_approximately(
-    screen: Float32,  # (n, m), coordinates that preserve distances, or the leading ones of them
-    tails: Float32 | None,  # (n,), squared lengths of what those leave out
-    exact: Float32 | Float64,  # (n, d), what distances are computed from
+    screen: Float32,
+    tails: Float32 | None,
+    exact: Floats,
     n_neighbors: int,
     n_candidates: int,  # n_neighbors .. n - 1, for which exact distances are computed
-    n_cells: int,
+    n_lists: int,
     n_threads: int,
-) -> tuple[Int32, Float64] | None: ...  # None where single precision can't tell neighbours apart
-def find_neighbors_among(
-    query_screen: Float32 | None,  # (n_queries, d), made like screen
-    queries: Float32 | Float64,  # (n_queries, d)
-    screen: Float32 | None,  # (n, d); without it all distances are computed exactly
-    points: Float32 | Float64,  # (n, d), of the same type as queries
-    n_neighbors: int,
-    n_threads: int,
-) -> tuple[Int32, Float64]: ...  # (n_queries, k) indices and squared distances
+) -> tuple[Int32, Float64] | None: ...  # None where single precision cannot resolve neighbours
 def prepare_lists(
-    screen: Float32,  # these as for find_neighbors_approximately
+    screen: Float32,
     tails: Float32 | None,
-    points: Float32 | Float64,
+    points: Floats,
     n_neighbors: int,
     n_candidates: int,
-    n_cells: int,
+    n_lists: int,
     n_threads: int,
-) -> tuple[Int64, Int32, Float32, int] | None: ...  # start, order, centroids, budget
-@overload
-def padded(count: int) -> int: ...
-@overload
-def padded(count: Int64) -> Int64: ...
-def find_neighbors_in_lists(
-    start: Int64,  # (n_cells + 1,) where each cell begins among the places
-    order: Int32,  # (n,) place -> point
-    centroids: Float32,  # (m, padded(n_cells))
-    residents: Float32,  # cell by cell m x padded(size)
-    tails: Float32,  # (n,) by place
-    budget: int,
-    query_screen: Float32,  # (n_queries, m)
-    queries: Float32 | Float64,  # (n_queries, d)
-    points: Float32 | Float64,  # (n, d), of the same type
-    n_neighbors: int,
-    n_candidates: int,  # n_neighbors .. budget
-    n_threads: int,
-) -> tuple[Int32, Float64]: ...  # (n_queries, k) indices and squared distances
-def project_rows(
-    rows: Float32,  # (n, d)
-    matrix: Float32,  # (d, m)
-    shift: Float32,  # (m,)
-    n_threads: int,
-) -> Float32: ...  # (n, m)
-def distances_to_all(
-    exact: Float32 | Float64,  # (n, d)
-    anchors: Int32,  # (m,)
-    n_threads: int,
-) -> Float64: ...  # (m, n) squared distances
-def distances_to_some(
-    exact: Float32 | Float64,  # (n, d)
-    anchors: Int32,  # (m,)
-    queries: Int32,  # (m, k)
-    n_threads: int,
-) -> Float64: ...  # (m, k) squared distances
+) -> InvertedLists | None: ...
+
+class InvertedLists:
+    """Points in lists around centroids, prepared for queries. It pickles."""
+
+    def __init__(
+        self,
+        start: Int64,  # (n_lists + 1,) first place of each list
+        order: Int32,  # (n,) place -> point
+        centroids: Float32,  # (n_lists, m)
+        budget: int,  # number of points that a query is compared with
+        coordinates: Float32,  # (n, m)
+        tails: Float32 | None,  # (n,)
+    ) -> None: ...
+    def find(
+        self,
+        query_screen: Float32,  # (n_queries, m)
+        queries: Floats,
+        points: Floats,
+        n_neighbors: int,
+        n_candidates: int,  # n_neighbors .. budget
+        n_threads: int,
+    ) -> tuple[Int32, Float64]: ...
+
+# (n, d), (d, m), (m,) -> (n, m)
+def project_rows(rows: Float32, matrix: Float32, shift: Float32, n_threads: int) -> Float32: ...
+
+# Of m anchors among n points; queries are (m, k). All ranks count from 1; an anchor has rank 0.
+
+# (n, d), (m,) -> (m, n) squared distances
+def distances_to_all(exact: Floats, anchors: Int32, n_threads: int) -> Float64: ...
+
+# (n, d), (m,), (m, k) -> (m, k) squared distances
+def distances_to_some(exact: Floats, anchors: Int32, queries: Int32, n_threads: int) -> Float64: ...
+
+# (m, n), (m,) -> (m, k) indices
 def nearest_in_rows(
-    distances: Float64,  # (m, n)
-    anchors: Int32,  # (m,)
-    n_neighbors: int,
-    n_threads: int,
-) -> Int32: ...  # (m, k) indices
-def ranks_in_rows(
-    distances: Float64,  # (m, n)
-    anchors: Int32,  # (m,)
-    queries: Int32,  # (m, k)
-    n_threads: int,
-) -> Int32: ...  # (m, k) ranks from 1
-def all_ranks_in_rows(
-    distances: Float64,  # (m, n)
-    anchors: Int32,  # (m,)
-    n_threads: int,
-) -> Int32: ...  # (m, n) ranks from 1, 0 for the anchor
-def count_larger_ranks(
-    first: Int32,  # (m, n)
-    second: Int32,  # (m, n)
-    counts: Int64,  # (n,), added to
-    n_threads: int,
-) -> None: ...
+    distances: Float64, anchors: Int32, n_neighbors: int, n_threads: int
+) -> Int32: ...
+
+# (m, n), (m,), (m, k) -> (m, k)
+def ranks_in_rows(distances: Float64, anchors: Int32, queries: Int32, n_threads: int) -> Int32: ...
+
+# (m, n), (m,) -> (m, n)
+def all_ranks_in_rows(distances: Float64, anchors: Int32, n_threads: int) -> Int32: ...
+
+# (m, n), (m, n); adds to (n,)
+def count_larger_ranks(first: Int32, second: Int32, counts: Int64, n_threads: int) -> None: ...
 def calibrate(
-    squared_distances: Float32 | Float64,  # (n, k); with skip_diagonal (n, n)
+    squared_distances: Floats,  # (n, k); with skip_diagonal (n, n)
     perplexity: float,
     skip_diagonal: bool,
     n_threads: int,
@@ -122,7 +111,7 @@ def symmetrize(
     indices: Int32,  # (n, k)
     conditional: Float32,  # (n, k)
     n_threads: int,
-    capacity: int = ...,  # edges to transpose at a time; no less than n of them
+    capacity: int = ...,  # edges to transpose at a time, at least n
 ) -> tuple[Int64, Int32, Float32]: ...  # indptr (n + 1,), indices (nnz,), data (nnz,)
 def symmetrize_dense(conditional: Float32, n_threads: int) -> Float32: ...  # (n, n)
 
@@ -131,32 +120,32 @@ def symmetrize_dense(conditional: Float32, n_threads: int) -> Float32: ...  # (n
 class DivergedError(FloatingPointError): ...
 
 class Forces:
-    """What acts on a map of n points in d dimensions."""
+    """Forces on a map of n points in d dimensions."""
 
+    degrees_of_freedom: float
     @property
     def attractive(self) -> Float32: ...  # (n, d) sum_j p_ij u_ij (y_i - y_j)
     @property
-    def repulsive(self) -> Float32: ...  # (n, d) sum_j w_ij u_ij (y_i - y_j), not yet / sum_q
+    def repulsive(self) -> Float32: ...  # (n, d) sum_j w_ij u_ij (y_i - y_j), not divided by sum_q
     @property
     def sum_q(self) -> float: ...  # Z: sum of w_ij over all ordered pairs
     @property
-    def kl_divergence(self) -> float: ...  # of the last evaluation that asked for it
-    def kl_divergence_exaggerated(self, exaggeration: float) -> float: ...
-    def objective(self, exaggeration: float) -> float: ...  # what a descent goes down
-    def evaluate(self, embedding: Float32, compute_kl: bool) -> None: ...
-    def reorder(self, *arrays: Float32) -> None: ...
-    def restore_order(self, order: Int32) -> None: ...
+    def kl_divergence(self) -> float: ...  # at the last evaluation with compute_kl
     @property
-    def masses(self) -> Float32 | None: ...  # (n,) points that each row stands for, in its order
+    def masses(self) -> Float32 | None: ...  # (n,) points per row, in the order of the arrays here
     @property
-    def order(self) -> Int32: ...  # row of the arrays here -> row as the caller numbered it
-    degrees_of_freedom: float
+    def order(self) -> Int32: ...  # row of the arrays here -> row of the caller
     @property
     def negative_entropy(self) -> float: ...  # sum of p log p
     @property
-    def n_steps(self) -> int: ...  # that `descend` has taken
+    def n_steps(self) -> int: ...  # taken by `descend`
     @property
-    def grad_norm(self) -> float: ...  # what the last `descend` returned
+    def grad_norm(self) -> float: ...  # the last result of `descend`
+    def kl_divergence_exaggerated(self, exaggeration: float) -> float: ...
+    def objective(self, exaggeration: float) -> float: ...  # of a descent
+    def evaluate(self, embedding: Float32, compute_kl: bool) -> None: ...
+    def reorder(self, *arrays: Float32) -> None: ...
+    def restore_order(self, order: Int32) -> None: ...
 
 class BarnesHutForces(Forces):
     @property
@@ -170,9 +159,9 @@ class BarnesHutForces(Forces):
         degrees_of_freedom: float,
         angle: float,
         n_threads: int,
-        masses: Float32 | None = None,  # (n,), how many points each row stands for; `data` is then
-        # what one of those of the row has with all of those of the column
-        negative_entropy: float = 0.0,  # sum of p log p over pairs of all these points
+        masses: Float32 | None = None,  # (n,) points per row; `data` is then between one point of
+        # the row and all points of the column
+        negative_entropy: float = 0.0,  # sum of p log p over all pairs of points
     ) -> None: ...
 
 class ExactForces(Forces):
@@ -198,20 +187,16 @@ def descend(
     momentum: float,
     exaggeration: float,
     compute_kl: bool = True,
-    fixed: NDArray[np.uint8] | None = None,  # (n,), not 0 where a row does not move
+    fixed: NDArray[np.uint8] | None = None,  # (n,) not 0 where a row does not move
 ) -> float: ...  # gradient norm of the last iteration
 
 # New points --------------------------------------------------------------------------
 
 class FrozenMap:
-    """A map with its tree, for new points to be placed on. It pickles."""
+    """A fixed map with its tree, to place new points on. It pickles."""
 
     def __init__(
-        self,
-        embedding: Float32,  # (n, d)
-        degrees_of_freedom: float,
-        angle: float,
-        n_threads: int = 1,
+        self, embedding: Float32, degrees_of_freedom: float, angle: float, n_threads: int = 1
     ) -> None: ...
     def place(
         self,

@@ -3,10 +3,10 @@
 # cython: embedsignature=False, binding=True, freethreading_compatible=False
 """The gate to the C kernels: check, release the GIL, call, raise.
 
-Nothing here computes. Arrays arrive C-contiguous and of the type that the signature says, from
-the modules beside this one; what is checked is what would make C read or write out of bounds.
-Every call can be interrupted: while a kernel runs, the calling thread looks for signals a few
-times a second, and the exception that a signal handler raises leaves the call.
+Nothing here computes. Callers pass C-contiguous arrays of the types in the signatures; the gate
+checks whatever could make C read or write out of bounds. Every call can be interrupted: while a
+kernel runs, the calling thread checks for signals a few times a second, and an exception from a
+signal handler is raised from the call.
 """
 
 import os

@@ -4,29 +4,22 @@ def calibrate(
     const floating[:, ::1] squared_distances not None, double perplexity, bint skip_diagonal,
     int n_threads, const float[:, ::1] masses=None
 ):
-    """Conditional probabilities p_j|i and the precision beta of every row.
-
-    `masses` tells how often each neighbour counts.
-    """
+    """Return p_j|i and the precision beta of every row; `masses` count the neighbours."""
     cdef int64_t n = squared_distances.shape[0], k = squared_distances.shape[1]
     expect(n > 0 and k > 0 and perplexity > 0, "empty input or perplexity <= 0")
     expect(not skip_diagonal or (n == k and n > 1), "skip_diagonal needs a square array")
-    cdef const float *masses_pointer = NULL
-    if masses is not None:
-        expect(masses.shape[0] == n and masses.shape[1] == k, "masses must have the same shape")
-        expect(not skip_diagonal, "skip_diagonal is not for masses")
-        masses_pointer = &masses[0, 0]
+    expect(masses is None or (masses.shape[0] == n and masses.shape[1] == k),
+           "masses must have the same shape")
     conditional = np.empty((n, k), dtype=np.float32)
     beta = np.empty(n, dtype=np.float64)
     cdef float[:, ::1] conditional_view = conditional
     cdef double[::1] beta_view = beta
     cdef ft_run run = make_run(n_threads)
-    cdef ft_status status
     with nogil:
-        status = ft_calibration_find(
-            &squared_distances[0, 0], floating is double, n, k, perplexity, skip_diagonal,
-            masses_pointer, &conditional_view[0, 0], &beta_view[0], &run)
-    check(status)
+        check(ft_calibration_find(
+            ft_points(&squared_distances[0, 0], floating is double), n, k, perplexity,
+            skip_diagonal, &masses[0, 0] if masses is not None else NULL, &conditional_view[0, 0],
+            &beta_view[0], &run))
     return conditional, beta
 
 
@@ -34,9 +27,9 @@ def symmetrize(
     const int32_t[:, ::1] indices not None, const float[:, ::1] conditional not None,
     int n_threads, int64_t capacity=2**25
 ):
-    """P = (P_cond + P_cond') / 2n as CSR arrays (indptr, indices, data), columns ascending.
+    """Return P = (P_cond + P_cond') / 2n as CSR arrays (indptr, indices, data), columns ascending.
 
-    More edges than `capacity`, each of 8 bytes, are transposed in several rounds.
+    At most `capacity` edges, of 8 bytes each, are transposed at a time.
     """
     cdef int64_t n = indices.shape[0], k = indices.shape[1]
     expect(conditional.shape[0] == n and conditional.shape[1] == k,
@@ -46,11 +39,11 @@ def symmetrize(
     columns = np.asarray(indices)
     expect(columns.min() >= 0 and columns.max() < n, "a neighbour's index is out of range")
 
-    # P has at most 2nk edges. Memory that is never touched costs nothing, and is given back.
+    # P has at most 2nk edges. Memory that is never touched costs nothing and is returned below.
     indptr = np.empty(n + 1, dtype=np.int64)
     joint_indices = np.empty(2 * n * k, dtype=np.int32)
     joint_data = np.empty(2 * n * k, dtype=np.float32)
-    # From NumPy, whose larger arrays are in huge pages.
+    # From NumPy, which places large arrays in huge pages.
     scratch = np.empty(min(n * k, max(n, capacity)), dtype=np.int64)
     symmetrize_into(indices, conditional, indptr, joint_indices, joint_data, scratch, n_threads)
     del scratch
@@ -63,23 +56,19 @@ cdef symmetrize_into(
     const int32_t[:, ::1] indices, const float[:, ::1] conditional, int64_t[::1] indptr,
     int32_t[::1] joint_indices, float[::1] joint_data, int64_t[::1] scratch, int n_threads
 ):
-    # By itself, so that no view of the arrays is left when they are resized.
+    # A function apart, so that no view of the arrays exists when they are resized.
     cdef ft_run run = make_run(n_threads)
-    cdef ft_status status
     with nogil:
-        status = ft_symmetrization_sparse(
+        check(ft_symmetrization_sparse(
             &indices[0, 0], &conditional[0, 0], indices.shape[0], indices.shape[1], &indptr[0],
-            &joint_indices[0], &joint_data[0], &scratch[0], scratch.shape[0], &run)
-    check(status)
+            &joint_indices[0], &joint_data[0], &scratch[0], scratch.shape[0], &run))
 
 
 def symmetrize_dense(float[:, ::1] conditional not None, int n_threads):
-    """P = (P_cond + P_cond') / 2n, in place; returns the same array."""
+    """Compute P = (P_cond + P_cond') / 2n in place, and return the same array."""
     cdef int64_t n = conditional.shape[0]
     expect(n > 0 and conditional.shape[1] == n, "conditional must be square")
     cdef ft_run run = make_run(n_threads)
-    cdef ft_status status
     with nogil:
-        status = ft_symmetrization_dense(&conditional[0, 0], n, &run)
-    check(status)
+        check(ft_symmetrization_dense(&conditional[0, 0], n, &run))
     return np.asarray(conditional)

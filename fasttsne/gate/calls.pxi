@@ -1,4 +1,4 @@
-# What every call shares: threads, interruption, errors.
+# Shared by all calls: threads, interruption, errors.
 
 cdef extern from "Python.h":
     # Declared without an exception value, so that a pending exception stays pending.
@@ -21,30 +21,29 @@ cdef int poll_signals() noexcept with gil:
 cdef ft_run make_run(int n_threads):
     if n_threads < 1:
         raise ValueError(f"n_threads must be at least 1, got {n_threads}")
-    cdef ft_run run
-    run.n_threads = n_threads
-    run.poll = poll_signals
-    run.next_poll = 0.0
-    run.stopped = 0
-    run.team = NULL
-    return run
+    return ft_run(n_threads, poll_signals, 0.0, 0, NULL)
 
 
 class DivergedError(FloatingPointError):
-    """The map has left what single precision can square."""
+    """A coordinate of the map is too large to square in single precision."""
 
 
-cdef int check(ft_status status) except -1:
-    if status == FT_INTERRUPTED:
-        return ft_raise_pending()
-    if status == FT_NO_MEMORY:
-        raise MemoryError("a kernel could not allocate its working memory")
-    if status == FT_DIVERGED:
+cdef int check(ft_status status) except -1 nogil:
+    if status == FT_OK:
+        return 0
+    with gil:
+        if status == FT_INTERRUPTED:
+            return ft_raise_pending()
+        if status == FT_NO_MEMORY:
+            raise MemoryError("a kernel could not allocate its working memory")
         raise DivergedError("a coordinate of the map is not finite or too large")
-    return 0
 
 
 cdef int expect(bint condition, str what) except -1:
     if not condition:
         raise ValueError(what)
     return 0
+
+
+cdef int expect_degrees_of_freedom(double nu) except -1:
+    return expect(1e-3 <= nu <= 1e3, "degrees_of_freedom must be in 0.001 .. 1000")

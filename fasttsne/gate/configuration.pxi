@@ -1,4 +1,4 @@
-# The instruction set, and what OpenMP is like.
+# The instruction set and OpenMP.
 
 _ISA_NAMES = ("baseline", "avx2", "avx512")
 
@@ -6,20 +6,20 @@ ft_parallel_init()
 
 
 def available_isas():
-    """Instruction sets that this binary holds and this processor runs, the best last."""
-    return _ISA_NAMES[: <int> ft_isa_best() + 1]
+    """Return the instruction sets that this binary has and this processor runs, the best last."""
+    return _ISA_NAMES[: <int> ft_parallel_best_isa() + 1]
 
 
 def current_isa():
-    """The instruction set that the kernels use."""
-    return _ISA_NAMES[<int> ft_isa_current()]
+    """Return the instruction set that the kernels use."""
+    return _ISA_NAMES[<int> ft_parallel_isa()]
 
 
 def select_isa(name):
-    """Makes the kernels use one of `available_isas()`."""
+    """Make the kernels use one of `available_isas()`."""
     if name not in available_isas():
         raise ValueError(f"instruction set {name!r} is not one of {available_isas()}")
-    ft_isa_select(<ft_isa> <int> _ISA_NAMES.index(name))
+    ft_parallel_select_isa(<ft_isa> <int> _ISA_NAMES.index(name))
 
 
 if os.environ.get("FASTTSNE_ISA"):
@@ -30,15 +30,15 @@ if os.environ.get("FASTTSNE_ISA"):
 
 
 def openmp_enabled():
-    """Whether the kernels were built with OpenMP."""
+    """Return whether the kernels were built with OpenMP."""
     return bool(ft_parallel_openmp())
 
 
 def openmp_max_threads():
-    """What OpenMP would use by itself (OMP_NUM_THREADS, threadpoolctl)."""
+    """Return the default number of threads of OpenMP (OMP_NUM_THREADS, threadpoolctl)."""
     return ft_parallel_max_threads()
 
 
 def in_forked_child():
-    """Whether this process was forked after the import; it then runs on one thread."""
+    """Return whether this process was forked after the import; it then runs on one thread."""
     return bool(ft_parallel_forked())

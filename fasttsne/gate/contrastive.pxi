@@ -1,7 +1,7 @@
 # Gradients of contrastive losses, and their random numbers.
 
 def draw_numbers(uint64_t seed, uint64_t iteration, int64_t bound, int64_t count):
-    """Random numbers in 0 .. bound - 1: a function of the arguments and of nothing else."""
+    """Return random numbers in 0 .. bound - 1, which depend on the arguments alone."""
     expect(bound > 0 and count > 0, "bound and count must be at least 1")
     draws = np.empty(count, dtype=np.int64)
     cdef int64_t[::1] view = draws
@@ -10,11 +10,7 @@ def draw_numbers(uint64_t seed, uint64_t iteration, int64_t bound, int64_t count
 
 
 cdef class ContrastiveForces(BarnesHutForces):
-    """The gradient of a contrastive loss, estimated from negatives drawn anew at each evaluation.
-
-    Attraction and repulsion are in the unit of t-SNE's: the gradient is 4 (attractive -
-    repulsive).
-    """
+    """The gradient 4 (attractive - repulsive) of a contrastive loss, from sampled negatives."""
 
     cdef ft_contrastive samples
     cdef int64_t[::1] shifts, heads
@@ -46,7 +42,7 @@ cdef class ContrastiveForces(BarnesHutForces):
         self.n_means = 0
 
     cdef void see(self, const float *embedding) noexcept nogil:
-        # What the kernels are to look at.
+        # The input of the kernels.
         cdef ft_contrastive *c = &self.samples
         c.indptr, c.indices, c.data = &self.indptr[0], &self.indices[0], &self.data[0]
         c.embedding, c.n, c.dim, c.first, c.last = embedding, self.n, self.dim, 0, self.n
@@ -78,7 +74,7 @@ cdef class ContrastiveForces(BarnesHutForces):
             self.sum_mean_q += mean_q
             self.sum_mean_h += mean_h
             self.n_means += 1
-            # p q (1 - h) = p / (1 + 1/c + d^2): that of t-SNE with nu = 1 + 1/c, but for a factor.
+            # p q (1 - h) = p / (1 + 1/c + d^2): as in t-SNE with nu = 1 + 1/c, up to a factor.
             if status == FT_OK:
                 status = self.attract(embedding, update)
                 update = NULL
@@ -98,7 +94,7 @@ cdef class ContrastiveForces(BarnesHutForces):
             &own if update != NULL else NULL, &self.run)
 
     cdef ft_update scaled(self, ft_update *update) noexcept nogil:
-        # A step by the sums as the kernels leave them.
+        # A step with the sums as the kernels return them.
         cdef ft_update own = update[0]
         own.step.degrees_of_freedom = 1.0
         if self.infonce:
@@ -113,43 +109,37 @@ cdef class ContrastiveForces(BarnesHutForces):
         return ft_update_step(&own, &self.run)
 
     def reorder(self, *arrays):
-        """As in the base class; the first array is the embedding."""
+        """See `BarnesHutForces.reorder`; the first array is the embedding."""
         cdef float[:, ::1] embedding = arrays[0]
         self.check_map(embedding)
-        cdef ft_status status
         with nogil:
-            status = ft_tree_build(self.tree, &embedding[0, 0], &self.run)
-        check(status)
+            check(ft_tree_build(self.tree, &embedding[0, 0], &self.run))
         self.evaluated = True
         BarnesHutForces.reorder(self, *arrays)
 
     def take_means(self):
-        """Means of q and h over the negatives since the last call."""
+        """Return the means of q and h over the negatives since the last call."""
         means = (self.sum_mean_q / self.n_means, self.sum_mean_h / self.n_means)
         self.forget_means()
         return means
 
     def missed(self, float[:, ::1] embedding not None):
-        """The sum of p (1 - h) over the edges of P."""
+        """Return the sum of p (1 - h) over the edges of P."""
         self.check_map(embedding)
         cdef double total
-        cdef ft_status status
         self.see(&embedding[0, 0])
         with nogil:
-            status = ft_contrastive_missed(&self.samples, &total, &self.run)
-        check(status)
+            check(ft_contrastive_missed(&self.samples, &total, &self.run))
         return total
 
     def set_odds(self, double odds):
-        """c = m xi Z; a pair is taken for data with the probability q / (q + c)."""
+        """Set c = m xi Z; h = q / (q + c) is the probability that a pair is data."""
         expect(1e-30 <= odds <= 1e30, "odds must be in 1e-30 .. 1e30")
         self.odds = odds
 
     def evaluate_kl(self, float[:, ::1] embedding not None):
-        """KL(P||Q) of t-SNE."""
+        """Return KL(P || Q) of t-SNE."""
         self.check_map(embedding)
-        cdef ft_status status
         with nogil:
-            status = BarnesHutForces.act_for(self, &embedding[0, 0], True, NULL)
-        check(status)
+            check(BarnesHutForces.act_for(self, &embedding[0, 0], True, NULL))
         return self.kl(1.0)

@@ -22,14 +22,13 @@ cdef extern from "fasttsne.h" nogil:
         int is_double
 
     ctypedef struct ft_lists:
-        int64_t n_cells
-        int64_t m
-        int64_t budget
-        const int64_t *start
-        const int32_t *order
-        const float *centroids
-        const float *residents
-        const float *tails
+        pass
+
+    ctypedef struct ft_ranks_rows:
+        const double *distances
+        int64_t n
+        const int32_t *anchors
+        int64_t n_anchors
 
     ctypedef struct ft_student:
         double degrees_of_freedom
@@ -66,7 +65,7 @@ cdef extern from "fasttsne.h" nogil:
         ft_student student
         double angle
 
-    ctypedef struct ft_placement_rules:
+    ctypedef struct ft_transform_rules:
         double exaggeration
         int max_iter
         double shortest_step
@@ -76,7 +75,6 @@ cdef extern from "fasttsne.h" nogil:
         float *, int *) noexcept
 
     const int FT_ROWS
-    const int FT_LANES
     const double FT_LARGEST_LOG
 
     void ft_parallel_init()
@@ -85,25 +83,27 @@ cdef extern from "fasttsne.h" nogil:
     int ft_parallel_forked()
     int ft_parallel_openmp()
     int ft_parallel_max_threads()
-    ft_isa ft_isa_best()
-    ft_isa ft_isa_current()
-    void ft_isa_select(ft_isa isa)
+    ft_isa ft_parallel_best_isa()
+    ft_isa ft_parallel_isa()
+    void ft_parallel_select_isa(ft_isa isa)
 
     ft_status ft_neighbors_find(
-        const float *screen, ft_points points, int64_t n, int64_t d, int64_t k, int32_t *indices,
-        double *squared_distances, ft_sgemm sgemm, ft_run *run)
-    ft_status ft_inverted_find(
-        const float *screen, const float *tails, int64_t m, ft_points points, int64_t n, int64_t d,
-        int64_t k, int64_t n_candidates, int64_t n_cells, int32_t *indices,
-        double *squared_distances, int *resolved, ft_sgemm sgemm, ft_run *run)
-    ft_status ft_neighbors_among(
         const float *query_screen, ft_points queries, int64_t n_queries, const float *screen,
-        ft_points points, int64_t n, int64_t d, int64_t k, int32_t *indices,
+        ft_points points, int64_t n, int64_t d, int64_t k, int among_themselves, int32_t *indices,
         double *squared_distances, ft_sgemm sgemm, ft_run *run)
-    ft_status ft_inverted_prepare(
+    ft_status ft_approximate_find(
         const float *screen, const float *tails, int64_t m, ft_points points, int64_t n, int64_t d,
-        int64_t k, int64_t n_candidates, int64_t *n_cells, int64_t *start, int32_t *order,
+        int64_t k, int64_t n_candidates, int64_t n_lists, int32_t *indices,
+        double *squared_distances, int *resolved, ft_sgemm sgemm, ft_run *run)
+    ft_status ft_approximate_prepare(
+        const float *screen, const float *tails, int64_t m, ft_points points, int64_t n, int64_t d,
+        int64_t k, int64_t n_candidates, int64_t *n_lists, int64_t *start, int32_t *order,
         float *centroids, int64_t *budget, int *resolved, ft_sgemm sgemm, ft_run *run)
+    ft_lists *ft_queries_create(
+        const int64_t *start, const int32_t *order, const float *centroids, int64_t n_lists,
+        int64_t budget, const float *coordinates, const float *tails, int64_t n, int64_t m)
+    void ft_queries_destroy(ft_lists *lists)
+    void ft_queries_unpack(const ft_lists *lists, float *coordinates, float *tails)
     ft_status ft_queries_find(
         const ft_lists *lists, const float *query_screen, ft_points queries, int64_t n_queries,
         ft_points points, int64_t d, int64_t k, int64_t n_candidates, int32_t *indices,
@@ -118,20 +118,16 @@ cdef extern from "fasttsne.h" nogil:
         ft_points points, int64_t d, const int32_t *anchors, int64_t n_anchors,
         const int32_t *queries, int64_t k, double *squared_distances, ft_run *run)
     ft_status ft_ranks_nearest(
-        const double *distances, int64_t n, const int32_t *anchors, int64_t n_anchors, int64_t k,
-        int32_t *indices, ft_run *run)
+        const ft_ranks_rows *rows, int64_t k, int32_t *indices, ft_run *run)
     ft_status ft_ranks_count(
-        const double *distances, int64_t n, const int32_t *anchors, int64_t n_anchors,
-        const int32_t *queries, int64_t k, int32_t *ranks, ft_run *run)
-    ft_status ft_ranks_sort(
-        const double *distances, int64_t n, const int32_t *anchors, int64_t n_anchors,
-        int32_t *ranks, ft_run *run)
+        const ft_ranks_rows *rows, const int32_t *queries, int64_t k, int32_t *ranks, ft_run *run)
+    ft_status ft_ranks_sort(const ft_ranks_rows *rows, int32_t *ranks, ft_run *run)
     ft_status ft_ranks_compare(
         const int32_t *a, const int32_t *b, int64_t n, int64_t n_anchors, int64_t *counts,
         ft_run *run)
     ft_status ft_calibration_find(
-        const void *squared_distances, int is_double, int64_t n, int64_t k, double perplexity,
-        int skip_diagonal, const float *masses, float *conditional, double *beta, ft_run *run)
+        ft_points squared_distances, int64_t n, int64_t k, double perplexity, int skip_diagonal,
+        const float *masses, float *conditional, double *beta, ft_run *run)
     ft_status ft_symmetrization_sparse(
         const int32_t *indices, const float *conditional, int64_t n, int64_t k, int64_t *indptr,
         int32_t *joint_indices, float *joint_data, void *scratch, int64_t capacity, ft_run *run)
@@ -161,10 +157,10 @@ cdef extern from "fasttsne.h" nogil:
         const float *joint, const float *masses, const float *embedding, int64_t n, int dim,
         ft_student student, int64_t first, int64_t last, float *attractive, float *repulsive,
         double *sum_q, double *cross_entropy, float *coordinates, double *partial, ft_run *run)
-    ft_status ft_placement_find(
+    ft_status ft_transform_find(
         const ft_frozen *map, const int32_t *indices, const float *conditional, int64_t n_new,
-        int64_t k, ft_placement_rules rules, float *placed, ft_run *run)
-    ft_status ft_placement_evaluate(
+        int64_t k, ft_transform_rules rules, float *placed, ft_run *run)
+    ft_status ft_transform_evaluate(
         const ft_frozen *map, const int32_t *indices, const float *conditional, int64_t n_new,
         int64_t k, double exaggeration, const float *at, float *gradient, double *divergence,
         ft_run *run)

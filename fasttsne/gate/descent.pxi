@@ -1,7 +1,7 @@
 # Steps of the descent, in one team of threads.
 
 cdef struct Descent:
-    # The arguments of `descend`, for the C side of it.
+    # The arguments of `descend`, for C.
     void *forces
     ft_update update
     float *embedding
@@ -19,7 +19,7 @@ cdef ft_status descend_steps(void *context) noexcept nogil:
     cdef const float *reached = d.embedding
     d.n_taken = status == FT_OK
     while status == FT_OK and d.n_taken < d.n_iter:
-        # Rows move while others still look at where they were, so there are two embeddings.
+        # Rows move while other rows still read the old positions, so there are two embeddings.
         update.embedding = update.moved
         reached = update.moved
         update.moved = d.other if update.embedding == d.embedding else d.embedding
@@ -37,12 +37,9 @@ def descend(Forces forces not None, float[:, ::1] embedding not None,
             float[:, ::1] velocity not None, float[:, ::1] gains not None, int n_iter,
             double learning_rate, double momentum, double exaggeration, bint compute_kl=True,
             const uint8_t[::1] fixed=None):
-    """Takes n_iter steps; forces must be those at `embedding`, and are so again at the end.
+    """Take n_iter steps from the last evaluated embedding, and return the last gradient norm.
 
-    With `compute_kl` the last evaluation also computes the KL divergence. Rows with a non-zero
-    `fixed` do not move. Returns the norm of gains * gradient of the last step.
-
-    An exception finds the arrays between two steps; `forces.n_steps` tells how many were taken.
+    After an exception the arrays are between two steps; `forces.n_steps` counts the steps taken.
     """
     forces.check_map(embedding)
     forces.check_map(velocity)
@@ -51,22 +48,16 @@ def descend(Forces forces not None, float[:, ::1] embedding not None,
     expect(fixed is None or fixed.shape[0] == forces.n, "fixed must have a value for every row")
     cdef float[:, ::1] other = np.empty_like(embedding)
     cdef Descent descent
-    descent.forces = <void *> forces
-    descent.embedding = &embedding[0, 0]
-    descent.other = &other[0, 0]
-    descent.n_iter = n_iter
-    descent.n_taken = 0
-    descent.compute_kl = compute_kl
-    descent.squared_norm = float("nan")
+    descent.forces, descent.n_iter, descent.n_taken = <void *> forces, n_iter, 0
+    descent.embedding, descent.other = &embedding[0, 0], &other[0, 0]
+    descent.compute_kl, descent.squared_norm = compute_kl, float("nan")
     cdef ft_update *update = &descent.update
     update.step = ft_step(
         learning_rate, momentum, exaggeration, forces.student.degrees_of_freedom, 0.0)
     update.first, update.last, update.dim = 0, forces.n, forces.dim
     update.attractive, update.repulsive = &forces._attractive[0, 0], &forces._repulsive[0, 0]
     update.embedding = update.moved = descent.embedding
-    update.fixed = NULL
-    if fixed is not None:
-        update.fixed = &fixed[0]
+    update.fixed = &fixed[0] if fixed is not None else NULL
     update.velocity, update.gains = &velocity[0, 0], &gains[0, 0]
     update.partial = &forces.partial[0]
     cdef ft_status status

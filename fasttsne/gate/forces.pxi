@@ -1,7 +1,7 @@
-# Forces on the points of a map: by a tree, or of all pairs.
+# Forces on the points of a map: by a tree, or over all pairs.
 
 cdef class Forces:
-    """What acts on a map of n points in d dimensions, at the last evaluated embedding."""
+    """Forces on a map of n points in d dimensions, at the last evaluated embedding."""
 
     cdef int64_t n
     cdef int dim
@@ -19,12 +19,10 @@ cdef class Forces:
     cdef _allocate(self, int64_t n, int dim, double degrees_of_freedom, int n_threads,
                    int64_t n_partial):
         expect(n > 1 and dim > 0, "needs two points and one component")
-        expect(1e-3 <= degrees_of_freedom <= 1e3, "degrees_of_freedom must be in 0.001 .. 1000")
+        expect_degrees_of_freedom(degrees_of_freedom)
         expect(n < 2**31, "more than 2**31 - 1 points")
-        self.n = n
-        self.dim = dim
+        self.n, self.dim, self.run = n, dim, make_run(n_threads)
         self.student.degrees_of_freedom = degrees_of_freedom
-        self.run = make_run(n_threads)
         self._attractive = np.zeros((n, dim), dtype=np.float32)
         self._repulsive = np.zeros((n, dim), dtype=np.float32)
         self.partial = np.zeros(n_partial, dtype=np.float64)
@@ -36,7 +34,7 @@ cdef class Forces:
         return &self._masses[0] if self._masses is not None else NULL
 
     cdef weigh(self, masses, double negative_entropy):
-        # Rows stand for that many points each; P is then per one point of the row.
+        # Row i stands for masses[i] points; P is then per point of the row.
         expect(len(masses) == self.n, "masses must be one a point")
         self._masses = masses
         self.negative_entropy = negative_entropy
@@ -45,8 +43,8 @@ cdef class Forces:
         return FT_OK
 
     cdef ft_status move(self, ft_update *update) noexcept nogil:
-        # A step from update.embedding, where the forces are known, to update.moved. It is not
-        # interrupted half-way, lest some rows be a step ahead of others.
+        # A step from update.embedding, where the forces are known, to update.moved. Not
+        # interruptible: otherwise some rows would be a step ahead of others.
         cdef poll_function poll = self.run.poll
         update.step.sum_q = self._sum_q
         self.run.poll = NULL
@@ -55,13 +53,13 @@ cdef class Forces:
         return status
 
     cdef ft_status act_and_move(self, ft_update *update) noexcept nogil:
-        # Forces at update.embedding and a step from there to update.moved: all of it, or, where
-        # the status is not FT_OK, nothing.
+        # Forces at update.embedding and a step from there to update.moved; nothing has changed
+        # if the status is not FT_OK.
         cdef ft_status status = self.act(update.embedding, False)
         return self.move(update) if status == FT_OK else status
 
     cdef double log_sum_q(self) noexcept nogil:
-        # Where w underflows, both sums count it as the smallest one there is.
+        # Where w underflows, both sums count it as exp(-FT_LARGEST_LOG).
         return log(self._sum_q + self.n_edges * exp(-FT_LARGEST_LOG))
 
     cdef double kl(self, double exaggeration) noexcept nogil:
@@ -75,42 +73,37 @@ cdef class Forces:
                f"arrays of the map must have shape ({self.n}, {self.dim})")
 
     def evaluate(self, float[:, ::1] embedding not None, bint compute_kl):
-        """Forces at `embedding`; with `compute_kl` also what `kl_divergence` needs."""
+        """Compute the forces at `embedding`; `kl_divergence` requires `compute_kl`."""
         self.check_map(embedding)
-        cdef ft_status status
         with nogil:
-            status = self.act(&embedding[0, 0], compute_kl)
-        check(status)
+            check(self.act(&embedding[0, 0], compute_kl))
 
     def kl_divergence_exaggerated(self, double exaggeration):
-        """KL(exaggeration * P || Q), scikit-learn's error during early exaggeration."""
+        """Return KL(exaggeration * P || Q), scikit-learn's error during early exaggeration."""
         return self.kl(exaggeration)
 
     @property
     def kl_divergence(self):
-        """KL(P || Q) at the last evaluation that was asked for it."""
+        """KL(P || Q) at the last evaluation with `compute_kl`."""
         return self.kl(1.0)
 
     def objective(self, double exaggeration):
-        """What a descent with this exaggeration goes down: attraction counts that many times.
-
-        KL(P || Q) where the exaggeration is 1.
-        """
+        """Return the objective of a descent with this exaggeration; KL(P || Q) at 1."""
         return exaggeration * (self.negative_entropy + self._cross_entropy) + self.log_sum_q() + 0.0
 
     @property
     def degrees_of_freedom(self):
-        """nu of the map's kernel; after a change, forces have to be evaluated anew."""
+        """nu of the map's kernel; after a change the forces must be evaluated again."""
         return self.student.degrees_of_freedom
 
     @degrees_of_freedom.setter
     def degrees_of_freedom(self, double degrees_of_freedom):
-        expect(1e-3 <= degrees_of_freedom <= 1e3, "degrees_of_freedom must be in 0.001 .. 1000")
+        expect_degrees_of_freedom(degrees_of_freedom)
         self.student.degrees_of_freedom = degrees_of_freedom
 
     @property
     def masses(self):
-        """How many points each row stands for, in the order of the arrays; None for one each."""
+        """The number of points each row stands for, in the order of the arrays; None for 1 each."""
         return None if self._masses is None else np.asarray(self._masses)
 
     @property
@@ -119,10 +112,10 @@ cdef class Forces:
         return np.arange(self.n, dtype=np.int32)
 
     def reorder(self, *arrays):
-        """Puts points that are close on the map close in memory, where that is of use."""
+        """Place points that are close on the map close in memory; does nothing here."""
 
     def restore_order(self, int32_t[::1] order not None):
-        """Puts P into an order that `order` once was, where it was put into one."""
+        """Check that `order` is the caller's, the only one here."""
         expect(np.array_equal(order, self.order), "points stand as the caller numbered them")
 
     @property
@@ -152,9 +145,6 @@ cdef class BarnesHutForces(Forces):
     cdef int32_t[::1] _order
     cdef bint evaluated
 
-    def __cinit__(self):
-        self.tree = NULL
-
     def __init__(self, int64_t[::1] indptr not None, int32_t[::1] indices not None,
                  float[::1] data not None, int n_components, double degrees_of_freedom,
                  double angle, int n_threads, masses=None, double negative_entropy=0.0):
@@ -169,17 +159,14 @@ cdef class BarnesHutForces(Forces):
                "a column of the graph is out of range")
         self.indptr, self.indices, self.data = indptr, indices, data
         self._order = np.arange(n, dtype=np.int32)
-        self.angle = angle
-        self.evaluated = False
+        self.angle, self.evaluated = angle, False
         self.tree = ft_tree_create(n, n_components)
         if self.tree == NULL:
             raise MemoryError("no memory for the tree")
         self.n_edges = data.shape[0]
-        cdef ft_status status
         with nogil:
-            status = ft_joint_negative_entropy(
-                &self.data[0], self.n_edges, &self.negative_entropy, &self.run)
-        check(status)
+            check(ft_joint_negative_entropy(
+                &self.data[0], self.n_edges, &self.negative_entropy, &self.run))
         if masses is not None:
             self.weigh(masses.copy(), negative_entropy)
             check(ft_tree_weigh(self.tree, &self._masses[0]))
@@ -199,7 +186,7 @@ cdef class BarnesHutForces(Forces):
         if status != FT_OK:
             return status
         cdef poll_function poll = self.run.poll
-        if update != NULL:  # rows move one after the other: all or none
+        if update != NULL:  # not interruptible: all rows move or none
             update.step.sum_q = self._sum_q
             self.run.poll = NULL
         status = ft_attraction_compute(
@@ -226,10 +213,9 @@ cdef class BarnesHutForces(Forces):
         return np.asarray(self.indptr), np.asarray(self.indices), np.asarray(self.data)
 
     def reorder(self, *arrays):
-        """Puts P, the forces and the given (n, d) arrays into the order of the tree.
+        """Put P, the forces and the given (n, d) arrays into the order of the tree, in place.
 
-        Points that lie close on the map then lie close in memory. Arrays are changed in place,
-        all of them or, if there is an exception, none.
+        Points that are close on the map are then close in memory. An exception changes nothing.
         """
         expect(self.evaluated, "reorder() needs an evaluation since the last one")
         for array in arrays:
@@ -244,7 +230,7 @@ cdef class BarnesHutForces(Forces):
             array[:] = values
 
     def restore_order(self, int32_t[::1] order not None):
-        """Puts P into an order that `order` once was; the forces have to be evaluated anew."""
+        """Put P into an earlier value of `order`; the forces must be evaluated again."""
         wanted = np.asarray(order)
         expect(np.array_equal(np.sort(wanted), np.arange(self.n)), "order is not a permutation")
         here = np.empty(self.n, dtype=np.int32)
@@ -252,7 +238,7 @@ cdef class BarnesHutForces(Forces):
         self.permute(here[wanted])
 
     cdef permute(self, int32_t[::1] order):
-        # Row r of P becomes the old row order[r], and the columns follow; within a row, edges
+        # Row r of P becomes the old row order[r], and columns are renumbered; within a row, edges
         # keep their sequence.
         cdef int64_t n = self.n
         inverse = np.empty(n, dtype=np.int32)
@@ -261,18 +247,16 @@ cdef class BarnesHutForces(Forces):
         new_order = np.asarray(self._order)[np.asarray(order)]
         if self._masses is not None:
             new_masses = np.asarray(self._masses)[np.asarray(order)]
-        # All memory is asked for before anything changes. It is filled one array after the
-        # other, and what is not yet filled is no burden: never more than half of P is there twice.
+        # All memory is allocated before anything changes. Arrays are filled one after the other,
+        # and memory not yet filled costs nothing: at most half of P exists twice.
         cdef int64_t[::1] indptr = np.empty(n + 1, dtype=np.int64)
         cdef int32_t[::1] indices = np.empty(self.indices.shape[0], dtype=np.int32)
         cdef float[::1] data = np.empty(self.data.shape[0], dtype=np.float32)
-        cdef ft_status status
         with nogil:
-            status = ft_joint_permute(
+            check(ft_joint_permute(
                 &self.indptr[0], &self.indices[0], NULL, n, &order[0], &inverse_view[0],
-                &indptr[0], &indices[0], NULL, &self.run)
-        check(status)
-        # From here on without a look at signals: P is never left in two orders.
+                &indptr[0], &indices[0], NULL, &self.run))
+        # Not interruptible from here on: P is never left in two orders.
         self.evaluated = False
         self.indices = indices  # the old ones are free now
         cdef poll_function poll = self.run.poll
@@ -284,7 +268,7 @@ cdef class BarnesHutForces(Forces):
         self.run.poll = poll
         self.indptr, self.data = indptr, data
         self._order = new_order
-        if self._masses is not None:  # in place: the tree looks at them
+        if self._masses is not None:  # in place: the tree reads them
             np.asarray(self._masses)[:] = new_masses
 
 
@@ -303,11 +287,9 @@ cdef class ExactForces(Forces):
         self._joint = joint
         self.coordinates = np.empty((n_components, n), dtype=np.float32)
         self.n_edges = n * (n - 1)
-        cdef ft_status status
         with nogil:
-            status = ft_joint_negative_entropy(
-                &self._joint[0, 0], n * n, &self.negative_entropy, &self.run)
-        check(status)
+            check(ft_joint_negative_entropy(
+                &self._joint[0, 0], n * n, &self.negative_entropy, &self.run))
         if masses is not None:
             self.weigh(masses.copy(), negative_entropy)
 
@@ -318,8 +300,7 @@ cdef class ExactForces(Forces):
 
     cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
         return ft_exact_compute(
-            &self._joint[0, 0], self.masses_pointer(), embedding, self.n, self.dim,
-            self.student, 0, self.n,
-            &self._attractive[0, 0], &self._repulsive[0, 0], &self._sum_q,
+            &self._joint[0, 0], self.masses_pointer(), embedding, self.n, self.dim, self.student, 0,
+            self.n, &self._attractive[0, 0], &self._repulsive[0, 0], &self._sum_q,
             &self._cross_entropy if compute_kl else NULL, &self.coordinates[0, 0],
             &self.partial[0], &self.run)

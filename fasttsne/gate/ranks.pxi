@@ -1,4 +1,4 @@
-# Ranks of all points around some.
+# Ranks of all points, as seen from some of them.
 
 cdef int expect_within(const int32_t[:, ::1] indices, int64_t n, str what) except -1:
     expect(indices.shape[0] > 0 and indices.shape[1] > 0, "empty input")
@@ -11,15 +11,15 @@ cdef int expect_anchors(const int32_t[::1] anchors, int64_t n) except -1:
     return expect_within(np.asarray(anchors)[np.newaxis], n, "an anchor's index")
 
 
-cdef int expect_rows(
-    const double[:, ::1] distances, const int32_t[::1] anchors
-) except -1:
+cdef ft_ranks_rows as_rows(const double[:, ::1] distances, const int32_t[::1] anchors):
+    """The kernels' view of a row of distances for every anchor."""
     expect(distances.shape[0] == anchors.shape[0], "a row of distances for every anchor")
-    return expect_anchors(anchors, distances.shape[1])
+    expect_anchors(anchors, distances.shape[1])
+    return ft_ranks_rows(&distances[0, 0], distances.shape[1], &anchors[0], anchors.shape[0])
 
 
 def distances_to_all(exact not None, const int32_t[::1] anchors not None, int n_threads):
-    """Squared Euclidean distances from the anchors, rows of `exact`, to all rows."""
+    """Return squared Euclidean distances from the anchors, rows of `exact`, to all rows."""
     cdef int64_t n = exact.shape[0], d = exact.shape[1], m = anchors.shape[0]
     expect(d > 0, "no features")
     expect_anchors(anchors, n)
@@ -27,10 +27,8 @@ def distances_to_all(exact not None, const int32_t[::1] anchors not None, int n_
     squared_distances = np.empty((m, n), dtype=np.float64)
     cdef double[:, ::1] view = squared_distances
     cdef ft_run run = make_run(n_threads)
-    cdef ft_status status
     with nogil:
-        status = ft_ranks_distances(points, n, d, &anchors[0], m, &view[0, 0], &run)
-    check(status)
+        check(ft_ranks_distances(points, n, d, &anchors[0], m, &view[0, 0], &run))
     return squared_distances
 
 
@@ -38,7 +36,7 @@ def distances_to_some(
     exact not None, const int32_t[::1] anchors not None, const int32_t[:, ::1] queries not None,
     int n_threads
 ):
-    """Squared Euclidean distances from every anchor to its queries: those of distances_to_all."""
+    """Return squared Euclidean distances from every anchor to its queries, the same bits."""
     cdef int64_t n = exact.shape[0], d = exact.shape[1], m = anchors.shape[0]
     cdef int64_t k = queries.shape[1]
     expect(d > 0, "no features")
@@ -49,11 +47,9 @@ def distances_to_some(
     squared_distances = np.empty((m, k), dtype=np.float64)
     cdef double[:, ::1] view = squared_distances
     cdef ft_run run = make_run(n_threads)
-    cdef ft_status status
     with nogil:
-        status = ft_ranks_distances_to(
-            points, d, &anchors[0], m, &queries[0, 0], k, &view[0, 0], &run)
-    check(status)
+        check(ft_ranks_distances_to(
+            points, d, &anchors[0], m, &queries[0, 0], k, &view[0, 0], &run))
     return squared_distances
 
 
@@ -61,18 +57,15 @@ def nearest_in_rows(
     const double[:, ::1] distances not None, const int32_t[::1] anchors not None,
     int64_t n_neighbors, int n_threads
 ):
-    """The nearest of every row, the anchor left out, ties to the smaller index."""
+    """Return the nearest of every row without the anchor, ties to the smaller index."""
     cdef int64_t m = distances.shape[0], n = distances.shape[1]
-    expect_rows(distances, anchors)
+    cdef ft_ranks_rows rows = as_rows(distances, anchors)
     expect(0 < n_neighbors < n, "n_neighbors must be in 1 .. n - 1")
     indices = np.empty((m, n_neighbors), dtype=np.int32)
     cdef int32_t[:, ::1] view = indices
     cdef ft_run run = make_run(n_threads)
-    cdef ft_status status
     with nogil:
-        status = ft_ranks_nearest(
-            &distances[0, 0], n, &anchors[0], m, n_neighbors, &view[0, 0], &run)
-    check(status)
+        check(ft_ranks_nearest(&rows, n_neighbors, &view[0, 0], &run))
     return indices
 
 
@@ -80,36 +73,31 @@ def ranks_in_rows(
     const double[:, ::1] distances not None, const int32_t[::1] anchors not None,
     const int32_t[:, ::1] queries not None, int n_threads
 ):
-    """Ranks, from 1, of the points `queries` of every row."""
+    """Return the ranks, from 1, of the points `queries` of every row."""
     cdef int64_t m = distances.shape[0], n = distances.shape[1], k = queries.shape[1]
-    expect_rows(distances, anchors)
+    cdef ft_ranks_rows rows = as_rows(distances, anchors)
     expect(queries.shape[0] == m, "a row of queries for every anchor")
     expect_within(queries, n, "a query's index")
     ranks = np.empty((m, k), dtype=np.int32)
     cdef int32_t[:, ::1] view = ranks
     cdef ft_run run = make_run(n_threads)
-    cdef ft_status status
     with nogil:
-        status = ft_ranks_count(
-            &distances[0, 0], n, &anchors[0], m, &queries[0, 0], k, &view[0, 0], &run)
-    check(status)
+        check(ft_ranks_count(&rows, &queries[0, 0], k, &view[0, 0], &run))
     return ranks
 
 
 def all_ranks_in_rows(
     const double[:, ::1] distances not None, const int32_t[::1] anchors not None, int n_threads
 ):
-    """Ranks of all points of every row, 0 for the anchor."""
+    """Return the ranks of all points of every row, 0 for the anchor."""
     cdef int64_t m = distances.shape[0], n = distances.shape[1]
-    expect_rows(distances, anchors)
+    cdef ft_ranks_rows rows = as_rows(distances, anchors)
     expect(n > 1, "needs two points")
     ranks = np.empty((m, n), dtype=np.int32)
     cdef int32_t[:, ::1] view = ranks
     cdef ft_run run = make_run(n_threads)
-    cdef ft_status status
     with nogil:
-        status = ft_ranks_sort(&distances[0, 0], n, &anchors[0], m, &view[0, 0], &run)
-    check(status)
+        check(ft_ranks_sort(&rows, &view[0, 0], &run))
     return ranks
 
 
@@ -117,14 +105,12 @@ def count_larger_ranks(
     const int32_t[:, ::1] first not None, const int32_t[:, ::1] second not None,
     int64_t[::1] counts not None, int n_threads
 ):
-    """Adds to counts[r] how many points have r as the larger of their two ranks."""
+    """Add to counts[r] the number of points whose larger rank is r."""
     cdef int64_t m = first.shape[0], n = first.shape[1]
     expect(second.shape[0] == m and second.shape[1] == n, "rankings differ in shape")
     expect(counts.shape[0] == n, "counts must be as long as a row")
     expect_within(first, n, "a rank")
     expect_within(second, n, "a rank")
     cdef ft_run run = make_run(n_threads)
-    cdef ft_status status
     with nogil:
-        status = ft_ranks_compare(&first[0, 0], &second[0, 0], n, m, &counts[0], &run)
-    check(status)
+        check(ft_ranks_compare(&first[0, 0], &second[0, 0], n, m, &counts[0], &run))

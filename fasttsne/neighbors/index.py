@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -183,13 +182,7 @@ class _Euclidean(NeighborIndex):
     ) -> Found:
         lists = self.lists
         assert lists is not None
-        return _kernels.find_neighbors_in_lists(
-            lists.start,
-            lists.order,
-            lists.centroids,
-            lists.residents,
-            lists.tails,
-            lists.budget,
+        return lists.inverted.find(
             lists.project(images, n_threads),
             queries,
             self.points,
@@ -207,30 +200,13 @@ class _Lists:
         centering: Centering,
         reach: float,
         screen: Screen,
-        cells: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], int],
+        inverted: _kernels.InvertedLists,
     ) -> None:
-        self.centering, self.reach = centering, reach
+        self.centering, self.reach, self.inverted = centering, reach, inverted
         self.n_candidates = screen.n_candidates
-        self.start, self.order, centroids, budget = cells
-        self.budget = max(budget, self.n_candidates)
-        n_samples, n_coordinates = screen.coordinates.shape
-        tails = screen.tails
-        self.tails = np.zeros(n_samples, np.float32) if tails is None else tails[self.order]
-        self.centroids = np.zeros(
-            (n_coordinates, _kernels.padded(len(centroids))), dtype=np.float32
-        )
-        self.centroids[:, : len(centroids)] = centroids.T
-        widths = _kernels.padded(np.diff(self.start))
-        self.residents = np.zeros(n_coordinates * int(widths.sum()), dtype=np.float32)
-        offsets = n_coordinates * (np.cumsum(widths) - widths)
-        for offset, width, (first, last) in zip(offsets, widths, pairwise(self.start), strict=True):
-            cell = self.residents[offset : offset + n_coordinates * width]
-            cell.reshape(n_coordinates, width)[:, : last - first] = screen.coordinates[
-                self.order[first:last]
-            ].T
         self.matrix = self.shift = None
         if screen.axes is not None:
-            components = screen.axes.components[:n_coordinates]
+            components = screen.axes.components[: screen.coordinates.shape[1]]
             self.matrix = np.ascontiguousarray(components.T, dtype=np.float32)
             self.shift = (components @ screen.axes.mean).astype(np.float32)
 
@@ -245,7 +221,7 @@ class _Lists:
         """Make them; None where single precision can't tell neighbours apart."""
         screen = Screen.of(points, centered, n_neighbors, None, n_threads)
         with single_threaded_blas():
-            cells = _kernels.prepare_lists(
+            inverted = _kernels.prepare_lists(
                 screen.coordinates,
                 screen.tails,
                 points,
@@ -254,11 +230,12 @@ class _Lists:
                 n_lists_for_search(len(points)),
                 n_threads,
             )
-        if cells is None:
+        if inverted is None:
             return None
         drawn_in = points if screen.limits is None else np.clip(points, *screen.limits)
         centering = Centering.of(drawn_in, n_threads=n_threads)
-        return cls(centering, _FAR * usual_extent(centering.apply(some_of(points))), screen, cells)
+        reach = _FAR * usual_extent(centering.apply(some_of(points)))
+        return cls(centering, reach, screen, inverted)
 
     def project(self, images: NDArray[np.float32], n_threads: int) -> NDArray[np.float32]:
         """Coordinates on the screen of what the centering made of queries."""

@@ -1,10 +1,9 @@
 /* attraction.c - attraction along the edges of P, a row at a time.
  *
- * Rows are full (P is symmetric and stored whole), so that a row is summed by one thread and
- * nothing is scattered. Of an edge only the neighbour's position is far away in memory; for maps
- * of two components it is fetched as one 64-bit load, and the vector variant puts eight of them
- * together by hand, which beats the gather instruction and sixteen of them.
- */
+ * P is symmetric and stored whole, so one thread sums a row and nothing is scattered. Of an edge
+ * only the neighbour's position is far away in memory. For maps of two components it is one 64-bit
+ * load, and the vector variant combines eight of them by hand, which is faster than the gather
+ * instruction, and than sixteen of them. */
 #include "student.h"
 
 #if FT_X86_VARIANTS
@@ -24,8 +23,8 @@ typedef struct {
     ft_student_constants student;
     int64_t first, last;
     float *attractive;
-    double *partial; /* cross-entropy, one a chunk; NULL where it is not wanted */
-    const ft_update *update; /* NULL where no step is wanted */
+    double *partial;         /* cross-entropy, one a chunk; NULL if not wanted */
+    const ft_update *update; /* NULL if no step is wanted */
 } attraction;
 
 typedef void (*row_kernel)(const attraction *, int64_t row);
@@ -37,21 +36,17 @@ FT_INLINE void row_attraction(int dim, ft_student_kind kind, const attraction *c
     const float *restrict data = c->data;
     const int32_t *restrict indices = c->indices;
     const float *restrict y = c->embedding;
-    const float x0 = y[row * dim], x1 = dim > 1 ? y[row * dim + 1] : 0.0f,
-                x2 = dim > 2 ? y[row * dim + 2] : 0.0f;
+    const float *from = y + row * dim;
     float fx = 0.0f, fy = 0.0f, fz = 0.0f;
 #pragma omp simd reduction(+ : fx, fy, fz)
     for (int64_t e = c->indptr[row]; e < c->indptr[row + 1]; e++) {
-        const float *restrict other = y + (int64_t)indices[e] * dim;
-        float rx = x0 - other[0];
-        float ry = dim > 1 ? x1 - other[1] : 0.0f;
-        float rz = dim > 2 ? x2 - other[2] : 0.0f;
+        ft_way r = ft_way_between(dim, from, y + (int64_t)indices[e] * dim);
         float u, w;
-        ft_student_weights(kind, c->student, rx * rx + ry * ry + rz * rz, &u, &w);
+        ft_student_weights(kind, c->student, r.x * r.x + r.y * r.y + r.z * r.z, &u, &w);
         float g = data[e] * u;
-        fx += g * rx;
-        if (dim > 1) fy += g * ry;
-        if (dim > 2) fz += g * rz;
+        fx += g * r.x;
+        if (dim > 1) fy += g * r.y;
+        if (dim > 2) fz += g * r.z;
     }
     float *out = c->attractive + row * dim;
     out[0] = fx;
@@ -59,7 +54,7 @@ FT_INLINE void row_attraction(int dim, ft_student_kind kind, const attraction *c
     if (dim > 2) out[2] = fz;
 }
 
-/* Edges whose squared distances are kept at once. */
+/* Edges whose squared distances are stored at once. */
 #define STRETCH 256
 
 FT_INLINE void any_squared_distances(const attraction *c, int64_t row, int64_t begin, int64_t end,
@@ -83,7 +78,7 @@ FT_INLINE double row_cross_entropy(const attraction *c, int64_t row, distances_k
     const int64_t end = c->indptr[row + 1];
     double sum = 0.0;
     for (int64_t begin = c->indptr[row]; begin < end; begin += STRETCH) {
-        const int count = (int)(end - begin < STRETCH ? end - begin : STRETCH);
+        const int count = (int)ft_least(end - begin, STRETCH);
         const float *restrict p = c->data + begin;
         float squared[STRETCH], part = 0.0f;
         distances(c, row, begin, begin + count, squared);
@@ -106,7 +101,7 @@ FT_INLINE void rows_of_chunk(const attraction *c, int64_t chunk, row_kernel attr
                              distances_kernel distances)
 {
     int64_t begin = c->first + chunk * FT_ROWS;
-    int64_t end = begin + FT_ROWS < c->last ? begin + FT_ROWS : c->last;
+    int64_t end = ft_least(begin + FT_ROWS, c->last);
     for (int64_t row = begin; row < end; row++) attract(c, row);
     if (c->update != NULL) ft_update_rows(c->update, chunk);
     if (c->partial == NULL) return;
@@ -120,7 +115,6 @@ FT_INLINE void rows_of_chunk(const attraction *c, int64_t chunk, row_kernel attr
 
 FT_INLINE void attraction_body(FT_TASK_ARGUMENTS)
 {
-    (void)thread;
     rows_of_chunk(context, chunk, any_row, any_squared_distances);
 }
 FT_TASK_VARIANTS(attraction)
@@ -137,8 +131,8 @@ FT_INLINE double pair_of(const float *y, int32_t j)
     return pair;
 }
 
-/* The ways to the ends of eight edges. Odd places of the shuffles hold y, even ones x; within a
- * 128-bit half the edges are to come out in order, so the pairs go in as 0 1 4 5 and 2 3 6 7. */
+/* The vectors from the ends of eight edges. Odd places of the shuffles hold y, even places x; to
+ * get the edges in order within a 128-bit half, pairs go in as 0 1 4 5 and 2 3 6 7. */
 FT_TARGET_AVX2 FT_INLINE void ways8(const float *y, const int32_t *j, __m256 x0, __m256 x1,
                                     __m256 *rx, __m256 *ry)
 {
@@ -187,8 +181,7 @@ FT_TARGET_AVX2 FT_INLINE float sum8(__m256 v)
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
 }
 
-FT_TARGET_AVX2 FT_INLINE void planar_row(const attraction *c, int64_t row,
-                                         const __m256 *inverse_nu)
+FT_TARGET_AVX2 FT_INLINE void planar_row(const attraction *c, int64_t row, const __m256 *inverse_nu)
 {
     const float *y = c->embedding;
     const __m256 x0 = _mm256_set1_ps(y[2 * row]), x1 = _mm256_set1_ps(y[2 * row + 1]);
@@ -201,7 +194,7 @@ FT_TARGET_AVX2 FT_INLINE void planar_row(const attraction *c, int64_t row,
         edges8(y, c->indices + e, _mm256_loadu_ps(c->data + e), x0, x1, inverse_nu, &fx, &fy);
     }
     if (e < end) {
-        /* Edges of no weight from the point to itself fill the last vector. */
+        /* Edges of weight 0 from the point to itself fill the last vector. */
         int32_t j[8];
         float p[8];
         for (int l = 0; l < 8; l++) {
@@ -226,7 +219,6 @@ FT_TARGET_AVX2 FT_INLINE void planar_row_avx2(const attraction *c, int64_t row)
 
 FT_TARGET_AVX2 static void planar_attraction_avx2(FT_TASK_ARGUMENTS)
 {
-    (void)thread;
     rows_of_chunk(context, chunk, planar_row_avx2, planar_squared_distances_avx2);
 }
 
@@ -236,7 +228,7 @@ FT_TARGET_AVX2 static void planar_attraction_avx2(FT_TASK_ARGUMENTS)
 static ft_task task_for(int dim)
 {
 #if FT_X86_VARIANTS
-    if (dim == 2 && ft_isa_current() >= FT_ISA_AVX2) return planar_attraction_avx2;
+    if (dim == 2 && ft_parallel_isa() >= FT_ISA_AVX2) return planar_attraction_avx2;
 #endif
     (void)dim;
     return FT_TASK(attraction);
@@ -244,18 +236,18 @@ static ft_task task_for(int dim)
 
 ft_status ft_attraction_compute(const int64_t *indptr, const int32_t *indices, const float *data,
                                 const float *embedding, int dim, const float *masses,
-                                ft_student student, int64_t first, int64_t last,
-                                float *attractive, double *cross_entropy, double *partial, const ft_update *update,
+                                ft_student student, int64_t first, int64_t last, float *attractive,
+                                double *cross_entropy, double *partial, const ft_update *update,
                                 ft_run *run)
 {
-    ft_student_constants constants = ft_student_constants_of(student);
-    ft_student_kind kind = ft_student_kind_of(student);
-    attraction c = {indptr, indices, data, embedding, masses, dim, kind, constants, first, last,
-                    attractive, cross_entropy != NULL ? partial : NULL, update};
+    attraction c = {.indptr = indptr, .indices = indices, .data = data, .embedding = embedding};
+    c.dim = dim, c.masses = masses, c.first = first, c.last = last, c.attractive = attractive;
+    c.kind = ft_student_kind_of(student), c.student = ft_student_constants_of(student);
+    c.partial = cross_entropy != NULL ? partial : NULL, c.update = update;
     int64_t n_chunks = FT_ROW_CHUNKS(last - first);
     double edges = (double)(indptr[last] - indptr[first]);
-    ft_status status = ft_parallel_run(run, n_chunks, EDGE_COST * edges / (double)n_chunks,
-                                       task_for(dim), &c);
+    ft_status status =
+        ft_parallel_run(run, n_chunks, EDGE_COST * edges / (double)n_chunks, task_for(dim), &c);
     if (cross_entropy != NULL) {
         double sum = 0.0;
         for (int64_t chunk = 0; chunk < n_chunks; chunk++) sum += partial[chunk];

@@ -6,37 +6,37 @@
 #include <string.h>
 
 #define EDGES_PER_CHUNK 4096
-#define EDGE_COST 10.0 /* nanoseconds */
+#define EDGE_COST 10.0          /* nanoseconds */
 #define LARGEST_LOG_BETA 1400.0 /* its square root is a normal number */
 
-/* A Halley step in log(beta) this small is the last: what it leaves is of the order of its cube,
- * and p is rounded to 24 bits. */
+/* A Halley step in log(beta) this small is the last: the error that it leaves is of the order of
+ * its cube, and p is rounded to 24 bits. */
 #define LAST_STEP 1e-3
 
 typedef struct {
-    const void *squared_distances;
-    int is_double;
+    ft_points squared_distances;
+
     int64_t n, k, rows;
     double log_perplexity;
     double perplexity;
     int skip_diagonal;
     const float *masses; /* n x k, or NULL where all are 1 */
-    double start; /* log(beta * mean gap), about */
+    double start;        /* log(beta * mean gap), about */
     float *conditional;
     double *beta;
     volatile int failed;
 } calibration;
 
-/* What the search for a row's precision needs to know at one value of it. That value comes
- * as its square root, and a gap is multiplied by it twice: their product may be moderate where
- * the precision itself would over- or underflow. */
+/* What the search for a row's precision needs at one value of it. The square root of the precision
+ * is used, and a gap is multiplied by it twice: the product may be moderate where the precision
+ * itself would over- or underflow. */
 typedef struct {
     double entropy;  /* in nats */
     double variance; /* beta^2 Var(gap): minus the entropy's derivative by log(beta) */
     double slope;    /* the variance's derivative by log(beta) */
 } moments;
 
-/* Beyond it exp(-x) is no normal number, and nothing beside the 1 of the nearest. */
+/* Beyond it exp(-x) is not a normal number and is lost beside the 1 of the nearest. */
 #define LARGEST_EXPONENT 708.0
 
 /* exp(-x) for 0 <= x <= LARGEST_EXPONENT, to about 1e-14. -x = m log(2) + r: adding 1.5 * 2^52
@@ -72,7 +72,6 @@ FT_INLINE double scaled_gap(double gap, double root_beta)
     return x < LARGEST_EXPONENT ? x : LARGEST_EXPONENT;
 }
 
-/* masses: how often each gap counts, or NULL where it is once. */
 FT_INLINE moments moments_at(const double *restrict gaps, const double *restrict masses,
                              int64_t count, double root_beta)
 {
@@ -80,8 +79,7 @@ FT_INLINE moments moments_at(const double *restrict gaps, const double *restrict
 #pragma omp simd reduction(+ : sum, first, second, third)
     for (int64_t j = 0; j < count; j++) {
         double x = scaled_gap(gaps[j], root_beta);
-        double e = exp_minus(x);
-        if (masses != NULL) e *= masses[j];
+        double e = masses[j] * exp_minus(x);
         sum += e;
         first += x * e;
         second += x * x * e;
@@ -124,66 +122,60 @@ FT_INLINE double find_root_beta(const double *gaps, const double *masses, int64_
             last = 0;
         }
         if (next == at) break;
-        at = next < -LARGEST_LOG_BETA ? -LARGEST_LOG_BETA
-             : next > LARGEST_LOG_BETA ? LARGEST_LOG_BETA : next;
+        at = fmax(-LARGEST_LOG_BETA, fmin(next, LARGEST_LOG_BETA));
         if (last) break;
     }
     return exp(0.5 * at);
 }
 
-/* gaps and weights are scratch for FT_PAD(k) doubles each. */
+/* A neighbour of mass m counts as m neighbours at its distance would; one of mass 0 does not
+ * count. gaps, masses and weights are scratch for FT_PAD(k) doubles each. */
 FT_INLINE void calibrate_row(const calibration *c, int64_t row, double *restrict gaps,
-                             double *restrict weights)
+                             double *restrict masses, double *restrict weights)
 {
-    const int64_t k = c->k, padded = FT_PAD(k), skip = c->skip_diagonal ? row : -1;
+    const int64_t k = c->k, padded = FT_PAD(k);
     float *restrict p = c->conditional + row * k;
-    if (c->is_double) {
-        memcpy(gaps, (const double *)c->squared_distances + row * k, sizeof(double) * (size_t)k);
-    } else {
-        const float *d2 = (const float *)c->squared_distances + row * k;
-        for (int64_t j = 0; j < k; j++) gaps[j] = (double)d2[j];
-    }
-    if (skip >= 0) gaps[skip] = gaps[skip > 0 ? 0 : 1];
-    double nearest = gaps[0], farthest = gaps[0];
-#pragma omp simd reduction(min : nearest) reduction(max : farthest)
     for (int64_t j = 0; j < k; j++) {
-        nearest = gaps[j] < nearest ? gaps[j] : nearest;
-        farthest = gaps[j] > farthest ? gaps[j] : farthest;
+        gaps[j] = ft_points_at(c->squared_distances, row * k + j);
+        masses[j] = c->masses != NULL ? (double)c->masses[row * k + j] : 1.0;
     }
-    if (skip >= 0) gaps[skip] = nearest;
-    const double count = (double)(k - (skip >= 0)), share = 1.0 / count;
-    double ties = skip >= 0 ? -1.0 : 0.0, mean_gap = 0.0;
+    for (int64_t j = k; j < padded; j++) gaps[j] = masses[j] = 0.0;
+    if (c->skip_diagonal) masses[row] = 0.0;
+
+    double nearest = INFINITY, farthest = 0.0, total = 0.0;
+#pragma omp simd reduction(min : nearest) reduction(max : farthest) reduction(+ : total)
+    for (int64_t j = 0; j < k; j++) {
+        double low = masses[j] > 0.0 ? gaps[j] : INFINITY, high = masses[j] > 0.0 ? gaps[j] : 0.0;
+        nearest = low < nearest ? low : nearest;
+        farthest = high > farthest ? high : farthest;
+        total += masses[j];
+    }
+    const double share = total > 0.0 ? 1.0 / total : 0.0;
+    double ties = 0.0, mean_gap = 0.0;
 #pragma omp simd reduction(+ : ties, mean_gap)
     for (int64_t j = 0; j < k; j++) {
-        gaps[j] -= nearest;
-        ties += gaps[j] == 0.0 ? 1.0 : 0.0;
-        mean_gap += gaps[j] * share; /* no overflow at 1e308 */
+        gaps[j] = masses[j] > 0.0 ? gaps[j] - nearest : 0.0;
+        ties += gaps[j] == 0.0 ? masses[j] : 0.0;
+        mean_gap += gaps[j] * (masses[j] * share); /* no overflow at 1e308 */
     }
 
     /* Limits where no finite precision has the wanted entropy. */
-    if (c->perplexity >= count || nearest == farthest) {
-        for (int64_t j = 0; j < k; j++) p[j] = (float)share;
-        if (skip >= 0) p[skip] = 0.0f;
-        c->beta[row] = 0.0;
-        return;
-    }
-    if (c->perplexity <= ties) {
-        for (int64_t j = 0; j < k; j++) p[j] = gaps[j] == 0.0 ? (float)(1.0 / ties) : 0.0f;
-        if (skip >= 0) p[skip] = 0.0f;
-        c->beta[row] = INFINITY;
+    const int flat = c->perplexity >= total || !(nearest < farthest);
+    if (flat || c->perplexity <= ties) {
+        const double limit = flat ? share : 1.0 / ties;
+        for (int64_t j = 0; j < k; j++)
+            p[j] = flat || gaps[j] == 0.0 ? (float)(masses[j] * limit) : 0.0f;
+        c->beta[row] = flat ? 0.0 : INFINITY;
         return;
     }
 
-    /* What is infinitely far has the weight 0. */
-    if (skip >= 0) gaps[skip] = INFINITY;
-    for (int64_t j = k; j < padded; j++) gaps[j] = INFINITY;
     if (mean_gap == 0.0) mean_gap = farthest - nearest; /* the terms underflowed */
     double root_beta =
-        find_root_beta(gaps, NULL, padded, c->log_perplexity, c->start - log(mean_gap));
+        find_root_beta(gaps, masses, padded, c->log_perplexity, c->start - log(mean_gap));
     double sum = 0.0;
 #pragma omp simd reduction(+ : sum)
     for (int64_t j = 0; j < padded; j++) {
-        weights[j] = exp_minus(scaled_gap(gaps[j], root_beta));
+        weights[j] = masses[j] * exp_minus(scaled_gap(gaps[j], root_beta));
         sum += weights[j];
     }
     double inverse_sum = 1.0 / sum;
@@ -191,81 +183,18 @@ FT_INLINE void calibrate_row(const calibration *c, int64_t row, double *restrict
     c->beta[row] = root_beta * root_beta;
 }
 
-FT_INLINE double squared_distance(const calibration *c, int64_t at)
-{
-    return c->is_double ? ((const double *)c->squared_distances)[at]
-                        : (double)((const float *)c->squared_distances)[at];
-}
-
-/* The same where a neighbour counts `mass` times: as so many at its distance would, together. One
- * of mass 0 is not there. */
-FT_INLINE void calibrate_weighted_row(const calibration *c, int64_t row, double *restrict gaps,
-                                      double *restrict weights, double *restrict masses)
-{
-    const int64_t k = c->k, padded = FT_PAD(k);
-    float *restrict p = c->conditional + row * k;
-    double nearest = INFINITY, farthest = 0.0, total = 0.0;
-    for (int64_t j = 0; j < k; j++) {
-        masses[j] = (double)c->masses[row * k + j];
-        gaps[j] = squared_distance(c, row * k + j);
-        if (!(masses[j] > 0.0)) continue;
-        total += masses[j];
-        nearest = gaps[j] < nearest ? gaps[j] : nearest;
-        farthest = gaps[j] > farthest ? gaps[j] : farthest;
-    }
-    double ties = 0.0, mean_gap = 0.0;
-    for (int64_t j = 0; j < k; j++) {
-        if (masses[j] > 0.0) {
-            gaps[j] -= nearest;
-            ties += gaps[j] == 0.0 ? masses[j] : 0.0;
-            mean_gap += gaps[j] * (masses[j] / total);
-        } else {
-            masses[j] = 0.0;
-            gaps[j] = INFINITY;
-        }
-    }
-    /* The limits of a row whose perplexity is out of reach. */
-    const int flat = c->perplexity >= total || !(nearest < farthest);
-    if (flat || c->perplexity <= ties) {
-        const double share = flat ? (total > 0.0 ? 1.0 / total : 0.0) : 1.0 / ties;
-        for (int64_t j = 0; j < k; j++)
-            p[j] = flat || gaps[j] == 0.0 ? (float)(masses[j] * share) : 0.0f;
-        c->beta[row] = flat ? 0.0 : INFINITY;
-        return;
-    }
-    for (int64_t j = k; j < padded; j++) {
-        masses[j] = 0.0;
-        gaps[j] = INFINITY;
-    }
-    if (mean_gap == 0.0) mean_gap = farthest - nearest;
-    double root_beta =
-        find_root_beta(gaps, masses, padded, c->log_perplexity, c->start - log(mean_gap));
-    double sum = 0.0;
-    for (int64_t j = 0; j < k; j++) {
-        weights[j] = masses[j] * exp_minus(scaled_gap(gaps[j], root_beta));
-        sum += weights[j];
-    }
-    for (int64_t j = 0; j < k; j++) p[j] = (float)(weights[j] / sum);
-    c->beta[row] = root_beta * root_beta;
-}
-
 FT_INLINE void calibrate_body(FT_TASK_ARGUMENTS)
 {
     calibration *c = context;
-    (void)thread;
     const int64_t padded = FT_PAD(c->k);
     double *scratch = malloc(3 * sizeof(double) * (size_t)padded);
     if (scratch == NULL) {
         c->failed = 1;
         return;
     }
-    int64_t end = (chunk + 1) * c->rows < c->n ? (chunk + 1) * c->rows : c->n;
-    for (int64_t row = chunk * c->rows; row < end; row++) {
-        if (c->masses == NULL)
-            calibrate_row(c, row, scratch, scratch + padded);
-        else
-            calibrate_weighted_row(c, row, scratch, scratch + padded, scratch + 2 * padded);
-    }
+    int64_t end = ft_least((chunk + 1) * c->rows, c->n);
+    for (int64_t row = chunk * c->rows; row < end; row++)
+        calibrate_row(c, row, scratch, scratch + padded, scratch + 2 * padded);
     free(scratch);
 }
 FT_TASK_VARIANTS(calibrate)
@@ -276,25 +205,28 @@ static ft_status typical_start(int64_t k, double perplexity, double *start)
 {
     *start = 0.0;
     if (perplexity <= 1.0 || perplexity >= (double)k) return FT_OK;
-    double *gaps = malloc(sizeof(double) * (size_t)k);
+    double *gaps = malloc(2 * sizeof(double) * (size_t)k), *masses = gaps + k;
     if (gaps == NULL) return FT_NO_MEMORY;
-    for (int64_t j = 0; j < k; j++) gaps[j] = 2.0 * (double)j / (double)(k - 1);
-    *start = 2.0 * log(find_root_beta(gaps, NULL, k, log(perplexity), 0.0));
+    for (int64_t j = 0; j < k; j++) {
+        gaps[j] = 2.0 * (double)j / (double)(k - 1);
+        masses[j] = 1.0;
+    }
+    *start = 2.0 * log(find_root_beta(gaps, masses, k, log(perplexity), 0.0));
     free(gaps);
     return FT_OK;
 }
 
-ft_status ft_calibration_find(const void *squared_distances, int is_double, int64_t n, int64_t k,
-                              double perplexity, int skip_diagonal, const float *masses,
-                              float *conditional, double *beta, ft_run *run)
+ft_status ft_calibration_find(ft_points squared_distances, int64_t n, int64_t k, double perplexity,
+                              int skip_diagonal, const float *masses, float *conditional,
+                              double *beta, ft_run *run)
 {
-    calibration c = {.squared_distances = squared_distances, .is_double = is_double, .n = n,
-                     .k = k, .rows = EDGES_PER_CHUNK / k + 1, .log_perplexity = log(perplexity),
-                     .perplexity = perplexity, .skip_diagonal = skip_diagonal,
-                     .masses = masses, .conditional = conditional, .beta = beta};
+    calibration c = {.n = n, .k = k, .rows = EDGES_PER_CHUNK / k + 1};
+    c.squared_distances = squared_distances, c.masses = masses;
+    c.perplexity = perplexity, c.log_perplexity = log(perplexity), c.skip_diagonal = skip_diagonal;
+    c.conditional = conditional, c.beta = beta;
     ft_status status = typical_start(k - (skip_diagonal != 0), perplexity, &c.start);
     if (status == FT_OK)
-        status = ft_parallel_run(run, (n + c.rows - 1) / c.rows,
-                                 (double)(c.rows * k) * EDGE_COST, FT_TASK(calibrate), &c);
+        status = ft_parallel_run(run, (n + c.rows - 1) / c.rows, (double)(c.rows * k) * EDGE_COST,
+                                 FT_TASK(calibrate), &c);
     return status == FT_OK && c.failed ? FT_NO_MEMORY : status;
 }

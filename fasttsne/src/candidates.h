@@ -1,9 +1,8 @@
-/* candidates.h - what both neighbour searches do with the candidates of a row.
+/* candidates.h - the candidates of a query, shared by the neighbour searches.
  *
- * A row's candidates are an estimate of the squared distance each, and an index. Estimates come
- * from single-precision products; the few candidates that are left in the end are put in order
- * by exact distances, ties to the smaller index.
- */
+ * A candidate is an index and an estimate of the squared distance. Estimates come from
+ * single-precision products; the few candidates left at the end are sorted by exact distances,
+ * ties to the smaller index. */
 #ifndef FT_CANDIDATES_H
 #define FT_CANDIDATES_H
 
@@ -19,39 +18,37 @@ typedef struct {
     int32_t index;
 } ft_neighbor;
 
-#define FT_EXACT_DISTANCE(name, type)                                                \
-    FT_INLINE double name(const type *restrict a, const type *restrict b, int64_t d) \
-    {                                                                                \
-        double partial[FT_LANES] = {0}, rest = 0.0;                                  \
-        int64_t c = 0;                                                               \
-        for (; c + FT_LANES <= d; c += FT_LANES) {                                   \
-            for (int l = 0; l < FT_LANES; l++) {                                     \
-                double difference = (double)a[c + l] - (double)b[c + l];             \
-                partial[l] += difference * difference;                               \
-            }                                                                        \
-        }                                                                            \
-        for (; c < d; c++) {                                                         \
-            double difference = (double)a[c] - (double)b[c];                         \
-            rest += difference * difference;                                         \
-        }                                                                            \
-        for (int half = FT_LANES / 2; half > 0; half /= 2)                           \
-            for (int l = 0; l < half; l++) partial[l] += partial[l + half];          \
-        return partial[0] + rest;                                                    \
+FT_INLINE double ft_exact_distance_of(const ft_points from, int64_t a, const ft_points to,
+                                      int64_t b, int64_t d)
+{
+    double partial[FT_LANES] = {0}, rest = 0.0;
+    int64_t c = 0;
+    for (; c + FT_LANES <= d; c += FT_LANES) {
+        for (int l = 0; l < FT_LANES; l++) {
+            double difference = ft_points_at(from, a + c + l) - ft_points_at(to, b + c + l);
+            partial[l] += difference * difference;
+        }
     }
-FT_EXACT_DISTANCE(ft_exact_distance_float, float)
-FT_EXACT_DISTANCE(ft_exact_distance_double, double)
+    for (; c < d; c++) {
+        double difference = ft_points_at(from, a + c) - ft_points_at(to, b + c);
+        rest += difference * difference;
+    }
+    for (int half = FT_LANES / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++) partial[l] += partial[l + half];
+    return partial[0] + rest;
+}
 
-/* Of point i of one set to point j of another, of the same type. */
+/* Of point i of one set to point j of another, of the same type: compiled once for each type. */
 FT_INLINE double ft_exact_distance(ft_points from, int64_t i, ft_points to, int64_t j, int64_t d)
 {
     if (to.is_double)
-        return ft_exact_distance_double((const double *)from.values + i * d,
-                                        (const double *)to.values + j * d, d);
-    return ft_exact_distance_float((const float *)from.values + i * d,
-                                   (const float *)to.values + j * d, d);
+        return ft_exact_distance_of((ft_points){from.values, 1}, i * d, (ft_points){to.values, 1},
+                                    j * d, d);
+    return ft_exact_distance_of((ft_points){from.values, 0}, i * d, (ft_points){to.values, 0},
+                                j * d, d);
 }
 
-/* Points lie anywhere in memory: fetched this many candidates before they are needed. */
+/* Points are scattered in memory: each is fetched this many candidates before it is needed. */
 #define FT_AHEAD 8
 
 FT_INLINE void ft_prefetch_point(ft_points points, int64_t d, int64_t i)
@@ -61,7 +58,7 @@ FT_INLINE void ft_prefetch_point(ft_points points, int64_t d, int64_t i)
     for (int64_t b = 0; b < bytes; b += 64) FT_PREFETCH(point + b);
 }
 
-/* Floats as integers of the same order, and back. */
+/* Floats to integers of the same order, and back. */
 FT_INLINE int32_t ft_key_of(float value)
 {
     int32_t bits;
@@ -101,19 +98,21 @@ FT_INLINE void ft_key_range(const float *restrict v, int64_t count, int32_t *low
     *high = ft_key_of(largest[0]);
 }
 
-/* A bound that at least `fewest` of v do not exceed, and at most `most` do not exceed unless
- * ties at the bound leave no such choice. By bisection, because counting vectorises. */
-FT_INLINE float ft_select_bound(const float *restrict v, int64_t count, int64_t fewest,
-                                int64_t most)
+/* A bound which at least `fewest` of v do not exceed, and at most `most` unless ties at the bound
+ * leave no such choice. v[c] counts sizes[c] times, or once if that is NULL. By bisection, because
+ * counting vectorises. */
+FT_INLINE float ft_bound(const float *restrict v, const int32_t *restrict sizes, int64_t count,
+                         int64_t fewest, int64_t most)
 {
     int32_t low, high;
     ft_key_range(v, count, &low, &high);
-    /* The answer lies in [low, high]: all of v are at most high. */
+    /* The result is in [low, high]: all of v are at most high. */
     while (low < high) {
         int32_t middle = (int32_t)(((int64_t)low + high) >> 1);
         float bound = ft_value_of(middle);
-        int32_t within = 0;
-        for (int64_t c = 0; c < count; c++) within += v[c] <= bound;
+        int32_t within = 0; /* n < 2^31 */
+        for (int64_t c = 0; c < count; c++)
+            within += v[c] <= bound ? (sizes != NULL ? sizes[c] : 1) : 0;
         if (within < fewest) {
             low = middle + 1;
         } else {
@@ -124,24 +123,17 @@ FT_INLINE float ft_select_bound(const float *restrict v, int64_t count, int64_t 
     return ft_value_of(high);
 }
 
-/* The smallest bound within which cells hold at least `weight` points, which all together must;
- * *below gets how many those hold that are strictly nearer. */
-FT_INLINE float ft_bound_by_weight(const float *restrict distances, const int32_t *restrict sizes,
-                                int64_t count, int64_t weight, int64_t *below)
+FT_INLINE float ft_select_bound(const float *v, int64_t count, int64_t fewest, int64_t most)
 {
-    int32_t low, high;
-    ft_key_range(distances, count, &low, &high);
-    while (low < high) {
-        int32_t middle = (int32_t)(((int64_t)low + high) >> 1);
-        float bound = ft_value_of(middle);
-        int32_t within = 0; /* n < 2^31 */
-        for (int64_t c = 0; c < count; c++) within += distances[c] <= bound ? sizes[c] : 0;
-        if (within < weight)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    float bound = ft_value_of(high);
+    return ft_bound(v, NULL, count, fewest, most);
+}
+
+/* The smallest bound within which lists hold at least `weight` points; *below is the number of
+ * points in lists that are strictly nearer. All lists together hold at least `weight`. */
+FT_INLINE float ft_bound_by_weight(const float *restrict distances, const int32_t *restrict sizes,
+                                   int64_t count, int64_t weight, int64_t *below)
+{
+    float bound = ft_bound(distances, sizes, count, weight, -1);
     int32_t nearer = 0;
     for (int64_t c = 0; c < count; c++) nearer += distances[c] < bound ? sizes[c] : 0;
     *below = nearer;
@@ -162,8 +154,8 @@ FT_INLINE int64_t ft_keep_within(float *estimates, int32_t *indices, int64_t cou
     return kept;
 }
 
-/* Appends the columns [begin, begin + width) whose estimate norm + product + share does not
- * exceed the threshold; there must be room for all of them. */
+/* Appends the first `width` columns whose estimate norm + product + share does not exceed the
+ * threshold; there must be room for all of them. */
 FT_INLINE int64_t ft_append_strip(const float *restrict norms, const float *restrict products,
                                   float share, int64_t width, int32_t first, float threshold,
                                   float *restrict estimates, int32_t *restrict indices,
@@ -171,8 +163,7 @@ FT_INLINE int64_t ft_append_strip(const float *restrict norms, const float *rest
 {
     if (width == FT_STRIP) {
         int32_t survivors = 0;
-        for (int c = 0; c < FT_STRIP; c++)
-            survivors += norms[c] + products[c] + share <= threshold;
+        for (int c = 0; c < FT_STRIP; c++) survivors += norms[c] + products[c] + share <= threshold;
         if (survivors == 0) return count;
     }
     for (int64_t c = 0; c < width; c++) {
@@ -184,10 +175,37 @@ FT_INLINE int64_t ft_append_strip(const float *restrict norms, const float *rest
     return count;
 }
 
+/* The best candidates of a query while points go by. */
+typedef struct {
+    float *estimates;
+    int32_t *indices;
+    int64_t count, capacity;
+    int64_t fewest, most; /* to keep when the list is full, and at the end */
+    float threshold;      /* above which an estimate need not be kept */
+} ft_candidates;
+
+FT_INLINE void ft_candidates_prune(ft_candidates *list)
+{
+    list->threshold = ft_select_bound(list->estimates, list->count, list->fewest, list->most);
+    list->count = ft_keep_within(list->estimates, list->indices, list->count, list->threshold);
+}
+
+/* Adds at most FT_STRIP columns; see ft_append_strip. */
+FT_INLINE void ft_candidates_add(ft_candidates *list, const float *norms, const float *products,
+                                 float share, int64_t width, int32_t first)
+{
+    if (list->count + width > list->capacity) {
+        ft_candidates_prune(list);
+        /* Too many at the bound: the first of them are as good as the rest. */
+        list->count = ft_least(list->count, list->most);
+    }
+    list->count = ft_append_strip(norms, products, share, width, first, list->threshold,
+                                  list->estimates, list->indices, list->count);
+}
+
 FT_INLINE int ft_nearer(const ft_neighbor *a, const ft_neighbor *b)
 {
-    return (a->distance < b->distance) |
-           ((a->distance == b->distance) & (a->index < b->index));
+    return (a->distance < b->distance) | ((a->distance == b->distance) & (a->index < b->index));
 }
 
 /* Sorts by distance, ties by index: insertion in short runs, then merging without branches.
@@ -224,6 +242,15 @@ FT_INLINE void ft_sort_neighbors(ft_neighbor *list, ft_neighbor *buffer, int64_t
         to = swap;
     }
     if (from != list) memcpy(list, from, sizeof(ft_neighbor) * (size_t)count);
+}
+
+FT_INLINE void ft_write_nearest(const ft_neighbor *sorted, int64_t k, int32_t *indices,
+                                double *distances)
+{
+    for (int64_t c = 0; c < k; c++) {
+        indices[c] = sorted[c].index;
+        distances[c] = sorted[c].distance;
+    }
 }
 
 #endif

@@ -1,14 +1,13 @@
-/* contrastive.c - repulsion by sampled negatives, and the attraction that goes with InfoNCE.
+/* contrastive.c - repulsion by sampled negatives, and the attraction of InfoNCE.
  *
- * Negatives are drawn as shifts: shift r makes a pair of every row a with the row a + r (mod n).
- * For each row the partner is uniform over all others, as if it had been drawn for the row alone,
- * so that every mean over pairs is right on average; and what a gather at random addresses would be
- * is a walk along two stretches of memory, which vectors do at full speed. A row looks both ways,
- * to a + r and to a - r: each pair acts on both of its ends, the forces of all rows cancel, and no
- * thread writes into another's rows.
+ * Negatives are drawn as shifts: shift r pairs every row a with the row a + r (mod n). The partner
+ * of a single row is uniform over all others, so every mean over pairs is unbiased; and memory is
+ * read in two contiguous stretches instead of by random gathers, at the full speed of vectors. A
+ * row uses both a + r and a - r: each pair acts on both of its ends, the forces of all rows cancel,
+ * and no thread writes into rows of another.
  *
- * q = 1 / t with t = 1 + d^2; all sums over pairs are written with t, which never underflows.
- */
+ * q = 1 / t with t = 1 + d^2; all sums over pairs are written with t, which never underflows. */
+#include "dimensions.h"
 #include "fasttsne.h"
 
 #include <string.h>
@@ -16,10 +15,20 @@
 #define PAIR_COST 0.15 /* nanoseconds */
 #define EDGE_COST 1.2
 
-/* ---- Chance ----------------------------------------------------------------------------------- */
+/* A task over FT_ROWS rows: `call` does the rows [begin, end), with DIM as a constant. */
+#define ROWS_TASK(name, call)                                                                 \
+    FT_INLINE void name##_body(FT_TASK_ARGUMENTS)                                             \
+    {                                                                                         \
+        const ft_contrastive *c = context;                                                    \
+        int64_t begin = c->first + chunk * FT_ROWS, end = ft_least(begin + FT_ROWS, c->last); \
+        FT_DIM_DISPATCH(c->dim, call)                                                         \
+    }                                                                                         \
+    FT_TASK_VARIANTS(name)
 
-/* The finaliser of SplitMix64 (Steele, Lea & Flood 2014): a bijection that scatters counters. */
-static uint64_t scattered(uint64_t x)
+/* ---- Random numbers --------------------------------------------------------------------------- */
+
+/* The finaliser of SplitMix64 (Steele, Lea & Flood 2014), a bijection that mixes the bits. */
+static uint64_t mixed(uint64_t x)
 {
     x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
@@ -30,9 +39,9 @@ void ft_contrastive_draw(uint64_t seed, uint64_t iteration, int64_t bound, int64
                          int64_t *draws)
 {
     const uint64_t step = UINT64_C(0x9e3779b97f4a7c15); /* the golden ratio */
-    const uint64_t key = scattered(scattered(seed + step) + iteration * step);
+    const uint64_t key = mixed(mixed(seed + step) + iteration * step);
     for (int64_t k = 0; k < count; k++) {
-        uint64_t bits = scattered(key + (uint64_t)(k + 1) * step);
+        uint64_t bits = mixed(key + (uint64_t)(k + 1) * step);
         double share = (double)(bits >> 11) * 0x1p-53;
         draws[k] = (int64_t)(share * (double)bound);
     }
@@ -40,14 +49,12 @@ void ft_contrastive_draw(uint64_t seed, uint64_t iteration, int64_t bound, int64
 
 /* ---- Pairs ------------------------------------------------------------------------------------ */
 
-/* row + shift (mod n), for a shift of less than n either way. */
+/* row + shift (mod n), for -n < shift < n. */
 FT_INLINE int64_t shifted(int64_t row, int64_t shift, int64_t n)
 {
     int64_t at = row + shift;
     return at < 0 ? at + n : at >= n ? at - n : at;
 }
-
-FT_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ---- Negative sampling and NCE ---------------------------------------------------------------- */
 
@@ -60,15 +67,11 @@ FT_INLINE void binary_stretch(int dim, int64_t count, const float *restrict y,
     float all_q = 0.0f, all_h = 0.0f;
 #pragma omp simd reduction(+ : all_q, all_h)
     for (int64_t a = 0; a < count; a++) {
-        float rx = y[a * dim] - z[a * dim];
-        float ry = dim > 1 ? y[a * dim + 1] - z[a * dim + 1] : 0.0f;
-        float rz = dim > 2 ? y[a * dim + 2] - z[a * dim + 2] : 0.0f;
-        float t = 1.0f + rx * rx + ry * ry + rz * rz;
+        ft_way r = ft_way_between(dim, y + a * dim, z + a * dim);
+        float t = 1.0f + r.x * r.x + r.y * r.y + r.z * r.z;
         float s = 1.0f + c * t;
         float g = 1.0f / (s * t);
-        repulsive[a * dim] += g * rx;
-        if (dim > 1) repulsive[a * dim + 1] += g * ry;
-        if (dim > 2) repulsive[a * dim + 2] += g * rz;
+        ft_add_way(dim, g, r, repulsive + a * dim);
         all_h += g * t;
         all_q += g * s;
     }
@@ -88,7 +91,7 @@ FT_INLINE void binary_rows(int dim, const ft_contrastive *c, int64_t begin, int6
         float q = 0.0f, h = 0.0f;
         for (int64_t a = begin; a < end;) {
             int64_t b = shifted(a, shift, c->n);
-            int64_t count = least(end - a, c->n - b);
+            int64_t count = ft_least(end - a, c->n - b);
             binary_stretch(dim, count, c->embedding + a * dim, c->embedding + b * dim, odds,
                            repulsive + (a - begin) * dim, &q, &h);
             a += count;
@@ -100,25 +103,14 @@ FT_INLINE void binary_rows(int dim, const ft_contrastive *c, int64_t begin, int6
     partial[1] = sum_h;
 }
 
-FT_INLINE void binary_body(FT_TASK_ARGUMENTS)
-{
-    const ft_contrastive *c = context;
-    (void)thread;
-    int64_t begin = c->first + chunk * FT_ROWS, end = least(begin + FT_ROWS, c->last);
-    double *partial = c->partial + 2 * chunk;
-    if (c->dim == 2) binary_rows(2, c, begin, end, partial);
-    else if (c->dim == 3) binary_rows(3, c, begin, end, partial);
-    else binary_rows(1, c, begin, end, partial);
-}
-FT_TASK_VARIANTS(binary)
+ROWS_TASK(binary, binary_rows(DIM, c, begin, end, c->partial + 2 * chunk))
 
 ft_status ft_contrastive_repulsion(const ft_contrastive *c, double *mean_q, double *mean_h,
                                    ft_run *run)
 {
     int64_t n_chunks = FT_ROW_CHUNKS(c->last - c->first);
-    ft_status status =
-        ft_parallel_run(run, n_chunks, PAIR_COST * FT_ROWS * 2.0 * (double)c->n_shifts,
-                        FT_TASK(binary), (void *)c);
+    ft_status status = ft_parallel_run(
+        run, n_chunks, PAIR_COST * FT_ROWS * 2.0 * (double)c->n_shifts, FT_TASK(binary), (void *)c);
     double sum_q = 0.0, sum_h = 0.0;
     for (int64_t chunk = 0; chunk < n_chunks; chunk++) {
         sum_q += c->partial[2 * chunk];
@@ -140,15 +132,11 @@ FT_INLINE double unlikely_rows(int dim, const ft_contrastive *c, int64_t begin, 
     double sum = 0.0;
     for (int64_t row = begin; row < end; row++) {
         const float *from = y + row * dim;
-        const float x0 = from[0], x1 = dim > 1 ? from[1] : 0.0f, x2 = dim > 2 ? from[2] : 0.0f;
         float part = 0.0f;
 #pragma omp simd reduction(+ : part)
         for (int64_t e = c->indptr[row]; e < c->indptr[row + 1]; e++) {
-            const float *restrict other = y + (int64_t)indices[e] * dim;
-            float rx = x0 - other[0];
-            float ry = dim > 1 ? x1 - other[1] : 0.0f;
-            float rz = dim > 2 ? x2 - other[2] : 0.0f;
-            float against = odds * (1.0f + rx * rx + ry * ry + rz * rz);
+            ft_way r = ft_way_between(dim, from, y + (int64_t)indices[e] * dim);
+            float against = odds * (1.0f + r.x * r.x + r.y * r.y + r.z * r.z);
             part += data[e] * (1.0f - 1.0f / (1.0f + against));
         }
         sum += (double)part;
@@ -156,16 +144,7 @@ FT_INLINE double unlikely_rows(int dim, const ft_contrastive *c, int64_t begin, 
     return sum;
 }
 
-FT_INLINE void unlikely_body(FT_TASK_ARGUMENTS)
-{
-    const ft_contrastive *c = context;
-    (void)thread;
-    int64_t begin = c->first + chunk * FT_ROWS, end = least(begin + FT_ROWS, c->last);
-    if (c->dim == 2) c->partial[chunk] = unlikely_rows(2, c, begin, end);
-    else if (c->dim == 3) c->partial[chunk] = unlikely_rows(3, c, begin, end);
-    else c->partial[chunk] = unlikely_rows(1, c, begin, end);
-}
-FT_TASK_VARIANTS(unlikely)
+ROWS_TASK(unlikely, c->partial[chunk] = unlikely_rows(DIM, c, begin, end))
 
 ft_status ft_contrastive_missed(const ft_contrastive *c, double *sum, ft_run *run)
 {
@@ -180,9 +159,8 @@ ft_status ft_contrastive_missed(const ft_contrastive *c, double *sum, ft_run *ru
 
 /* ---- InfoNCE ----------------------------------------------------------------------------------
  *
- * Row i is given n_shifts pairs from anywhere: of the pairs (a, a + shift), the one whose head is
- * a = i + head. S_i is the sum of their q, and an edge of i has the loss log(1 + S_i / q).
- */
+  * Row i is compared with n_shifts pairs: of the pairs (a, a + shift), the one whose head is
+ * a = i + head. S_i is the sum of their q, and an edge of i has the loss log(1 + S_i / q). */
 
 /* sums += q of the pairs of `count` rows that begin at y and z. */
 FT_INLINE void similarity_stretch(int dim, int64_t count, const float *restrict y,
@@ -190,10 +168,8 @@ FT_INLINE void similarity_stretch(int dim, int64_t count, const float *restrict 
 {
 #pragma omp simd
     for (int64_t a = 0; a < count; a++) {
-        float rx = y[a * dim] - z[a * dim];
-        float ry = dim > 1 ? y[a * dim + 1] - z[a * dim + 1] : 0.0f;
-        float rz = dim > 2 ? y[a * dim + 2] - z[a * dim + 2] : 0.0f;
-        sums[a] += 1.0f / (1.0f + rx * rx + ry * ry + rz * rz);
+        ft_way r = ft_way_between(dim, y + a * dim, z + a * dim);
+        sums[a] += 1.0f / (1.0f + r.x * r.x + r.y * r.y + r.z * r.z);
     }
 }
 
@@ -204,23 +180,14 @@ FT_INLINE void similarity_rows(int dim, const ft_contrastive *c, int64_t begin, 
     for (int64_t k = 0; k < c->n_shifts; k++)
         for (int64_t i = begin; i < end;) {
             int64_t a = shifted(i, c->heads[k], c->n), b = shifted(a, c->shifts[k], c->n);
-            int64_t count = least(end - i, c->n - (a > b ? a : b));
+            int64_t count = ft_least(end - i, c->n - (a > b ? a : b));
             similarity_stretch(dim, count, c->embedding + a * dim, c->embedding + b * dim,
                                sums + (i - begin));
             i += count;
         }
 }
 
-FT_INLINE void similarity_body(FT_TASK_ARGUMENTS)
-{
-    const ft_contrastive *c = context;
-    (void)thread;
-    int64_t begin = c->first + chunk * FT_ROWS, end = least(begin + FT_ROWS, c->last);
-    if (c->dim == 2) similarity_rows(2, c, begin, end);
-    else if (c->dim == 3) similarity_rows(3, c, begin, end);
-    else similarity_rows(1, c, begin, end);
-}
-FT_TASK_VARIANTS(similarity)
+ROWS_TASK(similarity, similarity_rows(DIM, c, begin, end))
 
 /* attractive_i = sum_j p_ij q_ij (y_i - y_j) (r_ij + r_ji) / 2, where r_ij = S_i / (q_ij + S_i), and
  * weights_i = sum_j p_ij / (q_ij + S_i). */
@@ -230,24 +197,20 @@ FT_INLINE void softmax_row(int dim, const ft_contrastive *c, int64_t row)
     const float *restrict data = c->data;
     const float *restrict sums = c->sums;
     const int32_t *restrict indices = c->indices;
-    const float x0 = y[row * dim], x1 = dim > 1 ? y[row * dim + 1] : 0.0f,
-                x2 = dim > 2 ? y[row * dim + 2] : 0.0f;
+    const float *from = y + row * dim;
     const float own = sums[row];
     float fx = 0.0f, fy = 0.0f, fz = 0.0f, weight = 0.0f;
 #pragma omp simd reduction(+ : fx, fy, fz, weight)
     for (int64_t e = c->indptr[row]; e < c->indptr[row + 1]; e++) {
-        const float *restrict other = y + (int64_t)indices[e] * dim;
-        float rx = x0 - other[0];
-        float ry = dim > 1 ? x1 - other[1] : 0.0f;
-        float rz = dim > 2 ? x2 - other[2] : 0.0f;
-        float t = 1.0f + rx * rx + ry * ry + rz * rz;
+        ft_way r = ft_way_between(dim, from, y + (int64_t)indices[e] * dim);
+        float t = 1.0f + r.x * r.x + r.y * r.y + r.z * r.z;
         float theirs = sums[indices[e]];
         float share = data[e] / (1.0f + own * t);
         float g = 0.5f * (share * own + data[e] * theirs / (1.0f + theirs * t));
         weight += share * t;
-        fx += g * rx;
-        if (dim > 1) fy += g * ry;
-        if (dim > 2) fz += g * rz;
+        fx += g * r.x;
+        if (dim > 1) fy += g * r.y;
+        if (dim > 2) fz += g * r.z;
     }
     float *out = c->attractive + row * dim;
     out[0] = fx;
@@ -256,33 +219,19 @@ FT_INLINE void softmax_row(int dim, const ft_contrastive *c, int64_t row)
     c->weights[row] = weight;
 }
 
-FT_INLINE void softmax_body(FT_TASK_ARGUMENTS)
-{
-    const ft_contrastive *c = context;
-    (void)thread;
-    int64_t begin = c->first + chunk * FT_ROWS, end = least(begin + FT_ROWS, c->last);
-    for (int64_t row = begin; row < end; row++)
-        if (c->dim == 2) softmax_row(2, c, row);
-        else if (c->dim == 3) softmax_row(3, c, row);
-        else softmax_row(1, c, row);
-}
-FT_TASK_VARIANTS(softmax)
+ROWS_TASK(softmax, for (int64_t row = begin; row < end; row++) softmax_row(DIM, c, row))
 
-/* repulsive += w q^2 (y_a - y_b) / 2: a from y, b from z, the weight of the pair from w on. */
+/* repulsive += w q^2 (y_a - y_b) / 2, for `count` rows a of y, b of z and weights w. */
 FT_INLINE void weighted_stretch(int dim, int64_t count, const float *restrict y,
                                 const float *restrict z, const float *restrict w,
                                 float *restrict repulsive)
 {
 #pragma omp simd
     for (int64_t a = 0; a < count; a++) {
-        float rx = y[a * dim] - z[a * dim];
-        float ry = dim > 1 ? y[a * dim + 1] - z[a * dim + 1] : 0.0f;
-        float rz = dim > 2 ? y[a * dim + 2] - z[a * dim + 2] : 0.0f;
-        float q = 1.0f / (1.0f + rx * rx + ry * ry + rz * rz);
+        ft_way r = ft_way_between(dim, y + a * dim, z + a * dim);
+        float q = 1.0f / (1.0f + r.x * r.x + r.y * r.y + r.z * r.z);
         float g = 0.5f * w[a] * q * q;
-        repulsive[a * dim] += g * rx;
-        if (dim > 1) repulsive[a * dim + 1] += g * ry;
-        if (dim > 2) repulsive[a * dim + 2] += g * rz;
+        ft_add_way(dim, g, r, repulsive + a * dim);
     }
 }
 
@@ -292,13 +241,13 @@ FT_INLINE void weighted_rows(int dim, const ft_contrastive *c, int64_t begin, in
     float *repulsive = c->repulsive + begin * dim;
     memset(repulsive, 0, sizeof(float) * (size_t)((end - begin) * dim));
     for (int64_t k = 0; k < 2 * c->n_shifts; k++) {
-        /* As the head of its pair, and as the tail. */
+        /* Row a is the head of its pair, then the tail. */
         const int is_tail = k % 2;
         const int64_t shift = c->shifts[k / 2], head = c->heads[k / 2];
         for (int64_t a = begin; a < end;) {
             int64_t b = shifted(a, is_tail ? -shift : shift, n);
             int64_t i = shifted(is_tail ? b : a, -head, n);
-            int64_t count = least(end - a, n - (b > i ? b : i));
+            int64_t count = ft_least(end - a, n - (b > i ? b : i));
             weighted_stretch(dim, count, c->embedding + a * dim, c->embedding + b * dim,
                              c->weights + i, repulsive + (a - begin) * dim);
             a += count;
@@ -306,16 +255,7 @@ FT_INLINE void weighted_rows(int dim, const ft_contrastive *c, int64_t begin, in
     }
 }
 
-FT_INLINE void weighted_body(FT_TASK_ARGUMENTS)
-{
-    const ft_contrastive *c = context;
-    (void)thread;
-    int64_t begin = c->first + chunk * FT_ROWS, end = least(begin + FT_ROWS, c->last);
-    if (c->dim == 2) weighted_rows(2, c, begin, end);
-    else if (c->dim == 3) weighted_rows(3, c, begin, end);
-    else weighted_rows(1, c, begin, end);
-}
-FT_TASK_VARIANTS(weighted)
+ROWS_TASK(weighted, weighted_rows(DIM, c, begin, end))
 
 ft_status ft_contrastive_infonce(const ft_contrastive *c, ft_run *run)
 {

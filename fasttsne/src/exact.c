@@ -1,15 +1,14 @@
-/* exact.c - both forces by sums over all pairs: the yardstick, for any number of components.
+/* exact.c - both forces by sums over all pairs, for any number of components.
  *
- * A row of pairs is worked off in strips: squared distances first, then weights, then one sum a
- * component. Strips add up in single precision, rows in double.
- */
+ * A row of pairs is processed in strips: squared distances, then weights, then one sum per
+ * component. Sums are single precision within a strip and double within a row. */
 #include "student.h"
 
 #define STRIP 512
 
 typedef struct {
     const float *joint, *embedding;
-    const float *masses; /* NULL where all are 1 */
+    const float *masses;      /* NULL where all are 1 */
     const float *coordinates; /* dim x n */
     int64_t n;
     int dim;
@@ -19,7 +18,6 @@ typedef struct {
     int want_cross_entropy;
     float *attractive, *repulsive;
     double *partial; /* a row's share of sum_q, then of the cross-entropy */
-    ft_run *run;
 } exact;
 
 #define ROWS_PER_CHUNK 4
@@ -27,8 +25,7 @@ typedef struct {
 
 FT_INLINE void weights_of_strip(ft_student_kind kind, ft_student_constants student,
                                 const float *restrict joint, const float *restrict masses,
-                                int width, int64_t self,
-                                int want_cross_entropy, float *restrict d2,
+                                int width, int64_t self, int want_cross_entropy, float *restrict d2,
                                 float *restrict attracting, float *restrict repelling,
                                 double *sum_q, double *cross_entropy)
 {
@@ -63,7 +60,7 @@ FT_INLINE void exact_row(ft_student_kind kind, const exact *c, const float *mass
     for (int axis = 0; axis < c->dim; axis++) attractive[axis] = repulsive[axis] = 0.0f;
 
     for (int64_t begin = 0; begin < c->n; begin += STRIP) {
-        int width = (int)(c->n - begin < STRIP ? c->n - begin : STRIP);
+        int width = (int)ft_least(c->n - begin, STRIP);
         for (int j = 0; j < width; j++) d2[j] = 0.0f;
         for (int axis = 0; axis < c->dim; axis++) {
             const float *restrict y = c->coordinates + axis * c->n + begin;
@@ -71,8 +68,7 @@ FT_INLINE void exact_row(ft_student_kind kind, const exact *c, const float *mass
         }
         weights_of_strip(kind, c->student, c->joint + row * c->n + begin,
                          masses != NULL ? masses + begin : NULL, width, row - begin,
-                         c->want_cross_entropy, d2, attracting, repelling, &sum_q,
-                         &cross_entropy);
+                         c->want_cross_entropy, d2, attracting, repelling, &sum_q, &cross_entropy);
         for (int axis = 0; axis < c->dim; axis++) {
             const float *restrict y = c->coordinates + axis * c->n + begin;
             const float x = own[axis];
@@ -87,7 +83,7 @@ FT_INLINE void exact_row(ft_student_kind kind, const exact *c, const float *mass
         }
     }
     if (masses != NULL) {
-        /* Of m copies each meets m - 1 at its own place, and never less than none. */
+        /* Each of m copies meets m - 1 at its own place, at least 0. */
         const double mass = (double)masses[row];
         sum_q = mass * (sum_q + (mass > 1.0 ? mass - 1.0 : 0.0));
         cross_entropy *= mass;
@@ -100,14 +96,12 @@ FT_INLINE void exact_body(FT_TASK_ARGUMENTS)
 {
     const exact *c = context;
     int64_t begin = c->first + chunk * ROWS_PER_CHUNK;
-    int64_t end = begin + ROWS_PER_CHUNK < c->last ? begin + ROWS_PER_CHUNK : c->last;
-    (void)thread;
+    int64_t end = ft_least(begin + ROWS_PER_CHUNK, c->last);
     for (int64_t row = begin; row < end; row++) {
-        if (c->masses == NULL) {
-            FT_STUDENT_KINDS(0, c->kind, ((void)DIM, exact_row(KIND, c, NULL, row)))
-        } else {
-            FT_STUDENT_KINDS(0, c->kind, ((void)DIM, exact_row(KIND, c, c->masses, row)))
-        }
+        if (c->masses == NULL)
+            FT_STUDENT_KINDS(c->kind, exact_row(KIND, c, NULL, row))
+        else
+            FT_STUDENT_KINDS(c->kind, exact_row(KIND, c, c->masses, row))
     }
 }
 FT_TASK_VARIANTS(exact)
@@ -115,8 +109,7 @@ FT_TASK_VARIANTS(exact)
 ft_status ft_exact_compute(const float *joint, const float *masses, const float *embedding,
                            int64_t n, int dim, ft_student student, int64_t first, int64_t last,
                            float *attractive, float *repulsive, double *sum_q,
-                           double *cross_entropy, float *coordinates, double *partial,
-                           ft_run *run)
+                           double *cross_entropy, float *coordinates, double *partial, ft_run *run)
 {
     for (int64_t i = 0; i < n; i++)
         for (int axis = 0; axis < dim; axis++) {
@@ -124,9 +117,12 @@ ft_status ft_exact_compute(const float *joint, const float *masses, const float 
             if (!(fabsf(y) < FT_LARGEST_COORDINATE)) return FT_DIVERGED;
             coordinates[axis * n + i] = y;
         }
-    exact c = {joint, embedding, masses, coordinates, n, dim, ft_student_kind_of(student),
-               ft_student_constants_of(student), first, last, cross_entropy != NULL, attractive,
-               repulsive, partial, run};
+    exact c = {
+        .joint = joint, .masses = masses, .embedding = embedding, .coordinates = coordinates};
+    c.n = n, c.dim = dim, c.first = first, c.last = last;
+    c.kind = ft_student_kind_of(student), c.student = ft_student_constants_of(student);
+    c.attractive = attractive, c.repulsive = repulsive, c.partial = partial;
+    c.want_cross_entropy = cross_entropy != NULL;
     ft_status status = ft_parallel_run(run, (last - first + ROWS_PER_CHUNK - 1) / ROWS_PER_CHUNK,
                                        PAIR_COST * ROWS_PER_CHUNK * (double)n, FT_TASK(exact), &c);
     *sum_q = 0.0;

@@ -1,38 +1,37 @@
 /* expansion.h - when a cell of the tree acts as a whole, and how.
  *
- * A cell acts through its mass m and its second moments M about its centre of mass. With r the way
- * from the centre to the point, a = (nu+1)/2 and t = trace(M), the Taylor expansion gives
+ * A cell acts through its mass m and its second moments M about its centre of mass. With r the
+ * vector from the centre to the point, a = (nu+1)/2 and t = trace(M), the Taylor expansion gives
  *
  *     sum_q:  w (m - a/nu u (t - 2 (a+1)/nu u r'Mr))
  *     force:  w u ((m - (a+1)/nu u (t - 2 (a+2)/nu u r'Mr)) r - 2 (a+1)/nu u M r)
  *
- * Because of M the error at a given opening angle is far below that of cells without moments, so
- * the angle used here is wider than the angle the user gives, as far as forces stay more accurate
- * than under the classic test (Barnes & Hut 1986, van der Maaten 2014).
- */
+  * With M the error at a given opening angle is far smaller than without moments. So the angle used
+ * here is wider than the user's angle, as long as forces are more accurate than with the classic
+ * test (Barnes & Hut 1986, van der Maaten 2014). */
 #ifndef FT_EXPANSION_H
 #define FT_EXPANSION_H
 
 #include "student.h"
 #include "tree.h"
 
-/* Opening angle here for the user's angle; figures in benchmarks/NOTES.md. Beyond a cell as wide
- * as its distance the expansion loses its meaning, so there the widening ends. */
+/* Opening angle here per angle of the user; figures in benchmarks/NOTES.md. The expansion fails for
+ * cells wider than their distance, so the widening ends there. */
 #define FT_ANGLE_SCALE 2.0
 #define FT_WIDEST_ANGLE 1.0
-/* Near zero the kernel is flat, so that a cell much smaller than its width 1 is good at any
- * distance: this is added to the squared distance in the test. */
+/* Near zero the kernel is flat, so a cell much smaller than its width 1 is accurate at any distance:
+ * this is added to the squared distance in the test. */
 #define FT_SOFTENING 0.02f
-/* A cell costs as much as some points. */
+/* A cell costs as much as this many points. */
 #define FT_FEW_IN_CELL 2
-/* A tree over so few points saves nothing: they meet one by one. */
+/* A tree over at most this many points saves nothing: they are summed one by one. */
 #define FT_FEW_POINTS 512
 
 /* A cell is accepted if the square of its width is at most this times the squared distance. */
 FT_INLINE float ft_squared_opening(const ft_tree *tree, double angle)
 {
-    double opening = FT_ANGLE_SCALE * angle < FT_WIDEST_ANGLE ? FT_ANGLE_SCALE * angle
-                                                              : FT_WIDEST_ANGLE;
+    double opening =
+        FT_ANGLE_SCALE * angle < FT_WIDEST_ANGLE ? FT_ANGLE_SCALE * angle : FT_WIDEST_ANGLE;
     if (tree->n <= FT_FEW_POINTS) opening = 0.0;
     return (float)(opening * opening);
 }
@@ -45,11 +44,10 @@ typedef struct {
 FT_INLINE ft_expansion_factors ft_expansion_factors_of(ft_student_constants student)
 {
     const float a = student.exponent, inverse_nu = student.inverse_nu;
-    return (ft_expansion_factors){a * inverse_nu, (a + 1.0f) * inverse_nu,
-                                  (a + 2.0f) * inverse_nu};
+    return (ft_expansion_factors){a * inverse_nu, (a + 1.0f) * inverse_nu, (a + 2.0f) * inverse_nu};
 }
 
-/* What a cell is to a point outside. */
+/* A cell, as seen by a point outside. */
 typedef struct {
     float mass, trace;
     float xx, xy, yy, xz, yz, zz;

@@ -1,4 +1,4 @@
-/* joint.c - the joint probabilities P as a graph: rows in another order, and their entropy. */
+/* joint.c - the joint probabilities P as a graph: another order of rows, and the entropy. */
 #include "fasttsne.h"
 
 #include <float.h>
@@ -26,8 +26,7 @@ FT_INLINE void permute_body(FT_TASK_ARGUMENTS)
 {
     const permutation *p = context;
     const int32_t *restrict inverse = p->inverse;
-    (void)thread;
-    int64_t end = (chunk + 1) * FT_ROWS < p->n ? (chunk + 1) * FT_ROWS : p->n;
+    int64_t end = ft_least((chunk + 1) * FT_ROWS, p->n);
     for (int64_t row = chunk * FT_ROWS; row < end; row++) {
         int64_t from = p->indptr[p->order[row]], to = p->new_indptr[row];
         int64_t count = p->new_indptr[row + 1] - to;
@@ -44,8 +43,7 @@ FT_TASK_VARIANTS(permute)
 
 ft_status ft_joint_permute(const int64_t *indptr, const int32_t *indices, const float *data,
                            int64_t n, const int32_t *order, const int32_t *inverse,
-                           int64_t *new_indptr, int32_t *new_indices, float *new_data,
-                           ft_run *run)
+                           int64_t *new_indptr, int32_t *new_indices, float *new_data, ft_run *run)
 {
     new_indptr[0] = 0;
     for (int64_t row = 0; row < n; row++)
@@ -89,9 +87,7 @@ FT_INLINE void entropy_body(FT_TASK_ARGUMENTS)
 {
     const entropy *t = context;
     const float *restrict data = t->data;
-    (void)thread;
-    int64_t end = (chunk + 1) * EDGES_PER_CHUNK < t->n_edges ? (chunk + 1) * EDGES_PER_CHUNK
-                                                              : t->n_edges;
+    int64_t end = ft_least((chunk + 1) * EDGES_PER_CHUNK, t->n_edges);
     double sum = 0.0;
 #pragma omp simd reduction(+ : sum)
     for (int64_t e = chunk * EDGES_PER_CHUNK; e < end; e++) sum += x_log_x(data[e]);
@@ -99,15 +95,14 @@ FT_INLINE void entropy_body(FT_TASK_ARGUMENTS)
 }
 FT_TASK_VARIANTS(entropy)
 
-ft_status ft_joint_negative_entropy(const float *data, int64_t n_edges, double *sum,
-                                    ft_run *run)
+ft_status ft_joint_negative_entropy(const float *data, int64_t n_edges, double *sum, ft_run *run)
 {
     int64_t n_chunks = (n_edges + EDGES_PER_CHUNK - 1) / EDGES_PER_CHUNK;
     double *partial = calloc((size_t)n_chunks + 1, sizeof(double));
     if (partial == NULL) return FT_NO_MEMORY;
     entropy t = {data, n_edges, partial};
-    ft_status status = ft_parallel_run(run, n_chunks, EDGES_PER_CHUNK * EDGE_COST,
-                                       FT_TASK(entropy), &t);
+    ft_status status =
+        ft_parallel_run(run, n_chunks, EDGES_PER_CHUNK * EDGE_COST, FT_TASK(entropy), &t);
     *sum = 0.0;
     for (int64_t chunk = 0; chunk < n_chunks; chunk++) *sum += partial[chunk];
     free(partial);

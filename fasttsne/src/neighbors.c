@@ -5,17 +5,15 @@
  *
  *     |x|^2 + |y|^2 - 2 s - E (|x|^2 + |y|^2)  <=  d^2  <=  |x|^2 + |y|^2 - 2 s + E (...)
  *
- * with E a bound on the relative rounding error. A row keeps every column whose lower bound does
- * not exceed the k-th smallest upper bound so far, so that no true neighbour can be lost. A row
- * whose bounds are too wide to choose by (far clusters, an extreme outlier) is set aside and
- * searched by exact distances to all points.
+  * with E a bound on the relative rounding error. A row keeps every column whose lower bound does
+ * not exceed the k-th smallest upper bound so far, so no true neighbour is lost. A row whose bounds
+ * are too wide (far clusters, an extreme outlier) is searched later by exact distances to all
+ * points.
  *
- * Design: the screening loop only counts survivors a strip at a time, which every compiler
- * vectorises; strips with survivors are rare, so those are collected one by one.
- */
+  * Design: the screening loop only counts survivors per strip, which every compiler vectorises;
+ * strips with survivors are rare, and their survivors are collected one by one. */
 #include "candidates.h"
-
-#include <stdlib.h>
+#include "memory.h"
 
 #define BLOCK 128            /* query rows of one task */
 #define TILE 1024            /* columns of one product: BLOCK x TILE floats stay in the L2 cache */
@@ -35,7 +33,7 @@ typedef struct {
     const float *norms;       /* (1 - E) |x|^2, the lower bound's share of each point */
     const float *norm_errors; /* 2 E |x|^2, from the lower bound to the upper bound */
     ft_points points;
-    /* The same of the queries, which may be the points themselves. */
+    /* The same for the queries, which may be the points themselves. */
     const float *query_screen, *query_errors;
     ft_points queries;
     int64_t n_queries;
@@ -45,13 +43,14 @@ typedef struct {
     double *distances;
     ft_sgemm sgemm;
     ft_run *run;
+    ft_memory memory;
     scratch *scratches;
     unsigned char *undecided; /* rows for the exhaustive search */
     const int32_t *exhaustive_rows;
 } search;
 
-/* Drops the candidates that can't be among the k nearest; returns how many are left and sets
- * *threshold, above which a lower bound (without the query's own share) need not be kept. */
+/* Drops the candidates that cannot be among the k nearest; returns the number left. Lower bounds
+ * (without the query's own share) above *threshold need not be kept. */
 FT_INLINE int64_t prune(const search *s, float *lower, int32_t *candidates, int64_t count,
                         float *restrict upper, float query_error, float *threshold)
 {
@@ -67,14 +66,6 @@ FT_INLINE int64_t prune(const search *s, float *lower, int32_t *candidates, int6
     return ft_keep_within(lower, candidates, count, bound);
 }
 
-FT_INLINE void write_row(const search *s, int64_t row, const ft_neighbor *sorted)
-{
-    for (int64_t c = 0; c < s->k; c++) {
-        s->indices[row * s->k + c] = sorted[c].index;
-        s->distances[row * s->k + c] = sorted[c].distance;
-    }
-}
-
 /* Candidate lists of one block while the tiles go by. */
 typedef struct {
     float *lower[BLOCK], threshold[BLOCK];
@@ -82,8 +73,8 @@ typedef struct {
     int64_t count[BLOCK];
 } block_state;
 
-FT_INLINE void screen_row(const search *s, const scratch *w, block_state *b, int64_t r,
-                          int64_t row, int64_t first, int64_t columns)
+FT_INLINE void screen_row(const search *s, const scratch *w, block_state *b, int64_t r, int64_t row,
+                          int64_t first, int64_t columns)
 {
     const float *restrict product = w->products + r * TILE;
     const float *restrict norm = s->norms + first;
@@ -93,7 +84,7 @@ FT_INLINE void screen_row(const search *s, const scratch *w, block_state *b, int
     float threshold = b->threshold[r];
 
     for (int64_t begin = 0; begin < columns; begin += FT_STRIP) {
-        int64_t width = columns - begin < FT_STRIP ? columns - begin : FT_STRIP;
+        int64_t width = ft_least(columns - begin, FT_STRIP);
         if (count + width > s->capacity) {
             count = prune(s, lower, candidates, count, w->upper, s->query_errors[row], &threshold);
             if (count + width > s->capacity) {
@@ -113,7 +104,7 @@ FT_INLINE void screened_search_body(FT_TASK_ARGUMENTS)
     const search *s = context;
     const scratch *w = &s->scratches[thread];
     int64_t first_row = chunk * BLOCK;
-    int64_t rows = s->n_queries - first_row < BLOCK ? s->n_queries - first_row : BLOCK;
+    int64_t rows = ft_least(s->n_queries - first_row, BLOCK);
     block_state b;
     for (int64_t r = 0; r < rows; r++) {
         b.lower[r] = w->lower + r * s->capacity;
@@ -123,15 +114,14 @@ FT_INLINE void screened_search_body(FT_TASK_ARGUMENTS)
     }
 
     for (int64_t first = 0; first < s->n; first += TILE) {
-        int m = (int)(s->n - first < TILE ? s->n - first : TILE);
+        int m = (int)ft_least(s->n - first, TILE);
         int n = (int)rows, k = (int)s->d, ldc = TILE;
         float alpha = -2.0f, beta = 0.0f;
         /* Column-major: products' = -2 tile block', so that a query's row is contiguous. */
         s->sgemm("T", "N", &m, &n, &k, &alpha, (float *)(s->screen + first * s->d), &k,
                  (float *)(s->query_screen + first_row * s->d), &k, &beta, w->products, &ldc);
         for (int64_t r = 0; r < rows; r++) {
-            if (!s->undecided[first_row + r])
-                screen_row(s, w, &b, r, first_row + r, first, m);
+            if (!s->undecided[first_row + r]) screen_row(s, w, &b, r, first_row + r, first, m);
         }
         if (ft_parallel_stopped(s->run, thread)) return;
     }
@@ -150,7 +140,7 @@ FT_INLINE void screened_search_body(FT_TASK_ARGUMENTS)
                     (ft_neighbor){ft_exact_distance(s->queries, row, s->points, j, s->d), j};
         }
         ft_sort_neighbors(w->sorted, w->sorted + s->capacity, found);
-        write_row(s, row, w->sorted);
+        ft_write_nearest(w->sorted, s->k, s->indices + row * s->k, s->distances + row * s->k);
     }
 }
 FT_TASK_VARIANTS(screened_search)
@@ -166,7 +156,7 @@ FT_INLINE void exhaustive_search_body(FT_TASK_ARGUMENTS)
         if ((j & 4095) == 0 && ft_parallel_stopped(s->run, thread)) return;
         if (j == row && s->among_themselves) continue;
         double distance = ft_exact_distance(s->queries, row, s->points, j, s->d);
-        /* A tie with the k-th loses: its index is larger than those of all kept. */
+        /* A tie with the k-th loses: its index is larger. */
         if (count >= s->k && distance >= threshold) continue;
         list[count++] = (ft_neighbor){distance, (int32_t)j};
         if (count == s->capacity) {
@@ -176,42 +166,27 @@ FT_INLINE void exhaustive_search_body(FT_TASK_ARGUMENTS)
         }
     }
     ft_sort_neighbors(list, buffer, count);
-    write_row(s, row, list);
+    ft_write_nearest(list, s->k, s->indices + row * s->k, s->distances + row * s->k);
 }
 FT_TASK_VARIANTS(exhaustive_search)
 
-static ft_status allocate_scratch(search *s, int n_threads)
+static void allocate_scratch(search *s, int n_threads)
 {
-    s->scratches = calloc((size_t)n_threads, sizeof(scratch));
-    if (s->scratches == NULL) return FT_NO_MEMORY;
-    size_t capacity = (size_t)s->capacity;
-    for (int t = 0; t < n_threads; t++) {
+    ft_memory *memory = &s->memory;
+    const int64_t capacity = s->capacity;
+    s->scratches = ft_memory_take(memory, n_threads, sizeof(scratch));
+    for (int t = 0; t < n_threads && !memory->failed; t++) {
         scratch *w = &s->scratches[t];
-        w->products = malloc(sizeof(float) * BLOCK * TILE);
-        w->lower = malloc(sizeof(float) * BLOCK * capacity);
-        w->candidates = malloc(sizeof(int32_t) * BLOCK * capacity);
-        w->upper = malloc(sizeof(float) * capacity);
-        w->sorted = malloc(sizeof(ft_neighbor) * 2 * capacity);
-        if (!w->products || !w->lower || !w->candidates || !w->upper || !w->sorted)
-            return FT_NO_MEMORY;
+        w->products = ft_memory_take(memory, BLOCK * TILE, sizeof(float));
+        w->lower = ft_memory_take(memory, BLOCK * capacity, sizeof(float));
+        w->candidates = ft_memory_take(memory, BLOCK * capacity, sizeof(int32_t));
+        w->upper = ft_memory_take(memory, capacity, sizeof(float));
+        w->sorted = ft_memory_take(memory, 2 * capacity, sizeof(ft_neighbor));
     }
-    return FT_OK;
 }
 
-static void free_scratch(search *s, int n_threads)
-{
-    for (int t = 0; s->scratches != NULL && t < n_threads; t++) {
-        free(s->scratches[t].products);
-        free(s->scratches[t].lower);
-        free(s->scratches[t].candidates);
-        free(s->scratches[t].upper);
-        free(s->scratches[t].sorted);
-    }
-    free(s->scratches);
-}
-
-/* Shares of the bounds of n points: (1 - E) |x|^2 and, n further on, 2 E |x|^2. A point so far
- * out that products could overflow is marked as undecided, where that is asked for. */
+/* Shares of the bounds of n points: (1 - E) |x|^2, then 2 E |x|^2. With `undecided`, a point so far
+ * out that products could overflow is marked there. */
 static void fill_norms(const float *screen, int64_t n, int64_t d, float *norms,
                        unsigned char *undecided)
 {
@@ -236,74 +211,45 @@ static void fill_norms(const float *screen, int64_t n, int64_t d, float *norms,
 static ft_status search_all(search *s)
 {
     int n_threads = ft_parallel_threads(s->run);
-    int32_t *rows = NULL;
     double row_cost = (double)s->n * (0.05 * (double)s->d + 0.3);
-    ft_status status = allocate_scratch(s, n_threads);
-    if (status == FT_OK && s->screen != NULL)
+    ft_status status = FT_OK;
+    allocate_scratch(s, n_threads);
+    int32_t *rows = ft_memory_take(&s->memory, s->n_queries, sizeof(int32_t));
+    if (s->memory.failed) return FT_NO_MEMORY;
+    if (s->screen != NULL)
         status = ft_parallel_run(s->run, (s->n_queries + BLOCK - 1) / BLOCK, BLOCK * row_cost,
                                  FT_TASK(screened_search), s);
+    if (status != FT_OK) return status;
     int64_t left = 0;
-    for (int64_t i = 0; i < s->n_queries; i++) left += s->undecided[i];
-    if (status == FT_OK && left > 0) {
-        rows = malloc(sizeof(int32_t) * (size_t)left);
-        status = rows != NULL ? FT_OK : FT_NO_MEMORY;
-    }
-    if (status == FT_OK && left > 0) {
-        left = 0;
-        for (int64_t i = 0; i < s->n_queries; i++)
-            if (s->undecided[i]) rows[left++] = (int32_t)i;
-        s->exhaustive_rows = rows;
-        status = ft_parallel_run(s->run, left, 10.0 * row_cost, FT_TASK(exhaustive_search), s);
-    }
-    free_scratch(s, n_threads);
-    free(rows);
-    return status;
+    for (int64_t i = 0; i < s->n_queries; i++)
+        if (s->undecided[i]) rows[left++] = (int32_t)i;
+    s->exhaustive_rows = rows;
+    return ft_parallel_run(s->run, left, 10.0 * row_cost, FT_TASK(exhaustive_search), s);
 }
 
-ft_status ft_neighbors_find(const float *screen, ft_points points, int64_t n, int64_t d, int64_t k,
-                            int32_t *indices, double *squared_distances, ft_sgemm sgemm,
-                            ft_run *run)
+ft_status ft_neighbors_find(const float *query_screen, ft_points queries, int64_t n_queries,
+                            const float *screen, ft_points points, int64_t n, int64_t d, int64_t k,
+                            int among_themselves, int32_t *indices, double *squared_distances,
+                            ft_sgemm sgemm, ft_run *run)
 {
-    float *norms = malloc(sizeof(float) * 2 * (size_t)n);
-    search s = {.screen = screen, .norms = norms, .norm_errors = norms ? norms + n : NULL, .points = points,
-                .query_screen = screen, .query_errors = norms ? norms + n : NULL, .queries = points,
-                .n_queries = n, .n = n, .d = d, .k = k, .capacity = 2 * k + SLACK,
-                .among_themselves = 1, .indices = indices, .distances = squared_distances,
-                .sgemm = sgemm, .run = run, .undecided = calloc((size_t)n, 1)};
+    search s = {.query_screen = query_screen, .queries = queries, .n_queries = n_queries};
+    s.screen = screen, s.points = points, s.n = n, s.d = d, s.k = k;
+    s.among_themselves = among_themselves, s.capacity = 2 * k + SLACK;
+    s.indices = indices, s.distances = squared_distances, s.sgemm = sgemm, s.run = run;
+    float *norms = ft_memory_take(&s.memory, 2 * n, sizeof(float));
+    float *query_norms =
+        among_themselves ? norms : ft_memory_take(&s.memory, 2 * n_queries, sizeof(float));
+    s.undecided = ft_memory_take(&s.memory, n_queries, 1);
     ft_status status = FT_NO_MEMORY;
-    if (norms != NULL && s.undecided != NULL) {
-        fill_norms(screen, n, d, norms, NULL);
-        status = search_all(&s);
-    }
-    free(norms);
-    free(s.undecided);
-    return status;
-}
-
-ft_status ft_neighbors_among(const float *query_screen, ft_points queries, int64_t n_queries,
-                             const float *screen, ft_points points, int64_t n, int64_t d,
-                             int64_t k, int32_t *indices, double *squared_distances,
-                             ft_sgemm sgemm, ft_run *run)
-{
-    float *norms = malloc(sizeof(float) * 2 * (size_t)n);
-    float *query_norms = malloc(sizeof(float) * 2 * (size_t)n_queries);
-    search s = {.screen = screen, .norms = norms, .norm_errors = norms ? norms + n : NULL,
-                .points = points, .query_screen = query_screen,
-                .query_errors = query_norms ? query_norms + n_queries : NULL, .queries = queries,
-                .n_queries = n_queries, .n = n, .d = d, .k = k,
-                .capacity = 2 * k + SLACK, .indices = indices, .distances = squared_distances,
-                .sgemm = sgemm, .run = run, .undecided = malloc((size_t)n_queries)};
-    ft_status status = FT_NO_MEMORY;
-    if (norms != NULL && query_norms != NULL && s.undecided != NULL) {
+    if (!s.memory.failed) {
         memset(s.undecided, screen == NULL, (size_t)n_queries);
         if (screen != NULL) {
             fill_norms(screen, n, d, norms, NULL);
-            fill_norms(query_screen, n_queries, d, query_norms, s.undecided);
+            if (!among_themselves) fill_norms(query_screen, n_queries, d, query_norms, s.undecided);
         }
+        s.norms = norms, s.norm_errors = norms + n, s.query_errors = query_norms + n_queries;
         status = search_all(&s);
     }
-    free(norms);
-    free(query_norms);
-    free(s.undecided);
+    ft_memory_free(&s.memory);
     return status;
 }

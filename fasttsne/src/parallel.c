@@ -1,12 +1,11 @@
-/* parallel.c - the one place that starts threads.
+/* parallel.c - the only place that starts threads.
  *
- * A kernel cuts its work into chunks whose size depends on the data alone and hands them out
- * here; which thread takes which chunk is left to chance, so nothing may depend on it.
+ * A kernel cuts its work into chunks whose size depends on the data alone. Any thread may take any
+ * chunk, so no result may depend on which one does.
  *
  * libgomp hangs when a forked child opens a parallel region after its parent has done so, and
  * the parent may have done so through any other library. A forked child therefore runs on one
- * thread, always.
- */
+ * thread, always. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "fasttsne.h"
@@ -27,7 +26,7 @@
 /* Work in nanoseconds below which a further thread does not pay. */
 #define COST_PER_THREAD 2e4
 
-/* Looks at an empty queue before a thread offers its core to others. */
+/* Checks of an empty queue before a thread yields its core. */
 #define SPINS 1000
 
 static volatile int forked = 0;
@@ -42,7 +41,7 @@ void ft_parallel_init(void)
 #ifndef _WIN32
     pthread_atfork(NULL, NULL, after_fork_in_child);
 #endif
-    selected_isa = ft_isa_best();
+    selected_isa = ft_parallel_best_isa();
 }
 
 int ft_parallel_forked(void) { return forked; }
@@ -101,15 +100,14 @@ int ft_parallel_stopped(ft_run *run, int thread)
 
 /* ---- The team ----------------------------------------------------------------------------------
  *
- * An OpenMP barrier waits for every thread, also for one that had nothing to do and was put aside
- * by the operating system. Thousands of short barriers on a busy machine then cost a time slice
- * each. So there is one OpenMP region around the whole descent, and jobs inside it: the leader
- * posts a job, everybody takes chunks, and the leader waits for chunks, not for threads.
+  * An OpenMP barrier waits for every thread, also for an idle one that the operating system has
+ * suspended. On a busy machine thousands of short barriers then cost a time slice each. So one
+ * OpenMP region surrounds the whole descent, with jobs inside it: the leader posts a job, all
+ * threads take chunks, and the leader waits for chunks, not for threads.
  *
- * `ticket` holds the number of the job in its upper half and the next free chunk in its lower.
- * A thread takes a chunk by compare-and-swap on the whole, so it cannot take one of a later job
- * with the task of an earlier one; and no job ends before its taken chunks are done.
- */
+  * `ticket` holds the number of the job in its upper half and the next free chunk in its lower half.
+ * A thread takes a chunk by compare-and-swap on both, so it cannot take a chunk of a later job with
+ * the task of an earlier one; and no job ends before its taken chunks are done. */
 struct ft_team {
     _Atomic uint64_t ticket;
     _Atomic int64_t done; /* chunks of the job */
@@ -254,7 +252,7 @@ ft_status ft_parallel_run(ft_run *run, int64_t n_chunks, double chunk_cost, ft_t
 
 /* ---- Instruction sets ------------------------------------------------------------------------------ */
 
-ft_isa ft_isa_best(void)
+ft_isa ft_parallel_best_isa(void)
 {
 #if FT_X86_VARIANTS
     __builtin_cpu_init();
@@ -270,6 +268,9 @@ ft_isa ft_isa_best(void)
 #endif
 }
 
-ft_isa ft_isa_current(void) { return selected_isa; }
+ft_isa ft_parallel_isa(void) { return selected_isa; }
 
-void ft_isa_select(ft_isa isa) { selected_isa = isa <= ft_isa_best() ? isa : ft_isa_best(); }
+void ft_parallel_select_isa(ft_isa isa)
+{
+    selected_isa = isa <= ft_parallel_best_isa() ? isa : ft_parallel_best_isa();
+}

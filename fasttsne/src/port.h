@@ -1,10 +1,9 @@
-/* port.h - what differs between compilers and processors, and nothing else.
+/* port.h - differences between compilers and processors, and small helpers of every kernel.
  *
  * Instruction sets. A kernel is written once, as an always-inlined body. FT_TASK_VARIANTS(name)
  * wraps name_body in one function per instruction set, so that one binary holds them all, and
  * FT_TASK(name) is the variant that runs here (see parallel.c for the choice). An inlined body is
- * compiled for the instruction set of the function around it; a body that is not inlined is not.
- */
+ * compiled for the instruction set of the function around it; a body that is not inlined is not. */
 #ifndef FT_PORT_H
 #define FT_PORT_H
 
@@ -13,13 +12,15 @@
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #define FT_INLINE static __forceinline
+#define FT_UNUSED
 #define restrict __restrict
 #else
 #define FT_INLINE static inline __attribute__((always_inline))
+#define FT_UNUSED __attribute__((unused))
 #endif
 
-/* In a loop around a vectorised one: GCC would otherwise take two rounds of it at once and do an
- * odd one without vectors. */
+/* In a loop around a vectorised loop: otherwise GCC takes two iterations at once and does an odd
+ * one without vectors. */
 #ifdef __GNUC__
 #define FT_NO_JAM __asm__ volatile("");
 #define FT_PREFETCH(address) __builtin_prefetch(address)
@@ -34,11 +35,11 @@
 #define FT_X86_VARIANTS 1
 #define FT_TARGET_AVX2 __attribute__((target("avx2,fma,bmi,bmi2")))
 #ifdef __clang__
-#define FT_TARGET_AVX512 \
+#define FT_TARGET_AVX512                                                           \
     __attribute__((target("avx2,fma,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl"), \
                    min_vector_width(512)))
 #else
-#define FT_TARGET_AVX512 \
+#define FT_TARGET_AVX512                                                          \
     __attribute__((target("avx2,fma,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl," \
                           "prefer-vector-width=512")))
 #endif
@@ -46,7 +47,7 @@
 #define FT_X86_VARIANTS 0
 #endif
 
-/* The place of the lowest bit that is set, where x is not 0; and how many are. */
+/* The place of the lowest set bit, for x != 0; and the number of set bits. */
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <intrin.h>
 FT_INLINE int ft_lowest_bit(uint64_t x)
@@ -61,27 +62,29 @@ FT_INLINE int ft_lowest_bit(uint64_t x) { return __builtin_ctzll(x); }
 FT_INLINE int ft_count_bits(uint64_t x) { return __builtin_popcountll(x); }
 #endif
 
-/* Widest vector of floats in any variant: lists are padded to a multiple of it. */
+/* Widest vector of floats in any variant: arrays are padded to a multiple of it. */
 #define FT_LANES 16
 #define FT_PAD(count) (((count) + FT_LANES - 1) / FT_LANES * FT_LANES)
 
+FT_INLINE int64_t ft_least(int64_t a, int64_t b) { return a < b ? a : b; }
+
 /* The signature of every task: one chunk of the work, done by one thread. */
-#define FT_TASK_ARGUMENTS void *context, int64_t chunk, int thread
+#define FT_TASK_ARGUMENTS void *context, int64_t chunk, FT_UNUSED int thread
 typedef void (*ft_task)(FT_TASK_ARGUMENTS);
 
 #if FT_X86_VARIANTS
-#define FT_TASK_VARIANTS(name)                                                               \
-    static void name##_baseline(FT_TASK_ARGUMENTS) { name##_body(context, chunk, thread); }  \
-    FT_TARGET_AVX2 static void name##_avx2(FT_TASK_ARGUMENTS)                                \
-    {                                                                                        \
-        name##_body(context, chunk, thread);                                                 \
-    }                                                                                        \
-    FT_TARGET_AVX512 static void name##_avx512(FT_TASK_ARGUMENTS)                            \
-    {                                                                                        \
-        name##_body(context, chunk, thread);                                                 \
+#define FT_TASK_VARIANTS(name)                                                              \
+    static void name##_baseline(FT_TASK_ARGUMENTS) { name##_body(context, chunk, thread); } \
+    FT_TARGET_AVX2 static void name##_avx2(FT_TASK_ARGUMENTS)                               \
+    {                                                                                       \
+        name##_body(context, chunk, thread);                                                \
+    }                                                                                       \
+    FT_TARGET_AVX512 static void name##_avx512(FT_TASK_ARGUMENTS)                           \
+    {                                                                                       \
+        name##_body(context, chunk, thread);                                                \
     }
 #define FT_TASK(name) \
-    ((const ft_task[]){name##_baseline, name##_avx2, name##_avx512}[ft_isa_current()])
+    ((const ft_task[]){name##_baseline, name##_avx2, name##_avx512}[ft_parallel_isa()])
 #else
 #define FT_TASK_VARIANTS(name) \
     static void name##_baseline(FT_TASK_ARGUMENTS) { name##_body(context, chunk, thread); }

@@ -1,22 +1,33 @@
-/* queries.c - approximate nearest neighbours of points that come later.
+/* queries.c - approximate nearest neighbours of new points.
  *
- * A query looks through the cells whose centroids are nearest to it, until they hold `budget`
- * points, as in approximate.c. But there blocks of queries meet blocks of points in products of BLAS,
- * whose last bits depend on the size of the block; here a query is compared by itself, with
- * vectors over the points of a cell, so that it gets the same neighbours whatever else is asked.
- * Differences are squared as they are, so that nothing need be moved near the origin.
+ * A query is compared with the lists whose centroids are nearest, until they hold `budget` points,
+ * as in approximate.c. There BLAS multiplies blocks of queries and points, and the last bits of a
+ * product depend on the size of the block. Here each query is compared by itself, with vectors over
+ * the points of a list: its neighbours do not depend on the other queries. Differences are squared
+ * directly, so points need not be moved near the origin.
  *
- * Queries are taken in the order of the cells that they lie in, which keeps those in the cache.
- */
+ * Queries are processed in the order of their nearest lists, which keeps those in the cache. */
 #include "candidates.h"
-
-#include <stdlib.h>
+#include "memory.h"
 
 #define TOGETHER 16 /* queries of one task */
 
+/* Every row of coordinates is padded with zeros to a multiple of FT_LANES. */
+struct ft_lists {
+    ft_memory memory;
+    int64_t n, n_lists, m, budget;
+    int64_t *start;   /* n_lists: the first place of a list */
+    int64_t *offsets; /* n_lists: where the residents of a list begin, in points */
+    int32_t *sizes;   /* n_lists */
+    int32_t *order;   /* n: place -> point */
+    float *centroids; /* m x padded n_lists */
+    float *residents; /* list by list m x padded size */
+    float *tails;     /* n, by place; 0 where coordinates preserve distances */
+};
+
 typedef struct {
-    float *to_cells;     /* padded n_cells */
-    ft_neighbor *near;   /* n_cells, twice: the cells to look through */
+    float *to_lists;     /* padded n_lists */
+    ft_neighbor *near;   /* n_lists, twice: the lists to look through */
     float *estimates;    /* capacity */
     int32_t *candidates; /* capacity: places */
     ft_neighbor *sorted; /* capacity, twice */
@@ -27,15 +38,77 @@ typedef struct {
     const float *screen;
     ft_points queries, points;
     int64_t n_queries, d, k, wanted, capacity;
-    int32_t *sizes; /* of the cells */
-    int64_t *offsets; /* where their residents begin, in points */
-    int32_t *home;  /* the cell that a query lies in */
-    int32_t *turn;  /* queries in their order */
+    int32_t *home; /* the list nearest to a query */
+    int32_t *turn; /* queries in the order of their lists */
     int32_t *indices;
     double *distances;
-    ft_run *run;
     scratch *scratches;
 } search;
+
+/* ---- The lists ---------------------------------------------------------------------------------- */
+
+ft_lists *ft_queries_create(const int64_t *start, const int32_t *order, const float *centroids,
+                            int64_t n_lists, int64_t budget, const float *coordinates,
+                            const float *tails, int64_t n, int64_t m)
+{
+    ft_lists *lists = calloc(1, sizeof *lists);
+    if (lists == NULL) return NULL;
+    ft_memory *memory = &lists->memory;
+    lists->n = n, lists->n_lists = n_lists, lists->m = m, lists->budget = budget;
+    lists->start = ft_memory_take(memory, n_lists, sizeof(int64_t));
+    lists->offsets = ft_memory_take(memory, n_lists, sizeof(int64_t));
+    lists->sizes = ft_memory_take(memory, n_lists, sizeof(int32_t));
+    lists->order = ft_memory_take(memory, n, sizeof(int32_t));
+    lists->tails = ft_memory_take_zeros(memory, n, sizeof(float));
+    lists->centroids = ft_memory_take_zeros(memory, FT_PAD(n_lists) * m, sizeof(float));
+    int64_t padded = 0;
+    for (int64_t c = 0; c < n_lists; c++) padded += FT_PAD(start[c + 1] - start[c]);
+    lists->residents = ft_memory_take_zeros(memory, padded * m, sizeof(float));
+    if (memory->failed) {
+        ft_queries_destroy(lists);
+        return NULL;
+    }
+    memcpy(lists->order, order, sizeof(int32_t) * (size_t)n);
+    for (int64_t place = 0; tails != NULL && place < n; place++)
+        lists->tails[place] = tails[order[place]];
+    int64_t offset = 0;
+    for (int64_t c = 0; c < n_lists; c++) {
+        const int64_t size = start[c + 1] - start[c], width = FT_PAD(size);
+        float *residents = lists->residents + offset * m;
+        for (int64_t j = 0; j < m; j++)
+            lists->centroids[j * FT_PAD(n_lists) + c] = centroids[c * m + j];
+        for (int64_t i = 0; i < size; i++)
+            for (int64_t j = 0; j < m; j++)
+                residents[j * width + i] = coordinates[order[start[c] + i] * m + j];
+        lists->start[c] = start[c];
+        lists->sizes[c] = (int32_t)size;
+        lists->offsets[c] = offset;
+        offset += width;
+    }
+    return lists;
+}
+
+void ft_queries_destroy(ft_lists *lists)
+{
+    if (lists != NULL) ft_memory_free(&lists->memory);
+    free(lists);
+}
+
+void ft_queries_unpack(const ft_lists *lists, float *coordinates, float *tails)
+{
+    const int64_t m = lists->m;
+    for (int64_t c = 0; c < lists->n_lists; c++) {
+        const float *residents = lists->residents + lists->offsets[c] * m;
+        for (int64_t i = 0; i < lists->sizes[c]; i++) {
+            const int64_t place = lists->start[c] + i, point = lists->order[place];
+            tails[point] = lists->tails[place];
+            for (int64_t j = 0; j < m; j++)
+                coordinates[point * m + j] = residents[j * FT_PAD(lists->sizes[c]) + i];
+        }
+    }
+}
+
+/* ---- The search --------------------------------------------------------------------------------- */
 
 /* Squared distances from a query to `lanes` points, a constant, given as m rows of coordinates
  * that are `stride` apart. */
@@ -68,13 +141,13 @@ FT_INLINE void strip_distances(const float *query, const float *coordinates, int
     }
 }
 
-FT_INLINE void distances_to_cells(const search *s, const float *query, float *to_cells)
+FT_INLINE void distances_to_lists(const search *s, const float *query, float *to_lists)
 {
-    const int64_t padded = FT_PAD(s->lists->n_cells);
+    const int64_t padded = FT_PAD(s->lists->n_lists);
     for (int64_t first = 0; first < padded; first += FT_STRIP) {
-        int64_t width = padded - first < FT_STRIP ? padded - first : FT_STRIP;
+        int64_t width = ft_least(padded - first, FT_STRIP);
         strip_distances(query, s->lists->centroids + first, s->lists->m, padded, width,
-                        to_cells + first);
+                        to_lists + first);
     }
 }
 
@@ -82,35 +155,36 @@ FT_INLINE void home_body(FT_TASK_ARGUMENTS)
 {
     const search *s = context;
     const ft_lists *lists = s->lists;
-    float *to_cells = s->scratches[thread].to_cells;
+    float *to_lists = s->scratches[thread].to_lists;
     int64_t begin = chunk * TOGETHER;
-    int64_t end = begin + TOGETHER < s->n_queries ? begin + TOGETHER : s->n_queries;
+    int64_t end = ft_least(begin + TOGETHER, s->n_queries);
     for (int64_t row = begin; row < end; row++) {
         int32_t nearest = 0;
-        distances_to_cells(s, s->screen + row * lists->m, to_cells);
-        for (int64_t c = 1; c < lists->n_cells; c++)
-            nearest = to_cells[c] < to_cells[nearest] ? (int32_t)c : nearest;
+        distances_to_lists(s, s->screen + row * lists->m, to_lists);
+        for (int64_t c = 1; c < lists->n_lists; c++)
+            nearest = to_lists[c] < to_lists[nearest] ? (int32_t)c : nearest;
         s->home[row] = nearest;
     }
 }
 FT_TASK_VARIANTS(home)
 
-/* The cells to look through, nearest first; returns how many. */
-FT_INLINE int64_t choose_cells(const search *s, const scratch *w)
+/* The lists to search, nearest first; returns their number. */
+FT_INLINE int64_t choose_lists(const search *s, const scratch *w)
 {
-    const int64_t n_cells = s->lists->n_cells;
+    const int64_t n_lists = s->lists->n_lists;
     int64_t below, chosen = 0;
-    float bound = ft_bound_by_weight(w->to_cells, s->sizes, n_cells, s->lists->budget, &below);
-    int64_t left = s->lists->budget - below;
-    for (int64_t c = 0; c < n_cells; c++) {
-        if (w->to_cells[c] > bound) continue;
-        if (w->to_cells[c] == bound) { /* of centroids equally far only as many as it takes */
+    const int64_t budget = s->lists->budget;
+    float bound = ft_bound_by_weight(w->to_lists, s->lists->sizes, n_lists, budget, &below);
+    int64_t left = budget - below;
+    for (int64_t c = 0; c < n_lists; c++) {
+        if (w->to_lists[c] > bound) continue;
+        if (w->to_lists[c] == bound) { /* of equally far centroids only as many as needed */
             if (left <= 0) continue;
-            left -= s->sizes[c];
+            left -= s->lists->sizes[c];
         }
-        w->near[chosen++] = (ft_neighbor){(double)w->to_cells[c], (int32_t)c};
+        w->near[chosen++] = (ft_neighbor){(double)w->to_lists[c], (int32_t)c};
     }
-    ft_sort_neighbors(w->near, w->near + n_cells, chosen);
+    ft_sort_neighbors(w->near, w->near + n_lists, chosen);
     return chosen;
 }
 
@@ -119,33 +193,24 @@ FT_INLINE void answer(const search *s, const scratch *w, int64_t row)
     const ft_lists *lists = s->lists;
     const float *query = s->screen + row * lists->m;
     const int64_t fewest = s->wanted, most = fewest + fewest / 8;
-    float threshold = INFINITY, *estimates = w->estimates;
-    int64_t count = 0;
-    distances_to_cells(s, query, w->to_cells);
-    int64_t chosen = choose_cells(s, w);
+    ft_candidates found = {w->estimates, w->candidates, 0, s->capacity, fewest, most, INFINITY};
+
+    distances_to_lists(s, query, w->to_lists);
+    int64_t chosen = choose_lists(s, w);
     for (int64_t a = 0; a < chosen; a++) {
-        const int32_t cell = w->near[a].index;
-        const int64_t begin = lists->start[cell], size = s->sizes[cell], padded = FT_PAD(size);
-        const float *residents = lists->residents + s->offsets[cell] * lists->m;
+        const int32_t list = w->near[a].index;
+        const int64_t begin = lists->start[list], size = lists->sizes[list], padded = FT_PAD(size);
+        const float *residents = lists->residents + lists->offsets[list] * lists->m;
         for (int64_t strip = 0; strip < size; strip += FT_STRIP) {
-            int64_t width = size - strip < FT_STRIP ? size - strip : FT_STRIP;
+            int64_t width = ft_least(size - strip, FT_STRIP);
             float squared[FT_STRIP];
             strip_distances(query, residents + strip, lists->m, padded, FT_PAD(width), squared);
-            if (count + width > s->capacity) {
-                threshold = ft_select_bound(estimates, count, fewest, most);
-                count = ft_keep_within(estimates, w->candidates, count, threshold);
-                /* Too many at the bound: the first of them are as good as the rest. */
-                if (count > most) count = most;
-            }
-            count = ft_append_strip(lists->tails + begin + strip, squared, 0.0f, width,
-                                    (int32_t)(begin + strip), threshold, estimates,
-                                    w->candidates, count);
+            ft_candidates_add(&found, lists->tails + begin + strip, squared, 0.0f, width,
+                              (int32_t)(begin + strip));
         }
     }
-    if (count > most) {
-        float bound = ft_select_bound(estimates, count, fewest, most);
-        count = ft_keep_within(estimates, w->candidates, count, bound);
-    }
+    if (found.count > most) ft_candidates_prune(&found);
+    const int64_t count = found.count;
     for (int64_t c = 0; c < count; c++) {
         if (c + FT_AHEAD < count)
             ft_prefetch_point(s->points, s->d, lists->order[w->candidates[c + FT_AHEAD]]);
@@ -153,60 +218,44 @@ FT_INLINE void answer(const search *s, const scratch *w, int64_t row)
         w->sorted[c] = (ft_neighbor){ft_exact_distance(s->queries, row, s->points, j, s->d), j};
     }
     ft_sort_neighbors(w->sorted, w->sorted + s->capacity, count);
-    for (int64_t c = 0; c < s->k; c++) {
-        s->indices[row * s->k + c] = w->sorted[c].index;
-        s->distances[row * s->k + c] = w->sorted[c].distance;
-    }
+    ft_write_nearest(w->sorted, s->k, s->indices + row * s->k, s->distances + row * s->k);
 }
 
 FT_INLINE void answer_body(FT_TASK_ARGUMENTS)
 {
     const search *s = context;
     int64_t begin = chunk * TOGETHER;
-    int64_t end = begin + TOGETHER < s->n_queries ? begin + TOGETHER : s->n_queries;
-    for (int64_t turn = begin; turn < end; turn++)
-        answer(s, &s->scratches[thread], s->turn[turn]);
+    int64_t end = ft_least(begin + TOGETHER, s->n_queries);
+    for (int64_t turn = begin; turn < end; turn++) answer(s, &s->scratches[thread], s->turn[turn]);
 }
 FT_TASK_VARIANTS(answer)
 
-/* Puts the queries into the order of their cells. */
-static ft_status take_turns(search *s)
+/* Puts the queries into the order of their lists. */
+static ft_status sort_queries(search *s)
 {
-    int64_t *next = calloc((size_t)s->lists->n_cells + 1, sizeof(int64_t));
+    int64_t *next = calloc((size_t)s->lists->n_lists + 1, sizeof(int64_t));
     if (next == NULL) return FT_NO_MEMORY;
     for (int64_t q = 0; q < s->n_queries; q++) next[s->home[q] + 1]++;
-    for (int64_t c = 0; c < s->lists->n_cells; c++) next[c + 1] += next[c];
+    for (int64_t c = 0; c < s->lists->n_lists; c++) next[c + 1] += next[c];
     for (int64_t q = 0; q < s->n_queries; q++) s->turn[next[s->home[q]]++] = (int32_t)q;
     free(next);
     return FT_OK;
 }
 
-static ft_status allocate(search *s, int n_threads)
+static void allocate(search *s, int n_threads, ft_memory *memory)
 {
-    const size_t n_cells = (size_t)s->lists->n_cells, capacity = (size_t)s->capacity;
-    s->sizes = malloc(sizeof(int32_t) * n_cells);
-    s->offsets = malloc(sizeof(int64_t) * n_cells);
-    s->home = malloc(sizeof(int32_t) * (size_t)s->n_queries);
-    s->turn = malloc(sizeof(int32_t) * (size_t)s->n_queries);
-    s->scratches = calloc((size_t)n_threads, sizeof(scratch));
-    if (!s->sizes || !s->offsets || !s->home || !s->turn || !s->scratches) return FT_NO_MEMORY;
-    for (int t = 0; t < n_threads; t++) {
+    const int64_t n_lists = s->lists->n_lists, capacity = s->capacity;
+    s->home = ft_memory_take(memory, s->n_queries, sizeof(int32_t));
+    s->turn = ft_memory_take(memory, s->n_queries, sizeof(int32_t));
+    s->scratches = ft_memory_take(memory, n_threads, sizeof(scratch));
+    for (int t = 0; t < n_threads && !memory->failed; t++) {
         scratch *w = &s->scratches[t];
-        w->to_cells = malloc(sizeof(float) * (size_t)FT_PAD(s->lists->n_cells));
-        w->near = malloc(sizeof(ft_neighbor) * 2 * n_cells);
-        w->estimates = malloc(sizeof(float) * capacity);
-        w->candidates = malloc(sizeof(int32_t) * capacity);
-        w->sorted = malloc(sizeof(ft_neighbor) * 2 * capacity);
-        if (!w->to_cells || !w->near || !w->estimates || !w->candidates || !w->sorted)
-            return FT_NO_MEMORY;
+        w->to_lists = ft_memory_take(memory, FT_PAD(n_lists), sizeof(float));
+        w->near = ft_memory_take(memory, 2 * n_lists, sizeof(ft_neighbor));
+        w->estimates = ft_memory_take(memory, capacity, sizeof(float));
+        w->candidates = ft_memory_take(memory, capacity, sizeof(int32_t));
+        w->sorted = ft_memory_take(memory, 2 * capacity, sizeof(ft_neighbor));
     }
-    int64_t offset = 0;
-    for (int64_t c = 0; c < s->lists->n_cells; c++) {
-        s->sizes[c] = (int32_t)(s->lists->start[c + 1] - s->lists->start[c]);
-        s->offsets[c] = offset;
-        offset += FT_PAD(s->sizes[c]);
-    }
-    return FT_OK;
 }
 
 ft_status ft_queries_find(const ft_lists *lists, const float *query_screen, ft_points queries,
@@ -215,31 +264,22 @@ ft_status ft_queries_find(const ft_lists *lists, const float *query_screen, ft_p
                           ft_run *run)
 {
     int n_threads = ft_parallel_threads(run);
-    search s = {.lists = lists, .screen = query_screen, .queries = queries, .points = points,
-                .n_queries = n_queries, .d = d, .k = k, .wanted = n_candidates,
-                .capacity = 2 * n_candidates + 4 * FT_STRIP, .indices = indices,
-                .distances = squared_distances, .run = run};
+    search s = {.lists = lists, .screen = query_screen, .queries = queries, .points = points};
+    s.n_queries = n_queries, s.d = d, s.k = k, s.wanted = n_candidates;
+    s.capacity = 2 * n_candidates + 4 * FT_STRIP;
+    s.indices = indices, s.distances = squared_distances;
     const int64_t n_chunks = (n_queries + TOGETHER - 1) / TOGETHER;
-    const double m = (double)lists->m, n_cells = (double)lists->n_cells;
-    const double row_cost = 0.05 * m * ((double)lists->budget + n_cells) + 10.0 * (double)d;
-    ft_status status = allocate(&s, n_threads);
+    const double m = (double)lists->m, n_lists = (double)lists->n_lists;
+    const double row_cost = 0.05 * m * ((double)lists->budget + n_lists) + 10.0 * (double)d;
+    ft_memory memory = {0};
+    allocate(&s, n_threads, &memory);
+    ft_status status = memory.failed ? FT_NO_MEMORY : FT_OK;
     if (status == FT_OK)
-        status = ft_parallel_run(run, n_chunks, TOGETHER * 0.05 * m * n_cells, FT_TASK(home), &s);
-    if (status == FT_OK) status = take_turns(&s);
+        status = ft_parallel_run(run, n_chunks, TOGETHER * 0.05 * m * n_lists, FT_TASK(home), &s);
+    if (status == FT_OK) status = sort_queries(&s);
     if (status == FT_OK)
         status = ft_parallel_run(run, n_chunks, TOGETHER * row_cost, FT_TASK(answer), &s);
-    for (int t = 0; s.scratches != NULL && t < n_threads; t++) {
-        free(s.scratches[t].to_cells);
-        free(s.scratches[t].near);
-        free(s.scratches[t].estimates);
-        free(s.scratches[t].candidates);
-        free(s.scratches[t].sorted);
-    }
-    free(s.scratches);
-    free(s.sizes);
-    free(s.offsets);
-    free(s.home);
-    free(s.turn);
+    ft_memory_free(&memory);
     return status;
 }
 
@@ -254,8 +294,7 @@ typedef struct {
 FT_INLINE void project_body(FT_TASK_ARGUMENTS)
 {
     const projection *p = context;
-    (void)thread;
-    int64_t begin = chunk * TOGETHER, end = begin + TOGETHER < p->n ? begin + TOGETHER : p->n;
+    int64_t begin = chunk * TOGETHER, end = ft_least(begin + TOGETHER, p->n);
     for (int64_t row = begin; row < end; row++) {
         float *restrict product = p->products + row * p->m;
         for (int64_t a = 0; a < p->m; a++) product[a] = -p->shift[a];

@@ -1,14 +1,12 @@
-/* ranks.c - where all points stand as seen from a few anchors: distances, the nearest, ranks.
+/* ranks.c - distances from a few anchors to all points, the nearest points, and ranks.
  *
- * The rank of a point is 1 and one more for every other point that is nearer to the anchor; of
- * points at equal distances the smaller index is nearer. An anchor has no rank among its own.
+ * The rank of a point is 1 plus the number of points nearer to the anchor; of points at equal
+ * distances the smaller index is nearer. An anchor has no rank in its own row.
  *
  * Distances are doubles, from differences in double precision: a common offset of the data cancels
- * before anything is rounded. The others work on rows of distances, whatever these measure.
- */
+ * before rounding. The other kernels work on rows of distances of any kind. */
 #include "candidates.h"
-
-#include <stdlib.h>
+#include "memory.h"
 
 /* ---- Distances ----------------------------------------------------------------------------------- */
 
@@ -18,19 +16,13 @@
 
 typedef struct {
     ft_points points;
-    int64_t n, d;
-    const int32_t *anchors;
-    int64_t n_anchors;
+    int64_t n, d, n_anchors;
+    int64_t k; /* of the queries of an anchor */
+    const int32_t *anchors, *queries;
     double *distances;
 } measurement;
 
-FT_INLINE double coordinate(ft_points points, int64_t place)
-{
-    return points.is_double ? ((const double *)points.values)[place]
-                            : (double)((const float *)points.values)[place];
-}
-
-/* Adds (own - other)^2 of a panel of coordinates to the sums of a tile, in the coordinates' order. */
+/* Adds (own - other)^2 of a panel of coordinates, in their order, to the sums of a tile. */
 FT_INLINE void add_panel(const double *restrict own, const double *restrict panel, int64_t count,
                          double *restrict sums)
 {
@@ -55,8 +47,8 @@ FT_INLINE void add_panel(const double *restrict own, const double *restrict pane
     }
 }
 
-/* The coordinates [begin, begin + count) of a tile: of the points from first on, or of those listed
- * in queries. Where there are fewer than TILE, the last stands in for the rest. */
+/* The coordinates [begin, begin + count) of a tile: of the points from `first` on, or of `queries`
+ * unless NULL. The last point is repeated up to TILE. */
 FT_INLINE void fill_panel(ft_points points, int64_t d, int64_t begin, int64_t count, int64_t first,
                           const int32_t *queries, int64_t width, double *restrict panel)
 {
@@ -64,23 +56,23 @@ FT_INLINE void fill_panel(ft_points points, int64_t d, int64_t begin, int64_t co
         int64_t place = l < width ? l : width - 1;
         int64_t column = queries != NULL ? queries[place] : first + place;
         for (int64_t c = 0; c < count; c++)
-            panel[c * TILE + l] = coordinate(points, column * d + begin + c);
+            panel[c * TILE + l] = ft_points_at(points, column * d + begin + c);
     }
 }
 
-/* Some anchors against a tile of `width` points; row a of the results starts at distances[a * n]. */
+/* Some anchors against a tile of `width` points; row a of the result is at distances[a * n]. */
 FT_INLINE void measure_tile(ft_points points, int64_t d, const int32_t *anchors, int64_t n_anchors,
                             int64_t first, const int32_t *queries, int64_t width, int64_t n,
                             double *distances)
 {
     double panel[PANEL * TILE], own[PANEL], sums[TILE];
     for (int64_t begin = 0; begin < d; begin += PANEL) {
-        int64_t count = d - begin < PANEL ? d - begin : PANEL;
+        int64_t count = ft_least(d - begin, PANEL);
         fill_panel(points, d, begin, count, first, queries, width, panel);
         for (int64_t a = 0; a < n_anchors; a++) {
             double *row = distances + a * n;
             for (int64_t c = 0; c < count; c++)
-                own[c] = coordinate(points, anchors[a] * d + begin + c);
+                own[c] = ft_points_at(points, anchors[a] * d + begin + c);
             for (int64_t l = 0; l < TILE; l++) sums[l] = begin > 0 && l < width ? row[l] : 0.0;
             add_panel(own, panel, count, sums);
             for (int64_t l = 0; l < width; l++) row[l] = sums[l];
@@ -91,39 +83,29 @@ FT_INLINE void measure_tile(ft_points points, int64_t d, const int32_t *anchors,
 FT_INLINE void measure_body(FT_TASK_ARGUMENTS)
 {
     const measurement *s = context;
-    int64_t end = (chunk + 1) * COLUMNS < s->n ? (chunk + 1) * COLUMNS : s->n;
-    (void)thread;
+    int64_t end = ft_least((chunk + 1) * COLUMNS, s->n);
     for (int64_t first = chunk * COLUMNS; first < end; first += TILE)
         measure_tile(s->points, s->d, s->anchors, s->n_anchors, first, NULL,
-                     end - first < TILE ? end - first : TILE, s->n, s->distances + first);
+                     ft_least(end - first, TILE), s->n, s->distances + first);
 }
 FT_TASK_VARIANTS(measure)
 
 ft_status ft_ranks_distances(ft_points points, int64_t n, int64_t d, const int32_t *anchors,
                              int64_t n_anchors, double *squared_distances, ft_run *run)
 {
-    measurement s = {points, n, d, anchors, n_anchors, squared_distances};
+    measurement s = {.points = points, .n = n, .d = d, .n_anchors = n_anchors};
+    s.anchors = anchors, s.distances = squared_distances;
     double cost = COLUMNS * (double)n_anchors * (0.05 * (double)d + 0.5);
     return ft_parallel_run(run, (n + COLUMNS - 1) / COLUMNS, cost, FT_TASK(measure), &s);
 }
 
-/* ---- Distances to a few ------------------------------------------------------------------------- */
-
-typedef struct {
-    ft_points points;
-    int64_t d, k;
-    const int32_t *anchors, *queries;
-    double *distances;
-} few;
-
 FT_INLINE void measure_few_body(FT_TASK_ARGUMENTS)
 {
-    const few *s = context;
-    (void)thread;
+    const measurement *s = context;
     for (int64_t first = 0; first < s->k; first += TILE) {
         int64_t place = chunk * s->k + first;
         measure_tile(s->points, s->d, s->anchors + chunk, 1, 0, s->queries + place,
-                     s->k - first < TILE ? s->k - first : TILE, s->k, s->distances + place);
+                     ft_least(s->k - first, TILE), s->k, s->distances + place);
     }
 }
 FT_TASK_VARIANTS(measure_few)
@@ -132,32 +114,36 @@ ft_status ft_ranks_distances_to(ft_points points, int64_t d, const int32_t *anch
                                 int64_t n_anchors, const int32_t *queries, int64_t k,
                                 double *squared_distances, ft_run *run)
 {
-    few s = {points, d, k, anchors, queries, squared_distances};
+    measurement s = {.points = points, .d = d, .k = k, .anchors = anchors, .queries = queries};
+    s.distances = squared_distances;
     double cost = (double)(k + TILE) * (1.0 + (double)d);
     return ft_parallel_run(run, n_anchors, cost, FT_TASK(measure_few), &s);
 }
+
+typedef struct {
+    const ft_ranks_rows *rows;
+    const int32_t *queries;
+    int64_t k;
+    int32_t *results;
+    int64_t capacity;   /* of a list */
+    ft_neighbor *lists; /* two a thread */
+    uint64_t *items;    /* two lists of n a thread: key << 32 | index */
+} ranking;
 
 /* ---- The nearest --------------------------------------------------------------------------------- */
 
 #define SLACK (4 * FT_STRIP) /* room of the list beyond 2 k */
 
-typedef struct {
-    const double *distances;
-    int64_t n, k, capacity;
-    const int32_t *anchors;
-    int32_t *indices;
-    ft_neighbor *lists; /* 2 x capacity a thread */
-} selection;
-
 FT_INLINE void select_body(FT_TASK_ARGUMENTS)
 {
-    const selection *s = context;
-    const double *restrict distances = s->distances + chunk * s->n;
+    const ranking *s = context;
+    const int64_t n = s->rows->n, own = s->rows->anchors[chunk];
+    const double *restrict distances = s->rows->distances + chunk * n;
     ft_neighbor *list = s->lists + 2 * s->capacity * thread, *buffer = list + s->capacity;
-    int64_t own = s->anchors[chunk], count = 0;
+    int64_t count = 0;
     double threshold = INFINITY;
-    for (int64_t begin = 0; begin < s->n; begin += FT_STRIP) {
-        int64_t width = s->n - begin < FT_STRIP ? s->n - begin : FT_STRIP;
+    for (int64_t begin = 0; begin < n; begin += FT_STRIP) {
+        int64_t width = ft_least(n - begin, FT_STRIP);
         if (width == FT_STRIP && count >= s->k) {
             int64_t survivors = 0;
             for (int c = 0; c < FT_STRIP; c++) survivors += distances[begin + c] < threshold;
@@ -169,55 +155,47 @@ FT_INLINE void select_body(FT_TASK_ARGUMENTS)
             threshold = list[count - 1].distance;
         }
         for (int64_t j = begin; j < begin + width; j++) {
-            /* A tie with the k-th loses: its index is larger than those of all kept. */
+            /* A tie with the k-th loses: its index is larger. */
             if (j == own || (count >= s->k && distances[j] >= threshold)) continue;
             list[count++] = (ft_neighbor){distances[j], (int32_t)j};
         }
     }
     ft_sort_neighbors(list, buffer, count);
-    for (int64_t c = 0; c < s->k; c++) s->indices[chunk * s->k + c] = list[c].index;
+    for (int64_t c = 0; c < s->k; c++) s->results[chunk * s->k + c] = list[c].index;
 }
 FT_TASK_VARIANTS(select)
 
-ft_status ft_ranks_nearest(const double *distances, int64_t n, const int32_t *anchors,
-                           int64_t n_anchors, int64_t k, int32_t *indices, ft_run *run)
+ft_status ft_ranks_nearest(const ft_ranks_rows *rows, int64_t k, int32_t *indices, ft_run *run)
 {
-    selection s = {distances, n, k, 2 * k + SLACK, anchors, indices, NULL};
-    size_t n_threads = (size_t)ft_parallel_threads(run);
-    s.lists = malloc(sizeof(ft_neighbor) * 2 * (size_t)s.capacity * n_threads);
-    if (s.lists == NULL) return FT_NO_MEMORY;
-    double cost = 0.5 * (double)n + 100.0 * (double)k;
-    ft_status status = ft_parallel_run(run, n_anchors, cost, FT_TASK(select), &s);
-    free(s.lists);
+    ft_memory memory = {0};
+    ranking s = {.rows = rows, .k = k, .results = indices, .capacity = 2 * k + SLACK};
+    const int64_t room = 2 * s.capacity * ft_parallel_threads(run);
+    s.lists = ft_memory_take(&memory, room, sizeof(ft_neighbor));
+    if (memory.failed) return FT_NO_MEMORY;
+    double cost = 0.5 * (double)rows->n + 100.0 * (double)k;
+    ft_status status = ft_parallel_run(run, rows->n_anchors, cost, FT_TASK(select), &s);
+    ft_memory_free(&memory);
     return status;
 }
 
 /* ---- Ranks of a few ------------------------------------------------------------------------------ */
 
-#define COUNTED 4096 /* distances that stay in the L1 cache while all queries look at them */
-
-typedef struct {
-    const double *distances;
-    int64_t n, k;
-    const int32_t *anchors, *queries;
-    int32_t *ranks;
-} counting;
+#define COUNTED 4096 /* distances that stay in the L1 cache while all queries read them */
 
 FT_INLINE void count_body(FT_TASK_ARGUMENTS)
 {
-    const counting *s = context;
-    const double *restrict distances = s->distances + chunk * s->n;
+    const ranking *s = context;
+    const int64_t n = s->rows->n, own = s->rows->anchors[chunk];
+    const double *restrict distances = s->rows->distances + chunk * n;
     const int32_t *queries = s->queries + chunk * s->k;
-    int32_t *ranks = s->ranks + chunk * s->k;
-    int64_t own = s->anchors[chunk];
-    (void)thread;
+    int32_t *ranks = s->results + chunk * s->k;
     for (int64_t q = 0; q < s->k; q++) {
         double bound = distances[queries[q]];
         int own_counts = own < queries[q] ? distances[own] <= bound : distances[own] < bound;
         ranks[q] = 1 - own_counts;
     }
-    for (int64_t begin = 0; begin < s->n; begin += COUNTED) {
-        int64_t end = begin + COUNTED < s->n ? begin + COUNTED : s->n;
+    for (int64_t begin = 0; begin < n; begin += COUNTED) {
+        int64_t end = ft_least(begin + COUNTED, n);
         for (int64_t q = 0; q < s->k; q++) {
             double bound = distances[queries[q]];
             int64_t split = queries[q] < begin ? begin : queries[q] < end ? queries[q] : end;
@@ -230,13 +208,12 @@ FT_INLINE void count_body(FT_TASK_ARGUMENTS)
 }
 FT_TASK_VARIANTS(count)
 
-ft_status ft_ranks_count(const double *distances, int64_t n, const int32_t *anchors,
-                         int64_t n_anchors, const int32_t *queries, int64_t k, int32_t *ranks,
-                         ft_run *run)
+ft_status ft_ranks_count(const ft_ranks_rows *rows, const int32_t *queries, int64_t k,
+                         int32_t *ranks, ft_run *run)
 {
-    counting s = {distances, n, k, anchors, queries, ranks};
-    double cost = 0.3 * (double)n * (double)k;
-    return ft_parallel_run(run, n_anchors, cost, FT_TASK(count), &s);
+    ranking s = {.rows = rows, .queries = queries, .k = k, .results = ranks};
+    double cost = 0.3 * (double)rows->n * (double)k;
+    return ft_parallel_run(run, rows->n_anchors, cost, FT_TASK(count), &s);
 }
 
 /* ---- Ranks of all --------------------------------------------------------------------------------
@@ -247,19 +224,6 @@ ft_status ft_ranks_count(const double *distances, int64_t n, const int32_t *anch
 
 #define DIGIT_BITS 12 /* of each of two passes */
 #define DIGITS (1 << DIGIT_BITS)
-
-typedef struct {
-    uint64_t *items, *sorted; /* key << 32 | index, n each */
-    ft_neighbor *run;         /* 2 x n */
-} sorting_scratch;
-
-typedef struct {
-    const double *distances;
-    int64_t n;
-    const int32_t *anchors;
-    int32_t *ranks;
-    sorting_scratch *scratches;
-} sorting;
 
 FT_INLINE uint32_t key_of(double distance)
 {
@@ -320,47 +284,36 @@ FT_INLINE void sort_run(const double *restrict distances, uint64_t *items, int64
 
 FT_INLINE void sort_body(FT_TASK_ARGUMENTS)
 {
-    const sorting *s = context;
-    const sorting_scratch *w = &s->scratches[thread];
-    const double *distances = s->distances + chunk * s->n;
-    int32_t *ranks = s->ranks + chunk * s->n;
-    int64_t own = s->anchors[chunk];
-    int64_t count = fill_items(distances, s->n, own, w->items);
-    radix_pass(w->items, w->sorted, count, 32);
-    radix_pass(w->sorted, w->items, count, 32 + DIGIT_BITS);
+    const ranking *s = context;
+    const int64_t n = s->rows->n, own = s->rows->anchors[chunk];
+    const double *distances = s->rows->distances + chunk * n;
+    int32_t *ranks = s->results + chunk * n;
+    uint64_t *items = s->items + 2 * n * thread, *sorted = items + n;
+    int64_t count = fill_items(distances, n, own, items);
+    radix_pass(items, sorted, count, 32);
+    radix_pass(sorted, items, count, 32 + DIGIT_BITS);
     for (int64_t first = 0, last; first < count; first = last) {
-        uint64_t key = w->items[first] >> 32;
-        for (last = first + 1; last < count && w->items[last] >> 32 == key;) last++;
-        if (last - first > 1) sort_run(distances, w->items + first, last - first, w->run);
+        uint64_t key = items[first] >> 32;
+        for (last = first + 1; last < count && items[last] >> 32 == key;) last++;
+        if (last - first > 1)
+            sort_run(distances, items + first, last - first, s->lists + 2 * n * thread);
     }
-    for (int64_t i = 0; i < count; i++) ranks[w->items[i] & UINT32_MAX] = (int32_t)i + 1;
+    for (int64_t i = 0; i < count; i++) ranks[items[i] & UINT32_MAX] = (int32_t)i + 1;
     ranks[own] = 0;
 }
 FT_TASK_VARIANTS(sort)
 
-ft_status ft_ranks_sort(const double *distances, int64_t n, const int32_t *anchors,
-                        int64_t n_anchors, int32_t *ranks, ft_run *run)
+ft_status ft_ranks_sort(const ft_ranks_rows *rows, int32_t *ranks, ft_run *run)
 {
-    int n_threads = ft_parallel_threads(run);
-    sorting s = {distances, n, anchors, ranks, NULL};
-    ft_status status = FT_OK;
-    s.scratches = calloc((size_t)n_threads, sizeof(sorting_scratch));
-    if (s.scratches == NULL) return FT_NO_MEMORY;
-    for (int t = 0; t < n_threads; t++) {
-        sorting_scratch *w = &s.scratches[t];
-        w->items = malloc(sizeof(uint64_t) * (size_t)n);
-        w->sorted = malloc(sizeof(uint64_t) * (size_t)n);
-        w->run = malloc(sizeof(ft_neighbor) * 2 * (size_t)n);
-        if (!w->items || !w->sorted || !w->run) status = FT_NO_MEMORY;
-    }
-    if (status == FT_OK)
-        status = ft_parallel_run(run, n_anchors, 8.0 * (double)n, FT_TASK(sort), &s);
-    for (int t = 0; t < n_threads; t++) {
-        free(s.scratches[t].items);
-        free(s.scratches[t].sorted);
-        free(s.scratches[t].run);
-    }
-    free(s.scratches);
+    ft_memory memory = {0};
+    ranking s = {.rows = rows, .results = ranks};
+    const int64_t room = 2 * rows->n * ft_parallel_threads(run);
+    s.items = ft_memory_take(&memory, room, sizeof(uint64_t));
+    s.lists = ft_memory_take(&memory, room, sizeof(ft_neighbor));
+    ft_status status = FT_NO_MEMORY;
+    if (!memory.failed)
+        status = ft_parallel_run(run, rows->n_anchors, 8.0 * (double)rows->n, FT_TASK(sort), &s);
+    ft_memory_free(&memory);
     return status;
 }
 
@@ -389,7 +342,7 @@ ft_status ft_ranks_compare(const int32_t *a, const int32_t *b, int64_t n, int64_
     comparison s = {a, b, n, calloc((size_t)n_threads * (size_t)n, sizeof(int64_t))};
     if (s.counts == NULL) return FT_NO_MEMORY;
     ft_status status = ft_parallel_run(run, n_anchors, 2.0 * (double)n, FT_TASK(compare), &s);
-    /* Whole numbers: their sum does not depend on who counted what. */
+    /* Sums of integers do not depend on the threads. */
     for (int t = 0; t < n_threads; t++)
         for (int64_t j = 0; j < n; j++) counts[j] += s.counts[t * n + j];
     free(s.counts);

@@ -1,19 +1,52 @@
 /* repulsion.c - Barnes-Hut repulsion, a group of points at a time.
  *
- * Points that stand together on the Hilbert curve form a group. A cell is accepted for all of a
- * group by its distance from the group's bounding box (Barnes 1990), and what acts on it becomes
- * a list of cells and of ranges of points. Every source on the list then meets all points of the
- * group at once, a point a vector lane. A few groups in a row walk the tree together, as their
- * ways hardly differ.
+ * The method, for one point y, as a recursion from the root of the tree:
  *
- * How a cell acts, and when, is in expansion.h.
- */
+ *     repulsion(y):
+ *         force = 0, sum_q = 0
+ *         visit(root)
+ *         return force, sum_q
+ *
+ *     visit(cell):
+ *         r = y - cell.center                            center of mass
+ *         if cell.width^2 <= angle^2 |r|^2:              small or far: use its moments
+ *             add_cell(cell, r)
+ *         else if cell is a leaf:                        near: use its points
+ *             for z in cell.points, z is not y:
+ *                 add_point(y - z)
+ *         else:                                          near and large: open it
+ *             for child in cell.children:
+ *                 visit(child)
+ *
+ *     add_point(r):
+ *         u = 1 / (1 + |r|^2 / nu)
+ *         w = u^((nu+1)/2)
+ *         sum_q += w
+ *         force += w u r
+ *
+ *     add_cell(cell, r):                                 as if all its points were at its center,
+ *         m = cell.mass                                  corrected by its second moments:
+ *         sum_q += w m + ...                             see expansion.h
+ *         force += w u m r + ...
+ *
+ * The code below computes the same sums in another order, for speed:
+ *
+ * - Points in a row on the Hilbert curve form a group. A cell is accepted for the whole group, by
+ *   its distance from the group's bounding box (Barnes 1990).
+ * - The walk only collects sources: a list of cells and of ranges of points. Every source on the
+ *   list then acts on all points of the group at once, one point per vector lane.
+ * - Nodes stand in pre-order, so the walk is a loop over an array: to open a cell is to go to the
+ *   next node, to accept it is to go to node.skip.
+ * - TOGETHER groups in a row walk the tree together, because their walks hardly differ. A group
+ *   that has accepted a cell rests until the others leave it.
+ *
+ * expansion.h has the condition under which a cell is accepted, and the moments. */
 #include "expansion.h"
 
 #include <math.h>
 #include <string.h>
 
-#define TOGETHER 16 /* groups that walk the tree together */
+#define TOGETHER 16      /* groups that walk the tree together */
 #define POINT_COST 100.0 /* nanoseconds */
 
 #define LONGEST_SUM 1024 /* points in one sum in single precision */
@@ -28,8 +61,8 @@ typedef struct {
     float *repulsive;
 } repulsion;
 
-/* What acts on a group: cells, at the front of `items`, and ranges of points, as pairs of begin
- * and end, at its back. */
+/* The sources of a group: cells at the front of `items`, ranges of points at its back, as pairs of
+ * begin and end. */
 #define ITEMS 256
 typedef struct {
     int32_t n_cells;
@@ -42,7 +75,7 @@ typedef struct {
     float sum_q[FT_GROUP];
 } sums;
 
-/* A group at work, a point a lane; lanes to spare repeat the first point. */
+/* A group at work, one point per lane; spare lanes repeat the first point. */
 typedef struct {
     int32_t begin, end;
     float low[3], high[3];
@@ -53,28 +86,27 @@ typedef struct {
 
 /* ---- Evaluation -------------------------------------------------------------------------------
  *
- * Positions and sums are local arrays here, so that compilers keep them in vector registers while
- * the sources go by. */
+  * Positions and sums are local arrays here, so that compilers keep them in vector registers during
+ * the loop over sources. */
 
-#define LOCAL_POSITIONS(g)                                   \
-    float x[FT_GROUP], y[FT_GROUP], z[FT_GROUP];             \
-    for (int l = 0; l < FT_GROUP; l++) {                     \
-        x[l] = (g)->y[0][l];                                 \
-        y[l] = dim > 1 ? (g)->y[1][l] : 0.0f;                \
-        z[l] = dim > 2 ? (g)->y[2][l] : 0.0f;                \
-    }                                                        \
+#define LOCAL_POSITIONS(g)                       \
+    float x[FT_GROUP], y[FT_GROUP], z[FT_GROUP]; \
+    for (int l = 0; l < FT_GROUP; l++) {         \
+        x[l] = (g)->y[0][l];                     \
+        y[l] = dim > 1 ? (g)->y[1][l] : 0.0f;    \
+        z[l] = dim > 2 ? (g)->y[2][l] : 0.0f;    \
+    }                                            \
     float fx[FT_GROUP] = {0}, fy[FT_GROUP] = {0}, fz[FT_GROUP] = {0}, q[FT_GROUP] = {0}
 
-#define ADD_LOCAL_SUMS(to)                                   \
-    for (int l = 0; l < FT_GROUP; l++) {                     \
-        (to)->sum_q[l] += q[l];                              \
-        (to)->force[0][l] += fx[l];                          \
-        if (dim > 1) (to)->force[1][l] += fy[l];             \
-        if (dim > 2) (to)->force[2][l] += fz[l];             \
+#define ADD_LOCAL_SUMS(to)                       \
+    for (int l = 0; l < FT_GROUP; l++) {         \
+        (to)->sum_q[l] += q[l];                  \
+        (to)->force[0][l] += fx[l];              \
+        if (dim > 1) (to)->force[1][l] += fy[l]; \
+        if (dim > 2) (to)->force[2][l] += fz[l]; \
     }
 
-FT_INLINE void cells_on_lanes(int dim, ft_student_kind kind, const repulsion *c,
-                              group_state *g)
+FT_INLINE void cells_on_lanes(int dim, ft_student_kind kind, const repulsion *c, group_state *g)
 {
     const ft_student_constants student = c->student;
     const ft_expansion_factors factors = ft_expansion_factors_of(student);
@@ -102,19 +134,19 @@ FT_INLINE void cells_on_lanes(int dim, ft_student_kind kind, const repulsion *c,
 }
 
 /* A point of this mass at (c0, c1, c2) acts on lane l. */
-#define POINT_ON_LANE(l, mass, c0, c1, c2)                                           \
-    {                                                                                \
-        float rx = x[l] - (c0);                                                      \
-        float ry = dim > 1 ? y[l] - (c1) : 0.0f;                                     \
-        float rz = dim > 2 ? z[l] - (c2) : 0.0f;                                     \
-        float u, w;                                                                  \
-        ft_student_weights(kind, student, rx * rx + ry * ry + rz * rz, &u, &w);      \
-        w *= (mass);                                                                 \
-        float strength = w * u;                                                      \
-        q[l] += w;                                                                   \
-        fx[l] += strength * rx;                                                      \
-        if (dim > 1) fy[l] += strength * ry;                                         \
-        if (dim > 2) fz[l] += strength * rz;                                         \
+#define POINT_ON_LANE(l, mass, c0, c1, c2)                                      \
+    {                                                                           \
+        float rx = x[l] - (c0);                                                 \
+        float ry = dim > 1 ? y[l] - (c1) : 0.0f;                                \
+        float rz = dim > 2 ? z[l] - (c2) : 0.0f;                                \
+        float u, w;                                                             \
+        ft_student_weights(kind, student, rx * rx + ry * ry + rz * rz, &u, &w); \
+        w *= (mass);                                                            \
+        float strength = w * u;                                                 \
+        q[l] += w;                                                              \
+        fx[l] += strength * rx;                                                 \
+        if (dim > 1) fy[l] += strength * ry;                                    \
+        if (dim > 2) fz[l] += strength * rz;                                    \
     }
 
 /* masses: those of the points on the curve, or NULL where all are 1. */
@@ -137,8 +169,8 @@ FT_INLINE void points_on_lanes(int dim, ft_student_kind kind, const repulsion *c
     ADD_LOCAL_SUMS(&g->to)
 }
 
-/* The points of the group act on each other: every lane meets the next one, the one after that,
- * and so on, so that none meets itself. */
+/* The points of the group act on each other: every lane meets lane + 1, lane + 2, and so on, but
+ * not itself. */
 FT_INLINE void lanes_on_lanes(int dim, ft_student_kind kind, const repulsion *c,
                               const float *masses, group_state *g)
 {
@@ -163,8 +195,8 @@ FT_INLINE void lanes_on_lanes(int dim, ft_student_kind kind, const repulsion *c,
     ADD_LOCAL_SUMS(&g->to)
 }
 
-/* Lets the list act and empties it. Sums are made of parts, as single precision would round long
- * ones. */
+/* Adds the sources on the list to the sums and empties it. Long sums are split, because they lose
+ * single precision. */
 FT_INLINE void act(int dim, ft_student_kind kind, const repulsion *c, group_state *g)
 {
     cells_on_lanes(dim, kind, c, g);
@@ -208,8 +240,8 @@ FT_INLINE void add_range(int dim, ft_student_kind kind, const repulsion *c, grou
     g->list.n_range_items += 2;
 }
 
-/* Lists what acts on each of a few groups, their own points apart: a group a lane, which rests
- * while the others are below a cell that it has accepted. */
+/* Lists the sources of a few groups, without their own points. A lane is a group, and rests while
+ * the others are below a cell that it has accepted. */
 FT_INLINE void walk(int dim, ft_student_kind kind, const repulsion *c, group_state *groups,
                     int count)
 {
@@ -301,16 +333,16 @@ FT_INLINE double finish_group(int dim, ft_student_kind kind, const repulsion *c,
     const int count = g->end - g->begin;
     act(dim, kind, c, g);
     const float *masses = c->tree->masses;
-    /* Points that coincide with too many others met themselves as part of their leaf. */
+    /* Points of a leaf of coinciding points have met themselves. */
     double sum_q = coincide && masses == NULL ? -(double)count : 0.0;
     if (!coincide && masses == NULL) lanes_on_lanes(dim, kind, c, NULL, g);
     if (!coincide && masses != NULL) lanes_on_lanes(dim, kind, c, masses, g);
     for (int l = 0; l < count; l++) {
-        float *out = c->repulsive + (int64_t)c->tree->order[g->begin + l] * dim;
+        float *out = c->repulsive + (int64_t)c->tree->curve.order[g->begin + l] * dim;
         for (int axis = 0; axis < dim; axis++) out[axis] = g->to.force[axis][l];
         double q = (double)g->to.sum_q[l];
         if (masses != NULL) {
-            /* Of m copies each meets m - 1 at its own place, and never less than none. */
+            /* Each of m copies meets m - 1 at its own place, at least 0. */
             const double mass = (double)masses[g->begin + l];
             q += (mass > 1.0 ? mass - 1.0 : 0.0) - (coincide ? mass : 0.0);
             q *= mass;
@@ -326,7 +358,7 @@ FT_INLINE void groups_repulsion(int dim, ft_student_kind kind, const repulsion *
     const ft_tree *tree = c->tree;
     group_state groups[TOGETHER];
     const int count = (int)(end - begin);
-    if (count < 1) return; /* never, but compilers can't know */
+    if (count < 1) return; /* never; for compilers */
     for (int g = 0; g < count; g++) load_group(tree, dim, &tree->groups[begin + g], &groups[g]);
     walk(dim, kind, c, groups, count);
     for (int g = 0; g < count; g++)
@@ -338,8 +370,7 @@ FT_INLINE void repulsion_body(int dim, ft_student_kind kind, FT_TASK_ARGUMENTS)
 {
     const repulsion *c = context;
     int64_t begin = c->first + chunk * TOGETHER;
-    int64_t end = begin + TOGETHER < c->last ? begin + TOGETHER : c->last;
-    (void)thread;
+    int64_t end = ft_least(begin + TOGETHER, c->last);
     groups_repulsion(dim, kind, c, begin, end);
 }
 FT_STUDENT_TASK_VARIANTS(repulsion)
@@ -349,8 +380,9 @@ int64_t ft_repulsion_groups(const ft_tree *tree) { return tree->n_groups; }
 ft_status ft_repulsion_compute(const ft_tree *tree, ft_student student, double angle, int64_t first,
                                int64_t last, float *repulsive, double *sum_q, ft_run *run)
 {
-    repulsion c = {tree, ft_student_kind_of(student), ft_student_constants_of(student),
-                   ft_squared_opening(tree, angle), first, last, repulsive};
+    repulsion c = {.tree = tree, .first = first, .last = last, .repulsive = repulsive};
+    c.kind = ft_student_kind_of(student), c.student = ft_student_constants_of(student);
+    c.squared_angle = ft_squared_opening(tree, angle);
     int64_t n_chunks = (last - first + TOGETHER - 1) / TOGETHER;
     ft_status status = ft_parallel_run(run, n_chunks, TOGETHER * FT_GROUP * POINT_COST,
                                        FT_STUDENT_TASK(repulsion, tree->dim, c.kind), &c);

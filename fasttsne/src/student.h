@@ -3,11 +3,11 @@
  *     t = 1 + d^2 / nu      u = 1 / t      w = t^(-(nu+1)/2)
  *
  * nu = 1 and nu = 2, the defaults for maps of up to three components, need no logarithm.
- * log and exp are Cephes' single-precision polynomials (S. Moshier), good to about 1e-7.
- */
+ * log and exp are Cephes' single-precision polynomials (S. Moshier), good to about 1e-7. */
 #ifndef FT_STUDENT_H
 #define FT_STUDENT_H
 
+#include "dimensions.h"
 #include "fasttsne.h"
 
 #include <math.h>
@@ -30,10 +30,10 @@ FT_INLINE ft_student_kind ft_student_kind_of(ft_student student)
 
 FT_INLINE ft_student_constants ft_student_constants_of(ft_student student)
 {
-    return (ft_student_constants){(float)(1.0 / student.degrees_of_freedom),
-                                  (float)(0.5 * (student.degrees_of_freedom + 1.0)),
-                                  (float)(2.0 * FT_LARGEST_LOG /
-                                          (student.degrees_of_freedom + 1.0))};
+    return (ft_student_constants){
+        (float)(1.0 / student.degrees_of_freedom),
+        (float)(0.5 * (student.degrees_of_freedom + 1.0)),
+        (float)(2.0 * FT_LARGEST_LOG / (student.degrees_of_freedom + 1.0))};
 }
 
 /* Natural logarithm of a finite x >= 1. */
@@ -62,8 +62,8 @@ FT_INLINE float ft_student_log(float x)
     return (p - 2.12194440e-4f * e) + f + 0.693359375f * e;
 }
 
-/* exp(x) for -1e8 < x <= 0; 0 below the smallest normal number. Neither clamped nor branching:
- * compilers would thread jumps through both and leave the loop around scalar. */
+/* exp(x) for -1e8 < x <= 0; 0 below the smallest normal number. Without clamps or branches, which
+ * would keep compilers from vectorising the loop around. */
 FT_INLINE float ft_student_exp(float x)
 {
     int32_t n = (int32_t)(1.44269504f * x - 0.5f);
@@ -97,48 +97,50 @@ FT_INLINE void ft_student_weights(ft_student_kind kind, ft_student_constants c, 
     }
 }
 
-/* Runs `call` with DIM and KIND as constants, so that each combination is compiled for itself. */
-#define FT_STUDENT_CASE(dim, kind, call) \
-    {                                    \
-        const int DIM = dim;             \
+/* Runs `call` with KIND as a constant, or with DIM and KIND, so that each combination is compiled
+ * separately. */
+#define FT_STUDENT_CASE(kind, call)        \
+    {                                      \
         const ft_student_kind KIND = kind; \
-        call;                            \
+        call;                              \
     }
-#define FT_STUDENT_KINDS(dim, kind, call)                                 \
-    if ((kind) == FT_NU_ONE) FT_STUDENT_CASE(dim, FT_NU_ONE, call)        \
-    else if ((kind) == FT_NU_TWO) FT_STUDENT_CASE(dim, FT_NU_TWO, call)   \
-    else FT_STUDENT_CASE(dim, FT_NU_ANY, call)
-#define FT_STUDENT_DISPATCH(dim, kind, call)                              \
-    if ((dim) == 2) { FT_STUDENT_KINDS(2, kind, call) }                   \
-    else if ((dim) == 3) { FT_STUDENT_KINDS(3, kind, call) }              \
-    else { FT_STUDENT_KINDS(1, kind, call) }
+#define FT_STUDENT_KINDS(kind, call)         \
+    {                                        \
+        if ((kind) == FT_NU_ONE)             \
+            FT_STUDENT_CASE(FT_NU_ONE, call) \
+        else if ((kind) == FT_NU_TWO)        \
+            FT_STUDENT_CASE(FT_NU_TWO, call) \
+        else                                 \
+            FT_STUDENT_CASE(FT_NU_ANY, call) \
+    }
+#define FT_STUDENT_DISPATCH(dim, kind, call) FT_DIM_DISPATCH(dim, FT_STUDENT_KINDS(kind, call))
 
 /* As FT_TASK_VARIANTS and FT_TASK, for a name_body that takes DIM and KIND before the arguments of
- * a task: a function for each combination. Large kernels need it, as compilers take minutes over
- * a function that holds all of them. */
-#define FT_STUDENT_TASK_VARIANTS(name)                 \
-    FT_STUDENT_VARIANT(name, 1, FT_NU_ONE, 1_nu_one)   \
-    FT_STUDENT_VARIANT(name, 1, FT_NU_TWO, 1_nu_two)   \
-    FT_STUDENT_VARIANT(name, 1, FT_NU_ANY, 1_nu_any)   \
-    FT_STUDENT_VARIANT(name, 2, FT_NU_ONE, 2_nu_one)   \
-    FT_STUDENT_VARIANT(name, 2, FT_NU_TWO, 2_nu_two)   \
-    FT_STUDENT_VARIANT(name, 2, FT_NU_ANY, 2_nu_any)   \
-    FT_STUDENT_VARIANT(name, 3, FT_NU_ONE, 3_nu_one)   \
-    FT_STUDENT_VARIANT(name, 3, FT_NU_TWO, 3_nu_two)   \
+ * a task, with a function for each combination: for large kernels, because compilers take minutes
+ * for one function that holds all combinations. */
+#define FT_STUDENT_TASK_VARIANTS(name)               \
+    FT_STUDENT_VARIANT(name, 1, FT_NU_ONE, 1_nu_one) \
+    FT_STUDENT_VARIANT(name, 1, FT_NU_TWO, 1_nu_two) \
+    FT_STUDENT_VARIANT(name, 1, FT_NU_ANY, 1_nu_any) \
+    FT_STUDENT_VARIANT(name, 2, FT_NU_ONE, 2_nu_one) \
+    FT_STUDENT_VARIANT(name, 2, FT_NU_TWO, 2_nu_two) \
+    FT_STUDENT_VARIANT(name, 2, FT_NU_ANY, 2_nu_any) \
+    FT_STUDENT_VARIANT(name, 3, FT_NU_ONE, 3_nu_one) \
+    FT_STUDENT_VARIANT(name, 3, FT_NU_TWO, 3_nu_two) \
     FT_STUDENT_VARIANT(name, 3, FT_NU_ANY, 3_nu_any)
-#define FT_STUDENT_VARIANT(name, dim, kind, suffix)                \
-    FT_INLINE void name##_##suffix##_body(FT_TASK_ARGUMENTS)       \
-    {                                                              \
-        name##_body(dim, kind, context, chunk, thread);            \
-    }                                                              \
+#define FT_STUDENT_VARIANT(name, dim, kind, suffix)          \
+    FT_INLINE void name##_##suffix##_body(FT_TASK_ARGUMENTS) \
+    {                                                        \
+        name##_body(dim, kind, context, chunk, thread);      \
+    }                                                        \
     FT_TASK_VARIANTS(name##_##suffix)
-#define FT_STUDENT_TASK(name, dim, kind)                                                \
-    ((dim) == 2   ? FT_STUDENT_TASK_OF(name##_2, kind)                                  \
-     : (dim) == 3 ? FT_STUDENT_TASK_OF(name##_3, kind)                                  \
+#define FT_STUDENT_TASK(name, dim, kind)               \
+    ((dim) == 2   ? FT_STUDENT_TASK_OF(name##_2, kind) \
+     : (dim) == 3 ? FT_STUDENT_TASK_OF(name##_3, kind) \
                   : FT_STUDENT_TASK_OF(name##_1, kind))
-#define FT_STUDENT_TASK_OF(name, kind)                \
-    ((kind) == FT_NU_ONE   ? FT_TASK(name##_nu_one)   \
-     : (kind) == FT_NU_TWO ? FT_TASK(name##_nu_two)   \
+#define FT_STUDENT_TASK_OF(name, kind)              \
+    ((kind) == FT_NU_ONE   ? FT_TASK(name##_nu_one) \
+     : (kind) == FT_NU_TWO ? FT_TASK(name##_nu_two) \
                            : FT_TASK(name##_nu_any))
 
 #endif

@@ -1,13 +1,12 @@
 /* symmetrization.c - from conditional to joint probabilities.
  *
- * Row i of P_cond + P_cond' is the union of the edges out of i and those into i. The latter come
- * from a counting-sort transpose, of as many rows at a time as fit into a buffer. Both lists, in
- * whatever order, are marked in a set of bits. A walk through it yields the columns in ascending
- * order, and the number of bits before a column is its place: nothing is sorted.
- */
+  * Row i of P_cond + P_cond' is the union of the edges out of i and the edges into i. The latter
+ * come from a counting-sort transpose of as many rows at a time as fit into a buffer. The columns
+ * of both, in any order, are marked in a bit set. A pass over the set gives the columns in ascending
+ * order, and the number of bits before a column is its place: nothing is sorted. */
 #include "fasttsne.h"
+#include "memory.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define EDGES_PER_CHUNK 65536
@@ -16,8 +15,8 @@
 #define MERGING_COST 6.0
 #define DENSE_COST 1.0
 
-#define LARGEST_SOURCES 16   /* chunks of the transposition */
-#define TILE_EDGES 128       /* at a time; their places are scattered and prefetched */
+#define LARGEST_SOURCES 16 /* chunks of the transposition */
+#define TILE_EDGES 128     /* at a time; their places are scattered and prefetched */
 
 typedef struct {
     int32_t index;
@@ -52,10 +51,8 @@ typedef struct {
 static void count_incoming_task(FT_TASK_ARGUMENTS)
 {
     const symmetrization *s = context;
-    (void)thread;
-    int64_t begin = chunk * s->source_rows, end = begin + s->source_rows;
+    int64_t begin = chunk * s->source_rows, end = ft_least(begin + s->source_rows, s->n);
     int32_t *count = s->places + chunk * s->n;
-    if (end > s->n) end = s->n;
     memset(count, 0, sizeof(int32_t) * (size_t)s->n);
     for (int64_t e = begin * s->k; e < end * s->k; e++) count[s->indices[e]]++;
 }
@@ -81,17 +78,15 @@ static int64_t begin_block(symmetrization *s)
 static void transpose_task(FT_TASK_ARGUMENTS)
 {
     const symmetrization *s = context;
-    (void)thread;
     const uint32_t first = (uint32_t)s->first, width = (uint32_t)(s->last - s->first);
-    int64_t begin = chunk * s->source_rows, end = begin + s->source_rows;
+    int64_t begin = chunk * s->source_rows, end = ft_least(begin + s->source_rows, s->n);
     int32_t *restrict place = s->places + chunk * s->n;
     edge *restrict incoming = s->incoming;
-    if (end > s->n) end = s->n;
     for (int64_t row = begin; row < end; row++) {
         for (int64_t tile = 0; tile < s->k; tile += TILE_EDGES) {
             const int32_t *restrict column = s->indices + row * s->k + tile;
             const float *restrict value = s->conditional + row * s->k + tile;
-            int n_edges = s->k - tile < TILE_EDGES ? (int)(s->k - tile) : TILE_EDGES, n_inside = 0;
+            int n_edges = (int)ft_least(s->k - tile, TILE_EDGES), n_inside = 0;
             uint8_t inside[TILE_EDGES];
             for (int e = 0; e < n_edges; e++) {
                 if ((uint32_t)column[e] - first >= width) continue;
@@ -114,8 +109,7 @@ static int64_t incoming_begin(const symmetrization *s, int64_t row)
 
 static int64_t chunk_begin(const symmetrization *s, int64_t chunk)
 {
-    int64_t begin = s->first + chunk * s->rows;
-    return begin < s->last ? begin : s->last;
+    return ft_least(s->first + chunk * s->rows, s->last);
 }
 
 static int add_column(uint64_t *columns, int32_t column)
@@ -199,8 +193,7 @@ static ft_status symmetrize_blocks(symmetrization *s, ft_run *run)
 {
     double source_cost = (double)(s->source_rows * s->k) * TRANSPOSITION_COST;
     double chunk_cost = EDGES_PER_CHUNK * MERGING_COST;
-    ft_status status =
-        ft_parallel_run(run, s->n_sources, source_cost, count_incoming_task, s);
+    ft_status status = ft_parallel_run(run, s->n_sources, source_cost, count_incoming_task, s);
     s->indptr[0] = 0;
     while (status == FT_OK && s->last < s->n) {
         if (begin_block(s) > s->capacity) return FT_NO_MEMORY; /* a neighbour is listed twice */
@@ -209,44 +202,34 @@ static ft_status symmetrize_blocks(symmetrization *s, ft_run *run)
         if (status == FT_OK) status = ft_parallel_run(run, n_chunks, chunk_cost, count_task, s);
         for (int64_t row = s->first; row < s->last && status == FT_OK; row++)
             s->indptr[row + 1] += s->indptr[row];
-        if (status == FT_OK)
-            status = ft_parallel_run(run, n_chunks, chunk_cost, FT_TASK(merge), s);
+        if (status == FT_OK) status = ft_parallel_run(run, n_chunks, chunk_cost, FT_TASK(merge), s);
     }
     return status;
 }
 
 ft_status ft_symmetrization_sparse(const int32_t *indices, const float *conditional, int64_t n,
                                    int64_t k, int64_t *indptr, int32_t *joint_indices,
-                                   float *joint_data, void *scratch, int64_t capacity,
-                                   ft_run *run)
+                                   float *joint_data, void *scratch, int64_t capacity, ft_run *run)
 {
     int n_threads = ft_parallel_threads(run);
     int64_t n_sources = (n * k + EDGES_PER_CHUNK - 1) / EDGES_PER_CHUNK;
-    if (n_sources > LARGEST_SOURCES) n_sources = LARGEST_SOURCES;
-    if (n_sources > n) n_sources = n;
-    symmetrization s = {.indices = indices, .conditional = conditional, .n = n, .k = k,
-                        .rows = k < EDGES_PER_CHUNK ? EDGES_PER_CHUNK / k : 1,
-                        .source_rows = (n + n_sources - 1) / n_sources, .n_sources = n_sources,
-                        .indptr = indptr, .joint_indices = joint_indices,
-                        .joint_data = joint_data, .incoming = scratch, .capacity = capacity};
-    s.places = malloc(sizeof(int32_t) * (size_t)(n_sources * n));
-    s.accumulators = calloc((size_t)n_threads, sizeof(accumulator));
-    int complete = s.places != NULL && s.accumulators != NULL;
-    for (int t = 0; t < n_threads && complete; t++) {
+    n_sources = ft_least(n_sources, ft_least(n, LARGEST_SOURCES));
+    symmetrization s = {.indices = indices, .conditional = conditional, .n = n, .k = k};
+    s.rows = k < EDGES_PER_CHUNK ? EDGES_PER_CHUNK / k : 1;
+    s.n_sources = n_sources, s.source_rows = (n + n_sources - 1) / n_sources;
+    s.indptr = indptr, s.joint_indices = joint_indices, s.joint_data = joint_data;
+    s.incoming = scratch, s.capacity = capacity;
+    ft_memory memory = {0};
+    s.places = ft_memory_take(&memory, n_sources * n, sizeof(int32_t));
+    s.accumulators = ft_memory_take(&memory, n_threads, sizeof(accumulator));
+    for (int t = 0; t < n_threads && !memory.failed; t++) {
         accumulator *a = &s.accumulators[t];
-        a->columns = calloc((size_t)(n >> 6) + 1, sizeof(uint64_t));
-        a->words = calloc((size_t)(n >> 12) + 1, sizeof(uint64_t));
-        a->ranks = malloc(sizeof(int32_t) * ((size_t)(n >> 6) + 1));
-        complete = a->columns != NULL && a->words != NULL && a->ranks != NULL;
+        a->columns = ft_memory_take_zeros(&memory, (n >> 6) + 1, sizeof(uint64_t));
+        a->words = ft_memory_take_zeros(&memory, (n >> 12) + 1, sizeof(uint64_t));
+        a->ranks = ft_memory_take(&memory, (n >> 6) + 1, sizeof(int32_t));
     }
-    ft_status status = complete ? symmetrize_blocks(&s, run) : FT_NO_MEMORY;
-    for (int t = 0; t < n_threads && s.accumulators != NULL; t++) {
-        free(s.accumulators[t].columns);
-        free(s.accumulators[t].words);
-        free(s.accumulators[t].ranks);
-    }
-    free(s.accumulators);
-    free(s.places);
+    ft_status status = memory.failed ? FT_NO_MEMORY : symmetrize_blocks(&s, run);
+    ft_memory_free(&memory);
     return status;
 }
 
@@ -263,13 +246,11 @@ typedef struct {
 static void symmetrize_dense_task(FT_TASK_ARGUMENTS)
 {
     const dense_matrix *m = context;
-    (void)thread;
     int64_t tile_row = chunk / m->tiles, tile_column = chunk % m->tiles;
     if (tile_column < tile_row) return;
     const double scale = 0.5 / (double)m->n;
-    int64_t row_end = (tile_row + 1) * DENSE_TILE < m->n ? (tile_row + 1) * DENSE_TILE : m->n;
-    int64_t column_end =
-        (tile_column + 1) * DENSE_TILE < m->n ? (tile_column + 1) * DENSE_TILE : m->n;
+    int64_t row_end = ft_least((tile_row + 1) * DENSE_TILE, m->n);
+    int64_t column_end = ft_least((tile_column + 1) * DENSE_TILE, m->n);
     for (int64_t i = tile_row * DENSE_TILE; i < row_end; i++) {
         int64_t j = tile_column * DENSE_TILE;
         for (j = j > i ? j : i; j < column_end; j++) {

@@ -1,39 +1,37 @@
-/* transform.c - new points on a map that stays as it is.
+/* transform.c - new points on a fixed map.
  *
  * A new point descends on its own KL(p || q): p_j are its similarities to its neighbours among
- * the points of the map, q_j = w_j / Z, and Z is the sum of w_j over all of them. With r_j the way
- * from point j to it and e a factor on the attraction,
+ * the points of the map, q_j = w_j / Z, and Z is the sum of w_j over all points. With r_j the
+ * vector from point j to it and e a factor on the attraction,
  *
  *     f = e a sum_j p_j log t_j + log Z              a = (nu+1)/2
  *     gradient = 2a/nu (e sum_j p_j u_j r_j - 1/Z sum_j w_j u_j r_j)
  *
- * New points do not act on each other. One point is followed from its start to its end, with
- * vectors over what acts on it and never over points, so that its place depends on nothing else
- * in the call, to the last bit.
+  * New points do not act on each other. Each point is moved from start to end by itself, and
+ * vector lanes hold its sources, never several points: the result for a point does not depend on
+ * the other points, bit for bit.
  *
- * Design: what repels a point is gathered by one walk through the tree for a box around it, and
- * serves as long as it stays in the box. Cells are accepted by their distance from the box, as
- * they are for a group in repulsion.c.
- */
+ * Design: one walk through the tree lists the sources that repel a point for a box around it. The
+ * list serves as long as the point stays in the box. Cells are accepted by their distance from the
+ * box, as for a group in repulsion.c. */
 #include "candidates.h"
 #include "expansion.h"
+#include "memory.h"
 #include "student.h"
-
-#include <stdlib.h>
 
 #define TOGETHER 16    /* points of one task */
 #define POINT_COST 2e4 /* nanoseconds */
 #define STRIP 256      /* sources whose sums are in single precision */
 #define FIRST_ROOM 1024
 
-#define REACH 0.5f /* of the box beyond the point, along every axis */
+#define REACH 0.5f /* half the width of the box */
 #define LONGEST_STRETCH 8.0
 #define SHORTEST_STRETCH 0.02
-/* Of f, relatively: what single precision rounds, and what two boxes may differ by. */
+/* Relative errors of f: rounding in single precision, and the difference between two boxes. */
 #define NOISE 1e-6
 #define NOISE_OF_BOXES 1e-3
 
-/* Points that act, an array an axis, and the weight of each. Padded with points of no weight to a
+/* Points that act, one array per axis, and their weights. Padded with points of weight 0 to a
  * multiple of FT_LANES. */
 typedef struct {
     int64_t count, stride; /* of the arrays */
@@ -43,18 +41,19 @@ typedef struct {
 /* The rows of an array of cells: centre, mass, trace, second moments. */
 enum { CELL_MASS = 3, CELL_TRACE = 4, CELL_MOMENTS = 5, CELL_ROWS = CELL_MOMENTS + FT_MOMENTS };
 
-/* One thread's. The lists of points and cells are those for the box around `center`. */
+/* Of one thread. The lists of points and cells are for the box around `center`. */
 typedef struct {
+    ft_memory box; /* of the next three arrays */
     float center[3];
     int64_t room, n_points, n_cells;
-    float *points;  /* 3 x room */
-    float *weights; /* room */
-    float *cells;   /* CELL_ROWS x room */
+    float *points;                    /* 3 x room */
+    float *weights;                   /* room */
+    float *cells;                     /* CELL_ROWS x room */
     float *neighbors, *probabilities; /* dim x padded k, padded k */
-    ft_neighbor *sorted; /* k, twice */
-    double *state;       /* STATE x dim */
-    float *at;           /* dim */
-    int failed;          /* no memory */
+    ft_neighbor *sorted;              /* k, twice */
+    double *state;                    /* STATE x dim */
+    float *at;                        /* dim */
+    int failed;                       /* no memory */
 } scratch;
 
 /* The rows of `state`. */
@@ -69,15 +68,15 @@ typedef struct {
     const int32_t *indices;
     const float *conditional;
     int64_t n_new, k;
-    ft_placement_rules rules;
+    ft_transform_rules rules;
     float *placed;
-    const float *start;               /* where `gradient` is wanted, otherwise NULL */
+    const float *start; /* for `gradient`, otherwise NULL */
     float *gradient;
     double *divergence;
     scratch *scratches;
 } placement;
 
-/* ---- What acts on a point ---------------------------------------------------------------------- */
+/* ---- Sources ----------------------------------------------------------------------------------- */
 
 FT_INLINE void squared_distances(int dim, const sources *from, const float *at, int64_t first,
                                  int64_t count, float *restrict squared)
@@ -114,7 +113,7 @@ FT_INLINE void attract(int dim, ft_student_kind kind, ft_student_constants stude
     for (int axis = 0; axis < dim; axis++) force[axis] = 0.0;
     *pull = *cross = 0.0;
     for (int64_t first = 0; first < from->count; first += STRIP) {
-        int64_t count = from->count - first < STRIP ? from->count - first : STRIP;
+        int64_t count = ft_least(from->count - first, STRIP);
         const float *restrict p = from->weights + first;
         float sum = 0.0f, logs = 0.0f;
         squared_distances(dim, from, at, first, count, squared);
@@ -140,7 +139,7 @@ FT_INLINE double repel(int dim, ft_student_kind kind, ft_student_constants stude
     float squared[STRIP], strengths[STRIP];
     double sum_q = 0.0;
     for (int64_t first = 0; first < from->count; first += STRIP) {
-        int64_t count = from->count - first < STRIP ? from->count - first : STRIP;
+        int64_t count = ft_least(from->count - first, STRIP);
         const float *restrict weights = from->weights + first;
         float q = 0.0f;
         squared_distances(dim, from, at, first, count, squared);
@@ -158,7 +157,7 @@ FT_INLINE double repel(int dim, ft_student_kind kind, ft_student_constants stude
     return sum_q;
 }
 
-/* The same of the listed cells. */
+/* The same for the listed cells. */
 FT_INLINE double repel_by_cells(int dim, ft_student_kind kind, ft_student_constants student,
                                 const scratch *w, const float *at, double *force)
 {
@@ -168,13 +167,15 @@ FT_INLINE double repel_by_cells(int dim, ft_student_kind kind, ft_student_consta
     const float x = at[0], y = dim > 1 ? at[1] : 0.0f, z = dim > 2 ? at[2] : 0.0f;
     double sum_q = 0.0;
     for (int64_t first = 0; first < w->n_cells; first += STRIP) {
-        int64_t last = w->n_cells - first < STRIP ? w->n_cells : first + STRIP;
+        int64_t last = ft_least(first + STRIP, w->n_cells);
         float q = 0.0f, fx = 0.0f, fy = 0.0f, fz = 0.0f;
 #pragma omp simd reduction(+ : q, fx, fy, fz)
         for (int64_t s = first; s < last; s++) {
             const float *restrict moments = cells + CELL_MOMENTS * room + s;
-            ft_expansion e = {cells[CELL_MASS * room + s], cells[CELL_TRACE * room + s],
-                              moments[0], dim > 1 ? moments[room] : 0.0f,
+            ft_expansion e = {cells[CELL_MASS * room + s],
+                              cells[CELL_TRACE * room + s],
+                              moments[0],
+                              dim > 1 ? moments[room] : 0.0f,
                               dim > 1 ? moments[2 * room] : 0.0f,
                               dim > 2 ? moments[3 * room] : 0.0f,
                               dim > 2 ? moments[4 * room] : 0.0f,
@@ -199,7 +200,7 @@ FT_INLINE double repel_by_cells(int dim, ft_student_kind kind, ft_student_consta
 
 /* ---- The box ------------------------------------------------------------------------------------ */
 
-/* Lists what repels a point in the box around `at`; returns 0 if there is no room. */
+/* Lists the sources that repel a point in the box around `at`; returns 0 if there is no room. */
 FT_INLINE int list_sources(int dim, const placement *c, scratch *w, const float *at)
 {
     const ft_tree *tree = c->map->tree;
@@ -225,8 +226,7 @@ FT_INLINE int list_sources(int dim, const placement *c, scratch *w, const float 
             for (int axis = 0; axis < dim; axis++) cell[axis * room] = node->center[axis];
             cell[CELL_MASS * room] = node->mass;
             cell[CELL_TRACE * room] = node->trace;
-            for (int i = 0; i < FT_MOMENTS; i++)
-                cell[(CELL_MOMENTS + i) * room] = node->moments[i];
+            for (int i = 0; i < FT_MOMENTS; i++) cell[(CELL_MOMENTS + i) * room] = node->moments[i];
             place = node->skip;
         } else {
             if (is_leaf) {
@@ -249,14 +249,12 @@ FT_INLINE int list_sources(int dim, const placement *c, scratch *w, const float 
 
 static int make_room(scratch *w, int64_t room)
 {
-    free(w->points);
-    free(w->weights);
-    free(w->cells);
+    ft_memory_free(&w->box);
     w->room = room;
-    w->points = malloc(sizeof(float) * 3 * (size_t)room);
-    w->weights = malloc(sizeof(float) * (size_t)room);
-    w->cells = malloc(sizeof(float) * CELL_ROWS * (size_t)room);
-    return w->points && w->weights && w->cells;
+    w->points = ft_memory_take(&w->box, 3 * room, sizeof(float));
+    w->weights = ft_memory_take(&w->box, room, sizeof(float));
+    w->cells = ft_memory_take(&w->box, CELL_ROWS * room, sizeof(float));
+    return !w->box.failed;
 }
 
 FT_INLINE void enter_box(int dim, const placement *c, scratch *w, const float *at)
@@ -281,7 +279,7 @@ FT_INLINE int leaves_box(int dim, const scratch *w, const float *at)
 
 /* ---- One point ---------------------------------------------------------------------------------- */
 
-/* f and its gradient at `y`, and how strongly the point is held, 2a/nu e sum_j p_j u_j. */
+/* f and its gradient at `y`; *hold is the strength of attraction, 2a/nu e sum_j p_j u_j. */
 FT_INLINE double evaluate(int dim, ft_student_kind kind, const placement *c, scratch *w,
                           const double *y, double *gradient, double *hold)
 {
@@ -304,7 +302,7 @@ FT_INLINE double evaluate(int dim, ft_student_kind kind, const placement *c, scr
     }
     const double a = (double)c->student.exponent, e = c->rules.exaggeration;
     const double factor = 2.0 * a * (double)c->student.inverse_nu;
-    /* Without any point in reach, nothing repels. */
+    /* No point is in reach where sum_q underflows. */
     const double inverse_q = sum_q > 1e-35 ? 1.0 / sum_q : 0.0;
     for (int axis = 0; axis < dim; axis++)
         gradient[axis] = factor * (e * attractive[axis] - inverse_q * repulsive[axis]);
@@ -312,7 +310,7 @@ FT_INLINE double evaluate(int dim, ft_student_kind kind, const placement *c, scr
     return e * a * cross + (sum_q > 1e-35 ? log(sum_q) : -80.0);
 }
 
-/* In every coordinate the least at which half of the probability lies at or below. */
+/* The weighted median of the neighbours, coordinate by coordinate. */
 FT_INLINE void weighted_median(int dim, const placement *c, const scratch *w, double *median)
 {
     const int64_t padded = FT_PAD(c->k);
@@ -336,9 +334,9 @@ FT_INLINE double dot(const double *a, const double *b, int dim)
     return sum;
 }
 
-/* Gradient descent from HERE, where f and its gradient are returned as they are at the end. A step
- * is the gradient over `hold`, which is where the pull of the neighbours alone would lead, times a
- * stretch: that of Barzilai and Borwein (1988), and half of it after a step that f did not follow. */
+/* Gradient descent from HERE; returns f at the end, with its gradient in GRADIENT. A step is the
+ * gradient over `hold`, which alone would follow the attraction to its minimum, times a stretch:
+ * that of Barzilai and Borwein (1988), halved after a step that increased f. */
 FT_INLINE double descend(int dim, ft_student_kind kind, const placement *c, scratch *w,
                          int max_iter)
 {
@@ -351,8 +349,7 @@ FT_INLINE double descend(int dim, ft_student_kind kind, const placement *c, scra
         double f_there = evaluate(dim, kind, c, w, there, next, &hold_there);
         if (step == 0 || f_there <= f + noise * (1.0 + fabs(f))) {
             if (step > 0) {
-                /* The way s there and the change of the gradient on it: |s|^2 / s.change, over
-                 * hold. */
+                /* With s the last step: |s|^2 / (s . change of gradient), in units of 1 / hold. */
                 double along = 0.0;
                 for (int axis = 0; axis < dim; axis++)
                     along += (there[axis] - here[axis]) * (next[axis] - gradient[axis]);
@@ -404,32 +401,24 @@ FT_INLINE void place_point(int dim, ft_student_kind kind, const placement *c, sc
     }
     for (int axis = 0; axis < 3; axis++) w->center[axis] = INFINITY; /* in no box */
     double *here = w->state + HERE * dim, *gradient = w->state + GRADIENT * dim;
-    if (c->start != NULL) {
-        for (int axis = 0; axis < dim; axis++) here[axis] = (double)c->start[row * dim + axis];
-    } else {
+    if (c->start == NULL) {
         weighted_median(dim, c, w, here);
-    }
-    double f = descend(dim, kind, c, w, c->start != NULL ? 0 : c->rules.max_iter);
-    if (c->start != NULL) {
-        for (int axis = 0; axis < dim; axis++) c->gradient[row * dim + axis] = (float)gradient[axis];
-        c->divergence[row] = f + negative_entropy(w->probabilities, k);
-    } else {
+        descend(dim, kind, c, w, c->rules.max_iter);
         for (int axis = 0; axis < dim; axis++) c->placed[row * dim + axis] = (float)here[axis];
+        return;
     }
-}
-
-FT_INLINE void place_points(int dim, ft_student_kind kind, const placement *c, scratch *w,
-                            int64_t begin, int64_t end)
-{
-    for (int64_t row = begin; row < end && !w->failed; row++) place_point(dim, kind, c, w, row);
+    for (int axis = 0; axis < dim; axis++) here[axis] = (double)c->start[row * dim + axis];
+    double f = descend(dim, kind, c, w, 0);
+    for (int axis = 0; axis < dim; axis++) c->gradient[row * dim + axis] = (float)gradient[axis];
+    c->divergence[row] = f + negative_entropy(w->probabilities, k);
 }
 
 FT_INLINE void placement_body(int dim, ft_student_kind kind, FT_TASK_ARGUMENTS)
 {
     const placement *c = context;
-    int64_t begin = chunk * TOGETHER;
-    int64_t end = begin + TOGETHER < c->n_new ? begin + TOGETHER : c->n_new;
-    place_points(dim, kind, c, &c->scratches[thread], begin, end);
+    scratch *w = &c->scratches[thread];
+    int64_t begin = chunk * TOGETHER, end = ft_least(begin + TOGETHER, c->n_new);
+    for (int64_t row = begin; row < end && !w->failed; row++) place_point(dim, kind, c, w, row);
 }
 FT_STUDENT_TASK_VARIANTS(placement)
 
@@ -441,94 +430,77 @@ FT_INLINE void placement_of_many_body(FT_TASK_ARGUMENTS)
 }
 FT_TASK_VARIANTS(placement_of_many)
 
-static ft_task task_for(int dim, ft_student_kind kind)
-{
-    return dim <= 3 ? FT_STUDENT_TASK(placement, dim, kind) : FT_TASK(placement_of_many);
-}
-
 /* ---- Calls -------------------------------------------------------------------------------------- */
 
-static int allocate_scratch(const placement *c, scratch *w)
+static int allocate_scratch(const placement *c, scratch *w, ft_memory *memory)
 {
-    size_t padded = (size_t)FT_PAD(c->k), dim = (size_t)c->map->dim;
-    w->neighbors = malloc(sizeof(float) * dim * padded);
-    w->probabilities = malloc(sizeof(float) * padded);
-    w->sorted = malloc(sizeof(ft_neighbor) * 2 * (size_t)c->k);
-    w->state = malloc(sizeof(double) * STATE * dim);
-    w->at = malloc(sizeof(float) * dim);
-    return make_room(w, FIRST_ROOM) && w->neighbors && w->probabilities && w->sorted &&
-           w->state && w->at;
+    const int64_t padded = FT_PAD(c->k), dim = c->map->dim;
+    w->neighbors = ft_memory_take(memory, dim * padded, sizeof(float));
+    w->probabilities = ft_memory_take(memory, padded, sizeof(float));
+    w->sorted = ft_memory_take(memory, 2 * c->k, sizeof(ft_neighbor));
+    w->state = ft_memory_take(memory, STATE * dim, sizeof(double));
+    w->at = ft_memory_take(memory, dim, sizeof(float));
+    return make_room(w, FIRST_ROOM) && !memory->failed;
 }
 
-static void free_scratch(scratch *w)
-{
-    free(w->points);
-    free(w->weights);
-    free(w->cells);
-    free(w->neighbors);
-    free(w->probabilities);
-    free(w->sorted);
-    free(w->state);
-    free(w->at);
-}
-
-/* All points of the map as sources, in one piece of memory to be freed. */
-static float *lay_out(const ft_frozen *map, sources *whole)
+/* All points of the map as sources. */
+static int lay_out(const ft_frozen *map, sources *whole, ft_memory *memory)
 {
     const int64_t padded = FT_PAD(map->n);
-    float *columns = malloc(sizeof(float) * (size_t)((map->dim + 1) * padded));
-    if (columns == NULL) return NULL;
+    float *columns = ft_memory_take(memory, (map->dim + 1) * padded, sizeof(float));
+    if (columns == NULL) return 0;
     for (int64_t i = 0; i < padded; i++) {
         const float *point = map->embedding + (i < map->n ? i : 0) * map->dim;
         for (int axis = 0; axis < map->dim; axis++) columns[axis * padded + i] = point[axis];
         columns[map->dim * padded + i] = i < map->n ? 1.0f : 0.0f;
     }
     *whole = (sources){padded, padded, columns, columns + map->dim * padded};
-    return columns;
+    return 1;
 }
 
 static ft_status run_placement(placement *c, ft_run *run)
 {
     const ft_frozen *map = c->map;
     int n_threads = ft_parallel_threads(run);
-    float *columns = NULL;
+    ft_memory memory = {0};
     c->kind = ft_student_kind_of(map->student);
     c->student = ft_student_constants_of(map->student);
     c->squared_opening = map->tree != NULL ? ft_squared_opening(map->tree, map->angle) : 0.0f;
-    c->scratches = calloc((size_t)n_threads, sizeof(scratch));
+    c->scratches = ft_memory_take_zeros(&memory, n_threads, sizeof(scratch));
     if (c->scratches == NULL) return FT_NO_MEMORY;
-    ft_status status = FT_OK;
-    if (map->tree == NULL && (columns = lay_out(map, &c->whole)) == NULL) status = FT_NO_MEMORY;
-    for (int t = 0; t < n_threads && status == FT_OK; t++)
-        if (!allocate_scratch(c, &c->scratches[t])) status = FT_NO_MEMORY;
-    if (status == FT_OK)
-        status = ft_parallel_run(run, (c->n_new + TOGETHER - 1) / TOGETHER,
-                                 TOGETHER * POINT_COST, task_for(map->dim, c->kind), c);
+    int complete = map->tree != NULL || lay_out(map, &c->whole, &memory);
+    for (int t = 0; t < n_threads && complete; t++)
+        complete = allocate_scratch(c, &c->scratches[t], &memory);
+    const ft_task task =
+        map->dim <= 3 ? FT_STUDENT_TASK(placement, map->dim, c->kind) : FT_TASK(placement_of_many);
+    const int64_t n_chunks = (c->n_new + TOGETHER - 1) / TOGETHER;
+    ft_status status = FT_NO_MEMORY;
+    if (complete) status = ft_parallel_run(run, n_chunks, TOGETHER * POINT_COST, task, c);
+
     for (int t = 0; t < n_threads; t++) {
         if (c->scratches[t].failed) status = FT_NO_MEMORY;
-        free_scratch(&c->scratches[t]);
+        ft_memory_free(&c->scratches[t].box);
     }
-    free(c->scratches);
-    free(columns);
+    ft_memory_free(&memory);
     return status;
 }
 
-ft_status ft_placement_find(const ft_frozen *map, const int32_t *indices, const float *conditional,
-                            int64_t n_new, int64_t k, ft_placement_rules rules, float *placed,
+ft_status ft_transform_find(const ft_frozen *map, const int32_t *indices, const float *conditional,
+                            int64_t n_new, int64_t k, ft_transform_rules rules, float *placed,
                             ft_run *run)
 {
-    placement c = {.map = map, .indices = indices, .conditional = conditional, .n_new = n_new,
-                   .k = k, .rules = rules, .placed = placed};
+    placement c = {.map = map, .indices = indices, .conditional = conditional};
+    c.n_new = n_new, c.k = k, c.rules = rules, c.placed = placed;
     return run_placement(&c, run);
 }
 
-ft_status ft_placement_evaluate(const ft_frozen *map, const int32_t *indices,
+ft_status ft_transform_evaluate(const ft_frozen *map, const int32_t *indices,
                                 const float *conditional, int64_t n_new, int64_t k,
                                 double exaggeration, const float *at, float *gradient,
                                 double *divergence, ft_run *run)
 {
-    placement c = {.map = map, .indices = indices, .conditional = conditional, .n_new = n_new,
-                   .k = k, .rules = {.exaggeration = exaggeration}, .start = at,
-                   .gradient = gradient, .divergence = divergence};
+    placement c = {.map = map, .indices = indices, .conditional = conditional};
+    c.n_new = n_new, c.k = k, c.rules.exaggeration = exaggeration;
+    c.start = at, c.gradient = gradient, c.divergence = divergence;
     return run_placement(&c, run);
 }

@@ -1,90 +1,59 @@
 /* tree.c - a linear tree over points sorted along the Hilbert curve.
  *
- * Build: points in the order of their codes (hilbert.c) -> cells, top down, by the highest bit in
- * which their codes differ (so there are no chains of single children) -> summaries. A cell whose
- * points share one code, because a far outlier stretched the grid, is gridded anew in its own
- * bounding box; a cell whose points coincide stays a leaf.
+  * Build: points in the order of their codes (hilbert.c) -> cells, top down, by the highest bit in
+ * which their codes differ (so there are no chains of single children) -> summaries. The points of
+ * a cell that share one code, because a far outlier stretched the grid, are sorted again in their
+ * own bounding box; a cell whose points coincide stays a leaf.
  *
- * Summarise: masses, centres, second moments and bounding boxes, bottom up. Boxes are the points'
- * own and not the grid's.
- */
+ * Summarise: masses, centres, moments and bounding boxes of the points, bottom up. */
 #include "tree.h"
+#include "dimensions.h"
 
-#include <float.h>
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define SUMMARY_COST 4.0 /* nanoseconds a point */
-#define LOPSIDED 25.0     /* see squared_width; figures in benchmarks/NOTES.md */
+#define LOPSIDED 25.0    /* see squared_width; figures in benchmarks/NOTES.md */
 
 ft_tree *ft_tree_create(int64_t n, int dim)
 {
     ft_tree *tree = calloc(1, sizeof *tree);
     if (tree == NULL) return NULL;
-    size_t points = (size_t)n, chunks = (size_t)FT_CURVE_CHUNKS(n);
+    ft_memory *memory = &tree->memory;
     tree->n = n;
     tree->dim = dim;
-    tree->order = malloc(sizeof(int32_t) * points);
-    tree->codes = malloc(sizeof(uint32_t) * points);
-    tree->order_scratch = malloc(sizeof(int32_t) * points);
-    tree->codes_scratch = malloc(sizeof(uint32_t) * points);
-    tree->counts = malloc(sizeof(*tree->counts) * chunks);
-    tree->chunk_boxes = malloc(sizeof(*tree->chunk_boxes) * chunks);
-    int complete = tree->order && tree->codes && tree->order_scratch && tree->codes_scratch &&
-                   tree->counts && tree->chunk_boxes;
-    for (int axis = 0; axis < dim; axis++) {
-        tree->coordinates[axis] = malloc(sizeof(float) * points);
-        complete = complete && tree->coordinates[axis];
-    }
-    /* Every inner node has two children or more, so 2n nodes are always enough. Memory that is
+    ft_hilbert_allocate(&tree->curve, n, memory);
+    for (int axis = 0; axis < dim; axis++)
+        tree->coordinates[axis] = ft_memory_take(memory, n, sizeof(float));
+    /* Every inner node has at least two children, so 2n nodes are always enough. Memory that is
      * never touched costs nothing. */
-    tree->nodes = malloc(sizeof(ft_node) * (2 * points + 1));
-    tree->boxes = malloc(sizeof(*tree->boxes) * (2 * points + 1));
-    tree->thirds = malloc(sizeof(*tree->thirds) * (2 * points + 1));
-    tree->branches = malloc(sizeof(ft_branch) * points);
-    tree->crown = malloc(sizeof(int32_t) * points);
+    tree->nodes = ft_memory_take(memory, 2 * n + 1, sizeof *tree->nodes);
+    tree->boxes = ft_memory_take(memory, 2 * n + 1, sizeof *tree->boxes);
+    tree->thirds = ft_memory_take(memory, 2 * n + 1, sizeof *tree->thirds);
+    tree->branches = ft_memory_take(memory, n, sizeof *tree->branches);
+    tree->crown = ft_memory_take(memory, n, sizeof *tree->crown);
     /* Groups end after FT_GROUP points, and on both sides of a leaf of more. */
-    size_t groups = points / FT_GROUP + 2 * (points / (FT_LEAF + 1)) + 1;
-    tree->groups = malloc(sizeof(ft_group) * groups);
-    tree->partial = malloc(sizeof(double) * groups);
-    if (!complete || !tree->nodes || !tree->boxes || !tree->thirds || !tree->branches ||
-        !tree->crown || !tree->groups || !tree->partial) {
-        ft_tree_destroy(tree);
-        return NULL;
-    }
-    return tree;
+    const int64_t n_groups = n / FT_GROUP + 2 * (n / (FT_LEAF + 1)) + 1;
+    tree->groups = ft_memory_take(memory, n_groups, sizeof *tree->groups);
+    tree->partial = ft_memory_take(memory, n_groups, sizeof *tree->partial);
+    if (!memory->failed) return tree;
+    ft_tree_destroy(tree);
+    return NULL;
 }
 
 void ft_tree_destroy(ft_tree *tree)
 {
-    if (tree == NULL) return;
-    free(tree->order);
-    free(tree->codes);
-    free(tree->order_scratch);
-    free(tree->codes_scratch);
-    free(tree->counts);
-    free(tree->chunk_boxes);
-    for (int axis = 0; axis < 3; axis++) free(tree->coordinates[axis]);
-    free(tree->nodes);
-    free(tree->masses);
-    free(tree->boxes);
-    free(tree->thirds);
-    free(tree->branches);
-    free(tree->crown);
-    free(tree->groups);
-    free(tree->partial);
+    if (tree != NULL) ft_memory_free(&tree->memory);
     free(tree);
 }
 
 ft_status ft_tree_weigh(ft_tree *tree, const float *masses)
 {
     tree->point_masses = masses;
-    if (tree->masses == NULL) tree->masses = malloc(sizeof(float) * (size_t)tree->n);
+    if (tree->masses == NULL) tree->masses = ft_memory_take(&tree->memory, tree->n, sizeof(float));
     return tree->masses == NULL ? FT_NO_MEMORY : FT_OK;
 }
 
-const int32_t *ft_tree_order(const ft_tree *tree) { return tree->order; }
+const int32_t *ft_tree_order(const ft_tree *tree) { return tree->curve.order; }
 
 /* ---- Cells -------------------------------------------------------------------------------------- */
 
@@ -114,11 +83,12 @@ static ft_status add_cell(ft_tree *tree, const float *embedding, int64_t begin, 
     ft_node *node = &tree->nodes[place];
     node->begin = (int32_t)begin;
     node->end = (int32_t)end;
+    const uint32_t *codes = tree->curve.codes;
     int leaf = end - begin <= FT_LEAF;
-    if (!leaf && tree->codes[begin] == tree->codes[end - 1]) {
-        ft_status status = ft_curve_sort(tree, embedding, begin, end, run);
+    if (!leaf && codes[begin] == codes[end - 1]) {
+        ft_status status = ft_hilbert_sort(&tree->curve, embedding, tree->dim, begin, end, run);
         if (status != FT_OK) return status;
-        leaf = tree->codes[begin] == tree->codes[end - 1]; /* all coincide */
+        leaf = codes[begin] == codes[end - 1]; /* all coincide */
     }
     if (!in_branch) {
         in_branch = leaf || end - begin <= FT_BRANCH;
@@ -128,11 +98,10 @@ static ft_status add_cell(ft_tree *tree, const float *embedding, int64_t begin, 
             tree->crown[tree->n_crown++] = place;
     }
     if (!leaf) {
-        uint32_t first = tree->codes[begin], last = tree->codes[end - 1];
-        int shift = highest_bit(first ^ last) / tree->dim * tree->dim;
+        int shift = highest_bit(codes[begin] ^ codes[end - 1]) / tree->dim * tree->dim;
         for (int64_t at = begin; at < end;) {
-            uint64_t next = ((uint64_t)(tree->codes[at] >> shift) + 1) << shift;
-            int64_t stop = first_not_below(tree->codes, at, end, next);
+            uint64_t next = ((uint64_t)(codes[at] >> shift) + 1) << shift;
+            int64_t stop = first_not_below(codes, at, end, next);
             ft_status status = add_cell(tree, embedding, at, stop, in_branch, run);
             if (status != FT_OK) return status;
             at = stop;
@@ -145,7 +114,7 @@ static ft_status add_cell(ft_tree *tree, const float *embedding, int64_t begin, 
 static void add_groups(ft_tree *tree, int64_t begin, int64_t end, int coincide)
 {
     for (int64_t at = begin; at < end; at += FT_GROUP) {
-        int64_t stop = end - at < FT_GROUP ? end : at + FT_GROUP;
+        int64_t stop = ft_least(at + FT_GROUP, end);
         tree->groups[tree->n_groups++] = (ft_group){(int32_t)at, (int32_t)stop, coincide};
     }
 }
@@ -198,12 +167,11 @@ FT_INLINE void add_moments(moments *to, int dim, const ft_node *part, const floa
                 (double)part->moments[of_two[i][j]] + mass * delta[i] * delta[j];
 }
 
-/* The squared width of a cell, which the angle is measured by. It is that of the smallest square
+/* The squared width of a cell, for comparison with the angle. It is the width of the smallest square
  * (cube, interval) about the centre of mass whose sides and corners are as far away as those of
- * the cell's box, and which, evenly filled, has its second moments: a cell of a few clumps is
- * wider than its box tells, and so is one whose points lie along a line, all of them perhaps in
- * the direction of the force. As the expansion leaves out the third moments, a lopsided cell is
- * also as wide as they are large. */
+ * the cell's box, and which, evenly filled, has at least its second moments: a cell of a few clumps
+ * is wider than its box, and so is a cell whose points lie along a line, which may be the direction
+ * of the force. The expansion leaves out the third moments, so they widen a lopsided cell. */
 FT_INLINE double squared_width(int dim, double mass, const float box[6], const double center[3],
                                const moments *m)
 {
@@ -216,14 +184,11 @@ FT_INLINE double squared_width(int dim, double mass, const float box[6], const d
         trace += m->second[of_two[axis][axis]];
     }
     for (int i = 0; i < dim; i++)
-        for (int j = 0; j < dim; j++)
-            squares += m->second[of_two[i][j]] * m->second[of_two[i][j]];
-    for (int t = 0; t < thirds_of(dim); t++)
-        cubes += of_three_times[t] * m->third[t] * m->third[t];
+        for (int j = 0; j < dim; j++) squares += m->second[of_two[i][j]] * m->second[of_two[i][j]];
+    for (int t = 0; t < thirds_of(dim); t++) cubes += of_three_times[t] * m->third[t] * m->third[t];
     /* 0 where the points are spread alike in all directions, 1 along a line. */
-    double along = dim == 1 || !(trace > 0.0)
-                       ? 1.0
-                       : (dim * squares / (trace * trace) - 1.0) / (dim - 1);
+    double along =
+        dim == 1 || !(trace > 0.0) ? 1.0 : (dim * squares / (trace * trace) - 1.0) / (dim - 1);
     double half2 = 3.0 / dim * trace / mass * (1.0 + (2 * dim - 1) * along * along);
     half2 = half2 > side2 ? half2 : side2;
     half2 = half2 > corner2 / dim ? half2 : corner2 / dim;
@@ -240,7 +205,7 @@ FT_INLINE void finish_node(const ft_tree *tree, int dim, int32_t place, double m
     for (int t = 0; t < thirds_of(dim); t++) tree->thirds[place][t] = (float)m->third[t];
     node->trace = (float)(m->second[0] + m->second[2] + m->second[5]);
     node->mass = (float)mass;
-    /* What has no mass acts on nothing, from near or far. */
+    /* A cell without mass exerts no force at any distance. */
     node->width2 =
         mass > 0.0 ? (float)squared_width(dim, mass, tree->boxes[place], center, m) : 0.0f;
 }
@@ -249,8 +214,8 @@ FT_INLINE void finish_node(const ft_tree *tree, int dim, int32_t place, double m
 FT_INLINE void find_center(double mass, const float box[6], int dim, double center[3])
 {
     for (int axis = 0; axis < dim; axis++)
-        center[axis] = mass > 0.0 ? center[axis] / mass
-                                  : 0.5 * ((double)box[axis] + (double)box[3 + axis]);
+        center[axis] =
+            mass > 0.0 ? center[axis] / mass : 0.5 * ((double)box[axis] + (double)box[3 + axis]);
 }
 
 /* Returns whether all coordinates are finite and small enough to be squared. */
@@ -263,7 +228,7 @@ FT_INLINE int summarize_leaf(const ft_tree *tree, int dim, int weighted, const f
     int sound = 1;
     ft_empty_box(box);
     for (int32_t i = begin; weighted && i < end; i++) {
-        tree->masses[i] = tree->point_masses[tree->order[i]];
+        tree->masses[i] = tree->point_masses[tree->curve.order[i]];
         mass += (double)tree->masses[i];
     }
     for (int axis = 0; axis < dim; axis++) {
@@ -271,7 +236,7 @@ FT_INLINE int summarize_leaf(const ft_tree *tree, int dim, int weighted, const f
         float low = FLT_MAX, high = -FLT_MAX;
         double sum = 0.0;
         for (int32_t i = begin; i < end; i++) {
-            float at = embedding[(int64_t)tree->order[i] * dim + axis];
+            float at = embedding[(int64_t)tree->curve.order[i] * dim + axis];
             y[i] = at;
             sound &= fabsf(at) < FT_LARGEST_COORDINATE;
             sum += weighted ? (double)tree->masses[i] * (double)at : (double)at;
@@ -292,8 +257,8 @@ FT_INLINE int summarize_leaf(const ft_tree *tree, int dim, int weighted, const f
         for (int i = 0; i < dim; i++)
             for (int j = i; j < dim; j++) m.second[of_two[i][j]] += of_point * delta[i] * delta[j];
         for (int t = 0; t < thirds_of(dim); t++)
-            m.third[t] += of_point * delta[of_three[t][0]] * delta[of_three[t][1]] *
-                          delta[of_three[t][2]];
+            m.third[t] +=
+                of_point * delta[of_three[t][0]] * delta[of_three[t][1]] * delta[of_three[t][2]];
     }
     finish_node(tree, dim, place, mass, center, &m);
     return sound;
@@ -328,8 +293,8 @@ typedef struct {
     const float *embedding;
 } summary;
 
-FT_INLINE void summarize_branch(const ft_tree *tree, int dim, int weighted,
-                                const float *embedding, ft_branch *branch)
+FT_INLINE void summarize_branch(const ft_tree *tree, int dim, int weighted, const float *embedding,
+                                ft_branch *branch)
 {
     branch->sound = 1;
     for (int32_t place = tree->nodes[branch->root].skip - 1; place >= branch->root; place--) {
@@ -346,15 +311,10 @@ FT_INLINE void summarize_body(FT_TASK_ARGUMENTS)
     const summary *s = context;
     const ft_tree *tree = s->tree;
     ft_branch *branch = &tree->branches[chunk];
-    (void)thread;
     if (tree->masses != NULL)
         summarize_branch(tree, tree->dim, 1, s->embedding, branch);
-    else if (tree->dim == 2)
-        summarize_branch(tree, 2, 0, s->embedding, branch);
-    else if (tree->dim == 3)
-        summarize_branch(tree, 3, 0, s->embedding, branch);
     else
-        summarize_branch(tree, 1, 0, s->embedding, branch);
+        FT_DIM_DISPATCH(tree->dim, summarize_branch(tree, DIM, 0, s->embedding, branch))
 }
 FT_TASK_VARIANTS(summarize)
 
@@ -375,8 +335,8 @@ static ft_status summarize(ft_tree *tree, const float *embedding, ft_run *run)
 
 ft_status ft_tree_build(ft_tree *tree, const float *embedding, ft_run *run)
 {
-    for (int64_t i = 0; i < tree->n; i++) tree->order[i] = (int32_t)i;
-    ft_status status = ft_curve_sort(tree, embedding, 0, tree->n, run);
+    for (int64_t i = 0; i < tree->n; i++) tree->curve.order[i] = (int32_t)i;
+    ft_status status = ft_hilbert_sort(&tree->curve, embedding, tree->dim, 0, tree->n, run);
     if (status != FT_OK) return status;
     tree->n_nodes = tree->n_branches = tree->n_crown = 0;
     status = add_cell(tree, embedding, 0, tree->n, 0, run);

@@ -1,18 +1,16 @@
-/* tree.h - the tree as hilbert.c and tree.c build it and repulsion.c walks it. */
+/* tree.h - the tree as tree.c builds it and repulsion.c and transform.c walk it. */
 #ifndef FT_TREE_H
 #define FT_TREE_H
 
-#include "fasttsne.h"
+#include "hilbert.h"
 
-#include <float.h>
-
-#define FT_LEAF 32  /* points in a leaf, at the most, unless they coincide */
-#define FT_GROUP 32 /* points of a group, at the most */
+#define FT_LEAF 32  /* most points in a leaf, unless they coincide */
+#define FT_GROUP 32 /* most points of a group */
 #define FT_MOMENTS 6
 #define FT_THIRDS 10
 
-/* A cell, 64 bytes. Nodes stand in pre-order: a node's first child follows it, its subtree ends
- * before `skip`. A leaf has skip = its own place + 1. */
+/* A cell, 64 bytes. Nodes are in pre-order: a node's first child follows it, and its subtree ends
+ * before `skip`. A leaf has skip = its place + 1. */
 typedef struct {
     float center[3]; /* of mass */
     float mass;      /* number of points, or the sum of their masses */
@@ -24,11 +22,6 @@ typedef struct {
     float unused;
 } ft_node;
 
-/* Points of a chunk where points are sorted, and digits of a code. */
-#define FT_CURVE_CHUNK 16384
-#define FT_CURVE_CHUNKS(points) (((points) + FT_CURVE_CHUNK - 1) / FT_CURVE_CHUNK)
-#define FT_CURVE_RADIX 2048
-
 /* Points of a subtree that one thread summarises. */
 #define FT_BRANCH 1024
 typedef struct {
@@ -39,23 +32,19 @@ typedef struct {
 /* Consecutive points on the Hilbert curve on which the same cells act. */
 typedef struct {
     int32_t begin, end;
-    int32_t coincide; /* whether they are part of a leaf of more than FT_LEAF points */
+    int32_t coincide; /* whether they are in a leaf of more than FT_LEAF points */
 } ft_group;
 
 struct ft_tree {
     int64_t n;
     int dim;
-    int32_t *order; /* position on the Hilbert curve -> point */
-    uint32_t *codes;
-    int32_t *order_scratch;
-    uint32_t *codes_scratch;
-    int64_t (*counts)[FT_CURVE_RADIX]; /* of digits, for sorting, one a chunk */
-    float (*chunk_boxes)[6];
-    float *coordinates[3]; /* in that order, one array an axis */
-    const float *point_masses; /* the caller's, a point each; NULL where all are 1 */
-    float *masses;             /* the same in the order on the curve, or NULL */
+    ft_memory memory; /* of all arrays, the caller's masses apart */
+    ft_hilbert curve;
+    float *coordinates[3];     /* in the order of the curve, one array per axis */
+    const float *point_masses; /* the caller's, by point; NULL if all are 1 */
+    float *masses;             /* the same in the order of the curve, or NULL */
     ft_node *nodes;
-    float (*boxes)[6]; /* min and max of each axis, per node */
+    float (*boxes)[6];          /* min and max of each axis, per node */
     float (*thirds)[FT_THIRDS]; /* third moments, per node */
     int64_t n_nodes;
     ft_branch *branches; /* the largest subtrees of at most FT_BRANCH points, or leaves */
@@ -64,29 +53,7 @@ struct ft_tree {
     int64_t n_crown;
     ft_group *groups;
     int64_t n_groups;
-    double *partial; /* one a group */
+    double *partial; /* one per group */
 };
-
-/* A box: the least coordinates, then the greatest. */
-FT_INLINE void ft_empty_box(float box[6])
-{
-    for (int axis = 0; axis < 3; axis++) {
-        box[axis] = FLT_MAX;
-        box[3 + axis] = -FLT_MAX;
-    }
-}
-
-FT_INLINE void ft_extend_box(float box[6], const float other[6], int dim)
-{
-    for (int axis = 0; axis < dim; axis++) {
-        if (other[axis] < box[axis]) box[axis] = other[axis];
-        if (other[3 + axis] > box[3 + axis]) box[3 + axis] = other[3 + axis];
-    }
-}
-
-/* Sorts order[begin .. end] along the Hilbert curve in the points' own bounding box, except where
- * they coincide, and leaves their codes: from the top, dim bits tell the child at each level. */
-ft_status ft_curve_sort(ft_tree *tree, const float *embedding, int64_t begin, int64_t end,
-                        ft_run *run);
 
 #endif

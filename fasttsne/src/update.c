@@ -1,22 +1,22 @@
 /* update.c - one step of gradient descent with momentum and a gain for every point.
  *
- * Gains (Jacobs 1988, van der Maaten & Hinton 2008): + 0.2 where the step so far and the
- * gradient point opposite ways, so that the point is making headway; times 0.8 elsewhere. The
- * length of a step is bounded: at a high momentum a push from a dense crowd would throw single
- * points out of the map.
+  * Gains (Jacobs 1988, van der Maaten & Hinton 2008): + 0.2 where the last step and the gradient
+ * have opposite directions, so that the point makes progress; times 0.8 elsewhere. The length of a
+ * step is bounded: at a high momentum the repulsion of a dense region would throw single points out
+ * of the map.
  *
- * Usually there is a gain and a bound for each coordinate. Here no direction is special:
- * clusters that part at full speed would otherwise all go along the diagonals and leave the axes
- * empty.
- */
+ * Gains and bounds are usually per coordinate. Here they are per point, so no direction is special:
+ * clusters that separate at full speed would otherwise all move along the diagonals and leave the
+ * axes empty. */
+#include "dimensions.h"
 #include "fasttsne.h"
 
 #include <math.h>
 
 #define SMALLEST_GAIN 0.01f
-#define LONGEST_STEP 1.4142135f /* 1 along both axes */
+#define LONGEST_STEP 1.4142135f  /* 1 along both axes */
 #define LARGEST_COORDINATE 1e15f /* of a step, to be squared */
-#define COORDINATE_COST 0.5 /* nanoseconds */
+#define COORDINATE_COST 0.5      /* nanoseconds */
 
 /* A step of the points [begin, end); returns their share of the squared norm. */
 FT_INLINE double step_points(int dim, const ft_update *c, int64_t begin, int64_t end)
@@ -24,7 +24,7 @@ FT_INLINE double step_points(int dim, const ft_update *c, int64_t begin, int64_t
     const ft_step *step = &c->step;
     const double factor = 2.0 * (step->degrees_of_freedom + 1.0) / step->degrees_of_freedom;
     const float attraction = (float)(factor * step->exaggeration);
-    /* Without any pair within reach of another, nothing repels. */
+    /* No pair is in reach where sum_q underflows. */
     const float repulsion = step->sum_q > 1e-35 ? (float)(factor / step->sum_q) : 0.0f;
     const float learning_rate = (float)step->learning_rate, momentum = (float)step->momentum;
     const float *restrict attractive = c->attractive, *restrict repulsive = c->repulsive;
@@ -64,12 +64,8 @@ FT_INLINE double step_points(int dim, const ft_update *c, int64_t begin, int64_t
 
 FT_INLINE double step_rows(const ft_update *c, int64_t begin, int64_t end)
 {
-    switch (c->dim) {
-    case 1: return step_points(1, c, begin, end);
-    case 2: return step_points(2, c, begin, end);
-    case 3: return step_points(3, c, begin, end);
-    default: return step_points(c->dim, c, begin, end);
-    }
+    if (c->dim > 3) return step_points(c->dim, c, begin, end);
+    FT_DIM_DISPATCH(c->dim, return step_points(DIM, c, begin, end))
 }
 
 static void rest_row(const ft_update *c, int64_t row)
@@ -83,9 +79,8 @@ static void rest_row(const ft_update *c, int64_t row)
 FT_INLINE void update_body(FT_TASK_ARGUMENTS)
 {
     const ft_update *c = context;
-    (void)thread;
     int64_t begin = c->first + chunk * FT_ROWS;
-    int64_t end = begin + FT_ROWS < c->last ? begin + FT_ROWS : c->last;
+    int64_t end = ft_least(begin + FT_ROWS, c->last);
     if (c->fixed == NULL) {
         c->partial[chunk] = step_rows(c, begin, end);
         return;

@@ -1,0 +1,49 @@
+/* hilbert.h - the order of points along the Hilbert curve, within the library. See hilbert.c. */
+#ifndef FT_HILBERT_H
+#define FT_HILBERT_H
+
+#include "fasttsne.h"
+#include "memory.h"
+
+#include <float.h>
+
+/* Points of a chunk where points are sorted, and digits of a code. */
+#define FT_HILBERT_CHUNK 16384
+#define FT_HILBERT_CHUNKS(points) (((points) + FT_HILBERT_CHUNK - 1) / FT_HILBERT_CHUNK)
+#define FT_HILBERT_RADIX 2048
+
+typedef struct {
+    int32_t *order;  /* position on the curve -> point */
+    uint32_t *codes; /* by position; from the top, dim bits choose the child at each level */
+    int32_t *order_scratch;
+    uint32_t *codes_scratch;
+    int64_t (*counts)[FT_HILBERT_RADIX]; /* of digits, for sorting, one a chunk */
+    float (*chunk_boxes)[6];
+} ft_hilbert;
+
+/* Takes the arrays for n points from `memory`. */
+void ft_hilbert_allocate(OUT ft_hilbert *curve, int64_t n, INOUT ft_memory *memory);
+
+/* Sorts curve->order[begin .. end], points of a map of dim components, along the Hilbert curve in
+ * their bounding box, except where they coincide, and sets their codes. */
+ft_status ft_hilbert_sort(INOUT ft_hilbert *curve, IN const float *points, int dim, int64_t begin,
+                          int64_t end, INOUT ft_run *run);
+
+/* A box: the least coordinates, then the greatest. */
+FT_INLINE void ft_empty_box(float box[6])
+{
+    for (int axis = 0; axis < 3; axis++) {
+        box[axis] = FLT_MAX;
+        box[3 + axis] = -FLT_MAX;
+    }
+}
+
+FT_INLINE void ft_extend_box(float box[6], const float other[6], int dim)
+{
+    for (int axis = 0; axis < dim; axis++) {
+        if (other[axis] < box[axis]) box[axis] = other[axis];
+        if (other[3 + axis] > box[3 + axis]) box[3 + axis] = other[3 + axis];
+    }
+}
+
+#endif
