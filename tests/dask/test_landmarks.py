@@ -25,6 +25,7 @@ def test_the_draw_depends_on_the_seed_and_not_on_chunks(digits, selection):
     for chunks in CHUNKINGS:
         assert_array_equal(drawn(0, blocks(digits, chunks)), rows)
     assert_array_equal(drawn(0, blocks(digits).map_blocks(sparse.csr_matrix)), rows)
+    assert_array_equal(drawn(0, blocks(digits.astype(np.uint8))), rows)
     assert not np.array_equal(drawn(1, blocks(digits)), rows)
 
 

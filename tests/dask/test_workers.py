@@ -24,7 +24,9 @@ pytestmark = pytest.mark.nosan
 
 def local_cluster(n_workers):
     limits = {"threads_per_worker": 1, "memory_limit": "1GiB"}
-    return distributed.LocalCluster(n_workers=n_workers, dashboard_address=":0", **limits)
+    # Dask's memory manager would drop copies of the model that are idle for a moment.
+    with dask.config.set({"distributed.scheduler.active-memory-manager.start": False}):
+        return distributed.LocalCluster(n_workers=n_workers, dashboard_address=":0", **limits)
 
 
 @pytest.fixture(scope="module")
