@@ -85,7 +85,7 @@ def resumed_is_same(source, whole, args):
     target = whole.with_stem("resumed")
     kept = target.with_name(target.name + ".checkpoint")
     process = subprocess.Popen(command(source, target, args))
-    while process.poll() is None and len(list(kept.glob("block-*"))) < 3:
+    while process.poll() is None and len(list(kept.glob("part-*"))) < 3:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     if process.wait() != -signal.SIGKILL:

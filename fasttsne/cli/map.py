@@ -78,11 +78,10 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     files.add_argument(
         "-o",
         "--output",
-        type=Path,
         metavar="OUT",
         required=True,
         help=f"the map, by its ending: {', '.join(outputs.KINDS)}; with --landmarks also "
-        ".zarr, .h5",
+        ".zarr, .h5, or a folder with a slash at its end",
     )
     files.add_argument("--plot", type=Path, metavar="FILE", help="a picture: .png, .pdf, .svg ...")
     files.add_argument("--html", type=Path, metavar="FILE", help="a page to explore in a browser")
@@ -105,15 +104,16 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     large = parser.add_argument_group(
         "more rows than fit in memory",
-        "With --landmarks, N rows are drawn and fitted, and all others are placed among them as "
-        "they are read, block by block: memory grows with N, not with INPUT. INPUT is .parquet or "
-        "a folder of such files, .npy, .zarr or .h5; OUT is .parquet, .npy, .zarr, .h5, .csv or "
-        ".tsv. --plot shows up to 500,000 of the rows and --html 50,000; --report judges 1,000, "
-        "each against all. What is done stays in OUT.checkpoint until OUT is complete, however the "
-        "run ends, and --resume goes on from there. Needs the extra dask.",
+        "With --landmarks, N rows are drawn and fitted, and all others are placed on their map in "
+        "blocks: memory grows with N, not with INPUT. INPUT is .parquet or a folder of such files, "
+        ".npy, .zarr or .h5. OUT is .parquet, .npy, .zarr, .h5, .csv or .tsv, or a folder (its "
+        "name ends in a slash) that gets one .parquet per block. --plot shows up to 500,000 rows "
+        "and --html 50,000; --report judges 1,000, each against all. Finished work is kept in "
+        "OUT.checkpoint, or in the folder, until OUT is complete; --resume continues from there. "
+        "Needs the extras dask and tables.",
     )
     large.add_argument(
-        "--landmarks", type=int, metavar="N", help="fit so many rows; 20,000 to 200,000 do well"
+        "--landmarks", type=int, metavar="N", help="number of rows to fit, 20,000 to 200,000"
     )
     large.add_argument(
         "--landmark-selection",
@@ -121,7 +121,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help="draw every row alike, or more of those in sparse regions (default: uniform)",
     )
     large.add_argument(
-        "--block-rows", type=int, metavar="N", help="rows of a block (default: some 32 MB)"
+        "--block-rows", type=int, metavar="N", help="rows per block (default: about 32 MB)"
     )
     large.add_argument(
         "--dask",
@@ -165,15 +165,16 @@ def run(args: argparse.Namespace) -> int:
     """
     names = [name.replace("-", "_") for name, *_ in _PARAMETERS]
     given: dict[str, Any] = {name: vars(args)[name] for name in names if name in vars(args)}
-    kept = args.checkpoint or args.output.with_name(args.output.name + ".checkpoint")
+    from fasttsne.cli import large
+
+    args.as_folder, args.output = large.is_folder(args.output), Path(args.output)
+    kept = args.checkpoint or large.default_checkpoint(args.output, args.as_folder)
     if args.resume == _DEFAULT:
         args.resume = kept
     elif args.resume and not args.checkpoint:
         kept = args.resume
-    if args.landmarks is not None or (args.resume and args.resume.is_dir()):
-        from fasttsne.cli.blocks.run import run as run_by_blocks
-
-        return run_by_blocks(args, given, args.resume or kept)
+    if args.landmarks is not None or (args.resume and (args.resume.is_dir() or args.as_folder)):
+        return large.run(args, given, args.resume or kept)
     for option in ("landmark_selection", "block_rows", "dask"):
         if vars(args)[option] is not None:
             raise Refusal(f"--{option.replace('_', '-')} goes with --landmarks; give both")
@@ -248,7 +249,7 @@ def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) ->
 
 def _check_checkpoint(kept: Path, goes_on_there: bool, force: bool) -> None:
     """Refuse a checkpoint that cannot be written, or would replace what is there."""
-    if kept.is_dir() and (kept / "manifest.json").exists():
+    if (kept / "manifest.json").exists():
         raise Refusal(
             f"{kept} is left from an earlier run with --landmarks; --resume {kept} goes on, "
             "and another --checkpoint leaves it alone"
