@@ -230,7 +230,7 @@ class _Run:
         if saved:
             return _Model(*saved)
         rows, samples, scaling = self.unfinished.saved("landmarks") or self._draw_landmarks()
-        start, path = time.perf_counter(), self.unfinished.descent
+        start, path = time.perf_counter(), self.unfinished.path("descent")
         tsne = TSNE(**self._parameters())
         if path.exists():
             tsne = checkpoint.load(path, samples).set_params(n_jobs=self.n_jobs)

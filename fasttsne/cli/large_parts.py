@@ -9,10 +9,10 @@ import pickle
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +33,8 @@ _CHUNK_ROWS = 1 << 16  # of an array in HDF5 or Zarr
 # The names that a run writes. With a dot: what was being written when it was killed.
 _PART = re.compile(r"part-[0-9]{6,}\.parquet|\.part-[0-9]{6,}-\w{8}\.parquet")
 _OURS = re.compile(
-    r"manifest\.json|(landmarks|descent|model)\.pickle"
-    rf"|\.(manifest|landmarks|descent|model)-\w{{8}}\.\w+|{_PART.pattern}"
+    r"manifest\.json|(landmarks|descent|model)-[0-9a-f]{8}\.pickle|\.manifest-\w{8}\.json"
+    rf"|\.(landmarks|descent|model)-[0-9a-f]{{8}}-\w{{8}}\.pickle|{_PART.pattern}"
 )
 
 
@@ -42,14 +42,18 @@ class Unfinished:
     """The folder of a run and the folder of its parts, which may be the same.
 
     Every file is written whole or not at all, so whatever is there counts. The manifest has the
-    settings and the identity of the input. A part carries the digest of the manifest, so that it is
-    never taken for a part of another map, even if two runs write to the same folder.
+    settings and the identity of the input. Parts and the names of all other files contain its
+    digest, so files of two runs do not mix, even if both write to the same folder at the same time.
     """
 
     def __init__(self, state: Path, parts: Path) -> None:
         self.state, self.parts = state, parts
-        self.descent, self._path = state / "descent.pickle", state / "manifest.json"
+        self._path = state / "manifest.json"
         self._manifest: dict[str, Any] = {}
+
+    def path(self, name: str) -> Path:
+        """Return the file with the landmarks, their descent or the model of this run."""
+        return self.state / f"{name}-{self._digest()[:8]}.pickle"
 
     def check(self, *, force: bool) -> None:
         """Refuse folders with files of others, or with those of an earlier run without --force."""
@@ -80,8 +84,8 @@ class Unfinished:
             self._empty(folder, _OURS if folder == self.state else _PART)
         self._manifest = {"format": _FORMAT, "fasttsne": __version__}
         self._manifest |= {"settings": dict(settings), "input": dict(identity)}
-        text = json.dumps(self._manifest, indent=1) + "\n"
-        self._write(self._path, lambda file: file.write(text.encode()))
+        with _writing(self._path) as file:
+            file.write(json.dumps(self._manifest, indent=1).encode() + b"\n")
 
     def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings of the run to continue; those given again must be the same."""
@@ -128,30 +132,30 @@ class Unfinished:
     @property
     def is_of_use(self) -> bool:
         """Whether continuing the run would save work."""
-        return any((self.state / f"{name}.pickle").exists() for name in ("landmarks", "model"))
+        return self.path("landmarks").exists() or self.path("model").exists()
 
     def save(self, name: str, value: tuple[Any, ...]) -> None:
         """Save the landmarks or the model."""
-        path = self.state / f"{name}.pickle"
-        self._write(path, lambda file: pickle.dump(tuple(value), file, pickle.HIGHEST_PROTOCOL))
+        with _writing(self.path(name)) as file:
+            pickle.dump(tuple(value), file, pickle.HIGHEST_PROTOCOL)
 
     def saved(self, name: str) -> Any:
         """Return what was saved, or None. It is a pickle, which can run code."""
-        path = self.state / f"{name}.pickle"
         try:
-            with open(path, "rb") as file:
+            with open(self.path(name), "rb") as file:
                 return pickle.load(file)
         except FileNotFoundError:
             return None
         except Exception as error:  # a pickle can fail in any way
-            raise Refusal(f"cannot read {path}; start again with --force") from error
+            raise Refusal(f"cannot read {self.path(name)}; start again with --force") from error
 
     def save_part(self, number: int, part: Any) -> None:
         """Save the map of a block, a pyarrow.Table."""
         from pyarrow.parquet import write_table
 
         marked = part.replace_schema_metadata({"fasttsne": self._digest()})
-        self._write(self._part(number), lambda file: write_table(marked, file))
+        with _writing(self._part(number)) as file:
+            write_table(marked, file)
 
     def has_part(self, number: int, length: int) -> bool:
         """Return whether a part of this run is there, and whole."""
@@ -192,12 +196,14 @@ class Unfinished:
     def _digest(self) -> str:
         return hashlib.sha256(json.dumps(self._manifest, sort_keys=True).encode()).hexdigest()
 
-    def _write(self, path: Path, write: Callable[[Any], Any]) -> None:
-        """Write a file whole or not at all, even if the power fails."""
-        with replacing(path) as unfinished, open(unfinished, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
+
+@contextmanager
+def _writing(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file whole or not at all, even if the power fails."""
+    with replacing(path) as unfinished, open(unfinished, "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _names(folder: Path) -> list[str]:
