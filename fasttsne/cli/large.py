@@ -102,9 +102,7 @@ def _check_packages() -> None:
         try:
             __import__(name)
         except ImportError as error:
-            raise Refusal(
-                f"--landmarks needs {name}: pip install 'fasttsne[dask,tables]'"
-            ) from error
+            raise Refusal(f"--landmarks needs {name}: pip install 'fasttsne[dask]'") from error
 
 
 def _check_files(args: argparse.Namespace, kept: Path) -> None:

@@ -365,15 +365,12 @@ class ParquetSource(Source):
 
     def files(self) -> list[Path]:
         """List the files of the table; numbers in their names are compared as numbers."""
-        names = [path.relative_to(self.path) for path in self.path.rglob("*")]
-        names = [
-            name
-            for name in names
-            if name.suffix.lower() in (".parquet", ".pq")
-            and not any(part.startswith((".", "_")) for part in name.parts)
-        ]
         if self.path.is_file():
-            names = [Path()]
+            return [self.path]
+        names = [path.relative_to(self.path) for path in self.path.rglob("*")]
+        names = [name for name in names if name.suffix.lower() in (".parquet", ".pq")]
+        # As usual, names that begin with a dot or an underscore are not part of the table.
+        names = [name for name in names if not re.search(r"(^|/)[._]", name.as_posix())]
         if not names:
             raise Refusal(f"{self.path} is a directory without .parquet files, and no Zarr store")
         return [self.path / name for name in sorted(names, key=_natural)]

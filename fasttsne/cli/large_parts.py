@@ -222,10 +222,10 @@ def check_output(path: Path, is_folder: bool, force: bool) -> None:
             raise Refusal(f"--output {path}/: it is a file; choose a folder")
         outputs.check_output(path / "x" if path.is_dir() else path, "--output", (), True)
         return
-    if kind in (".npz", ".h5ad"):
+    if kind not in _KINDS:
         raise Refusal(
-            f"--output {path}: with --landmarks a map is written in blocks, which {kind} does not "
-            f"allow; choose one of {', '.join(_KINDS)}, or a folder, with a slash at the end"
+            f"--output {path}: with --landmarks the ending must be one of {', '.join(_KINDS)}, or "
+            "a slash for a folder of .parquet files"
         )
     if kind == ".zarr" and path.is_dir():
         if not force:
@@ -261,11 +261,14 @@ def join(path: Path, parts: Callable[[], Iterator[Any]], n_rows: int, n_componen
     if path.suffix.lower() == ".zarr":
         unfinished = path.with_name(f".{path.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)  # as a run that was killed leaves it
-        group = imported("zarr", "writing", path).open_group(str(unfinished), mode="w")
-        create = getattr(group, "create_array", None) or group.create_dataset  # zarr 3, zarr 2
-        _fill(create, parts, n_rows, n_components, str)
-        shutil.rmtree(path, ignore_errors=True)  # a rename does not replace a folder
-        os.replace(unfinished, path)
+        try:
+            group = imported("zarr", "writing", path).open_group(str(unfinished), mode="w")
+            create = getattr(group, "create_array", None) or group.create_dataset  # zarr 3, zarr 2
+            _fill(create, parts, n_rows, n_components, str)
+            shutil.rmtree(path, ignore_errors=True)  # a rename does not replace a folder
+            os.replace(unfinished, path)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
         return
     with replacing(path) as unfinished:
         _write_file(unfinished, path.suffix.lower(), parts, n_rows, n_components)

@@ -110,7 +110,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "name ends in a slash) that gets one .parquet per block. --plot shows up to 500,000 rows "
         "and --html 50,000; --report judges 1,000, each against all. Finished work is kept in "
         "OUT.checkpoint, or in the folder, until OUT is complete; --resume continues from there. "
-        "Needs the extras dask and tables.",
+        "Needs the extra dask.",
     )
     large.add_argument(
         "--landmarks", type=int, metavar="N", help="number of rows to fit, 20,000 to 200,000"
