@@ -369,7 +369,7 @@ def test_a_terminal_has_a_bar_and_quiet_prints_nothing(inputs, capsys, monkeypat
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert run("x.npy", "-o", "map.npy", *SETTINGS, "--force") == 0
-    bars = [part for part in capsys.readouterr().err.split("\r") if part.startswith("\x1b[K[")]
+    bars = [part for part in capsys.readouterr().err.split("\r") if "[" in part]
     assert any("drawing landmarks" in bar for bar in bars)
     assert any("100 of 900 rows, " in bar and " left" in bar for bar in bars)
     assert any("[########################] 900 of 900 rows" in bar for bar in bars)
