@@ -510,6 +510,9 @@ def test_lists_of_unequal_lengths(here, capsys):
         (["odd"], "b.parquet has other columns than odd/a.parquet; odd must hold one table"),
         (["x.parquet", "--label", "clas"], "no column 'clas' in x.parquet; did you mean 'class'?"),
         (["x.parquet", "--features", "name"], "column 'name' holds string, not numbers"),
+        (["lists.parquet"], "no column of numbers; choose one of a, b with --features"),
+        (["lists.parquet", "--features", "a,b"], "'a' holds lists, so it must be the only feature"),
+        (["lists.parquet", "--features", "b"], "column 'b' begins with an empty list"),
         (["x.parquet", "--array", "X"], "--array is for HDF5 and Zarr"),
         (["x.npy", "--label", "a"], "x.npy has no named columns, so none called 'a'"),
         (["x.npy", "--drop", "a"], "--features and --drop are for tables with named columns"),
@@ -565,6 +568,9 @@ def test_bad_input_is_refused_before_a_row_is_read(
             file[columns[1]] = np.zeros((9, 2)) if columns == "ab" else np.zeros(9, complex)
     pq.write_table(pa.table({"a": pa.array([], pa.float32())}), "none.parquet")
     pq.write_table(pa.table({"a": ["b"]}), "words.parquet")
+    pq.write_table(
+        pa.table({"a": [[1.0]], "b": pa.array([[]], pa.list_(pa.int8()))}), "lists.parquet"
+    )
     os.mkdir("odd")
     pq.write_table(pa.table({"a": [1.0]}), "odd/a.parquet")
     pq.write_table(pa.table({"b": [1.0]}), "odd/b.parquet")
