@@ -9,22 +9,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from fasttsne import __version__
-from fasttsne.cli import streams
-from fasttsne.cli.messages import Refusal
+from fasttsne.cli.messages import Refusal, flush, open_missing, say
 
 __all__ = ["main"]
 
-_DESCRIPTION = "t-SNE maps, fast: draw a map of your data, and find out how far to believe it."
-_NOBODY_READS = 141  # as a shell calls it
+_DESCRIPTION = "Draw t-SNE maps of your data, fast, and judge how trustworthy they are."
 _EXAMPLES = """\
-for example
+examples
   fasttsne demo                                      see that it works
   fasttsne map data.csv -o map.csv --label species \\
       --plot map.png --html map.html                 from a table to a picture and a page
   fasttsne judge data.csv map.csv                    how much of the data the map keeps
 
-'fasttsne COMMAND --help' tells all about a command.
+'fasttsne COMMAND --help' lists the options of a command.
 """
+_BROKEN_PIPE = 141  # 128 + SIGPIPE, as a shell reports it
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "fasttsne") -> int:
@@ -33,16 +32,16 @@ def main(argv: Sequence[str] | None = None, prog: str = "fasttsne") -> int:
     Parameters
     ----------
     argv : list of str, default=None
-        The arguments; None takes those of the process.
+        Arguments. None takes those of the process.
 
     prog : str, default="fasttsne"
-        The name shown in help and errors.
+        Name shown in help and errors.
 
     Returns
     -------
     status : int
-        0 if all went well, 1 if the picture that was asked of ``demo`` could not be drawn, 2 if
-        something must be put right first, 130 if interrupted, 141 if nobody reads what is printed.
+        0 on success, 1 if ``demo`` could not draw its picture, 2 on a user error, 130 after
+        Ctrl-C, 141 if the reader of standard output has closed it.
 
     Raises
     ------
@@ -59,7 +58,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "fasttsne") -> int:
     fasttsne ...
     status 0
     """
-    streams.open_missing()
+    open_missing()
     try:
         status = _run(argv, prog)
     except SystemExit as finished:
@@ -68,26 +67,27 @@ def main(argv: Sequence[str] | None = None, prog: str = "fasttsne") -> int:
 
 
 def _run(argv: Sequence[str] | None, prog: str) -> int:
+    """Run a command and return its status; print an exception as one line."""
     args = argparse.Namespace(debug=False, parser=argparse.Namespace(prog=prog))
     try:
         _parser(prog).parse_args(argv, args)
         status: int = args.run(args)
+        return status
     except KeyboardInterrupt:
-        streams.say("\ninterrupted")
+        say("\ninterrupted")
         return 130
-    except BrokenPipeError:  # whoever read our output has seen enough, as _flushed finds
-        return _NOBODY_READS
+    except BrokenPipeError:
+        return _BROKEN_PIPE
     except Exception as error:
         if args.debug:
-            streams.say(traceback.format_exc(), end="")
-            return 2
-        streams.say(f"{args.parser.prog}: error: {_one_line(error)}")
+            say(traceback.format_exc(), end="")
+        else:
+            say(f"{args.parser.prog}: error: {_one_line(error)}")
         return 2
-    return status
 
 
 class _Parser(argparse.ArgumentParser):
-    """One whose help is not lost without a word when it cannot be written."""
+    """A parser that reports when its help cannot be written; argparse ignores that."""
 
     def print_help(self, file: Any = None) -> None:
         try:
@@ -99,20 +99,21 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _flushed(status: int, prog: str) -> int:
-    """Tell the status that remains once all is written that was printed."""
+    """Write what is buffered, and return the status after that."""
     try:
-        streams.flush()
+        flush()
     except BrokenPipeError:
-        return _NOBODY_READS
+        return _BROKEN_PIPE
     except OSError as error:
         if status == 0:
-            streams.say(f"{prog}: error: standard output: {error.strerror}; free space")
+            say(f"{prog}: error: standard output: {error.strerror}; free space")
         return status or 2
     return status
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
-    # Here, where Ctrl-C is answered: they take a second or two.
+    """Return the parser of all commands."""
+    # These imports take a second or two; here _run catches a Ctrl-C.
     from fasttsne.cli import demo, info, judge, map
 
     parser = _Parser(
@@ -125,15 +126,13 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in (map, judge, demo, info):
         subparser = command.add_parser(commands)
-        subparser.add_argument(
-            "--debug", action="store_true", help="show the traceback of an error"
-        )
+        subparser.add_argument("--debug", action="store_true", help="print tracebacks of errors")
         subparser.set_defaults(run=command.run, parser=subparser)
     return parser
 
 
 def _one_line(error: Exception) -> str:
-    """Say what went wrong and what to do, in one line."""
+    """Return what went wrong and what to do, in one line."""
     text = " ".join(str(error).split())
     if isinstance(error, Refusal | ValueError | TypeError | ImportError):
         return text

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from numpy.typing import NDArray
 
 from fasttsne import TSNE, __version__
-from fasttsne.cli.streams import say
+from fasttsne.cli.messages import say
 from fasttsne.plot import PALETTE, scatter
 from fasttsne.quality import kl_divergence, knn_accuracy, neighbor_recall
 from fasttsne.runtime.files import replacing
@@ -30,60 +30,42 @@ _FIGURES = {
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to those of the command line.
-
-    Parameters
-    ----------
-    commands : argparse's subparsers
-        Where it goes.
-
-    Returns
-    -------
-    parser : argparse.ArgumentParser
-        Its own.
-    """
+    """Add the command to argparse's subparsers, and return its parser."""
     demo: argparse.ArgumentParser = commands.add_parser(
         "demo",
-        help="map 1,797 handwritten digits, print how good the map is, draw it",
+        help="map 1,797 handwritten digits, measure the map and draw it",
         description="Map the 1,797 handwritten digits that ship with scikit-learn, exactly and "
-        "by Barnes-Hut; print time and quality of both maps side by side; draw them.",
+        "by Barnes-Hut; print time and quality of both maps, and draw them side by side.",
     )
     picture = demo.add_mutually_exclusive_group()
     picture.add_argument(
         "--output",
         type=Path,
         metavar="FILE",
-        help=f"the picture to write (default: {_DEFAULT_OUTPUT}, which the next demo replaces)",
+        help=f"picture (default: {_DEFAULT_OUTPUT}, which the next demo overwrites)",
     )
-    picture.add_argument("--no-plot", action="store_true", help="print the figures, draw nothing")
+    picture.add_argument("--no-plot", action="store_true", help="print the measures only")
+    demo.add_argument("--force", action="store_true", help="overwrite an existing FILE")
     demo.add_argument(
-        "--force", action="store_true", help="replace the FILE of --output if it is there"
+        "--perplexity",
+        type=float,
+        default=30.0,
+        metavar="P",
+        help="effective number of neighbours per point (default: %(default)s)",
     )
     demo.add_argument(
-        "--perplexity", type=float, default=30.0, metavar="P", help="(default: %(default)s)"
+        "--random-state",
+        type=int,
+        default=0,
+        metavar="SEED",
+        help="random seed (default: %(default)s)",
     )
-    demo.add_argument(
-        "--random-state", type=int, default=0, metavar="SEED", help="(default: %(default)s)"
-    )
-    demo.add_argument(
-        "--n-jobs", type=int, metavar="N", help="threads to use (default: TSNE's own default)"
-    )
+    demo.add_argument("--n-jobs", type=int, metavar="N", help="threads (default: all cores)")
     return demo
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draw both maps.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        The options.
-
-    Returns
-    -------
-    status : int
-        0, or 1 if the picture that was asked for could not be drawn.
-    """
+    """Draw both maps, and return 0, or 1 if the picture of --output could not be written."""
     digits = _load_digits()
     n_samples, n_features = digits.data.shape
     _check_arguments(args, n_samples)
@@ -121,7 +103,7 @@ def _load_digits() -> Any:
 
 
 def _check_arguments(args: argparse.Namespace, n_samples: int) -> None:
-    """Refuse, with status 2, what TSNE would refuse later."""
+    """Check the arguments before any work; an error names the option."""
     if not 0 < args.perplexity < n_samples:
         args.parser.error(
             f"argument --perplexity: must be above 0 and below {n_samples}; got {args.perplexity:g}"
@@ -135,7 +117,7 @@ def _check_arguments(args: argparse.Namespace, n_samples: int) -> None:
 
 
 def _check_output(args: argparse.Namespace, output: Path) -> bool:
-    """Tell whether a picture can be drawn; refuse, with status 2, a path it cannot go to."""
+    """Check the path of the picture, and return whether matplotlib is installed."""
     parser: argparse.ArgumentParser = args.parser
 
     def refuse(reason: str) -> NoReturn:
@@ -162,7 +144,7 @@ def _check_output(args: argparse.Namespace, output: Path) -> bool:
 def _map_and_judge(
     digits: Any, method: str, args: argparse.Namespace
 ) -> tuple[NDArray[Any], dict[str, float]]:
-    """Draw up a map and its figures: seconds by the clock, the rest from the finished map."""
+    """Return a map and its measures: seconds of the fit, and three of the finished map."""
     tsne = TSNE(
         method=method,
         perplexity=args.perplexity,
@@ -181,7 +163,7 @@ def _map_and_judge(
 
 
 def _table(figures: dict[str, dict[str, float]]) -> str:
-    """Write the figures of each method in a column of its own."""
+    """Return the printed table: one row per measure, one column per method."""
     lines = [" " * 20 + "".join(f"{_METHODS[method]:>12}" for method in figures)]
     for key, (name, style) in _FIGURES.items():
         cells = (f"{style.format(values[key]):>12}" for values in figures.values())
@@ -196,7 +178,7 @@ def _draw(
     title: str,
     perplexity: float,
 ) -> Figure:
-    """Draw both maps side by side, their figures below, a digit of every class above."""
+    """Draw both maps side by side, their measures below, a digit of every class above."""
     from matplotlib.colors import to_rgb
     from matplotlib.figure import Figure
 

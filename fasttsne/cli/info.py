@@ -22,40 +22,18 @@ _EXTRAS = {
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to those of the command line.
-
-    Parameters
-    ----------
-    commands : argparse's subparsers
-        Where it goes.
-
-    Returns
-    -------
-    parser : argparse.ArgumentParser
-        Its own.
-    """
+    """Add the command to argparse's subparsers, and return its parser."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "info",
-        help="say what this build uses of this machine, and which extras are there",
-        description="Say which instruction set, how many threads and which BLAS are in use, and "
-        "which optional packages are installed.",
+        help="print the build, the machine and the installed extras",
+        description="Print the instruction set, threads and BLAS in use, and which optional "
+        "packages are installed.",
     )
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print it.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        None are used.
-
-    Returns
-    -------
-    status : int
-        0.
-    """
+    """Print the configuration and the extras, and return 0."""
     show_config()
     print()
     for extra, modules in _EXTRAS.items():

@@ -9,89 +9,68 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fasttsne.cli import columns, metrics, products
-from fasttsne.cli import read as tables
-from fasttsne.cli import write as outputs
-from fasttsne.cli.messages import Refusal
-from fasttsne.cli.streams import say
+from fasttsne.cli import read, write
+from fasttsne.cli.messages import Refusal, say
 
 _DESCRIPTION = """\
-Compare the neighbourhoods of a map, whoever drew it, with those of the data. X is read as
-'fasttsne map' reads its INPUT; MAP has a row for each of its rows, in the same order.
+Compare the neighbourhoods of any map with those of the data. X is read like the INPUT of
+'fasttsne map'; MAP has one row for each row of X, in the same order.
 """
 _EXAMPLES = """\
-for example
+examples
   fasttsne judge flowers.csv map.csv --label species
   fasttsne judge vectors.npy map.npy --metric cosine --report map.json
 """
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to those of the command line.
-
-    Parameters
-    ----------
-    commands : argparse's subparsers
-        Where it goes.
-
-    Returns
-    -------
-    parser : argparse.ArgumentParser
-        Its own.
-    """
+    """Add the command to argparse's subparsers, and return its parser."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "judge",
-        help="say how far a map can be believed",
+        help="measure how much of the data a map keeps",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("data", type=Path, metavar="X", help="the data")
-    parser.add_argument("map", type=Path, metavar="MAP", help="the map")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="also write it: .txt or .json")
-    parser.add_argument("--force", action="store_true", help="replace a file that is there")
-    columns.add_columns(parser, judging=True)
-    group = parser.add_argument_group("how to judge")
-    group.add_argument("--metric", default="euclidean", help="distance (default: %(default)s)")
+    parser.add_argument("map", type=Path, metavar="MAP", help="the map, from any program")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="write the report, too: .txt or .json"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite an existing FILE")
+    read.add_columns(parser, judging=True)
+    group = parser.add_argument_group("parameters")
+    group.add_argument(
+        "--metric", metavar="NAME", default="euclidean", help="distance in X (default: %(default)s)"
+    )
     group.add_argument(
         "--n-neighbors",
         type=int,
         metavar="K",
-        help="neighbours (default: 10, or fewer where there are less than 21 rows)",
+        help="size of a neighbourhood (default: 10, or fewer for fewer than 21 rows)",
     )
     group.add_argument(
         "--sample",
         type=int,
         default=5_000,
         metavar="N",
-        help="judge so many points, each against all; 0 judges all (default: %(default)s)",
+        help="points to judge, each against all; 0 judges all (default: %(default)s)",
     )
-    group.add_argument("--n-jobs", type=int, metavar="N", help="threads")
+    group.add_argument("--n-jobs", type=int, metavar="N", help="threads (default: all cores)")
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the report.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        The options.
-
-    Returns
-    -------
-    status : int
-        0.
-    """
+    """Print the report, and return 0."""
     if args.report is not None:
-        outputs.check_distinct({"X": args.data, "MAP": args.map, "--report": args.report})
-        outputs.check_output(args.report, "--report", (".txt", ".json"), args.force)
+        write.check_distinct({"X": args.data, "MAP": args.map, "--report": args.report})
+        write.check_output(args.report, "--report", (".txt", ".json"), args.force)
     if args.sample < 0:
         raise Refusal(f"--sample must be at least 1, or 0 for all points; got {args.sample}")
-    metrics.check_metric(args.metric)
-    metrics.check_judgeable(args.metric)
-    table = columns.read_input(args, args.data)
-    for note in [*table.notes, f"judging by {table.told()}"]:
+    write.check_metric(args.metric)
+    write.check_judgeable(args.metric)
+    table = read.read_input(args, args.data)
+    for note in [*table.notes, f"judging by {table.description()}"]:
         say(note)
     Y = _read_map(args.map)
     if len(Y) != table.X.shape[0]:
@@ -106,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
             f"{args.map} is constant: all its points lie in one place, and there is nothing to "
             "judge; is it the right file?"
         )
-    report = products.judge(
+    report = write.report_of(
         table.X,
         Y,
         table.columns.get(args.label),
@@ -117,18 +96,18 @@ def run(args: argparse.Namespace) -> int:
     )
     print(report)
     if args.report is not None:
-        products.write_report(args.report, report)
+        write.write_report(args.report, report)
     return 0
 
 
 def _read_map(path: Path) -> NDArray[Any]:
-    """Read what ``fasttsne map`` wrote, or any table of two or three columns of numbers."""
+    """Read the output of ``fasttsne map``, or any table or array of numbers."""
     kind = path.suffix.lower()
     if kind in (".npz", ".h5ad"):
         array = "embedding" if kind == ".npz" else "X_tsne"
-        return np.asarray(tables.read_table(path, array=array).X)
+        return np.asarray(read.read_table(path, array=array).X)
     if kind == ".npy":
-        return np.asarray(tables.read_table(path).X)
-    names = tables.column_names(path)
+        return np.asarray(read.read_table(path).X)
+    names = read.column_names(path)
     ours = [name for name in names if name.startswith("tsne_")]
-    return np.asarray(tables.read_table(path, features=ours or None).X)
+    return np.asarray(read.read_table(path, features=ours or None).X)

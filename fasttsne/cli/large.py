@@ -23,15 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasttsne import TSNE, __version__
-from fasttsne.cli import checkpoint, columns, products
-from fasttsne.cli import read as tables
-from fasttsne.cli import write as outputs
-from fasttsne.cli.doubts import doubts
+from fasttsne.cli import checkpoint, read, write
 from fasttsne.cli.large_inputs import Source, open_source
 from fasttsne.cli.large_parts import STATE, Unfinished, check_output, check_room, join, places
-from fasttsne.cli.messages import Refusal, shortened
-from fasttsne.cli.progress import Progress
-from fasttsne.cli.streams import say
+from fasttsne.cli.messages import Progress, Refusal, say, shortened
 
 # Options that shape the map and its columns, beside the parameters of the estimator.
 _SHAPING = (
@@ -109,8 +104,8 @@ def _check_files(args: argparse.Namespace, kept: Path) -> None:
     """Refuse files that cannot be written later."""
     named = {"--output": args.output, "--plot": args.plot, "--html": args.html}
     named |= {"--report": args.report, "--checkpoint or --resume": kept}
-    outputs.check_distinct({"INPUT": args.input, **named})
-    tables.check_plain(columns.text_format(args), args.input)
+    write.check_distinct({"INPUT": args.input, **named})
+    read.check_plain(read.text_format(args), args.input)
     check_output(args.output, args.as_folder, args.force)
     for option, path in (("--output", args.output), ("--checkpoint", kept)):
         if args.input.resolve() in path.resolve().parents:
@@ -144,16 +139,16 @@ def _settings(
 def _check_columns(args: argparse.Namespace, settings: Mapping[str, Any]) -> None:
     """Refuse columns with the names of the map's own, in the parts or in OUT."""
     n_components = settings.get("n_components", 2)
-    ours = outputs.coordinates(n_components)
+    ours = write.coordinates(n_components)
     if args.output.suffix.lower() in (".zarr", ".h5", ".hdf5"):
         ours = ["embedding", *ours]
-    for name in tables.columns_beside(settings):
+    for name in read.columns_beside(settings):
         if name in ours:
             raise Refusal(
                 f"--output {args.output}: the map's own columns are called {', '.join(ours)}, and "
                 f"so is the column {name!r} that is to go along; rename it in INPUT"
             )
-    products.check_pictures(args, flat=n_components == 2)
+    write.check_pictures(args, flat=n_components == 2)
 
 
 def _farewell(unfinished: Unfinished, args: argparse.Namespace) -> str:
@@ -188,7 +183,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.input = self.source.identity()
-        self.coordinates = outputs.coordinates(self.settings.get("n_components", 2))
+        self.coordinates = write.coordinates(self.settings.get("n_components", 2))
 
     def check_unchanged(self) -> None:
         """Refuse to go on with an input that has changed since the run began."""
@@ -216,7 +211,7 @@ class _Run:
         )
         estimator = LandmarkTSNE(landmarks=self.settings["landmarks"], **self._parameters())
         try:
-            estimator._checked(self._rows())
+            estimator.check(self._rows().array)
         except MemoryError as error:
             raise Refusal(str(error).replace("X.rechunk", "--block-rows")) from error
         if client is not None:
@@ -261,7 +256,7 @@ class _Run:
         if size >= n_rows:
             self.progress.note(f"all {n_rows:,} rows are landmarks: there are no more")
         chosen, scaled = "features" in self.settings, scaling is not None
-        for note in doubts(tables.Table(samples, names=names), chosen=chosen, scaled=scaled):
+        for note in read.doubts(read.Table(samples, names=names), chosen=chosen, scaled=scaled):
             self.progress.note(note)
         self.unfinished.save("landmarks", (rows, samples, scaling))
         return rows, samples, scaling
@@ -336,12 +331,12 @@ class _Run:
     @contextmanager
     def _reading(self, what: str) -> Iterator[None]:
         """Show the progress of passes over the input that this process makes."""
-        read, n_rows = 0, self.source.shape[0]
+        done, n_rows = 0, self.source.shape[0]
 
         def on_read(count: int) -> None:
-            nonlocal read
-            read += count
-            now = (read - 1) % n_rows + 1  # of this pass
+            nonlocal done
+            done += count
+            now = (done - 1) % n_rows + 1  # of this pass
             self.progress.show(now / n_rows, f"{what}: {now:,} of {n_rows:,} rows")
 
         self.progress.note(what)
@@ -374,13 +369,13 @@ class _Run:
         args, label = self.args, self.settings.get("label")
         if args.plot is not None:
             Y, beside, some = self._some(_DRAWN, [label] if label else [])
-            products.draw(args.plot, Y, beside.get(label), args.input.stem)
+            write.draw(args.plot, Y, beside.get(label), args.input.stem)
             self.progress.note(f"picture{some}: {args.plot}")
         if args.html is not None:
             from fasttsne.plot import html
 
-            Y, beside, some = self._some(_ON_PAGE, tables.columns_beside(self.settings))
-            hover = products.hover_texts(beside, self.settings.get("keep", []))
+            Y, beside, some = self._some(_ON_PAGE, read.columns_beside(self.settings))
+            hover = write.hover_texts(beside, self.settings.get("keep", []))
             html(Y, beside.get(label), args.html, hover=hover, title=args.input.stem)
             self.progress.note(f"page{some}: {args.html}")
 
@@ -420,7 +415,7 @@ class _Run:
         X, metric = self._rows(model.scaling).array, model.tsne.metric
         with self._reading("judging"):
             report = quality(X, Y, classes, metric=metric, random_state=0, n_jobs=self.n_jobs)
-        products.write_report(self.args.report, report)
+        write.write_report(self.args.report, report)
         self.progress.note(f"report: {self.args.report}")
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasttsne import __version__
-from fasttsne.cli import write as outputs
+from fasttsne.cli import write
 from fasttsne.cli.large_inputs import Source, imported, is_zarr
 from fasttsne.cli.messages import Refusal
 from fasttsne.runtime.files import replacing
@@ -220,7 +220,7 @@ def check_output(path: Path, is_folder: bool, force: bool) -> None:
     if is_folder:
         if path.is_file():
             raise Refusal(f"--output {path}/: it is a file; choose a folder")
-        outputs.check_output(path / "x" if path.is_dir() else path, "--output", (), True)
+        write.check_output(path / "x" if path.is_dir() else path, "--output", (), True)
         return
     if kind not in _KINDS:
         raise Refusal(
@@ -233,7 +233,7 @@ def check_output(path: Path, is_folder: bool, force: bool) -> None:
         if not is_zarr(path):
             raise Refusal(f"--output {path}: it is a directory and no Zarr store; move it away")
     else:
-        outputs.check_output(path, "--output", _KINDS, force)
+        write.check_output(path, "--output", _KINDS, force)
     if kind in (".zarr", ".h5", ".hdf5"):
         imported("zarr" if kind == ".zarr" else "h5py", "writing", path)
 
@@ -312,7 +312,7 @@ def _write_text(path: Path, parts: Iterator[Any], n_components: int, separator: 
     with open(path, "w", encoding="utf-8", newline="") as file:
         for number, part in enumerate(parts):
             beside = part.select(part.column_names[n_components:])
-            frame = outputs.frame_of_text(
+            frame = write.frame_of_text(
                 places(part, n_components), dict(beside.to_pandas(integer_object_nulls=True))
             )
             frame.to_csv(file, sep=separator, header=number == 0, index=False)

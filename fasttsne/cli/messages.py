@@ -1,37 +1,27 @@
-"""What the command line says when something must be put right first."""
+"""What the command line tells its user: errors, notes and progress."""
 
 from __future__ import annotations
 
 import difflib
+import os
+import sys
+import time
 from collections.abc import Iterable
+from importlib.util import find_spec
+from typing import IO, Any
+
+_SECONDS_IN_LOG = 10.0
 
 
 class Refusal(Exception):
-    """One line that names what is wrong and tells what to do; the command then ends with 2."""
+    """A user error: one line says what is wrong and what to do, and the status is 2."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], where: str) -> Refusal:
-    """Refuse a name that is not there, and suggest the nearest one.
-
-    Parameters
-    ----------
-    kind, name : str
-        What was looked for, like "column", and how it was called.
-
-    known : iterable of str
-        What is there.
-
-    where : str
-        Where that is, like a file.
-
-    Returns
-    -------
-    refusal : Refusal
-        To be raised.
-    """
+    """Return an error for a name that does not exist, which suggests the nearest known one."""
     names = list(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    if not near:  # letters in the other case are nearer than any other letters
+    if not near:  # difflib takes "SPECIES" and "species" for different in every letter
         near = [other for other in names if other.lower() == name.lower()][:1]
     if near:
         return Refusal(f"there is no {kind} {name!r} in {where}; did you mean {near[0]!r}?")
@@ -39,16 +29,112 @@ def unknown_name(kind: str, name: str, known: Iterable[str], where: str) -> Refu
 
 
 def shortened(names: list[str]) -> str:
-    """List names, the first eight of more.
-
-    Parameters
-    ----------
-    names : list of str
-        All of them.
-
-    Returns
-    -------
-    listed : str
-        With commas between them.
-    """
+    """Return the first eight names, separated by commas."""
     return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+
+
+def rounded(divergence: float) -> str:
+    """Return a divergence with three decimals, and "0.000" where rounding gives "-0.000"."""
+    return f"{round(divergence, 3) + 0.0:.3f}"
+
+
+# ---- streams ------------------------------------------------------------------------------------
+
+
+def open_missing() -> None:
+    """Open standard streams that are closed, so that no other file gets their descriptors."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def say(text: str = "", end: str = "\n") -> None:
+    """Write to standard error; a log that cannot be written does not end the run."""
+    try:
+        print(text, end=end, file=sys.stderr, flush=True)
+    except OSError:
+        _silence(sys.stderr)
+
+
+def flush() -> None:
+    """Write what is buffered; raise OSError if standard output is closed or the disk is full."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _silence(sys.stdout)  # else the interpreter reports the error again when it exits
+        raise
+    finally:
+        try:
+            sys.stderr.flush()
+        except OSError:
+            _silence(sys.stderr)
+
+
+def _silence(stream: IO[str]) -> None:
+    """Send the rest of a stream to the null device."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, stream.fileno())
+    except OSError:  # a stream without a file
+        pass
+    finally:
+        os.close(nowhere)
+
+
+# ---- progress -----------------------------------------------------------------------------------
+
+
+class Progress:
+    """Show how far a run is: a bar on a terminal, a line every 10 seconds in a log.
+
+    The bar is tqdm's; without tqdm there are lines on a terminal, too.
+    """
+
+    def __init__(self, max_iter: int, quiet: bool = False) -> None:
+        self.max_iter = max_iter
+        self.quiet = quiet
+        self._draws = sys.stderr.isatty() and find_spec("tqdm") is not None
+        self._written = time.monotonic()
+        self._bar: Any = None
+
+    def note(self, text: str) -> None:
+        """Write a line, unless quiet."""
+        if not self.quiet:
+            self.close()
+            say(text)
+
+    def __call__(self, state: Any) -> None:
+        """Show the state of a descent, as a callback of the estimator."""
+        text = (
+            f"iteration {state.iteration:,}, KL divergence {rounded(state.kl_divergence)}, "
+            f"{state.seconds:.0f} s"
+        )
+        self.show(state.iteration / self.max_iter, text)
+
+    def show(self, done: float, text: str) -> None:
+        """Show which share is done, from 0 to 1, and a text beside it."""
+        if self.quiet:
+            return
+        if self._draws:
+            if self._bar is None:
+                from fasttsne.runtime.progress import progress_bar
+
+                style = {"bar_format": "[{bar:24}] {desc}", "ascii": ".#", "file": sys.stderr}
+                self._bar = progress_bar(True, 0, 1, desc=text, **style)
+            self._bar.n = min(done, 1.0)
+            self._bar.set_description_str(text)
+        elif time.monotonic() - self._written >= _SECONDS_IN_LOG:
+            say(text)
+            self._written = time.monotonic()
+
+    def conclude(self, n_iter: int) -> None:
+        """Fill the bar of a descent that converged before `max_iter`."""
+        if self._bar is not None and n_iter < self.max_iter:
+            self.show(1.0, f"converged after {n_iter:,} of {self.max_iter:,} iterations")
+
+    def close(self) -> None:
+        """End the line of the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,48 +1,43 @@
-"""Files that are written: looked at before any work, and whole when they are there."""
+"""Output files: checked before any work, and written whole or not at all."""
 
 from __future__ import annotations
 
+import argparse
+import json
+import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fasttsne.cli import annotated
-from fasttsne.cli.messages import Refusal
+from fasttsne.affinity.build import METRICS
+from fasttsne.cli.messages import Refusal, unknown_name
+from fasttsne.cli.read import import_anndata
 from fasttsne.runtime.files import replacing
 
-#: Endings of files that a map can be written to.
-KINDS = (".csv", ".tsv", ".npy", ".npz", ".parquet", ".h5ad")
+if TYPE_CHECKING:
+    from fasttsne.quality import Report
 
 _NEEDS = {".parquet": ("pyarrow", "tables"), ".h5ad": ("anndata", "h5ad")}
+_USUAL_METRICS = ("euclidean", "cosine", "correlation", "manhattan", "chebyshev", "hamming")
+_NEED_PARAMETERS = {
+    "mahalanobis": "takes a matrix, which an option cannot give; use fasttsne.TSNE",
+    "seuclidean": "takes variances; euclidean with --standardize is the same",
+}
+_JUDGED = 5_000  # points: enough for three digits of every measure
+
+
+# ---- checks before any work ---------------------------------------------------------------------
 
 
 def check_output(path: Path, option: str, kinds: tuple[str, ...], force: bool) -> None:
-    """Refuse a file that could not, or should not, be written.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-
-    option : str
-        The option it was given by.
-
-    kinds : tuple of str
-        Its possible endings; empty if any will do.
-
-    force : bool
-        Whether a file that is there may be replaced.
-
-    Raises
-    ------
-    Refusal
-        Naming the option and the remedy.
-    """
+    """Check that a file can be written and has one of the endings `kinds`, or any if empty."""
     if kinds and path.suffix.lower() not in kinds:
         raise Refusal(f"{option} {path}: the ending must be one of {', '.join(kinds)}")
     if path.is_dir():
@@ -51,32 +46,21 @@ def check_output(path: Path, option: str, kinds: tuple[str, ...], force: bool) -
         raise Refusal(f"{option} {path}: there is no directory {path.parent}; make it first")
     if path.exists() and not force:
         raise Refusal(f"{option} {path}: it exists; --force replaces it")
-    try:  # root may write anywhere, but for where nothing can be written
+    try:  # os.access says yes to root, even where nothing can be written
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
         denied = isinstance(error, PermissionError)
         reason = "no permission to write there" if denied else f"cannot write: {error.strerror}"
         raise Refusal(f"{option} {path}: {reason}; choose another place") from error
-    # Where any ending will do, it says nothing of what is in the file.
+    # A checkpoint may have any ending, and needs no package.
     module, extra = _NEEDS.get(path.suffix.lower() if kinds else "", ("numpy", ""))
     if find_spec(module) is None:
         raise Refusal(f"{option} {path} needs {module}: pip install 'fasttsne[{extra}]'")
 
 
 def check_distinct(paths: Mapping[str, Path | None]) -> None:
-    """Refuse two options that name the same file.
-
-    Parameters
-    ----------
-    paths : dict of str to pathlib.Path or None
-        What each option names.
-
-    Raises
-    ------
-    Refusal
-        Naming both.
-    """
+    """Check that no two options name the same file."""
     seen: dict[Path, str] = {}
     for option, path in paths.items():
         if path is None:
@@ -87,24 +71,7 @@ def check_distinct(paths: Mapping[str, Path | None]) -> None:
 
 
 def check_columns(path: Path, names: Sequence[str], n_components: int) -> None:
-    """Refuse columns that are called what the map's own are.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file that the map goes to.
-
-    names : sequence of str
-        Columns that go along.
-
-    n_components : int
-        Dimensions of the map.
-
-    Raises
-    ------
-    Refusal
-        Naming one.
-    """
+    """Check that no column that goes along has a name of the map's own columns."""
     kind = path.suffix.lower()
     ours = coordinates(n_components) if kind in (".csv", ".tsv", ".parquet") else ["embedding"]
     taken = [name for name in names if name in ours]
@@ -115,65 +82,65 @@ def check_columns(path: Path, names: Sequence[str], n_components: int) -> None:
         )
 
 
+def check_pictures(args: argparse.Namespace, *, flat: bool) -> None:
+    """Check --plot, --html and --report; only `flat` maps, of two dimensions, can be drawn."""
+    for option, path in (("--plot", args.plot), ("--html", args.html)):
+        if path is not None and not flat:
+            raise Refusal(f"{option} draws in the plane; leave it out, or --n-components")
+    if args.plot is not None:
+        try:
+            from matplotlib.figure import Figure
+        except ModuleNotFoundError as error:
+            raise Refusal("--plot needs matplotlib: pip install 'fasttsne[plot]'") from error
+        kinds = tuple(f".{kind}" for kind in sorted(Figure().canvas.get_supported_filetypes()))
+        check_output(args.plot, "--plot", kinds, args.force)
+    if args.html is not None:
+        check_output(args.html, "--html", (".html", ".htm"), args.force)
+        if find_spec("plotly") is None:
+            raise Refusal("--html needs plotly: pip install 'fasttsne[html]'")
+    if args.report is not None:
+        check_output(args.report, "--report", (".txt", ".json"), args.force)
+
+
+def check_metric(name: str) -> None:
+    """Check that a metric exists and can be given by its name alone."""
+    known = [*_USUAL_METRICS, *sorted(METRICS - {"pyfunc", *_USUAL_METRICS})]
+    if name not in known:
+        raise unknown_name("metric", name, known, "fasttsne")
+    if name in _NEED_PARAMETERS:
+        raise Refusal(f"--metric {name} {_NEED_PARAMETERS[name]}")
+
+
+def check_judgeable(metric: str, affinity: str = "") -> None:
+    """Check that a map can be judged by the data, which affinities do not allow."""
+    if metric == "precomputed_affinity" or affinity == "precomputed":
+        raise Refusal(
+            "a map is judged by the data or their distances, not by affinities; choose another "
+            "--metric, or leave out --report"
+        )
+
+
+# ---- the map ------------------------------------------------------------------------------------
+
+
 def coordinates(n_components: int) -> list[str]:
-    """Name the coordinates of a map, as columns of a table.
-
-    Parameters
-    ----------
-    n_components : int
-        How many there are.
-
-    Returns
-    -------
-    names : list of str
-        From "tsne_1".
-    """
+    """Return the names of a map's columns in a table, from "tsne_1"."""
     return [f"tsne_{i + 1}" for i in range(n_components)]
 
 
 def frame_of_text(Y: NDArray[np.float32], columns: Mapping[str, Any]) -> Any:
-    """Make a table to be written as text: places have six digits, all else what it had.
-
-    Parameters
-    ----------
-    Y : ndarray of shape (n_samples, n_components)
-        The map.
-
-    columns : dict of str to array-like of shape (n_samples,)
-        What stands beside it.
-
-    Returns
-    -------
-    frame : pandas.DataFrame
-        Whose places are text.
-    """
+    """Return a DataFrame to write as text: coordinates of six digits, other columns unchanged."""
     import pandas
 
-    names = coordinates(Y.shape[1])
     places = {
         name: [f"{value:.6g}" for value in column.tolist()]
-        for name, column in zip(names, Y.T, strict=True)
+        for name, column in zip(coordinates(Y.shape[1]), Y.T, strict=True)
     }
     return pandas.DataFrame({**places, **{name: np.asarray(columns[name]) for name in columns}})
 
 
 def write_map(path: Path, Y: NDArray[np.float32], columns: Mapping[str, Any], source: Path) -> None:
-    """Write a map, with the columns that go along.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file; what is there is replaced once the new one is complete.
-
-    Y : ndarray of shape (n_samples, n_components)
-        The map.
-
-    columns : dict of str to array-like
-        What stands beside it in a table; arrays of their own in ``.npz``; not in ``.npy``.
-
-    source : pathlib.Path
-        The file that was mapped: one of AnnData is copied, with the map in ``obsm["X_tsne"]``.
-    """
+    """Write a map with the columns that go along; an .h5ad file is a copy of `source`."""
     kind = path.suffix.lower()
     with replacing(path) as unfinished:
         if kind == ".npy":
@@ -184,43 +151,119 @@ def write_map(path: Path, Y: NDArray[np.float32], columns: Mapping[str, Any], so
             with open(unfinished, "wb") as file:
                 np.savez(file, **{**arrays, "embedding": Y})
         elif kind == ".h5ad":
-            annotated.write_copy(source, unfinished, Y)
+            _copy_h5ad(source, unfinished, Y)
+        elif kind == ".parquet":
+            import pandas
+
+            beside = {name: np.asarray(values) for name, values in columns.items()}
+            frame = pandas.DataFrame(Y, columns=coordinates(Y.shape[1])).assign(**beside)
+            frame.to_parquet(unfinished, index=False)
         else:
-            _write_table(unfinished, kind, Y, columns)
+            _write_text_table(unfinished, "\t" if kind == ".tsv" else ",", Y, columns)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text whole or not at all.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-
-    text : str
-        What is to be in it.
-    """
-    with replacing(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
+def _write_text_table(
+    path: Path, separator: str, Y: NDArray[np.float32], columns: Mapping[str, Any]
+) -> None:
+    if columns:
+        frame_of_text(Y, columns).to_csv(path, sep=separator, index=False)
+    else:  # needs no pandas
+        header = separator.join(coordinates(Y.shape[1]))
+        np.savetxt(path, Y, fmt="%.6g", delimiter=separator, header=header, comments="")
 
 
 def _plain(values: Any) -> NDArray[Any]:
-    """Make an array that needs no pickle."""
+    """Return an array that can be saved without pickle."""
     array = np.asarray(values)
     return array.astype(str) if array.dtype == object else array
 
 
-def _write_table(path: Path, kind: str, Y: NDArray[np.float32], columns: Mapping[str, Any]) -> None:
-    names, separator = coordinates(Y.shape[1]), "\t" if kind == ".tsv" else ","
-    if kind == ".parquet":
-        import pandas
+def _copy_h5ad(source: Path, path: Path, Y: NDArray[np.float32]) -> None:
+    """Copy an .h5ad file byte by byte, and put the map into ``obsm["X_tsne"]`` of the copy."""
+    write_elem = import_anndata("writing .h5ad").io.write_elem
+    import h5py
 
-        frame = pandas.DataFrame(Y, columns=names).assign(
-            **{name: np.asarray(values) for name, values in columns.items()}
-        )
-        frame.to_parquet(path, index=False)
-        return
-    if columns:
-        frame_of_text(Y, columns).to_csv(path, sep=separator, index=False)
-        return
-    np.savetxt(path, Y, fmt="%.6g", delimiter=separator, header=separator.join(names), comments="")
+    shutil.copyfile(source, path)
+    with h5py.File(path, "r+") as file:
+        if not isinstance(file.get("obsm"), h5py.Group):
+            raise Refusal(
+                f"{source} is of AnnData before 0.7, and its copy could not hold the map; choose "
+                ".csv or .npz, or write it anew: anndata.read_h5ad(...).write_h5ad(...)"
+            )
+        write_elem(file["obsm"], "X_tsne", Y)
+
+
+# ---- picture, page and report -------------------------------------------------------------------
+
+
+def draw(path: Path, Y: NDArray[np.float32], labels: Any, title: str) -> bool:
+    """Draw a map into a file, and return whether the font has a glyph for every character."""
+    from matplotlib.figure import Figure
+
+    from fasttsne.plot import scatter
+
+    figure = Figure(figsize=(8, 8), dpi=150, layout="constrained")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        # A dollar sign would start a formula.
+        scatter(Y, labels, ax=figure.add_subplot(), title=title.replace("$", r"\$"))
+        # In memory first: some versions of matplotlib hide the error of a full disk by another.
+        picture = BytesIO()
+        figure.savefig(picture, format=path.suffix.lower().removeprefix("."))
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(picture.getbuffer())
+    # Glyphs are "missing from font(s) ..." or, in older versions, "missing from current font".
+    unknown = [w for w in caught if "missing from" in str(w.message) and "font" in str(w.message)]
+    for warning in caught:
+        if warning not in unknown:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+    return not unknown
+
+
+def hover_texts(columns: Mapping[str, Any], keep: list[str]) -> list[str] | None:
+    """Return the text of each point on the page, of the columns `keep`; None if there are none."""
+    if not keep:
+        return None
+    kept = [np.asarray(columns[name]).astype(object) for name in keep]
+    return [
+        "\n".join(f"{name}: {value}" for name, value in zip(keep, row, strict=True))
+        for row in zip(*kept, strict=True)
+    ]
+
+
+def report_of(
+    X: Any,
+    Y: NDArray[Any],
+    labels: Any,
+    *,
+    metric: Any = "euclidean",
+    n_neighbors: int | None = None,
+    sample: int | None = _JUDGED,
+    n_jobs: int | None = None,
+) -> Report:
+    """Return `fasttsne.quality.report` of at most `sample` points, 10 neighbours each or fewer."""
+    from fasttsne.quality import report
+
+    n_samples = len(Y)
+    return report(
+        X,
+        Y,
+        labels,
+        metric=metric,
+        n_neighbors=min(10, (n_samples - 1) // 2) if n_neighbors is None else n_neighbors,
+        sample=None if sample is None or n_samples <= sample else sample,
+        random_state=0,
+        n_jobs=n_jobs,
+    )
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write a report as .json or as text."""
+    if path.suffix.lower() == ".json":
+        text = json.dumps(report.to_dict(), indent=2, default=lambda array: array.tolist())
+    else:
+        text = str(report)
+    with replacing(path) as unfinished:
+        unfinished.write_text(f"{text}\n", encoding="utf-8")

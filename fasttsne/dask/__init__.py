@@ -1,16 +1,16 @@
-"""Maps of more samples than fit into memory, or on one machine, by landmarks and blocks on Dask.
+"""t-SNE of more samples than fit into memory, or on one machine, with Dask.
 
-`TSNE` fits a seeded sample of rows, the landmarks, and places all others by
-`fasttsne.TSNE.transform`, block by block; `transform` does the second with a model fitted
-anywhere, and `quality` judges the map by the measures of `fasttsne.quality`. Dask's scheduler,
-whichever is active, distributes the work; the extra ``dask`` installs it.
+`TSNE` fits a sample of the rows, the landmarks, and places all other rows on their map, block by
+block. `transform` places rows on the map of a model that was fitted anywhere. `quality` evaluates a
+large map by the measures of `fasttsne.quality`. The active scheduler of Dask distributes the work.
+Requires the extra ``dask``.
 """
 
 try:
     import dask.array  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "fasttsne.dask runs on Dask, which is not installed: "
+        "fasttsne.dask requires Dask, which is not installed: "
         f"python -m pip install 'fasttsne[dask]' ({error})"
     ) from error
 

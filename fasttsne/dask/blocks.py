@@ -1,4 +1,4 @@
-"""What users bring, as blocks of rows of known lengths, each checked when it comes."""
+"""Users' data as blocks of rows of known lengths, each checked when it arrives."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
 from typing import Any
 
 import dask
@@ -16,26 +15,14 @@ from dask.delayed import Delayed
 from numpy.typing import NDArray
 from scipy import sparse
 
-_FEW = 3  # names that a message lists
-
 
 @dataclass(frozen=True)
 class Rows:
-    """A matrix in blocks of rows.
-
-    Attributes
-    ----------
-    array : dask.array.Array of shape (n_samples, n_features)
-        Numbers, in chunks of known length and of all columns.
-    names : ndarray of str, shape (n_features,), or None
-        Names of the columns, where they have some that are all strings.
-    name : str
-        What messages call the matrix.
-    """
+    """A matrix as a dask array in blocks of rows, each with all columns."""
 
     array: Any
-    names: NDArray[Any] | None = None
-    name: str = "X"
+    names: NDArray[Any] | None = None  # of the columns, if all are strings
+    name: str = "X"  # of the matrix, in messages
 
     @property
     def n_samples(self) -> int:
@@ -54,69 +41,37 @@ class Rows:
 
     @property
     def bytes_of_row(self) -> int:
-        """What a dense row takes."""
+        """Number of bytes of a dense row."""
         return self.n_features * int(self.array.dtype.itemsize)
 
-    def map(self, function: Any, *others: Any, lengths: Sequence[int], like: Any) -> Any:
-        """Make an array of what a function returns for each block, once that is found in order.
+    def map(self, function: Callable[..., Any], *others: Any, like: Any) -> Any:
+        """Return a lazy array of `function(block, start, *others)` for each block, once checked.
 
-        Parameters
-        ----------
-        function : callable
-            Of the block, the number of its first row, and the others.
-        *others : dask.array.Array, Delayed or distributed.Future
-            Arrays of the same blocks of rows; anything else is one object for all blocks.
-        lengths : sequence of int
-            Number of rows that each call returns.
-        like : array of shape (0, n_columns)
-            Of the type and width that are returned.
-
-        Returns
-        -------
-        mapped : dask.array.Array
-            Lazy, in as many blocks.
+        Dask arrays among `others` have the same blocks of rows; anything else is one object for all
+        blocks. The array has the rows of `self`, and columns and dtype as the empty array `like`.
         """
-        check = partial(_checked, name=self.name, width=self.n_features, dtype=self.array.dtype.str)
         return self.array.map_blocks(
-            partial(_checked_call, function, check),
+            partial(_call_on_checked, function, self.name, self.array.dtype),
             *others,
-            chunks=(tuple(lengths), like.shape[1:]),
+            chunks=(self.lengths, like.shape[1:]),
             dtype=like.dtype,
             meta=like,
         )
 
-    def empty(self) -> Any:
-        """Make an array of no rows, of the kind that the blocks are."""
-        meta = self.array._meta
-        if sparse.issparse(meta):
-            return sparse.csr_matrix((0, self.n_features), dtype=self.array.dtype)
-        return np.empty((0, self.n_features), dtype=self.array.dtype)
+    def results(self, function: Callable[..., Any], *others: Any) -> list[Delayed]:
+        """Return what `map` calls, for each block that has rows, as delayed objects of any kind."""
+        # Not as an array, whose blocks Dask might join on a worker.
+        results = self.map(function, *others, like=np.empty((0, 1))).to_delayed().ravel()
+        return list(results[np.flatnonzero(self.lengths)])
 
 
 def as_rows(X: Any, name: str = "X") -> Rows:
-    """Bring what users have into blocks of rows.
+    """Return a user's matrix as `Rows`; raise ValueError or TypeError if it is unsuitable.
 
-    Parameters
-    ----------
-    X : dask.array.Array, dask.dataframe.DataFrame, or list of dask.delayed.Delayed
-        A matrix. The lengths of the parts of a frame, and the shapes of delayed blocks, are looked
-        at first, in a pass of their own.
-    name : str, default="X"
-        What messages call it.
-
-    Returns
-    -------
-    rows : Rows
-        The same, lazily.
-
-    Raises
-    ------
-    TypeError
-        If it is none of these, or holds something else than real numbers.
-    ValueError
-        If it has no rows or no columns, if its chunk sizes are unknown, or if blocks do not fit
-        together.
+    The lengths of a frame's parts, and the shapes of delayed blocks, take a pass over the data.
     """
+    if isinstance(X, Rows):
+        return X
     names = None
     if isinstance(X, Delayed):
         X = [X]
@@ -127,15 +82,15 @@ def as_rows(X: Any, name: str = "X") -> Rows:
     if not isinstance(X, da.Array):
         raise TypeError(
             f"{name} must be a dask array, a dask dataframe or a list of delayed blocks; got"
-            f" {type(X).__name__}. For data in memory there is fasttsne.TSNE, and"
-            " dask.array.from_array cuts them into blocks"
+            f" {type(X).__name__}. For data in memory use fasttsne.TSNE, or cut the data into"
+            " blocks by dask.array.from_array"
         )
     if X.ndim != 2:
         raise ValueError(f"{name} must be a matrix, one sample per row; got {X.ndim} dimensions")
     if np.isnan(X.shape).any():
         raise ValueError(
-            f"{name} has unknown chunk sizes: call {name}.compute_chunk_sizes() first, which looks"
-            " at every block once"
+            f"{name} has unknown chunk sizes; call {name}.compute_chunk_sizes() first, which reads"
+            " every block once"
         )
     if 0 in X.shape:
         raise ValueError(f"{name} has no {'rows' if X.shape[0] == 0 else 'columns'}: {X.shape}")
@@ -146,34 +101,43 @@ def as_rows(X: Any, name: str = "X") -> Rows:
     return Rows(X, names, name)
 
 
-# ---- Blocks, when they come ----------------------------------------------------------------------
+def first_few(names: Sequence[str]) -> str:
+    """Return the names that a message lists."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
-def _checked_call(
-    function: Any,
-    check: Callable[[Any, int, int], Any],
+def joined(parts: Sequence[Any]) -> Any:
+    """Return arrays or sparse matrices stacked by rows."""
+    if any(sparse.issparse(part) for part in parts):
+        return sparse.vstack(parts, format="csr")
+    return np.concatenate(parts)
+
+
+# ---- Checks of a block on arrival ----------------------------------------------------------------
+
+
+def _call_on_checked(
+    function: Callable[..., Any],
+    name: str,
+    dtype: np.dtype[Any],
     block: Any,
     *others: Any,
     block_info: Any = None,
 ) -> Any:
+    """Call a function on a block of the declared type, shape and dtype, with finite values."""
     start, stop = (int(row) for row in block_info[0]["array-location"][0])
-    return function(check(block, start, stop), start, *others)
-
-
-def _checked(block: Any, start: int, stop: int, *, name: str, width: int, dtype: str) -> Any:
-    """Look whether a block is what was announced, and finite."""
-    here = _range(start, stop - start)
+    shape, here = (stop - start, int(block_info[0]["shape"][1])), _range(start, stop - start)
     if not sparse.issparse(block) and not isinstance(block, np.ndarray):
-        raise TypeError(f"{here} of {name} come as {type(block).__name__}, not as an array")
-    if block.shape != (stop - start, width):
+        raise TypeError(f"{here} of {name} are a {type(block).__name__}, not an array")
+    if block.shape != shape:
         raise ValueError(
-            f"{here} of {name} come as a block of shape {block.shape}, not {(stop - start, width)}"
-            f" as {name} announces; check what makes the blocks"
+            f"{here} of {name} have the shape {block.shape}, but {name} declares {shape}; correct"
+            " the declared shape, or the blocks"
         )
-    if block.dtype != np.dtype(dtype):
+    if block.dtype != dtype:
         raise ValueError(
-            f"{here} of {name} come as {block.dtype}, not {np.dtype(dtype)} as {name} announces;"
-            " convert them where they are made"
+            f"{here} of {name} have the dtype {block.dtype}, but {name} declares {dtype}; convert"
+            " the blocks where they are made"
         )
     if sparse.issparse(block):
         block = block.tocsr()
@@ -181,18 +145,17 @@ def _checked(block: Any, start: int, stop: int, *, name: str, width: int, dtype:
     if len(bad):
         raise ValueError(
             f"{name} has NaN or infinity in {len(bad):,} of {here}, first in row"
-            f" {start + int(bad[0])}; leave such rows out, or impute what is missing"
+            f" {start + int(bad[0])}; drop these rows, or impute missing values"
         )
-    return block
+    return function(block, start, *others)
 
 
 def _not_finite(block: Any) -> NDArray[np.integer]:
-    """Find rows with NaN or infinity."""
+    """Return the rows of a block that contain NaN or infinity."""
     values = block.data if sparse.issparse(block) else block
-    if values.dtype.kind != "f":
-        return np.empty(0, dtype=np.int64)
     with np.errstate(all="ignore"):
-        if np.isfinite(values.sum()):  # quicker than to look at each
+        # The sum is quicker than a look at each value.
+        if values.dtype.kind != "f" or np.isfinite(values.sum()):
             return np.empty(0, dtype=np.int64)
     if sparse.issparse(block):
         entries = block.tocoo()
@@ -201,59 +164,57 @@ def _not_finite(block: Any) -> NDArray[np.integer]:
 
 
 def _range(start: int, length: int) -> str:
-    """Name rows, of which the last is one of them."""
     return f"rows {start} to {start + max(length, 1) - 1}"
 
 
-# ---- Other forms ---------------------------------------------------------------------------------
+# ---- Frames and delayed blocks -------------------------------------------------------------------
 
 
 def _from_frame(X: Any, name: str) -> tuple[Any, NDArray[Any] | None]:
-    """Turn a frame into an array of one floating-point type, and its names."""
+    """Return a frame as an array of float32 or float64, and its names."""
     from pandas.api.types import is_numeric_dtype
 
-    odd = [str(column) for column, kind in X.dtypes.items() if not is_numeric_dtype(kind)]
+    odd = [
+        f"{str(column)!r} ({kind})"
+        for column, kind in X.dtypes.items()
+        if not is_numeric_dtype(kind) or kind.kind == "c"
+    ]
     if odd:
-        others = f" and {len(odd) - _FEW} more" if len(odd) > _FEW else ""
         raise TypeError(
-            f"{name} has columns that are no numbers: {', '.join(odd[:_FEW])}{others}; leave them"
-            " out, or encode them"
+            f"{name} must hold real numbers; drop or encode these columns: {first_few(odd)}"
         )
-    for column, kind in X.dtypes.items():
-        if kind.kind == "c":
-            raise TypeError(f"{name} must hold real numbers; column {str(column)!r} is {kind}")
     single = len(X.dtypes) > 0 and all(kind == np.float32 for kind in X.dtypes)
-    # The array is asked for its lengths, not the frame: Dask may join parts on the way from one to
-    # the other, such as those of files of which few columns are read.
+    # The lengths are those of the array's blocks: on conversion Dask may join parts of the frame,
+    # such as those of files from which few columns are read.
     array = X.astype("float32" if single else "float64").to_dask_array().compute_chunk_sizes()
     names = np.asarray(X.columns, dtype=object)
     return array, names if all(isinstance(column, str) for column in names) else None
 
 
 def _from_delayed(blocks: Sequence[Delayed], name: str) -> Any:
-    """Look at the shapes of delayed blocks, and join them."""
-    facts = dask.compute(*[dask.delayed(_facts)(block) for block in blocks])
-    starts = list(accumulate((shape[0] for shape, _, _ in facts if shape), initial=0))
-    arrays = []
-    for number, (block, (shape, dtype, is_sparse)) in enumerate(zip(blocks, facts, strict=True)):
+    """Return delayed blocks, once their shapes are computed, as one array."""
+    facts = dask.compute(*[dask.delayed(_shape_and_dtype)(block) for block in blocks])
+    start = 0
+    for number, (shape, dtype) in enumerate(facts):
         if len(shape) != 2:
             raise ValueError(
-                f"{name} has a block that is no matrix, number {number}; delayed blocks must be"
+                f"{name} has a block that is not a matrix, number {number}; delayed blocks must be"
                 " arrays or sparse matrices of shape (n_rows, n_features)"
             )
-        if (shape[1], dtype) != (facts[0][0][1], facts[0][1]):
+        (_, first_width), first_dtype = facts[0]
+        if (shape[1], dtype) != (first_width, first_dtype):
             raise ValueError(
-                f"{name} has {_range(starts[number], shape[0])} with {shape[1]} columns of {dtype},"
-                f" but {facts[0][0][1]} of {facts[0][1]} in the first block; all blocks must agree"
+                f"{name} has {_range(start, shape[0])} with {shape[1]} columns of {dtype}, but"
+                f" {first_width} of {first_dtype} in the first block; all blocks must agree"
             )
-        like = sparse.csr_matrix((0, 0), dtype=dtype) if is_sparse else np.empty((0, 0), dtype)
-        arrays.append(da.from_delayed(block, shape, dtype=np.dtype(dtype), meta=like))
+        start += shape[0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", da.PerformanceWarning)
-        return da.concatenate(arrays)
+        return da.concatenate(
+            [da.from_delayed(block, *fact) for block, fact in zip(blocks, facts, strict=True)]
+        )
 
 
-def _facts(block: Any) -> tuple[tuple[int, ...], str, bool]:
-    if not sparse.issparse(block) and not isinstance(block, np.ndarray):
-        return (), type(block).__name__, False
-    return tuple(block.shape), str(block.dtype), sparse.issparse(block)
+def _shape_and_dtype(block: Any) -> tuple[tuple[int, ...], Any]:
+    is_array = sparse.issparse(block) or isinstance(block, np.ndarray)
+    return (block.shape, block.dtype) if is_array else ((), None)

@@ -1,100 +1,88 @@
-"""The estimator of large data: landmarks are fitted, all other rows are placed among them."""
+"""The estimator for large data: `fasttsne.TSNE` fits landmarks, `transform` places all others."""
 
 from __future__ import annotations
 
-import inspect
-import warnings
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
 import dask.array as da
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin
-from sklearn.utils import check_scalar
+from sklearn.utils import get_tags
+from sklearn.utils._param_validation import Interval, StrOptions
 
 import fasttsne.tsne
+from fasttsne.affinity.perplexity import neighborhood_of
 from fasttsne.dask.blocks import Rows, as_rows
-from fasttsne.dask.landmarks import Landmarks, landmarks_by_density, take, uniform_rows
-from fasttsne.dask.memory import check_workers_hold
+from fasttsne.dask.landmarks import draw_landmarks
 from fasttsne.dask.transform import place, transform
+from fasttsne.dask.workers import check_workers_hold
+from fasttsne.descent.loop import Callback
+from fasttsne.neighbors.search import Metric
 
 __all__ = ["TSNE"]
 
-_SELECTIONS = "uniform", "density"
-_OWN = inspect.Parameter("landmarks", inspect.Parameter.KEYWORD_ONLY, default=200_000)
-_SELECTION = inspect.Parameter(
-    "landmark_selection", inspect.Parameter.KEYWORD_ONLY, default="uniform"
-)
-_PLAIN = inspect.signature(fasttsne.tsne.TSNE).parameters
-
-# How much of a model goes to every worker for a landmark, in rows of the data: the samples, what
-# the search for neighbours makes of them, and the place on the map.
-_ROWS_OF_LANDMARK = 2.5
-_BYTES_OF_LANDMARK = 64
+# What a worker receives per landmark, in rows of the data: the samples and the index for the
+# search. And in bytes: the map.
+_ROWS_PER_LANDMARK = 2.5
+_BYTES_PER_LANDMARK = 64
 
 
 class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
     """t-SNE of more samples than fit into memory: a map of landmarks, all others placed on it.
 
-    A seeded sample of the rows, the landmarks, is fitted by `fasttsne.TSNE` in the calling
-    process. Every other row goes, block by block on Dask's workers, where `fasttsne.TSNE.transform`
-    puts it, which depends on no other row. So the map is the same, to the last bit, for threads,
-    processes and any number of workers, however the rows are cut into blocks; between processor
-    models the last bits may differ.
+    A seeded sample of the rows, the landmarks, is fitted by `fasttsne.TSNE` in the calling process.
+    Dask's workers place every other row, block by block, by `fasttsne.TSNE.transform`. The place of
+    a row depends on no other row. So the map is the same, bit for bit, for threads, processes, any
+    number of workers and any blocks. Between processor models the last bits may differ.
 
     Parameters
     ----------
     n_components : int, default=2
         Dimension of the map.
     landmarks : int, default=200_000
-        Number of rows that are fitted. Where there are no more rows than that, all are fitted, as
-        `fasttsne.TSNE` would, and a warning says so.
+        Number of rows that are fitted, at least 2. If there are no more rows, all are fitted as by
+        `fasttsne.TSNE`, with a warning.
     landmark_selection : {"uniform", "density"}, default="uniform"
-        How landmarks are drawn: every row as likely as any other, or evenly over the cells of
-        k-means, so that rare groups keep enough of them. The second reads `X` once more,
-        for a sample on which cells are found, by Euclidean distances whatever the metric.
-    **parameters
-        Those of :class:`fasttsne.TSNE`, by the same names and with the same defaults. They go to
-        the fit of the landmarks, so that `perplexity` counts landmarks, and an `init` array has a
-        row for each. `random_state` is also the source of the drawing. `metric` must be one of
-        samples, not "precomputed" or "precomputed_affinity". With `warm_start` a fit still starts
-        anew. `n_jobs` is the number of threads of the fit and, where it is a number, of each
-        process that places blocks.
+        How landmarks are drawn. "uniform": every row is equally likely. "density": evenly over the
+        cells of k-means by Euclidean distances, whatever the metric, so that rare groups keep
+        enough landmarks. "density" reads `X` once more, for a sample on which cells are found.
+    perplexity, early_exaggeration, learning_rate, max_iter, n_iter_without_progress
+    min_grad_norm, metric, metric_params, init, verbose, random_state, method, angle, n_jobs
+    degrees_of_freedom, neighbors, affinity, sigma, n_neighbors, label_weight
+    early_exaggeration_iter, exaggeration, warm_start, callback, callback_every, progress
+    kl_per_sample
+        See :class:`fasttsne.TSNE`, which fits the landmarks: `perplexity` counts landmarks, and an
+        `init` array has one row per landmark. Distances or affinities must not be precomputed.
+        `random_state` also draws the landmarks. `n_jobs`, if not None, also limits the threads of
+        each process that places blocks. `warm_start` has no effect.
 
     Attributes
     ----------
     estimator_ : fasttsne.TSNE
-        Fitted on the landmarks; its `embedding_` is their map. It can be pickled, and
+        The model of the landmarks; its `embedding_` is their map. It can be pickled, and
         `fasttsne.dask.transform` or its own `transform` places more samples.
     landmark_rows_ : ndarray of int64, shape (n_landmarks,)
-        Which rows of `X` the landmarks are, ascending.
+        Row numbers of the landmarks in `X`, ascending.
     n_features_in_ : int
         Number of features seen during fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where `X` is a frame whose names are all strings.
-
-    Raises
-    ------
-    TypeError
-        If a parameter is unknown, or `X` is none of the things that it may be.
-    ValueError
-        If a parameter or the data make no sense; see `fit`.
-    MemoryError
-        If the memory limit of a worker is too small for the model and a block.
+        Names of the features, if `X` is a frame whose column names are all strings.
 
     See Also
     --------
-    fasttsne.TSNE : Of all rows, in memory.
-    fasttsne.dask.transform : Rows on a map that was fitted anywhere.
+    fasttsne.TSNE : A map of all rows, in memory.
+    fasttsne.dask.transform : Place rows on a fitted map.
 
     Notes
     -----
     `X` is read once for the landmarks, when every block is also checked for NaN and infinity, and
-    once more when the map is computed. It is never gathered in one process: the calling process
-    holds the landmarks, a worker a block for each of its threads and the model.
+    once more when the map is computed. No process holds all of `X`: the calling process holds the
+    landmarks, a worker the model and one block per thread.
 
-    Landmarks and a map on which to place the rest are due to [1]_.
+    The method is that of [1]_: embed a part of the data, and place the rest on this map.
 
     References
     ----------
@@ -115,80 +103,126 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
     (1797, 2)
     """
 
-    landmarks: int
-    landmark_selection: str
+    _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
+        **fasttsne.tsne.TSNE._parameter_constraints,
+        "landmarks": [Interval(Integral, 2, None, closed="left")],
+        "landmark_selection": [StrOptions({"uniform", "density"})],
+        "max_iter": [Interval(Integral, 250, None, closed="left")],
+    }
 
-    # What is shown of it; get_params and clone go by that of __init__, below.
-    __signature__ = inspect.Signature(
-        [
-            _PLAIN["n_components"],
-            _OWN,
-            _SELECTION,
-            inspect.Parameter("parameters", inspect.Parameter.VAR_KEYWORD),
-        ]
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        names = inspect.signature(type(self).__init__)
-        given = names.bind(self, *args, **kwargs)
-        given.apply_defaults()
-        for name, value in list(given.arguments.items())[1:]:
-            setattr(self, name, value)
-
-    __init__.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [
-            inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD),
-            _PLAIN["n_components"],
-            _OWN,
-            _SELECTION,
-            *[parameter for name, parameter in _PLAIN.items() if name != "n_components"],
-        ]
-    )
+    def __init__(
+        self,
+        n_components: int = 2,
+        *,
+        landmarks: int = 200_000,
+        landmark_selection: str = "uniform",
+        perplexity: float | str | Sequence[float] = 30.0,
+        early_exaggeration: float = 12.0,
+        learning_rate: float | str = "auto",
+        max_iter: int = 1000,
+        n_iter_without_progress: int = 300,
+        min_grad_norm: float = 1e-7,
+        metric: Metric = "euclidean",
+        metric_params: dict[str, Any] | None = None,
+        init: str | NDArray[Any] = "pca",
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+        method: str = "barnes_hut",
+        angle: float = 0.5,
+        n_jobs: int | None = None,
+        degrees_of_freedom: float | str | None = None,
+        neighbors: str | tuple[ArrayLike, ArrayLike] = "auto",
+        affinity: str = "gaussian",
+        sigma: float | None = None,
+        n_neighbors: int | None = None,
+        label_weight: float = 0.0,
+        early_exaggeration_iter: int | None = None,
+        exaggeration: float | Sequence[tuple[int, float]] = 1.0,
+        warm_start: bool = False,
+        callback: Callback | None = None,
+        callback_every: int = 50,
+        progress: bool = False,
+        kl_per_sample: bool = False,
+    ) -> None:
+        self.n_components = n_components
+        self.landmarks = landmarks
+        self.landmark_selection = landmark_selection
+        self.perplexity = perplexity
+        self.early_exaggeration = early_exaggeration
+        self.learning_rate = learning_rate
+        self.max_iter = max_iter
+        self.n_iter_without_progress = n_iter_without_progress
+        self.min_grad_norm = min_grad_norm
+        self.metric = metric
+        self.metric_params = metric_params
+        self.init = init
+        self.verbose = verbose
+        self.random_state = random_state
+        self.method = method
+        self.angle = angle
+        self.n_jobs = n_jobs
+        self.degrees_of_freedom = degrees_of_freedom
+        self.neighbors = neighbors
+        self.affinity = affinity
+        self.sigma = sigma
+        self.n_neighbors = n_neighbors
+        self.label_weight = label_weight
+        self.early_exaggeration_iter = early_exaggeration_iter
+        self.exaggeration = exaggeration
+        self.warm_start = warm_start
+        self.callback = callback
+        self.callback_every = callback_every
+        self.progress = progress
+        self.kl_per_sample = kl_per_sample
 
     def fit(self, X: Any, y: Any = None) -> TSNE:
-        """Draw landmarks from `X`, and their map.
+        """Draw landmarks from `X` and fit their map. See `fit_transform`.
 
         Parameters
         ----------
         X : dask.array.Array, dask.dataframe.DataFrame, or list of dask.delayed.Delayed
-            Samples, (n_samples, n_features). An array is cut into blocks of rows, dense or SciPy
-            sparse matrices; chunks along columns are joined, chunks of no rows are skipped, and
-            chunk sizes must be known. Of a frame the lengths of the parts are computed first, and
-            of delayed blocks the shapes; `dask.array.from_delayed` takes them from who knows them.
+            Samples, (n_samples, n_features).
         y : array-like or dask.array.Array of shape (n_samples,), default=None
-            Labels of classes, for `label_weight`; those of the landmarks are taken.
+            Class labels, for `label_weight`.
 
         Returns
         -------
         self : TSNE
-            The fitted estimator. Only the landmarks are computed.
-
-        Raises
-        ------
-        ValueError
-            If `X` has no rows or unknown chunk sizes, if a block has NaN or infinity or is not of
-            the type and width that `X` announces (the message names the rows), or if a parameter
-            makes no sense.
+            The fitted estimator. No other row is placed.
         """
         self._fit(as_rows(X), y)
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
-        """Draw landmarks from `X` and their map, and place all other rows on it.
+        """Draw landmarks from `X`, fit their map, and place all other rows on it.
 
         Parameters
         ----------
         X : dask.array.Array, dask.dataframe.DataFrame, or list of dask.delayed.Delayed
-            Samples, as `fit` takes them.
+            Samples, (n_samples, n_features). The blocks of an array may be dense or SciPy sparse
+            matrices; its chunk sizes must be known, and chunks along columns are joined. For a
+            frame the lengths of its parts, and for delayed blocks their shapes, are computed first;
+            arrays from `dask.array.from_delayed` save this.
         y : array-like or dask.array.Array of shape (n_samples,), default=None
-            Labels of classes, for `label_weight`.
+            Class labels, for `label_weight`. Only those of the landmarks are used.
 
         Returns
         -------
         placed : dask.array.Array of float32, shape (n_samples, n_components)
-            The map, lazily, in blocks of the same rows as `X`. Landmarks are where the fit put
-            them. Compute it, or store it block by block. Where a distributed client is active, it
-            is for that client to compute.
+            The map, lazy, in the blocks of `X`. Landmarks have the coordinates of the fit. Compute
+            it, or store it block by block. If a distributed client is active, this client must
+            compute the result.
+
+        Raises
+        ------
+        TypeError
+            If `X` has another type.
+        ValueError
+            If `X` has no rows or unknown chunk sizes, if a block has NaN or infinity, or another
+            type or width than `X` declares (the message names the rows), or if a parameter is out
+            of range.
+        MemoryError
+            If the memory limit of a worker is too small for the model and a block.
         """
         rows = as_rows(X)
         self._fit(rows, y)
@@ -198,91 +232,68 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
         return place(self.estimator_, rows, landmarks=self.landmark_rows_)
 
     def transform(self, X: Any, *, perplexity: float | None = None) -> Any:
-        """Place new samples on the map, which stays as it is.
+        """Place new samples on the fitted map. See :func:`fasttsne.dask.transform`.
 
         Parameters
         ----------
         X : dask.array.Array, dask.dataframe.DataFrame, or list of dask.delayed.Delayed
-            Samples, as `fit` takes them.
+            Samples, (n_new, n_features).
         perplexity : float or None, default=None
-            Effective number of neighbours that decide where a sample goes.
+            Effective number of neighbours that determine a sample's place.
 
         Returns
         -------
         placed : dask.array.Array of float32, shape (n_new, n_components)
-            Places of the samples, lazily; see :func:`fasttsne.dask.transform`.
+            Coordinates of the samples, lazy.
         """
         return transform(self, X, perplexity=perplexity)
 
-    # ---- What fit is made of -------------------------------------------------------------------
+    def check(self, X: Any) -> None:
+        """Raise the errors of `fit_transform` that do not depend on the values of `X`.
+
+        Parameters
+        ----------
+        X : dask.array.Array, dask.dataframe.DataFrame, or list of dask.delayed.Delayed
+            Samples, (n_samples, n_features).
+        """
+        rows = as_rows(X)
+        self._validate_params()
+        if get_tags(self._estimator_of_landmarks()).input_tags.pairwise:
+            raise ValueError(
+                f"metric={self.metric!r} and affinity={self.affinity!r}: landmarks require samples,"
+                " not distances or affinities between all samples"
+            )
+        size = min(self.landmarks, rows.n_samples)
+        neighborhood_of(
+            size,
+            perplexity=self.perplexity,
+            affinity=self.affinity,
+            sigma=self.sigma,
+            n_neighbors=self.n_neighbors,
+        )
+        row = _ROWS_PER_LANDMARK * rows.bytes_of_row + _BYTES_PER_LANDMARK
+        check_workers_hold(int(size * row), rows)
 
     def _fit(self, rows: Rows, y: Any) -> None:
-        plain = self._checked(rows)
-        landmarks = self._drawn(rows)
-        numbers, n_samples = landmarks.numbers, rows.n_samples
-        plain.fit(landmarks.samples, None if y is None else _labels(y, numbers, n_samples))
-        self.estimator_, self.landmark_rows_ = plain, numbers
-        self.n_features_in_ = rows.n_features
+        self.check(rows)
+        n_samples = rows.n_samples
+        if y is not None and len(y) != n_samples:
+            raise ValueError(f"y has {len(y)} labels, but X has {n_samples} rows")
+        if self.verbose and self.landmarks < n_samples:
+            print(f"[t-SNE] Drawing {self.landmarks} landmarks from {n_samples} rows...")
+        numbers, samples = draw_landmarks(
+            rows, int(self.landmarks), self.landmark_selection, self.random_state
+        )
+        if y is not None:
+            y = y[numbers].compute() if isinstance(y, da.Array) else np.asarray(y)[numbers]
+        self.estimator_ = self._estimator_of_landmarks().fit(samples, y)
+        self.landmark_rows_ = numbers
+        self.n_features_in_, self._n_features_out = rows.n_features, self.n_components
         self.__dict__.pop("feature_names_in_", None)
         if rows.names is not None:
             self.feature_names_in_ = rows.names
 
-    def _checked(self, rows: Rows) -> fasttsne.tsne.TSNE:
-        """Make the estimator of the landmarks, and refuse now what would fail after the pass."""
-        plain = self._plain()
-        size = min(self.landmarks, rows.n_samples)
-        plain._neighborhood(float(size), weighted=False)
-        plain._check_max_iter(None)
-        check_workers_hold(
-            int(size * (_ROWS_OF_LANDMARK * rows.bytes_of_row + _BYTES_OF_LANDMARK)), rows
-        )
-        return plain
-
-    def _plain(self) -> fasttsne.tsne.TSNE:
-        """Make the estimator of the landmarks, and check all parameters."""
-        check_scalar(self.landmarks, "landmarks", Integral, min_val=2)
-        if self.landmark_selection not in _SELECTIONS:
-            raise ValueError(
-                "landmark_selection must be 'uniform' or 'density'; got"
-                f" {self.landmark_selection!r}"
-            )
-        plain = fasttsne.tsne.TSNE(**{name: getattr(self, name) for name in _PLAIN})
-        plain.set_params(warm_start=False)
-        plain._validate_params()
-        if plain.metric in ("precomputed", "precomputed_affinity"):
-            raise ValueError(
-                f"metric={plain.metric!r} needs a row of all samples for each; landmarks need a"
-                " metric of samples"
-            )
-        return plain
-
-    def _drawn(self, rows: Rows) -> Landmarks:
-        """Draw the landmarks, or take all rows where there are no more."""
-        n_samples, size = rows.n_samples, int(self.landmarks)
-        if size >= n_samples:
-            warnings.warn(
-                f"landmarks={size} is no less than the number of rows, {n_samples}: all are"
-                " fitted, in memory, and none is placed",
-                stacklevel=4,
-            )
-            numbers = np.arange(n_samples)
-            return Landmarks(numbers, take(rows, numbers))
-        if self.verbose:
-            print(f"[t-SNE] Drawing {size} landmarks from {n_samples} rows...")
-        if self.landmark_selection == "density":
-            return landmarks_by_density(rows, size, self.random_state)
-        numbers = uniform_rows(n_samples, size, self.random_state)
-        return Landmarks(numbers, take(rows, numbers))
-
-    @property
-    def _n_features_out(self) -> int:
-        return int(self.estimator_.embedding_.shape[1])
-
-
-def _labels(y: Any, numbers: NDArray[np.int64], n_samples: int) -> NDArray[Any]:
-    """Take the labels of the landmarks."""
-    if len(y) != n_samples:
-        raise ValueError(f"y has {len(y)} labels, but X has {n_samples} rows")
-    if isinstance(y, da.Array):
-        return np.asarray(y[numbers].compute())
-    return np.asarray(y)[numbers]
+    def _estimator_of_landmarks(self) -> fasttsne.tsne.TSNE:
+        params = self.get_params(deep=False) | {"warm_start": False}
+        del params["landmarks"], params["landmark_selection"]
+        return fasttsne.tsne.TSNE(**params)

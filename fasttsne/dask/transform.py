@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 import fasttsne.tsne
-from fasttsne.dask.blocks import Rows, as_rows
-from fasttsne.dask.memory import check_workers_hold
-from fasttsne.dask.shares import share_of_threads
-from fasttsne.dask.workers import Shared, share, size_of
+from fasttsne.dask.blocks import Rows, as_rows, first_few
+from fasttsne.dask.workers import Shared, share, share_of_threads
 from fasttsne.runtime.threads import effective_n_threads
 
 __all__ = ["transform"]
@@ -23,46 +21,44 @@ __all__ = ["transform"]
 def transform(model: Any, X: Any, *, perplexity: float | None = None) -> Any:
     """Place the rows of a large matrix on a fitted map, block by block.
 
-    Every row gets the place that `fasttsne.TSNE.transform` gives it, to the last bit, whatever
-    the blocks, the scheduler and the number of workers.
+    The result equals that of `fasttsne.TSNE.transform`, bit for bit, for any blocks, scheduler and
+    number of workers.
 
     Parameters
     ----------
     model : fasttsne.TSNE or fasttsne.dask.TSNE
-        A fitted estimator. Not changed; it may be dropped before the result is computed.
+        A fitted estimator. It is not changed, and it may be deleted before the result is computed.
     X : dask.array.Array, dask.dataframe.DataFrame, or list of dask.delayed.Delayed
-        New samples, (n_new, n_features), also in blocks that are SciPy sparse matrices, as
-        :class:`fasttsne.dask.TSNE` takes them.
+        New samples, (n_new, n_features), as for `fasttsne.dask.TSNE.fit_transform`.
     perplexity : float or None, default=None
-        Effective number of neighbours that decide where a sample goes, as in
+        Effective number of neighbours that determine a sample's place. See
         `fasttsne.TSNE.transform`.
 
     Returns
     -------
     placed : dask.array.Array of float32, shape (n_new, n_components)
-        Places of the samples, lazily, in blocks of the same rows as `X`. Where a distributed client
-        is active, it is for that client to compute.
+        Coordinates of the samples, lazy, in the blocks of `X`. If a distributed client is active,
+        this client must compute the result.
 
     Raises
     ------
     NotFittedError
-        If there is no map yet.
+        If `model` is not fitted.
     TypeError
-        If `model` or `X` is something else.
+        If `model` is another estimator, or `X` has another type.
     ValueError
         If `X` has no rows, unknown chunk sizes, or another number or other names of features than
-        the data of the fit, or if `perplexity` makes no sense. While the result is computed: if a
-        block has NaN or infinity, or is not of the type and width that `X` announces; the message
-        names the rows.
+        the data of the fit, or if `perplexity` is out of range. During the computation: if a block
+        has NaN or infinity, or another type or width than `X` declares; the message names the rows.
     MemoryError
         If the memory limit of a worker is too small for the model and a block.
 
     Notes
     -----
-    The model travels as one node of the graph: each worker gets it once, and keeps it as long as
-    the result, or a graph that is computed, has need of it. A block is placed by as many threads
-    as `n_jobs` of the model says, or where that is None by those that the process may use (workers
-    of Dask set OMP_NUM_THREADS to 1), shared among the blocks that it is placing at the time.
+    Each worker receives the model once and keeps it while a result needs it. A block uses `n_jobs`
+    threads of the model. If `n_jobs` is None, it uses the threads available to the process (1 on
+    Dask's workers, which set OMP_NUM_THREADS). Blocks that a process places at the same time share
+    its threads.
 
     Examples
     --------
@@ -78,55 +74,10 @@ def transform(model: Any, X: Any, *, perplexity: float | None = None) -> Any:
     >>> bool((placed.compute() == tsne.transform(X[500:900])).all())
     True
     """
-    estimator = fitted_estimator(model)
+    estimator = _fitted_estimator(model)
     rows = as_rows(X)
-    check_features(model, rows)
+    _check_features(model, rows)
     return place(estimator, rows, perplexity=perplexity)
-
-
-def fitted_estimator(model: Any) -> fasttsne.tsne.TSNE:
-    """Get at the estimator that has the map.
-
-    Raises
-    ------
-    NotFittedError
-        If there is no map yet.
-    TypeError
-        If it is an estimator of another kind.
-    ValueError
-        If its map is not of samples.
-    """
-    if hasattr(model, "landmarks"):
-        check_is_fitted(model, "estimator_")
-        model = model.estimator_
-    if not isinstance(model, fasttsne.tsne.TSNE):
-        raise TypeError(
-            "model must be a fitted fasttsne.TSNE or fasttsne.dask.TSNE, whose transform places"
-            f" each sample for itself; got {type(model).__name__}"
-        )
-    check_is_fitted(model, "embedding_")
-    if model._placement.X is None:
-        raise ValueError(
-            f"model was fitted with metric={model._placement.metric!r}, so that its map is of"
-            " distances or affinities; blocks of rows need a metric of samples"
-        )
-    return model
-
-
-def check_features(model: Any, rows: Rows) -> None:
-    """Refuse data of other features than those of the fit, before anything is computed."""
-    if rows.n_features != model.n_features_in_:
-        raise ValueError(
-            f"X has {rows.n_features} features, but model was fitted with {model.n_features_in_}"
-        )
-    known = getattr(model, "feature_names_in_", None)
-    if known is not None and rows.names is not None and not np.array_equal(known, rows.names):
-        odd = [f"{a} for {b}" for a, b in zip(rows.names, known, strict=True) if a != b]
-        raise ValueError(
-            "The names and order of the columns of X must be those of the fit; X has "
-            + ", ".join(odd[:3])
-            + (", ..." if len(odd) > 3 else "")
-        )
 
 
 def place(
@@ -136,84 +87,85 @@ def place(
     perplexity: float | None = None,
     landmarks: NDArray[np.int64] | None = None,
 ) -> Any:
-    """Place rows on the map of an estimator; landmarks, given by their row, stay where they are.
+    """Return a lazy array of the places of rows on the map of a fitted estimator.
 
-    Parameters
-    ----------
-    estimator : fasttsne.TSNE
-        As `fitted_estimator` returns it.
-    rows : Rows
-        What is to be placed.
-    perplexity : float or None, default=None
-        As for `transform`.
-    landmarks : ndarray of int64, shape (n_landmarks,), default=None
-        Rows that `estimator` was fitted on, ascending.
-
-    Returns
-    -------
-    placed : dask.array.Array of float32, shape (n_samples, n_components)
-        Lazy, in blocks of the same rows.
+    `landmarks` are the rows, ascending, of which `estimator` has the map; they keep their places.
     """
-    estimator._placement.prepare(perplexity, n_threads=effective_n_threads(estimator.n_jobs))
-    placer = Placer(_bare(estimator), perplexity, landmarks)
-    check_workers_hold(size_of(placer), rows)
-    width = estimator.embedding_.shape[1]
-    return rows.map(
-        _place_block,
-        share(placer),
-        lengths=rows.lengths,
-        like=np.empty((0, width), dtype=np.float32),
-    )
+    placer = _Placer(_prepared(estimator, perplexity), perplexity, landmarks)
+    return rows.map(_place_block, share(placer, rows), like=estimator.embedding_[:0])
 
 
-@dataclass(frozen=True)
-class Placer:
-    """All that a worker needs to place blocks.
-
-    Attributes
-    ----------
-    estimator : fasttsne.TSNE
-        Fitted, its search for neighbours and its tree prepared.
-    perplexity : float or None
-        As for `transform`.
-    landmarks : ndarray of int64, shape (n_landmarks,), or None
-        Rows whose places are those of the map.
-    """
+class _Placer(NamedTuple):
+    """What a worker needs to place blocks."""
 
     estimator: fasttsne.tsne.TSNE
     perplexity: float | None
     landmarks: NDArray[np.int64] | None
 
-    def __call__(self, block: Any, start: int, n_threads: int) -> NDArray[np.float32]:
-        """Place the rows from `start` on."""
-        embedding = self.estimator.embedding_
-        n_rows = block.shape[0]
-        placed = np.empty((n_rows, embedding.shape[1]), dtype=np.float32)
-        new = np.ones(n_rows, dtype=bool)
-        if self.landmarks is not None:
-            first, last = np.searchsorted(self.landmarks, (start, start + n_rows))
-            here = self.landmarks[first:last] - start
-            placed[here], new[here] = embedding[first:last], False
-        if new.any():
-            estimator = copy.copy(self.estimator).set_params(n_jobs=n_threads)
+
+def _place_block(block: Any, start: int, shared: Shared) -> NDArray[np.float32]:
+    estimator, perplexity, landmarks = shared.value
+    embedding = estimator.embedding_
+    n_rows = block.shape[0]
+    placed = np.empty((n_rows, embedding.shape[1]), dtype=np.float32)
+    new = np.ones(n_rows, dtype=bool)
+    if landmarks is not None:
+        first, last = np.searchsorted(landmarks, (start, start + n_rows))
+        here = landmarks[first:last] - start
+        placed[here], new[here] = embedding[first:last], False
+    if new.any():
+        with share_of_threads(estimator.n_jobs) as n_threads:
+            estimator = copy.copy(estimator).set_params(n_jobs=n_threads)
             wanted = block if new.all() else block[new]
-            placed[new] = estimator.transform(wanted, perplexity=self.perplexity)
-        return placed
-
-
-def _place_block(block: Any, start: int, placer: Shared) -> NDArray[np.float32]:
-    with share_of_threads(placer.value.estimator.n_jobs) as n_threads:
-        placed: NDArray[np.float32] = placer.value(block, start, n_threads)
+            placed[new] = estimator.transform(wanted, perplexity=perplexity)
     return placed
 
 
-def _bare(estimator: fasttsne.tsne.TSNE) -> fasttsne.tsne.TSNE:
-    """Leave behind what `transform` does not use, and what might not be fit to travel."""
-    bare = copy.copy(estimator)
-    bare.set_params(
+def _prepared(estimator: fasttsne.tsne.TSNE, perplexity: float | None) -> fasttsne.tsne.TSNE:
+    """Return a copy that is ready to place samples, without what placing does not need.
+
+    What is left out may be large, as the arrays of `neighbors`, or not picklable, as a callback.
+    """
+    estimator._placement.prepare(perplexity, n_threads=effective_n_threads(estimator.n_jobs))
+    bare: fasttsne.tsne.TSNE = copy.copy(estimator).set_params(
         callback=None, init="random", neighbors="auto", random_state=None, warm_start=False
     )
     for name in ("_descent", "kl_per_sample_", "history_", "feature_names_in_"):
         bare.__dict__.pop(name, None)
-    bare._placement = copy.copy(bare._placement)  # whose index another perplexity may replace
+    # A later `estimator.transform` at another perplexity replaces the search of the original.
+    bare._placement = copy.copy(bare._placement)
     return bare
+
+
+def _fitted_estimator(model: Any) -> Any:
+    """Return the fitted `fasttsne.TSNE` of a model."""
+    if hasattr(model, "landmarks"):
+        check_is_fitted(model, "estimator_")
+        model = model.estimator_
+    if not isinstance(model, fasttsne.tsne.TSNE):
+        raise TypeError(
+            "model must be a fitted fasttsne.TSNE or fasttsne.dask.TSNE; got"
+            f" {type(model).__name__}"
+        )
+    check_is_fitted(model, "embedding_")
+    if get_tags(model).input_tags.pairwise:
+        raise ValueError(
+            "model was fitted on distances or affinities between samples; blocks of rows require a"
+            " model that was fitted on samples"
+        )
+    return model
+
+
+def _check_features(model: Any, rows: Rows) -> None:
+    """Raise ValueError if the data have other features than those of the fit."""
+    if rows.n_features != model.n_features_in_:
+        raise ValueError(
+            f"X has {rows.n_features} features, but model was fitted with {model.n_features_in_}"
+        )
+    known = getattr(model, "feature_names_in_", None)
+    if known is not None and rows.names is not None and not np.array_equal(known, rows.names):
+        odd = [f"{a} for {b}" for a, b in zip(rows.names, known, strict=True) if a != b]
+        raise ValueError(
+            "The names and order of the columns of X must equal those of the fit; X has "
+            + first_few(odd)
+        )

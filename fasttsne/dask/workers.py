@@ -1,22 +1,25 @@
-"""One object for all blocks, which every worker gets once.
+"""What workers receive, how many threads a block gets, and whether a worker's memory suffices.
 
-A graph has it as a single node that all blocks depend on. On a cluster that node is a task whose
-argument is the pickled object: the scheduler hands the task to one worker, the others take the
-result from each other when their first block comes, and when all that hold it are lost the task
-runs again; data that were merely scattered would be gone then. Pools of processes are handed what
-a task needs with every task: for them the node pickles as the name of a file, which a process
-reads once.
+All blocks depend on one graph node that holds the shared object. On a cluster this node is a task
+with the pickled object as its argument. Each worker fetches the result once. When all workers that
+hold it are lost, the task runs again; scattered data would be gone. For a pool of processes, which
+receives every argument with every task, the node pickles as the name of a file.
 """
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 import pickle
+import sys
 import tempfile
 import warnings
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from hashlib import blake2b
+from pathlib import Path
+from threading import Lock
 from typing import Any
 from uuid import uuid4
 
@@ -24,83 +27,77 @@ import cloudpickle
 import dask
 from dask.base import get_scheduler
 
+from fasttsne.dask.blocks import Rows
+from fasttsne.runtime.threads import effective_n_threads
+
+# Memory of a worker that has loaded Dask, NumPy, SciPy and scikit-learn and does nothing.
+_IDLE_BYTES = 200 << 20
+
+# Copies of the model while it arrives and is unpickled; copies of a block while it is checked,
+# centred and scaled for the search.
+_COPIES_OF_MODEL = 2.0
+_COPIES_OF_BLOCK = 3.0
+
+# Neighbours, distances and probabilities of the rows that `fasttsne.transform` places at a time.
+_BYTES_OF_ROW = 1500
+_ROWS_AT_A_TIME = 1 << 16
+
+
+# ---- One object for all blocks -------------------------------------------------------------------
+
 
 class Shared:
-    """Anything, and how it gets to where it is used.
-
-    Parameters
-    ----------
-    value : object
-        What is shared. It can be pickled, and used from several threads at once.
-    n_bytes : int, default=0
-        How large it is, where Dask has to know.
-    """
+    """An object for all blocks; `n_bytes` is its size where Dask has to know it."""
 
     def __init__(self, value: Any, n_bytes: int = 0) -> None:
         self.value, self.n_bytes = value, n_bytes
 
     def __sizeof__(self) -> int:
-        return self.n_bytes  # by which Dask plans and spills
+        return self.n_bytes  # Dask plans and spills by this number
 
 
 class _Local(Shared):
-    """Shared in this process, and with processes of this machine through a file."""
+    """An object shared within this process, and through a file with processes of this machine."""
 
     @cached_property
     def path(self) -> str:
-        handle, path = tempfile.mkstemp(prefix="fasttsne-", suffix=".pickle")
-        weakref.finalize(self, _remove, path)
-        with os.fdopen(handle, "wb") as file:
+        with tempfile.NamedTemporaryFile(
+            prefix="fasttsne-", suffix=".pickle", delete=False
+        ) as file:
+            weakref.finalize(self, Path(file.name).unlink, missing_ok=True)
             file.write(_pickled(self.value))
-        return path
+        return file.name
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if active_client() is not None:  # its workers may not see our files
+        if active_client() is not None:  # workers of a cluster may not see this file system
             return _restore, (_pickled(self.value),)
         return _read_once, (self.path,)
 
 
-def share(value: Any) -> Any:
-    """Make a node of it, of which graphs may have any number of dependents.
+def share(value: Any, rows: Rows) -> Any:
+    """Return a graph node (Delayed, or Future of the active client) of a `Shared` for all blocks.
 
-    Parameters
-    ----------
-    value : object
-        Can be pickled, by cloudpickle at least, and used from several threads at once.
-
-    Returns
-    -------
-    node : Delayed or distributed.Future
-        A `Shared`, to be handed to `dask.array.map_blocks` and the like. A Future where a
-        distributed client is active: graphs with it are for that client.
+    Tasks use `value` from several threads at once, and cloudpickle must be able to pickle it.
     """
     client = active_client()
     if client is None:
         return dask.delayed(_Local(value), name=f"fasttsne-{uuid4().hex}", traverse=False)
     payload = _pickled(value)
+    check_workers_hold(len(payload), rows)
     key = f"fasttsne-{blake2b(payload, digest_size=16).hexdigest()}"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
         return client.submit(_restore, payload, key=key)
 
 
-def size_of(value: Any) -> int:
-    """How many bytes an object takes once it is pickled."""
-    buffers: list[pickle.PickleBuffer] = []
-    head = cloudpickle.dumps(
-        value, protocol=pickle.HIGHEST_PROTOCOL, buffer_callback=buffers.append
-    )
-    return len(head) + sum(buffer.raw().nbytes for buffer in buffers)
-
-
 def active_client() -> Any:
-    """Find the distributed client that would compute, or None for a scheduler of this machine."""
+    """Return the distributed client that would compute, or None for a scheduler of this machine."""
     found = getattr(get_scheduler(), "__self__", None)
     return found if hasattr(found, "scheduler_info") else None
 
 
 def _pickled(value: Any) -> bytes:
-    """Pickle by value what is defined in a script, too."""
+    """Return a pickle that contains the classes and functions of a script by value."""
     payload: bytes = cloudpickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
     return payload
 
@@ -109,7 +106,7 @@ def _restore(payload: bytes) -> Shared:
     return Shared(pickle.loads(payload), len(payload))
 
 
-# What a process of a pool has read: the last object alone.
+# The object that this process of a pool read last, by the name of its file.
 _read: dict[str, Shared] = {}
 
 
@@ -122,6 +119,76 @@ def _read_once(path: str) -> Shared:
     return _read[path]
 
 
-def _remove(path: str) -> None:
-    if os.path.exists(path):
-        os.unlink(path)
+# ---- Threads -------------------------------------------------------------------------------------
+
+_n_running = 0
+_running_lock = Lock()
+
+
+@contextmanager
+def share_of_threads(n_jobs: int | None) -> Iterator[int]:
+    """Yield a block's number of threads: those of this process over its blocks in progress."""
+    global _n_running
+    with _running_lock:
+        _n_running += 1
+        n_running = _n_running
+    try:
+        yield max(1, _threads_of_process(n_jobs) // n_running)
+    finally:
+        with _running_lock:
+            _n_running -= 1
+
+
+def _threads_of_process(n_jobs: int | None) -> int:
+    in_child = multiprocessing.parent_process() is not None
+    if n_jobs is None and in_child and not _on_cluster():
+        return 1  # a pool has one process per core
+    return effective_n_threads(n_jobs)
+
+
+def _on_cluster() -> bool:
+    """Return whether this is a task on a worker of a cluster."""
+    try:
+        return bool(sys.modules["distributed"].get_worker())
+    except (KeyError, ValueError):
+        return False
+
+
+# ---- Memory --------------------------------------------------------------------------------------
+
+
+def check_workers_hold(model_bytes: int, rows: Rows) -> None:
+    """Raise MemoryError if a worker of the active client cannot hold the model and its blocks.
+
+    A worker holds one block per thread. Without this check, such a worker would stall.
+    """
+    client = active_client()
+    if client is None:
+        return
+    longest = max(rows.lengths)
+    block = longest * rows.bytes_of_row * _COPIES_OF_BLOCK
+    block += min(longest, _ROWS_AT_A_TIME) * _BYTES_OF_ROW
+    # The share of its memory limit at which a worker stops taking tasks.
+    usable = float(dask.config.get("distributed.worker.memory.pause", 0.8) or 1.0)
+    for address, worker in _workers(client).items():
+        limit, n_threads = worker.get("memory_limit"), worker.get("nthreads", 1)
+        needed = (_IDLE_BYTES + _COPIES_OF_MODEL * model_bytes + n_threads * block) / usable
+        if limit and needed > limit:
+            raise MemoryError(
+                f"The worker {address} has a memory limit of {_megabytes(limit)}, but needs about"
+                f" {_megabytes(needed)} for {_megabytes(model_bytes)} of model and blocks of"
+                f" {longest:,} rows on {n_threads} thread{'s' if n_threads > 1 else ''}: raise"
+                " memory_limit, or use shorter blocks (X.rechunk) or fewer landmarks"
+            )
+
+
+def _workers(client: Any) -> dict[str, Any]:
+    try:
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+    except TypeError:  # older versions lack the argument and return all workers
+        workers = client.scheduler_info()["workers"]
+    return dict(workers)
+
+
+def _megabytes(n_bytes: float) -> str:
+    return f"{n_bytes / 2**20:,.0f} MiB"

@@ -30,7 +30,7 @@ def check_progress(wanted: bool) -> None:
         ) from error
 
 
-def progress_bar(wanted: bool, initial: int, total: int) -> Any:
+def progress_bar(wanted: bool, initial: int, total: int, **options: Any) -> Any:
     """Open a bar of tqdm, in a terminal or a notebook, to be closed by leaving its context.
 
     Parameters
@@ -39,6 +39,8 @@ def progress_bar(wanted: bool, initial: int, total: int) -> Any:
         If not, there is a context and no bar: None.
     initial, total : int
         Iterations that were taken, and that there will be.
+    **options
+        Further options of tqdm, which replace `desc` and `unit`.
 
     Returns
     -------
@@ -55,4 +57,4 @@ def progress_bar(wanted: bool, initial: int, total: int) -> Any:
         return nullcontext()
     from tqdm.auto import tqdm
 
-    return tqdm(total=total, initial=initial, desc="t-SNE", unit="it")
+    return tqdm(total=total, initial=initial, **{"desc": "t-SNE", "unit": "it", **options})

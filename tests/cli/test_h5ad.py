@@ -1,14 +1,12 @@
-"""cli/annotated.py: AnnData's files in, and copies with the map out."""
+"""Files of AnnData: read by cli/read.py, and copied with the map by cli/write.py."""
 
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import error_of, expected_map, mapped, run
 from scipy import sparse
-
-import fasttsne
-from fasttsne import cli
 
 pd = pytest.importorskip("pandas")
 
@@ -16,7 +14,6 @@ pd = pytest.importorskip("pandas")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
 N_CELLS = 90
-OPTIONS = ["--perplexity", "10", "--max-iter", "250", "--random-state", "0"]
 
 
 @pytest.fixture
@@ -29,9 +26,8 @@ def anndata():
 
 
 @pytest.fixture
-def cells(anndata, tmp_path, monkeypatch):
+def cells(anndata, here):
     """Counts of 90 cells of three kinds, one unknown, beside arrays of other numbers."""
-    monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     kinds = np.repeat(["B cell", "NK cell", "T cell"], N_CELLS // 3)
     means = np.repeat(rng.uniform(1, 9, size=(3, 8)), N_CELLS // 3, axis=0)
@@ -49,35 +45,25 @@ def cells(anndata, tmp_path, monkeypatch):
         uns={"method": {"depth": 3}},
     )
     data.obsm["few"].columns = list("abc")
-    with anndata.settings.override(allow_write_nullable_strings=True):
-        data.write_h5ad("cells.h5ad")
+    save(data)
     return data
 
 
-def run(*args):
-    return cli.main(list(map(str, args)))
+def save(data):
+    from anndata import settings
 
-
-def refused(capsys, *args):
-    """What a refused command says: one line."""
-    capsys.readouterr()
-    assert run("map", *args) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    return line.removeprefix("fasttsne map: error: ")
-
-
-def expected_map(X):
-    return fasttsne.TSNE(perplexity=10, max_iter=250, random_state=0).fit_transform(X)
+    with settings.override(allow_write_nullable_strings=True):
+        data.write_h5ad("cells.h5ad")
 
 
 @pytest.mark.parametrize("array", [None, "X", "logged", "X_scaled", "few"])
 def test_a_file_is_copied_with_the_map(cells, anndata, array):
     chosen = [] if array is None else ["--array", array]
-    assert run("map", "cells.h5ad", "-o", "out.h5ad", "--label", "kind", *OPTIONS, *chosen) == 0
+    assert mapped("cells.h5ad", "-o", "out.h5ad", "--label", "kind", *chosen) == 0
     copy = anndata.read_h5ad("out.h5ad")
-    mapped = {"logged": cells.layers["logged"], "X_scaled": cells.obsm["X_scaled"]}
-    mapped["few"] = cells.obsm["few"].to_numpy()
-    np.testing.assert_array_equal(copy.obsm["X_tsne"], expected_map(mapped.get(array, cells.X)))
+    arrays = {"logged": cells.layers["logged"], "X_scaled": cells.obsm["X_scaled"]}
+    arrays["few"] = cells.obsm["few"].to_numpy()
+    np.testing.assert_array_equal(copy.obsm["X_tsne"], expected_map(arrays.get(array, cells.X)))
     # All else is what it was.
     assert (copy.X != cells.X).nnz == 0
     pd.testing.assert_frame_equal(copy.obs, anndata.read_h5ad("cells.h5ad").obs)
@@ -85,64 +71,53 @@ def test_a_file_is_copied_with_the_map(cells, anndata, array):
     assert copy.uns["method"]["depth"] == 3
 
 
-def test_principal_components_are_preferred(cells, anndata):
+def test_principal_components_are_preferred_and_an_old_map_is_replaced(cells, anndata):
     cells.obsm["X_pca"] = np.asarray(cells.layers["logged"][:, :4])
-    with anndata.settings.override(allow_write_nullable_strings=True):
-        cells.write_h5ad("cells.h5ad")
-    assert run("map", "cells.h5ad", "-o", "map.npy", *OPTIONS) == 0
-    np.testing.assert_array_equal(np.load("map.npy"), expected_map(cells.obsm["X_pca"]))
-
-
-def test_a_map_that_was_there_is_replaced_in_the_copy(cells, anndata):
     cells.obsm["X_tsne"] = np.zeros((N_CELLS, 3))
-    with anndata.settings.override(allow_write_nullable_strings=True):
-        cells.write_h5ad("cells.h5ad")
+    save(cells)
     before = Path("cells.h5ad").read_bytes()
-    assert run("map", "cells.h5ad", "-o", "out.h5ad", *OPTIONS) == 0
-    assert anndata.read_h5ad("out.h5ad").obsm["X_tsne"].shape == (N_CELLS, 2)
+    assert mapped("cells.h5ad", "-o", "out.h5ad") == 0
+    Y = anndata.read_h5ad("out.h5ad").obsm["X_tsne"]
+    np.testing.assert_array_equal(Y, expected_map(cells.obsm["X_pca"]))
     assert Path("cells.h5ad").read_bytes() == before
 
 
 def test_labels_and_columns_go_along_into_a_table(cells, capsys):
     wanted = ["--label", "kind", "--keep", "total"]
-    assert run("map", "cells.h5ad", "-o", "map.csv", *wanted, *OPTIONS) == 0
+    assert mapped("cells.h5ad", "-o", "map.csv", *wanted) == 0
     written = pd.read_csv("map.csv")
     assert written["total"].tolist() == cells.obs["total"].tolist()
     assert written["kind"].isna().sum() == 1
     assert written["kind"][89] == "T cell"
-    assert run("map", "cells.h5ad", "-o", "out.h5ad", *OPTIONS) == 0
+    assert mapped("cells.h5ad", "-o", "out.h5ad") == 0
     capsys.readouterr()
     assert run("judge", "cells.h5ad", "out.h5ad", "--label", "kind") == 0
     assert "90 points" in capsys.readouterr().out
 
 
 def test_wrong_names_are_corrected(cells, capsys):
-    output = ["-o", "map.csv"]
-    said = refused(capsys, "cells.h5ad", *output, "--array", "loged")
+    said = error_of(capsys, "cells.h5ad", "-o", "map.csv", "--array", "loged")
     assert said == "there is no array 'loged' in cells.h5ad; did you mean 'logged'?"
-    said = refused(capsys, "cells.h5ad", *output, "--label", "Kind")
+    said = error_of(capsys, "cells.h5ad", "-o", "map.csv", "--label", "Kind")
     assert said.endswith("in the observations of cells.h5ad; did you mean 'kind'?")
 
 
 def test_other_hdf5_and_old_formats_are_refused(cells, capsys):
-    assert refused(capsys, "no.h5ad", "-o", "map.csv").startswith("there is no file 'no.h5ad'")
+    assert error_of(capsys, "no.h5ad", "-o", "map.csv").startswith("there is no file 'no.h5ad'")
     h5py = pytest.importorskip("h5py")
     with h5py.File("other.h5ad", "w") as file:
         file["numbers"] = np.arange(3)
-    said = refused(capsys, "other.h5ad", "-o", "map.csv")
+    said = error_of(capsys, "other.h5ad", "-o", "map.csv")
     assert said.startswith("cannot read other.h5ad by anndata")
     assert said.endswith("is it a file written by AnnData?")
     with h5py.File("cells.h5ad", "r+") as file:
-        del file["obsm"]
-        del file["layers"]
-        del file["uns"]
-    assert run("map", "cells.h5ad", "-o", "out.h5ad", "--quiet", *OPTIONS) == 2
-    assert "AnnData before 0.7" in capsys.readouterr().err
+        for group in ("obsm", "layers", "uns"):
+            del file[group]
+    said = error_of(capsys, "cells.h5ad", "-o", "out.h5ad", "--quiet", "--perplexity", "10")
+    assert "AnnData before 0.7" in said
 
 
-def test_packages_that_do_not_fit_are_named_in_one_line(capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
+def test_packages_that_do_not_fit_are_named_in_one_line(here, capsys, monkeypatch):
     class Broken:
         """Finds anndata, and fails to load it as packages made for other versions do."""
 
@@ -153,7 +128,7 @@ def test_packages_that_do_not_fit_are_named_in_one_line(capsys, tmp_path, monkey
     for name in [name for name in sys.modules if name.split(".")[0] == "anndata"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
-    (tmp_path / "cells.h5ad").write_text("something")
-    said = refused(capsys, "cells.h5ad", "-o", "map.csv")
+    Path("cells.h5ad").write_text("something")
+    said = error_of(capsys, "cells.h5ad", "-o", "map.csv")
     assert "do not work together (module 'pandas' has no attribute 'Int64Index')" in said
     assert said.endswith("pip install --upgrade anndata")

@@ -666,7 +666,7 @@ def test_resumed_is_uninterrupted(
 
 
 def test_a_descent_continues_where_it_was(whole, inputs, monkeypatch):
-    from fasttsne.cli.progress import Progress
+    from fasttsne.cli.messages import Progress
 
     seen = []
 

@@ -1,4 +1,4 @@
-"""What the command line writes, where it may not write and where a write fails half way."""
+"""cli/write.py: what is written, where nothing can be, and writes that fail half way."""
 
 import os
 from contextlib import contextmanager
@@ -6,27 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import N_ROWS, error_of, expected_map, mapped, rows, status_of, table
 from sklearn.datasets import load_digits
 
 import fasttsne
-from fasttsne import cli
-from fasttsne.cli import write as outputs
-
-resource = pytest.importorskip("resource", reason="permissions and limits are POSIX")
-if not hasattr(os, "setresuid"):
-    pytest.skip("the superuser cannot step down here", allow_module_level=True)
+from fasttsne.cli import demo, write
 
 NOBODY = 65_534
 LIMIT = 48  # bytes: less than anything that is written
 
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """A directory with data in it, which anybody may enter."""
-    monkeypatch.chdir(tmp_path)
-    tmp_path.chmod(0o755)
-    np.save("x.npy", np.random.default_rng(0).normal(size=(60, 4)))
-    return tmp_path
+posix = pytest.mark.skipif(
+    not hasattr(os, "setresuid"), reason="the superuser cannot step down here"
+)
 
 
 @contextmanager
@@ -42,19 +33,14 @@ def nobody():
         os.setresuid(0, 0, 0)
 
 
-@pytest.fixture
-def digits_are_loaded(monkeypatch):
-    """The demo's data, which nobody may read where the package is the superuser's own."""
-    digits = load_digits()
-    monkeypatch.setattr(cli.demo, "_load_digits", lambda: digits)
-
-
 @contextmanager
 def full_disk_on_call():
-    """Hand out a function after whose call every write beyond a few bytes of a file fails.
+    """Yield a function after whose call every write beyond a few bytes of a file fails.
 
     The limit is lifted at the end of the block: pytest's own output may be a file, too.
     """
+    import resource
+
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, before[1]))
@@ -62,22 +48,68 @@ def full_disk_on_call():
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def refusal(capsys, *args):
-    capsys.readouterr()
-    assert cli.main(list(map(str, args))) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    return line
+# ---- columns that go along ----------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("option", "column", "output"),
+    [
+        ("--label", "tsne_1", "map.csv"),
+        ("--keep", "tsne_2", "map.parquet"),
+        ("--label", "embedding", "map.npz"),
+    ],
+)
+def test_no_column_takes_the_place_of_the_map(here, capsys, untouched, option, column, output):
+    pytest.importorskip("pyarrow")
+    table(**{column: np.arange(N_ROWS)})
+    said = error_of(capsys, "x.csv", "-o", output, option, column)
+    assert f"and so is the column '{column}' that is to go along; rename it in INPUT" in said
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv"])
+def test_kept_numbers_keep_their_digits(here, kind):
+    kept = {"embedding": 123456780.5 + np.arange(N_ROWS), "tsne_3": np.full(N_ROWS, 1 / 3)}
+    frame = table(**kept)
+    assert mapped("x.csv", "-o", f"map.{kind}", "--keep", ",".join(kept)) == 0
+    pd = pytest.importorskip("pandas")
+    written = pd.read_csv(f"map.{kind}", sep="\t" if kind == "tsv" else ",", dtype=str)
+    for name in kept:
+        assert written[name].astype(float).tolist() == frame[name].tolist()
+    Y = expected_map(rows())
+    assert written["tsne_1"].tolist() == [f"{value:.6g}" for value in Y[:, 0]]
+
+
+def test_missing_labels_are_drawn_grey_and_kept_empty(here):
+    pytest.importorskip("matplotlib")
+    table(kind=[None, "a"] * (N_ROWS // 2))
+    wanted = ["--label", "kind", "--plot", "a.png", "--report", "a.txt"]
+    assert mapped("x.csv", "-o", "map.csv", *wanted) == 0
+    lines = Path("map.csv").read_text().splitlines()
+    assert sum(line.endswith(",") for line in lines) == N_ROWS // 2
+
+
+def test_dollars_in_the_name_of_a_file_begin_no_formula(array):
+    pytest.importorskip("matplotlib")
+    Path("x.npy").rename("$x_{$.npy")
+    assert mapped("$x_{$.npy", "-o", "map.npy", "--plot", "a.png") == 0
+    assert Path("a.png").exists()
+
+
+# ---- where nothing can be written ---------------------------------------------------------------
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+def test_a_folder_of_the_system(array, capsys, untouched):
+    said = error_of(capsys, "x.npy", "-o", "/proc/x.npy")
+    assert said.startswith("--output /proc/x.npy: ") and said.endswith("; choose another place")
+
+
+@posix
 @pytest.mark.parametrize("command", ["map", "judge", "demo"])
-def test_a_place_without_permission_is_refused_before_any_work(
-    digits_are_loaded, here, capsys, monkeypatch, command
-):
-    def work(self, *args, **options):
-        raise AssertionError("must not compute")
-
-    monkeypatch.setattr(fasttsne.TSNE, "fit", work)
-    monkeypatch.setattr(fasttsne.TSNE, "fit_transform", work)
+def test_a_folder_without_permission(array, here, capsys, monkeypatch, untouched, command):
+    digits = load_digits()  # read before stepping down, as the package may be the superuser's own
+    monkeypatch.setattr(demo, "_load_digits", lambda: digits)
+    here.chmod(0o755)
     (here / "closed").mkdir(mode=0o555)
     args = {
         "map": ["x.npy", "-o", "closed/a.npy"],
@@ -85,28 +117,27 @@ def test_a_place_without_permission_is_refused_before_any_work(
     }
     with nobody():
         if command == "demo":
-            with pytest.raises(SystemExit) as finished:
-                cli.main(["demo", "--output", "closed/a.png"])
-            assert finished.value.code == 2
+            assert status_of("demo", "--output", "closed/a.png") == 2
             assert "cannot write closed/a.png: permission denied" in capsys.readouterr().err
         else:
-            said = refusal(capsys, command, *args[command])
+            said = error_of(capsys, *args[command], command=command)
             assert "no permission to write there; choose another place" in said
-    assert os.listdir("closed") == []
 
 
+@posix
 @pytest.mark.parametrize("kind", ["npy", "npz", "csv", "parquet", "h5ad"])
-def test_a_file_without_permission_is_named(here, capsys, kind):
+def test_an_input_without_permission(here, capsys, kind):
     pytest.importorskip("pandas")
     here.chmod(0o777)
     source = here / f"x.{kind}"
     source.write_text("1,2\n3,4\n")
     source.chmod(0o000)
     with nobody():
-        said = refusal(capsys, "map", source.name, "-o", "a.npy")
-    assert said.endswith(f"cannot read x.{kind}: Permission denied")
+        said = error_of(capsys, source.name, "-o", "a.npy")
+    assert said == f"cannot read x.{kind}: Permission denied"
 
 
+@posix
 @pytest.mark.parametrize(
     ("option", "name", "needs"),
     [
@@ -120,14 +151,13 @@ def test_a_file_without_permission_is_named(here, capsys, kind):
         ("--report", "map.json", "numpy"),
     ],
 )
-def test_a_full_disk_leaves_what_was_there(here, capsys, monkeypatch, option, name, needs):
+def test_a_full_disk_leaves_what_was_there(array, capsys, monkeypatch, option, name, needs):
     pytest.importorskip(needs)
     output = [] if option == "-o" else ["-o", "first.npy"]
-    args = ["map", "x.npy", *output, option, name, "--force", "--perplexity", "5", "--quiet"]
-    assert cli.main(args) == 0  # all is loaded, and caches are written
-    (here / name).write_text("mine")
-    before = sorted(os.listdir())
-    fit, write_map = fasttsne.TSNE.fit, outputs.write_map
+    args = ["x.npy", *output, option, name, "--force", "--perplexity", "5", "--quiet"]
+    assert mapped(*args) == 0  # all modules are loaded, and caches are written
+    Path(name).write_text("mine")
+    fit, write_map = fasttsne.TSNE.fit, write.write_map
     with full_disk_on_call() as fill:
 
         def fit_and_fill(self, X):
@@ -141,8 +171,7 @@ def test_a_full_disk_leaves_what_was_there(here, capsys, monkeypatch, option, na
             fill()
 
         monkeypatch.setattr(fasttsne.TSNE, "fit", fit_and_fill)
-        monkeypatch.setattr(outputs, "write_map", write_and_fill)
-        said = refusal(capsys, *args)
+        monkeypatch.setattr(write, "write_map", write_and_fill)
+        said = error_of(capsys, *args)
     assert f"{name}: File too large; free space or choose another place" in said
     assert Path(name).read_text() == "mine"
-    assert sorted(os.listdir()) == before

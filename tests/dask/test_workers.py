@@ -1,39 +1,30 @@
-"""fasttsne.dask on a cluster: worker processes of one thread each, with limits on their memory."""
+"""Workers: of a cluster with one thread and little memory each, and threads of this process."""
 
 import gc
 import os
+import pickle
 import signal
 import time
 
 import numpy as np
 import pytest
+from dask_support import SHORT, blocks, counting_unpicklings, da, dask, processes_noted
 from numpy.testing import assert_array_equal
-from probes import counting_unpicklings, processes_noted
 from sklearn.base import clone
 
-import fasttsne
+from fasttsne.dask import TSNE, quality, transform, workers
+from fasttsne.dask.blocks import as_rows
 from fasttsne.quality import report
 
-dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
-
-import dask.array as da  # noqa: E402
-
-from fasttsne.dask import TSNE, quality, transform  # noqa: E402
 
 # Servers and the processes of workers disturb sanitizers.
 pytestmark = pytest.mark.nosan
 
-SHORT = {"max_iter": 250, "random_state": 0, "perplexity": 10.0}
-
 
 def local_cluster(n_workers):
-    return distributed.LocalCluster(
-        n_workers=n_workers,
-        threads_per_worker=1,
-        memory_limit="1GiB",
-        dashboard_address=":0",
-    )
+    limits = {"threads_per_worker": 1, "memory_limit": "1GiB"}
+    return distributed.LocalCluster(n_workers=n_workers, dashboard_address=":0", **limits)
 
 
 @pytest.fixture(scope="module")
@@ -49,24 +40,6 @@ def client(cluster):
         yield client
 
 
-@pytest.fixture(scope="module")
-def fitted(digits):
-    return fasttsne.TSNE(**SHORT).fit(digits[:400])
-
-
-@pytest.fixture(scope="module")
-def placed(digits, fitted):
-    return fitted.transform(digits)
-
-
-def blocks(X, rows=500):
-    return da.from_array(X, chunks=(rows, X.shape[1]))
-
-
-def workers_of(client):
-    return sorted(client.run(os.getpid))
-
-
 def assert_nothing_left(cluster):
     """All that was on the cluster is gone, or goes within moments."""
     for _ in range(100):
@@ -80,7 +53,7 @@ def assert_nothing_left(cluster):
 @pytest.mark.parametrize("n_workers", [1, 2, 3])
 @pytest.mark.parametrize("rows", [1797, 100])
 def test_the_same_bits_for_any_number_of_workers(client, digits, fitted, placed, n_workers, rows):
-    used = workers_of(client)[:n_workers]
+    used = sorted(client.run(os.getpid))[:n_workers]
     lazy = transform(fitted, blocks(digits, rows))
     assert_array_equal(client.compute(lazy, workers=used).result(), placed)
 
@@ -132,7 +105,7 @@ def test_nan_in_a_far_block_leaves_nothing_on_the_cluster(client, cluster, digit
     assert_nothing_left(cluster)
 
 
-def test_too_small_a_memory_limit_is_said_before_the_work_starts(client, cluster, fitted):
+def test_too_small_a_memory_limit_is_refused_before_the_work_starts(client, cluster, fitted):
     big = da.zeros((4_000_000, 64), chunks=(1_000_000, 64))
     message = r"has a memory limit of 1,024 MiB, but needs about 2,\d\d\d MiB for .*X.rechunk"
     with pytest.raises(MemoryError, match=message):
@@ -155,7 +128,7 @@ def test_a_worker_that_is_killed_changes_nothing(digits, fitted, placed, n_worke
         lazy = transform(fitted, blocks(X, 100).map_blocks(slowly, dtype=X.dtype))
         future = client.compute(lazy)
         deadline = time.monotonic() + 60
-        while sum(state == "memory" for state in states(cluster)) < 10 * n_workers:
+        while n_in_memory(cluster) < 10 * n_workers:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         assert not future.done()
@@ -167,10 +140,39 @@ def test_a_worker_that_is_killed_changes_nothing(digits, fitted, placed, n_worke
         assert_nothing_left(cluster)
 
 
-def states(cluster):
-    return [task.state for task in list(cluster.scheduler.tasks.values())]
+def n_in_memory(cluster):
+    return sum(task.state == "memory" for task in list(cluster.scheduler.tasks.values()))
 
 
 def slowly(block):
     time.sleep(0.05)
     return block
+
+
+# ---- One machine ---------------------------------------------------------------------------------
+
+
+def test_the_file_for_processes_goes_with_the_graph():
+    node = workers.share(np.arange(5), as_rows(blocks(np.zeros((5, 1)))))
+    local = node.compute()
+    assert pickle.loads(pickle.dumps(local)).value.tolist() == [0, 1, 2, 3, 4]
+    path = local.path
+    assert os.path.exists(path)
+    del node, local
+    gc.collect()  # a delayed object may refer to itself
+    assert not os.path.exists(path)
+
+
+def test_blocks_share_the_threads_of_a_process(monkeypatch):
+    monkeypatch.setattr(workers, "effective_n_threads", lambda n_jobs: n_jobs or 8)
+    share = workers.share_of_threads
+    with share(None) as first, share(None) as second:
+        assert (first, second) == (8, 4)
+        with share(None) as third, share(3) as fourth:
+            assert (third, fourth) == (2, 1)
+    with share(None) as alone:
+        assert alone == 8
+    with pytest.raises(ZeroDivisionError), share(None):
+        raise ZeroDivisionError
+    with share(None) as alone:
+        assert alone == 8

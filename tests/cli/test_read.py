@@ -1,0 +1,173 @@
+"""cli/read.py: files that cannot be mapped, tables of text, and notes on columns."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import N_ROWS, error_of, expected_map, mapped, rows, table
+
+pd = pytest.importorskip("pandas")
+
+MAP = ["x.csv", "-o", "map.npy"]
+
+
+def lines_of_numbers(separator, decimal):
+    numbers = [[f"{value:.4f}".replace(".", decimal) for value in row] for row in rows()]
+    return [separator.join([*row, "x"]) for row in numbers]
+
+
+def said_of(capsys, *args):
+    capsys.readouterr()
+    assert mapped(*args) == 0
+    return capsys.readouterr().err
+
+
+# ---- errors -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.csv", b"", "x.csv is empty"),
+        ("x.csv", b"\n\n", "x.csv is empty"),
+        ("x.csv", b"a,b\n", "x.csv has column names and no rows"),
+        ("x.csv", b"a,b\n1,2\n3,4,5\n", "ragged or not CSV: Expected 2 fields in line 3, saw 3"),
+        ("x.csv", b"a,b\n1,2,3\n3,4,5\n", "ragged or not CSV: rows are longer than the header"),
+        ("x.csv", b"a,b\n1,2\n3\n", "column 'b' has 1 empty cells, the first in row 2"),
+        ("x.csv", b"a,b\n1,2\n3,oops\n", "column 'b' mixes numbers and text, 'oops' in row 2"),
+        ("x.csv", b'a,b\n1,2\n3,"4,5"\n', "'4,5' in row 2; --decimal , if that is a number, or"),
+        ("x.csv", b"a,b\n1,2\n3,inf\n", "x.csv holds inf in row 2, column 2"),
+        ("x.csv", b"a,b\nx,y\nz,w\n", "x.csv has no column of numbers"),
+        ("x.csv", b"a;b\n1;2\n", "no column of numbers; are its cells separated by ';'? --sep ';'"),
+        ("x.csv", b"a;b\n1,5;2,5\n", "longer than the header; are its cells separated by ';'?"),
+        ("x.csv", b"a,a\n1,2\n1,2\n", "x.csv has more than one column 'a'; give each its own"),
+        ("x.csv", b"5,5,x\n1,2,x\n", "column '5'; give each its own name; is the first line data?"),
+        ("x.csv", b"\n\na, a\n1,2\n", "x.csv has more than one column 'a'; give each its own"),
+        ("x.csv", b"\xff\xfe\x00a,b\n1,2\n", "x.csv is not text in UTF-8"),
+        ("x.npy", b"not numpy", "cannot read x.npy: not an array of numbers"),
+        ("x.npz", b"PK not a zip", "cannot read x.npz: not arrays of numbers"),
+        ("x.parquet", b"PAR1 nonsense", "cannot read x.parquet: not a Parquet file|needs"),
+        ("x.h5ad", b"nonsense", "cannot read x.h5ad: not a file written by AnnData|needs anndata"),
+        ("x.xlsx", b"nonsense", "unknown ending '.xlsx'"),
+    ],
+)
+def test_broken_files(here, capsys, untouched, name, content, message):
+    (here / name).write_bytes(content)
+    said = error_of(capsys, name, "-o", "map.csv")
+    assert any(part in said for part in message.split("|"))
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros(3), "holds an array of shape (3,); rows and columns are needed"),
+        (np.zeros((0, 3)), "holds no numbers: 0 rows, 3 columns"),
+        (np.array([["a", "b"]]), "holds <U1 rather than numbers"),
+        (np.array([[1.0, np.nan]]), "holds nan in row 1, column 2"),
+        (np.array([[None]]), "not an array of numbers"),
+    ],
+)
+def test_arrays_that_are_no_tables(here, capsys, untouched, array, message):
+    np.save("x.npy", array)
+    assert message in error_of(capsys, "x.npy", "-o", "map.csv")
+
+
+def test_one_array_of_several_is_named(here, capsys, untouched):
+    np.savez("x.npz", one=np.zeros((3, 2)), two=np.ones((3, 2)))
+    said = error_of(capsys, "x.npz", "-o", "map.csv")
+    assert said == "x.npz holds 2 tables (one, two); choose one with --array"
+    said = error_of(capsys, "x.npz", "-o", "map.csv", "--array", "tow")
+    assert said == "there is no array 'tow' in x.npz; did you mean 'two'?"
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["flower.csv"], "there is no file 'flower.csv' in .; did you mean 'flowers.csv'?"),
+        (["no/x.csv"], "there is no directory no"),
+        (["."], ". is a directory; name a file"),
+        (["flowers.csv", "--label", "specis"], "no column 'specis' in flowers.csv; did you mean"),
+        (["flowers.csv", "--drop", "zzz"], "it has sepal length, sepal width"),
+        (["flowers.csv", "--array", "X"], "--array is for .npz and .h5ad"),
+        (["flowers.csv", "--features", "name"], "mixes numbers and text, 'flower <0>' in row 1"),
+        (["cells.h5ad", "--drop", "x"], "--features and --drop are for tables"),
+        (["x.npy", "--label", "a"], "x.npy has no named columns, so none called 'a'"),
+        (["x.npy", "--sep", ";;"], "--sep must be one sign, such as ';'; got ';;'"),
+        (["x.npy", "--sep", ",", "--decimal", ","], "--sep and --decimal are both ','"),
+        (["x.npy", "--no-header"], "--sep, --decimal and --no-header are for .csv and .tsv, not x"),
+    ],
+)
+def test_options_that_do_not_fit_the_file(flowers, capsys, untouched, args, message):
+    Path("cells.h5ad").write_text("something")
+    np.save("x.npy", rows())
+    assert message in error_of(capsys, *args, "-o", "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("module", "args", "extra"),
+    [
+        ("pandas", ["flowers.csv"], "tables"),
+        ("matplotlib", ["flowers.csv", "--plot", "a.png"], "plot"),
+        ("plotly", ["flowers.csv", "--html", "a.html"], "html"),
+        ("anndata", ["cells.h5ad"], "h5ad"),
+    ],
+)
+def test_a_missing_extra_is_named(flowers, capsys, monkeypatch, untouched, module, args, extra):
+    Path("cells.h5ad").write_text("something")
+    for name in [name for name in sys.modules if name.split(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    assert f"pip install 'fasttsne[{extra}]'" in error_of(capsys, *args, "-o", "a.csv")
+
+
+# ---- tables of text -----------------------------------------------------------------------------
+
+
+def test_numbers_without_a_header(here):
+    np.savetxt("x.csv", rows(), delimiter=",")
+    assert mapped(*MAP) == 0
+    np.testing.assert_array_equal(np.load("map.npy"), expected_map(rows()))
+
+
+def test_a_first_line_of_data_is_noted_and_can_be_taken(here, capsys):
+    Path("x.csv").write_text("\n".join(lines_of_numbers(",", ".")))
+    said = said_of(capsys, *MAP).splitlines()[0]
+    assert said.startswith("the first line is read as names of columns, but 3 of its 4 are")
+    assert said.endswith("if it is data: --no-header")
+    assert mapped(*MAP, "--force", "--no-header", "--label", "column 4") == 0
+    np.testing.assert_array_equal(np.load("map.npy"), expected_map(np.round(rows(), 4)))
+
+
+def test_separator_and_decimal_point_are_given(here, capsys):
+    Path("x.csv").write_text("\n".join(["a;b;c;kind", *lines_of_numbers(";", ",")]))
+    said = error_of(capsys, *MAP, "--label", "kind")
+    assert said.endswith("are its cells separated by ';'? --sep ';'")
+    said = error_of(capsys, *MAP, "--label", "kind", "--sep", ";")
+    assert said.endswith("no column of numbers; has column 'a' decimal commas? --decimal ,")
+    assert mapped(*MAP, "--label", "kind", "--sep", ";", "--decimal", ",") == 0
+    np.testing.assert_array_equal(np.load("map.npy"), expected_map(np.round(rows(), 4)))
+
+
+def test_text_that_looks_missing_is_text(here):
+    names = ["NA", "None", "null", "", "Namibia"] * (N_ROWS // 5)
+    table(country=names, share=[1.5, None] * (N_ROWS // 2))
+    assert mapped("x.csv", "-o", "map.csv", "--label", "country", "--keep", "share") == 0
+    written = pd.read_csv("map.csv", dtype=str, keep_default_na=False)
+    assert written["country"].tolist() == names
+    assert written["share"].tolist() == ["1.5", ""] * (N_ROWS // 2)
+
+
+# ---- notes on columns ---------------------------------------------------------------------------
+
+
+def test_columns_are_named_and_doubtful_ones_are_noted(here, capsys):
+    frame = table(id=np.arange(N_ROWS) * 2 + 7, income=1000 * rows()[:, 0])
+    ratio = np.std(frame["income"]) / np.std(frame["c"])
+    said = said_of(capsys, *MAP)
+    assert f"mapping {N_ROWS} rows of 5 columns: a, b, c, id, income\n" in said
+    assert "column 'id' only counts upwards, as identifiers do; --drop 'id' leaves it out" in said
+    assert f"column 'income' varies {ratio:,.0f} times as much as 'c'; --standardize" in said
+    for chosen in (["--drop", "id", "--standardize"], ["--features", "a,id"]):
+        said = said_of(capsys, *MAP, "--force", *chosen)
+        assert "counts upwards" not in said and "varies" not in said

@@ -1,0 +1,120 @@
+"""Places of blocks of rows: the bits of fasttsne.TSNE.transform, and what is refused."""
+
+import numpy as np
+import pytest
+from dask_support import (
+    CHUNKINGS,
+    SHORT,
+    blocks,
+    counting_unpicklings,
+    da,
+    dask,
+    delayed_blocks,
+    processes_noted,
+)
+from numpy.testing import assert_array_equal
+from scipy import sparse
+from sklearn.exceptions import NotFittedError
+
+import fasttsne
+from fasttsne import ContrastiveTSNE
+from fasttsne import transform as placement
+from fasttsne.dask import TSNE, transform
+
+pytestmark = pytest.mark.usefixtures("synchronous")
+
+
+@pytest.mark.parametrize("scheduler", ["synchronous", "threads"])
+@pytest.mark.parametrize("rows", CHUNKINGS)
+def test_blocks_are_placed_where_the_batch_is(digits, fitted, placed, rows, scheduler):
+    with dask.config.set(scheduler=scheduler):
+        found = transform(fitted, blocks(digits, rows))
+        assert found.chunks == (da.core.normalize_chunks((rows, 2), (1797, 2)))
+        assert found.dtype == np.float32
+        assert_array_equal(found.compute(), placed)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda X: blocks(X, 700, columns=20),
+        lambda X: blocks(X.astype(np.float32)),
+        lambda X: blocks(X.astype(np.uint8)),
+        lambda X: delayed_blocks(X, 600),
+        lambda X: dask.delayed(lambda: X)(),
+    ],
+    ids=["chunks of columns", "float32", "uint8", "delayed", "one delayed"],
+)
+def test_other_forms(digits, fitted, placed, form):
+    assert_array_equal(transform(fitted, form(digits)).compute(), placed)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_sparse_blocks(digits, metric):
+    X = sparse.csr_matrix(digits[:300])
+    tsne = fasttsne.TSNE(metric=metric, **SHORT).fit(X[:200])
+    x = blocks(digits[:300], 110).map_blocks(sparse.csr_matrix)
+    expected = tsne.transform(X)
+    assert_array_equal(transform(tsne, x).compute(), expected)
+    assert_array_equal(transform(tsne, delayed_blocks(X, 110)).compute(), expected)
+    model = TSNE(landmarks=200, metric=metric, **SHORT)
+    found = model.fit_transform(x.rechunk((110, 30)))
+    plain = fasttsne.TSNE(metric=metric, **SHORT).fit(X[model.landmark_rows_])
+    assert_array_equal(found.compute()[model.landmark_rows_], plain.embedding_)
+
+
+def test_a_metric_of_the_user_and_a_perplexity(digits):
+    def manhattan(a, b):
+        return np.abs(a - b).sum()
+
+    tsne = fasttsne.TSNE(metric=manhattan, callback=lambda _: None, **SHORT).fit(digits[:60])
+    expected = tsne.transform(digits[60:100], perplexity=4.0)
+    x = blocks(digits[60:100], 15)
+    assert_array_equal(transform(tsne, x, perplexity=4.0).compute(), expected)
+    assert tsne.callback is not None
+
+
+def test_the_search_is_prepared_once_and_stays(digits, fitted, placed, monkeypatch):
+    lazy = transform(fitted, blocks(digits))
+    fitted.transform(digits[:5], perplexity=3.0)  # the estimator now keeps another index
+
+    def refuse(*_, **__):
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(placement, "neighbor_index", refuse)
+    monkeypatch.setattr(placement, "FrozenMap", refuse)
+    assert_array_equal(lazy.compute(), placed)
+
+
+def test_processes_read_the_model_once(digits, fitted, placed, tmp_path):
+    lazy = transform(counting_unpicklings(fitted, tmp_path / "seen"), blocks(digits[:600], 50))
+    found = lazy.compute(scheduler="processes", num_workers=2)
+    assert_array_equal(found, placed[:600])
+    readers = processes_noted(tmp_path / "seen")
+    assert 1 <= len(readers) <= 2
+    assert len(set(readers)) == len(readers)
+
+
+def test_models_that_place_nothing(digits):
+    x = blocks(digits)
+    with pytest.raises(NotFittedError):
+        transform(fasttsne.TSNE(), x)
+    with pytest.raises(NotFittedError):
+        TSNE().transform(x)
+    with pytest.raises(TypeError, match="got ContrastiveTSNE"):
+        transform(ContrastiveTSNE(), x)
+    distances = np.abs(np.subtract.outer(np.arange(50.0), np.arange(50.0)))
+    tsne = fasttsne.TSNE(metric="precomputed", init="random", **SHORT).fit(distances)
+    with pytest.raises(ValueError, match="model was fitted on distances"):
+        transform(tsne, x)
+
+
+def test_other_features_than_those_of_the_fit(digits, fitted):
+    with pytest.raises(ValueError, match="X has 60 features, but model was fitted with 64"):
+        transform(fitted, blocks(digits[:, :60]))
+
+
+@pytest.mark.parametrize("perplexity", [0.0, 400.0, "3"])
+def test_a_perplexity_out_of_range(digits, fitted, perplexity):
+    with pytest.raises((ValueError, TypeError)):
+        transform(fitted, blocks(digits), perplexity=perplexity)
