@@ -340,7 +340,7 @@ def resumed_is_same(source, whole, landmarks):
     target = whole.with_stem("resumed")
     kept = target.with_name(target.name + ".checkpoint")
     process = started(source, target, landmarks)
-    while process.poll() is None and len(list(kept.glob("block-*"))) < 3:
+    while process.poll() is None and len(list(kept.glob("part-*"))) < 3:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     if process.wait() != -signal.SIGKILL:

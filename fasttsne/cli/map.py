@@ -28,11 +28,12 @@ examples
 Ctrl-C leaves a checkpoint beside OUT; --resume continues from it to the same map.
 """
 _LARGE = """\
-With --landmarks, N rows are drawn and fitted; all others are placed among them block by
-block. Memory grows with N, not with INPUT. INPUT is .parquet or a folder of .parquet
-files, .npy, .zarr or .h5; OUT is .parquet, .npy, .zarr, .h5, .csv or .tsv. --plot shows
-up to 500,000 rows and --html 50,000; --report judges 1,000, each against all. Finished
-work stays in OUT.checkpoint until OUT is complete; after any interruption --resume
+With --landmarks, N rows are drawn and fitted; all others are placed on their map in
+blocks. Memory grows with N, not with INPUT. INPUT is .parquet or a folder of .parquet
+files, .npy, .zarr or .h5; OUT is .parquet, .npy, .zarr, .h5, .csv or .tsv, or a folder
+(its name ends in a slash) that gets one .parquet per block. --plot shows up to 500,000
+rows and --html 50,000; --report judges 1,000, each against all. Finished work stays in
+OUT.checkpoint, or in the folder, until OUT is complete; after any interruption --resume
 continues. Needs the extra dask.
 """
 _DEFAULT = Path()  # --resume without a name
@@ -81,10 +82,10 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     files.add_argument(
         "-o",
         "--output",
-        type=Path,
         metavar="OUT",
         required=True,
-        help=f"the map: {', '.join(read.KINDS)}; with --landmarks also .zarr, .h5",
+        help=f"the map: {', '.join(read.KINDS)}; with --landmarks also .zarr, .h5, or a folder "
+        "with a slash at its end",
     )
     files.add_argument("--plot", type=Path, metavar="FILE", help="a picture: .png, .pdf, .svg ...")
     files.add_argument("--html", type=Path, metavar="FILE", help="a page to explore in a browser")
@@ -152,15 +153,16 @@ def run(args: argparse.Namespace) -> int:
     """Draw the map, and return 0, or 130 after Ctrl-C."""
     names = [name.replace("-", "_") for name, *_ in _PARAMETERS]
     given: dict[str, Any] = {name: vars(args)[name] for name in names if name in vars(args)}
-    kept = args.checkpoint or args.output.with_name(args.output.name + ".checkpoint")
+    from fasttsne.cli import large
+
+    args.as_folder, args.output = large.is_folder(args.output), Path(args.output)
+    kept = args.checkpoint or large.default_checkpoint(args.output, args.as_folder)
     if args.resume == _DEFAULT:
         args.resume = kept
     elif args.resume and not args.checkpoint:
         kept = args.resume
-    if args.landmarks is not None or (args.resume and args.resume.is_dir()):
-        from fasttsne.cli.blocks.run import run as run_by_blocks
-
-        return run_by_blocks(args, given, args.resume or kept)
+    if args.landmarks is not None or (args.resume and (args.resume.is_dir() or args.as_folder)):
+        return large.run(args, given, args.resume or kept)
     for option in ("landmark_selection", "block_rows", "dask"):
         if vars(args)[option] is not None:
             raise Refusal(f"--{option.replace('_', '-')} goes with --landmarks; give both")

@@ -1,1 +1,0 @@
-"""Maps of files that do not fit in memory: read, placed and written block by block."""
