@@ -10,6 +10,7 @@ def calibrate(
     expect(not skip_diagonal or (n == k and n > 1), "skip_diagonal needs a square array")
     expect(masses is None or (masses.shape[0] == n and masses.shape[1] == k),
            "masses must have the same shape")
+    expect(masses is None or not skip_diagonal, "skip_diagonal is not for masses")
     conditional = np.empty((n, k), dtype=np.float32)
     beta = np.empty(n, dtype=np.float64)
     cdef float[:, ::1] conditional_view = conditional

@@ -21,7 +21,10 @@ cdef int poll_signals() noexcept with gil:
 cdef ft_run make_run(int n_threads):
     if n_threads < 1:
         raise ValueError(f"n_threads must be at least 1, got {n_threads}")
-    return ft_run(n_threads, poll_signals, 0.0, 0, NULL)
+    cdef ft_run run
+    run.n_threads, run.poll, run.next_poll = n_threads, poll_signals, 0.0
+    run.stopped, run.team = 0, NULL
+    return run
 
 
 class DivergedError(FloatingPointError):

@@ -72,6 +72,7 @@ FT_INLINE double scaled_gap(double gap, double root_beta)
     return x < LARGEST_EXPONENT ? x : LARGEST_EXPONENT;
 }
 
+/* masses: how often each gap counts; NULL means once. */
 FT_INLINE moments moments_at(const double *restrict gaps, const double *restrict masses,
                              int64_t count, double root_beta)
 {
@@ -79,7 +80,8 @@ FT_INLINE moments moments_at(const double *restrict gaps, const double *restrict
 #pragma omp simd reduction(+ : sum, first, second, third)
     for (int64_t j = 0; j < count; j++) {
         double x = scaled_gap(gaps[j], root_beta);
-        double e = masses[j] * exp_minus(x);
+        double e = exp_minus(x);
+        if (masses != NULL) e *= masses[j];
         sum += e;
         first += x * e;
         second += x * x * e;
@@ -129,34 +131,36 @@ FT_INLINE double find_root_beta(const double *gaps, const double *masses, int64_
 }
 
 /* A neighbour of mass m counts as m neighbours at its distance would; one of mass 0 does not
- * count. gaps, masses and weights are scratch for FT_PAD(k) doubles each. */
-FT_INLINE void calibrate_row(const calibration *c, int64_t row, double *restrict gaps,
+ * count. weighted, a constant: whether a mass may differ from 1. gaps, masses and weights are
+ * scratch for FT_PAD(k) doubles each. */
+FT_INLINE void calibrate_row(int weighted, const calibration *c, int64_t row, double *restrict gaps,
                              double *restrict masses, double *restrict weights)
 {
     const int64_t k = c->k, padded = FT_PAD(k);
     float *restrict p = c->conditional + row * k;
-    for (int64_t j = 0; j < k; j++) {
-        gaps[j] = ft_points_at(c->squared_distances, row * k + j);
-        masses[j] = c->masses != NULL ? (double)c->masses[row * k + j] : 1.0;
-    }
-    for (int64_t j = k; j < padded; j++) gaps[j] = masses[j] = 0.0;
+    for (int64_t j = 0; j < k; j++) gaps[j] = ft_points_at(c->squared_distances, row * k + j);
+    for (int64_t j = k; j < padded; j++) gaps[j] = INFINITY;
+    for (int64_t j = 0; weighted && j < padded; j++)
+        masses[j] = j >= k ? 0.0 : c->masses != NULL ? (double)c->masses[row * k + j] : 1.0;
     if (c->skip_diagonal) masses[row] = 0.0;
 
     double nearest = INFINITY, farthest = 0.0, total = 0.0;
 #pragma omp simd reduction(min : nearest) reduction(max : farthest) reduction(+ : total)
     for (int64_t j = 0; j < k; j++) {
-        double low = masses[j] > 0.0 ? gaps[j] : INFINITY, high = masses[j] > 0.0 ? gaps[j] : 0.0;
+        const double mass = weighted ? masses[j] : 1.0;
+        double low = mass > 0.0 ? gaps[j] : INFINITY, high = mass > 0.0 ? gaps[j] : 0.0;
         nearest = low < nearest ? low : nearest;
         farthest = high > farthest ? high : farthest;
-        total += masses[j];
+        total += mass;
     }
     const double share = total > 0.0 ? 1.0 / total : 0.0;
     double ties = 0.0, mean_gap = 0.0;
 #pragma omp simd reduction(+ : ties, mean_gap)
     for (int64_t j = 0; j < k; j++) {
-        gaps[j] = masses[j] > 0.0 ? gaps[j] - nearest : 0.0;
-        ties += gaps[j] == 0.0 ? masses[j] : 0.0;
-        mean_gap += gaps[j] * (masses[j] * share); /* no overflow at 1e308 */
+        const double mass = weighted ? masses[j] : 1.0;
+        gaps[j] = mass > 0.0 ? gaps[j] - nearest : 0.0;
+        ties += gaps[j] == 0.0 ? mass : 0.0;
+        mean_gap += gaps[j] * (mass * share); /* no overflow at 1e308 */
     }
 
     /* Limits where no finite precision has the wanted entropy. */
@@ -164,18 +168,19 @@ FT_INLINE void calibrate_row(const calibration *c, int64_t row, double *restrict
     if (flat || c->perplexity <= ties) {
         const double limit = flat ? share : 1.0 / ties;
         for (int64_t j = 0; j < k; j++)
-            p[j] = flat || gaps[j] == 0.0 ? (float)(masses[j] * limit) : 0.0f;
+            p[j] = flat || gaps[j] == 0.0 ? (float)((weighted ? masses[j] : 1.0) * limit) : 0.0f;
         c->beta[row] = flat ? 0.0 : INFINITY;
         return;
     }
 
     if (mean_gap == 0.0) mean_gap = farthest - nearest; /* the terms underflowed */
-    double root_beta =
-        find_root_beta(gaps, masses, padded, c->log_perplexity, c->start - log(mean_gap));
+    double root_beta = find_root_beta(gaps, weighted ? masses : NULL, padded, c->log_perplexity,
+                                      c->start - log(mean_gap));
     double sum = 0.0;
 #pragma omp simd reduction(+ : sum)
     for (int64_t j = 0; j < padded; j++) {
-        weights[j] = masses[j] * exp_minus(scaled_gap(gaps[j], root_beta));
+        weights[j] = exp_minus(scaled_gap(gaps[j], root_beta));
+        if (weighted) weights[j] *= masses[j];
         sum += weights[j];
     }
     double inverse_sum = 1.0 / sum;
@@ -194,7 +199,10 @@ FT_INLINE void calibrate_body(FT_TASK_ARGUMENTS)
     }
     int64_t end = ft_least((chunk + 1) * c->rows, c->n);
     for (int64_t row = chunk * c->rows; row < end; row++)
-        calibrate_row(c, row, scratch, scratch + padded, scratch + 2 * padded);
+        if (c->masses != NULL || c->skip_diagonal)
+            calibrate_row(1, c, row, scratch, scratch + padded, scratch + 2 * padded);
+        else
+            calibrate_row(0, c, row, scratch, scratch + padded, scratch + 2 * padded);
     free(scratch);
 }
 FT_TASK_VARIANTS(calibrate)
@@ -205,13 +213,10 @@ static ft_status typical_start(int64_t k, double perplexity, double *start)
 {
     *start = 0.0;
     if (perplexity <= 1.0 || perplexity >= (double)k) return FT_OK;
-    double *gaps = malloc(2 * sizeof(double) * (size_t)k), *masses = gaps + k;
+    double *gaps = malloc(sizeof(double) * (size_t)k);
     if (gaps == NULL) return FT_NO_MEMORY;
-    for (int64_t j = 0; j < k; j++) {
-        gaps[j] = 2.0 * (double)j / (double)(k - 1);
-        masses[j] = 1.0;
-    }
-    *start = 2.0 * log(find_root_beta(gaps, masses, k, log(perplexity), 0.0));
+    for (int64_t j = 0; j < k; j++) gaps[j] = 2.0 * (double)j / (double)(k - 1);
+    *start = 2.0 * log(find_root_beta(gaps, NULL, k, log(perplexity), 0.0));
     free(gaps);
     return FT_OK;
 }
