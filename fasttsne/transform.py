@@ -20,7 +20,7 @@ from fasttsne.samples.checks import Samples
 __all__ = ["Placement"]
 
 # Largest effective number of neighbours that decide where a new sample goes: of 3 to 30, with 10
-# most digits lie among their like (benchmarks/transform.py).
+# most digits lie among digits of their class (benchmarks/transform.py).
 LARGEST_PERPLEXITY = 10.0
 
 # The descent of a point ends with a step shorter than this; the kernel's width is 1.

@@ -1,11 +1,10 @@
-"""The estimator: its parameters, and the pipeline from samples to a map as prose."""
+"""TSNE: its parameters, and the pipeline from samples to a map."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from copy import copy
-from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -105,8 +104,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         scaled alike; or an array, which is copied. "pca" needs samples: choose another with
         ``metric="precomputed"`` or ``affinity="precomputed"``.
     verbose : int, default=0
-        Print the stages at 1, and at 2 also the progress of the descent after early
-        exaggeration, in scikit-learn's words.
+        Print the stages at 1, and at 2 also the progress after early exaggeration.
     random_state : int, RandomState instance or None, default=None
         Source of the random start, and of the principal components' solver for large data.
     method : {"barnes_hut", "exact"}, default="barnes_hut"
@@ -141,9 +139,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Standard deviation of all Gaussians, in the unit of the distances, in place of one per
         sample by its perplexity.
     n_neighbors : int, default=None
-        Number of neighbours that P is made of. None is what `perplexity` says above, or with
-        ``affinity="uniform"`` the perplexity itself, rounded: k equal neighbours have the
-        perplexity k. ``method="exact"`` with Gaussian affinities uses all pairs.
+        Number of neighbours that P is made of. None is the number for `perplexity` above, or with
+        ``affinity="uniform"`` the perplexity, rounded. ``method="exact"`` with Gaussian affinities
+        uses all pairs.
     label_weight : float, default=0.0
         How much the labels `y` count in `fit`, from 0 (ignored) to 1: p_j|i loses this share
         where two known classes meet, and the other neighbours gain it. A row of which nothing
@@ -189,8 +187,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         nu of the map's kernel, as given or learned.
     history_ : dict of ndarray
         The descent every 50 iterations and at the end: "iteration", the number taken;
-        "kl_divergence", without exaggeration; "gradient_norm", of the gradient times its gains;
-        "seconds" spent on the descent.
+        "kl_divergence", without exaggeration; "gradient_norm", times gains; "seconds" spent.
     kl_per_sample_ : ndarray of float64, shape (n_samples,)
         Each sample's share of `kl_divergence_`, sum_j p_ij log(p_ij / q_ij): only with
         ``kl_per_sample=True``.
@@ -290,10 +287,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         "kl_per_sample": ["boolean"],
     }
 
-    # Iterations of early exaggeration, between two checks of the stopping rules, of a first call.
-    _EXPLORATION_MAX_ITER = 150
-    _N_ITER_CHECK = 50
-    _LEAST_MAX_ITER = 250
+    _EXPLORATION_MAX_ITER = 150  # iterations of early exaggeration
+    _N_ITER_CHECK = 50  # iterations between two checks of the stopping rules
+    _LEAST_MAX_ITER = 250  # of a first call
 
     # For a warm start: the descent, and its forces under the key of what they depend on. Forces
     # are made again from the data where a pickle or a copy lacks them.
@@ -411,10 +407,10 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         check_progress(self.progress)
 
         parameters = AffinityParameters.of(self)
-        given = self._check_samples(X, y, sample_weight, fixed, descent)
-        samples = collapse(given) if parameters.equal_rows_are_equal_samples else given
+        original = self._samples(X, y, sample_weight, fixed, descent)
+        samples = collapse(original) if parameters.equal_rows_are_equal_samples else original
         if descent is not None:
-            descent.check_continues(given.X.shape[0], self.n_components, samples.rows)
+            descent.check_continues(original.X.shape[0], self.n_components, samples.point_of_sample)
         schedule = self._schedule(samples.n_copies)
         random_state = check_random_state(self.random_state)
 
@@ -435,13 +431,13 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             )
             del joint
             if start is not None:
-                descent = Descent.at_rest(start, rows=samples.rows)
+                descent = Descent.at_rest(start, point_of_sample=samples.point_of_sample)
         assert descent is not None
         if not descent.lock.acquire(blocking=False):
             raise RuntimeError(_DRAWN_ALREADY)
         try:
             self._kept_forces = (key, forces) if self.warm_start else None
-            self._descend(descent, forces, schedule, given, samples)
+            self._descend(descent, forces, schedule, original, samples)
         finally:
             descent.lock.release()
         return self.embedding_
@@ -505,7 +501,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     # ---- What fit_transform is made of ---------------------------------------------------------
 
-    def _check_samples(
+    def _samples(
         self, X: Any, y: Any, sample_weight: Any, fixed: Any, descent: Descent | None
     ) -> Samples:
         """Return the samples, and what is known of them, checked."""
@@ -554,7 +550,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         descent: Descent,
         forces: Forces,
         schedule: Schedule,
-        given: Samples,
+        original: Samples,
         samples: Samples,
     ) -> None:
         """Optimise the map and set the fitted attributes, also where the run is interrupted."""
@@ -588,14 +584,16 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 "keep degrees_of_freedom near 1, and give an init array values of about 1e-4."
             ) from error
         except BaseException:
-            self._conclude(descent, forces, given, samples)
+            self._conclude(descent, forces, original, samples)
             raise
-        self._conclude(descent, forces, given, samples)
+        self._conclude(descent, forces, original, samples)
         descent.end_run()
         if not self.warm_start:
             self._forget_descent()
 
-    def _conclude(self, descent: Descent, forces: Forces, given: Samples, samples: Samples) -> None:
+    def _conclude(
+        self, descent: Descent, forces: Forces, original: Samples, samples: Samples
+    ) -> None:
         """Set the fitted attributes from the outcome of a run."""
         outcome = descent.outcome
         if outcome is None:  # interrupted before the first iteration
@@ -606,7 +604,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.degrees_of_freedom_ = outcome.degrees_of_freedom
         self.history_ = outcome.history
         self.placement_ = Placement.of_fit(
-            given,
+            original,
             outcome.embedding,
             AffinityParameters.of(self),
             n_copies=samples.n_copies,
@@ -615,8 +613,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             angle=self.angle,
         )
         if self.kl_per_sample:
-            shares = kl_per_copy(forces, outcome.embedding, descent.rows)
-            self.kl_per_sample_ = shares if given.counts is None else given.counts * shares
+            shares = kl_per_copy(forces, outcome.embedding, descent.point_of_sample)
+            self.kl_per_sample_ = shares if original.counts is None else original.counts * shares
         elif hasattr(self, "kl_per_sample_"):
             del self.kl_per_sample_
 
@@ -678,8 +676,11 @@ def joint_and_start(
     # The search for neighbours and the start share these.
     centered = centered_samples(X, parameters, n_threads)
     axes = axes_for_search(samples, centered, parameters, n_components, n_threads)
-    start_of = partial(initial_embedding, X, samples.init, n_components, random_state)
-    start_of = partial(start_of, counts=counts, n_threads=n_threads)
+
+    def start_of(**known: Any) -> NDArray[np.float32]:
+        args = X, samples.init, n_components, random_state
+        return initial_embedding(*args, counts=counts, n_threads=n_threads, **known)
+
     start, from_joint = None, isinstance(samples.init, str) and samples.init == "spectral"
     if needs_start and not from_joint:
         start = start_of(centered=centered, axes=axes)
@@ -688,10 +689,9 @@ def joint_and_start(
         joint = given_joint(samples, parameters)
     else:
         how: Any = {"n_threads": n_threads, "verbose": verbose}
-        k, labels = neighborhood.n_neighbors, (samples.classes, parameters.label_weight)
-        neighbors = neighbors_of(samples, parameters, k, centered=centered, axes=axes, **how)
+        neighbors = neighbors_of(samples, parameters, neighborhood, centered, axes, **how)
         del centered, axes
-        conditional = conditional_of(*neighbors, neighborhood, *labels, **how)
+        conditional = conditional_of(neighbors, neighborhood, samples, parameters, **how)
         indices = neighbors.indices
         del neighbors
         joint = joint_of(indices, conditional, counts, neighborhood.symmetrization, **how)

@@ -112,7 +112,7 @@ class AffinityParameters:
             If a parameter is out of range for so few samples.
         """
         if self.is_given:
-            return Neighborhood(1)  # has no part in P
+            return Neighborhood(1)  # not used for a given P
         return neighborhood_of(
             n_copies,
             perplexity=self.perplexity,
@@ -190,15 +190,16 @@ def axes_for_search(
 def neighbors_of(
     samples: Samples,
     parameters: AffinityParameters,
-    n_neighbors: int,
-    *,
+    neighborhood: Neighborhood,
     centered: NDArray[np.float32] | None = None,
     axes: PrincipalAxes | None = None,
+    *,
     n_threads: int = 1,
     verbose: int = 0,
 ) -> Neighbors:
     """Return the neighbours of every sample: k nearest, those given, or all pairs ("exact")."""
     X, counts, given = samples.X, samples.counts, not isinstance(parameters.neighbors, str)
+    n_neighbors, weighted = neighborhood.n_neighbors, counts is not None
     metric: Any = {"metric": parameters.metric, "metric_params": parameters.metric_params}
     if parameters.method == "exact":
         if given:
@@ -224,9 +225,8 @@ def neighbors_of(
             n_threads=n_threads,
         )
 
-    weighted = counts is not None
     if verbose:
-        print(f"[t-SNE] Computing {n_neighbors} nearest neighbors...")
+        print(f"[t-SNE] Computing {n_neighbors} nearest neighbors...")  # scikit-learn's words
     start = perf_counter()
     if counts is None:
         neighbors = Neighbors(*search(n_neighbors), None)
@@ -241,20 +241,16 @@ def neighbors_of(
 
 
 def conditional_of(
-    indices: NDArray[np.int32] | None,
-    squared_distances: NDArray[np.float64],
-    copies: NDArray[np.float32] | None,
+    neighbors: Neighbors,
     neighborhood: Neighborhood,
-    classes: NDArray[np.int64] | None = None,
-    label_weight: float = 0.0,
+    samples: Samples,
+    parameters: AffinityParameters,
     *,
     n_threads: int = 1,
     verbose: int = 0,
 ) -> NDArray[np.float32]:
-    """Return p_j|i of the neighbours, with less between classes where these are known.
-
-    The first three arguments are `Neighbors`.
-    """
+    """Return p_j|i of the neighbours, with less between classes where these are known."""
+    indices, squared_distances, copies = neighbors
     conditional, mean_sigma = neighborhood.conditional(
         squared_distances,
         counts=copies,
@@ -266,8 +262,10 @@ def conditional_of(
         print(f"[t-SNE] Computed conditional probabilities for sample {n} / {n}")
         if mean_sigma is not None:
             print(f"[t-SNE] Mean sigma: {mean_sigma:f}")
-    if classes is not None:
-        conditional = guided_by_labels(conditional, classes, label_weight, indices=indices)
+    if samples.classes is not None:
+        conditional = guided_by_labels(
+            conditional, samples.classes, parameters.label_weight, indices=indices
+        )
     return conditional
 
 

@@ -437,11 +437,11 @@ def _has_decimal_comma(text: str) -> bool:
     return re.fullmatch(r"\s*[-+]?\d+,\d+\s*", text) is not None
 
 
-def _hint(path: Path, frame: Any, written: Format) -> str:
+def _hint(path: Path, frame: Any, columns: Sequence[str], written: Format) -> str:
     """Return a guess why columns were not read as numbers, to append to a message."""
     if frame.shape[1] == 1:
         return _separator_hint(path, written)
-    for column in frame.columns:
+    for column in columns:
         cells = frame[column].dropna().astype(str).head(20)
         if len(cells) and all(map(_has_decimal_comma, cells)):
             return f"; has column {column!r} decimal commas? --decimal ,"
@@ -483,7 +483,9 @@ def _from_frame(
     for name in (*extra, *(features or ()), *drop):
         if name not in names:
             unknown = unknown_name("column", name, names, str(path))
-            raise Refusal(f"{unknown}{_hint(path, frame, written) if len(names) == 1 else ''}")
+            raise Refusal(
+                f"{unknown}{_hint(path, frame, names, written) if len(names) == 1 else ''}"
+            )
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise Refusal(f"{path} has more than one column {doubled[0]!r}; give each its own name")
@@ -496,9 +498,9 @@ def _from_frame(
         features = [name for name in rest if name not in text]
         if text:
             left_out = f"columns of text, left out: {', '.join(text)}"
-            notes.append(left_out + _hint(path, frame[text], written))
+            notes.append(left_out + _hint(path, frame, text, written))
         if not features:
-            raise Refusal(f"{path} has no column of numbers{_hint(path, frame, written)}")
+            raise Refusal(f"{path} has no column of numbers{_hint(path, frame, names, written)}")
     X = np.stack([_numbers(frame[name], name, path) for name in features], axis=1)
     return Table(X, {name: frame[name] for name in extra}, notes, list(features))
 
@@ -524,8 +526,8 @@ def _numbers(column: Any, name: str, path: Path) -> NDArray[np.float64]:
         found = str(column.iloc[text[0]])[:40]
         remedy = "--decimal , if that is a number" if _has_decimal_comma(found) else "correct it"
         raise Refusal(
-            f"{path}: column {name!r} mixes numbers and text, {found!r} in row {text[0] + 1}; "
-            f"{remedy}, or leave the column out with --drop"
+            f"{path}: column {name!r} holds text, {found!r} in row {text[0] + 1}; "
+            f"{remedy}, or leave the column out (--drop, or not among --features)"
         )
     empty = np.flatnonzero(np.isnan(values))
     if len(empty):

@@ -15,15 +15,15 @@ _LARGEST_LOG = 87.0
 
 
 def kl_per_copy(
-    forces: Forces, embedding: NDArray[np.float32], rows: NDArray[np.int64] | None = None
+    forces: Forces, embedding: NDArray[np.float32], point_of_sample: NDArray[np.int64] | None = None
 ) -> NDArray[np.float64]:
     """Return sum_j p_ij log(p_ij / q_ij) of one copy of each sample; single ones may be negative.
 
-    `forces` are evaluated at the map. `rows` is the point of each sample, where some share one.
+    `forces` are evaluated at the map. Where samples share points, `point_of_sample` says which.
     """
-    if rows is not None:
-        _, first = np.unique(rows, return_index=True)
-        return kl_per_copy(forces, embedding[first])[rows]
+    if point_of_sample is not None:
+        _, first = np.unique(point_of_sample, return_index=True)
+        return kl_per_copy(forces, embedding[first])[point_of_sample]
     masses, nu, order = forces.masses, forces.degrees_of_freedom, forces.order
     n_points = len(embedding)
     if isinstance(forces, ExactForces):

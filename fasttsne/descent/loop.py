@@ -1,4 +1,8 @@
-"""Gradient descent on the map: momentum, gains, stopping. The only loop."""
+"""Gradient descent on the map: momentum, gains, stopping. The only loop.
+
+`optimize` takes walks (`_Run.walk`) of iterations, `_Run._advance` hands some of them at a time to
+the kernels (`descend` in gate/descent.pxi), and src/update.c moves the points in each.
+"""
 
 from __future__ import annotations
 
@@ -53,9 +57,10 @@ def optimize_embedding(
 ) -> Descent:
     """Minimise KL(P||Q) by gradient descent with momentum and gains [1]_.
 
-    At the end of a run the map settles, in iterations on a branch: a later run continues from the
-    state before them. So 250 iterations and 250 more give the same bits as 500. After an exception
-    the descent is between two iterations, and the next run first takes the rest of `max_iter`.
+    At the end of a run that no rule or callback stopped, the map settles, in iterations on a
+    branch: a later run continues from the state before them. So 250 iterations and 250 more give
+    the same bits as 500. After an exception the descent is between two iterations, and the next
+    run first takes the rest of `max_iter`.
 
     Parameters
     ----------
@@ -209,7 +214,7 @@ def optimize(
             n_iter = min(schedule.n_iter_settling, end - iteration)
             if not run.stopped_by and n_iter > 0:
                 # The map settles on a branch, and the descent stays where it is.
-                shown = Descent(descent.state, descent.rows)
+                shown = Descent(descent.state, descent.point_of_sample)
                 run.first = iteration  # the callback has seen it
                 run.walk(shown, schedule.settling(iteration), iteration + n_iter, judging=False)
             descent.outcome = run.outcome(shown)
@@ -248,7 +253,7 @@ class _Run:
     bar: Any
     verbose: int
     first: int  # iteration after which the callback is called
-    stopped_by: str = ""  # rule or callback that ended the run
+    stopped_by: str = ""  # rule or callback that ended the run; empty after convergence
 
     def walk(self, descent: Descent, schedule: Schedule, end: int, *, judging: bool) -> None:
         """Iterate until `end`, or until a rule or the callback stops the run.
@@ -284,7 +289,10 @@ class _Run:
                     self._print_early(state, min(schedule.n_iter_early, end))
                     if self._must_stop(state, schedule):
                         return
-                if self._callback_stops(state, schedule, descent.rows) or state.iteration >= end:
+                if (
+                    self._callback_stops(state, schedule, descent.point_of_sample)
+                    or state.iteration >= end
+                ):
                     return
                 if judging and self.learns and state.iteration >= schedule.n_iter_early:
                     descent.state = state = self._learned(state, schedule, arrays[0])
@@ -302,7 +310,7 @@ class _Run:
         state, checks = shown.state, shown.state.checks
         if not checks or checks[-1].iteration < state.iteration:
             checks = (*checks, self._check(state, 1.0, False))
-        embedding, divergence = state.of_samples(shown.rows), self.forces.kl_divergence
+        embedding, divergence = state.of_samples(shown.point_of_sample), self.forces.kl_divergence
         return Outcome(embedding, divergence, state.iteration, state.degrees_of_freedom, checks)
 
     def _checked(self, state: State, schedule: Schedule) -> State:
@@ -356,13 +364,13 @@ class _Run:
         return bool(self.stopped_by) or _has_converged(comparable, least_gain)
 
     def _callback_stops(
-        self, state: State, schedule: Schedule, rows: NDArray[np.int64] | None
+        self, state: State, schedule: Schedule, point_of_sample: NDArray[np.int64] | None
     ) -> bool:
         """Call the callback, if a call is due, and return whether it ends the run."""
         iteration = state.iteration
         if self.callback is None or iteration % self.callback_every or iteration <= self.first:
             return False
-        embedding = state.of_samples(rows)
+        embedding = state.of_samples(point_of_sample)
         embedding.flags.writeable = False
         answer = self.callback(
             Snapshot(

@@ -103,7 +103,7 @@ class Descent:
     ----------
     state : State
         Iteration, map, velocity and gains between two iterations.
-    rows : ndarray of int64, shape (n_samples,), or None
+    point_of_sample : ndarray of int64, shape (n_samples,), or None
         Point of each sample, where equal samples share one. None means one point per sample.
     n_iter_ended : int
         Iterations of all runs that ended, with those in which the map settled.
@@ -123,20 +123,22 @@ class Descent:
     """
 
     state: State
-    rows: NDArray[np.int64] | None = None
+    point_of_sample: NDArray[np.int64] | None = None
     n_iter_ended: int = 0
     outcome: Outcome | None = None
     lock: Any = field(default_factory=Lock, init=False, repr=False)
 
     @classmethod
-    def at_rest(cls, start: NDArray[Any], rows: NDArray[np.int64] | None = None) -> Descent:
+    def at_rest(
+        cls, start: NDArray[Any], point_of_sample: NDArray[np.int64] | None = None
+    ) -> Descent:
         """Return a descent before its first iteration.
 
         Parameters
         ----------
         start : ndarray of shape (n_points, n_components)
             The first map, which is copied.
-        rows : ndarray of int64, shape (n_samples,), default=None
+        point_of_sample : ndarray of int64, shape (n_samples,), default=None
             Point of each sample, where equal samples share one. None means one point per sample.
 
         Returns
@@ -147,11 +149,12 @@ class Descent:
         embedding = np.array(start, dtype=np.float32, order="C")
         order = np.arange(len(embedding), dtype=np.int32)
         return cls(
-            State(0, order, embedding, np.zeros_like(embedding), np.ones_like(embedding)), rows
+            State(0, order, embedding, np.zeros_like(embedding), np.ones_like(embedding)),
+            point_of_sample,
         )
 
     def check_continues(
-        self, n_samples: int, n_components: int, rows: NDArray[np.int64] | None
+        self, n_samples: int, n_components: int, point_of_sample: NDArray[np.int64] | None
     ) -> None:
         """Raise ValueError if samples cannot be those of this map.
 
@@ -161,18 +164,20 @@ class Descent:
             Number of samples.
         n_components : int
             Dimension of the map to be continued.
-        rows : ndarray of int64, shape (n_samples,), or None
+        point_of_sample : ndarray of int64, shape (n_samples,), or None
             Point of each sample.
         """
         n_points, n_components_before = self.state.embedding.shape
-        before = np.arange(n_points) if self.rows is None else self.rows
+        before = np.arange(n_points) if self.point_of_sample is None else self.point_of_sample
         if (len(before), n_components_before) != (n_samples, n_components):
             raise ValueError(
                 f"warm_start=True continues a map of {len(before)} samples and n_components="
                 f"{n_components_before}, but X has {n_samples} samples and n_components is"
                 f" {n_components}; to start again, set warm_start=False"
             )
-        if not np.array_equal(np.arange(n_samples) if rows is None else rows, before):
+        if not np.array_equal(
+            np.arange(n_samples) if point_of_sample is None else point_of_sample, before
+        ):
             raise ValueError(
                 "warm_start=True continues a map on which other samples are copies of each other"
                 " than in X; to start again, set warm_start=False"
@@ -184,7 +189,7 @@ class Descent:
         self.n_iter_ended = self.outcome.n_iter
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Descent, (self.state, self.rows, self.n_iter_ended, self.outcome)
+        return Descent, (self.state, self.point_of_sample, self.n_iter_ended, self.outcome)
 
 
 @dataclass(frozen=True)

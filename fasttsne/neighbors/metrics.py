@@ -69,7 +69,7 @@ def checked_points(X: NDArray[np.floating]) -> NDArray[np.floating]:
     if not max(abs(float(X.max())), abs(float(X.min()))) <= LARGEST_VALUE:
         raise ValueError(
             f"X has NaN, or values of magnitude above {LARGEST_VALUE:g}, whose squared distances "
-            "overflow; remove the first, rescale the others, which does not change the map"
+            "overflow; remove NaN, or rescale X, which does not change the map"
         )
     return np.require(X, requirements=["C", "A"])
 
@@ -87,7 +87,7 @@ def directions_of(X: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def squared(distances: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return squares in double precision; raise ValueError for what is no distance."""
+    """Return squares in double precision; raise ValueError for NaN, negative or huge values."""
     if np.isnan(distances).any():
         raise ValueError("The metric gave NaN for some distances; check metric and metric_params")
     if (distances < 0).any():
@@ -104,7 +104,7 @@ def squared(distances: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def as_metric_takes(X: Any, metric: Metric) -> Any:
-    """Return boolean samples for metrics of such: scikit-learn warns at every conversion."""
+    """Return boolean samples for boolean metrics: scikit-learn warns at every conversion."""
     boolean = metric in PAIRWISE_BOOLEAN_FUNCTIONS and not sparse.issparse(X)
     return X.astype(bool) if boolean else X
 

@@ -1,4 +1,4 @@
-"""Samples -> a screen: what an approximate search compares before exact distances.
+"""Which search, and its screen: what a search compares before exact distances.
 
 The screen is the samples near the origin in single precision, or along their leading principal
 axes where these hold nearly all distances.

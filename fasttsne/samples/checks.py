@@ -38,7 +38,7 @@ class Samples:
         Where the map starts.
     fixed : ndarray of bool, shape (n_samples,), or None
         Which points stay where they are.
-    rows : ndarray of int64, or None
+    point_of_sample : ndarray of int64, or None
         Where equal samples were collapsed (`fasttsne.samples.duplicates`): the row here of each of
         the caller's samples.
     """
@@ -49,7 +49,7 @@ class Samples:
     counts: NDArray[np.float64] | None = None
     init: str | NDArray[Any] = "pca"
     fixed: NDArray[np.bool_] | None = None
-    rows: NDArray[np.int64] | None = None
+    point_of_sample: NDArray[np.int64] | None = None
 
     @property
     def n_copies(self) -> float:

@@ -1,7 +1,7 @@
 """Equal samples -> each once, with the number of its copies.
 
-The only place where duplicates are dealt with: `collapse` comes before the pipeline, and
-`Samples.rows` puts every copy at its sample's point afterwards (`fasttsne.descent`).
+`collapse` runs before the pipeline where at least a quarter of the samples are copies. After it
+`Samples.point_of_sample` puts every copy at its sample's point (`fasttsne.descent`).
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def collapse(samples: Samples) -> Samples:
     Parameters
     ----------
     samples : Samples
-        Without `rows`. Copies agree in X, classes, fixed and an `init` array.
+        Without `point_of_sample`. Copies agree in X, classes, fixed and an `init` array.
 
     Returns
     -------
     samples : Samples
-        Distinct samples in order of first appearance, with their `counts` and `rows`.
+        Distinct samples in order of first appearance, with their `counts` and `point_of_sample`.
 
     Examples
     --------
@@ -44,7 +44,7 @@ def collapse(samples: Samples) -> Samples:
     >>> from fasttsne.samples.duplicates import collapse
     >>> X = np.array([[1.0, 2.0], [0.0, 3.0], [1.0, 2.0], [1.0, 2.0]])
     >>> samples = collapse(Samples(X))
-    >>> samples.counts, samples.rows
+    >>> samples.counts, samples.point_of_sample
     (array([3., 1.]), array([0, 1, 0, 0]))
     """
     X, init = samples.X, samples.init
@@ -66,7 +66,7 @@ def collapse(samples: Samples) -> Samples:
         counts=np.bincount(rows, samples.counts).astype(np.float64),
         init=init[first] if isinstance(init, np.ndarray) else init,
         fixed=None if samples.fixed is None else samples.fixed[first],
-        rows=rows.astype(np.int64),
+        point_of_sample=rows.astype(np.int64),
     )
 
 

@@ -109,7 +109,7 @@ class Centering:
 
 
 def center_and_scale(X: NDArray[np.floating], *, n_threads: int = 1) -> NDArray[np.float32]:
-    """Return `X` moved to the origin in double precision, scaled into [-1, 1] and rounded, float32.
+    """Return `X` moved to the origin, scaled into [-1, 1] and rounded once, float32.
 
     The scale is a power of two, so distances keep their proportions and only the last step rounds.
     The largest magnitude is in [0.5, 1], less where `X` is subnormal, 0 where it is constant.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Affinities of a sample with a smaller count are those of one with this count: they place the
-# sample, which is nobody else's neighbour.
+# sample, which is a neighbour of none.
 LEAST_COUNT = 1e-6
 
 # The largest number of points in a map.
