@@ -525,8 +525,9 @@ def _numbers(column: Any, name: str, path: Path) -> NDArray[np.float64]:
     if len(text):
         found = str(column.iloc[text[0]])[:40]
         remedy = "--decimal , if that is a number" if _has_decimal_comma(found) else "correct it"
+        holds = "holds text" if _is_text(column) else "mixes numbers and text"
         raise Refusal(
-            f"{path}: column {name!r} holds text, {found!r} in row {text[0] + 1}; "
+            f"{path}: column {name!r} {holds}, {found!r} in row {text[0] + 1}; "
             f"{remedy}, or leave the column out (--drop, or not among --features)"
         )
     empty = np.flatnonzero(np.isnan(values))

@@ -90,7 +90,7 @@ def test_one_array_of_several_is_named(here, capsys, untouched):
         (["flowers.csv", "--label", "specis"], "no column 'specis' in flowers.csv; did you mean"),
         (["flowers.csv", "--drop", "zzz"], "it has sepal length, sepal width"),
         (["flowers.csv", "--array", "X"], "--array is for .npz and .h5ad"),
-        (["flowers.csv", "--features", "name"], "mixes numbers and text, 'flower <0>' in row 1"),
+        (["flowers.csv", "--features", "name"], "holds text, 'flower <0>' in row 1"),
         (["cells.h5ad", "--drop", "x"], "--features and --drop are for tables"),
         (["x.npy", "--label", "a"], "x.npy has no named columns, so none called 'a'"),
         (["x.npy", "--sep", ";;"], "--sep must be one sign, such as ';'; got ';;'"),
