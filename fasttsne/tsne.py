@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from copy import copy
 from numbers import Integral, Real
 from typing import Any
 
@@ -575,7 +574,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 verbose=self.verbose,
             )
         except DivergedError as error:
-            self._forget_descent()
+            forget_descent(self)
             raise ValueError(
                 f"The map diverged with learning_rate={self.learning_rate_:g}, "
                 f"early_exaggeration={self.early_exaggeration:g}, "
@@ -589,7 +588,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self._conclude(descent, forces, original, samples)
         descent.end_run()
         if not self.warm_start:
-            self._forget_descent()
+            forget_descent(self)
 
     def _conclude(
         self, descent: Descent, forces: Forces, original: Samples, samples: Samples
@@ -617,10 +616,6 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             self.kl_per_sample_ = shares if original.counts is None else original.counts * shares
         elif hasattr(self, "kl_per_sample_"):
             del self.kl_per_sample_
-
-    def _forget_descent(self) -> None:
-        self.__dict__.pop("_descent", None)
-        self.__dict__.pop("_kept_forces", None)
 
     def _nu(self) -> float:
         return first_degrees_of_freedom(self.degrees_of_freedom, self.n_components)
@@ -652,11 +647,11 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return tags
 
 
-def without_descent(tsne: TSNE) -> TSNE:
-    """Return a copy that a warm start cannot continue: without the descent and its forces."""
-    bare = copy(tsne)
-    bare._forget_descent()
-    return bare
+def forget_descent(tsne: TSNE) -> TSNE:
+    """Drop what only a warm start needs, the descent and its forces, and return the estimator."""
+    for name in ("_descent", "_kept_forces"):
+        tsne.__dict__.pop(name, None)
+    return tsne
 
 
 def joint_and_start(

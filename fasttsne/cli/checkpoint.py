@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from fasttsne import TSNE, __version__
 from fasttsne.cli.messages import Progress, Refusal
 from fasttsne.runtime.files import replacing
-from fasttsne.tsne import without_descent
+from fasttsne.tsne import forget_descent
 
 _FORMAT = "fasttsne checkpoint 1"
 _EVERY = 60.0  # seconds
@@ -63,8 +63,8 @@ def fit_with_checkpoints(
 
 def concluded(tsne: TSNE) -> TSNE:
     """Return the estimator without what only a further fit needs, above all P."""
-    bare: TSNE = without_descent(tsne).set_params(warm_start=False, callback=None)
-    return bare
+    fitted: TSNE = forget_descent(tsne).set_params(warm_start=False, callback=None)
+    return fitted
 
 
 def save(tsne: TSNE, X: Any, path: Path) -> None:

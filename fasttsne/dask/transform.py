@@ -127,7 +127,7 @@ def _prepared(estimator: fasttsne.tsne.TSNE, perplexity: float | None) -> fastts
     What is left out may be large, as the arrays of `neighbors`, or not picklable, as a callback.
     """
     estimator.placement_.prepare(perplexity, n_threads=effective_n_threads(estimator.n_jobs))
-    bare: fasttsne.tsne.TSNE = fasttsne.tsne.without_descent(estimator).set_params(
+    bare: fasttsne.tsne.TSNE = fasttsne.tsne.forget_descent(copy.copy(estimator)).set_params(
         callback=None, init="random", neighbors="auto", random_state=None, warm_start=False
     )
     for name in ("kl_per_sample_", "history_", "feature_names_in_"):
