@@ -73,7 +73,7 @@ def add_columns(parser: argparse.ArgumentParser, *, judging: bool = False) -> No
     group.add_argument(
         "--array",
         metavar="NAME",
-        help="array of an .npz or .h5ad file; with --landmarks, of .zarr or .h5",
+        help="array of an .npz or .h5ad file (map --landmarks: of .zarr or .h5)",
     )
     group.add_argument(
         "--sep",
