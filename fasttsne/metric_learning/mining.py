@@ -68,12 +68,10 @@ def mine_pairs(
     """
     Z = checks.as_embeddings(X)
     classes = checks.as_classes(labels, len(Z))
-    if similar_label not in (0, 1):
-        raise ValueError(f"similar_label={similar_label!r} must be 0 or 1")
+    checks.check_choice("similar_label", similar_label, (0, 1))
+    checks.check_choice("strategy", strategy, ("all", "hard", "easy", "random"))
     if strategy == "all":
         return _all_pairs(classes, similar_label)
-    if strategy not in ("hard", "easy", "random"):
-        raise ValueError(f"strategy={strategy!r} must be 'all', 'hard', 'easy' or 'random'")
     chance = check_random_state(random_state)
     found: dict[int, list[Indices]] = {similar_label: [], 1 - similar_label: []}
     for block in _blocks(Z, classes):
@@ -133,10 +131,7 @@ def mine_triplets(
     Z = checks.as_embeddings(X)
     classes = checks.as_classes(labels, len(Z))
     checks.check_positive("margin", margin)
-    if strategy not in _STRATEGIES:
-        raise ValueError(
-            f"strategy={strategy!r} must be one of {', '.join(map(repr, _STRATEGIES))}"
-        )
+    checks.check_choice("strategy", strategy, _STRATEGIES)
     if strategy == "distance_weighted":
         Z, _ = normalized(Z)
     chance = check_random_state(random_state)
@@ -182,9 +177,6 @@ def _largest(values: Floats, chosen: NDArray[np.bool_]) -> tuple[Indices, Indice
     """Return the rows with any chosen value, and the column of the largest of these."""
     rows = np.flatnonzero(chosen.any(axis=1))
     return rows, np.argmax(np.where(chosen[rows], values[rows], -np.inf), axis=1)
-
-
-# ---- Strategies: rows, positives and negatives of a block ------------------------------------
 
 
 def _with_nearest(block: _Block, to_positives: Floats) -> Rows:

@@ -129,8 +129,7 @@ class NoiseDistribution:
 
         Parameters
         ----------
-        n_classes : int
-            Number of classes, at least 1.
+        n_classes : see `uniform`
 
         Returns
         -------
@@ -189,11 +188,7 @@ def _alias_table(probabilities: Floats) -> tuple[Floats, Indices]:
 
 
 def negative_sampling_loss(
-    inputs: ArrayLike,
-    positives: ArrayLike,
-    negatives: ArrayLike,
-    *,
-    reduction: Reduction = "mean",
+    inputs: ArrayLike, positives: ArrayLike, negatives: ArrayLike, *, reduction: Reduction = "mean"
 ) -> tuple[float | Floats, tuple[Gradient, Gradient, Gradient]]:
     """Return the loss of negative sampling, -log s(u_o'v) - sum_k log s(-u_k'v), and gradients.
 
@@ -324,9 +319,7 @@ def sampled_softmax_loss(
 
     Parameters
     ----------
-    target_scores, noise_scores, target_log_noise, noise_log_noise : array-like
-        Scores and log q of the right classes, (n_samples,), and of m draws, (n_samples, m); see
-        `nce_loss`, also for errors.
+    target_scores, noise_scores, target_log_noise, noise_log_noise : see `nce_loss`
     is_target : array-like of bool, shape (n_samples, m), default=None
         Which draws are the right class by accident; these are left out.
     reduction : {"mean", "sum", "none"} over samples; see `fasttsne.metric_learning.losses`

@@ -207,7 +207,6 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Returns
         -------
         self : LinearMetricLearner
-            The fitted estimator.
 
         Raises
         ------
@@ -249,8 +248,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples.
+        X : see `fit`
 
         Returns
         -------
@@ -288,9 +286,8 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         chosen = places < np.repeat(shares, sizes)
         if not chosen.any():
             raise ValueError(
-                f"early_stopping with validation_fraction={self.validation_fraction} holds "
-                "out no sample, because every class keeps two; raise it, or set "
-                "early_stopping=False"
+                f"early_stopping with validation_fraction={self.validation_fraction} holds out no "
+                "sample, because every class keeps two; raise it, or set early_stopping=False"
             )
         return np.sort(by_class[~chosen]), np.sort(by_class[chosen])
 
@@ -309,14 +306,14 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                     f"{(n_components, n_features)}; got {given.shape}"
                 )
             return axes.from_raw(given)
-        n_discriminants = len(self.classes_) - 1
+        n_discriminants = min(len(self.classes_) - 1, n_axes)
         if init == "auto":
-            init = "lda" if n_components <= min(n_discriminants, n_axes) else "pca"
+            init = "lda" if n_components <= n_discriminants else "pca"
         if init == "lda":
-            if n_components > min(n_discriminants, n_axes):
+            if n_components > n_discriminants:
                 raise ValueError(
-                    f"init='lda' gives {min(n_discriminants, n_axes)} components, at most one "
-                    f"fewer than classes, but n_components={n_components}; choose another start"
+                    f"init='lda' gives {n_discriminants} components, at most one fewer than "
+                    f"classes, but n_components={n_components}; choose another start"
                 )
             W = _discriminants(Z, classes, n_components)
         elif init == "pca":
@@ -348,7 +345,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         def epoch() -> Iterator[training.Objective]:
             for batch in batches.epoch():
-                yield self._objective(Z[batch], labels[batch], classes[batch], start.shape, chance)
+                yield self._objective(Z[batch], labels[batch], classes[batch], start, chance)
 
         # Along one component, |change' z| <= rate |z|_1 <= rate sqrt(n_axes) |z|.
         unit = (_typical_length(Z @ start) or 1.0) / np.sqrt(len(start))
@@ -360,22 +357,16 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return found[: start.size].reshape(start.shape), history
 
     def _objective(
-        self,
-        Z: Floats,
-        labels: NDArray[Any],
-        classes: Indices,
-        shape: tuple[int, int],
-        chance: RandomState,
+        self, Z: Floats, labels: NDArray[Any], classes: Indices, start: Floats, chance: RandomState
     ) -> training.Objective:
         """Return the loss of a batch as a function of the map, and of proxies if there are any."""
         params = dict(self.loss_params or {})
-        size = shape[0] * shape[1]
 
         def objective(parameters: Floats) -> tuple[float, Floats]:
-            W, proxies = parameters[:size].reshape(shape), parameters[size:]
+            W, proxies = parameters[: start.size].reshape(start.shape), parameters[start.size :]
             E, by_proxies = Z @ W, proxies  # empty if the loss has none
             if self.loss == "proxy":
-                vectors = proxies.reshape(-1, shape[1])
+                vectors = proxies.reshape(-1, start.shape[1])
                 value, (by_E, by_vectors) = proxy_loss(E, classes, vectors, **params)
                 result = value, by_E
                 by_proxies = np.asarray(by_vectors, dtype=np.float64).ravel()
@@ -414,11 +405,7 @@ def _classes(y: NDArray[Any]) -> tuple[NDArray[Any], Indices]:
 
 
 def _choose_axes(
-    X: Floats,
-    classes: Indices,
-    n_components: int,
-    standardize: bool | str,
-    chance: RandomState,
+    X: Floats, classes: Indices, n_components: int, standardize: bool | str, chance: RandomState
 ) -> features.Axes:
     """Return the coordinates to train in; "auto": where neighbours agree in class more often."""
     standard = features.standard_scaling(X)

@@ -265,7 +265,6 @@ class LinearRanker(BaseEstimator):
         Returns
         -------
         self : LinearRanker
-            The fitted estimator.
 
         Raises
         ------
@@ -305,8 +304,7 @@ class LinearRanker(BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_documents, n_features)
-            Documents.
+        X : see `fit`
 
         Returns
         -------

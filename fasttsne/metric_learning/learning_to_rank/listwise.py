@@ -35,8 +35,7 @@ def listnet_loss(
 
     Returns
     -------
-    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
-        In nats. Derivative by the scores.
+    loss, gradient : in nats; see `squared_loss`
 
     Examples
     --------
@@ -74,8 +73,7 @@ def listmle_loss(
 
     Returns
     -------
-    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
-        In nats. Derivative by the scores.
+    loss, gradient : in nats; see `squared_loss`
 
     Examples
     --------
@@ -122,8 +120,7 @@ def approx_ndcg_loss(
 
     Returns
     -------
-    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
-        Between -1 and 0; 0 for queries without gain. Derivative by the scores.
+    loss, gradient : from -1 to 0, 0 for queries without gain; see `squared_loss`
 
     Examples
     --------
@@ -174,8 +171,7 @@ def soft_rank_loss(
 
     Returns
     -------
-    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
-        Between -1 and 0; 0 for queries without gain. Derivative by the scores.
+    loss, gradient : from -1 to 0, 0 for queries without gain; see `squared_loss`
 
     Examples
     --------

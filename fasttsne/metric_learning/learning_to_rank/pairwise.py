@@ -74,8 +74,7 @@ def ranknet_loss(
 
     Returns
     -------
-    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
-        In nats; 0 without such pairs. Derivative by the scores.
+    loss, gradient : in nats; 0 without such pairs; see `squared_loss`
 
     Examples
     --------
@@ -118,8 +117,7 @@ def lambdarank_loss(
 
     Returns
     -------
-    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
-        0 without such pairs. Derivative by the scores at constant weights.
+    loss, gradient : 0 without such pairs, by the scores at constant weights; see `squared_loss`
 
     Examples
     --------

@@ -78,8 +78,7 @@ def logistic_loss(
 
     Returns
     -------
-    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
-        In nats. Derivative by the scores.
+    loss, gradient : in nats; see `squared_loss`
 
     Examples
     --------

@@ -75,8 +75,7 @@ def contrastive_loss(
     """
     given, X = X, checks.as_embeddings(X)
     checks.check_positive("margin", margin)
-    if similar_label not in (0, 1):
-        raise ValueError(f"similar_label={similar_label!r} must be 0 or 1")
+    checks.check_choice("similar_label", similar_label, (0, 1))
     if labels is not None and pairs is None:
         losses, gradient, n_nonzero = _of_classes(
             X, checks.as_classes(labels, len(X)), margin, squared

@@ -20,10 +20,8 @@ LossOfTwo = tuple[float | Floats, tuple[Gradient, Gradient]]
 def softmax_loss(logits: ArrayLike, target: ArrayLike, *, reduction: Reduction = "mean") -> Loss:
     """Return the cross-entropy of a softmax, log sum_j e^(s_j) - s_target, and its gradient.
 
-    Contrastive learning in disguise: with logits w_j'x, products of a sample with a vector per
-    class, this is `info_nce_loss` with one key per class. The gradient pulls x to w_target,
-    and pushes it from every other vector by its share of the denominator. `proxy_loss` calls the
-    class vectors proxies; `n_pair_loss` uses the batch as its keys.
+    With logits w_j'x, products of a sample with a vector per class, this is `info_nce_loss` with
+    one key per class. `proxy_loss` calls these vectors proxies; `n_pair_loss` uses the batch.
 
     Parameters
     ----------
@@ -144,11 +142,7 @@ def info_nce_loss(
 
 
 def nt_xent_loss(
-    X: ArrayLike,
-    pairs: ArrayLike,
-    temperature: float = 0.5,
-    *,
-    reduction: Reduction = "mean",
+    X: ArrayLike, pairs: ArrayLike, temperature: float = 0.5, *, reduction: Reduction = "mean"
 ) -> Loss:
     """Return NT-Xent, the loss of SimCLR, and its gradient.
 
@@ -196,11 +190,7 @@ def nt_xent_loss(
 
 
 def supervised_contrastive_loss(
-    X: ArrayLike,
-    labels: ArrayLike,
-    temperature: float = 0.1,
-    *,
-    reduction: Reduction = "mean",
+    X: ArrayLike, labels: ArrayLike, temperature: float = 0.1, *, reduction: Reduction = "mean"
 ) -> Loss:
     """Return the supervised contrastive loss, variant "out", and its gradient.
 

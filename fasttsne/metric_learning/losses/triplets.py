@@ -61,11 +61,10 @@ def triplet_loss(
 
     Returns
     -------
-    loss : float, or ndarray of shape (n_samples,) or (n_triplets,)
-        In (squared) units of the embeddings; 0 without triplets.
-    gradient : ndarray of shape (n_samples, n_features)
-        Derivative by the embeddings, with the choice of triplets held fixed; 0 at plain distances
-        of 0 and for triplets exactly at the margin, where there is none.
+    loss, gradient : float or ndarray of shape (n_samples,) or (n_triplets,), ndarray like `X`
+        In (squared) units of the embeddings; 0 without triplets. Derivative by the embeddings, with
+        the choice of triplets held fixed; 0 at plain distances of 0 and for triplets exactly at the
+        margin, where there is none.
 
     Notes
     -----
@@ -82,9 +81,7 @@ def triplet_loss(
     """
     given, X = X, checks.as_embeddings(X)
     checks.check_positive("margin", margin)
-    if mining not in get_args(Strategy):
-        known = ", ".join(map(repr, get_args(Strategy)))
-        raise ValueError(f"mining={mining!r} must be one of {known}")
+    checks.check_choice("mining", mining, get_args(Strategy))
     checks.check_squares(X, "X")
     if triplets is not None and labels is None:
         numbers = checks.as_indices(triplets, 3, len(X), "triplets")

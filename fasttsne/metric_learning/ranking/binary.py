@@ -33,16 +33,12 @@ def average_precision(
 
     Parameters
     ----------
-    y_true, y_score : array-like of shape (n_queries, n_documents) or (n_documents,)
-        Relevance and scores; see `dcg_score`, also for errors.
+    y_true, y_score : see `dcg_score`, also for errors
     k : int, default=None
         Relevant documents beyond rank `k` have precision 0.
     undefined : float or "skip", default=0.0
         Value of a query without relevant documents; see `ndcg_score`.
-    groups, sample_weight : array-like of shape (n_queries,), default=None
-        Sizes of the queries, and their weights in the mean; see `dcg_score`.
-    per_query : bool, default=False
-        Return the value of every query instead of their mean.
+    groups, sample_weight, per_query : see `dcg_score`
 
     Returns
     -------
@@ -86,8 +82,7 @@ def reciprocal_rank(
 
     Returns
     -------
-    reciprocal_rank : float, or ndarray of shape (n_queries,)
-        Between 0 and 1.
+    reciprocal_rank : between 0 and 1; see `average_precision`
 
     Examples
     --------
@@ -123,8 +118,7 @@ def precision_at_k(
 
     Returns
     -------
-    precision : float, or ndarray of shape (n_queries,)
-        Between 0 and 1.
+    precision : between 0 and 1; see `average_precision`
 
     Examples
     --------
@@ -161,8 +155,7 @@ def recall_at_k(
 
     Returns
     -------
-    recall : float, or ndarray of shape (n_queries,)
-        Between 0 and 1.
+    recall : between 0 and 1; see `average_precision`
 
     Examples
     --------
@@ -197,8 +190,7 @@ def r_precision(
 
     Returns
     -------
-    precision : float, or ndarray of shape (n_queries,)
-        Between 0 and 1.
+    precision : between 0 and 1; see `average_precision`
 
     Examples
     --------
@@ -233,8 +225,7 @@ def map_at_r(
 
     Returns
     -------
-    map_at_r : float, or ndarray of shape (n_queries,)
-        Between 0 and 1.
+    map_at_r : between 0 and 1; see `average_precision`
 
     Examples
     --------

@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fasttsne.metric_learning.checks import Floats, Indices, check_count
+from fasttsne.metric_learning import checks
+from fasttsne.metric_learning.checks import Floats, Indices
 from fasttsne.metric_learning.queries import Block, Undefined, mean_of_queries
 
 Gain = Literal["linear", "exponential"] | Callable[[Floats], ArrayLike]
@@ -139,11 +140,10 @@ def ndcg_score(
 
 
 def _check_ranking(k: int | None, gain: Any, ties: Any) -> None:
-    check_count("k", k, optional=True)
+    checks.check_count("k", k, optional=True)
     if not callable(gain) and gain not in ("linear", "exponential"):
         raise ValueError(f"gain={gain!r} must be 'linear', 'exponential' or a function")
-    if ties not in ("average", "stable"):
-        raise ValueError(f"ties={ties!r} must be 'average' or 'stable'")
+    checks.check_choice("ties", ties, ("average", "stable"))
 
 
 def _gain(relevance: Floats, gain: Gain) -> Floats:
