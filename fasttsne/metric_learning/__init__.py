@@ -10,26 +10,5 @@
 docs/metric-learning.md derives the losses from each other and lists their conventions.
 """
 
-from fasttsne.metric_learning.ranking import (
-    average_precision,
-    dcg_score,
-    hit_rate,
-    map_at_r,
-    ndcg_score,
-    precision_at_k,
-    r_precision,
-    recall_at_k,
-    reciprocal_rank,
-)
-
-__all__ = [
-    "average_precision",
-    "dcg_score",
-    "hit_rate",
-    "map_at_r",
-    "ndcg_score",
-    "precision_at_k",
-    "r_precision",
-    "recall_at_k",
-    "reciprocal_rank",
-]
+from fasttsne.metric_learning.ranking import *  # noqa: F403
+from fasttsne.metric_learning.ranking import __all__ as __all__

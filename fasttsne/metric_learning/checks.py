@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from numbers import Integral
 from typing import Any, Literal
 
@@ -60,8 +61,7 @@ def as_classes(labels: ArrayLike, n_samples: int) -> Indices:
     classes = class_codes(labels, n_samples)
     if (classes < 0).any():
         raise ValueError(
-            "labels contains missing values (NaN or None); remove these samples or give them a "
-            "class"
+            "labels contains missing values (NaN or None); remove these samples or label them"
         )
     return classes
 
@@ -106,6 +106,13 @@ def check_count(name: str, value: Any, *, optional: bool = False) -> None:
         raise ValueError(f"{name}={value!r} must be an integer of at least 1")
 
 
+def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
+    """Check that a parameter is one of these values."""
+    known = tuple(choices)
+    if value not in known:
+        raise ValueError(f"{name}={value!r} must be one of {', '.join(map(repr, known))}")
+
+
 def reduced(
     losses: Floats, reduction: Any, n_terms: float | None = None, n_nonzero: float | None = None
 ) -> tuple[float | Floats, float]:
@@ -116,8 +123,7 @@ def reduced(
     counts = {"mean": len(losses) if n_terms is None else n_terms, "sum": 1.0, "none": 1.0}
     if n_nonzero is not None:
         counts["mean_nonzero"] = n_nonzero
-    if reduction not in tuple(counts):
-        raise ValueError(f"reduction={reduction!r} must be one of {', '.join(map(repr, counts))}")
+    check_choice("reduction", reduction, counts)
     count = max(float(counts[reduction]), 1.0)
     return (losses if reduction == "none" else float(losses.sum()) / count), count
 

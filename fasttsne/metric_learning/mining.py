@@ -14,13 +14,8 @@ from numpy.random import RandomState
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
-from fasttsne.metric_learning.checks import (
-    Floats,
-    Indices,
-    as_classes,
-    as_embeddings,
-    check_positive,
-)
+from fasttsne.metric_learning import checks
+from fasttsne.metric_learning.checks import Floats, Indices
 from fasttsne.metric_learning.distances import Batch, normalized
 
 __all__ = ["mine_pairs", "mine_triplets"]
@@ -46,10 +41,7 @@ def mine_pairs(
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
-        Embeddings (errors: see `losses.contrastive_loss`).
-    labels : array-like of shape (n_samples,)
-        Classes, of any type.
+    X, labels : see `losses.contrastive_loss`
     strategy : {"all", "hard", "easy", "random"}, default="hard"
         "all" takes every pair once. The others pair every sample with one positive and one
         negative: "hard" with the farthest positive and the nearest negative, "easy" with the
@@ -74,14 +66,12 @@ def mine_pairs(
            [1, 2, 1],
            [2, 1, 1]])
     """
-    Z = as_embeddings(X)
-    classes = as_classes(labels, len(Z))
-    if similar_label not in (0, 1):
-        raise ValueError(f"similar_label={similar_label!r} must be 0 or 1")
+    Z = checks.as_embeddings(X)
+    classes = checks.as_classes(labels, len(Z))
+    checks.check_choice("similar_label", similar_label, (0, 1))
+    checks.check_choice("strategy", strategy, ("all", "hard", "easy", "random"))
     if strategy == "all":
         return _all_pairs(classes, similar_label)
-    if strategy not in ("hard", "easy", "random"):
-        raise ValueError(f"strategy={strategy!r} must be 'all', 'hard', 'easy' or 'random'")
     chance = check_random_state(random_state)
     found: dict[int, list[Indices]] = {similar_label: [], 1 - similar_label: []}
     for block in _blocks(Z, classes):
@@ -110,19 +100,16 @@ def mine_triplets(
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
-        Embeddings (errors: see `losses.contrastive_loss`).
-    labels : array-like of shape (n_samples,)
-        Classes, of any type.
+    X, labels : see `losses.contrastive_loss`
     strategy : str, default="semihard"
         - "all": all triplets, a cubic number.
-        - "hard": for every anchor the farthest positive and the nearest negative [1]_.
-        - "easy": for every anchor the nearest positive and the nearest negative [2]_.
+        - "hard": the farthest positive and the nearest negative of an anchor (Hermans et al. 2017).
+        - "easy": the nearest positive and the nearest negative of an anchor (Xuan et al. 2020).
         - "semihard": for every anchor and positive p the nearest negative n with
-          D(p) < D(n) < D(p) + `margin`, if there is one [3]_.
+          D(p) < D(n) < D(p) + `margin`, if there is one (Schroff et al. 2015).
         - "random": for every anchor and positive a random negative.
         - "distance_weighted": for every anchor and positive a random negative, such that distances
-          after scaling to length 1 are drawn evenly where there are negatives [4]_.
+          after scaling to length 1 are drawn evenly where there are negatives (Wu et al. 2017).
     margin : float, default=1.0
         Margin of "semihard", above 0.
     random_state : int, RandomState instance or None, default=None
@@ -134,17 +121,6 @@ def mine_triplets(
         Anchors, positives and negatives, for the `triplets` of `triplet_loss`, in the order of the
         anchors.
 
-    References
-    ----------
-    .. [1] Hermans, A., Beyer, L. and Leibe, B. (2017). In defense of the triplet loss for person
-       re-identification. arXiv:1703.07737.
-    .. [2] Xuan, H., Stylianou, A. and Pless, R. (2020). Improved embeddings with easy positive
-       triplet mining. WACV, 2474-2482.
-    .. [3] Schroff, F., Kalenichenko, D. and Philbin, J. (2015). FaceNet: a unified embedding for
-       face recognition and clustering. CVPR, 815-823.
-    .. [4] Wu, C.-Y., Manmatha, R., Smola, A. and Krähenbühl, P. (2017). Sampling matters in deep
-       embedding learning. ICCV, 2840-2848.
-
     Examples
     --------
     >>> from fasttsne.metric_learning.mining import mine_triplets
@@ -152,13 +128,10 @@ def mine_triplets(
     array([[0, 1, 2],
            [3, 2, 1]])
     """
-    Z = as_embeddings(X)
-    classes = as_classes(labels, len(Z))
-    check_positive("margin", margin)
-    if strategy not in _STRATEGIES:
-        raise ValueError(
-            f"strategy={strategy!r} must be one of {', '.join(map(repr, _STRATEGIES))}"
-        )
+    Z = checks.as_embeddings(X)
+    classes = checks.as_classes(labels, len(Z))
+    checks.check_positive("margin", margin)
+    checks.check_choice("strategy", strategy, _STRATEGIES)
     if strategy == "distance_weighted":
         Z, _ = normalized(Z)
     chance = check_random_state(random_state)
@@ -180,9 +153,6 @@ def _all_pairs(classes: Indices, similar_label: int) -> Indices:
         same = classes[i + 1 :] == classes[i]
         pairs[start:end, 2] = np.where(same, similar_label, 1 - similar_label)
     return pairs
-
-
-# ---- Anchors --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -207,9 +177,6 @@ def _largest(values: Floats, chosen: NDArray[np.bool_]) -> tuple[Indices, Indice
     """Return the rows with any chosen value, and the column of the largest of these."""
     rows = np.flatnonzero(chosen.any(axis=1))
     return rows, np.argmax(np.where(chosen[rows], values[rows], -np.inf), axis=1)
-
-
-# ---- Strategies: rows, positives and negatives of a block ------------------------------------
 
 
 def _with_nearest(block: _Block, to_positives: Floats) -> Rows:

@@ -13,15 +13,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fasttsne.metric_learning.checks import (
-    Floats,
-    Indices,
-    Loss,
-    Reduction,
-    as_numbers,
-    reduced,
-    same_type,
-)
+from fasttsne.metric_learning import checks
+from fasttsne.metric_learning.checks import Floats, Indices, Loss, Reduction
 
 Undefined = float | Literal["skip"]
 
@@ -88,7 +81,7 @@ def as_queries(
 ) -> Queries:
     """Return the checked arguments of a measure or a loss; `names` are those in its signature."""
     name, other = names
-    relevance, scores = as_numbers(relevance, name), as_numbers(scores, other)
+    relevance, scores = checks.as_numbers(relevance, name), checks.as_numbers(scores, other)
     for key, array in (name, relevance), (other, scores):
         if array.ndim not in (1, 2):
             raise ValueError(
@@ -127,10 +120,20 @@ def _as_sizes(groups: ArrayLike, n_documents: int) -> Indices:
     return sizes.astype(np.int64)
 
 
-def mean_over_queries(
-    values: Floats, per_query: bool, sample_weight: ArrayLike | None, undefined: Any = 0.0
+def mean_of_queries(
+    measure: Callable[[Block], Floats],
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    groups: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+    per_query: bool,
+    undefined: Any = 0.0,
 ) -> float | Floats:
-    """Return the mean of the queries' values, or the values; NaN marks undefined ones."""
+    """Return the mean of the queries' values, or the values; `measure` marks undefined by NaN."""
+    queries = as_queries(y_true, y_score, groups)
+    values = np.empty(len(queries))
+    for block in queries.blocks():
+        values[block.queries] = measure(block)
     weights = np.ones(len(values)) if sample_weight is None else np.asarray(sample_weight, float)
     if weights.shape != values.shape or not (np.isfinite(weights) & (weights >= 0.0)).all():
         raise ValueError(
@@ -171,9 +174,9 @@ def loss_of_queries(
         losses[block.queries] = block_losses
         block.put(block_gradient, into=gradient)
         n_terms += float(np.sum(np.broadcast_to(terms, block_losses.shape)))
-    loss, count = reduced(losses, reduction, n_terms)
+    loss, count = checks.reduced(losses, reduction, n_terms)
     gradient /= count
-    return loss, same_type(gradient.reshape(np.shape(scores)), scores)
+    return loss, checks.same_type(gradient.reshape(np.shape(scores)), scores)
 
 
 def differences(values: Floats) -> Floats:

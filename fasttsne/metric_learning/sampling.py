@@ -4,6 +4,19 @@ A softmax over a large vocabulary spends its time on the denominator. Negative s
 contrastive estimation (NCE) and the sampled softmax compute only the right class and a few draws
 from a noise distribution q. The last two correct scores by log q, and so approach the full softmax
 as the number of draws grows. Negative sampling does not, but still learns good vectors.
+
+Sources, which the functions name by author and year:
+
+- Walker, A. J. (1977). An efficient method for generating discrete random variables with general
+  distributions. ACM Transactions on Mathematical Software 3, 253-256.
+- Mikolov, T., Sutskever, I., Chen, K., Corrado, G. and Dean, J. (2013). Distributed representations
+  of words and phrases and their compositionality. NeurIPS 26, 3111-3119.
+- Gutmann, M. and Hyvärinen, A. (2010). Noise-contrastive estimation: a new estimation principle for
+  unnormalized statistical models. AISTATS, 297-304.
+- Jean, S., Cho, K., Memisevic, R. and Bengio, Y. (2015). On using very large target vocabulary for
+  neural machine translation. ACL, 1-10.
+- Mnih, A. and Teh, Y. W. (2012). A fast and simple algorithm for training neural probabilistic
+  language models. ICML, 1751-1758.
 """
 
 from __future__ import annotations
@@ -26,8 +39,8 @@ __all__ = ["NoiseDistribution", "nce_loss", "negative_sampling_loss", "sampled_s
 class NoiseDistribution:
     """A distribution over classes that draws samples in constant time each.
 
-    It uses an alias table [1]_: a class is drawn evenly; a threshold then decides between it and
-    the one other class that shares its place.
+    It uses an alias table (Walker 1977): a class is drawn evenly; a threshold then decides between
+    it and the one other class that shares its place.
 
     Parameters
     ----------
@@ -45,13 +58,6 @@ class NoiseDistribution:
     ------
     ValueError
         If weights are not a row of finite numbers of at least 0, or all are 0.
-
-    References
-    ----------
-    .. [1] Walker, A. J. (1977). An efficient method for generating discrete random variables with
-       general distributions. ACM Transactions on Mathematical Software 3, 253-256.
-    .. [2] Mikolov, T., Sutskever, I., Chen, K., Corrado, G. and Dean, J. (2013). Distributed
-       representations of words and phrases and their compositionality. NeurIPS 26, 3111-3119.
 
     Examples
     --------
@@ -98,7 +104,7 @@ class NoiseDistribution:
 
     @classmethod
     def unigram(cls, counts: ArrayLike, power: float = 0.75) -> NoiseDistribution:
-        """Return the distribution proportional to counts^power: a flattened frequency [2]_.
+        """Return the distribution proportional to counts^power (Mikolov et al. 2013).
 
         Parameters
         ----------
@@ -123,8 +129,7 @@ class NoiseDistribution:
 
         Parameters
         ----------
-        n_classes : int
-            Number of classes, at least 1.
+        n_classes : see `uniform`
 
         Returns
         -------
@@ -182,19 +187,12 @@ def _alias_table(probabilities: Floats) -> tuple[Floats, Indices]:
     return thresholds, aliases
 
 
-# ---- Losses ---------------------------------------------------------------------------------
-
-
 def negative_sampling_loss(
-    inputs: ArrayLike,
-    positives: ArrayLike,
-    negatives: ArrayLike,
-    *,
-    reduction: Reduction = "mean",
+    inputs: ArrayLike, positives: ArrayLike, negatives: ArrayLike, *, reduction: Reduction = "mean"
 ) -> tuple[float | Floats, tuple[Gradient, Gradient, Gradient]]:
     """Return the loss of negative sampling, -log s(u_o'v) - sum_k log s(-u_k'v), and gradients.
 
-    s is the logistic function (Mikolov et al. 2013, equation 4; see `NoiseDistribution`).
+    s is the logistic function (Mikolov et al. 2013, equation 4).
 
     Parameters
     ----------
@@ -204,15 +202,12 @@ def negative_sampling_loss(
         Vectors u_o of the classes that occurred with the inputs.
     negatives : array-like of shape (n_samples, n_negatives, n_features)
         Vectors u_k of the classes drawn from the noise.
-    reduction : {"mean", "sum", "none"}, default="mean"
-        Over samples; see `fasttsne.metric_learning.losses`.
+    reduction : {"mean", "sum", "none"} over samples; see `fasttsne.metric_learning.losses`
 
     Returns
     -------
-    loss : float, or ndarray of shape (n_samples,)
-        In nats.
-    gradients : tuple of ndarray
-        Derivatives by inputs, positives and negatives, in their shapes.
+    loss, gradients : float or ndarray of shape (n_samples,), tuple of ndarray
+        In nats. Derivatives by inputs, positives and negatives, in their shapes.
 
     Examples
     --------
@@ -257,9 +252,9 @@ def nce_loss(
 
     G = s - log Z - log q - log nu are the log odds that a class comes from the data and not from
     one of nu draws of q. With s(G) the logistic function, the loss is -log s(G) of the target plus
-    -log(1 - s(G)) of every draw ([1]_, equation 3, with the opposite sign and without the factor).
-    Z is a parameter, not a sum. As nu grows, the gradient by scores approaches that of the softmax
-    if log Z is right [2]_.
+    -log(1 - s(G)) of every draw (Gutmann and Hyvärinen 2010, equation 3, with the opposite sign and
+    without the factor). Z is a parameter, not a sum. As nu grows, the gradient by scores approaches
+    that of the softmax if log Z is right (Mnih and Teh 2012).
 
     Parameters
     ----------
@@ -271,22 +266,12 @@ def nce_loss(
         log q of the right classes and of the draws, from `NoiseDistribution.log_probabilities`.
     log_z : float, or array-like of shape (n_samples,), default=0.0
         Logarithm of the normalization of the scores, learned with them.
-    reduction : {"mean", "sum", "none"}, default="mean"
-        Over samples; see `fasttsne.metric_learning.losses`.
+    reduction : {"mean", "sum", "none"} over samples; see `fasttsne.metric_learning.losses`
 
     Returns
     -------
-    loss : float, or ndarray of shape (n_samples,)
-        In nats.
-    gradients : tuple of ndarray
-        Derivatives by `target_scores`, `noise_scores` and `log_z`, in their shapes.
-
-    References
-    ----------
-    .. [1] Gutmann, M. and Hyvärinen, A. (2010). Noise-contrastive estimation: a new estimation
-       principle for unnormalized statistical models. AISTATS, 297-304.
-    .. [2] Mnih, A. and Teh, Y. W. (2012). A fast and simple algorithm for training neural
-       probabilistic language models. ICML, 1751-1758.
+    loss, gradients : float or ndarray of shape (n_samples,), tuple of ndarray
+        In nats. Derivatives by `target_scores`, `noise_scores` and `log_z`, in their shapes.
 
     Examples
     --------
@@ -330,29 +315,19 @@ def sampled_softmax_loss(
     """Return the softmax loss over the right class and m draws from the noise, and its gradients.
 
     The logits are s - log(m q). The correction accounts for how often the noise draws a class
-    ([1]_, section 3); without it the model would learn its scores less log q.
+    (Jean et al. 2015, section 3); without it the model would learn its scores less log q.
 
     Parameters
     ----------
-    target_scores, noise_scores, target_log_noise, noise_log_noise : array-like
-        Scores and log q of the right classes, (n_samples,), and of m draws, (n_samples, m); see
-        `nce_loss`, also for errors.
+    target_scores, noise_scores, target_log_noise, noise_log_noise : see `nce_loss`
     is_target : array-like of bool, shape (n_samples, m), default=None
         Which draws are the right class by accident; these are left out.
-    reduction : {"mean", "sum", "none"}, default="mean"
-        Over samples; see `fasttsne.metric_learning.losses`.
+    reduction : {"mean", "sum", "none"} over samples; see `fasttsne.metric_learning.losses`
 
     Returns
     -------
-    loss : float, or ndarray of shape (n_samples,)
-        In nats.
-    gradients : tuple of ndarray
-        Derivatives by `target_scores` and `noise_scores`, in their shapes.
-
-    References
-    ----------
-    .. [1] Jean, S., Cho, K., Memisevic, R. and Bengio, Y. (2015). On using very large target
-       vocabulary for neural machine translation. ACL, 1-10.
+    loss, gradients : float or ndarray of shape (n_samples,), tuple of ndarray
+        In nats. Derivatives by `target_scores` and `noise_scores`, in their shapes.
 
     Examples
     --------

@@ -35,8 +35,7 @@ def test_measures_of_trec_eval(theirs):
             for q, row in enumerate(values)
         }
 
-    measure = theirs.rpartition("_")[0] if theirs.endswith("_5") else theirs
-    asked = f"{measure}.5" if theirs.endswith("_5") else measure
+    asked = theirs.replace("_5", ".5")
     evaluator = pytrec_eval.RelevanceEvaluator(documents(relevance), {asked})
     found = evaluator.evaluate(documents(scores))
     expected = [found[f"q{q}"][theirs] for q in range(len(sizes))]

@@ -7,8 +7,6 @@ from sklearn.preprocessing import StandardScaler
 
 from fasttsne.metric_learning.learners import features, training
 
-# Features ----------------------------------------------------------------------------
-
 
 @pytest.mark.parametrize("shape", [(40, 6), (6, 40)])
 @pytest.mark.parametrize("scaling", [features.standard_scaling, features.common_scaling])
@@ -34,9 +32,6 @@ def test_scales_of_any_magnitude(factor):
     scaling = features.standard_scaling(factor * X)
     assert_allclose(scaling.scale / factor, X.std(axis=0))
     assert_allclose(scaling(factor * X), StandardScaler().fit_transform(X))
-
-
-# Batches and descent -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -20,15 +20,9 @@ BatchLoss = Callable[[Floats, Indices, RandomState], tuple[float, Floats]]
 Mining = str | Callable[[Floats, Indices], Any] | None
 
 LOSSES: dict[str, Callable[..., Any]] = {
-    "triplet": losses.triplet_loss,
-    "contrastive": losses.contrastive_loss,
-    "n_pair": losses.n_pair_loss,
-    "info_nce": losses.info_nce_loss,
-    "nt_xent": losses.nt_xent_loss,
-    "supervised_contrastive": losses.supervised_contrastive_loss,
-    "lifted_structure": losses.lifted_structure_loss,
-    "multi_similarity": losses.multi_similarity_loss,
-    "proxy": losses.proxy_loss,
+    name.removesuffix("_loss"): getattr(losses, name)
+    for name in losses.__all__
+    if name != "softmax_loss"  # of logits, not of embeddings
 }
 
 # Mining strategies, the default first.

@@ -23,27 +23,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fasttsne.metric_learning.checks import Floats, Indices
 from fasttsne.metric_learning.distances import Batch, normalized
-from fasttsne.metric_learning.learners.features import (
-    Axes,
-    common_scaling,
-    principal_axes_of,
-    standard_scaling,
-)
-from fasttsne.metric_learning.learners.losses import (
-    LOSSES,
-    Mining,
-    batch_loss,
-    check_loss,
-    checked,
-)
-from fasttsne.metric_learning.learners.training import (
-    ClassBatches,
-    History,
-    Judge,
-    Objective,
-    Schedule,
-    descend,
-)
+from fasttsne.metric_learning.learners import features, losses, training
 from fasttsne.metric_learning.losses import proxy_loss
 from fasttsne.runtime.threads import single_threaded_blas
 
@@ -107,11 +87,9 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         of them has a nearest neighbour of their own class among the others.
     validation_fraction : float, default=0.1
         Share of each class that `early_stopping` holds out.
-    n_iter_no_change : int, default=10
-        Stop after this many epochs in which the loss, or with `early_stopping` the share, has not
-        improved by more than `tol`.
-    tol : float, default=1e-4
-        See `n_iter_no_change`.
+    n_iter_no_change, tol : int and float, default=10 and 1e-4
+        Stop after `n_iter_no_change` epochs in which the loss, or with `early_stopping` the share,
+        has not improved by more than `tol`.
     random_state : int, RandomState instance or None, default=None
         Random numbers for batches, held-out samples and a random start.
     verbose : bool, default=False
@@ -129,10 +107,8 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         "loss", the mean of each epoch's batches; with `early_stopping` also "validation_score".
     n_iter_ : int
         Number of epochs.
-    n_features_in_ : int
-        Number of features of the training samples.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, if all are strings.
+    n_features_in_, feature_names_in_ : int and ndarray of shape (n_features,)
+        Number of features of the training samples, and their names if all are strings.
 
     See Also
     --------
@@ -165,7 +141,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     """
 
     _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
-        "loss": [StrOptions(set(LOSSES)), callable],
+        "loss": [StrOptions(set(losses.LOSSES)), callable],
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "mining": [str, callable, None],
         "loss_params": [dict, None],
@@ -187,7 +163,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         loss: str | Callable[..., Any] = "triplet",
         n_components: int | None = None,
         *,
-        mining: Mining = None,
+        mining: losses.Mining = None,
         loss_params: Mapping[str, Any] | None = None,
         init: str | ArrayLike = "auto",
         standardize: bool | str = "auto",
@@ -231,7 +207,6 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Returns
         -------
         self : LinearMetricLearner
-            The fitted estimator.
 
         Raises
         ------
@@ -240,7 +215,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             all samples are equal, or a parameter is out of range.
         """
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        check_loss(self.loss, self.mining, self.loss_params or {})
+        losses.check_loss(self.loss, self.mining, self.loss_params or {})
         self.classes_, classes = _classes(y)
         n_components = self.n_components or X.shape[1]
         if n_components > X.shape[1]:
@@ -261,7 +236,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 W = parameters[: start.size].reshape(start.shape)
                 return _agreement(Z[kept] @ W, classes[kept], Z[aside] @ W, classes[aside])
 
-            judge = Judge("validation_score", score) if aside.size else None
+            judge = training.Judge("validation_score", score) if aside.size else None
             W, self.history_ = self._train(Z[kept], y[kept], classes[kept], start, chance, judge)
         self.components_ = axes.to_raw(W).astype(X.dtype, copy=False)
         self.mean_ = axes.scaling.mean.astype(X.dtype, copy=False)
@@ -273,8 +248,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples.
+        X : see `fit`
 
         Returns
         -------
@@ -299,8 +273,6 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         M: NDArray[np.floating] = self.components_.T @ self.components_
         return M
 
-    # ---- Before training --------------------------------------------------------------------
-
     def _split(self, classes: Indices, chance: RandomState) -> tuple[Indices, Indices]:
         """Return the samples to train on, and those that are held out: a share of each class."""
         every = np.arange(len(classes))
@@ -314,13 +286,14 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         chosen = places < np.repeat(shares, sizes)
         if not chosen.any():
             raise ValueError(
-                f"early_stopping with validation_fraction={self.validation_fraction} holds "
-                "out no sample, because every class keeps two; raise it, or set "
-                "early_stopping=False"
+                f"early_stopping with validation_fraction={self.validation_fraction} holds out no "
+                "sample, because every class keeps two; raise it, or set early_stopping=False"
             )
         return np.sort(by_class[~chosen]), np.sort(by_class[chosen])
 
-    def _start(self, Z: Floats, classes: Indices, axes: Axes, chance: RandomState) -> Floats:
+    def _start(
+        self, Z: Floats, classes: Indices, axes: features.Axes, chance: RandomState
+    ) -> Floats:
         """Return the first map of coordinates, (n_axes, n_components)."""
         n_axes, n_features = Z.shape[1], len(axes.directions)
         n_components = self.n_components or n_features
@@ -333,14 +306,14 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                     f"{(n_components, n_features)}; got {given.shape}"
                 )
             return axes.from_raw(given)
-        n_discriminants = len(self.classes_) - 1
+        n_discriminants = min(len(self.classes_) - 1, n_axes)
         if init == "auto":
-            init = "lda" if n_components <= min(n_discriminants, n_axes) else "pca"
+            init = "lda" if n_components <= n_discriminants else "pca"
         if init == "lda":
-            if n_components > min(n_discriminants, n_axes):
+            if n_components > n_discriminants:
                 raise ValueError(
-                    f"init='lda' gives {min(n_discriminants, n_axes)} components, at most one "
-                    f"fewer than classes, but n_components={n_components}; choose another start"
+                    f"init='lda' gives {n_discriminants} components, at most one fewer than "
+                    f"classes, but n_components={n_components}; choose another start"
                 )
             W = _discriminants(Z, classes, n_components)
         elif init == "pca":
@@ -351,8 +324,6 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             W = chance.standard_normal((n_axes, n_components))
         return W * ((_MARGINS if self.loss == "triplet" else 1.0) / (_typical_length(Z @ W) or 1.0))
 
-    # ---- Training ---------------------------------------------------------------------------
-
     def _train(
         self,
         Z: Floats,
@@ -360,56 +331,50 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         classes: Indices,
         start: Floats,
         chance: RandomState,
-        judge: Judge | None,
-    ) -> tuple[Floats, History]:
+        judge: training.Judge | None,
+    ) -> tuple[Floats, training.History]:
         """Descend from `start`; the proxies of the loss "proxy" are further parameters."""
         batch_size = self.batch_size
         if batch_size == "auto":
             batch_size = int(np.clip(len(Z) // 10, 50, 1000))
-        batches = ClassBatches(classes, int(batch_size), chance)
+        batches = training.ClassBatches(classes, int(batch_size), chance)
         parameters = start.ravel()
         if self.loss == "proxy":
             proxies = _first_proxies(Z @ start, classes, chance)
             parameters = np.concatenate([parameters, proxies.ravel()])
 
-        def epoch() -> Iterator[Objective]:
+        def epoch() -> Iterator[training.Objective]:
             for batch in batches.epoch():
-                yield self._objective(Z[batch], labels[batch], classes[batch], start.shape, chance)
+                yield self._objective(Z[batch], labels[batch], classes[batch], start, chance)
 
         # Along one component, |change' z| <= rate |z|_1 <= rate sqrt(n_axes) |z|.
         unit = (_typical_length(Z @ start) or 1.0) / np.sqrt(len(start))
         stopping = self.n_iter_no_change, self.tol
-        schedule = Schedule(
+        schedule = training.Schedule(
             self.learning_rate * unit, self.max_epochs, *stopping, bool(self.verbose)
         )
-        found, history = descend(parameters, epoch, schedule, type(self).__name__, judge)
+        found, history = training.descend(parameters, epoch, schedule, type(self).__name__, judge)
         return found[: start.size].reshape(start.shape), history
 
     def _objective(
-        self,
-        Z: Floats,
-        labels: NDArray[Any],
-        classes: Indices,
-        shape: tuple[int, int],
-        chance: RandomState,
-    ) -> Objective:
+        self, Z: Floats, labels: NDArray[Any], classes: Indices, start: Floats, chance: RandomState
+    ) -> training.Objective:
         """Return the loss of a batch as a function of the map, and of proxies if there are any."""
         params = dict(self.loss_params or {})
-        size = shape[0] * shape[1]
 
         def objective(parameters: Floats) -> tuple[float, Floats]:
-            W, proxies = parameters[:size].reshape(shape), parameters[size:]
+            W, proxies = parameters[: start.size].reshape(start.shape), parameters[start.size :]
             E, by_proxies = Z @ W, proxies  # empty if the loss has none
             if self.loss == "proxy":
-                vectors = proxies.reshape(-1, shape[1])
+                vectors = proxies.reshape(-1, start.shape[1])
                 value, (by_E, by_vectors) = proxy_loss(E, classes, vectors, **params)
                 result = value, by_E
                 by_proxies = np.asarray(by_vectors, dtype=np.float64).ravel()
             elif isinstance(self.loss, str):
-                result = batch_loss(self.loss, self.mining, params)(E, classes, chance)
+                result = losses.batch_loss(self.loss, self.mining, params)(E, classes, chance)
             else:
                 result = self.loss(E, labels, **params)
-            value, by_E = checked(result, E.shape, "embeddings")
+            value, by_E = losses.checked(result, E.shape, "embeddings")
             return value, np.concatenate([(Z.T @ by_E).ravel(), by_proxies])
 
         return objective
@@ -426,9 +391,6 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return int(self.components_.shape[0])
 
 
-# ---- Classes, coordinates and starts -----------------------------------------------------------
-
-
 def _classes(y: NDArray[Any]) -> tuple[NDArray[Any], Indices]:
     """Return the labels that occur, and for every sample the number of its label."""
     check_classification_targets(y)
@@ -443,32 +405,32 @@ def _classes(y: NDArray[Any]) -> tuple[NDArray[Any], Indices]:
 
 
 def _choose_axes(
-    X: Floats,
-    classes: Indices,
-    n_components: int,
-    standardize: bool | str,
-    chance: RandomState,
-) -> Axes:
+    X: Floats, classes: Indices, n_components: int, standardize: bool | str, chance: RandomState
+) -> features.Axes:
     """Return the coordinates to train in; "auto": where neighbours agree in class more often."""
-    standard = standard_scaling(X)
+    standard = features.standard_scaling(X)
     if not standard.scale.any():
         raise ValueError("X is constant: equal samples have no metric")
     if standardize != "auto":
-        return principal_axes_of(X, standard if standardize else common_scaling(X))
+        return features.principal_axes_of(
+            X, standard if standardize else features.common_scaling(X)
+        )
     some = chance.permutation(len(X))[:_N_JUDGED]
 
-    def share(axes: Axes) -> float:
+    def share(axes: features.Axes) -> float:
         E = axes.coordinates(X[some]) @ _principal(axes, n_components)
         return _own_agreement(E, classes[some])
 
-    own, common = (principal_axes_of(X, scaling) for scaling in (standard, common_scaling(X)))
+    own, common = (
+        features.principal_axes_of(X, scaling) for scaling in (standard, features.common_scaling(X))
+    )
     expected = share(own)
     # By more than chance, so that units do not decide if neighbours are not informative.
     by_chance = np.sqrt(expected * (1.0 - expected) / len(some))
     return common if share(common) > expected + by_chance else own
 
 
-def _principal(axes: Axes, n_components: int) -> Floats:
+def _principal(axes: features.Axes, n_components: int) -> Floats:
     """Return the map to the first axes; further components are 0."""
     W = np.zeros((len(axes.lengths), n_components))
     np.fill_diagonal(W, axes.lengths)

@@ -21,16 +21,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fasttsne.metric_learning import learning_to_rank
 from fasttsne.metric_learning.checks import Floats, Indices
+from fasttsne.metric_learning.learners import training
 from fasttsne.metric_learning.learners.features import standard_scaling
 from fasttsne.metric_learning.learners.losses import check_params, checked
-from fasttsne.metric_learning.learners.training import (
-    History,
-    Judge,
-    Log,
-    Objective,
-    Schedule,
-    descend,
-)
 from fasttsne.metric_learning.queries import as_queries
 from fasttsne.metric_learning.ranking.ndcg import Gain, ndcg_score
 from fasttsne.runtime.threads import single_threaded_blas
@@ -166,10 +159,7 @@ class LinearRanker(BaseEstimator):
         Share of the queries that `early_stopping` holds out.
     n_iter_no_change : int, default=10
         See `tol`.
-    random_state : int, RandomState instance or None, default=None
-        Random numbers for batches and held-out queries.
-    verbose : bool, default=False
-        Print a line per epoch.
+    random_state, verbose : see `LinearMetricLearner`
 
     Attributes
     ----------
@@ -186,10 +176,7 @@ class LinearRanker(BaseEstimator):
         "lambdarank" without.
     n_iter_ : int
         Number of iterations or epochs.
-    n_features_in_ : int
-        Number of features of the training documents.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, if all are strings.
+    n_features_in_, feature_names_in_ : see `LinearMetricLearner`
 
     Notes
     -----
@@ -278,7 +265,6 @@ class LinearRanker(BaseEstimator):
         Returns
         -------
         self : LinearRanker
-            The fitted estimator.
 
         Raises
         ------
@@ -318,8 +304,7 @@ class LinearRanker(BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_documents, n_features)
-            Documents.
+        X : see `fit`
 
         Returns
         -------
@@ -344,12 +329,8 @@ class LinearRanker(BaseEstimator):
 
         Parameters
         ----------
-        X, y, groups : array-like, the last default=None
-            Documents, relevance, and sizes of the queries; see `fit`, also for errors.
-        k : int, default=None
-            Number of ranks that count; None counts all.
-        gain : {"linear", "exponential"} or callable, default="linear"
-            Gain of a document by its relevance; see `fasttsne.metric_learning.dcg_score`.
+        X, y, groups : see `fit`, also for errors
+        k, gain : see `fasttsne.metric_learning.ndcg_score`
 
         Returns
         -------
@@ -357,8 +338,6 @@ class LinearRanker(BaseEstimator):
             Between 0 and 1.
         """
         return float(ndcg_score(y, self.predict(X), groups=groups, k=k, gain=gain))
-
-    # ---- Solvers ----------------------------------------------------------------------------
 
     def _solver(self) -> Literal["lbfgs", "adam"]:
         smooth = isinstance(self.loss, str) and self.loss not in _NOT_SMOOTH
@@ -369,8 +348,8 @@ class LinearRanker(BaseEstimator):
         by_lbfgs = smooth and not self.early_stopping and self.solver != "adam"
         return "lbfgs" if by_lbfgs else "adam"
 
-    def _by_lbfgs(self, documents: Documents, task: Task) -> tuple[Floats, History]:
-        log = Log(type(self).__name__, bool(self.verbose))
+    def _by_lbfgs(self, documents: Documents, task: Task) -> tuple[Floats, training.History]:
+        log = training.Log(type(self).__name__, bool(self.verbose))
         last = [np.inf]
 
         def remembering(parameters: Floats) -> tuple[float, Floats]:
@@ -398,7 +377,7 @@ class LinearRanker(BaseEstimator):
 
     def _by_adam(
         self, documents: Documents, task: Task, chance: RandomState
-    ) -> tuple[Floats, History]:
+    ) -> tuple[Floats, training.History]:
         n_queries = len(documents.sizes)
         kept, judge = np.arange(n_queries), None
         if self.early_stopping:
@@ -410,11 +389,11 @@ class LinearRanker(BaseEstimator):
             shuffled = chance.permutation(n_queries)
             n_aside = min(max(1, round(self.validation_fraction * n_queries)), n_queries - 1)
             aside, kept = documents.take(shuffled[:n_aside]), np.sort(shuffled[n_aside:])
-            judge = Judge("validation_score", partial(task.ndcg, aside))
+            judge = training.Judge("validation_score", partial(task.ndcg, aside))
         elif self.loss in _CHANGING:
-            judge = Judge("training_score", partial(task.ndcg, documents), stops=False)
+            judge = training.Judge("training_score", partial(task.ndcg, documents), stops=False)
 
-        def epoch() -> Iterator[Objective]:
+        def epoch() -> Iterator[training.Objective]:
             order = kept[chance.permutation(len(kept))]
             for first in range(0, len(order), self.batch_size):
                 batch = documents.take(order[first : first + self.batch_size])
@@ -422,8 +401,8 @@ class LinearRanker(BaseEstimator):
 
         rate = self.learning_rate / np.sqrt(documents.features.shape[1])
         stopping = self.n_iter_no_change, self.tol
-        schedule = Schedule(rate, self.max_iter, *stopping, bool(self.verbose))
-        return descend(task.start(documents), epoch, schedule, type(self).__name__, judge)
+        schedule = training.Schedule(rate, self.max_iter, *stopping, bool(self.verbose))
+        return training.descend(task.start(documents), epoch, schedule, type(self).__name__, judge)
 
     def __sklearn_tags__(self) -> Tags:
         """Return tags: relevance is required, and is not negative."""

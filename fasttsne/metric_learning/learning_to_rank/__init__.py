@@ -14,6 +14,26 @@ listwise              queries                       ListNet, ListMLE, ApproxNDCG
 
 ``reduction="sum"`` is that sum. "mean" divides it by the number of its terms (1 if there are none).
 "none" returns the part of every query; the gradient is then that of the sum.
+
+Sources, which the functions name by author and year:
+
+- Burges, C. (2010). From RankNet to LambdaRank to LambdaMART: an overview. Microsoft Research
+  Technical Report MSR-TR-2010-82.
+- Burges, C. et al. (2005). Learning to rank using gradient descent. ICML, 89-96.
+- Cao, Z., Qin, T., Liu, T.-Y., Tsai, M.-F. and Li, H. (2007). Learning to rank: from pairwise
+  approach to listwise approach. ICML, 129-136.
+- Cossock, D. and Zhang, T. (2006). Subset ranking using regression. COLT, 605-619.
+- Herbrich, R., Graepel, T. and Obermayer, K. (2000). Large margin rank boundaries for ordinal
+  regression. Advances in Large Margin Classifiers, 115-132.
+- Nallapati, R. (2004). Discriminative models for information retrieval. SIGIR, 64-71.
+- Qin, T., Liu, T.-Y. and Li, H. (2010). A general approximation framework for direct optimization
+  of information retrieval measures. Information Retrieval 13, 375-397.
+- Rennie, J. and Srebro, N. (2005). Loss functions for preference levels: regression with discrete
+  ordered labels. IJCAI Workshop on Advances in Preference Handling, 180-186.
+- Taylor, M., Guiver, J., Robertson, S. and Minka, T. (2008). SoftRank: optimizing non-smooth rank
+  metrics. WSDM, 77-86.
+- Xia, F., Liu, T.-Y., Wang, J., Zhang, W. and Li, H. (2008). Listwise approach to learning to rank:
+  theory and algorithm. ICML, 1192-1199.
 """
 
 from fasttsne.metric_learning.learning_to_rank.listwise import (

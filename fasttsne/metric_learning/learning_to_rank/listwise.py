@@ -24,24 +24,18 @@ def listnet_loss(
     *,
     reduction: Reduction = "mean",
 ) -> Loss:
-    """Return the cross-entropy of being first, - sum_i softmax(y)_i log softmax(s)_i [1]_.
+    """Return the cross-entropy of being first, - sum_i softmax(y)_i log softmax(s)_i.
+
+    It is the loss of top one probabilities (Cao et al. 2007, section 4.2).
 
     Parameters
     ----------
-    scores, relevance, groups : array-like, the last default=None
-        Scores, relevance, and sizes of the queries; shapes and errors as in `squared_loss`.
-    reduction : {"mean", "sum", "none"}, default="mean"
-        Over queries; "none" returns the loss of every query.
+    scores, relevance, groups : see `squared_loss`
+    reduction : {"mean", "sum", "none"} over queries; see `squared_loss`
 
     Returns
     -------
-    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
-        In nats. Derivative by the scores.
-
-    References
-    ----------
-    .. [1] Cao, Z., Qin, T., Liu, T.-Y., Tsai, M.-F. and Li, H. (2007). Learning to rank: from
-       pairwise approach to listwise approach. ICML, 129-136. Section 4.2, top one probability.
+    loss, gradient : in nats; see `squared_loss`
 
     Examples
     --------
@@ -69,25 +63,17 @@ def listmle_loss(
     """Return minus the log likelihood of the order by relevance.
 
     sum_i log sum_(j >= i) e^(s_j) - s_i, with documents numbered by falling relevance: the
-    Plackett-Luce model, which draws one document after the other [1]_. Documents of equal
-    relevance keep the order in which they were given.
+    Plackett-Luce model, which draws one document after the other (Xia et al. 2008). Documents of
+    equal relevance keep the order in which they were given.
 
     Parameters
     ----------
-    scores, relevance, groups : array-like, the last default=None
-        Scores, relevance, and sizes of the queries; shapes and errors as in `squared_loss`.
-    reduction : {"mean", "sum", "none"}, default="mean"
-        Over queries; "none" returns the loss of every query.
+    scores, relevance, groups : see `squared_loss`
+    reduction : {"mean", "sum", "none"} over queries; see `squared_loss`
 
     Returns
     -------
-    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
-        In nats. Derivative by the scores.
-
-    References
-    ----------
-    .. [1] Xia, F., Liu, T.-Y., Wang, J., Zhang, W. and Li, H. (2008). Listwise approach to learning
-       to rank: theory and algorithm. ICML, 1192-1199.
+    loss, gradient : in nats; see `squared_loss`
 
     Examples
     --------
@@ -122,28 +108,19 @@ def approx_ndcg_loss(
 ) -> Loss:
     """Return minus NDCG with smooth ranks, rank_i = 1/2 + sum_j sigmoid(alpha (s_j - s_i)).
 
-    The sum includes j = i, so a document far ahead has rank 1 ([1]_, equation 6).
+    The sum includes j = i, so a document far ahead has rank 1 (Qin et al. 2010, equation 6).
 
     Parameters
     ----------
-    scores, relevance, groups : array-like, the last default=None
-        Scores, relevance, and sizes of the queries; shapes and errors as in `squared_loss`.
+    scores, relevance, groups : see `squared_loss`
     alpha : float, default=10.0
         Steepness, above 0; larger values are nearer to true ranks.
-    gain : {"linear", "exponential"} or callable, default="exponential"
-        Gain of a document by its relevance; see `fasttsne.metric_learning.dcg_score`.
-    reduction : {"mean", "sum", "none"}, default="mean"
-        Over queries; "none" returns the loss of every query.
+    gain : see `fasttsne.metric_learning.dcg_score`
+    reduction : {"mean", "sum", "none"} over queries; see `squared_loss`
 
     Returns
     -------
-    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
-        Between -1 and 0; 0 for queries without gain. Derivative by the scores.
-
-    References
-    ----------
-    .. [1] Qin, T., Liu, T.-Y. and Li, H. (2010). A general approximation framework for direct
-       optimization of information retrieval measures. Information Retrieval 13, 375-397.
+    loss, gradient : from -1 to 0, 0 for queries without gain; see `squared_loss`
 
     Examples
     --------
@@ -177,7 +154,7 @@ def soft_rank_loss(
     gain: Gain = "exponential",
     reduction: Reduction = "mean",
 ) -> Loss:
-    """Return minus the expected NDCG of uncertain scores, SoftNDCG [1]_.
+    """Return minus the expected NDCG of uncertain scores, SoftNDCG (Taylor et al. 2008).
 
     Every score is the mean of a Gaussian of standard deviation `sigma`, so document i is ahead of j
     with probability Phi((s_i - s_j) / (sqrt(2) sigma)). A document's rank is one more than a sum of
@@ -186,26 +163,15 @@ def soft_rank_loss(
 
     Parameters
     ----------
-    scores, relevance, groups : array-like, the last default=None
-        Scores, relevance, and sizes of the queries; shapes and errors as in `squared_loss`.
+    scores, relevance, groups : see `squared_loss`
     sigma : float, default=1.0
         Uncertainty of a score, above 0; smaller values are nearer to true ranks.
-    k : int, default=None
-        Number of ranks that count for NDCG; None counts all.
-    gain : {"linear", "exponential"} or callable, default="exponential"
-        Gain of a document by its relevance; see `fasttsne.metric_learning.dcg_score`.
-    reduction : {"mean", "sum", "none"}, default="mean"
-        Over queries; "none" returns the loss of every query.
+    k, gain : see `fasttsne.metric_learning.dcg_score`
+    reduction : {"mean", "sum", "none"} over queries; see `squared_loss`
 
     Returns
     -------
-    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
-        Between -1 and 0; 0 for queries without gain. Derivative by the scores.
-
-    References
-    ----------
-    .. [1] Taylor, M., Guiver, J., Robertson, S. and Minka, T. (2008). SoftRank: optimizing
-       non-smooth rank metrics. WSDM, 77-86.
+    loss, gradient : from -1 to 0, 0 for queries without gain; see `squared_loss`
 
     Examples
     --------

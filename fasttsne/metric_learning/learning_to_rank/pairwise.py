@@ -21,27 +21,22 @@ def hinge_loss(
     margin: float = 1.0,
     reduction: Reduction = "mean",
 ) -> Loss:
-    """Return the hinge loss of pairs, max(0, margin - (s_i - s_j)) for all y_i > y_j [1]_.
+    """Return the hinge loss of pairs (Herbrich et al. 2000).
+
+    max(0, margin - (s_i - s_j)) for all y_i > y_j.
 
     Parameters
     ----------
-    scores, relevance, groups : array-like, the last default=None
-        Scores, relevance, and sizes of the queries; shapes and errors as in `squared_loss`.
+    scores, relevance, groups : see `squared_loss`
     margin : float, default=1.0
         Lead in score that the more relevant document should have, above 0.
-    reduction : {"mean", "sum", "none"}, default="mean"
-        Over pairs of different relevance; "none" returns the sum of every query.
+    reduction : {"mean", "sum", "none"} over pairs of different relevance; see `squared_loss`
 
     Returns
     -------
     loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
         In the unit of the scores; 0 without such pairs. Derivative by the scores; 0 for a pair
         exactly at the margin.
-
-    References
-    ----------
-    .. [1] Herbrich, R., Graepel, T. and Obermayer, K. (2000). Large margin rank boundaries for
-       ordinal regression. Advances in Large Margin Classifiers, 115-132.
 
     Examples
     --------
@@ -66,25 +61,20 @@ def ranknet_loss(
     sigma: float = 1.0,
     reduction: Reduction = "mean",
 ) -> Loss:
-    """Return the cross-entropy of pairs, log(1 + e^(-sigma (s_i - s_j))) for all y_i > y_j [1]_.
+    """Return RankNet's loss, the cross-entropy of pairs (Burges et al. 2005).
+
+    log(1 + e^(-sigma (s_i - s_j))) for all y_i > y_j.
 
     Parameters
     ----------
-    scores, relevance, groups : array-like, the last default=None
-        Scores, relevance, and sizes of the queries; shapes and errors as in `squared_loss`.
+    scores, relevance, groups : see `squared_loss`
     sigma : float, default=1.0
         Steepness, above 0.
-    reduction : {"mean", "sum", "none"}, default="mean"
-        Over pairs of different relevance; "none" returns the sum of every query.
+    reduction : {"mean", "sum", "none"} over pairs of different relevance; see `squared_loss`
 
     Returns
     -------
-    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
-        In nats; 0 without such pairs. Derivative by the scores.
-
-    References
-    ----------
-    .. [1] Burges, C. et al. (2005). Learning to rank using gradient descent. ICML, 89-96.
+    loss, gradient : in nats; 0 without such pairs; see `squared_loss`
 
     Examples
     --------
@@ -115,30 +105,19 @@ def lambdarank_loss(
 
     The weight ``|gain_i - gain_j| |discount_i - discount_j| / ideal_dcg`` is that of the present
     ranking, in which of equal scores the last given ranks first. The gradient treats it as a
-    constant ([1]_, section 4).
+    constant (Burges 2010, section 4).
 
     Parameters
     ----------
-    scores, relevance, groups : array-like, the last default=None
-        Scores, relevance, and sizes of the queries; shapes and errors as in `squared_loss`.
+    scores, relevance, groups : see `squared_loss`
     sigma : float, default=1.0
         Steepness, above 0.
-    k : int, default=None
-        Number of ranks that count for NDCG; None counts all.
-    gain : {"linear", "exponential"} or callable, default="exponential"
-        Gain of a document by its relevance; see `fasttsne.metric_learning.dcg_score`.
-    reduction : {"mean", "sum", "none"}, default="mean"
-        Over pairs of different relevance; "none" returns the sum of every query.
+    k, gain : see `fasttsne.metric_learning.dcg_score`
+    reduction : {"mean", "sum", "none"} over pairs of different relevance; see `squared_loss`
 
     Returns
     -------
-    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
-        0 without such pairs. Derivative by the scores at constant weights.
-
-    References
-    ----------
-    .. [1] Burges, C. (2010). From RankNet to LambdaRank to LambdaMART: an overview. Microsoft
-       Research Technical Report MSR-TR-2010-82.
+    loss, gradient : 0 without such pairs, by the scores at constant weights; see `squared_loss`
 
     Examples
     --------

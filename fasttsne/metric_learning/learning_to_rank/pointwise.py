@@ -6,14 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
-from fasttsne.metric_learning.checks import (
-    Floats,
-    Gradient,
-    Loss,
-    Reduction,
-    as_numbers,
-    check_squares,
-)
+from fasttsne.metric_learning import checks
+from fasttsne.metric_learning.checks import Floats, Gradient, Loss, Reduction
 from fasttsne.metric_learning.queries import Block, Part, loss_of_queries
 
 
@@ -24,7 +18,7 @@ def squared_loss(
     *,
     reduction: Reduction = "mean",
 ) -> Loss:
-    """Return the squared error of scores as estimates of relevance, (s - y)^2 [1]_.
+    """Return the squared error of estimates of relevance, (s - y)^2 (Cossock and Zhang 2006).
 
     Parameters
     ----------
@@ -39,20 +33,14 @@ def squared_loss(
 
     Returns
     -------
-    loss : float, or ndarray of shape (n_queries,)
-        In squared units of relevance.
-    gradient : ndarray, shape of `scores`
-        Derivative by the scores.
+    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
+        In squared units of relevance. Derivative by the scores.
 
     Raises
     ------
     ValueError
         If arrays disagree in shape, hold NaN, infinity or negative relevance, if the sizes in
         `groups` do not sum to the number of documents, or if a parameter is out of range.
-
-    References
-    ----------
-    .. [1] Cossock, D. and Zhang, T. (2006). Subset ranking using regression. COLT, 605-619.
 
     Examples
     --------
@@ -64,7 +52,7 @@ def squared_loss(
 
     def part(block: Block) -> Part:
         errors = block.scores - block.relevance
-        check_squares(errors, "scores")
+        checks.check_squares(errors, "scores")
         return np.sum(errors**2, axis=1), errors.shape[1], 2.0 * errors
 
     return loss_of_queries(scores, relevance, groups, part, reduction)
@@ -77,7 +65,9 @@ def logistic_loss(
     *,
     reduction: Reduction = "mean",
 ) -> Loss:
-    """Return the cross-entropy of scores as log odds of relevance, log(1 + e^s) - [y > 0] s [1]_.
+    """Return the cross-entropy of scores as log odds of relevance (Nallapati 2004).
+
+    log(1 + e^s) - [y > 0] s.
 
     Parameters
     ----------
@@ -88,12 +78,7 @@ def logistic_loss(
 
     Returns
     -------
-    loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
-        In nats. Derivative by the scores.
-
-    References
-    ----------
-    .. [1] Nallapati, R. (2004). Discriminative models for information retrieval. SIGIR, 64-71.
+    loss, gradient : in nats; see `squared_loss`
 
     Examples
     --------
@@ -123,7 +108,7 @@ def ordinal_loss(
 
     A document of relevance y should score above the first y thresholds and below the others:
     sum over l < y of log(1 + e^(t_l - s)) + sum over l >= y of log(1 + e^(s - t_l)), with
-    thresholds numbered from 0. This is the "all-threshold" loss of [1]_.
+    thresholds numbered from 0. This is the "all-threshold" loss of Rennie and Srebro 2005.
 
     Parameters
     ----------
@@ -137,15 +122,8 @@ def ordinal_loss(
 
     Returns
     -------
-    loss : float, or ndarray of shape (n_queries,)
-        In nats.
-    gradient : ndarray, or tuple of ndarray
-        Derivative by the scores, and that by the thresholds if these are given.
-
-    References
-    ----------
-    .. [1] Rennie, J. and Srebro, N. (2005). Loss functions for preference levels: regression with
-       discrete ordered labels. IJCAI Workshop on Advances in Preference Handling, 180-186.
+    loss, gradient : float or ndarray of shape (n_queries,), ndarray or tuple of ndarray
+        In nats. Derivative by the scores, and that by the thresholds if these are given.
 
     Examples
     --------
@@ -155,7 +133,7 @@ def ordinal_loss(
     (0.4402, array([-0.0749,  0.0749]))
     """
     if thresholds is None:
-        highest = np.max(as_numbers(relevance, "relevance"), initial=1.0)
+        highest = np.max(checks.as_numbers(relevance, "relevance"), initial=1.0)
         levels = np.arange(0.5, highest)
     else:
         levels = np.asarray(thresholds, dtype=np.float64)

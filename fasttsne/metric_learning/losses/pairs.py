@@ -30,8 +30,9 @@ def contrastive_loss(
     """Return the contrastive loss of pairs of samples, and its gradient.
 
     With D the Euclidean distance of a pair, the loss is 1/2 D^2 for a similar pair and
-    1/2 max(0, margin - D)^2 for a dissimilar one ([1]_, equation 4). With ``squared=False`` it is
-    D and max(0, margin - D). The memory is linear in the number of samples and pairs.
+    1/2 max(0, margin - D)^2 for a dissimilar one (Hadsell et al. 2006, equation 4). With
+    ``squared=False`` it is D and max(0, margin - D). The memory is linear in the number of samples
+    and pairs.
 
     Parameters
     ----------
@@ -46,17 +47,16 @@ def contrastive_loss(
     squared : bool, default=True
         Whether distances and hinges are squared and halved.
     similar_label : {0, 1}, default=0
-        Label of similar pairs in `pairs`: 0 as in [1]_, or 1 as in many other packages.
+        Label of similar pairs in `pairs`: 0 as in Hadsell et al., or 1 as in other packages.
     reduction : {"mean", "mean_nonzero", "sum", "none"}, default="mean"
         Over pairs; see `fasttsne.metric_learning.losses`. With `labels`, "none" returns the sum of
         every sample's pairs with later samples.
 
     Returns
     -------
-    loss : float, or ndarray of shape (n_samples,) or (n_pairs,)
-        In (squared) units of the embeddings.
-    gradient : ndarray of shape (n_samples, n_features)
-        Derivative by the embeddings; 0 at distances of 0 and at the margin, where there is none.
+    loss, gradient : float or ndarray of shape (n_samples,) or (n_pairs,), ndarray like `X`
+        In (squared) units of the embeddings. Derivative by the embeddings; 0 at distances of 0 and
+        at the margin, where there is none.
 
     Raises
     ------
@@ -64,11 +64,6 @@ def contrastive_loss(
         If not exactly one of `labels` and `pairs` is given, shapes disagree, values are NaN,
         infinite, not numbers or so large that squares overflow, a label is missing, or a parameter
         is out of range.
-
-    References
-    ----------
-    .. [1] Hadsell, R., Chopra, S. and LeCun, Y. (2006). Dimensionality reduction by learning an
-       invariant mapping. CVPR, 1735-1742.
 
     Examples
     --------
@@ -80,8 +75,7 @@ def contrastive_loss(
     """
     given, X = X, checks.as_embeddings(X)
     checks.check_positive("margin", margin)
-    if similar_label not in (0, 1):
-        raise ValueError(f"similar_label={similar_label!r} must be 0 or 1")
+    checks.check_choice("similar_label", similar_label, (0, 1))
     if labels is not None and pairs is None:
         losses, gradient, n_nonzero = _of_classes(
             X, checks.as_classes(labels, len(X)), margin, squared
@@ -149,14 +143,11 @@ def lifted_structure_loss(
 
     1/2 max(0, J_ij)^2 for every positive pair, with J_ij = log(sum_k e^(margin - D_ik) +
     sum_l e^(margin - D_jl)) + D_ij, k the negatives of i, l the negatives of j, and D plain
-    Euclidean distances ([1]_, equation 4).
+    Euclidean distances (Song et al. 2016, equation 4).
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
-        Embeddings (errors: see `contrastive_loss`).
-    labels : array-like of shape (n_samples,)
-        Classes, of any type.
+    X, labels : see `contrastive_loss`
     margin : float, default=1.0
         Above 0, in the unit of the embeddings.
     reduction : {"mean", "mean_nonzero", "sum", "none"}, default="mean"
@@ -166,13 +157,8 @@ def lifted_structure_loss(
     Returns
     -------
     loss, gradient : float or ndarray of shape (n_samples,), ndarray in the shape of `X`
-        0 without positive pairs that have negatives.
-        Derivative by the embeddings; 0 at a distance of 0, where there is none.
-
-    References
-    ----------
-    .. [1] Song, H. O., Xiang, Y., Jegelka, S. and Savarese, S. (2016). Deep metric learning via
-       lifted structured feature embedding. CVPR, 4004-4012.
+        0 without positive pairs that have negatives. Derivative by the embeddings; 0 at a
+        distance of 0, where there is none.
 
     Examples
     --------
@@ -224,31 +210,22 @@ def multi_similarity_loss(
 
     1/alpha log(1 + sum_p e^(-alpha (s_ip - threshold))) + 1/beta log(1 + sum_n e^(beta (s_in -
     threshold))) for every sample i, a soft count of its far positives p and near negatives n. s
-    are cosines ([1]_, equation 15, without its mining).
+    are cosines (Wang et al. 2019, equation 15, without its mining).
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
-        Embeddings (errors: see `contrastive_loss`).
-    labels : array-like of shape (n_samples,)
-        Classes, of any type.
+    X, labels : see `contrastive_loss`
     alpha, beta : float, default=2.0 and 50.0
         Steepness for positives and for negatives, above 0.
     threshold : float, default=0.5
-        Cosine that positives should exceed and negatives should not, lambda in [1]_.
-    reduction : {"mean", "sum", "none"}, default="mean"
-        Over samples; see `fasttsne.metric_learning.losses`.
+        Cosine that positives should exceed and negatives should not, lambda in Wang et al. 2019.
+    reduction : {"mean", "sum", "none"} over samples; see `contrastive_loss`
 
     Returns
     -------
     loss, gradient : float or ndarray of shape (n_samples,), ndarray in the shape of `X`
         Not negative; 0 for a single sample.
         Derivative by the embeddings; 0 for vectors of zeros, whose cosine is taken as 0.
-
-    References
-    ----------
-    .. [1] Wang, X., Han, X., Huang, W., Dong, D. and Scott, M. (2019). Multi-similarity loss with
-       general pair weighting for deep metric learning. CVPR, 5022-5030.
 
     Examples
     --------

@@ -20,10 +20,8 @@ LossOfTwo = tuple[float | Floats, tuple[Gradient, Gradient]]
 def softmax_loss(logits: ArrayLike, target: ArrayLike, *, reduction: Reduction = "mean") -> Loss:
     """Return the cross-entropy of a softmax, log sum_j e^(s_j) - s_target, and its gradient.
 
-    Contrastive learning in disguise: with logits w_j'x, products of a sample with a vector per
-    class, this is `info_nce_loss` with one key per class. The gradient pulls x to w_target,
-    and pushes it from every other vector by its share of the denominator. `proxy_loss` calls the
-    class vectors proxies; `n_pair_loss` uses the batch as its keys.
+    With logits w_j'x, products of a sample with a vector per class, this is `info_nce_loss` with
+    one key per class. `proxy_loss` calls these vectors proxies; `n_pair_loss` uses the batch.
 
     Parameters
     ----------
@@ -31,14 +29,12 @@ def softmax_loss(logits: ArrayLike, target: ArrayLike, *, reduction: Reduction =
         Scores s of the classes (errors: see `contrastive_loss`).
     target : array-like of int, shape (n_samples,)
         Class of each sample, from 0.
-    reduction : {"mean", "sum", "none"}, default="mean"
-        Over samples; see `fasttsne.metric_learning.losses`.
+    reduction : {"mean", "sum", "none"} over samples; see `contrastive_loss`
 
     Returns
     -------
     loss, gradient : float or ndarray of shape (n_samples,), ndarray in the shape of `logits`
-        In nats.
-        Derivative by the logits: softmax(s) - [j = target].
+        In nats. Derivative by the logits: softmax(s) - [j = target].
 
     Examples
     --------
@@ -58,27 +54,19 @@ def n_pair_loss(
 ) -> LossOfTwo:
     """Return the N-pair loss of every anchor against the positives of all others, and gradients.
 
-    log(1 + sum_(j != i) e^(a_i'p_j - a_i'p_i)) ([1]_, equation 7), with plain inner products.
+    log(1 + sum_(j != i) e^(a_i'p_j - a_i'p_i)) (Sohn 2016, equation 7), with plain inner products.
 
     Parameters
     ----------
     anchors, positives : array-like of shape (n_pairs, n_features)
         Embeddings (errors: see `contrastive_loss`). Row i of both is a pair; pairs are of
         different classes.
-    reduction : {"mean", "sum", "none"}, default="mean"
-        Over pairs; see `fasttsne.metric_learning.losses`.
+    reduction : {"mean", "sum", "none"} over pairs; see `contrastive_loss`
 
     Returns
     -------
-    loss : float, or ndarray of shape (n_pairs,)
-        In nats.
-    gradients : tuple of ndarray of shape (n_pairs, n_features)
-        Derivatives by anchors and by positives.
-
-    References
-    ----------
-    .. [1] Sohn, K. (2016). Improved deep metric learning with multi-class N-pair loss objective.
-       NeurIPS 29, 1857-1865.
+    loss, gradients : float or ndarray of shape (n_pairs,), tuple of ndarray
+        In nats. Derivatives by anchors and by positives, in their shapes.
 
     Examples
     --------
@@ -104,9 +92,9 @@ def info_nce_loss(
     normalize: bool = True,
     reduction: Reduction = "mean",
 ) -> LossOfTwo:
-    """Return InfoNCE, -log e^(s_ii / t) / sum_j e^(s_ij / t), and its gradients [1]_.
+    """Return InfoNCE, -log e^(s_ii / t) / sum_j e^(s_ij / t), and its gradients.
 
-    s_ij is the cosine of query i and key j.
+    s_ij is the cosine of query i and key j (van den Oord et al. 2018, equation 4).
 
     Parameters
     ----------
@@ -119,20 +107,12 @@ def info_nce_loss(
         t, above 0.
     normalize : bool, default=True
         Whether s is the cosine or the plain inner product.
-    reduction : {"mean", "sum", "none"}, default="mean"
-        Over queries; see `fasttsne.metric_learning.losses`.
+    reduction : {"mean", "sum", "none"} over queries; see `contrastive_loss`
 
     Returns
     -------
-    loss : float, or ndarray of shape (n_queries,)
-        In nats.
-    gradients : tuple of ndarray
-        Derivatives by queries and by keys; 0 for vectors of zeros, whose cosine is taken as 0.
-
-    References
-    ----------
-    .. [1] van den Oord, A., Li, Y. and Vinyals, O. (2018). Representation learning with contrastive
-       predictive coding. arXiv:1807.03748. Equation 4.
+    loss, gradients : float or ndarray of shape (n_queries,), tuple of ndarray
+        In nats. Derivatives by queries and by keys; 0 for vectors of zeros, whose cosine is 0.
 
     Examples
     --------
@@ -162,38 +142,27 @@ def info_nce_loss(
 
 
 def nt_xent_loss(
-    X: ArrayLike,
-    pairs: ArrayLike,
-    temperature: float = 0.5,
-    *,
-    reduction: Reduction = "mean",
+    X: ArrayLike, pairs: ArrayLike, temperature: float = 0.5, *, reduction: Reduction = "mean"
 ) -> Loss:
     """Return NT-Xent, the loss of SimCLR, and its gradient.
 
     -log e^(s_ij / t) / sum_(k != i) e^(s_ik / t) for both members i of every pair (i, j): the
-    partner against all other samples of the batch. s is the cosine ([1]_, equation 1).
+    partner against all other samples of the batch. s is the cosine (Chen et al. 2020, equation 1).
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
-        Embeddings (errors: see `contrastive_loss`).
+    X : see `contrastive_loss`
     pairs : array-like of int, shape (n_pairs, 2)
         Numbers of two different samples that are similar.
     temperature : float, default=0.5
         t, above 0.
-    reduction : {"mean", "sum", "none"}, default="mean"
-        Over both members of all pairs; see `fasttsne.metric_learning.losses`.
+    reduction : {"mean", "sum", "none"} over both members of all pairs; see `contrastive_loss`
 
     Returns
     -------
     loss, gradient : float or ndarray of shape (2 n_pairs,), ndarray in the shape of `X`
         In nats; first the first members of all pairs, then the second members.
         Derivative by the embeddings; 0 for vectors of zeros, whose cosine is taken as 0.
-
-    References
-    ----------
-    .. [1] Chen, T., Kornblith, S., Norouzi, M. and Hinton, G. (2020). A simple framework for
-       contrastive learning of visual representations. ICML, 1597-1607.
 
     Examples
     --------
@@ -221,37 +190,25 @@ def nt_xent_loss(
 
 
 def supervised_contrastive_loss(
-    X: ArrayLike,
-    labels: ArrayLike,
-    temperature: float = 0.1,
-    *,
-    reduction: Reduction = "mean",
+    X: ArrayLike, labels: ArrayLike, temperature: float = 0.1, *, reduction: Reduction = "mean"
 ) -> Loss:
     """Return the supervised contrastive loss, variant "out", and its gradient.
 
     ``-1/|P| sum_(p in P) log e^(s_ip / t) / sum_(k != i) e^(s_ik / t)`` for every anchor i, with P
-    the other samples of its class and s the cosine ([1]_, equation 2).
+    the other samples of its class and s the cosine (Khosla et al. 2020, equation 2).
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
-        Embeddings (errors: see `contrastive_loss`).
-    labels : array-like of shape (n_samples,)
-        Classes, of any type.
+    X, labels : see `contrastive_loss`
     temperature : float, default=0.1
         t, above 0.
-    reduction : {"mean", "sum", "none"}, default="mean"
-        Over anchors with others of their class; see `fasttsne.metric_learning.losses`.
+    reduction : {"mean", "sum", "none"} over anchors that have positives; see `contrastive_loss`
 
     Returns
     -------
     loss, gradient : float or ndarray of shape (n_samples,), ndarray in the shape of `X`
         In nats; 0 for anchors alone in their class.
         Derivative by the embeddings; 0 for vectors of zeros, whose cosine is taken as 0.
-
-    References
-    ----------
-    .. [1] Khosla, P. et al. (2020). Supervised contrastive learning. NeurIPS 33, 18661-18673.
 
     Examples
     --------
@@ -294,12 +251,11 @@ def proxy_loss(
     """Return Proxy-NCA, the proxy of a sample's class against all others, and its gradients.
 
     -log e^(-d(x, p_y)) / sum_(z != y) e^(-d(x, p_z)), with d the squared Euclidean distance of
-    vectors scaled to length 1 ([1]_, equation 4).
+    vectors scaled to length 1 (Movshovitz-Attias et al. 2017, equation 4).
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
-        Embeddings (errors: see `contrastive_loss`).
+    X : see `contrastive_loss`
     target : array-like of int, shape (n_samples,)
         Class of each sample: the number of its proxy.
     proxies : array-like of shape (n_classes, n_features)
@@ -307,20 +263,12 @@ def proxy_loss(
     include_positive : bool, default=False
         Whether the denominator also holds the proxy of the sample's class. Then the loss is a
         softmax and never negative.
-    reduction : {"mean", "sum", "none"}, default="mean"
-        Over samples; see `fasttsne.metric_learning.losses`.
+    reduction : {"mean", "sum", "none"} over samples; see `contrastive_loss`
 
     Returns
     -------
-    loss : float, or ndarray of shape (n_samples,)
-        In nats.
-    gradients : tuple of ndarray
-        Derivatives by embeddings and by proxies; 0 for vectors of zeros.
-
-    References
-    ----------
-    .. [1] Movshovitz-Attias, Y., Toshev, A., Leung, T., Ioffe, S. and Singh, S. (2017). No fuss
-       distance metric learning using proxies. ICCV, 360-368.
+    loss, gradients : float or ndarray of shape (n_samples,), tuple of ndarray
+        In nats. Derivatives by embeddings and by proxies; 0 for vectors of zeros.
 
     Examples
     --------
@@ -351,9 +299,6 @@ def proxy_loss(
         checks.same_type(through_normalized(by_logits @ p, z, z_lengths), X),
         checks.same_type(through_normalized(by_logits.T @ z, p, p_lengths), proxies),
     )
-
-
-# ---- Shared -----------------------------------------------------------------------------------
 
 
 def cross_entropy(logits: Floats, targets: Indices) -> tuple[Floats, Floats]:

@@ -30,12 +30,11 @@ def triplet_loss(
     reduction: PairReduction = "mean_nonzero",
     random_state: int | RandomState | None = None,
 ) -> Loss:
-    """Return the triplet loss max(0, D(anchor, positive) - D(anchor, negative) + margin) [1]_.
+    """Return the triplet loss, max(0, D(anchor, positive) - D(anchor, negative) + margin).
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
-        Embeddings (errors: see `contrastive_loss`).
+    X : see `contrastive_loss`
     labels : array-like of shape (n_samples,), default=None
         Classes, of any type. Positives are the other samples of the anchor's class, negatives are
         the samples of other classes.
@@ -44,16 +43,16 @@ def triplet_loss(
     margin : float, default=1.0
         Distance by which negatives should be further away than positives, above 0.
     squared : bool, default=False
-        Whether D is the squared Euclidean distance, as in [1]_, or the plain one.
+        Whether D is the squared Euclidean distance, as in Schroff et al. 2015, or the plain one.
     mining : str, default="all"
         Which triplets of `labels` count:
 
         - "all": all triplets.
         - "semihard": all triplets whose negative is further away than the positive, by less than
-          the margin [1]_.
+          the margin (Schroff et al. 2015).
         - "hard", "easy", "distance_weighted", "random": the triplets that
           `fasttsne.metric_learning.mining.mine_triplets` finds; "hard" are the farthest positive
-          and the nearest negative of each anchor [2]_.
+          and the nearest negative of each anchor (Hermans et al. 2017).
     reduction : {"mean", "mean_nonzero", "sum", "none"}, default="mean_nonzero"
         Over the triplets that count; see `fasttsne.metric_learning.losses`. With `labels`, "none"
         returns the sum of every anchor.
@@ -62,23 +61,15 @@ def triplet_loss(
 
     Returns
     -------
-    loss : float, or ndarray of shape (n_samples,) or (n_triplets,)
-        In (squared) units of the embeddings; 0 without triplets.
-    gradient : ndarray of shape (n_samples, n_features)
-        Derivative by the embeddings, with the choice of triplets held fixed; 0 at plain distances
-        of 0 and for triplets exactly at the margin, where there is none.
+    loss, gradient : float or ndarray of shape (n_samples,) or (n_triplets,), ndarray like `X`
+        In (squared) units of the embeddings; 0 without triplets. Derivative by the embeddings, with
+        the choice of triplets held fixed; 0 at plain distances of 0 and for triplets exactly at the
+        margin, where there is none.
 
     Notes
     -----
     All strategies take at most O(n^2 log n) time for n samples. The memory is linear in n, and for
     mined triplets also in their number.
-
-    References
-    ----------
-    .. [1] Schroff, F., Kalenichenko, D. and Philbin, J. (2015). FaceNet: a unified embedding for
-       face recognition and clustering. CVPR, 815-823.
-    .. [2] Hermans, A., Beyer, L. and Leibe, B. (2017). In defense of the triplet loss for person
-       re-identification. arXiv:1703.07737.
 
     Examples
     --------
@@ -90,9 +81,7 @@ def triplet_loss(
     """
     given, X = X, checks.as_embeddings(X)
     checks.check_positive("margin", margin)
-    if mining not in get_args(Strategy):
-        known = ", ".join(map(repr, get_args(Strategy)))
-        raise ValueError(f"mining={mining!r} must be one of {known}")
+    checks.check_choice("mining", mining, get_args(Strategy))
     checks.check_squares(X, "X")
     if triplets is not None and labels is None:
         numbers = checks.as_indices(triplets, 3, len(X), "triplets")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fasttsne.metric_learning.checks import Floats, check_count
-from fasttsne.metric_learning.queries import Undefined, as_queries, mean_over_queries
+from fasttsne.metric_learning.queries import Block, Undefined, mean_of_queries
 from fasttsne.metric_learning.ranking.ndcg import descending
 
 
@@ -29,30 +29,21 @@ def average_precision(
 ) -> float | Floats:
     """Return the mean of the precision at the ranks of all relevant documents.
 
-    Its mean over queries is known as MAP [1]_.
+    Its mean over queries is known as MAP (Manning et al. 2008, section 8.4).
 
     Parameters
     ----------
-    y_true, y_score : array-like of shape (n_queries, n_documents) or (n_documents,)
-        Relevance and scores; see `dcg_score`, also for errors.
+    y_true, y_score : see `dcg_score`, also for errors
     k : int, default=None
         Relevant documents beyond rank `k` have precision 0.
     undefined : float or "skip", default=0.0
         Value of a query without relevant documents; see `ndcg_score`.
-    groups, sample_weight : array-like of shape (n_queries,), default=None
-        Sizes of the queries, and their weights in the mean; see `dcg_score`.
-    per_query : bool, default=False
-        Return the value of every query instead of their mean.
+    groups, sample_weight, per_query : see `dcg_score`
 
     Returns
     -------
     average_precision : float, or ndarray of shape (n_queries,)
         Between 0 and 1.
-
-    References
-    ----------
-    .. [1] Manning, C., Raghavan, P. and Schütze, H. (2008). Introduction to Information Retrieval.
-       Cambridge University Press. Section 8.4.
 
     Examples
     --------
@@ -65,8 +56,7 @@ def average_precision(
     def measure(hits: Floats, n: Floats) -> Any:
         return np.sum((_precision(hits) * hits)[:, :k], axis=1) / n
 
-    values = _values(y_true, y_score, groups, measure)
-    return mean_over_queries(values, per_query, sample_weight, undefined)
+    return _mean(measure, y_true, y_score, groups, sample_weight, per_query, undefined)
 
 
 def reciprocal_rank(
@@ -81,30 +71,18 @@ def reciprocal_rank(
 ) -> float | Floats:
     """Return one over the rank of the first relevant document.
 
-    Its mean over queries is known as MRR [1]_.
+    Its mean over queries is known as MRR (Voorhees 1999).
 
     Parameters
     ----------
-    y_true, y_score : array-like of shape (n_queries, n_documents) or (n_documents,)
-        Relevance and scores; see `dcg_score`, also for errors.
+    y_true, y_score : see `average_precision`
     k : int, default=None
         The value is 0 if the first relevant document is beyond rank `k`.
-    undefined : float or "skip", default=0.0
-        Value of a query without relevant documents; see `ndcg_score`.
-    groups, sample_weight : array-like of shape (n_queries,), default=None
-        Sizes of the queries, and their weights in the mean; see `dcg_score`.
-    per_query : bool, default=False
-        Return the value of every query instead of their mean.
+    undefined, groups, sample_weight, per_query : see `average_precision`
 
     Returns
     -------
-    reciprocal_rank : float, or ndarray of shape (n_queries,)
-        Between 0 and 1.
-
-    References
-    ----------
-    .. [1] Voorhees, E. (1999). The TREC-8 question answering track report. Proceedings of the 8th
-       Text Retrieval Conference, 77-82.
+    reciprocal_rank : between 0 and 1; see `average_precision`
 
     Examples
     --------
@@ -117,8 +95,7 @@ def reciprocal_rank(
     def measure(hits: Floats, n: Floats) -> Any:
         return hits[:, :k].max(axis=1) / ((1.0 + hits.argmax(axis=1)) * (n > 0.0))
 
-    values = _values(y_true, y_score, groups, measure)
-    return mean_over_queries(values, per_query, sample_weight, undefined)
+    return _mean(measure, y_true, y_score, groups, sample_weight, per_query, undefined)
 
 
 def precision_at_k(
@@ -134,19 +111,14 @@ def precision_at_k(
 
     Parameters
     ----------
-    y_true, y_score : array-like of shape (n_queries, n_documents) or (n_documents,)
-        Relevance and scores; see `dcg_score`, also for errors.
+    y_true, y_score : see `average_precision`
     k : int
         Number of ranks. Ranks that a query does not have count as irrelevant.
-    groups, sample_weight : array-like of shape (n_queries,), default=None
-        Sizes of the queries, and their weights in the mean; see `dcg_score`.
-    per_query : bool, default=False
-        Return the value of every query instead of their mean.
+    groups, sample_weight, per_query : see `average_precision`
 
     Returns
     -------
-    precision : float, or ndarray of shape (n_queries,)
-        Between 0 and 1.
+    precision : between 0 and 1; see `average_precision`
 
     Examples
     --------
@@ -156,8 +128,10 @@ def precision_at_k(
     """
     check_count("k", k)
 
-    values = _values(y_true, y_score, groups, lambda hits, n: hits[:, :k].sum(axis=1) / k)
-    return mean_over_queries(values, per_query, sample_weight)
+    def measure(hits: Floats, n: Floats) -> Any:
+        return hits[:, :k].sum(axis=1) / k
+
+    return _mean(measure, y_true, y_score, groups, sample_weight, per_query)
 
 
 def recall_at_k(
@@ -174,21 +148,14 @@ def recall_at_k(
 
     Parameters
     ----------
-    y_true, y_score : array-like of shape (n_queries, n_documents) or (n_documents,)
-        Relevance and scores; see `dcg_score`, also for errors.
+    y_true, y_score : see `average_precision`
     k : int
         Number of ranks that count.
-    undefined : float or "skip", default=0.0
-        Value of a query without relevant documents; see `ndcg_score`.
-    groups, sample_weight : array-like of shape (n_queries,), default=None
-        Sizes of the queries, and their weights in the mean; see `dcg_score`.
-    per_query : bool, default=False
-        Return the value of every query instead of their mean.
+    undefined, groups, sample_weight, per_query : see `average_precision`
 
     Returns
     -------
-    recall : float, or ndarray of shape (n_queries,)
-        Between 0 and 1.
+    recall : between 0 and 1; see `average_precision`
 
     Examples
     --------
@@ -198,8 +165,10 @@ def recall_at_k(
     """
     check_count("k", k)
 
-    values = _values(y_true, y_score, groups, lambda hits, n: hits[:, :k].sum(axis=1) / n)
-    return mean_over_queries(values, per_query, sample_weight, undefined)
+    def measure(hits: Floats, n: Floats) -> Any:
+        return hits[:, :k].sum(axis=1) / n
+
+    return _mean(measure, y_true, y_score, groups, sample_weight, per_query, undefined)
 
 
 def r_precision(
@@ -217,19 +186,11 @@ def r_precision(
 
     Parameters
     ----------
-    y_true, y_score : array-like of shape (n_queries, n_documents) or (n_documents,)
-        Relevance and scores; see `dcg_score`, also for errors.
-    undefined : float or "skip", default=0.0
-        Value of a query without relevant documents; see `ndcg_score`.
-    groups, sample_weight : array-like of shape (n_queries,), default=None
-        Sizes of the queries, and their weights in the mean; see `dcg_score`.
-    per_query : bool, default=False
-        Return the value of every query instead of their mean.
+    y_true, y_score, undefined, groups, sample_weight, per_query : see `average_precision`
 
     Returns
     -------
-    precision : float, or ndarray of shape (n_queries,)
-        Between 0 and 1.
+    precision : between 0 and 1; see `average_precision`
 
     Examples
     --------
@@ -237,8 +198,11 @@ def r_precision(
     >>> r_precision([1, 0, 1, 0], [4, 3, 2, 1])
     0.5
     """
-    values = _values(y_true, y_score, groups, lambda hits, n: np.sum(_first_r(hits, n), axis=1) / n)
-    return mean_over_queries(values, per_query, sample_weight, undefined)
+
+    def measure(hits: Floats, n: Floats) -> Any:
+        return np.sum(_first_r(hits, n), axis=1) / n
+
+    return _mean(measure, y_true, y_score, groups, sample_weight, per_query, undefined)
 
 
 def map_at_r(
@@ -252,29 +216,16 @@ def map_at_r(
 ) -> float | Floats:
     """Return the average precision among the first R documents, R the number of relevant ones.
 
-    (1/R) sum over ranks i up to R of the precision at i if document i is relevant ([1]_, equation
-    7). Unlike `r_precision` it rewards relevant documents at higher ranks.
+    (1/R) sum over ranks i up to R of the precision at i if document i is relevant (Musgrave et al.
+    2020, equation 7). Unlike `r_precision` it rewards relevant documents at higher ranks.
 
     Parameters
     ----------
-    y_true, y_score : array-like of shape (n_queries, n_documents) or (n_documents,)
-        Relevance and scores; see `dcg_score`, also for errors.
-    undefined : float or "skip", default=0.0
-        Value of a query without relevant documents; see `ndcg_score`.
-    groups, sample_weight : array-like of shape (n_queries,), default=None
-        Sizes of the queries, and their weights in the mean; see `dcg_score`.
-    per_query : bool, default=False
-        Return the value of every query instead of their mean.
+    y_true, y_score, undefined, groups, sample_weight, per_query : see `average_precision`
 
     Returns
     -------
-    map_at_r : float, or ndarray of shape (n_queries,)
-        Between 0 and 1.
-
-    References
-    ----------
-    .. [1] Musgrave, K., Belongie, S. and Lim, S.-N. (2020). A metric learning reality check. ECCV,
-       681-699.
+    map_at_r : between 0 and 1; see `average_precision`
 
     Examples
     --------
@@ -286,8 +237,7 @@ def map_at_r(
     def measure(hits: Floats, n: Floats) -> Any:
         return np.sum(_precision(hits) * _first_r(hits, n), axis=1) / n
 
-    values = _values(y_true, y_score, groups, measure)
-    return mean_over_queries(values, per_query, sample_weight, undefined)
+    return _mean(measure, y_true, y_score, groups, sample_weight, per_query, undefined)
 
 
 def hit_rate(
@@ -300,30 +250,21 @@ def hit_rate(
     sample_weight: ArrayLike | None = None,
     per_query: bool = False,
 ) -> float | Floats:
-    """Return the share of queries with a relevant document among the first `k` [1]_.
+    """Return the share of queries with a relevant document among the first `k`.
+
+    See Deshpande and Karypis 2004, section 5.2.
 
     Parameters
     ----------
-    y_true, y_score : array-like of shape (n_queries, n_documents) or (n_documents,)
-        Relevance and scores; see `dcg_score`, also for errors.
+    y_true, y_score : see `average_precision`
     k : int
         Number of ranks that count.
-    undefined : float or "skip", default=0.0
-        Value of a query without relevant documents; see `ndcg_score`.
-    groups, sample_weight : array-like of shape (n_queries,), default=None
-        Sizes of the queries, and their weights in the mean; see `dcg_score`.
-    per_query : bool, default=False
-        Return the value of every query instead of their mean.
+    undefined, groups, sample_weight, per_query : see `average_precision`
 
     Returns
     -------
     hit_rate : float, or ndarray of shape (n_queries,)
         0 or 1 for a query.
-
-    References
-    ----------
-    .. [1] Deshpande, M. and Karypis, G. (2004). Item-based top-N recommendation algorithms. ACM
-       Transactions on Information Systems 22, 143-177. Section 5.2.
 
     Examples
     --------
@@ -333,28 +274,25 @@ def hit_rate(
     """
     check_count("k", k)
 
-    values = _values(y_true, y_score, groups, lambda hits, n: hits[:, :k].max(axis=1) / (n > 0.0))
-    return mean_over_queries(values, per_query, sample_weight, undefined)
+    def measure(hits: Floats, n: Floats) -> Any:
+        return hits[:, :k].max(axis=1) / (n > 0.0)
+
+    return _mean(measure, y_true, y_score, groups, sample_weight, per_query, undefined)
 
 
-def _values(
-    y_true: ArrayLike,
-    y_score: ArrayLike,
-    groups: ArrayLike | None,
-    measure: Callable[[Floats, Floats], Any],
-) -> Floats:
-    """Return `measure` of every query's hits by rank, 1 or 0, and number of relevant documents.
+def _mean(measure: Callable[[Floats, Floats], Any], *arguments: Any) -> float | Floats:
+    """Return the mean of `measure` of every query's hits by rank, 1 or 0, and number of hits.
 
     A measure that divides by this number is NaN where it is 0.
     """
-    queries = as_queries(y_true, y_score, groups)
-    values = np.empty(len(queries))
-    for block in queries.blocks():
+
+    def of_block(block: Block) -> Floats:
         order = descending(block.scores)
         hits = np.take_along_axis(block.relevance > 0.0, order, axis=1).astype(np.float64)
         with np.errstate(invalid="ignore"):
-            values[block.queries] = measure(hits, hits.sum(axis=1))
-    return values
+            return np.asarray(measure(hits, hits.sum(axis=1)))
+
+    return mean_of_queries(of_block, *arguments)
 
 
 def _precision(hits: Floats) -> Floats:

@@ -11,8 +11,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fasttsne.metric_learning.checks import Floats, Indices, check_count
-from fasttsne.metric_learning.queries import Undefined, as_queries, mean_over_queries
+from fasttsne.metric_learning import checks
+from fasttsne.metric_learning.checks import Floats, Indices
+from fasttsne.metric_learning.queries import Block, Undefined, mean_of_queries
 
 Gain = Literal["linear", "exponential"] | Callable[[Floats], ArrayLike]
 
@@ -33,7 +34,7 @@ def dcg_score(
 ) -> float | Floats:
     """Return the discounted cumulative gain of rankings.
 
-    DCG = sum over ranks r of gain(relevance_r) / log2(1 + r), with ranks from 1 [1]_.
+    DCG = sum over ranks r from 1 of gain(relevance_r) / log2(1 + r) (Järvelin and Kekäläinen 2002).
 
     Parameters
     ----------
@@ -45,12 +46,12 @@ def dcg_score(
         Number of ranks that count; None and numbers above the number of documents count all.
     gain : {"linear", "exponential"} or callable, default="linear"
         "linear" is the relevance itself, as in `sklearn.metrics.dcg_score`; "exponential" is
-        2^relevance - 1 [2]_. A callable gets an array of relevance and returns gains of the same
-        shape.
+        2^relevance - 1 (Burges et al. 2005). A callable gets an array of relevance and returns
+        gains of the same shape.
     ties : {"average", "stable"}, default="average"
-        Order of documents with equal scores. "average" is the mean over all orders [3]_. "stable"
-        ranks documents that were given later higher, as scikit-learn does with
-        ``ignore_ties=True``; so equal scores for all documents bring no advantage.
+        Order of documents with equal scores. "average" is the mean over all orders (McSherry and
+        Najork 2008). "stable" ranks documents that were given later higher, as scikit-learn does
+        with ``ignore_ties=True``; so equal scores for all documents bring no advantage.
     groups : array-like of int, shape (n_queries,), default=None
         Number of documents per query, for one-dimensional `y_true` of several queries.
     sample_weight : array-like of shape (n_queries,), default=None
@@ -70,26 +71,18 @@ def dcg_score(
         `groups` do not sum to the number of documents, if `k` is not a positive integer, or if
         gains overflow.
 
-    References
-    ----------
-    .. [1] Järvelin, K. and Kekäläinen, J. (2002). Cumulated gain-based evaluation of IR techniques.
-       ACM Transactions on Information Systems 20, 422-446.
-    .. [2] Burges, C. et al. (2005). Learning to rank using gradient descent. ICML, 89-96.
-    .. [3] McSherry, F. and Najork, M. (2008). Computing information retrieval performance measures
-       efficiently in the presence of tied scores. Advances in Information Retrieval, 414-421.
-
     Examples
     --------
     >>> from fasttsne.metric_learning import dcg_score
     >>> round(dcg_score([10, 0, 0, 1, 5], [0.1, 0.2, 0.3, 4, 70]), 4)
     9.4995
     """
-    queries = as_queries(y_true, y_score, groups)
     _check_ranking(k, gain, ties)
-    values = np.empty(len(queries))
-    for block in queries.blocks():
-        values[block.queries] = _dcg(_gain(block.relevance, gain), block.scores, k, ties)
-    return mean_over_queries(values, per_query, sample_weight)
+
+    def measure(block: Block) -> Floats:
+        return _dcg(_gain(block.relevance, gain), block.scores, k, ties)
+
+    return mean_of_queries(measure, y_true, y_score, groups, sample_weight, per_query)
 
 
 def ndcg_score(
@@ -110,21 +103,14 @@ def ndcg_score(
 
     Parameters
     ----------
-    y_true, y_score : array-like of shape (n_queries, n_documents) or (n_documents,)
-        Relevance and scores; see `dcg_score`, also for errors.
+    y_true, y_score : see `dcg_score`, also for errors
     k : int, default=None
         Number of ranks that count, in the ranking and in the best one.
-    gain : {"linear", "exponential"} or callable, default="linear"
-        Gain of a document by its relevance; see `dcg_score`.
-    ties : {"average", "stable"}, default="average"
-        Order of documents with equal scores; see `dcg_score`.
+    gain, ties : see `dcg_score`
     undefined : float or "skip", default=0.0
         Value of a query without gain, for which all rankings are equally good. "skip" leaves it
         out of the mean (an error if no query has a gain), and makes it NaN with `per_query`.
-    groups, sample_weight : array-like of shape (n_queries,), default=None
-        Sizes of the queries, and their weights in the mean; see `dcg_score`.
-    per_query : bool, default=False
-        Return the value of every query instead of their mean.
+    groups, sample_weight, per_query : see `dcg_score`
 
     Returns
     -------
@@ -142,25 +128,22 @@ def ndcg_score(
     >>> ndcg_score([2, 1, 0, 0, 1], [3, 2, 1, 2, 1], groups=[3, 2], per_query=True).round(4)
     array([1.    , 0.6309])
     """
-    queries = as_queries(y_true, y_score, groups)
     _check_ranking(k, gain, ties)
-    values = np.empty(len(queries))
-    for block in queries.blocks():
+
+    def measure(block: Block) -> Floats:
         gains = relative_gain(block.relevance, gain)
         with np.errstate(invalid="ignore"):  # NaN without gain
-            values[block.queries] = _dcg(gains, block.scores, k, ties) / ideal_dcg(gains, k)
-    return mean_over_queries(np.minimum(values, 1.0), per_query, sample_weight, undefined)
+            values = _dcg(gains, block.scores, k, ties) / ideal_dcg(gains, k)
+        return np.minimum(values, 1.0)
+
+    return mean_of_queries(measure, y_true, y_score, groups, sample_weight, per_query, undefined)
 
 
 def _check_ranking(k: int | None, gain: Any, ties: Any) -> None:
-    check_count("k", k, optional=True)
+    checks.check_count("k", k, optional=True)
     if not callable(gain) and gain not in ("linear", "exponential"):
         raise ValueError(f"gain={gain!r} must be 'linear', 'exponential' or a function")
-    if ties not in ("average", "stable"):
-        raise ValueError(f"ties={ties!r} must be 'average' or 'stable'")
-
-
-# ---- Gain, discount, and their sum --------------------------------------------------------------
+    checks.check_choice("ties", ties, ("average", "stable"))
 
 
 def _gain(relevance: Floats, gain: Gain) -> Floats:
