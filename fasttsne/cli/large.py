@@ -12,6 +12,7 @@ import argparse
 import os
 import shlex
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,7 +56,10 @@ def run(args: argparse.Namespace, given: Mapping[str, Any], kept: Path) -> int:
     _check_files(args, kept)
     unfinished = Unfinished(kept, args.output if args.as_folder else kept)
     settings = _settings(args, given, unfinished)
-    _check_columns(args, settings)
+    n_components = settings.get("n_components", 2)
+    columns = read.columns_beside(settings)
+    write.check_columns(args.output, columns, n_components, in_parts=True)
+    write.check_pictures(args, flat=n_components == 2)
     source = open_source(args.input.absolute() if args.dask else args.input, settings)
     check_room(args.output, source)
     if args.resume:
@@ -134,21 +138,6 @@ def _settings(
     # A resumed run has to know the seed.
     settings.setdefault("random_state", int(np.random.default_rng().integers(2**31)))
     return settings
-
-
-def _check_columns(args: argparse.Namespace, settings: Mapping[str, Any]) -> None:
-    """Refuse columns with the names of the map's own, in the parts or in OUT."""
-    n_components = settings.get("n_components", 2)
-    ours = write.coordinates(n_components)
-    if args.output.suffix.lower() in (".zarr", ".h5", ".hdf5"):
-        ours = ["embedding", *ours]
-    for name in read.columns_beside(settings):
-        if name in ours:
-            raise Refusal(
-                f"--output {args.output}: the map's own columns are called {', '.join(ours)}, and "
-                f"so is the column {name!r} that is to go along; rename it in INPUT"
-            )
-    write.check_pictures(args, flat=n_components == 2)
 
 
 def _farewell(unfinished: Unfinished, args: argparse.Namespace) -> str:
@@ -240,18 +229,15 @@ class _Run:
 
     def _draw_landmarks(self) -> tuple[NDArray[np.int64], Any, NDArray[np.float64] | None]:
         """Draw the landmarks in one pass, which also checks all rows; also return the scaling."""
-        from fasttsne.dask.landmarks import landmarks_by_density, take, uniform_rows
+        from fasttsne.dask.landmarks import draw_landmarks
 
         n_rows, names = self.source.shape[0], list(self.source.names)
         size, seed = self.settings["landmarks"], self.settings["random_state"]
+        selection = self.settings.get("landmark_selection", "uniform")
         scaling = self._scaling() if "standardize" in self.settings else None
-        with self._reading("drawing landmarks"):
-            X = self._rows(scaling)
-            if size < n_rows and self.settings.get("landmark_selection") == "density":
-                rows, samples = landmarks_by_density(X, size, seed)
-            else:
-                rows = uniform_rows(n_rows, size, seed) if size < n_rows else np.arange(n_rows)
-                samples = take(X, rows)
+        with self._reading("drawing landmarks"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "landmarks=")  # a note below says the same
+            rows, samples = draw_landmarks(self._rows(scaling), size, selection, seed)
         self.check_unchanged()
         if size >= n_rows:
             self.progress.note(f"all {n_rows:,} rows are landmarks: there are no more")
@@ -324,8 +310,8 @@ class _Run:
         )
         if scaling is not None:
             dtype = np.float32 if X.dtype == np.float32 else np.float64
-            meta = np.empty((0, 0), dtype)
-            X = X.map_blocks(_scaled, scaling.astype(dtype), dtype=dtype, meta=meta)
+            mean, deviation = scaling.astype(dtype)
+            X = (X - mean) / deviation
         return as_rows(X)
 
     @contextmanager
@@ -417,11 +403,6 @@ class _Run:
             report = quality(X, Y, classes, metric=metric, random_state=0, n_jobs=self.n_jobs)
         write.write_report(self.args.report, report)
         self.progress.note(f"report: {self.args.report}")
-
-
-def _scaled(block: NDArray[Any], scaling: NDArray[Any]) -> NDArray[Any]:
-    scaled: NDArray[Any] = (block - scaling[0]) / scaling[1]
-    return scaled
 
 
 # ---- in this process, or on a cluster -----------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasttsne.cli.messages import Refusal, unknown_name
-from fasttsne.cli.read import columns_beside
+from fasttsne.cli.read import check_exists, check_matrix, columns_beside
 
 _READ = (".parquet", ".pq", ".npy", ".zarr", ".h5", ".hdf5")
 _BLOCK_BYTES = 32 << 20  # of a block, unless chunks of the file or --block-rows ask otherwise
@@ -26,17 +26,11 @@ _BATCH = 1 << 14  # rows of Parquet that are decoded at a time
 
 def open_source(path: Path, settings: Mapping[str, Any]) -> Source:
     """Open an input and check its columns; no rows are read."""
-    ending, where = path.suffix.lower(), path.parent
-    if not where.is_dir():
-        raise Refusal(f"there is no file {path}: there is no directory {where}")
-    if not path.exists():
-        known = [p.name for p in where.iterdir() if p.suffix.lower() in _READ or p.is_dir()]
-        raise unknown_name("file", path.name, sorted(known), str(where))
-    if path.is_file() and path.stat().st_size == 0:
-        raise Refusal(f"{path} is empty")
-    kind: type[Source]
+    ending = path.suffix.lower()
+    check_exists(path, lambda other: other.suffix.lower() in _READ or other.is_dir())
+    kind: type[Source] = _KINDS.get(ending, ParquetSource)
     if path.is_dir():
-        kind = ZarrSource if ending == ".zarr" or is_zarr(path) else ParquetSource
+        kind = StoreSource if ending == ".zarr" or is_zarr(path) else ParquetSource
     elif ending in (".csv", ".tsv", ".npz", ".h5ad"):
         raise Refusal(
             f"{path}: --landmarks reads files in blocks, which {ending} does not allow; convert it "
@@ -47,11 +41,7 @@ def open_source(path: Path, settings: Mapping[str, Any]) -> Source:
             f"{path}: unknown ending {ending!r}; --landmarks reads {', '.join(_READ)} and folders "
             "of .parquet files"
         )
-    else:
-        kind = {".npy": NpySource, ".h5": Hdf5Source, ".hdf5": Hdf5Source}.get(
-            ending, ParquetSource
-        )
-    if settings.get("array") and not issubclass(kind, _StoreSource):
+    if settings.get("array") and kind is not StoreSource:
         raise Refusal(f"--array is for HDF5 and Zarr; {path.name} holds one table")
     if kind is not ParquetSource and ("features" in settings or settings.get("drop")):
         raise Refusal(f"--features and --drop are for tables with named columns, not {path.name}")
@@ -93,12 +83,7 @@ class Source:
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path, self._beside = path, columns_beside(settings)
         shape, dtype, chunk_rows = self._inspect(settings)
-        if len(shape) != 2:
-            raise Refusal(f"{self} holds an array of shape {shape}; rows and columns are needed")
-        if dtype.kind not in "biuf":
-            raise Refusal(f"{self} holds {dtype} rather than numbers")
-        if 0 in shape:
-            raise Refusal(f"{self} holds no numbers: {shape[0]} rows, {shape[1]} columns")
+        check_matrix(shape, dtype, self)
         self.shape, self.dtype = (int(shape[0]), int(shape[1])), dtype.newbyteorder("=")
         row_bytes, wanted = self.shape[1] * dtype.itemsize, settings.get("block_rows")
         size = wanted or max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // row_bytes))
@@ -168,7 +153,9 @@ class Source:
 
     def files(self) -> list[Path]:
         """List the files of the input as they are now."""
-        return [self.path]
+        if self.path.is_file():
+            return [self.path]
+        return [file for file in self.path.rglob("*") if file.is_file()]
 
     def identity(self) -> dict[str, Any]:
         """Return what shows whether the input has changed: schema, and names, sizes and times."""
@@ -227,8 +214,8 @@ class NpySource(Source):
         return np.fromfile(self.path, self._stored, count, offset=offset)
 
 
-class _StoreSource(Source):
-    """Rows of an array among others."""
+class StoreSource(Source):
+    """Rows of an array in an HDF5 file or a Zarr store, which may hold others."""
 
     def _inspect(self, settings: Mapping[str, Any]) -> Any:
         with self._opened() as store:
@@ -251,8 +238,13 @@ class _StoreSource(Source):
     def __str__(self) -> str:
         return f"{self.path}, array {self._array!r}," if self._array else str(self.path)
 
-    def _opened(self) -> AbstractContextManager[Any]:
-        raise NotImplementedError
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        if self.path.is_dir():
+            yield imported("zarr", "reading", self.path).open(str(self.path), mode="r")
+            return
+        with imported("h5py", "reading", self.path).File(self.path, "r") as file:
+            yield file
 
     def _read(self, start: int, stop: int) -> NDArray[Any]:
         with self._opened() as store:
@@ -266,36 +258,14 @@ class _StoreSource(Source):
             return pyarrow.table({name: _column(store[name][start:stop]) for name in self._beside})
 
 
-class Hdf5Source(_StoreSource):
-    """Rows of a dataset in an HDF5 file."""
-
-    @contextmanager
-    def _opened(self) -> Iterator[Any]:
-        with imported("h5py", "reading", self.path).File(self.path, "r") as file:
-            yield file
-
-
-class ZarrSource(_StoreSource):
-    """Rows of an array in a Zarr store."""
-
-    @contextmanager
-    def _opened(self) -> Iterator[Any]:
-        yield imported("zarr", "reading", self.path).open(str(self.path), mode="r")
-
-    def files(self) -> list[Path]:
-        """List all files of the store."""
-        return [file for file in self.path.rglob("*") if file.is_file()]
-
-
 def _arrays(store: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the arrays in a store by their paths; the path of a store that is one array is ""."""
     if hasattr(store, "shape"):
         if store.shape is not None:  # as of an HDF5 dataset without a value
             yield prefix, store
     elif hasattr(store, "keys"):  # not an HDF5 type that has a name
-        is_zarr_group = hasattr(store, "arrays")
-        for name, item in (*store.arrays(), *store.groups()) if is_zarr_group else store.items():
-            yield from _arrays(item, f"{prefix}/{name}" if prefix else name)
+        for name in store:
+            yield from _arrays(store.get(name), f"{prefix}/{name}" if prefix else name)
 
 
 def _chosen(shapes: dict[str, Any], array: str | None, extra: Sequence[str], path: Path) -> str:
@@ -367,7 +337,7 @@ class ParquetSource(Source):
         """List the files of the table; numbers in their names are compared as numbers."""
         if self.path.is_file():
             return [self.path]
-        names = [path.relative_to(self.path) for path in self.path.rglob("*")]
+        names = [path.relative_to(self.path) for path in super().files()]
         names = [name for name in names if name.suffix.lower() in (".parquet", ".pq")]
         # As usual, names that begin with a dot or an underscore are not part of the table.
         names = [name for name in names if not re.search(r"(^|/)[._]", name.as_posix())]
@@ -517,3 +487,6 @@ def _is_list(kind: Any) -> bool:
 
     checks = (types.is_list, types.is_large_list, types.is_fixed_size_list)
     return any(check(kind) for check in checks) and _is_number(kind.value_type)
+
+
+_KINDS: dict[str, type[Source]] = {".npy": NpySource, ".h5": StoreSource, ".hdf5": StoreSource}

@@ -89,11 +89,11 @@ class Unfinished:
 
     def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings of the run to continue; those given again must be the same."""
-        if not self._begun():
+        self._manifest = self._begun()
+        if not self._manifest:
             raise Refusal(
                 f"{self.state} is no unfinished run with --landmarks; start again without --resume"
             )
-        self._manifest = json.loads(self._path.read_text(encoding="utf-8"))
         if not all(isinstance(self._manifest.get(key), dict) for key in ("settings", "input")):
             raise Refusal(f"{self._path} is damaged; start again with --force")
         version = self._manifest.get("fasttsne")
@@ -121,13 +121,13 @@ class Unfinished:
                 "since; start again with --force"
             )
 
-    def _begun(self) -> bool:
-        """Return whether there is a manifest, of a run of any version."""
-        try:
-            manifest = json.loads(self._path.read_text(encoding="utf-8"))
-            return str(manifest["format"]).startswith(_FORMAT.rstrip("0123456789"))
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
+    def _begun(self) -> dict[str, Any]:
+        """Return the manifest of a run of any version; empty if there is none."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            manifest: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
+            if str(manifest["format"]).startswith(_FORMAT.rstrip("0123456789")):
+                return manifest
+        return {}
 
     @property
     def is_of_use(self) -> bool:
@@ -258,39 +258,39 @@ def check_room(path: Path, source: Source) -> None:
 
 def join(path: Path, parts: Callable[[], Iterator[Any]], n_rows: int, n_components: int) -> None:
     """Join parts, pyarrow.Tables whose first columns are the map, into a file or a Zarr store."""
-    if path.suffix.lower() == ".zarr":
-        unfinished = path.with_name(f".{path.name}.unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)  # as a run that was killed leaves it
-        try:
+    kind = path.suffix.lower()
+    with (_replacing_store if kind == ".zarr" else replacing)(path) as unfinished:
+        if kind == ".parquet":
+            _write_parquet(unfinished, parts())
+        elif kind == ".npy":
+            form = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, n_components)}
+            with open(unfinished, "wb") as file:
+                np.lib.format.write_array_header_1_0(file, form)
+                for part in parts():
+                    file.write(places(part, n_components).astype("<f4").data)
+        elif kind in (".csv", ".tsv"):
+            _write_text(unfinished, parts(), n_components, "\t" if kind == ".tsv" else ",")
+        elif kind == ".zarr":
             group = imported("zarr", "writing", path).open_group(str(unfinished), mode="w")
             create = getattr(group, "create_array", None) or group.create_dataset  # zarr 3, zarr 2
             _fill(create, parts, n_rows, n_components, str)
-            shutil.rmtree(path, ignore_errors=True)  # a rename does not replace a folder
-            os.replace(unfinished, path)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-        return
-    with replacing(path) as unfinished:
-        _write_file(unfinished, path.suffix.lower(), parts, n_rows, n_components)
+        else:
+            h5py = imported("h5py", "writing", path)
+            with h5py.File(unfinished, "w") as file:
+                _fill(file.create_dataset, parts, n_rows, n_components, h5py.string_dtype())
 
 
-def _write_file(
-    path: Path, kind: str, parts: Callable[[], Iterator[Any]], n_rows: int, n_components: int
-) -> None:
-    if kind == ".parquet":
-        _write_parquet(path, parts())
-    elif kind == ".npy":
-        form = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, n_components)}
-        with open(path, "wb") as file:
-            np.lib.format.write_array_header_1_0(file, form)
-            for part in parts():
-                file.write(places(part, n_components).astype("<f4").data)
-    elif kind in (".csv", ".tsv"):
-        _write_text(path, parts(), n_components, "\t" if kind == ".tsv" else ",")
-    else:
-        h5py = imported("h5py", "writing", path)
-        with h5py.File(path, "w") as file:
-            _fill(file.create_dataset, parts, n_rows, n_components, h5py.string_dtype())
+@contextmanager
+def _replacing_store(path: Path) -> Iterator[Path]:
+    """Yield the name of a folder, which replaces `path` after the block."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)  # as a run that was killed leaves it
+    try:
+        yield unfinished
+        shutil.rmtree(path, ignore_errors=True)  # a rename does not replace a folder
+        os.replace(unfinished, path)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def places(part: Any, n_components: int) -> NDArray[np.float32]:

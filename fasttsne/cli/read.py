@@ -6,7 +6,7 @@ import argparse
 import csv
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -191,15 +191,9 @@ def _check_options(
     """Check that the file can be read, and that the options are for its kind."""
     if path.is_dir():
         raise Refusal(f"{path} is a directory; name a file")
-    if not path.exists() and path.parent.is_dir():
-        known = sorted(p.name for p in path.parent.iterdir() if p.suffix.lower() in KINDS)
-        raise unknown_name("file", path.name, known, str(path.parent))
-    if not path.exists():
-        raise Refusal(f"there is no file {path}: there is no directory {path.parent}")
+    check_exists(path, lambda other: other.suffix.lower() in KINDS)
     if kind not in KINDS:
         raise Refusal(f"{path}: unknown ending {kind!r}; {', '.join(KINDS)} can be read")
-    if path.stat().st_size == 0:
-        raise Refusal(f"{path} is empty")
     if kind not in (".csv", ".tsv"):
         check_plain(written, path)
     if array is not None and kind not in (".npz", ".h5ad"):
@@ -208,14 +202,31 @@ def _check_options(
         raise Refusal(f"--features and --drop are for tables with named columns, not {path.name}")
 
 
+def check_exists(path: Path, is_input: Callable[[Path], bool]) -> None:
+    """Check that an input exists and is not empty; an error suggests one of the same directory."""
+    where = path.parent
+    if not where.is_dir():
+        raise Refusal(f"there is no file {path}: there is no directory {where}")
+    if not path.exists():
+        known = sorted(other.name for other in where.iterdir() if is_input(other))
+        raise unknown_name("file", path.name, known, str(where))
+    if path.is_file() and path.stat().st_size == 0:
+        raise Refusal(f"{path} is empty")
+
+
+def check_matrix(shape: tuple[int, ...], dtype: np.dtype[Any], where: object) -> None:
+    """Check that an array has rows and columns of numbers."""
+    if len(shape) != 2:
+        raise Refusal(f"{where} holds an array of shape {shape}; rows and columns are needed")
+    if dtype.kind not in "biuf":
+        raise Refusal(f"{where} holds {dtype} rather than numbers")
+    if 0 in shape:
+        raise Refusal(f"{where} holds no numbers: {shape[0]} rows, {shape[1]} columns")
+
+
 def _check_numbers(X: Any, path: Path) -> None:
     """Check that an array has rows and columns of finite numbers."""
-    if X.ndim != 2:
-        raise Refusal(f"{path} holds an array of shape {X.shape}; rows and columns are needed")
-    if X.dtype.kind not in "biuf":
-        raise Refusal(f"{path} holds {X.dtype} rather than numbers")
-    if 0 in X.shape:
-        raise Refusal(f"{path} holds no numbers: {X.shape[0]} rows, {X.shape[1]} columns")
+    check_matrix(X.shape, X.dtype, path)
     values = X.data if sparse.issparse(X) else X
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         if sparse.issparse(X):

@@ -70,12 +70,16 @@ def check_distinct(paths: Mapping[str, Path | None]) -> None:
             raise Refusal(f"{first} and {option} both name {path}; give each its own file")
 
 
-def check_columns(path: Path, names: Sequence[str], n_components: int) -> None:
-    """Check that no column that goes along has a name of the map's own columns."""
+def check_columns(
+    path: Path, names: Sequence[str], n_components: int, *, in_parts: bool = False
+) -> None:
+    """Check that no column that goes along has a name of the map's own, in a file or its parts."""
     kind = path.suffix.lower()
-    ours = coordinates(n_components) if kind in (".csv", ".tsv", ".parquet") else ["embedding"]
+    ours = ["embedding"] if kind in (".npz", ".zarr", ".h5", ".hdf5") else []
+    if in_parts or kind in (".csv", ".tsv", ".parquet"):
+        ours += coordinates(n_components)
     taken = [name for name in names if name in ours]
-    if taken and kind not in (".npy", ".h5ad"):
+    if taken:
         raise Refusal(
             f"--output {path}: the map's own columns are called {', '.join(ours)}, and so is the "
             f"column {taken[0]!r} that is to go along; rename it in INPUT"

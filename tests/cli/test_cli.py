@@ -46,11 +46,6 @@ def test_info_prints_the_configuration(capsys):
     assert all(f"extra {name}:" in printed for name in ("plot", "video", "progress", "dask"))
 
 
-def test_version(capsys):
-    assert status_of("--version") == 0
-    assert capsys.readouterr().out == f"fasttsne {fasttsne.__version__}\n"
-
-
 @pytest.mark.parametrize("args", [[], ["dance"], ["--dance"]])
 def test_unknown_commands(args, capsys):
     assert status_of(*args) == 2
@@ -136,8 +131,8 @@ def test_a_log_that_cannot_be_written_does_not_end_the_run(array, log):
 
 
 def test_a_process_without_streams_gets_some(monkeypatch):
-    monkeypatch.setattr(sys, "stdout", None)
-    monkeypatch.setattr(sys, "stderr", None)
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
     assert run("info") == 0
     with sys.stdout, sys.stderr:
         assert sys.stdout.name == sys.stderr.name == os.devnull

@@ -118,7 +118,7 @@ def test_only_the_default_picture_is_replaced_without_force(digits, figures, cap
     assert Path("mine.png").read_bytes().startswith(PNG)
 
 
-def test_the_picture_shows_the_printed_measures(digits, figures, capsys):
+def test_the_picture_shows_the_printed_measures_and_no_text_overlaps(digits, figures, capsys):
     demo()
     columns = table(capsys.readouterr().out)
     (figure,) = figures
@@ -128,11 +128,6 @@ def test_the_picture_shows_the_printed_measures(digits, figures, capsys):
         assert len(ax.collections[0].get_offsets()) == N_SAMPLES
         caption = re.findall(r"\d+\.\d+", ax.get_xlabel())
         assert list(map(float, caption)) == list(values.values())
-
-
-def test_no_text_of_the_picture_overlaps(digits, figures):
-    demo()
-    (figure,) = figures
     figure.draw_without_rendering()
     texts = list(figure.texts)
     for ax in figure.axes:
@@ -141,7 +136,7 @@ def test_no_text_of_the_picture_overlaps(digits, figures):
     # The images of digits above the maps take space, too.
     boxes += [("image", ax.get_window_extent()) for ax in figure.axes if ax.images]
     assert len(boxes) == 2 + 2 * (10 + 2) + 10
-    left, right = (ax.get_window_extent() for ax in figure.axes if ax.collections)
+    left, right = (ax.get_window_extent() for ax in maps)
     assert left.x1 < right.x0
     for i, (name, box) in enumerate(boxes):
         assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1, name

@@ -156,6 +156,8 @@ def test_options_reach_the_estimator(array, monkeypatch):
         (["--random-state", "-1"], "'random_state' parameter"),
         (["--n-components", "5"], "'n_components' should be less than 4"),
         (["--block-rows", "10"], "--block-rows goes with --landmarks; give both"),
+        (["--dask", "tcp://x:1"], "--dask goes with --landmarks; give both"),
+        (["--landmark-selection", "density"], "--landmark-selection goes with --landmarks; give"),
     ],
 )
 def test_bad_parameters(flowers, capsys, args, message):
