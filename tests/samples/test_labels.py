@@ -49,9 +49,9 @@ def test_labels_of_many_kinds(labels):
         [3.0, -1.0, 5.0, 3.0],
         [np.int64(3), np.int64(-1), 2**60, np.float32(3)],
         np.array([[3], [-1], [5], [3]]),
-        [3, None, 5, 3],
+        ["a", None, "b", "a"],
     ],
-    ids=["integers", "floats", "mixed", "column", "None"],
+    ids=["integers", "floats", "mixed", "column", "words"],
 )
 def test_minus_one_may_be_missing(labels):
     assert class_codes(labels, 4, minus_one_is_missing=True).tolist() == [0, -1, 1, 0]
