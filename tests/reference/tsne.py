@@ -105,16 +105,16 @@ def joint_probabilities_dense(squared, perplexity):
     return (conditional + conditional.T) / (2 * len(squared))
 
 
-def student_kernel(Y, nu):
-    """w_ij = (1 + d_ij²/nu)^(-(nu + 1)/2) for i != j, w_ii = 0."""
-    w = (1.0 + squared_distances(Y) / nu) ** (-(nu + 1.0) / 2.0)
-    np.fill_diagonal(w, 0.0)
-    return w
-
-
 def force_factor(Y, nu):
     """u_ij = 1 / (1 + d_ij²/nu)."""
     return 1.0 / (1.0 + squared_distances(Y) / nu)
+
+
+def student_kernel(Y, nu):
+    """w_ij = (1 + d_ij²/nu)^(-(nu + 1)/2) for i != j, w_ii = 0."""
+    w = force_factor(Y, nu) ** ((nu + 1.0) / 2.0)
+    np.fill_diagonal(w, 0.0)
+    return w
 
 
 def sum_q(Y, nu):
@@ -215,24 +215,21 @@ def descend(
 
 
 def similarities_to_map(Y, y, nu):
-    """w_j = (1 + |y - y_j|²/nu)^(-(nu + 1)/2) and q_j = w_j / sum_l w_l of a new point at y."""
-    squared = np.sum(
-        (np.asarray(y, dtype=np.float64) - np.asarray(Y, dtype=np.float64)) ** 2, axis=1
-    )
-    w = (1.0 + squared / nu) ** (-(nu + 1.0) / 2.0)
-    return w, w / w.sum()
+    """q_j = w_j / sum_l w_l of a new point at y, u_j = 1 / (1 + |y - y_j|²/nu), and y - y_j."""
+    ways = np.asarray(y, dtype=np.float64) - np.asarray(Y, dtype=np.float64)
+    u = 1.0 / (1.0 + np.sum(ways**2, axis=1) / nu)
+    w = u ** ((nu + 1.0) / 2.0)
+    return w / w.sum(), u, ways
 
 
 def placement_divergence(p, Y, y, nu):
     """sum_j p_j log(p_j / q_j), 0 log 0 = 0, of a new point at y with similarities p."""
-    return special.rel_entr(p, similarities_to_map(Y, y, nu)[1]).sum()
+    return special.rel_entr(p, similarities_to_map(Y, y, nu)[0]).sum()
 
 
 def placement_gradient(p, Y, y, nu, exaggeration=1.0):
-    """(nu + 1)/nu sum_j (e p_j - q_j) u_j (y - y_j), u_j = 1 / (1 + |y - y_j|²/nu)."""
-    ways = np.asarray(y, dtype=np.float64) - np.asarray(Y, dtype=np.float64)
-    u = 1.0 / (1.0 + np.sum(ways**2, axis=1) / nu)
-    _, q_j = similarities_to_map(Y, y, nu)
+    """(nu + 1)/nu sum_j (e p_j - q_j) u_j (y - y_j)."""
+    q_j, u, ways = similarities_to_map(Y, y, nu)
     return (nu + 1.0) / nu * ((exaggeration * p - q_j) * u) @ ways
 
 
