@@ -67,8 +67,7 @@ def test_guided_rows_equal_the_reference(neighbors, labels, weight, all_pairs):
 
 def test_a_sample_among_strangers_keeps_its_row(neighbors):
     indices, conditional = neighbors
-    lonely = np.zeros(120, dtype=np.int64)
-    lonely[7] = 1
+    lonely = (np.arange(120) == 7).astype(np.int64)
     guided = guided_by_labels(conditional, lonely, 1.0, indices=indices)
     assert_array_equal(guided[7], conditional[7])
 

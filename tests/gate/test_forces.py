@@ -429,3 +429,20 @@ def test_reorder_of_degenerate_maps_is_a_permutation(kind, n):
     forces.evaluate(Y, False)
     forces.reorder(Y)
     assert_array_equal(np.sort(forces.order), np.arange(n))
+
+
+def test_reorder_needs_an_evaluation_of_the_present_order_and_arrays_of_its_shape():
+    Y = make_map("normal", 200, 2, seed=25)
+    before = Y.copy()
+    forces = barnes_hut(make_graph(200, 10, seed=25))
+    with pytest.raises(ValueError):
+        forces.reorder(Y)
+    forces.evaluate(Y, False)
+    for shape in [(199, 2), (201, 2), (200, 1)]:
+        with pytest.raises(ValueError):
+            forces.reorder(Y, np.zeros(shape, dtype=np.float32))
+    assert_array_equal(Y, before)
+    assert_array_equal(forces.order, np.arange(200))
+    forces.reorder(Y)
+    with pytest.raises(ValueError):  # the tree is still that of the old order
+        forces.reorder(Y)

@@ -190,27 +190,31 @@ def test_known_axes_change_nothing():
 
 
 def test_auto_is_exact_for_few_points_and_approximate_for_many(monkeypatch):
-    X = points("normal", 1000, 5, seed=34)
-    approximations = []
+    calls = []
     find = _kernels.find_neighbors_approximately
     monkeypatch.setattr(
         neighbors._kernels,
         "find_neighbors_approximately",
-        lambda *args: approximations.append(1) or find(*args),
+        lambda *args: calls.append(1) or find(*args),
     )
-    neighbors.nearest_neighbors(X, 10, method="exact")
-    neighbors.nearest_neighbors(X, 10)
-    assert not approximations
-    approximate(X, 10)
-    assert len(approximations) == 1
-    neighbors.nearest_neighbors(points("normal", 40_000, 2, seed=35), 10)
-    assert len(approximations) == 2
+    few, many = points("normal", 1000, 5, seed=34), points("normal", 40_000, 2, seed=35)
+    for X, method, n_calls in [
+        (few, "exact", 0),
+        (few, "auto", 0),
+        (few, "approximate", 1),
+        (many, "auto", 2),
+    ]:
+        neighbors.nearest_neighbors(X, 10, method=method)
+        assert len(calls) == n_calls
 
 
 @pytest.mark.parametrize("method", ["fast", None, 1])
 def test_an_unknown_method_is_refused(method):
+    X = points("normal", 50, 3, seed=0)
     with pytest.raises(ValueError, match="'auto', 'exact' or 'approximate'"):
-        neighbors.nearest_neighbors(points("normal", 50, 3, seed=0), 5, method=method)
+        neighbors.nearest_neighbors(X, 5, method=method)
+    with pytest.raises(ValueError, match="neighbors"):
+        TSNE(neighbors=method, perplexity=5).fit(X)
 
 
 @pytest.mark.parametrize(
@@ -239,13 +243,6 @@ def test_tsne_takes_the_choice_of_search(choice, digits):
     assert np.isfinite(embedding).all()
     exact = TSNE(neighbors="exact", max_iter=250, random_state=0).fit_transform(digits)
     assert np.array_equal(embedding, exact) == (choice != "approximate")
-
-
-def test_tsne_refuses_another_choice_of_search(small_digits):
-    with pytest.raises(ValueError, match="neighbors"):
-        TSNE(neighbors="fast").fit(small_digits)
-    with pytest.raises(ValueError, match="neighbors='approximate'"):
-        TSNE(neighbors="approximate", metric="manhattan").fit(small_digits)
 
 
 def test_tsne_of_many_features_finds_its_axes_once(monkeypatch):
