@@ -264,7 +264,7 @@ def test_dense_joint_equals_the_reference(n, scale, part):
     joint = affinity.joint_probabilities_dense(squared, perplexity)
     assert joint.dtype == np.float32
     expected = reference.joint_probabilities_dense(squared, perplexity)
-    assert_allclose(joint, expected, atol=2e-5 / n)
+    assert_allclose(joint, expected, atol=scale * 2e-5 / n)
     conditional = _kernels.calibrate(squared, perplexity, True, 1)[0].astype(float)
     assert_allclose(joint, (conditional + conditional.T) / (2 * n), rtol=1e-6)
     assert_array_equal(joint, joint.T)
