@@ -18,21 +18,12 @@ from fasttsne.samples.weights import LEAST_COUNT, own_copies
 
 
 class WeightedJoint(NamedTuple):
-    """P over copies of samples; s_ij is the probability of one pair of copies.
+    """P over copies of samples; s_ij is the probability of one pair of copies, w_i a count."""
 
-    Attributes
-    ----------
-    attraction : JointProbabilities or ndarray of float32, shape (n_samples, n_samples)
-        w_j s_ij: one copy of i with all copies of j. Not symmetric.
-    counts : ndarray of float32, shape (n_samples,)
-        w_i.
-    negative_entropy : float
-        The sum of s_ij log s_ij over all pairs of copies.
-    """
-
+    # w_j s_ij: one copy of i with all copies of j. Not symmetric.
     attraction: JointProbabilities | NDArray[np.float32]
-    counts: NDArray[np.float32]
-    negative_entropy: float
+    counts: NDArray[np.float32]  # w_i
+    negative_entropy: float  # the sum of s_ij log s_ij over all pairs of copies
 
     def joint(self) -> sparse.csr_matrix:
         """Return w_i w_j s_ij, symmetric with sum 1; the diagonal joins copies of one sample."""

@@ -15,31 +15,31 @@ __all__ = ["checked_neighbors"]
 def checked_neighbors(
     neighbors: Any, n_samples: int, n_neighbors: int | None
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Take over neighbours that somebody else has found.
+    """Return the k nearest of the neighbours that the user passes.
 
     Parameters
     ----------
     neighbors : tuple (indices, distances)
-        Two arrays of shape (n_samples, n_neighbors), in this order, in which most indices give
-        them and scikit-learn's `kneighbors` does not. Distances are not squared. A row may list
-        its own sample, and may be in any order.
+        Two arrays of shape (n_samples, n_neighbors). Most indices return them in this order;
+        scikit-learn's `kneighbors` does not. Distances are not squared. A row may list its own
+        sample, and may be in any order.
     n_samples : int
         Number of samples.
     n_neighbors : int or None
-        k, how many neighbours are wanted; None means all there are.
+        k, the number of neighbours to return; None returns all.
 
     Returns
     -------
     indices : ndarray of int32, shape (n_samples, n_neighbors)
-        The k nearest of them, the nearest first. A sample is not its own neighbour.
+        The k nearest neighbours, the nearest first. A sample is not its own neighbour.
     squared_distances : ndarray of float64, like `indices`
         Squares of the distances.
 
     Raises
     ------
     ValueError
-        If it is not a pair of such arrays, an index is out of range or twice in a row, or a
-        distance is negative or not finite, or if there are too few in a row.
+        If `neighbors` is not a pair of such arrays, an index is out of range or twice in a row, a
+        distance is negative or not finite, or a row has too few neighbours.
 
     Examples
     --------

@@ -29,6 +29,13 @@ def P(X):
 
 
 @pytest.fixture(scope="module")
+def graph(X):
+    """The 40 nearest neighbours: indices and distances."""
+    indices, squared = nearest_neighbors(X, 40)
+    return indices, np.sqrt(squared)
+
+
+@pytest.fixture(scope="module")
 def start(X):
     return initial_embedding(X, "pca", 2, np.random.RandomState(0))
 
@@ -87,8 +94,11 @@ def test_explicit_zeros_and_rounding_of_given_affinities_do_not_matter(P):
     assert len(checked_affinities(sparse.csr_matrix(padded + padded.T)).data) <= P.nnz
 
 
-def test_perplexity_has_no_part_in_given_affinities(P):
+def test_perplexity_has_no_part_in_given_affinities_which_are_not_modified(P):
+    before = P.copy()
     assert_same_bits(embed_affinities(P, perplexity=1000), embed_affinities(P))
+    assert_array_equal(P.data, before.data)
+    assert_array_equal(P.indices, before.indices)
 
 
 @both_methods
@@ -116,46 +126,26 @@ def test_affinities_need_another_start_than_principal_components(P):
         embed_affinities(P, init="pca")
 
 
-def test_given_affinities_are_not_modified(P):
-    before = P.copy()
-    embed_affinities(P)
-    assert_array_equal(P.data, before.data)
-    assert_array_equal(P.indices, before.indices)
-
-
 # Neighbours --------------------------------------------------------------------------
 
 
-def test_given_neighbors_draw_the_same_map(X):
-    indices, squared = nearest_neighbors(X, 40)
-    given = fit(X, neighbors=(indices, np.sqrt(squared)))
-    assert_allclose(given.kl_divergence_, fit(X).kl_divergence_, rtol=0.02)
-
-
-def test_the_sample_itself_may_be_listed_and_rows_in_any_order(X):
-    indices, squared = nearest_neighbors(X, 40)
-    distances = np.sqrt(squared)
-    expected = fit(X, neighbors=(indices, distances))
-    search = NearestNeighbors(n_neighbors=41).fit(X)
-    with_self = search.kneighbors(X)[::-1]
-    assert_allclose(with_self[1][:, 1:], distances, rtol=1e-6)
-    assert_same_bits(
-        fit(X, neighbors=(with_self[0], np.c_[0 * distances[:, :1], distances])), expected
-    )
+def test_given_neighbors_may_list_the_sample_itself_in_any_order(X, graph):
+    indices, distances = graph
+    before = indices.copy(), distances.copy()
+    expected = fit(X, neighbors=graph)
+    assert_allclose(expected.kl_divergence_, fit(X).kl_divergence_, rtol=0.02)
+    with_self = NearestNeighbors(n_neighbors=41).fit(X).kneighbors(X, return_distance=False)
+    assert_same_bits(fit(X, neighbors=(with_self, np.c_[np.zeros(120), distances])), expected)
     shuffle = np.random.default_rng(0).permutation(40)
     assert_same_bits(fit(X, neighbors=(indices[:, shuffle], distances[:, shuffle])), expected)
+    assert_same_bits(clone(expected).fit(X), expected)
+    for array, copy in zip(graph, before, strict=True):
+        assert_array_equal(array, copy)
 
 
-def test_one_graph_serves_several_perplexities(X):
-    indices, squared = nearest_neighbors(X, 61)
-    graph = (indices, np.sqrt(squared))
-    for perplexity in [5, 20]:
-        k = 3 * perplexity + 1
-        shorter = (indices[:, :k], graph[1][:, :k])
-        assert_same_bits(
-            fit(X, neighbors=graph, perplexity=perplexity),
-            fit(X, neighbors=shorter, perplexity=perplexity),
-        )
+def test_one_graph_serves_several_perplexities(X, graph):
+    shorter = tuple(part[:, :16] for part in graph)
+    assert_same_bits(fit(X, neighbors=graph, perplexity=5), fit(X, neighbors=shorter, perplexity=5))
 
 
 def test_a_row_that_does_not_list_itself_loses_the_farthest():
@@ -185,26 +175,14 @@ def test_a_row_that_does_not_list_itself_loses_the_farthest():
         (lambda i, d: (i, d * 1e200), "too large to square"),
     ],
 )
-def test_neighbors_that_are_none_are_refused(X, spoil, message):
-    indices, squared = nearest_neighbors(X, 40)
+def test_neighbors_that_are_none_are_refused(X, graph, spoil, message):
     with pytest.raises(ValueError, match=message):
-        fit(X, neighbors=spoil(indices, np.sqrt(squared)))
+        fit(X, neighbors=spoil(*graph))
 
 
-def test_given_neighbors_are_for_barnes_hut(X):
-    indices, squared = nearest_neighbors(X, 40)
+def test_given_neighbors_are_for_barnes_hut(X, graph):
     with pytest.raises(ValueError, match="barnes_hut"):
-        fit(X, neighbors=(indices, np.sqrt(squared)), method="exact")
-
-
-def test_given_neighbors_are_not_modified_and_an_estimator_with_them_is_cloned(X):
-    indices, squared = nearest_neighbors(X, 40)
-    before = indices.copy(), np.sqrt(squared)
-    after = indices, np.sqrt(squared)
-    first = fit(X, neighbors=after)
-    for array, copy in zip(after, before, strict=True):
-        assert_array_equal(array, copy)
-    assert_same_bits(clone(first).fit(X), first)
+        fit(X, neighbors=graph, method="exact")
 
 
 def test_the_functions_compose_to_the_map_of_the_estimator(X):
@@ -213,7 +191,4 @@ def test_the_functions_compose_to_the_map_of_the_estimator(X):
     conditional, _ = conditional_probabilities(squared, [5, 20])
     joint = joint_probabilities(indices, conditional)
     start = initial_embedding(X, "spectral", 2, np.random.RandomState(0), joint=joint)
-    assert_same_bits(
-        tsne.fit(X),
-        fit(as_csr(joint), affinity="precomputed", init=start),
-    )
+    assert_same_bits(tsne.fit(X), embed_affinities(as_csr(joint), init=start))

@@ -6,40 +6,35 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from reference import tsne as reference
-from scipy import sparse
 
 from fasttsne import _kernels, affinity
 
 pytestmark = pytest.mark.usefixtures("isa")
 
 
+# Squared distances in no order, by a random generator and their shape.
+ROWS = {
+    "uniform": lambda rng, shape: rng.uniform(0.5, 2.0, size=shape),
+    "gaussian": lambda rng, shape: rng.chisquare(10, size=shape),
+    "spread": lambda rng, shape: 10.0 ** rng.uniform(-300, 300, size=shape),
+    "ties": lambda rng, shape: rng.integers(0, 3, size=shape).astype(float),
+    "narrow": lambda rng, shape: 1e9 + rng.uniform(size=shape),
+    "two scales": lambda rng, shape: (
+        np.where(rng.uniform(size=shape) < 0.5, 1e-300, 1e300) * rng.uniform(1, 2, shape)
+    ),
+    "equal": lambda rng, shape: np.full(shape, rng.uniform(0, 10)),
+}
+
+
 def distance_rows(kind, n, k, seed):
-    """n rows of k squared distances, in no order."""
-    rng = np.random.default_rng(seed)
-    if kind == "uniform":
-        return rng.uniform(0.5, 2.0, size=(n, k))
-    if kind == "gaussian":
-        return rng.chisquare(10, size=(n, k))
-    if kind == "spread":  # over a few hundred orders of magnitude
-        return 10.0 ** rng.uniform(-300, 300, size=(n, k))
-    if kind == "ties":
-        return rng.integers(0, 3, size=(n, k)).astype(float)
-    if kind == "narrow":  # an offset a billion times the spread
-        return 1e9 + rng.uniform(size=(n, k))
-    if kind == "two scales":
-        return np.where(rng.uniform(size=(n, k)) < 0.5, 1e-300, 1e300) * rng.uniform(1, 2, (n, k))
-    assert kind == "equal"
-    return np.full((n, k), rng.uniform(0, 10))
-
-
-KINDS = ["uniform", "gaussian", "spread", "ties", "narrow", "two scales", "equal"]
+    return ROWS[kind](np.random.default_rng(seed), (n, k))
 
 
 # Calibration -------------------------------------------------------------------------
 
 
 @given(
-    kind=st.sampled_from(KINDS),
+    kind=st.sampled_from([*ROWS]),
     k=st.integers(1, 120),
     perplexity=st.floats(1.0, 130.0),
     seed=st.integers(0, 10_000),
@@ -82,33 +77,29 @@ def test_conditional_probabilities_equal_the_reference(kind, k, part, seed):
         assert_allclose(beta, expected_beta, rtol=1e-4)
 
 
-@pytest.mark.parametrize("value", [0.0, 1e-300, 1.0, 1e300])
-@pytest.mark.parametrize("perplexity", [0.5, 1.0, 3.0, 5.0, 8.0])
-def test_equal_distances_give_the_uniform_row(value, perplexity):
-    conditional, _ = affinity.conditional_probabilities(np.full((2, 5), value), perplexity)
-    assert_allclose(conditional, 0.2, rtol=1e-6)
+LIMITS = [
+    *(([value] * 5, [0.5, 1.0, 3.0, 5.0, 8.0], [0.2] * 5) for value in (0.0, 1e-300, 1.0, 1e300)),
+    ([0.0, 1.0, 2.0, 3.0, 1e12], [5.0, 5.5, 100.0], [0.2] * 5),  # k neighbours or more
+    # Ties for nearest share a perplexity that they cannot go below.
+    *(
+        (
+            [d, d + max(d, 1.0), d, d + 5 * max(d, 1.0), d],
+            [0.3, 1.0, 2.9, 3.0],
+            [1 / 3, 0, 1 / 3, 0, 1 / 3],
+        )
+        for d in (0.0, 1e-300, 2.0, 1e12)
+    ),
+    ([4.0, 1.0, 9.0], [0.25, 1.0], [0, 1, 0]),
+    ([1e300, 2e300, 1.5e300], [0.25, 1.0], [1, 0, 0]),
+    ([3.0, 2.0, 1e-300], [0.25, 1.0], [0, 0, 1]),
+]
 
 
-@pytest.mark.parametrize("perplexity", [5.0, 5.5, 100.0])
-def test_perplexity_of_k_or_more_gives_the_uniform_row(perplexity):
-    squared = np.array([[0.0, 1.0, 2.0, 3.0, 1e12]])
-    conditional, _ = affinity.conditional_probabilities(squared, perplexity)
-    assert_allclose(conditional, 0.2, rtol=1e-6)
-
-
-@pytest.mark.parametrize("nearest", [0.0, 1e-300, 2.0, 1e12])
-@pytest.mark.parametrize("perplexity", [0.3, 1.0, 2.9, 3.0])
-def test_ties_for_nearest_share_a_perplexity_they_cannot_go_below(nearest, perplexity):
-    squared = nearest + np.array([[0.0, 1.0, 0.0, 5.0, 0.0]]) * max(nearest, 1.0)
-    conditional, _ = affinity.conditional_probabilities(squared, perplexity)
-    assert_allclose(conditional, [[1 / 3, 0, 1 / 3, 0, 1 / 3]], rtol=1e-6, atol=1e-30)
-
-
-@pytest.mark.parametrize("perplexity", [0.25, 1.0])
-def test_perplexity_of_one_or_less_leaves_the_nearest_neighbor(perplexity):
-    squared = np.array([[4.0, 1.0, 9.0], [1e300, 2e300, 1.5e300], [3.0, 2.0, 1e-300]])
-    conditional, _ = affinity.conditional_probabilities(squared, perplexity)
-    assert_allclose(conditional, [[0, 1, 0], [1, 0, 0], [0, 0, 1]], atol=1e-6)
+@pytest.mark.parametrize(("squared", "perplexities", "expected"), LIMITS)
+def test_a_perplexity_out_of_reach_gives_the_nearest_limit(squared, perplexities, expected):
+    for perplexity in perplexities:
+        conditional, _ = affinity.conditional_probabilities(np.array([squared]), perplexity)
+        assert_allclose(conditional[0], expected, rtol=1e-6, atol=1e-30)
 
 
 def test_scaling_all_distances_changes_beta_and_not_the_probabilities():
@@ -120,66 +111,51 @@ def test_scaling_all_distances_changes_beta_and_not_the_probabilities():
         assert_allclose(scaled_beta * 2.0**exponent, beta, rtol=1e-5)
 
 
-def test_nearer_neighbors_are_likelier():
+def test_nearer_neighbors_are_likelier_and_order_does_not_matter():
     squared = np.sort(distance_rows("gaussian", 20, 60, seed=1), axis=1)
     conditional, _ = affinity.conditional_probabilities(squared, 12.0)
     assert np.all(np.diff(conditional, axis=1) <= 0)
-
-
-def test_order_within_a_row_does_not_matter():
-    squared = distance_rows("gaussian", 5, 50, seed=2)
-    shuffle = np.random.default_rng(0).permutation(50)
-    conditional, _ = affinity.conditional_probabilities(squared, 10.0)
-    shuffled, _ = affinity.conditional_probabilities(squared[:, shuffle].copy(), 10.0)
+    shuffle = np.random.default_rng(0).permutation(60)
+    shuffled, _ = affinity.conditional_probabilities(squared[:, shuffle].copy(), 12.0)
     assert_allclose(shuffled, conditional[:, shuffle], rtol=1e-5, atol=1e-30)
 
 
-def test_one_row_does_not_depend_on_the_others():
-    squared = distance_rows("gaussian", 70, 50, seed=3)
+def test_a_row_depends_neither_on_other_rows_nor_on_threads():
+    squared = distance_rows("gaussian", 1000, 31, seed=4)
+    before = squared.copy()
     conditional, beta = affinity.conditional_probabilities(squared, 10.0)
+    assert_array_equal(squared, before)
     alone, alone_beta = affinity.conditional_probabilities(squared[37:38].copy(), 10.0)
     assert_array_equal(alone[0], conditional[37])
     assert alone_beta[0] == beta[37]
-
-
-@pytest.mark.parametrize("n_threads", [2, 3, 8])
-def test_calibration_has_the_same_bits_with_any_number_of_threads(n_threads):
-    squared = distance_rows("gaussian", 1000, 31, seed=4)
-    conditional, beta = affinity.conditional_probabilities(squared, 10.0, n_threads=1)
-    threaded, threaded_beta = affinity.conditional_probabilities(squared, 10.0, n_threads=n_threads)
-    assert threaded.tobytes() == conditional.tobytes()
-    assert threaded_beta.tobytes() == beta.tobytes()
-
-
-def test_calibration_does_not_modify_its_input():
-    squared = distance_rows("gaussian", 10, 20, seed=5)
-    before = squared.copy()
-    affinity.conditional_probabilities(squared, 5.0)
-    assert_array_equal(squared, before)
+    for n_threads in (2, 3, 8):
+        threaded = affinity.conditional_probabilities(squared, 10.0, n_threads=n_threads)
+        assert threaded[0].tobytes() == conditional.tobytes()
+        assert threaded[1].tobytes() == beta.tobytes()
 
 
 @pytest.mark.parametrize("skip_diagonal", [False, True])
-def test_single_precision_distances_give_what_the_same_doubles_give(skip_diagonal):
-    for kind in ["uniform", "gaussian", "ties", "equal"]:
-        single = distance_rows(kind, 50, 50, seed=12).astype(np.float32)
-        got, beta = _kernels.calibrate(single, 10.0, skip_diagonal, 1)
-        expected, expected_beta = _kernels.calibrate(single.astype(float), 10.0, skip_diagonal, 1)
-        assert_array_equal(got, expected)
-        assert_array_equal(beta, expected_beta)
+@pytest.mark.parametrize("kind", ["uniform", "gaussian", "ties", "equal"])
+def test_single_precision_distances_give_what_the_same_doubles_give(kind, skip_diagonal):
+    single = distance_rows(kind, 50, 50, seed=12).astype(np.float32)
+    found = _kernels.calibrate(single, 10.0, skip_diagonal, 1)
+    expected = _kernels.calibrate(single.astype(float), 10.0, skip_diagonal, 1)
+    assert_array_equal(found[0], expected[0])
+    assert_array_equal(found[1], expected[1])
 
 
-def test_single_precision_distances_of_the_whole_range():
-    squared = np.geomspace(1e-45, 3e38, 60, dtype=np.float32)[None].repeat(2, axis=0)
-    for perplexity in [1.5, 10.0, 59.0]:
-        conditional, _ = affinity.conditional_probabilities(squared, perplexity)
+@pytest.mark.parametrize(
+    ("row", "perplexities"),
+    [
+        (np.geomspace(1e-45, 3e38, 60, dtype=np.float32), [1.5, 10.0, 59.0]),
+        (5e-324 * np.arange(1, 41), [10.0]),
+        (1e-310 * np.arange(1, 41), [10.0]),
+    ],
+)
+def test_denormal_distances_attain_the_perplexity(row, perplexities):
+    for perplexity in perplexities:
+        conditional, _ = affinity.conditional_probabilities(row[None], perplexity)
         assert_allclose(reference.perplexity_of(conditional), perplexity, rtol=1e-6)
-
-
-@pytest.mark.parametrize("smallest", [5e-324, 1e-310])
-def test_denormal_distances_attain_the_perplexity(smallest):
-    squared = smallest * np.arange(1, 41)[None]
-    conditional, _ = affinity.conditional_probabilities(squared, 10.0)
-    assert_allclose(reference.perplexity_of(conditional), 10.0, rtol=1e-6)
 
 
 def test_distances_of_another_type_are_refused():
@@ -213,79 +189,41 @@ def random_graph(n, k, seed, hubs=0):
     return indices, conditional.astype(np.float32)
 
 
-def as_csr(joint):
-    n = len(joint.indptr) - 1
-    return sparse.csr_array((joint.data, joint.indices, joint.indptr), shape=(n, n))
-
-
 @given(n=st.integers(2, 80), part=st.floats(0, 1), hubs=st.integers(0, 3), seed=st.integers(0, 999))
 @example(n=2, part=1.0, hubs=0, seed=0)
 @example(n=80, part=0.0, hubs=1, seed=0)
 @example(n=80, part=1.0, hubs=0, seed=0)
+@example(n=400, part=0.75, hubs=1, seed=8)  # rows longer than a tile
 def test_joint_probabilities_equal_the_reference(n, part, hubs, seed):
     k = 1 + int(part * (n - 2))
     indices, conditional = random_graph(n, k, seed, hubs)
+    indices.flags.writeable = conditional.flags.writeable = False
     joint = affinity.joint_probabilities(indices, conditional)
     assert joint.indptr.dtype == np.int64
     assert joint.indices.dtype == np.int32
     assert joint.data.dtype == np.float32
     expected = reference.joint_probabilities(indices, conditional).toarray()
-    assert_allclose(as_csr(joint).toarray(), expected, rtol=1e-6)
-
-
-def test_joint_rows_have_sorted_distinct_columns():
-    joint = affinity.joint_probabilities(*random_graph(200, 15, seed=1, hubs=2))
-    assert joint.indptr[0] == 0
-    assert joint.indptr[-1] == len(joint.indices) == len(joint.data)
-    for start, end in zip(joint.indptr[:-1], joint.indptr[1:], strict=True):
-        assert np.all(np.diff(joint.indices[start:end]) > 0)
-
-
-def test_joint_stores_each_edge_of_either_direction_once():
-    indices, conditional = random_graph(200, 15, seed=2)
-    joint = affinity.joint_probabilities(indices, conditional)
-    assert len(joint.data) == reference.joint_probabilities(indices, conditional).nnz
-
-
-@pytest.mark.parametrize("n", [150, 1200])
-def test_joint_is_symmetric_to_the_last_bit(n):
-    P = as_csr(affinity.joint_probabilities(*random_graph(n, 20, seed=3, hubs=1)))
-    assert_array_equal(P.toarray(), P.T.toarray())
+    assert_allclose(affinity.as_csr(joint).toarray(), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("n", [2, 150, 1200])
-def test_joint_sums_to_one(n):
-    joint = affinity.joint_probabilities(*random_graph(n, min(20, n - 1), seed=4))
-    assert_allclose(joint.data.sum(dtype=np.float64), 1.0, atol=1e-6)
-
-
-def test_joint_sums_to_one_on_digits(digits_graph):
-    assert_allclose(digits_graph.data.sum(dtype=np.float64), 1.0, atol=1e-6)
-
-
-def test_joint_keeps_an_edge_whose_probability_is_zero_at_one_end():
-    indices = np.array([[1], [2], [1]], dtype=np.int32)
-    conditional = np.ones((3, 1), dtype=np.float32)
-    P = as_csr(affinity.joint_probabilities(indices, conditional)).toarray()
-    assert_allclose(P, np.array([[0, 1, 0], [1, 0, 2], [0, 2, 0]]) / 6, rtol=1e-6)
-
-
-@pytest.mark.parametrize("n_threads", [2, 3, 8])
-def test_joint_has_the_same_bits_with_any_number_of_threads(n_threads):
-    indices, conditional = random_graph(1200, 25, seed=5, hubs=2)
-    joint = affinity.joint_probabilities(indices, conditional, n_threads=1)
-    threaded = affinity.joint_probabilities(indices, conditional, n_threads=n_threads)
-    assert_array_equal(threaded.indptr, joint.indptr)
-    assert_array_equal(threaded.indices, joint.indices)
-    assert threaded.data.tobytes() == joint.data.tobytes()
-
-
-def test_joint_accepts_read_only_input_and_rows_longer_than_a_tile():
-    indices, conditional = random_graph(400, 300, seed=8, hubs=1)
-    indices.flags.writeable = conditional.flags.writeable = False
+def test_joint_is_symmetric_and_sorted_and_does_not_depend_on_threads(n):
+    indices, conditional = random_graph(n, min(20, n - 1), seed=3, hubs=1)
+    before = indices.copy(), conditional.copy()
     joint = affinity.joint_probabilities(indices, conditional)
-    expected = reference.joint_probabilities(indices, conditional).toarray()
-    assert_allclose(as_csr(joint).toarray(), expected, rtol=1e-6)
+    assert_array_equal(indices, before[0])
+    assert_array_equal(conditional, before[1])
+    P = affinity.as_csr(joint)
+    assert_array_equal(P.toarray(), P.T.toarray())
+    assert_allclose(joint.data.sum(dtype=np.float64), 1.0, atol=1e-6)
+    assert P.has_canonical_format  # columns ascend, each once
+    assert joint.indptr[0] == 0
+    n_edges = reference.joint_probabilities(indices, conditional).nnz
+    assert joint.indptr[-1] == len(joint.indices) == len(joint.data) == n_edges
+    for n_threads in (2, 3, 8):
+        threaded = affinity.joint_probabilities(indices, conditional, n_threads=n_threads)
+        for part, expected in zip(threaded, joint, strict=True):
+            assert part.tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("capacity", [1, 300, 5000])
@@ -314,51 +252,27 @@ def test_joint_refuses_an_index_out_of_range(index):
         affinity.joint_probabilities(indices, conditional)
 
 
-def test_joint_does_not_modify_its_input():
-    indices, conditional = random_graph(50, 5, seed=6)
-    indices_before, conditional_before = indices.copy(), conditional.copy()
-    affinity.joint_probabilities(indices, conditional)
-    assert_array_equal(indices, indices_before)
-    assert_array_equal(conditional, conditional_before)
-
-
-def test_symmetrize_kernel_gives_the_reference():
-    indices, conditional = random_graph(60, 9, seed=7)
-    indptr, columns, data = _kernels.symmetrize(indices, conditional, 1)
-    P = sparse.csr_array((data, columns, indptr), shape=(60, 60))
-    expected = reference.joint_probabilities(indices, conditional)
-    assert_allclose(P.toarray(), expected.toarray(), rtol=1e-6)
-
-
 # Joint probabilities, dense ----------------------------------------------------------
 
 
-@given(
-    n=st.integers(3, 40),
-    part=st.floats(0.05, 0.9),
-    seed=st.integers(0, 999),
-)
-def test_dense_joint_equals_the_reference(n, part, seed):
-    squared = reference.squared_distances(np.random.default_rng(seed).normal(size=(n, 4)))
+@pytest.mark.parametrize("part", [0.05, 0.4, 0.9])
+@pytest.mark.parametrize(("n", "scale"), [(2, 1), (3, 1), (10, 1), (40, 1), (301, 1), (20, 0)])
+def test_dense_joint_equals_the_reference(n, scale, part):
+    X = scale * np.random.default_rng(n).normal(size=(n, 4))
+    squared = reference.squared_distances(X)
     perplexity = 1 + part * (n - 2)
     joint = affinity.joint_probabilities_dense(squared, perplexity)
     assert joint.dtype == np.float32
     expected = reference.joint_probabilities_dense(squared, perplexity)
-    assert_allclose(joint, expected, atol=2e-5 / n)
-
-
-@pytest.mark.parametrize("n", [2, 3, 100, 301])
-def test_dense_joint_is_symmetric_sums_to_one_and_has_no_diagonal(n):
-    squared = reference.squared_distances(np.random.default_rng(8).normal(size=(n, 3)))
-    joint = affinity.joint_probabilities_dense(squared, min(30.0, n / 3))
+    assert_allclose(joint, expected, atol=scale * 2e-5 / n)
+    conditional = _kernels.calibrate(squared, perplexity, True, 1)[0].astype(float)
+    assert_allclose(joint, (conditional + conditional.T) / (2 * n), rtol=1e-6)
     assert_array_equal(joint, joint.T)
     assert_allclose(joint.sum(dtype=np.float64), 1.0, atol=1e-6)
     assert_array_equal(np.diag(joint), 0.0)
-
-
-def test_dense_joint_of_duplicates_is_uniform():
-    joint = affinity.joint_probabilities_dense(np.zeros((20, 20)), 5.0)
-    assert_allclose(joint, (1 - np.eye(20)) / (20 * 19), rtol=1e-6)
+    for n_threads in (2, 3, 8):
+        threaded = affinity.joint_probabilities_dense(squared, perplexity, n_threads=n_threads)
+        assert threaded.tobytes() == joint.tobytes()
 
 
 def test_dense_joint_equals_the_sparse_with_all_neighbors():
@@ -367,19 +281,4 @@ def test_dense_joint_equals_the_sparse_with_all_neighbors():
     indices, squared = reference.nearest_neighbors(X, 79)
     conditional, _ = affinity.conditional_probabilities(squared, 15.0)
     joint = affinity.joint_probabilities(indices.astype(np.int32), conditional)
-    assert_allclose(as_csr(joint).toarray(), dense, rtol=1e-5, atol=1e-12)
-
-
-@pytest.mark.parametrize("n_threads", [2, 3, 8])
-def test_dense_joint_has_the_same_bits_with_any_number_of_threads(n_threads):
-    squared = reference.squared_distances(np.random.default_rng(10).normal(size=(300, 3)))
-    joint = affinity.joint_probabilities_dense(squared, 30.0, n_threads=1)
-    threaded = affinity.joint_probabilities_dense(squared, 30.0, n_threads=n_threads)
-    assert threaded.tobytes() == joint.tobytes()
-
-
-def test_symmetrize_dense_kernel_gives_the_reference():
-    squared = reference.squared_distances(np.random.default_rng(11).normal(size=(50, 3)))
-    conditional, _ = reference.conditional_probabilities_dense(squared, 9.0)
-    joint = _kernels.symmetrize_dense(conditional.astype(np.float32), 1)
-    assert_allclose(joint, (conditional + conditional.T) / 100, rtol=1e-6)
+    assert_allclose(affinity.as_csr(joint).toarray(), dense, rtol=1e-5, atol=1e-12)

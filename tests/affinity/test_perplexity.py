@@ -17,10 +17,6 @@ def digits_neighbors(digits):
     return nearest_neighbors(digits, 300, method="exact", n_threads=2)
 
 
-def first(neighbors, k):
-    return tuple(np.ascontiguousarray(part[:, :k]) for part in neighbors)
-
-
 def gaps(n=50, k=40, seed=0):
     return np.random.default_rng(seed).chisquare(10, size=(n, k))
 
@@ -29,10 +25,12 @@ def gaps(n=50, k=40, seed=0):
 
 
 def test_several_perplexities_give_the_mean_of_their_rows():
-    conditional, betas = affinity.conditional_probabilities(gaps(), [3.0, 8.0, 20.0])
+    perplexities = [3.0, 8.0, 20.0]
+    conditional, betas = affinity.conditional_probabilities(gaps(), perplexities)
     assert conditional.dtype == np.float32
-    assert_allclose(conditional, reference.mean_conditional(gaps(), [3.0, 8.0, 20.0]), atol=2e-5)
-    for perplexity, beta in zip([3.0, 8.0, 20.0], betas, strict=True):
+    rows = [reference.conditional_probabilities(gaps(), each)[0] for each in perplexities]
+    assert_allclose(conditional, np.mean(rows, axis=0), atol=2e-5)
+    for perplexity, beta in zip(perplexities, betas, strict=True):
         assert_array_equal(beta, affinity.conditional_probabilities(gaps(), perplexity)[1])
 
 
@@ -41,10 +39,17 @@ def test_a_list_of_one_perplexity_is_that_perplexity():
     assert_array_equal(conditional, affinity.conditional_probabilities(gaps(), 8.0)[0])
 
 
-@pytest.mark.parametrize("perplexity", [0.0, -3.0, np.nan, [5.0, 0.0], []])
-def test_no_perplexity_is_zero_or_missing(perplexity):
-    with pytest.raises(ValueError, match="perplexity"):
-        affinity.conditional_probabilities(gaps(), perplexity)
+@pytest.mark.parametrize(
+    ("name", "function", "values"),
+    [
+        ("perplexity", affinity.conditional_probabilities, [0.0, -3.0, np.nan, [5.0, 0.0], []]),
+        ("sigma", affinity.gaussian_probabilities, [0.0, -1.0, np.nan, np.inf]),
+    ],
+)
+def test_perplexity_and_sigma_are_positive_numbers(name, function, values):
+    for value in values:
+        with pytest.raises(ValueError, match=name):
+            function(gaps(), value)
 
 
 @pytest.mark.parametrize("sigma", [0.5, 2.0, 100.0])
@@ -60,12 +65,6 @@ def test_any_sigma_gives_rows_of_sum_one(sigma):
     assert_allclose(conditional.sum(axis=1), 1.0, rtol=1e-6)
 
 
-@pytest.mark.parametrize("sigma", [0.0, -1.0, np.nan, np.inf])
-def test_sigma_must_be_a_positive_number(sigma):
-    with pytest.raises(ValueError, match="sigma"):
-        affinity.gaussian_probabilities(gaps(), sigma)
-
-
 def test_one_sigma_over_all_pairs_leaves_out_the_diagonal():
     squared = reference.squared_distances(np.random.default_rng(0).normal(size=(60, 3)))
     np.fill_diagonal(squared, 7.0)  # must not be looked at
@@ -78,34 +77,28 @@ def test_one_sigma_over_all_pairs_leaves_out_the_diagonal():
         )
 
 
-# Masses: a neighbour that counts m times is like m neighbours there -------------------
-
-
-def repeated(squared, masses):
-    """Rows in which every entry stands as often as its mass says."""
-    return [np.repeat(row, m) for row, m in zip(squared, masses.astype(int), strict=True)]
+# Counts: a neighbour that counts m times is like m neighbours there -------------------
 
 
 @pytest.mark.parametrize("perplexity", [0.7, 4.0, 25.0, 500.0, [3.0, 25.0]])
-def test_masses_count_like_repetitions(isa, perplexity):
+def test_counts_are_like_repetitions(isa, perplexity):
     rng = np.random.default_rng(1)
     squared = rng.chisquare(10, size=(30, 40))
     squared[:10] = rng.integers(0, 3, size=(10, 40))
-    masses = rng.integers(0, 5, size=squared.shape).astype(np.float32)
-    conditional, beta = affinity.conditional_probabilities(squared, perplexity, counts=masses)
-    for i, row in enumerate(repeated(squared, masses)):
-        copies, its_beta = affinity.conditional_probabilities(row[None], perplexity)
-        assert_allclose(
-            np.repeat(conditional[i] / np.maximum(masses[i], 1), masses[i].astype(int)),
-            copies[0],
-            rtol=2e-3,
-            atol=1e-6,
-        )
+    counts = rng.integers(0, 5, size=squared.shape)
+    conditional, beta = affinity.conditional_probabilities(
+        squared, perplexity, counts=counts.astype(np.float32)
+    )
+    for i, count in enumerate(counts):
+        repeated = np.repeat(squared[i], count)[None]
+        expected, its_beta = affinity.conditional_probabilities(repeated, perplexity)
+        each = np.repeat(conditional[i] / np.maximum(count, 1), count)
+        assert_allclose(each, expected[0], rtol=2e-3, atol=1e-6)
         assert_allclose(beta[..., i], its_beta[..., 0], rtol=1e-4)
-        assert_array_equal(conditional[i][masses[i] == 0], 0.0)
+        assert_array_equal(conditional[i][count == 0], 0.0)
 
 
-def test_masses_of_one_change_nothing(isa):
+def test_counts_of_one_change_nothing(isa):
     ones = np.ones((50, 40), dtype=np.float32)
     conditional, beta = affinity.conditional_probabilities(gaps(), 8.0, counts=ones)
     expected, expected_beta = affinity.conditional_probabilities(gaps(), 8.0)
@@ -113,78 +106,77 @@ def test_masses_of_one_change_nothing(isa):
     assert_allclose(beta, expected_beta, rtol=1e-6)
 
 
-def test_masses_count_like_repetitions_under_one_sigma():
-    masses = np.random.default_rng(2).integers(0, 4, size=(50, 40)).astype(np.float32)
-    conditional = affinity.gaussian_probabilities(gaps(), 2.0, counts=masses)
-    weights = masses * np.exp(-gaps() / 8.0)
-    assert_allclose(conditional, weights / weights.sum(axis=1, keepdims=True), rtol=1e-5)
+def test_counts_are_like_repetitions_under_one_sigma():
+    counts = np.random.default_rng(2).integers(0, 4, size=(50, 40)).astype(np.float32)
+    conditional = affinity.gaussian_probabilities(gaps(), 2.0, counts=counts)
+    expected = counts * np.exp(-gaps() / 8.0)
+    assert_allclose(conditional, expected / expected.sum(axis=1, keepdims=True), rtol=1e-5)
 
 
-def test_calibration_refuses_masses_of_another_shape_or_with_a_diagonal():
-    squared = gaps(40, 40)
-    with pytest.raises(ValueError, match="shape"):
-        _kernels.calibrate(squared, 5.0, False, 1, np.ones((40, 39), dtype=np.float32))
-    with pytest.raises(ValueError, match="diagonal"):
-        _kernels.calibrate(squared, 5.0, True, 1, np.ones((40, 40), dtype=np.float32))
+@pytest.mark.parametrize(
+    ("skip_diagonal", "shape", "message"),
+    [(False, (40, 39), "shape"), (True, (40, 40), "diagonal")],
+)
+def test_calibration_refuses_counts_of_another_shape_or_with_a_diagonal(
+    skip_diagonal, shape, message
+):
+    with pytest.raises(ValueError, match=message):
+        _kernels.calibrate(gaps(40, 40), 5.0, skip_diagonal, 1, np.ones(shape, dtype=np.float32))
 
 
-def test_masses_of_the_nearest_add_up_to_the_count():
+def test_counts_of_the_nearest_add_up_to_the_number():
     squared = np.array([[3.0, 1.0, 2.0, 0.5]])
-    masses = np.array([[5.0, 2.0, 1.5, 0.0]], dtype=np.float32)
-    for count, expected in [(1.0, [0, 1, 0, 0]), (3.0, [0, 2, 1, 0]), (4.0, [0.5, 2, 1.5, 0])]:
-        assert_array_equal(counts_of_nearest(squared, masses, count), [expected])
+    counts = np.array([[5.0, 2.0, 1.5, 0.0]], dtype=np.float32)
+    for number, expected in [(1.0, [0, 1, 0, 0]), (3.0, [0, 2, 1, 0]), (4.0, [0.5, 2, 1.5, 0])]:
+        assert_array_equal(counts_of_nearest(squared, counts, number), [expected])
 
 
 # Agreement with openTSNE, on the same exact neighbours --------------------------------
 
 
-def opentsne_index(neighbors, k):
-    nearest = pytest.importorskip("openTSNE.nearest_neighbors")
-    indices, squared = first(neighbors, k)
-    return nearest.PrecomputedNeighbors(indices.astype(int), np.sqrt(squared))
+def uniform(squared):
+    return affinity.uniform_probabilities(np.ones_like(squared))
 
 
-def assert_agree(joint, theirs):
-    ours = affinity.as_csr(joint)
-    difference = abs(ours - theirs.P)
-    assert difference.max() <= 1e-6 * theirs.P.max()
+OPENTSNE = {
+    "Multiscale": (
+        300,
+        lambda squared: affinity.conditional_probabilities(squared, [10.0, 100.0], n_threads=2)[0],
+        {"perplexities": [10, 100]},
+    ),
+    "FixedSigmaNN": (
+        60,
+        lambda squared: affinity.gaussian_probabilities(squared, 5.0),
+        {"sigma": 5.0},
+    ),
+    "FixedSigmaNN, wide": (
+        60,
+        lambda squared: affinity.gaussian_probabilities(squared, 20.0),
+        {"sigma": 20.0},
+    ),
+    "Uniform": (15, uniform, {"symmetrize": "mean"}),
+    "Uniform, max": (15, uniform, {"symmetrize": "max"}),
+}
 
 
-def test_multiscale_p_agrees_with_opentsne(digits_neighbors):
-    index = opentsne_index(digits_neighbors, 300)
-    indices, squared = first(digits_neighbors, 300)
-    conditional, _ = affinity.conditional_probabilities(squared, [10.0, 100.0], n_threads=2)
-    from openTSNE.affinity import Multiscale
+@pytest.mark.parametrize("name", OPENTSNE)
+def test_p_agrees_with_opentsne(digits_neighbors, name):
+    theirs = pytest.importorskip("openTSNE.affinity")
+    from openTSNE.nearest_neighbors import PrecomputedNeighbors
 
-    assert_agree(
-        affinity.joint_probabilities(indices, conditional, n_threads=2),
-        Multiscale(perplexities=[10, 100], knn_index=index),
+    k, conditional_of, params = OPENTSNE[name]
+    indices, squared = (np.ascontiguousarray(part[:, :k]) for part in digits_neighbors)
+    joint = affinity.joint_probabilities(
+        indices,
+        conditional_of(squared),
+        symmetrization=params.get("symmetrize", "mean"),
+        n_threads=2,
     )
-
-
-@pytest.mark.parametrize("sigma", [5.0, 20.0])
-def test_p_of_one_sigma_agrees_with_opentsne(digits_neighbors, sigma):
-    index = opentsne_index(digits_neighbors, 60)
-    indices, squared = first(digits_neighbors, 60)
-    from openTSNE.affinity import FixedSigmaNN
-
-    assert_agree(
-        affinity.joint_probabilities(indices, affinity.gaussian_probabilities(squared, sigma)),
-        FixedSigmaNN(sigma=sigma, k=60, knn_index=index),
-    )
-
-
-@pytest.mark.parametrize("symmetrization", ["mean", "max"])
-def test_uniform_p_agrees_with_opentsne(digits_neighbors, symmetrization):
-    index = opentsne_index(digits_neighbors, 15)
-    indices, squared = first(digits_neighbors, 15)
-    conditional = affinity.uniform_probabilities(np.ones_like(squared))
-    from openTSNE.affinity import Uniform
-
-    assert_agree(
-        affinity.joint_probabilities(indices, conditional, symmetrization=symmetrization),
-        Uniform(k_neighbors=15, knn_index=index, symmetrize=symmetrization),
-    )
+    index = PrecomputedNeighbors(indices.astype(int), np.sqrt(squared))
+    sizes = {"FixedSigmaNN": {"k": k}, "Uniform": {"k_neighbors": k}, "Multiscale": {}}
+    kind = name.split(",")[0]
+    expected = getattr(theirs, kind)(**params, **sizes[kind], knn_index=index).P
+    assert abs(affinity.as_csr(joint) - expected).max() <= 1e-6 * expected.max()
 
 
 # What the parameters mean ------------------------------------------------------------
@@ -219,7 +211,7 @@ def test_how_many_neighbors_count(params, n_neighbors):
     assert neighborhood_of(500, **params).n_neighbors == n_neighbors
 
 
-@pytest.mark.parametrize("method", ["barnes_hut", "exact"])
+@both_methods
 @pytest.mark.parametrize(
     ("params", "message"),
     [
@@ -244,26 +236,22 @@ def test_bad_parameters_are_refused(X, method, params, message):
         fit(X, method=method, **params)
 
 
-def dense_p(tsne, X):
+def dense_p(X, affinity="gaussian", n_neighbors=None, sigma=None, perplexity=None):
     """P of a fit, by the oracle's equations."""
     squared = reference.squared_distances(X)
-    n = len(X)
-    if tsne.affinity == "uniform":
-        nearest, _ = reference.nearest_of(squared, tsne.n_neighbors)
-        there = np.zeros((n, n))
-        np.put_along_axis(there, nearest, 1.0, axis=1)
-        there = np.maximum(there, there.T)
-        return there / there.sum()
-    conditional = np.zeros((n, n))
-    for i in range(n):
-        others = np.arange(n) != i
-        row = squared[i, others]
-        conditional[i, others] = (
-            reference.gaussian_row(row, 0.5 / tsne.sigma**2)
-            if tsne.sigma
-            else reference.mean_conditional(row[None], tsne.perplexity)[0]
+    if affinity == "uniform":
+        conditional = np.zeros(squared.shape)
+        nearest, _ = reference.nearest_of(squared, n_neighbors)
+        np.put_along_axis(conditional, nearest, 1.0, axis=1)
+        joint = np.maximum(conditional, conditional.T)
+        return joint / joint.sum()
+    if sigma is None:
+        return np.mean(
+            [reference.joint_probabilities_dense(squared, p) for p in perplexity], axis=0
         )
-    return (conditional + conditional.T) / (2 * n)
+    conditional = np.exp(-squared / (2 * sigma**2)) * (1 - np.eye(len(X)))
+    conditional /= conditional.sum(axis=1, keepdims=True)
+    return (conditional + conditional.T) / (2 * len(X))
 
 
 @both_methods
@@ -275,15 +263,11 @@ def dense_p(tsne, X):
         {"affinity": "uniform", "n_neighbors": 12},
     ],
 )
-def test_the_map_is_that_of_the_oracles_p(X, method, params):
+def test_the_map_is_that_of_the_oracles_p_with_any_number_of_threads(X, method, params):
     tsne = fit(X, method=method, **params)
-    expected = reference.kl_divergence(dense_p(tsne, X), tsne.embedding_, 1.0)
+    expected = reference.kl_divergence(dense_p(X, **params), tsne.embedding_, 1.0)
     assert_allclose(tsne.kl_divergence_, expected, rtol=1e-4)
-
-
-@pytest.mark.parametrize("params", [{"perplexity": [5, 30]}, {"affinity": "uniform"}, {"sigma": 2}])
-def test_the_map_does_not_depend_on_threads(X, params):
-    assert_same_bits(fit(X, n_jobs=1, **params), fit(X, n_jobs=2, **params))
+    assert_same_bits(fit(X, method=method, n_jobs=2, **params), tsne)
 
 
 def test_verbose_fits_tell_a_sigma_where_there_is_one(X, capsys):

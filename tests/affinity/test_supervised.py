@@ -1,17 +1,16 @@
 """Affinities guided by labels."""
 
 import numpy as np
-import pandas as pd
 import pytest
-from fits import assert_same_bits, both_methods, fit
+from fits import SHORT, assert_same_bits, both_methods, fit
 from numpy.testing import assert_allclose, assert_array_equal
 from reference import tsne as reference
 from scipy import sparse
 
+from fasttsne import TSNE
 from fasttsne.affinity import as_csr, conditional_probabilities, joint_probabilities
 from fasttsne.affinity.supervised import guide_joint, guided_by_labels
 from fasttsne.neighbors import nearest_neighbors
-from fasttsne.samples.labels import class_codes
 
 
 @pytest.fixture(scope="module")
@@ -29,70 +28,46 @@ def labels():
 # Labels ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "y",
-    [
-        [3, -1, 5, 3],
-        [3.0, np.nan, 5.0, 3.0],
-        [3.0, -1.0, 5.0, 3.0],
-        ["a", None, "b", "a"],
-        ["a", np.nan, "b", "a"],
-        [np.int64(3), np.int64(-1), 2**60, np.float32(3)],
-        np.ma.masked_equal([3, 0, 5, 3], 0),
-        np.array([[3], [-1], [5], [3]]),
-        pd.Series([3, None, 5, 3], dtype="Int64"),
-        pd.Series(["a", None, "b", "a"], dtype="category"),
-        pd.Series(["a", pd.NA, "b", "a"], dtype="string"),
-    ],
-    ids=lambda y: type(y).__name__,
-)
-def test_labels_of_any_kind_may_be_missing(y):
-    assert_array_equal(class_codes(y, 4, minus_one_is_missing=True), [0, -1, 1, 0])
-
-
 @pytest.mark.parametrize("y", [[0, 1], np.zeros((120, 2)), 3], ids=["short", "two columns", "none"])
 def test_labels_of_another_shape_are_refused(X, y):
     with pytest.raises(ValueError, match="y has shape"):
         fit_labels(X, y, 0.5)
 
 
-def test_a_weight_without_labels_is_refused(X):
-    with pytest.raises(ValueError, match="label_weight"):
-        fit(X, label_weight=0.5)
-
-
 @pytest.mark.parametrize("weight", [-0.1, 1.1, np.nan, "all"])
-def test_a_weight_is_from_zero_to_one(X, labels, weight):
+def test_a_weight_is_from_zero_to_one_and_has_labels(X, labels, weight):
     with pytest.raises(ValueError, match="label_weight"):
         fit_labels(X, labels, weight)
+    with pytest.raises(ValueError, match="label_weight"):
+        fit(X, label_weight=0.5)
 
 
 # Probabilities -----------------------------------------------------------------------
 
 
+EVERYONE = np.tile(np.arange(120), (120, 1))
+
+
 @pytest.mark.parametrize("weight", [0.3, 1.0])
-def test_guided_rows_equal_the_reference(neighbors, labels, weight):
+@pytest.mark.parametrize("all_pairs", [False, True])
+def test_guided_rows_equal_the_reference(neighbors, labels, weight, all_pairs):
     indices, conditional = neighbors
+    if all_pairs:
+        indices = None
+        conditional = np.random.default_rng(0).uniform(size=(120, 120)).astype(np.float32)
     before = conditional.copy()
     guided = guided_by_labels(conditional, labels, weight, indices=indices)
-    expected = reference.guided_by_labels(conditional, indices, labels, weight)
+    expected = reference.guided_by_labels(
+        conditional, EVERYONE if all_pairs else indices, labels, weight
+    )
     assert guided.dtype == np.float32
     assert_allclose(guided, expected, rtol=1e-5, atol=1e-12)
     assert_array_equal(conditional, before)
 
 
-@pytest.mark.parametrize("weight", [0.3, 1.0])
-def test_rows_over_all_pairs_are_guided_alike(labels, weight):
-    conditional = np.random.default_rng(0).uniform(size=(120, 120)).astype(np.float32)
-    everyone = np.tile(np.arange(120), (120, 1))
-    expected = reference.guided_by_labels(conditional, everyone, labels, weight)
-    assert_allclose(guided_by_labels(conditional, labels, weight), expected, rtol=1e-5)
-
-
 def test_a_sample_among_strangers_keeps_its_row(neighbors):
     indices, conditional = neighbors
-    lonely = np.zeros(120, dtype=np.int64)
-    lonely[7] = 1
+    lonely = (np.arange(120) == 7).astype(np.int64)
     guided = guided_by_labels(conditional, lonely, 1.0, indices=indices)
     assert_array_equal(guided[7], conditional[7])
 
@@ -101,8 +76,7 @@ def test_a_sample_among_strangers_keeps_its_row(neighbors):
 def test_a_given_p_is_guided_like_its_rows(neighbors, labels, weight):
     joint = joint_probabilities(*neighbors)
     guided = as_csr(guide_joint(joint, labels, weight)).toarray()
-    everyone = np.tile(np.arange(120), (120, 1))
-    rows = reference.guided_by_labels(as_csr(joint).toarray(), everyone, labels, weight)
+    rows = reference.guided_by_labels(as_csr(joint).toarray(), EVERYONE, labels, weight)
     assert_allclose(guided, (rows + rows.T) / 2, rtol=1e-5, atol=1e-12)
     assert_array_equal(guided, guided.T)
     assert_allclose(guided.sum(dtype=float), 1.0, rtol=1e-6)
@@ -112,22 +86,17 @@ def test_a_given_p_is_guided_like_its_rows(neighbors, labels, weight):
 
 
 def fit_labels(X, y, weight, **params):
-    from fasttsne import TSNE
-
-    short = {"perplexity": 10, "max_iter": 300, "random_state": 0, "n_jobs": 1}
-    return TSNE(**{**short, **params}, label_weight=weight).fit(X, y)
+    return TSNE(**{**SHORT, **params}, label_weight=weight).fit(X, y)
 
 
 @both_methods
-def test_labels_without_weight_are_ignored(X, method):
-    assert_same_bits(fit_labels(X, ["no", "labels"], 0.0, method=method), fit(X, method=method))
-
-
-@both_methods
-@pytest.mark.parametrize("missing", [-1, np.nan, None], ids=str)
-def test_labels_that_are_all_missing_change_nothing(X, method, missing):
-    y = np.full(120, missing)
-    assert_same_bits(fit_labels(X, y, 0.8, method=method), fit(X, method=method))
+@pytest.mark.parametrize(
+    ("y", "weight"),
+    [(["no", "labels"], 0.0), *((np.full(120, missing), 0.8) for missing in (-1, np.nan, None))],
+    ids=["no weight", "-1", "NaN", "None"],
+)
+def test_labels_without_weight_or_all_missing_change_nothing(X, method, y, weight):
+    assert_same_bits(fit_labels(X, y, weight, method=method), fit(X, method=method))
 
 
 @both_methods
@@ -152,8 +121,6 @@ def test_labels_part_classes_that_the_data_mix(method, given):
 
 
 def test_labels_guide_sparse_data_and_any_class_names(X):
-    names = np.where(np.arange(120) % 2 == 0, "even", "odd")
-    guided = fit_labels(sparse.csr_matrix(X), names, 0.7, init="random")
-    assert_same_bits(
-        guided, fit_labels(sparse.csr_matrix(X), np.arange(120) % 2, 0.7, init="random")
-    )
+    X, even = sparse.csr_matrix(X), np.arange(120) % 2 == 0
+    guided = fit_labels(X, np.where(even, "even", "odd"), 0.7, init="random")
+    assert_same_bits(guided, fit_labels(X, even, 0.7, init="random"))

@@ -50,29 +50,22 @@ def test_ranks_and_the_nearest(isa, kind, n, d):
     np.testing.assert_array_equal(ranks, np.take_along_axis(expected, queries, axis=1))
 
 
-def row_of(kind, n, rng):
-    """Distances that are hard to sort by their leading bits."""
-    if kind == "equal":
-        return np.full(n, 0.3)
-    if kind == "near ties":  # in the last bits of double precision
-        return 1.0 + np.spacing(1.0) * rng.permutation(n)
-    if kind == "outlier":
-        return np.append(rng.uniform(size=n - 1), 1e300)
-    if kind == "all far":  # infinite in single precision
-        return 1e200 + 1e190 * rng.permutation(n)
-    if kind == "tiny":  # zero in single precision
-        return 1e-200 * rng.permutation(n)
-    if kind == "wide":
-        return 10.0 ** rng.uniform(-300, 300, size=n)
-    return np.round(rng.uniform(size=n) * 4) * 0.0 * -1.0  # zeros of both signs
+# Distances that are hard to sort by their leading bits.
+ROWS = {
+    "equal": lambda n, rng: np.full(n, 0.3),
+    "equal to the last bits": lambda n, rng: 1.0 + np.spacing(1.0) * rng.permutation(n),
+    "outlier": lambda n, rng: np.append(rng.uniform(size=n - 1), 1e300),
+    "infinite in single precision": lambda n, rng: 1e200 + 1e190 * rng.permutation(n),
+    "zero in single precision": lambda n, rng: 1e-200 * rng.permutation(n),
+    "wide": lambda n, rng: 10.0 ** rng.uniform(-300, 300, size=n),
+    "zeros of both signs": lambda n, rng: np.where(rng.uniform(size=n) < 0.5, 0.0, -0.0),
+}
 
 
 @pytest.mark.parametrize("n", [2, 5000])
-@pytest.mark.parametrize(
-    "kind", ["equal", "near ties", "outlier", "all far", "tiny", "wide", "zeros"]
-)
+@pytest.mark.parametrize("kind", ROWS)
 def test_rows_that_are_hard_to_sort(isa, kind, n):
-    row = row_of(kind, n, np.random.default_rng(0))
+    row = ROWS[kind](n, np.random.default_rng(0))
     anchors = np.array([n // 2], dtype=np.int32)
     others = np.argsort(row, kind="stable")
     expected = np.zeros(n, dtype=int)

@@ -88,22 +88,17 @@ def recall(X, squared, metric="euclidean"):
     return np.mean(squared <= expected[:, -1:] * (1 + 1e-9))
 
 
+def assert_good(X, indices, squared):
+    assert_sound(X, indices, squared)
+    assert recall(X, squared) > 0.97
+
+
 @pytest.mark.parametrize("n_neighbors", [5, 91])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", APPROXIMATED)
 def test_approximate_neighbors_are_sound_and_nearly_all_there(name, dtype, n_neighbors):
     X = APPROXIMATED[name].astype(dtype)
-    indices, squared = approximate(X, n_neighbors)
-    assert_sound(X, indices, squared)
-    assert recall(X, squared) > 0.97
-
-
-@every_isa
-def test_approximate_neighbors_with_every_instruction_set():
-    X = APPROXIMATED["clumps"]
-    indices, squared = approximate(X, 30)
-    assert_sound(X, indices, squared)
-    assert recall(X, squared) > 0.97
+    assert_good(X, *approximate(X, n_neighbors))
 
 
 @every_isa
@@ -133,32 +128,29 @@ def test_approximate_search_among_equal_points(others, n_neighbors):
     assert_array_equal(squared[:3000], 0.0)
 
 
-def test_approximate_search_with_constant_columns():
-    X = np.hstack(
-        [np.full((4000, 3), 7.0), points("normal", 4000, 4, seed=30), np.zeros((4000, 2))]
-    )
-    indices, squared = approximate(X, 20)
-    assert_sound(X, indices, squared)
-    assert recall(X, squared) > 0.97
+def hard_points(kind, size):
+    if kind == "constant columns":
+        return np.insert(points("normal", 4000, 4, seed=30), [0, 0, 0, 4, 4], size, axis=1)
+    if kind == "far clusters":
+        X = points("normal", 2000, 5, seed=31)
+        X[::2] += size
+        return X
+    X = points("normal", 4000, 10, seed=27)  # in single precision and scaled, all others are 0
+    X[7, 3] = size
+    return X
 
 
-@pytest.mark.parametrize("offset", [1e3, 1e7, 1e12])
-def test_approximate_search_of_far_clusters(offset):
-    X = points("normal", 2000, 5, seed=31)
-    X[::2] += offset
-    indices, squared = approximate(X, 30)
-    assert_sound(X, indices, squared)
-    assert recall(X, squared) > 0.97
-
-
-@pytest.mark.parametrize("far", [1e41, 1e45, 1e60, 1e140])
-def test_approximate_search_beside_one_value_out_of_all_proportion(far):
-    # In single precision, and in proportion to it, all others are 0.
-    X = points("normal", 4000, 10, seed=27)
-    X[7, 3] = far
-    indices, squared = approximate(X, 30)
-    assert_sound(X, indices, squared)
-    assert recall(X, squared) > 0.97
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [
+        ("constant columns", 7.0),
+        *(("far clusters", size) for size in (1e3, 1e7, 1e12)),
+        *(("one value", size) for size in (1e41, 1e45, 1e60, 1e140)),
+    ],
+)
+def test_approximate_search_of_hard_points(kind, size):
+    X = hard_points(kind, size)
+    assert_good(X, *approximate(X, 30))
 
 
 @pytest.mark.parametrize("exponent", [-490, -90, 90, 490])
@@ -171,13 +163,14 @@ def test_approximate_search_does_not_depend_on_the_scale(exponent):
 
 @every_isa
 @pytest.mark.parametrize("name", ["clumps", "grid", "low rank"])
-@pytest.mark.parametrize("n_threads", [2, 3, 8])
-def test_approximate_search_has_the_same_bits_with_any_number_of_threads(name, n_threads):
+def test_approximate_search_has_the_same_bits_with_any_number_of_threads(name):
     X = APPROXIMATED[name]
     indices, squared = approximate(X, 40, n_threads=1)
-    threaded_indices, threaded_squared = approximate(X, 40, n_threads=n_threads)
-    assert_array_equal(threaded_indices, indices)
-    assert threaded_squared.tobytes() == squared.tobytes()
+    assert_good(X, indices, squared)
+    for n_threads in (2, 3, 8):
+        threaded_indices, threaded_squared = approximate(X, 40, n_threads=n_threads)
+        assert_array_equal(threaded_indices, indices)
+        assert threaded_squared.tobytes() == squared.tobytes()
 
 
 def test_approximate_cosine_search():
@@ -192,34 +185,36 @@ def test_approximate_cosine_search():
 def test_known_axes_change_nothing():
     X = APPROXIMATED["low rank"].astype(np.float32)
     axes = principal_axes(center_and_scale(X), n_axes_for_search(X.shape[1]))
-    indices, squared = approximate(X, 30, axes=axes)
-    expected_indices, expected_squared = approximate(X, 30)
-    assert_array_equal(indices, expected_indices)
-    assert_array_equal(squared, expected_squared)
+    for found, expected in zip(approximate(X, 30, axes=axes), approximate(X, 30), strict=True):
+        assert_array_equal(found, expected)
 
 
 def test_auto_is_exact_for_few_points_and_approximate_for_many(monkeypatch):
-    X = points("normal", 1000, 5, seed=34)
-    approximations = []
+    calls = []
     find = _kernels.find_neighbors_approximately
     monkeypatch.setattr(
         neighbors._kernels,
         "find_neighbors_approximately",
-        lambda *args: approximations.append(1) or find(*args),
+        lambda *args: calls.append(1) or find(*args),
     )
-    neighbors.nearest_neighbors(X, 10, method="exact")
-    neighbors.nearest_neighbors(X, 10)
-    assert not approximations
-    approximate(X, 10)
-    assert len(approximations) == 1
-    neighbors.nearest_neighbors(points("normal", 40_000, 2, seed=35), 10)
-    assert len(approximations) == 2
+    few, many = points("normal", 1000, 5, seed=34), points("normal", 40_000, 2, seed=35)
+    for X, method, n_calls in [
+        (few, "exact", 0),
+        (few, "auto", 0),
+        (few, "approximate", 1),
+        (many, "auto", 2),
+    ]:
+        neighbors.nearest_neighbors(X, 10, method=method)
+        assert len(calls) == n_calls
 
 
 @pytest.mark.parametrize("method", ["fast", None, 1])
 def test_an_unknown_method_is_refused(method):
+    X = points("normal", 50, 3, seed=0)
     with pytest.raises(ValueError, match="'auto', 'exact' or 'approximate'"):
-        neighbors.nearest_neighbors(points("normal", 50, 3, seed=0), 5, method=method)
+        neighbors.nearest_neighbors(X, 5, method=method)
+    with pytest.raises(ValueError, match="neighbors"):
+        TSNE(neighbors=method, perplexity=5).fit(X)
 
 
 @pytest.mark.parametrize(
@@ -248,13 +243,6 @@ def test_tsne_takes_the_choice_of_search(choice, digits):
     assert np.isfinite(embedding).all()
     exact = TSNE(neighbors="exact", max_iter=250, random_state=0).fit_transform(digits)
     assert np.array_equal(embedding, exact) == (choice != "approximate")
-
-
-def test_tsne_refuses_another_choice_of_search(small_digits):
-    with pytest.raises(ValueError, match="neighbors"):
-        TSNE(neighbors="fast").fit(small_digits)
-    with pytest.raises(ValueError, match="neighbors='approximate'"):
-        TSNE(neighbors="approximate", metric="manhattan").fit(small_digits)
 
 
 def test_tsne_of_many_features_finds_its_axes_once(monkeypatch):

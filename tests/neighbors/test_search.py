@@ -21,14 +21,17 @@ every_isa = pytest.mark.usefixtures("isa")
 RTOL = 1e-12
 
 
-def assert_exact(X, n_neighbors, n_threads=1):
-    """The kernel's neighbours are the reference's: the same indices, the distances to rounding."""
-    indices, squared = neighbors.nearest_neighbors(X, n_neighbors, n_threads=n_threads)
-    expected_indices, expected_squared = reference.nearest_neighbors(X, n_neighbors)
-    assert indices.dtype == np.int32
-    assert squared.dtype == np.float64
-    assert_array_equal(indices, expected_indices)
-    assert_allclose(squared, expected_squared, rtol=RTOL)
+def assert_found(found, expected, rtol=RTOL):
+    """The same indices, and distances to rounding."""
+    assert found[0].dtype == np.int32
+    assert found[1].dtype == np.float64
+    assert_array_equal(found[0], expected[0])
+    assert_allclose(found[1], expected[1], rtol=rtol)
+
+
+def assert_exact(X, n_neighbors):
+    found = neighbors.nearest_neighbors(X, n_neighbors)
+    assert_found(found, reference.nearest_neighbors(X, n_neighbors))
 
 
 # Exactness ---------------------------------------------------------------------------
@@ -61,10 +64,8 @@ def points_and_neighbors(kind):
 @every_isa
 @pytest.mark.parametrize("kind", KINDS)
 def test_neighbors_equal_the_reference_beyond_one_block(kind):
-    X, expected_indices, expected_squared = points_and_neighbors(kind)
-    indices, squared = neighbors.nearest_neighbors(X, 91, n_threads=2)
-    assert_array_equal(indices, expected_indices)
-    assert_allclose(squared, expected_squared, rtol=RTOL)
+    X, *expected = points_and_neighbors(kind)
+    assert_found(neighbors.nearest_neighbors(X, 91, n_threads=2), expected)
 
 
 @pytest.fixture(scope="module")
@@ -80,79 +81,45 @@ def test_digits_with_their_many_ties(digits, digits_neighbors, n_neighbors):
     assert_array_equal(squared, digits_neighbors[1][:, :n_neighbors])
 
 
-@every_isa
-@pytest.mark.parametrize("n", [2, 3, 17, 64, 65])
-def test_k_of_n_minus_one_lists_everybody_else(n):
-    indices, _ = neighbors.nearest_neighbors(points("normal", n, 5, seed=0), n - 1)
-    everybody_else = [[j for j in range(n) if j != i] for i in range(n)]
-    assert_array_equal(np.sort(indices, axis=1), everybody_else)
+# Where single precision would not do, or all distances are tied.
 
 
-@every_isa
-@pytest.mark.parametrize("n", [50, 700])
-def test_duplicates_of_one_point_have_the_smallest_indices_as_neighbors(n):
-    X = np.full((n, 4), 0.1)
-    indices, squared = neighbors.nearest_neighbors(X, 10)
-    assert_array_equal(indices[0], np.arange(1, 11))
-    assert_array_equal(indices[5], [0, 1, 2, 3, 4, 6, 7, 8, 9, 10])
-    assert_array_equal(indices[n - 1], np.arange(10))
-    assert_array_equal(squared, 0.0)
-
-
-# Where single precision would not do -------------------------------------------------
-
-
-@every_isa
-def test_common_offset_of_a_million_changes_no_neighbor():
+def hard_points(kind):
     rng = np.random.default_rng(0)
-    X = rng.integers(-(2**20), 2**20, size=(500, 10)) / 2.0**19  # X + 1e6 is exact in float64
-    centred_indices, centred_squared = neighbors.nearest_neighbors(X, 30)
-    indices, squared = neighbors.nearest_neighbors(X + 1e6, 30)
-    assert_array_equal(indices, centred_indices)
-    assert_allclose(squared, centred_squared, rtol=RTOL)
+    if kind == "offset":  # X + 1e6 is exact in float64
+        return 1e6 + rng.integers(-(2**20), 2**20, size=(500, 10)) / 2.0**19
+    if kind == "two far clusters":
+        return rng.normal(size=(400, 10)) + np.where(np.arange(400)[:, None] % 2, -1e7, 1e7)
+    if kind == "ten far clusters":
+        centres = 1e8 * rng.normal(size=(10, 5))
+        return rng.normal(size=(600, 5)) + centres[rng.integers(0, 10, size=600)]
+    if kind.startswith("outlier"):
+        X = rng.normal(size=(400, 6))
+        X[int(kind.split()[1])] = 1e30
+        return X
+    if kind == "wide feature":
+        X = rng.normal(size=(500, 6))
+        X[:, 2] = 1e9 * np.round(X[:, 2])
+        return X
+    if kind == "shell":  # one ten-billionth thick
+        X = rng.normal(size=(300, 8))
+        X *= (1 + 1e-10 * rng.normal(size=(300, 1))) / np.linalg.norm(X, axis=1, keepdims=True)
+        X[0] = 0.0
+        return X
+    return np.full((int(kind.split()[1]), 4), 0.1)
 
 
 @every_isa
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_two_clusters_far_apart_with_unit_spread(dtype):
-    X = np.random.default_rng(0).normal(size=(400, 10))
-    X[::2] += 1e7
-    X[1::2] -= 1e7
-    assert_exact(X.astype(dtype), 30)
-
-
-@every_isa
-def test_ten_distant_clusters_share_no_centre_that_helps():
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(600, 5)) + 1e8 * rng.normal(size=(10, 5))[rng.integers(0, 10, size=600)]
-    assert_exact(X, 40)
-
-
-@every_isa
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("where", [0, 199, 399])
-def test_one_point_1e30_away(dtype, where):
-    X = np.random.default_rng(0).normal(size=(400, 6))
-    X[where] = 1e30
-    assert_exact(X.astype(dtype), 30)
-
-
-@every_isa
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_one_feature_a_billion_times_wider_than_the_rest(dtype):
-    X = np.random.default_rng(0).normal(size=(500, 6))
-    X[:, 2] = 1e9 * np.round(X[:, 2])
-    assert_exact(X.astype(dtype), 30)
-
-
-@every_isa
-def test_distances_that_differ_only_beyond_single_precision():
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(300, 8))
-    X /= np.linalg.norm(X, axis=1, keepdims=True)
-    X *= 1 + 1e-10 * rng.normal(size=(300, 1))  # a shell one ten-billionth thick
-    X[0] = 0.0
-    assert_exact(X, 25)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("offset", "two far clusters", "ten far clusters", "outlier 0", "outlier 199"),
+        *("outlier 399", "wide feature", "shell", "equal 50", "equal 700"),
+    ],
+)
+def test_hard_points_have_the_neighbors_of_the_reference(kind, dtype):
+    assert_exact(hard_points(kind).astype(dtype), 30)
 
 
 @every_isa
@@ -161,23 +128,29 @@ def test_distances_that_differ_only_beyond_single_precision():
 def test_scaling_by_a_power_of_two_scales_only_the_distances(dtype, exponent):
     X = points("normal", 200, 7, seed=3).astype(dtype)
     indices, squared = neighbors.nearest_neighbors(X, 20)
-    scaled_indices, scaled_squared = neighbors.nearest_neighbors(X * dtype(2.0**exponent), 20)
-    assert_array_equal(scaled_indices, indices)
-    assert_allclose(scaled_squared, squared * 2.0 ** (2 * exponent), rtol=RTOL)
+    scaled = neighbors.nearest_neighbors(X * dtype(2.0**exponent), 20)
+    assert_found(scaled, (indices, squared * 2.0 ** (2 * exponent)))
 
 
 # Promises ----------------------------------------------------------------------------
 
 
 @every_isa
-@pytest.mark.parametrize("kind", ["normal", "grid"])
-@pytest.mark.parametrize("n_threads", [2, 3, 8])
-def test_same_bits_with_any_number_of_threads(kind, n_threads):
-    X = points(kind, 1100, 9, seed=4)
-    indices, squared = neighbors.nearest_neighbors(X, 40, n_threads=1)
-    threaded_indices, threaded_squared = neighbors.nearest_neighbors(X, 40, n_threads=n_threads)
-    assert_array_equal(threaded_indices, indices)
-    assert threaded_squared.tobytes() == squared.tobytes()
+@pytest.mark.parametrize(
+    ("metric", "kind", "n", "d"),
+    [
+        ("euclidean", "normal", 1100, 9),
+        ("euclidean", "grid", 1100, 9),
+        *((metric, "grid", 300, 4) for metric in ("manhattan", "chebyshev", "cosine")),
+    ],
+)
+def test_same_bits_with_any_number_of_threads(metric, kind, n, d):
+    X = points(kind, n, d, seed=16)  # of ties it must always take the same
+    indices, squared = neighbors.nearest_neighbors(X, 40, metric=metric, n_threads=1)
+    for n_threads in (2, 3, 8):
+        found = neighbors.nearest_neighbors(X, 40, metric=metric, n_threads=n_threads)
+        assert_array_equal(found[0], indices)
+        assert found[1].tobytes() == squared.tobytes()
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine", "manhattan", "precomputed"])
@@ -218,28 +191,9 @@ def canberra(x, y):
 )
 def test_other_metrics_equal_scikit_learn(metric, metric_params):
     X = points("normal", 80, 6, seed=6)
-    indices, squared = neighbors.nearest_neighbors(
-        X, 15, metric=metric, metric_params=metric_params
-    )
-    expected_indices, expected_squared = sklearn_neighbors(
-        X, 15, metric=metric, metric_params=metric_params
-    )
-    assert indices.dtype == np.int32
-    assert squared.dtype == np.float64
-    assert_array_equal(indices, expected_indices)
-    assert_allclose(squared, expected_squared, rtol=1e-9)
-
-
-@pytest.mark.parametrize("metric", ["manhattan", "chebyshev", "cosine"])
-@pytest.mark.parametrize("n_threads", [2, 3, 8])
-def test_other_metrics_have_the_same_bits_with_any_number_of_threads(metric, n_threads):
-    X = points("grid", 300, 4, seed=16)  # of ties it must always take the same
-    indices, squared = neighbors.nearest_neighbors(X, 20, metric=metric, n_threads=1)
-    threaded_indices, threaded_squared = neighbors.nearest_neighbors(
-        X, 20, metric=metric, n_threads=n_threads
-    )
-    assert_array_equal(threaded_indices, indices)
-    assert threaded_squared.tobytes() == squared.tobytes()
+    params = {"metric": metric, "metric_params": metric_params}
+    found = neighbors.nearest_neighbors(X, 15, **params)
+    assert_found(found, sklearn_neighbors(X, 15, **params), rtol=1e-9)
 
 
 @functools.cache
@@ -259,10 +213,8 @@ def cosine_neighbors(n):
     ],
 )
 def test_cosine_equals_scikit_learn(n, dtype, rtol):
-    X, expected_indices, expected_squared = cosine_neighbors(n)
-    indices, squared = neighbors.nearest_neighbors(X.astype(dtype), 30, metric="cosine")
-    assert_array_equal(indices, expected_indices)
-    assert_allclose(squared, expected_squared, rtol=rtol)
+    X, *expected = cosine_neighbors(n)
+    assert_found(neighbors.nearest_neighbors(X.astype(dtype), 30, metric="cosine"), expected, rtol)
 
 
 @pytest.mark.parametrize("n", [50, 2100])
@@ -288,76 +240,47 @@ def test_cosine_ignores_lengths(n, exponent):
 # Precomputed distances, sparse input -------------------------------------------------
 
 
-def test_precomputed_distances_give_the_neighbors_of_the_points():
-    X = points("normal", 90, 4, seed=10)
-    indices, squared = neighbors.nearest_neighbors(pairwise_distances(X), 20, metric="precomputed")
-    expected_indices, expected_squared = reference.nearest_neighbors(X, 20)
-    assert indices.dtype == np.int32
-    assert squared.dtype == np.float64
-    assert_array_equal(indices, expected_indices)
-    assert_allclose(squared, expected_squared, rtol=1e-9)
+@pytest.mark.parametrize(
+    "form",
+    [
+        pairwise_distances,
+        lambda X: pairwise_distances(X) + 100 * np.eye(len(X)),  # the diagonal is not looked at
+        # The transformer adds each point to its own neighbours, at distance 0.
+        KNeighborsTransformer(n_neighbors=20, mode="distance").fit_transform,
+        KNeighborsTransformer(n_neighbors=30, mode="distance").fit_transform,  # more than needed
+        lambda X: NearestNeighbors(n_neighbors=21).fit(X).kneighbors_graph(mode="distance"),
+    ],
+    ids=["dense", "diagonal", "graph", "graph of more", "graph without self"],
+)
+def test_precomputed_distances_give_the_neighbors_of_the_points(form):
+    X = points("normal", 90, 4, seed=11)
+    found = neighbors.nearest_neighbors(form(X), 20, metric="precomputed")
+    assert_found(found, reference.nearest_neighbors(X, 20), rtol=1e-9)
 
 
 def test_precomputed_distances_need_not_be_symmetric():
     D = np.random.default_rng(0).uniform(1, 2, size=(40, 40))
-    np.fill_diagonal(D, 0.0)
-    indices, squared = neighbors.nearest_neighbors(D, 10, metric="precomputed")
-    expected_indices, expected = reference.nearest_of(D, 10)
-    assert_array_equal(indices, expected_indices)
-    assert_allclose(squared, expected**2, rtol=RTOL)
+    indices, expected = reference.nearest_of(D, 10)
+    found = neighbors.nearest_neighbors(D, 10, metric="precomputed")
+    assert_found(found, (indices, expected**2))
 
 
-def test_precomputed_sparse_graph_gives_the_neighbors_of_the_points():
-    X = points("normal", 90, 4, seed=11)
-    # the transformer adds each point to its own neighbours, at distance 0
-    graph = KNeighborsTransformer(n_neighbors=20, mode="distance").fit_transform(X)
-    indices, squared = neighbors.nearest_neighbors(graph, 20, metric="precomputed")
-    expected_indices, expected_squared = reference.nearest_neighbors(X, 20)
-    assert indices.dtype == np.int32
-    assert squared.dtype == np.float64
-    assert_array_equal(indices, expected_indices)
-    assert_allclose(squared, expected_squared, rtol=1e-9)
-
-
-def test_precomputed_sparse_graph_without_self_does_not_lose_the_nearest():
-    X = points("normal", 90, 4, seed=11)
-    graph = NearestNeighbors(n_neighbors=21).fit(X).kneighbors_graph(mode="distance")
-    indices, _ = neighbors.nearest_neighbors(graph, 20, metric="precomputed")
-    assert_array_equal(indices, reference.nearest_neighbors(X, 20)[0])
-
-
-def test_precomputed_diagonal_is_not_looked_at():
-    X = points("normal", 90, 4, seed=11)
-    D = pairwise_distances(X)
-    np.fill_diagonal(D, 100.0)
-    indices, _ = neighbors.nearest_neighbors(D, 20, metric="precomputed")
-    assert_array_equal(indices, reference.nearest_neighbors(X, 20)[0])
-
-
-def test_precomputed_sparse_graph_may_hold_more_neighbors_than_needed():
-    X = points("normal", 60, 4, seed=12)
-    graph = KNeighborsTransformer(n_neighbors=30, mode="distance").fit_transform(X)
-    indices, _ = neighbors.nearest_neighbors(graph, 10, metric="precomputed")
-    assert_array_equal(indices, reference.nearest_neighbors(X, 10)[0])
-
-
-def test_self_is_left_out_by_index_among_duplicates_in_every_input_form():
+@pytest.mark.parametrize(
+    ("form", "metric"),
+    [
+        (np.asarray, "euclidean"),
+        (np.asarray, "manhattan"),
+        (pairwise_distances, "precomputed"),
+        (sparse.csr_array, "euclidean"),
+        (KNeighborsTransformer(n_neighbors=10, mode="distance").fit_transform, "precomputed"),
+    ],
+    ids=["points", "manhattan", "distances", "sparse points", "graph"],
+)
+def test_self_is_left_out_by_index_among_duplicates(form, metric):
     X = np.repeat(points("normal", 6, 3, seed=13), 5, axis=0)  # 5 copies of each of 6 points
-    D = np.sqrt(reference.squared_distances(X))
+    indices, _ = neighbors.nearest_neighbors(form(X), 4, metric=metric)
     own_copies = [[j for j in range(5 * (i // 5), 5 * (i // 5) + 5) if j != i] for i in range(30)]
-    forms = {
-        "euclidean": (X, "euclidean"),
-        "manhattan": (X, "manhattan"),
-        "dense distances": (D, "precomputed"),
-        "sparse X": (sparse.csr_array(X), "euclidean"),
-        "sparse graph": (
-            KNeighborsTransformer(n_neighbors=10, mode="distance").fit_transform(X),
-            "precomputed",
-        ),
-    }
-    for form, (data, metric) in forms.items():
-        indices, _ = neighbors.nearest_neighbors(data, 4, metric=metric)
-        assert_array_equal(np.sort(indices, axis=1), own_copies, err_msg=form)
+    assert_array_equal(np.sort(indices, axis=1), own_copies)
 
 
 @pytest.mark.parametrize("metric", ["manhattan", "precomputed"])
@@ -376,9 +299,5 @@ def test_other_metrics_list_the_smallest_distances_ascending_among_ties(metric):
 def test_sparse_input_gives_the_neighbors_of_the_dense(container, metric):
     rng = np.random.default_rng(15)
     X = rng.normal(size=(100, 30)) * (rng.uniform(size=(100, 30)) < 0.3)
-    indices, squared = neighbors.nearest_neighbors(container(X), 12, metric=metric)
-    expected_indices, expected_squared = neighbors.nearest_neighbors(X, 12, metric=metric)
-    assert indices.dtype == np.int32
-    assert squared.dtype == np.float64
-    assert_array_equal(indices, expected_indices)
-    assert_allclose(squared, expected_squared, rtol=1e-9)
+    found = neighbors.nearest_neighbors(container(X), 12, metric=metric)
+    assert_found(found, neighbors.nearest_neighbors(X, 12, metric=metric), rtol=1e-9)

@@ -60,8 +60,7 @@ def infonce_loss(Y, P, negatives):
 
 def infonce_against_all(Y, P):
     """InfoNCE where the negatives of an edge are all other ordered pairs, and its gradient."""
-    n = len(Y)
-    heads, tails = np.nonzero(~np.eye(n, dtype=bool))
+    heads, tails = all_pairs(len(Y))
     q = similarities(Y)
     loss, gradient = 0.0, np.zeros_like(Y)
     for i, j in zip(*np.nonzero(P), strict=True):

@@ -27,12 +27,9 @@ def softmax_term(logits, target):
 
 def contrastive(X, pairs, margin, squared):
     """Pairs (i, j, whether similar)."""
-    terms = []
-    for i, j, similar in pairs:
-        d = distance(X, i, j)
-        value = d if similar else max(0.0, margin - d)
-        terms.append(0.5 * value**2 if squared else value)
-    return terms
+    distances = [(distance(X, i, j), similar) for i, j, similar in pairs]
+    terms = [d if similar else max(0.0, margin - d) for d, similar in distances]
+    return [0.5 * term**2 for term in terms] if squared else terms
 
 
 def pairs_of(labels):

@@ -76,12 +76,3 @@ def r_nx(matrix):
 def r_nx_auc(matrix):
     curve = r_nx(matrix)
     return np.average(curve, weights=1 / np.arange(1, len(curve) + 1))
-
-
-def kl_shares(P, Y, nu):
-    """sum_j p_ij log(p_ij / q_ij) of every i."""
-    q = reference.q(Y, nu)
-    terms = np.zeros_like(P)
-    present = P > 0
-    terms[present] = P[present] * np.log(P[present] / q[present])
-    return terms.sum(axis=1)

@@ -8,7 +8,7 @@ Van der Maaten & Hinton 2008 ("Visualizing data using t-SNE") is nu = 1.
 """
 
 import numpy as np
-from scipy import optimize, sparse
+from scipy import optimize, sparse, special
 
 
 def squared_distances(X):
@@ -35,8 +35,7 @@ def nearest_of(distances, n_neighbors):
 
 def perplexity_of(probabilities):
     """exp(H) with H = -sum_j p_j log p_j and 0 log 0 = 0, of each row."""
-    p = np.asarray(probabilities, dtype=np.float64)
-    return np.exp(-np.sum(p * np.log(np.where(p > 0, p, 1.0)), axis=-1))
+    return np.exp(special.entr(np.asarray(probabilities, dtype=np.float64)).sum(axis=-1))
 
 
 def gaussian_row(squared, beta):
@@ -83,12 +82,11 @@ def conditional_probabilities(squared, perplexity):
 
 def conditional_probabilities_dense(squared, perplexity):
     """p_j|i over all j != i, p_i|i = 0, from the full matrix of squared distances; and beta_i."""
-    n = len(squared)
-    conditional = np.zeros((n, n))
-    betas = np.empty(n)
-    for i in range(n):
-        others = np.arange(n) != i
-        conditional[i, others], betas[i] = calibrate_row(squared[i, others], perplexity)
+    others = ~np.eye(len(squared), dtype=bool)
+    conditional = np.zeros(others.shape)
+    rows = squared[others].reshape(len(squared), -1)
+    rows, betas = conditional_probabilities(rows, perplexity)
+    conditional[others] = rows.ravel()
     return conditional, betas
 
 
@@ -107,16 +105,16 @@ def joint_probabilities_dense(squared, perplexity):
     return (conditional + conditional.T) / (2 * len(squared))
 
 
-def student_kernel(Y, nu):
-    """w_ij = (1 + d_ij²/nu)^(-(nu + 1)/2) for i != j, w_ii = 0."""
-    w = (1.0 + squared_distances(Y) / nu) ** (-(nu + 1.0) / 2.0)
-    np.fill_diagonal(w, 0.0)
-    return w
-
-
 def force_factor(Y, nu):
     """u_ij = 1 / (1 + d_ij²/nu)."""
     return 1.0 / (1.0 + squared_distances(Y) / nu)
+
+
+def student_kernel(Y, nu):
+    """w_ij = (1 + d_ij²/nu)^(-(nu + 1)/2) for i != j, w_ii = 0."""
+    w = force_factor(Y, nu) ** ((nu + 1.0) / 2.0)
+    np.fill_diagonal(w, 0.0)
+    return w
 
 
 def sum_q(Y, nu):
@@ -130,26 +128,26 @@ def q(Y, nu):
     return w / w.sum()
 
 
+def kl_shares(P, Y, nu, exaggeration=1.0):
+    """sum_j e p_ij log(e p_ij / q_ij) of every i, 0 log 0 = 0."""
+    return special.rel_entr(exaggeration * _dense(P), q(Y, nu)).sum(axis=1)
+
+
 def kl_divergence(P, Y, nu, exaggeration=1.0):
-    """sum_ij e p_ij log(e p_ij / q_ij), 0 log 0 = 0; e = 1 is KL(P || Q)."""
-    p = exaggeration * _dense(P)
-    q_ij = q(Y, nu)
-    present = p > 0
-    return np.sum(p[present] * np.log(p[present] / q_ij[present]))
+    """sum_ij e p_ij log(e p_ij / q_ij); e = 1 is KL(P || Q)."""
+    return kl_shares(P, Y, nu, exaggeration).sum()
 
 
-def pair_sum(weights, Y):
-    """sum_j a_ij (y_i - y_j)."""
+def pair_sum(weights, Y, of=lambda terms: terms):
+    """sum_j a_ij (y_i - y_j), or that of a function of its terms."""
     Y = np.asarray(Y, dtype=np.float64)
-    columns = [np.sum(weights * (y[:, None] - y[None, :]), axis=1) for y in Y.T]
+    columns = [np.sum(of(weights * (y[:, None] - y[None, :])), axis=1) for y in Y.T]
     return np.stack(columns, axis=1)
 
 
 def pair_magnitude(weights, Y):
     """sum_j |a_ij (y_i - y_j)|: what the rounding error of the sum above is proportional to."""
-    Y = np.asarray(Y, dtype=np.float64)
-    columns = [np.sum(np.abs(weights * (y[:, None] - y[None, :])), axis=1) for y in Y.T]
-    return np.stack(columns, axis=1)
+    return pair_sum(weights, Y, np.abs)
 
 
 def attractive_weights(P, Y, nu):
@@ -180,21 +178,6 @@ def gradient(P, Y, nu, exaggeration=1.0):
     """
     weights = (exaggeration * _dense(P) - q(Y, nu)) * force_factor(Y, nu)
     return 2.0 * (nu + 1.0) / nu * pair_sum(weights, Y)
-
-
-def numerical_gradient(P, Y, nu, step=1e-5):
-    """(KL(Y + h e) - KL(Y - h e)) / 2h for each coordinate: central differences."""
-    Y = np.array(Y, dtype=np.float64)
-    slope = np.empty_like(Y)
-    for at in np.ndindex(Y.shape):
-        here = Y[at]
-        Y[at] = here + step
-        above = kl_divergence(P, Y, nu)
-        Y[at] = here - step
-        below = kl_divergence(P, Y, nu)
-        Y[at] = here
-        slope[at] = (above - below) / (2 * step)
-    return slope
 
 
 def degrees_of_freedom_gradient(P, Y, nu, exaggeration=1.0):
@@ -232,26 +215,21 @@ def descend(
 
 
 def similarities_to_map(Y, y, nu):
-    """w_j = (1 + |y - y_j|²/nu)^(-(nu + 1)/2) and q_j = w_j / sum_l w_l of a new point at y."""
-    squared = np.sum(
-        (np.asarray(y, dtype=np.float64) - np.asarray(Y, dtype=np.float64)) ** 2, axis=1
-    )
-    w = (1.0 + squared / nu) ** (-(nu + 1.0) / 2.0)
-    return w, w / w.sum()
+    """q_j = w_j / sum_l w_l of a new point at y, u_j = 1 / (1 + |y - y_j|²/nu), and y - y_j."""
+    ways = np.asarray(y, dtype=np.float64) - np.asarray(Y, dtype=np.float64)
+    u = 1.0 / (1.0 + np.sum(ways**2, axis=1) / nu)
+    w = u ** ((nu + 1.0) / 2.0)
+    return w / w.sum(), u, ways
 
 
 def placement_divergence(p, Y, y, nu):
     """sum_j p_j log(p_j / q_j), 0 log 0 = 0, of a new point at y with similarities p."""
-    _, q_j = similarities_to_map(Y, y, nu)
-    present = p > 0
-    return np.sum(p[present] * np.log(p[present] / q_j[present]))
+    return special.rel_entr(p, similarities_to_map(Y, y, nu)[0]).sum()
 
 
 def placement_gradient(p, Y, y, nu, exaggeration=1.0):
-    """(nu + 1)/nu sum_j (e p_j - q_j) u_j (y - y_j), u_j = 1 / (1 + |y - y_j|²/nu)."""
-    ways = np.asarray(y, dtype=np.float64) - np.asarray(Y, dtype=np.float64)
-    u = 1.0 / (1.0 + np.sum(ways**2, axis=1) / nu)
-    _, q_j = similarities_to_map(Y, y, nu)
+    """(nu + 1)/nu sum_j (e p_j - q_j) u_j (y - y_j)."""
+    q_j, u, ways = similarities_to_map(Y, y, nu)
     return (nu + 1.0) / nu * ((exaggeration * p - q_j) * u) @ ways
 
 
@@ -275,11 +253,6 @@ def pca_start(X, n_components):
 
 def _dense(P):
     return np.asarray(P.toarray() if sparse.issparse(P) else P, dtype=np.float64)
-
-
-def mean_conditional(squared, perplexities):
-    """Multiscale p_j|i: the mean over perplexities of p_j|i at each."""
-    return np.mean([conditional_probabilities(squared, p)[0] for p in perplexities], axis=0)
 
 
 def laplacian_eigenvectors(P, n_components):

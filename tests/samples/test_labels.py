@@ -42,6 +42,21 @@ def test_labels_of_many_kinds(labels):
     assert class_codes(labels, 5).tolist() == [0, -1, 1, 0, -1]
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [3, -1, 5, 3],
+        [3.0, -1.0, 5.0, 3.0],
+        [np.int64(3), np.int64(-1), 2**60, np.float32(3)],
+        np.array([[3], [-1], [5], [3]]),
+        ["a", None, "b", "a"],
+    ],
+    ids=["integers", "floats", "mixed", "column", "words"],
+)
+def test_minus_one_may_be_missing(labels):
+    assert class_codes(labels, 4, minus_one_is_missing=True).tolist() == [0, -1, 1, 0]
+
+
 def test_bad_labels():
     with pytest.raises(ValueError, match=r"y has shape \(3,\), but must be one label per sample"):
         class_codes([1, 2, 3], 4, name="y")

@@ -51,13 +51,12 @@ def test_axes_and_the_rest_make_up_the_squared_length():
 def test_same_bits_with_any_number_of_threads(n_threads):
     X = elongated(40_000, 9)
     one, many = principal_axes(X, 5), principal_axes(X, 5, n_threads=n_threads)
+    coordinates = one.project(X, 5)
+    rest = one.squared_rest(X, coordinates)
     assert_array_equal(many.components, one.components)
     assert_array_equal(many.variances, one.variances)
-    coordinates = one.project(X, 5)
     assert_array_equal(one.project(X, 5, n_threads=n_threads), coordinates)
-    assert_array_equal(
-        one.squared_rest(X, coordinates, n_threads=n_threads), one.squared_rest(X, coordinates)
-    )
+    assert_array_equal(one.squared_rest(X, coordinates, n_threads=n_threads), rest)
 
 
 def test_constant_data_have_no_variance():
