@@ -20,6 +20,7 @@ import dask.array as da
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
+from sklearn.utils import gen_batches
 
 from fasttsne import _kernels
 from fasttsne.dask.blocks import Rows, as_rows, joined
@@ -28,13 +29,14 @@ from fasttsne.dask.workers import Shared, active_client, share, share_of_threads
 from fasttsne.neighbors.metrics import Metric
 from fasttsne.quality import Report
 from fasttsne.quality.checks import (
+    Floats,
     RandomState,
     blocks_of,
     check_less_than_half,
     check_same_length,
     chosen_anchors,
 )
-from fasttsne.quality.classes import as_classes, check_n_voters, elected
+from fasttsne.quality.classes import as_classes, elected
 from fasttsne.quality.correlation import NoOrder, correlation_between, drawn_pairs
 from fasttsne.quality.curves import check_at_least_three
 from fasttsne.quality.distances import as_distances
@@ -45,7 +47,6 @@ from fasttsne.samples.scaling import safe_exponent
 
 __all__ = ["quality"]
 
-Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 # Bytes, at a time, of the rows of the pairs whose distances are correlated, and of the distances of
@@ -109,13 +110,9 @@ def quality(
 
     Raises
     ------
-    TypeError
-        If a parameter has the wrong type.
-    ValueError
-        If a parameter is out of range, if the numbers of rows differ, if a block has NaN or
-        infinity or differs from what `X` declares, or if the metric would differ between blocks.
-    MemoryError
-        If the memory limit of a worker is too small for a block and the sample.
+    TypeError, ValueError, MemoryError
+        See :func:`fasttsne.quality.report` and `fasttsne.dask.TSNE.fit_transform`; ValueError also
+        if the metric would differ between blocks.
 
     Examples
     --------
@@ -137,11 +134,8 @@ def quality(
     check_at_least_three(n_samples)
     check_less_than_half(n_neighbors, n_samples)
     _check_metric(metric, metric_params)
-    classes = None
-    if labels is not None:
-        labels = labels.compute() if isinstance(labels, da.Array) else labels
-        classes = as_classes(labels, n_samples)
-        check_n_voters(n_neighbors, classes)
+    labels = labels.compute() if isinstance(labels, da.Array) else labels
+    classes = None if labels is None else as_classes(labels, n_samples, n_neighbors)
     numbers = _draw_anchors(n_samples, sample, random_state)
     ascending = np.sort(numbers)
     back = np.searchsorted(ascending, numbers)
@@ -226,8 +220,7 @@ def _correlation(
     first, second = drawn_pairs(rows.n_samples, N_PAIRS, random_state)
     step = max(1, _PAIRS_BYTES // (2 * rows.bytes_of_row))
     distances, on_map = np.empty(len(first)), np.empty(len(first))
-    for start in range(0, len(first), step):
-        part = slice(start, start + step)
+    for part in gen_batches(len(first), step):
         numbers, where = np.unique(np.concatenate((first[part], second[part])), return_inverse=True)
         a, b = np.split(where.ravel().astype(np.int32), 2)
         data, there = (take(matrix, numbers.astype(np.int64)) for matrix in (rows, places))
@@ -374,9 +367,7 @@ def _count_larger_ranks(rows: Rows, places: Rows, anchors: _Anchors) -> Indices:
     """Count the pairs of an anchor and a row by the larger of their two ranks, (n_samples,)."""
     n_samples, n_threads = rows.n_samples, effective_n_threads(anchors.n_jobs)
     counts = np.zeros(n_samples, dtype=np.int64)
-    step = max(1, _WHOLE_BYTES // (16 * n_samples))
-    for first in range(0, len(anchors.numbers), step):
-        part = slice(first, first + step)
+    for part in gen_batches(len(anchors.numbers), max(1, _WHOLE_BYTES // (16 * n_samples))):
         some = replace(
             anchors,
             numbers=anchors.numbers[part],
@@ -401,10 +392,7 @@ def _reduce(
     """Merge the results of all blocks, a few at a time, in their order."""
     parts = rows.results(of_block, places.array, share(shared, rows))
     while len(parts) > 1:
-        parts = [
-            dask.delayed(merge)(parts[first : first + _MERGED])
-            for first in range(0, len(parts), _MERGED)
-        ]
+        parts = [dask.delayed(merge)(parts[some]) for some in gen_batches(len(parts), _MERGED)]
     return dask.compute(parts[0])[0]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array, check_random_state, check_scalar
+from sklearn.utils import check_array, check_random_state, check_scalar, gen_batches
 
 Sample = int | float | ArrayLike | None
 RandomState = int | np.random.RandomState | None
@@ -109,6 +109,5 @@ def blocks_of(anchors: Anchors, n_samples: int) -> Iterator[tuple[slice, Anchors
     The size of a block does not depend on the number of threads, so that no result does.
     """
     size = max(_FEWEST_ROWS, _BLOCK_VALUES // n_samples)
-    for first in range(0, len(anchors), size):
-        block = slice(first, min(first + size, len(anchors)))
+    for block in gen_batches(len(anchors), size):
         yield block, anchors[block]

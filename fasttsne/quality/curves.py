@@ -14,16 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fasttsne import _kernels
 from fasttsne.neighbors.metrics import Metric
-from fasttsne.quality.checks import (
-    Floats,
-    RandomState,
-    Sample,
-    as_embedding,
-    blocks_of,
-    check_same_length,
-    chosen_anchors,
-)
-from fasttsne.quality.distances import as_distances
+from fasttsne.quality.checks import Floats, RandomState, Sample, blocks_of, chosen_anchors
+from fasttsne.quality.distances import both_sides
 from fasttsne.runtime.threads import effective_n_threads
 
 __all__ = ["q_nx", "r_nx", "r_nx_auc"]
@@ -50,21 +42,8 @@ def q_nx(
 
     Parameters
     ----------
-    X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, n_samples)
-        The data, one sample per row; with ``metric="precomputed"`` a dense matrix of distances.
-    embedding : array-like of shape (n_samples, n_components)
-        The map, rows in the order of `X`.
-    metric : str or callable, default="euclidean"
-        Distance in the data, as in :class:`~fasttsne.TSNE`. On the map it is always Euclidean.
-    metric_params : dict, default=None
-        Further arguments of the metric.
-    sample : int, float or array-like of int, default=None
-        Evaluate this many random points, this share of the points, or these rows, each ranked
-        against all points. None evaluates all.
-    random_state : int, RandomState instance or None, default=None
-        Seed of the random sample.
-    n_jobs : int or None, default=None
-        Number of threads, as in :class:`~fasttsne.TSNE`. The result does not depend on it.
+    X, embedding, metric, metric_params, sample, random_state, n_jobs
+        See `trustworthiness`.
 
     Returns
     -------
@@ -75,12 +54,8 @@ def q_nx(
 
     Raises
     ------
-    TypeError
-        If a parameter has the wrong type.
-    ValueError
-        If a parameter is out of range, if there are fewer than three points, if the numbers of
-        rows differ, if an array contains NaN or infinity, or if the metric returns values that are
-        not distances.
+    TypeError, ValueError
+        See `trustworthiness`. ValueError also if there are fewer than three points.
 
     Notes
     -----
@@ -103,19 +78,7 @@ def q_nx(
     >>> kept.round(4)
     array([0.2, 0.4, 0.8, 1. ])
     """
-    Y = as_embedding(embedding)
-    data = as_distances(X, metric, metric_params)
-    check_same_length(data.n_samples, len(Y))
-    check_at_least_three(len(Y))
-    on_map = as_distances(Y)
-    anchors = chosen_anchors(len(Y), sample, random_state)
-    n_threads = effective_n_threads(n_jobs)
-    counts = np.zeros(len(Y), dtype=np.int64)
-    for _, rows in blocks_of(anchors, len(Y)):
-        in_data = _kernels.all_ranks_in_rows(data.rows(rows, n_threads), rows, n_threads)
-        there = _kernels.all_ranks_in_rows(on_map.rows(rows, n_threads), rows, n_threads)
-        _kernels.count_larger_ranks(in_data, there, counts, n_threads)
-    return curve_of(counts, len(anchors))
+    return _curve(X, embedding, metric, metric_params, sample, random_state, n_jobs)
 
 
 def r_nx(
@@ -166,17 +129,8 @@ def r_nx(
     >>> improvement.round(4)
     array([-0.0667, -0.2   ,  0.2   ])
     """
-    return over_chance(
-        *q_nx(
-            X,
-            embedding,
-            metric=metric,
-            metric_params=metric_params,
-            sample=sample,
-            random_state=random_state,
-            n_jobs=n_jobs,
-        )
-    )
+    curve = _curve(X, embedding, metric, metric_params, sample, random_state, n_jobs)
+    return over_chance(*curve)
 
 
 def r_nx_auc(
@@ -226,16 +180,30 @@ def r_nx_auc(
     >>> r_nx_auc(X, X[:, :2]) < r_nx_auc(X, X[:, :3])
     True
     """
-    curve = r_nx(
-        X,
-        embedding,
-        metric=metric,
-        metric_params=metric_params,
-        sample=sample,
-        random_state=random_state,
-        n_jobs=n_jobs,
-    )
-    return area_under(*curve)
+    curve = _curve(X, embedding, metric, metric_params, sample, random_state, n_jobs)
+    return area_under(*over_chance(*curve))
+
+
+def _curve(
+    X: Any,
+    embedding: ArrayLike,
+    metric: Metric,
+    metric_params: Mapping[str, Any] | None,
+    sample: Sample,
+    random_state: RandomState,
+    n_jobs: int | None,
+) -> tuple[Sizes, Floats]:
+    """Return K and Q_NX, see `q_nx`."""
+    data, on_map = both_sides(X, embedding, metric, metric_params)
+    check_at_least_three(data.n_samples)
+    anchors = chosen_anchors(data.n_samples, sample, random_state)
+    n_threads = effective_n_threads(n_jobs)
+    counts = np.zeros(data.n_samples, dtype=np.int64)
+    for _, rows in blocks_of(anchors, data.n_samples):
+        in_data = _kernels.all_ranks_in_rows(data.rows(rows, n_threads), rows, n_threads)
+        there = _kernels.all_ranks_in_rows(on_map.rows(rows, n_threads), rows, n_threads)
+        _kernels.count_larger_ranks(in_data, there, counts, n_threads)
+    return curve_of(counts, len(anchors))
 
 
 # ---- From counts to curves -----------------------------------------------------------------------

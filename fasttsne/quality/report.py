@@ -20,13 +20,12 @@ from fasttsne.quality.checks import (
     as_embedding,
     blocks_of,
     check_less_than_half,
-    check_same_length,
     chosen_anchors,
 )
-from fasttsne.quality.classes import as_classes, check_n_voters, knn_hits
+from fasttsne.quality.classes import as_classes, knn_hits
 from fasttsne.quality.correlation import NoOrder, correlation_of_pairs, standard_error
 from fasttsne.quality.curves import area_under, check_at_least_three, curve_of, over_chance
-from fasttsne.quality.distances import Distances, as_distances
+from fasttsne.quality.distances import Distances, both_sides
 from fasttsne.quality.neighborhoods import ndcgs, rank_penalties
 from fasttsne.runtime.threads import effective_n_threads
 
@@ -140,15 +139,12 @@ class Report:
         names = ("n_samples", "n_judged", "n_neighbors", "metric", *_MEASURES, "standard_errors")
         return {name: getattr(self, name) for name in names}
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         rows = self._table()
         widths = [max(len(row[column]) for row in rows) for column in range(2)]
         lines = [self._headline(), ""]
         lines += [f"{name:{widths[0]}}  {value:{widths[1]}}  {text}" for name, value, text in rows]
         return "\n".join(lines)
-
-    def __repr__(self) -> str:
-        return str(self)
 
     def _repr_html_(self) -> str:
         rows = [map(escape, row) for row in self._table()]
@@ -216,7 +212,7 @@ def report(
         call; with None reports differ by about the standard errors, which the table shows after
         "±".
     n_jobs : int or None, default=None
-        Number of threads, as in :class:`~fasttsne.TSNE`. The result does not depend on it.
+        Number of threads. The result does not depend on it.
 
     Returns
     -------
@@ -248,17 +244,12 @@ def report(
     ...
     """
     Y = as_embedding(embedding)
-    data = as_distances(X, metric, metric_params)
-    check_same_length(data.n_samples, len(Y))
+    data, on_map = both_sides(X, Y, metric, metric_params)
     check_at_least_three(len(Y))
     check_less_than_half(n_neighbors, len(Y))
-    classes = None
-    if labels is not None:
-        classes = as_classes(labels, len(Y))
-        check_n_voters(n_neighbors, classes)
+    classes = None if labels is None else as_classes(labels, len(Y), n_neighbors)
     anchors = chosen_anchors(len(Y), sample, random_state)
     n_threads = effective_n_threads(n_jobs)
-    on_map = as_distances(Y)
     try:
         correlation = correlation_of_pairs(data, on_map, N_PAIRS, random_state, n_threads)
     except NoOrder:
