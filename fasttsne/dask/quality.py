@@ -32,13 +32,13 @@ from fasttsne.quality.checks import (
     Floats,
     RandomState,
     blocks_of,
+    check_at_least,
     check_less_than_half,
     check_same_length,
     chosen_anchors,
 )
 from fasttsne.quality.classes import as_classes, elected
 from fasttsne.quality.correlation import NoOrder, correlation_between, drawn_pairs
-from fasttsne.quality.curves import check_at_least_three
 from fasttsne.quality.distances import as_distances
 from fasttsne.quality.neighborhoods import ndcgs, rank_penalties
 from fasttsne.quality.report import N_PAIRS, assembled
@@ -131,7 +131,7 @@ def quality(
     n_samples = rows.n_samples
     if n_samples > _MOST_SAMPLES:
         raise ValueError(f"X has {n_samples:,} rows, more than the {_MOST_SAMPLES:,} of a report")
-    check_at_least_three(n_samples)
+    check_at_least(3, n_samples)
     check_less_than_half(n_neighbors, n_samples)
     _check_metric(metric, metric_params)
     labels = labels.compute() if isinstance(labels, da.Array) else labels
@@ -151,8 +151,9 @@ def quality(
     )
     merge = partial(_merge_nearest, int(n_neighbors))
     in_data, on_map, *voters = _reduce(rows, places, anchors, _nearest_of_block, merge)
-    nearer = _reduce(rows, places, (anchors, on_map, in_data), _count_nearer_in_block, _sum)
-    ranks_in_data, ranks_on_map = nearer[0] + 1, nearer[1] + 1
+    add = partial(np.sum, axis=0)
+    nearer = _reduce(rows, places, (anchors, on_map, in_data), _count_nearer_in_block, add)
+    ranks_in_data, ranks_on_map = nearer + 1
     per_sample = {
         "trustworthiness": rank_penalties(ranks_in_data, n_samples),
         "continuity": rank_penalties(ranks_on_map, n_samples),
@@ -307,13 +308,13 @@ def _nearest_of_block(
 
 def _count_nearer_in_block(
     block: Any, start: int, map_block: NDArray[np.floating], shared: Shared
-) -> tuple[Indices, Indices]:
-    """Count the rows that are nearer than the nearest of the other side, in the data and on it.
+) -> Indices:
+    """Count the rows nearer than the nearest of the other side, (2, n_anchors, n_neighbors).
 
-    Of equal distances that of the lower row number is nearer.
+    The first counts are those in the data. Of equal distances that of the lower row is nearer.
     """
     anchors, on_map, in_data = shared.value
-    nearer = np.zeros(on_map.rows.shape, np.int64), np.zeros(in_data.rows.shape, np.int64)
+    nearer = np.zeros((2, *on_map.rows.shape), np.int64)
     columns = np.arange(block.shape[0] + 1)
     with share_of_threads(anchors.n_jobs) as n_threads:
         for part, *sides in anchors.distances(block, map_block, start, n_threads):
@@ -324,9 +325,7 @@ def _count_nearer_in_block(
                     equal = distances == limit
                     if equal.any():
                         first = asked.rows[part, neighbor, np.newaxis] - start
-                        counts[part, neighbor] += np.count_nonzero(
-                            equal & (columns < first), axis=1
-                        )
+                        counts[part, neighbor] += (equal & (columns < first)).sum(axis=1)
     return nearer
 
 
@@ -404,8 +403,3 @@ def _merge_nearest(n_neighbors: int, parts: Sequence[list[_Nearest]]) -> list[_N
         order = np.argsort(together[1], axis=1, kind="stable")[:, :n_neighbors]
         merged.append(_Nearest(*(np.take_along_axis(array, order, axis=1) for array in together)))
     return merged
-
-
-def _sum(parts: Sequence[tuple[Indices, Indices]]) -> tuple[Indices, Indices]:
-    first, second = (np.sum(side, axis=0) for side in zip(*parts, strict=True))
-    return first, second

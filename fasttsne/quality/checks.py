@@ -37,10 +37,10 @@ def check_same_length(n_samples: int, n_points: int, name: str = "X") -> None:
         )
 
 
-def check_at_least_two(n_points: int) -> None:
-    """Raise ValueError unless there is a pair of points."""
-    if n_points < 2:
-        raise ValueError(f"X and embedding must have at least 2 samples; got {n_points}")
+def check_at_least(fewest: int, n_points: int) -> None:
+    """Raise ValueError if there are fewer points than a measure requires."""
+    if n_points < fewest:
+        raise ValueError(f"X and embedding must have at least {fewest} samples; got {n_points}")
 
 
 def check_n_neighbors(n_neighbors: Any, n_samples: int) -> None:

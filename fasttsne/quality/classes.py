@@ -65,12 +65,10 @@ def knn_accuracy(
 
     Raises
     ------
-    TypeError
-        If `n_neighbors` is not an integer.
-    ValueError
-        If `n_neighbors` is below 1 or not less than the number of points that have a label, if
-        there is not one label per point, if either array contains infinity, if the map contains
-        NaN, or if no evaluated point has a label.
+    TypeError, ValueError
+        See `trustworthiness`. ValueError also if `n_neighbors` is not less than the number of
+        points that have a label, if there is not one label per point, if a label is infinite, or if
+        no evaluated point has a label.
 
     References
     ----------

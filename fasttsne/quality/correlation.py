@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from sklearn.utils import check_random_state, check_scalar
 
 from fasttsne.neighbors.metrics import Metric
-from fasttsne.quality.checks import Anchors, Floats, RandomState, check_at_least_two
+from fasttsne.quality.checks import Anchors, Floats, RandomState, check_at_least
 from fasttsne.quality.distances import Distances, both_sides
 from fasttsne.runtime.threads import effective_n_threads
 
@@ -79,7 +79,7 @@ def distance_correlation(
     0.9756
     """
     data, on_map = both_sides(X, embedding, metric, metric_params)
-    check_at_least_two(data.n_samples)
+    check_at_least(2, data.n_samples)
     check_scalar(n_pairs, "n_pairs", Integral, min_val=2)
     return correlation_of_pairs(data, on_map, n_pairs, random_state, effective_n_threads(n_jobs))
 

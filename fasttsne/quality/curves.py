@@ -14,7 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from fasttsne import _kernels
 from fasttsne.neighbors.metrics import Metric
-from fasttsne.quality.checks import Floats, RandomState, Sample, blocks_of, chosen_anchors
+from fasttsne.quality.checks import (
+    Floats,
+    RandomState,
+    Sample,
+    blocks_of,
+    check_at_least,
+    chosen_anchors,
+)
 from fasttsne.quality.distances import both_sides
 from fasttsne.runtime.threads import effective_n_threads
 
@@ -195,7 +202,7 @@ def _curve(
 ) -> tuple[Sizes, Floats]:
     """Return K and Q_NX, see `q_nx`."""
     data, on_map = both_sides(X, embedding, metric, metric_params)
-    check_at_least_three(data.n_samples)
+    check_at_least(3, data.n_samples)
     anchors = chosen_anchors(data.n_samples, sample, random_state)
     n_threads = effective_n_threads(n_jobs)
     counts = np.zeros(data.n_samples, dtype=np.int64)
@@ -204,9 +211,6 @@ def _curve(
         there = _kernels.all_ranks_in_rows(on_map.rows(rows, n_threads), rows, n_threads)
         _kernels.count_larger_ranks(in_data, there, counts, n_threads)
     return curve_of(counts, len(anchors))
-
-
-# ---- From counts to curves -----------------------------------------------------------------------
 
 
 def curve_of(counts: NDArray[np.int64], n_judged: int) -> tuple[Sizes, Floats]:
@@ -226,11 +230,4 @@ def over_chance(sizes: Sizes, kept: Floats) -> tuple[Sizes, Floats]:
 
 def area_under(sizes: Sizes, improvement: Floats) -> float:
     """Return the mean of a curve with weights 1 / K."""
-    weights = 1.0 / sizes
-    return float((improvement * weights).sum() / weights.sum())
-
-
-def check_at_least_three(n_samples: int) -> None:
-    """Raise ValueError unless every point has a choice of neighbours."""
-    if n_samples < 3:
-        raise ValueError(f"X must have at least 3 samples; got {n_samples}")
+    return float(np.average(improvement, weights=1.0 / sizes))

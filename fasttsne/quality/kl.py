@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import Any
@@ -22,7 +21,7 @@ from fasttsne.quality.checks import (
     Floats,
     as_embedding,
     blocks_of,
-    check_at_least_two,
+    check_at_least,
     check_same_length,
 )
 from fasttsne.quality.distances import Distances, Known, Points, Precomputed, as_distances
@@ -107,7 +106,7 @@ def kl_divergence(
     (150,)
     """
     Y = as_embedding(embedding)
-    check_at_least_two(len(Y))
+    check_at_least(2, len(Y))
     if max(float(Y.max()), -float(Y.min())) > LARGEST_VALUE:
         raise ValueError(
             f"embedding has values of magnitude above {LARGEST_VALUE:g}, whose squared distances "
@@ -119,7 +118,7 @@ def kl_divergence(
         degrees_of_freedom, "degrees_of_freedom", Real, min_val=0, include_boundaries="neither"
     )
     n_threads = effective_n_threads(n_jobs)
-    joint: _Joint
+    joint: _Given | _Gaussian
     if perplexity is None:
         joint = _given(X, len(Y))
     else:
@@ -133,7 +132,7 @@ def kl_divergence(
     return shares if per_sample else max(float(shares.sum()), 0.0)  # rounding can take it below
 
 
-def _shares(joint: _Joint, on_map: Points, nu: float, n_threads: int) -> Floats:
+def _shares(joint: _Given | _Gaussian, on_map: Points, nu: float, n_threads: int) -> Floats:
     """Return the sum over j of p_ij log(p_ij / q_ij) for every i.
 
     log w is relative to the largest value of its row, so that no whole row of w underflows.
@@ -172,24 +171,17 @@ def _in_few_rows(
 # ---- P, some rows at a time ----------------------------------------------------------------------
 
 
-class _Joint(ABC):
-    """Joint probabilities p_ij."""
-
-    def prepare(self, rows: Anchors, n_threads: int) -> None:  # noqa: B027 - optional
-        """Compute what `against` needs for the rows of a block."""
-
-    @abstractmethod
-    def against(self, own: Anchors, log_w: Floats) -> tuple[Floats, Floats]:
-        """Return for rows `own` the sums over j of p_ij and of p_ij (log p_ij - log w_ij)."""
-
-
-class _Given(_Joint):
+class _Given:
     """A dense or sparse matrix, divided by the sum of its values."""
 
     def __init__(self, joint: Any, total: float) -> None:
         self.joint, self.total = joint, total
 
+    def prepare(self, rows: Anchors, n_threads: int) -> None:
+        """Do nothing."""
+
     def against(self, own: Anchors, log_w: Floats) -> tuple[Floats, Floats]:
+        """Return for rows `own` the sums over j of p_ij and of p_ij (log p_ij - log w_ij)."""
         rows = self.joint[own]
         if not sparse.issparse(rows):
             return _sums(rows.astype(np.float64) / self.total, own, log_w)
@@ -202,7 +194,7 @@ class _Given(_Joint):
         return mass, np.bincount(row, terms, minlength=len(own)).astype(np.float64)
 
 
-class _Gaussian(_Joint):
+class _Gaussian:
     """p_ij = (p_j|i + p_i|j) / 2n, from each point's precision, nearest square and norm."""
 
     def __init__(self, data: Distances, perplexity: float, n_threads: int) -> None:
@@ -226,12 +218,14 @@ class _Gaussian(_Joint):
             _in_few_rows(add_norms, rows, squares, n_threads)
 
     def prepare(self, rows: Anchors, n_threads: int) -> None:
+        """Compute what `against` needs for the rows of a block."""
         self.first = rows[0]
         self.there = self.back = self.data.squares(rows, n_threads) * self.unit
         if isinstance(self.data, Precomputed):  # d_ij and d_ji may differ
             self.back = self.data.squares_back(rows) * self.unit
 
     def against(self, own: Anchors, log_w: Floats) -> tuple[Floats, Floats]:
+        """Return what `_Given.against` returns."""
         here = slice(own[0] - self.first, own[-1] - self.first + 1)
         beta, nearest = self.beta[own, np.newaxis], self.nearest[own, np.newaxis]
         p = _weights(self.there[here], nearest, beta) / self.norm[own, np.newaxis]
@@ -251,7 +245,7 @@ def _weights(squares: Floats, nearest: Floats, beta: Floats) -> Floats:
 
 
 def _sums(p: Floats, own: Anchors, log_w: Floats) -> tuple[Floats, Floats]:
-    """Return the sums of `_Joint.against` from whole rows of P."""
+    """Return the sums of `_Given.against` from whole rows of P."""
     itself = np.arange(len(own)), own
     p[itself] = 0.0
     terms = np.log(np.maximum(p, np.finfo(np.float64).tiny))

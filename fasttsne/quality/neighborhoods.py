@@ -313,9 +313,6 @@ def neighborhood_ndcg(
     return _summary(ndcgs(ranks, data.n_samples), per_sample)
 
 
-# ---- From ranks to measures --------------------------------------------------------------------
-
-
 def rank_penalties(ranks: NDArray[np.int32], n_samples: int) -> Floats:
     """Return per point one minus the scaled excess over k of its k neighbours' ranks elsewhere."""
     k = ranks.shape[1]
@@ -344,9 +341,6 @@ def ndcgs(ranks: NDArray[np.int32], n_samples: int) -> Floats:
 
 def _summary(values: Floats, per_sample: bool) -> float | Any:
     return values if per_sample else float(values.mean())
-
-
-# ---- From data and map to ranks ----------------------------------------------------------------
 
 
 def _sides(

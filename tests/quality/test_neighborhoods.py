@@ -362,7 +362,7 @@ def test_too_few_points():
     X = np.arange(2.0)[:, None]
     assert neighbor_recall(X, X, n_neighbors=1) == 1.0
     for measure in q_nx, r_nx, r_nx_auc:
-        with pytest.raises(ValueError, match="X must have at least 3 samples"):
+        with pytest.raises(ValueError, match="X and embedding must have at least 3 samples"):
             measure(X, X)
     for measure in kl_divergence, distance_correlation:
         with pytest.raises(
