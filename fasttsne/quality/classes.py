@@ -135,5 +135,4 @@ def elected(ballots: NDArray[np.int64]) -> NDArray[np.int64]:
         votes[:, voter] = np.sum(ballots == ballots[:, voter, np.newaxis], axis=1)
     # argmax takes the first of equal counts, and voters are in order of distance.
     first = votes.argmax(axis=1)[:, np.newaxis]
-    winners: NDArray[np.int64] = np.take_along_axis(ballots, first, axis=1)[:, 0]
-    return winners
+    return np.asarray(np.take_along_axis(ballots, first, axis=1)[:, 0])

@@ -129,6 +129,5 @@ def drawn_pairs(n_samples: int, n_pairs: int, random_state: RandomState) -> tupl
 def _centred_ranks(distances: Floats, name: str) -> Floats:
     if not len(distances) or distances.min() == distances.max():
         raise NoOrder(f"{name} is constant or too small: all distances are equal")
-    ranks: Floats = rankdata(distances)
-    ranks -= ranks.mean()
-    return ranks
+    ranks = rankdata(distances)
+    return np.asarray(ranks - ranks.mean())

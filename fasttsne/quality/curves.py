@@ -107,7 +107,7 @@ def r_nx(
     Parameters
     ----------
     X, embedding, metric, metric_params, sample, random_state, n_jobs
-        See `q_nx`.
+        See `q_nx`, also for errors.
 
     Returns
     -------
@@ -115,11 +115,6 @@ def r_nx(
         K: 1, 2, ..., n_samples - 2.
     r_nx : ndarray of float64, shape (n_samples - 2,)
         At most 1; larger is better. Below 0 the map is worse than a random one.
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `q_nx`.
 
     References
     ----------
@@ -159,17 +154,12 @@ def r_nx_auc(
     Parameters
     ----------
     X, embedding, metric, metric_params, sample, random_state, n_jobs
-        See `q_nx`.
+        See `q_nx`, also for errors.
 
     Returns
     -------
     area : float
         At most 1, for a perfect map; 0 for a random one.
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `q_nx`.
 
     References
     ----------
@@ -216,16 +206,14 @@ def _curve(
 def curve_of(counts: NDArray[np.int64], n_judged: int) -> tuple[Sizes, Floats]:
     """Return K and Q_NX from the number of pairs with r as the larger rank, by r from 0."""
     sizes = np.arange(1, len(counts), dtype=np.int64)
-    kept: Floats = np.cumsum(counts[1:]) / (sizes * float(n_judged))
-    return sizes, kept
+    return sizes, np.cumsum(counts[1:]) / (sizes * float(n_judged))
 
 
 def over_chance(sizes: Sizes, kept: Floats) -> tuple[Sizes, Floats]:
     """Return K and R_NX from K and Q_NX."""
     n_others = len(sizes)
     sizes, kept = sizes[:-1], kept[:-1]
-    improvement: Floats = (n_others * kept - sizes) / (n_others - sizes)
-    return sizes, improvement
+    return sizes, (n_others * kept - sizes) / (n_others - sizes)
 
 
 def area_under(sizes: Sizes, improvement: Floats) -> float:

@@ -100,8 +100,7 @@ class Points(Distances):
 
         def measured(part: slice) -> Floats:
             differences = self.X[first[part]].astype(np.float64) - self.X[second[part]]
-            squares: Floats = row_norms(differences, squared=True)
-            return squares
+            return np.asarray(row_norms(differences, squared=True))
 
         return np.concatenate(in_threads(measured, parts, n_threads))
 

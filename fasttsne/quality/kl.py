@@ -152,7 +152,8 @@ def _shares(joint: _Given | _Gaussian, on_map: Points, nu: float, n_threads: int
         log_z[own] = np.log(np.exp(log_w).sum(axis=1))
 
     for _, rows in blocks_of(np.arange(n_samples, dtype=np.int32), n_samples):
-        joint.prepare(rows, n_threads)
+        if isinstance(joint, _Gaussian):
+            joint.prepare(rows, n_threads)
         _in_few_rows(add_rows, rows, on_map.rows(rows, n_threads), n_threads)
     top = largest.max()
     log_sum = logsumexp(largest - top + log_z)
@@ -176,9 +177,6 @@ class _Given:
 
     def __init__(self, joint: Any, total: float) -> None:
         self.joint, self.total = joint, total
-
-    def prepare(self, rows: Anchors, n_threads: int) -> None:
-        """Do nothing."""
 
     def against(self, own: Anchors, log_w: Floats) -> tuple[Floats, Floats]:
         """Return for rows `own` the sums over j of p_ij and of p_ij (log p_ij - log w_ij)."""

@@ -149,17 +149,12 @@ def continuity(
         itself, as returned by :func:`fasttsne.neighbors.nearest_neighbors`. They replace the
         search in the data, and several maps of the same data can share them.
     sample, random_state, per_sample, n_jobs
-        See `trustworthiness`.
+        See `trustworthiness`, also for errors.
 
     Returns
     -------
     continuity : float, or ndarray of shape (n_judged,)
         From 0 to 1; larger is better. Order as in `trustworthiness`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `trustworthiness`.
 
     References
     ----------
@@ -209,17 +204,12 @@ def neighbor_recall(
     n_neighbors : int, default=10
         Size of a neighbourhood: at least 1 and less than `n_samples`.
     metric, metric_params, data_neighbors, sample, random_state, per_sample, n_jobs
-        See `continuity`.
+        See `continuity`, also for errors.
 
     Returns
     -------
     recall : float, or ndarray of shape (n_judged,)
         From 0 to 1; larger is better. Order as in `trustworthiness`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `trustworthiness`.
 
     References
     ----------
@@ -277,17 +267,12 @@ def neighborhood_ndcg(
     n_neighbors : int, default=10
         k, the number of relevant neighbours: at least 1 and less than `n_samples`.
     metric, metric_params, data_neighbors, sample, random_state, per_sample, n_jobs
-        See `continuity`.
+        See `continuity`, also for errors.
 
     Returns
     -------
     ndcg : float, or ndarray of shape (n_judged,)
         Above 0, at most 1; larger is better. Order as in `trustworthiness`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `trustworthiness`.
 
     See Also
     --------
