@@ -30,17 +30,6 @@ def test_accuracy_is_its_definition(Y, labels, k):
     assert knn_accuracy(Y, labels, n_neighbors=k) == accuracy_by_definition(Y, labels, k)
 
 
-def test_tied_votes_go_to_the_nearest_member():
-    labels = ["a", "b", "b", "a", "a"]
-    embedding = np.array([[0.0], [1.0], [2.0], [-2.5], [-3.0]])
-    # The first sees b, b, a, a: b is nearer and wins, which is wrong. The second and the third see
-    # b, a, a, a, wrong; the last two see a, a, b, b, right.
-    assert knn_accuracy(embedding, labels, n_neighbors=4) == 2 / 5
-    # With the last two moved closer the first is right as well.
-    embedding[3:] = [[-0.5], [-0.75]]
-    assert knn_accuracy(embedding, labels, n_neighbors=4) == 3 / 5
-
-
 @pytest.mark.parametrize(
     "labels",
     [
