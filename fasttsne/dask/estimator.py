@@ -14,7 +14,7 @@ from sklearn.utils import get_tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
 import fasttsne.tsne
-from fasttsne.affinity.perplexity import neighborhood_of
+from fasttsne.affinity import AffinityParameters
 from fasttsne.dask.blocks import Rows, as_rows
 from fasttsne.dask.landmarks import draw_landmarks
 from fasttsne.dask.transform import place, transform
@@ -176,14 +176,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
         self.kl_per_sample = kl_per_sample
 
     def fit(self, X: Any, y: Any = None) -> TSNE:
-        """Draw landmarks from `X` and fit their map. See `fit_transform`.
-
-        Parameters
-        ----------
-        X : dask.array.Array, dask.dataframe.DataFrame, or list of dask.delayed.Delayed
-            Samples, (n_samples, n_features).
-        y : array-like or dask.array.Array of shape (n_samples,), default=None
-            Class labels, for `label_weight`.
+        """Draw landmarks from `X` and fit their map; see `fit_transform`.
 
         Returns
         -------
@@ -215,14 +208,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
 
         Raises
         ------
-        TypeError
-            If `X` has another type.
-        ValueError
-            If `X` has no rows or unknown chunk sizes, if a block has NaN or infinity, or another
-            type or width than `X` declares (the message names the rows), or if a parameter is out
-            of range.
-        MemoryError
-            If the memory limit of a worker is too small for the model and a block.
+        TypeError, ValueError, MemoryError
+            See :func:`fasttsne.dask.transform`; ValueError also if a parameter is out of range.
         """
         rows = as_rows(X)
         self._fit(rows, y)
@@ -232,14 +219,12 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
         return place(self.estimator_, rows, landmarks=self.landmark_rows_)
 
     def transform(self, X: Any, *, perplexity: float | None = None) -> Any:
-        """Place new samples on the fitted map. See :func:`fasttsne.dask.transform`.
+        """Place new samples on the fitted map.
 
         Parameters
         ----------
-        X : dask.array.Array, dask.dataframe.DataFrame, or list of dask.delayed.Delayed
-            Samples, (n_new, n_features).
-        perplexity : float or None, default=None
-            Effective number of neighbours that determine a sample's place.
+        X, perplexity
+            See :func:`fasttsne.dask.transform`.
 
         Returns
         -------
@@ -249,13 +234,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
         return transform(self, X, perplexity=perplexity)
 
     def check(self, X: Any) -> None:
-        """Raise the errors of `fit_transform` that do not depend on the values of `X`.
-
-        Parameters
-        ----------
-        X : dask.array.Array, dask.dataframe.DataFrame, or list of dask.delayed.Delayed
-            Samples, (n_samples, n_features).
-        """
+        """Raise the errors that do not depend on the values of `X`; see `fit_transform`."""
         rows = as_rows(X)
         self._validate_params()
         if get_tags(self._estimator_of_landmarks()).input_tags.pairwise:
@@ -264,13 +243,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
                 " not distances or affinities between all samples"
             )
         size = min(self.landmarks, rows.n_samples)
-        neighborhood_of(
-            size,
-            perplexity=self.perplexity,
-            affinity=self.affinity,
-            sigma=self.sigma,
-            n_neighbors=self.n_neighbors,
-        )
+        AffinityParameters.of(self).neighborhood(size)
         row = _ROWS_PER_LANDMARK * rows.bytes_of_row + _BYTES_PER_LANDMARK
         check_workers_hold(int(size * row), rows)
 

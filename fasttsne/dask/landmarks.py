@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.cluster import MiniBatchKMeans
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils.random import sample_without_replacement
 from threadpoolctl import threadpool_limits
 
@@ -165,11 +165,11 @@ def _nearest(search: NeighborIndex, block: Any) -> NDArray[np.int32]:
     nearest = np.empty(n_rows, dtype=np.int32)
     step = max(1, _DENSE_VALUES // n_features) if sparse.issparse(block) else max(1, n_rows)
     with share_of_threads(None) as n_threads:
-        for first in range(0, n_rows, step):
-            part = block[first : first + step]
+        for rows in gen_batches(n_rows, step):
+            part = block[rows]
             dense = part.toarray() if sparse.issparse(part) else part
             if dense.dtype not in (np.float32, np.float64):
                 dense = dense.astype(np.float64)
             found, _ = search.query(dense, n_threads=n_threads)
-            nearest[first : first + step] = found[:, 0]
+            nearest[rows] = found[:, 0]
     return nearest

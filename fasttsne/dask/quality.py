@@ -20,6 +20,7 @@ import dask.array as da
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
+from sklearn.utils import gen_batches
 
 from fasttsne import _kernels
 from fasttsne.dask.blocks import Rows, as_rows, joined
@@ -28,15 +29,16 @@ from fasttsne.dask.workers import Shared, active_client, share, share_of_threads
 from fasttsne.neighbors.metrics import Metric
 from fasttsne.quality import Report
 from fasttsne.quality.checks import (
+    Floats,
     RandomState,
     blocks_of,
+    check_at_least,
     check_less_than_half,
     check_same_length,
     chosen_anchors,
 )
-from fasttsne.quality.classes import as_classes, check_n_voters, elected
+from fasttsne.quality.classes import as_classes, elected
 from fasttsne.quality.correlation import NoOrder, correlation_between, drawn_pairs
-from fasttsne.quality.curves import check_at_least_three
 from fasttsne.quality.distances import as_distances
 from fasttsne.quality.neighborhoods import ndcgs, rank_penalties
 from fasttsne.quality.report import N_PAIRS, assembled
@@ -45,7 +47,6 @@ from fasttsne.samples.scaling import safe_exponent
 
 __all__ = ["quality"]
 
-Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 # Bytes, at a time, of the rows of the pairs whose distances are correlated, and of the distances of
@@ -109,13 +110,9 @@ def quality(
 
     Raises
     ------
-    TypeError
-        If a parameter has the wrong type.
-    ValueError
-        If a parameter is out of range, if the numbers of rows differ, if a block has NaN or
-        infinity or differs from what `X` declares, or if the metric would differ between blocks.
-    MemoryError
-        If the memory limit of a worker is too small for a block and the sample.
+    TypeError, ValueError, MemoryError
+        See :func:`fasttsne.quality.report` and `fasttsne.dask.TSNE.fit_transform`; ValueError also
+        if the metric would differ between blocks.
 
     Examples
     --------
@@ -134,14 +131,11 @@ def quality(
     n_samples = rows.n_samples
     if n_samples > _MOST_SAMPLES:
         raise ValueError(f"X has {n_samples:,} rows, more than the {_MOST_SAMPLES:,} of a report")
-    check_at_least_three(n_samples)
+    check_at_least(3, n_samples)
     check_less_than_half(n_neighbors, n_samples)
     _check_metric(metric, metric_params)
-    classes = None
-    if labels is not None:
-        labels = labels.compute() if isinstance(labels, da.Array) else labels
-        classes = as_classes(labels, n_samples)
-        check_n_voters(n_neighbors, classes)
+    labels = labels.compute() if isinstance(labels, da.Array) else labels
+    classes = None if labels is None else as_classes(labels, n_samples, n_neighbors)
     numbers = _draw_anchors(n_samples, sample, random_state)
     ascending = np.sort(numbers)
     back = np.searchsorted(ascending, numbers)
@@ -157,8 +151,9 @@ def quality(
     )
     merge = partial(_merge_nearest, int(n_neighbors))
     in_data, on_map, *voters = _reduce(rows, places, anchors, _nearest_of_block, merge)
-    nearer = _reduce(rows, places, (anchors, on_map, in_data), _count_nearer_in_block, _sum)
-    ranks_in_data, ranks_on_map = nearer[0] + 1, nearer[1] + 1
+    add = partial(np.sum, axis=0)
+    nearer = _reduce(rows, places, (anchors, on_map, in_data), _count_nearer_in_block, add)
+    ranks_in_data, ranks_on_map = nearer + 1
     per_sample = {
         "trustworthiness": rank_penalties(ranks_in_data, n_samples),
         "continuity": rank_penalties(ranks_on_map, n_samples),
@@ -226,8 +221,7 @@ def _correlation(
     first, second = drawn_pairs(rows.n_samples, N_PAIRS, random_state)
     step = max(1, _PAIRS_BYTES // (2 * rows.bytes_of_row))
     distances, on_map = np.empty(len(first)), np.empty(len(first))
-    for start in range(0, len(first), step):
-        part = slice(start, start + step)
+    for part in gen_batches(len(first), step):
         numbers, where = np.unique(np.concatenate((first[part], second[part])), return_inverse=True)
         a, b = np.split(where.ravel().astype(np.int32), 2)
         data, there = (take(matrix, numbers.astype(np.int64)) for matrix in (rows, places))
@@ -314,13 +308,13 @@ def _nearest_of_block(
 
 def _count_nearer_in_block(
     block: Any, start: int, map_block: NDArray[np.floating], shared: Shared
-) -> tuple[Indices, Indices]:
-    """Count the rows that are nearer than the nearest of the other side, in the data and on it.
+) -> Indices:
+    """Count the rows nearer than the nearest of the other side, (2, n_anchors, n_neighbors).
 
-    Of equal distances that of the lower row number is nearer.
+    The first counts are those in the data. Of equal distances that of the lower row is nearer.
     """
     anchors, on_map, in_data = shared.value
-    nearer = np.zeros(on_map.rows.shape, np.int64), np.zeros(in_data.rows.shape, np.int64)
+    nearer = np.zeros((2, *on_map.rows.shape), np.int64)
     columns = np.arange(block.shape[0] + 1)
     with share_of_threads(anchors.n_jobs) as n_threads:
         for part, *sides in anchors.distances(block, map_block, start, n_threads):
@@ -331,9 +325,7 @@ def _count_nearer_in_block(
                     equal = distances == limit
                     if equal.any():
                         first = asked.rows[part, neighbor, np.newaxis] - start
-                        counts[part, neighbor] += np.count_nonzero(
-                            equal & (columns < first), axis=1
-                        )
+                        counts[part, neighbor] += (equal & (columns < first)).sum(axis=1)
     return nearer
 
 
@@ -374,9 +366,7 @@ def _count_larger_ranks(rows: Rows, places: Rows, anchors: _Anchors) -> Indices:
     """Count the pairs of an anchor and a row by the larger of their two ranks, (n_samples,)."""
     n_samples, n_threads = rows.n_samples, effective_n_threads(anchors.n_jobs)
     counts = np.zeros(n_samples, dtype=np.int64)
-    step = max(1, _WHOLE_BYTES // (16 * n_samples))
-    for first in range(0, len(anchors.numbers), step):
-        part = slice(first, first + step)
+    for part in gen_batches(len(anchors.numbers), max(1, _WHOLE_BYTES // (16 * n_samples))):
         some = replace(
             anchors,
             numbers=anchors.numbers[part],
@@ -401,10 +391,7 @@ def _reduce(
     """Merge the results of all blocks, a few at a time, in their order."""
     parts = rows.results(of_block, places.array, share(shared, rows))
     while len(parts) > 1:
-        parts = [
-            dask.delayed(merge)(parts[first : first + _MERGED])
-            for first in range(0, len(parts), _MERGED)
-        ]
+        parts = [dask.delayed(merge)(parts[some]) for some in gen_batches(len(parts), _MERGED)]
     return dask.compute(parts[0])[0]
 
 
@@ -416,8 +403,3 @@ def _merge_nearest(n_neighbors: int, parts: Sequence[list[_Nearest]]) -> list[_N
         order = np.argsort(together[1], axis=1, kind="stable")[:, :n_neighbors]
         merged.append(_Nearest(*(np.take_along_axis(array, order, axis=1) for array in together)))
     return merged
-
-
-def _sum(parts: Sequence[tuple[Indices, Indices]]) -> tuple[Indices, Indices]:
-    first, second = (np.sum(side, axis=0) for side in zip(*parts, strict=True))
-    return first, second

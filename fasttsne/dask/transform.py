@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,10 +42,8 @@ def transform(model: Any, X: Any, *, perplexity: float | None = None) -> Any:
 
     Raises
     ------
-    NotFittedError
-        If `model` is not fitted.
-    TypeError
-        If `model` is another estimator, or `X` has another type.
+    NotFittedError, TypeError
+        If `model` is not fitted or another estimator, or `X` has another type.
     ValueError
         If `X` has no rows, unknown chunk sizes, or another number or other names of features than
         the data of the fit, or if `perplexity` is out of range. During the computation: if a block
@@ -91,16 +89,8 @@ def place(
 
     `landmarks` are the rows, ascending, of which `estimator` has the map; they keep their places.
     """
-    placer = _Placer(_prepared(estimator, perplexity), perplexity, landmarks)
-    return rows.map(_place_block, share(placer, rows), like=estimator.embedding_[:0])
-
-
-class _Placer(NamedTuple):
-    """What a worker needs to place blocks."""
-
-    estimator: fasttsne.tsne.TSNE
-    perplexity: float | None
-    landmarks: NDArray[np.int64] | None
+    needed = share((_prepared(estimator, perplexity), perplexity, landmarks), rows)
+    return rows.map(_place_block, needed, like=estimator.embedding_[:0])
 
 
 def _place_block(block: Any, start: int, shared: Shared) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ import warnings
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from threading import Lock
@@ -106,17 +106,10 @@ def _restore(payload: bytes) -> Shared:
     return Shared(pickle.loads(payload), len(payload))
 
 
-# The object that this process of a pool read last, by the name of its file.
-_read: dict[str, Shared] = {}
-
-
+@lru_cache(maxsize=1)  # a process of a pool keeps the object that it read last
 def _read_once(path: str) -> Shared:
-    if path not in _read:
-        with open(path, "rb") as file:
-            value = pickle.load(file)
-        _read.clear()
-        _read[path] = Shared(value)
-    return _read[path]
+    with open(path, "rb") as file:
+        return Shared(pickle.load(file))
 
 
 # ---- Threads -------------------------------------------------------------------------------------

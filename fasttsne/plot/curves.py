@@ -38,8 +38,8 @@ def r_nx_curve(
 
     Parameters
     ----------
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        The data, one sample per row.
+    X
+        See :func:`fasttsne.quality.q_nx`.
     Y : array-like of shape (n_samples, n_components), or dict
         The map, rows in the order of `X`; or several maps by name.
     metric, sample, random_state, n_jobs : optional
@@ -67,21 +67,20 @@ def r_nx_curve(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['PCA (area 0.6...)', 'two columns (area 0.4...)']
     """
-    from fasttsne.quality import r_nx
+    from fasttsne.quality.curves import area_under, r_nx
 
     maps = dict(Y) if isinstance(Y, Mapping) else {"": Y}
     if not maps:
         raise ValueError("Y must be a map or a dict of at least one map; got an empty dict")
     options = {"metric": metric, "sample": sample, "random_state": random_state, "n_jobs": n_jobs}
     curves = {name: r_nx(X, one, **options) for name, one in maps.items()}
-    if ax is None:
-        ax = new_axes(6 if len(maps) == 1 else 8, 4)
+    ax = ax or new_axes(6 if len(maps) == 1 else 8, 4)
     prepare_curve(ax, title, "number of neighbours K", "$R_{NX}(K)$, improvement on chance")
     names = []
     for i, (name, (sizes, values)) in enumerate(curves.items()):
         color, dashes = PALETTE[i % len(PALETTE)], _DASHES[i % len(_DASHES)]
         ax.plot(sizes, values, color=color, linestyle=dashes)
-        area = np.average(values, weights=1 / sizes)
+        area = area_under(sizes, values)
         names.append(f"{plain(str(name))} (area {area:.3f})" if name != "" else f"area {area:.3f}")
     ax.set_xscale("log")
     ax.set_ylim(min(0.0, ax.get_ylim()[0]), 1.0)
@@ -127,8 +126,7 @@ def history(fitted: Any, *, ax: Axes | None = None, title: str | None = None) ->
     iteration, divergence = (np.asarray(steps[key]) for key in ("iteration", "kl_divergence"))
     if len(iteration) == 0:
         raise ValueError("fitted must have a history of at least one value; got none")
-    if ax is None:
-        ax = new_axes(6, 4)
+    ax = ax or new_axes(6, 4)
     prepare_curve(ax, title, "iteration", "KL divergence")
     ax.plot(iteration, divergence, color=PALETTE[0], marker="o", markersize=3)
     ax.annotate(

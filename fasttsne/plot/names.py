@@ -52,7 +52,7 @@ def write_names(
     order = np.argsort(-classes.counts(), kind="stable")[:_MAX_NAMES]
     positions = _name_places(Y, classes.codes, medians, order)
     anchors = ax.transData.transform(positions)
-    scale = (high[0] - low[0]) / np.ptp(ax.get_xlim())
+    radii = radii[order] * ((high[0] - low[0]) / np.ptp(ax.get_xlim()))  # in pixels
     texts = [
         ax.text(
             float(x),
@@ -76,7 +76,10 @@ def write_names(
             text.set_fontsize(font_size)
         extents = [text.get_window_extent() for text in texts]
         sizes = np.array([(extent.width, extent.height) for extent in extents]).reshape(-1, 2)
-        wanted = anchors + [0, 1] * _lift(sizes, radii[order] * scale)[:, np.newaxis]
+        # A name that would hide its class belongs above it.
+        hides = np.all(sizes > np.outer(radii, (1.4, 0.7)), axis=1)
+        lift = np.where(hides, 1.2 * radii + sizes[:, 1] / 2, 0.0)
+        wanted = anchors + np.outer(lift, (0, 1))
         centers = place_boxes(wanted, sizes + halo, low, high, _REACH * np.min(high - low))
         if not np.isnan(centers).any():
             break
@@ -147,12 +150,6 @@ def _name_places(
             distances = np.square(Y[members] - middle).sum(axis=1)
             places[i] = Y[members[distances.argmin()]]
     return places
-
-
-def _lift(sizes: NDArray[Any], radii: NDArray[Any]) -> NDArray[Any]:
-    """Return how far above its class a name must be: 0 unless it would hide the class."""
-    hides = (sizes[:, 1] > 0.7 * radii) & (sizes[:, 0] > 1.4 * radii)
-    return np.where(hides, 1.2 * radii + sizes[:, 1] / 2, 0.0)
 
 
 def _broken(name: str) -> str:

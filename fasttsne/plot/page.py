@@ -144,11 +144,8 @@ def _colours(what: Classes | Quantity | None, Y: NDArray[Any]) -> dict[str, Any]
 
 def _packed(values: NDArray[Any], dtype: Any) -> str:
     """Return numbers as little-endian bytes in base64."""
-    return _base64(np.asarray(values, dtype=np.dtype(dtype).newbyteorder("<")).tobytes())
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
+    little = np.asarray(values, dtype=np.dtype(dtype).newbyteorder("<"))
+    return base64.b64encode(little.tobytes()).decode("ascii")
 
 
 def _thumbnails(thumbnails: ArrayLike, n_samples: int) -> dict[str, Any]:
@@ -179,7 +176,7 @@ def _thumbnails(thumbnails: ArrayLike, n_samples: int) -> dict[str, Any]:
         pixels = tiled.reshape(n_rows * height, columns * width, *images.shape[3:])
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "PNG")
-        sheets.append(_base64(buffer.getvalue()))
+        sheets.append(base64.b64encode(buffer.getvalue()).decode("ascii"))
     return {"sheets": sheets, "rows": rows, "columns": columns, "height": height, "width": width}
 
 

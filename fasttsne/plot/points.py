@@ -111,8 +111,7 @@ def scatter(
         raise ValueError(f"size must be above 0; got {size!r}")
     if alpha is not None and not 0 < alpha <= 1:
         raise ValueError(f"alpha must be above 0 and at most 1; got {alpha!r}")
-    if ax is None:
-        ax = new_axes(6, 6)
+    ax = ax or new_axes(6, 6)
     from matplotlib.colors import to_rgb, to_rgba_array
 
     prepare_map(ax, Y, title)
@@ -165,14 +164,8 @@ def quality_map(
         What the colour of a point shows: the share of its nearest neighbours in the data that are
         nearest on the map too, or its part of the KL divergence over all pairs of points. The scale
         of the divergence omits 2 % at either end.
-    n_neighbors : int, default=10
-        Size of a neighbourhood, for the recall: at least 1 and less than `n_samples`.
-    perplexity : float, default=30.0
-        Perplexity of the probabilities, for the divergence.
-    metric : str, default="euclidean"
-        Distance in the data. On the map it is always Euclidean.
-    n_jobs : int, default=None
-        Number of threads, as in :class:`~fasttsne.TSNE`.
+    n_neighbors, perplexity, metric, n_jobs
+        See :func:`fasttsne.quality.neighbor_recall` and :func:`fasttsne.quality.kl_divergence`.
     ax, title, size
         See :func:`scatter`. The default title is the measure with its mean or sum.
 
@@ -210,8 +203,7 @@ def quality_map(
         limits, heading = (float(low), float(high)), f"KL divergence: sum {values.sum():.3f}"
     else:
         raise ValueError(f'measure must be "neighbor_recall" or "kl_divergence"; got {measure!r}')
-    if ax is None:
-        ax = new_axes(6, 6)
+    ax = ax or new_axes(6, 6)
     prepare_map(ax, Y, heading if title is None else title)
     _draw(ax, Y, _scaled(ax, Quantity(values), "cividis", limits), None, size, None)
     return ax

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array, check_random_state, check_scalar
+from sklearn.utils import check_array, check_random_state, check_scalar, gen_batches
 
 Sample = int | float | ArrayLike | None
 RandomState = int | np.random.RandomState | None
@@ -37,10 +37,10 @@ def check_same_length(n_samples: int, n_points: int, name: str = "X") -> None:
         )
 
 
-def check_at_least_two(n_points: int) -> None:
-    """Raise ValueError unless there is a pair of points."""
-    if n_points < 2:
-        raise ValueError(f"X and embedding must have at least 2 samples; got {n_points}")
+def check_at_least(fewest: int, n_points: int) -> None:
+    """Raise ValueError if there are fewer points than a measure requires."""
+    if n_points < fewest:
+        raise ValueError(f"X and embedding must have at least {fewest} samples; got {n_points}")
 
 
 def check_n_neighbors(n_neighbors: Any, n_samples: int) -> None:
@@ -109,6 +109,5 @@ def blocks_of(anchors: Anchors, n_samples: int) -> Iterator[tuple[slice, Anchors
     The size of a block does not depend on the number of threads, so that no result does.
     """
     size = max(_FEWEST_ROWS, _BLOCK_VALUES // n_samples)
-    for first in range(0, len(anchors), size):
-        block = slice(first, min(first + size, len(anchors)))
+    for block in gen_batches(len(anchors), size):
         yield block, anchors[block]

@@ -49,16 +49,13 @@ def knn_accuracy(
         The class of each point: numbers or strings; None or NaN where it is not known.
     n_neighbors : int, default=10
         Number of voters: at least 1 and less than the number of points that have a label.
-    sample : int, float or array-like of int, default=None
-        Evaluate this many random points, this share of the points, or these rows. The voters come
-        from all points. None evaluates all. Points without a label are left out afterwards.
-    random_state : int, RandomState instance or None, default=None
-        Seed of the random sample.
+    sample, random_state
+        See `trustworthiness`. Points without a label are left out afterwards.
     per_sample : bool, default=False
         Return 1 or 0 for every evaluated point instead of the mean, and NaN for points without a
         label.
     n_jobs : int or None, default=None
-        Number of threads, as in :class:`~fasttsne.TSNE`. The result does not depend on it.
+        Number of threads. The result does not depend on it.
 
     Returns
     -------
@@ -68,12 +65,10 @@ def knn_accuracy(
 
     Raises
     ------
-    TypeError
-        If `n_neighbors` is not an integer.
-    ValueError
-        If `n_neighbors` is below 1 or not less than the number of points that have a label, if
-        there is not one label per point, if either array contains infinity, if the map contains
-        NaN, or if no evaluated point has a label.
+    TypeError, ValueError
+        See `trustworthiness`. ValueError also if `n_neighbors` is not less than the number of
+        points that have a label, if there is not one label per point, if a label is infinite, or if
+        no evaluated point has a label.
 
     References
     ----------
@@ -92,8 +87,7 @@ def knn_accuracy(
     1.0
     """
     Y = as_embedding(embedding)
-    classes = as_classes(labels, len(Y))
-    check_n_voters(n_neighbors, classes)
+    classes = as_classes(labels, len(Y), n_neighbors)
     anchors = chosen_anchors(len(Y), sample, random_state)
     hits = knn_hits(Y, classes, anchors, n_neighbors, effective_n_threads(n_jobs))
     if np.isnan(hits).all():
@@ -101,23 +95,19 @@ def knn_accuracy(
     return hits if per_sample else float(np.nanmean(hits))
 
 
-def as_classes(labels: ArrayLike, n_samples: int) -> NDArray[np.int64]:
-    """Return the number of every point's class, from 0, and -1 where the label is missing."""
+def as_classes(labels: ArrayLike, n_samples: int, n_neighbors: Any) -> NDArray[np.int64]:
+    """Return the class of every point, -1 if missing; more than n_neighbors must be known."""
     classes = class_codes(labels, n_samples)
-    if (classes < 0).all():
-        raise ValueError("labels are all missing: None or NaN")
-    return classes
-
-
-def check_n_voters(n_neighbors: Any, classes: NDArray[np.int64]) -> None:
-    """Raise an error unless n_neighbors is less than the number of points that have a label."""
-    check_n_neighbors(n_neighbors, len(classes))
+    check_n_neighbors(n_neighbors, n_samples)
     n_known = int((classes >= 0).sum())
+    if n_known == 0:
+        raise ValueError("labels are all missing: None or NaN")
     if n_neighbors >= n_known:
         raise ValueError(
             f"n_neighbors ({n_neighbors}) must be less than the number of points that have a "
-            f"label ({n_known} of {len(classes)})"
+            f"label ({n_known} of {n_samples})"
         )
+    return classes
 
 
 def knn_hits(
@@ -145,5 +135,4 @@ def elected(ballots: NDArray[np.int64]) -> NDArray[np.int64]:
         votes[:, voter] = np.sum(ballots == ballots[:, voter, np.newaxis], axis=1)
     # argmax takes the first of equal counts, and voters are in order of distance.
     first = votes.argmax(axis=1)[:, np.newaxis]
-    winners: NDArray[np.int64] = np.take_along_axis(ballots, first, axis=1)[:, 0]
-    return winners
+    return np.asarray(np.take_along_axis(ballots, first, axis=1)[:, 0])

@@ -12,15 +12,8 @@ from scipy.stats import rankdata
 from sklearn.utils import check_random_state, check_scalar
 
 from fasttsne.neighbors.metrics import Metric
-from fasttsne.quality.checks import (
-    Anchors,
-    Floats,
-    RandomState,
-    as_embedding,
-    check_at_least_two,
-    check_same_length,
-)
-from fasttsne.quality.distances import Distances, as_distances
+from fasttsne.quality.checks import Anchors, Floats, RandomState, check_at_least
+from fasttsne.quality.distances import Distances, both_sides
 from fasttsne.runtime.threads import effective_n_threads
 
 __all__ = ["distance_correlation"]
@@ -47,21 +40,17 @@ def distance_correlation(
 
     Parameters
     ----------
-    X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, n_samples)
-        The data, one sample per row; with ``metric="precomputed"`` a dense matrix of distances.
-    embedding : array-like of shape (n_samples, n_components)
-        The map, rows in the order of `X`.
+    X, embedding
+        See `trustworthiness`.
     n_pairs : int, default=100_000
         Number of random pairs of points, at least 2. If there are no more pairs than that, all
         pairs are used.
-    metric : str or callable, default="euclidean"
-        Distance in the data, as in :class:`~fasttsne.TSNE`. On the map it is always Euclidean.
-    metric_params : dict, default=None
-        Further arguments of the metric.
+    metric, metric_params
+        See `trustworthiness`.
     random_state : int, RandomState instance or None, default=None
         Seed of the random pairs; an integer gives the same pairs at every call.
     n_jobs : int or None, default=None
-        Number of threads, as in :class:`~fasttsne.TSNE`. The result does not depend on it.
+        Number of threads. The result does not depend on it.
 
     Returns
     -------
@@ -71,12 +60,8 @@ def distance_correlation(
 
     Raises
     ------
-    TypeError
-        If a parameter has the wrong type.
-    ValueError
-        If a parameter is out of range, if the numbers of rows differ, if an array contains NaN or
-        infinity, if the metric returns values that are not distances, or if all distances in the
-        data or on the map are equal.
+    TypeError, ValueError
+        See `trustworthiness`. ValueError also if all distances in the data or on the map are equal.
 
     References
     ----------
@@ -93,13 +78,10 @@ def distance_correlation(
     >>> round(distance_correlation(X, X[:, 2:]), 4)
     0.9756
     """
-    Y = as_embedding(embedding)
-    data = as_distances(X, metric, metric_params)
-    check_same_length(data.n_samples, len(Y))
-    check_at_least_two(len(Y))
+    data, on_map = both_sides(X, embedding, metric, metric_params)
+    check_at_least(2, data.n_samples)
     check_scalar(n_pairs, "n_pairs", Integral, min_val=2)
-    n_threads = effective_n_threads(n_jobs)
-    return correlation_of_pairs(data, as_distances(Y), n_pairs, random_state, n_threads)
+    return correlation_of_pairs(data, on_map, n_pairs, random_state, effective_n_threads(n_jobs))
 
 
 def correlation_of_pairs(
@@ -147,6 +129,5 @@ def drawn_pairs(n_samples: int, n_pairs: int, random_state: RandomState) -> tupl
 def _centred_ranks(distances: Floats, name: str) -> Floats:
     if not len(distances) or distances.min() == distances.max():
         raise NoOrder(f"{name} is constant or too small: all distances are equal")
-    ranks: Floats = rankdata(distances)
-    ranks -= ranks.mean()
-    return ranks
+    ranks = rankdata(distances)
+    return np.asarray(ranks - ranks.mean())

@@ -18,12 +18,11 @@ from fasttsne.quality.checks import (
     Floats,
     RandomState,
     Sample,
-    as_embedding,
     blocks_of,
-    check_same_length,
+    check_at_least,
     chosen_anchors,
 )
-from fasttsne.quality.distances import as_distances
+from fasttsne.quality.distances import both_sides
 from fasttsne.runtime.threads import effective_n_threads
 
 __all__ = ["q_nx", "r_nx", "r_nx_auc"]
@@ -50,21 +49,8 @@ def q_nx(
 
     Parameters
     ----------
-    X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, n_samples)
-        The data, one sample per row; with ``metric="precomputed"`` a dense matrix of distances.
-    embedding : array-like of shape (n_samples, n_components)
-        The map, rows in the order of `X`.
-    metric : str or callable, default="euclidean"
-        Distance in the data, as in :class:`~fasttsne.TSNE`. On the map it is always Euclidean.
-    metric_params : dict, default=None
-        Further arguments of the metric.
-    sample : int, float or array-like of int, default=None
-        Evaluate this many random points, this share of the points, or these rows, each ranked
-        against all points. None evaluates all.
-    random_state : int, RandomState instance or None, default=None
-        Seed of the random sample.
-    n_jobs : int or None, default=None
-        Number of threads, as in :class:`~fasttsne.TSNE`. The result does not depend on it.
+    X, embedding, metric, metric_params, sample, random_state, n_jobs
+        See `trustworthiness`.
 
     Returns
     -------
@@ -75,12 +61,8 @@ def q_nx(
 
     Raises
     ------
-    TypeError
-        If a parameter has the wrong type.
-    ValueError
-        If a parameter is out of range, if there are fewer than three points, if the numbers of
-        rows differ, if an array contains NaN or infinity, or if the metric returns values that are
-        not distances.
+    TypeError, ValueError
+        See `trustworthiness`. ValueError also if there are fewer than three points.
 
     Notes
     -----
@@ -103,19 +85,7 @@ def q_nx(
     >>> kept.round(4)
     array([0.2, 0.4, 0.8, 1. ])
     """
-    Y = as_embedding(embedding)
-    data = as_distances(X, metric, metric_params)
-    check_same_length(data.n_samples, len(Y))
-    check_at_least_three(len(Y))
-    on_map = as_distances(Y)
-    anchors = chosen_anchors(len(Y), sample, random_state)
-    n_threads = effective_n_threads(n_jobs)
-    counts = np.zeros(len(Y), dtype=np.int64)
-    for _, rows in blocks_of(anchors, len(Y)):
-        in_data = _kernels.all_ranks_in_rows(data.rows(rows, n_threads), rows, n_threads)
-        there = _kernels.all_ranks_in_rows(on_map.rows(rows, n_threads), rows, n_threads)
-        _kernels.count_larger_ranks(in_data, there, counts, n_threads)
-    return curve_of(counts, len(anchors))
+    return _curve(X, embedding, metric, metric_params, sample, random_state, n_jobs)
 
 
 def r_nx(
@@ -137,7 +107,7 @@ def r_nx(
     Parameters
     ----------
     X, embedding, metric, metric_params, sample, random_state, n_jobs
-        See `q_nx`.
+        See `q_nx`, also for errors.
 
     Returns
     -------
@@ -145,11 +115,6 @@ def r_nx(
         K: 1, 2, ..., n_samples - 2.
     r_nx : ndarray of float64, shape (n_samples - 2,)
         At most 1; larger is better. Below 0 the map is worse than a random one.
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `q_nx`.
 
     References
     ----------
@@ -166,17 +131,8 @@ def r_nx(
     >>> improvement.round(4)
     array([-0.0667, -0.2   ,  0.2   ])
     """
-    return over_chance(
-        *q_nx(
-            X,
-            embedding,
-            metric=metric,
-            metric_params=metric_params,
-            sample=sample,
-            random_state=random_state,
-            n_jobs=n_jobs,
-        )
-    )
+    curve = _curve(X, embedding, metric, metric_params, sample, random_state, n_jobs)
+    return over_chance(*curve)
 
 
 def r_nx_auc(
@@ -198,17 +154,12 @@ def r_nx_auc(
     Parameters
     ----------
     X, embedding, metric, metric_params, sample, random_state, n_jobs
-        See `q_nx`.
+        See `q_nx`, also for errors.
 
     Returns
     -------
     area : float
         At most 1, for a perfect map; 0 for a random one.
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `q_nx`.
 
     References
     ----------
@@ -226,43 +177,45 @@ def r_nx_auc(
     >>> r_nx_auc(X, X[:, :2]) < r_nx_auc(X, X[:, :3])
     True
     """
-    curve = r_nx(
-        X,
-        embedding,
-        metric=metric,
-        metric_params=metric_params,
-        sample=sample,
-        random_state=random_state,
-        n_jobs=n_jobs,
-    )
-    return area_under(*curve)
+    curve = _curve(X, embedding, metric, metric_params, sample, random_state, n_jobs)
+    return area_under(*over_chance(*curve))
 
 
-# ---- From counts to curves -----------------------------------------------------------------------
+def _curve(
+    X: Any,
+    embedding: ArrayLike,
+    metric: Metric,
+    metric_params: Mapping[str, Any] | None,
+    sample: Sample,
+    random_state: RandomState,
+    n_jobs: int | None,
+) -> tuple[Sizes, Floats]:
+    """Return K and Q_NX, see `q_nx`."""
+    data, on_map = both_sides(X, embedding, metric, metric_params)
+    check_at_least(3, data.n_samples)
+    anchors = chosen_anchors(data.n_samples, sample, random_state)
+    n_threads = effective_n_threads(n_jobs)
+    counts = np.zeros(data.n_samples, dtype=np.int64)
+    for _, rows in blocks_of(anchors, data.n_samples):
+        in_data = _kernels.all_ranks_in_rows(data.rows(rows, n_threads), rows, n_threads)
+        there = _kernels.all_ranks_in_rows(on_map.rows(rows, n_threads), rows, n_threads)
+        _kernels.count_larger_ranks(in_data, there, counts, n_threads)
+    return curve_of(counts, len(anchors))
 
 
 def curve_of(counts: NDArray[np.int64], n_judged: int) -> tuple[Sizes, Floats]:
     """Return K and Q_NX from the number of pairs with r as the larger rank, by r from 0."""
     sizes = np.arange(1, len(counts), dtype=np.int64)
-    kept: Floats = np.cumsum(counts[1:]) / (sizes * float(n_judged))
-    return sizes, kept
+    return sizes, np.cumsum(counts[1:]) / (sizes * float(n_judged))
 
 
 def over_chance(sizes: Sizes, kept: Floats) -> tuple[Sizes, Floats]:
     """Return K and R_NX from K and Q_NX."""
     n_others = len(sizes)
     sizes, kept = sizes[:-1], kept[:-1]
-    improvement: Floats = (n_others * kept - sizes) / (n_others - sizes)
-    return sizes, improvement
+    return sizes, (n_others * kept - sizes) / (n_others - sizes)
 
 
 def area_under(sizes: Sizes, improvement: Floats) -> float:
     """Return the mean of a curve with weights 1 / K."""
-    weights = 1.0 / sizes
-    return float((improvement * weights).sum() / weights.sum())
-
-
-def check_at_least_three(n_samples: int) -> None:
-    """Raise ValueError unless every point has a choice of neighbours."""
-    if n_samples < 3:
-        raise ValueError(f"X must have at least 3 samples; got {n_samples}")
+    return float(np.average(improvement, weights=1.0 / sizes))

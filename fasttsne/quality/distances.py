@@ -6,8 +6,8 @@ Most measures use only the order of distances, so Euclidean distances stay squar
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.spatial import cKDTree
 from sklearn.metrics import pairwise_distances
-from sklearn.utils import check_array
+from sklearn.utils import check_array, gen_batches
 from sklearn.utils.extmath import row_norms
 
 from fasttsne import _kernels
 from fasttsne.neighbors.metrics import Metric, as_metric_takes, squared
 from fasttsne.neighbors.search import nearest_neighbors
-from fasttsne.quality.checks import Anchors, Floats, blocks_of, check_same_length
+from fasttsne.quality.checks import Anchors, Floats, as_embedding, blocks_of, check_same_length
 from fasttsne.runtime.threads import in_threads, single_threaded_blas
 from fasttsne.samples.checks import check_sparse_indices, without_duplicates
 from fasttsne.samples.scaling import in_safe_range
@@ -96,16 +96,13 @@ class Points(Distances):
 
     def pairs(self, first: Anchors, second: Anchors, n_threads: int) -> Floats:
         """Return the squared Euclidean distances from first[i] to second[i]."""
-        chunk = max(1, (1 << 16) // self.X.shape[1])
-        starts = range(0, len(first), chunk)
+        parts = gen_batches(len(first), max(1, (1 << 16) // self.X.shape[1]))
 
-        def measured(start: int) -> Floats:
-            part = slice(start, start + chunk)
+        def measured(part: slice) -> Floats:
             differences = self.X[first[part]].astype(np.float64) - self.X[second[part]]
-            squares: Floats = row_norms(differences, squared=True)
-            return squares
+            return np.asarray(row_norms(differences, squared=True))
 
-        return np.concatenate(in_threads(measured, starts, n_threads))
+        return np.concatenate(in_threads(measured, parts, n_threads))
 
     def nearest(self, anchors: Anchors, n_neighbors: int, n_threads: int) -> NDArray[np.int32]:
         """Return the nearest other points, found by a tree if that is faster."""
@@ -115,12 +112,12 @@ class Points(Distances):
             return super().nearest(anchors, n_neighbors, n_threads)
         tree = cKDTree(self.X, balanced_tree=False)
         indices = np.empty((len(anchors), n_neighbors), dtype=np.int32)
-        for start in range(0, len(anchors), _TREE_ROWS):
-            rows = anchors[start : start + _TREE_ROWS]
+        for part in gen_batches(len(anchors), _TREE_ROWS):
+            rows = anchors[part]
             found, sure = self._by_tree(tree, rows, n_neighbors, n_threads)
             if not sure.all():
                 found[~sure] = super().nearest(rows[~sure], n_neighbors, n_threads)
-            indices[start : start + _TREE_ROWS] = found
+            indices[part] = found
         return indices
 
     def _by_tree(
@@ -135,12 +132,11 @@ class Points(Distances):
         reach = np.empty((len(anchors), width))
         found = np.empty((len(anchors), width), dtype=np.int32)
 
-        def ask(start: int) -> None:
-            part = slice(start, start + _QUERIES)
+        def ask(part: slice) -> None:
             reach[part], found[part] = tree.query(self.X[anchors[part]], width)
 
         # The tree's own threads would continue after Ctrl-C, in memory that has been freed.
-        in_threads(ask, range(0, len(anchors), _QUERIES), n_threads)
+        in_threads(ask, gen_batches(len(anchors), _QUERIES), n_threads)
         distances = _kernels.distances_to_some(self.X, anchors, found, n_threads)
         distances[found == anchors[:, np.newaxis]] = np.inf
         order = np.lexsort((found, distances), axis=1)[:, :n_neighbors]
@@ -161,19 +157,17 @@ class Pairwise(Distances):
         """Return the distances from the anchors to all points."""
         distances = np.empty((len(anchors), self.n_samples))
 
-        def fill(start: int) -> None:
-            part = slice(start, start + _BLOCK_ROWS)
+        def fill(part: slice) -> None:
             distances[part] = self._between(self.X[anchors[part]], self.X)
 
-        self._in_threads(fill, range(0, len(anchors), _BLOCK_ROWS), n_threads)
+        self._in_threads(fill, gen_batches(len(anchors), _BLOCK_ROWS), n_threads)
         return checked(distances)
 
     def pairs(self, first: Anchors, second: Anchors, n_threads: int) -> Floats:
         """Return the distances from first[i] to second[i]."""
         distances = np.empty(len(first))
 
-        def fill(start: int) -> None:
-            part = slice(start, start + _BLOCK_PAIRS)
+        def fill(part: slice) -> None:
             a, b = self.X[first[part]], self.X[second[part]]
             if callable(self.metric) and not sparse.issparse(a):
                 pairs = zip(a, b, strict=True)
@@ -181,17 +175,17 @@ class Pairwise(Distances):
             else:
                 distances[part] = np.diagonal(self._between(a, b))
 
-        self._in_threads(fill, range(0, len(first), _BLOCK_PAIRS), n_threads)
+        self._in_threads(fill, gen_batches(len(first), _BLOCK_PAIRS), n_threads)
         return checked(distances)
 
     def _between(self, A: Any, B: Any) -> Floats:
         return np.asarray(pairwise_distances(A, B, metric=self.metric, **self.metric_params))
 
-    def _in_threads(self, fill: Callable[[int], None], starts: range, n_threads: int) -> None:
-        with ExitStack() as limits:
-            if not callable(self.metric):
-                limits.enter_context(single_threaded_blas())
-            in_threads(fill, starts, n_threads)
+    def _in_threads(
+        self, fill: Callable[[slice], None], parts: Iterable[slice], n_threads: int
+    ) -> None:
+        with nullcontext() if callable(self.metric) else single_threaded_blas():
+            in_threads(fill, parts, n_threads)
 
 
 class Precomputed(Distances):
@@ -215,11 +209,11 @@ class Precomputed(Distances):
 
 
 class Known(Distances):
-    """Known nearest neighbours, nearest first, without distances."""
+    """Known nearest neighbours without distances: row numbers, or a sparse graph."""
 
-    def __init__(self, indices: NDArray[np.int32]) -> None:
-        super().__init__(len(indices))
-        self.indices = indices
+    def __init__(self, neighbors: Any) -> None:
+        super().__init__(neighbors.shape[0])
+        self.neighbors = neighbors
 
     def rows(self, anchors: Anchors, n_threads: int) -> Floats:
         """Raise ValueError: there are no distances."""
@@ -234,20 +228,12 @@ class Known(Distances):
 
     def nearest(self, anchors: Anchors, n_neighbors: int, n_threads: int) -> NDArray[np.int32]:
         """Return the nearest other points, nearest first."""
-        return np.ascontiguousarray(self.indices[anchors, :n_neighbors])
-
-
-class Graph(Known):
-    """A sparse graph of distances to the nearest neighbours."""
-
-    def __init__(self, X: Any) -> None:
-        Distances.__init__(self, X.shape[0])
-        self.X = X
-
-    def nearest(self, anchors: Anchors, n_neighbors: int, n_threads: int) -> NDArray[np.int32]:
-        """Return the nearest other points, nearest first."""
-        found, _ = nearest_neighbors(self.X, n_neighbors, metric="precomputed", n_threads=n_threads)
-        return np.ascontiguousarray(found[anchors])
+        found = self.neighbors
+        if sparse.issparse(found):
+            found, _ = nearest_neighbors(
+                found, n_neighbors, metric="precomputed", n_threads=n_threads
+            )
+        return np.ascontiguousarray(found[anchors, :n_neighbors])
 
 
 def as_distances(
@@ -268,7 +254,7 @@ def as_distances(
             raise ValueError(
                 f"X must be a square matrix of distances with metric='precomputed'; got {X.shape}"
             )
-        return Graph(X) if sparse.issparse(X) else Precomputed(X)
+        return Known(X) if sparse.issparse(X) else Precomputed(X)
     dense = not sparse.issparse(X)
     if not dense:
         X = without_duplicates(X).astype(np.float64, copy=False)
@@ -283,6 +269,16 @@ def as_distances(
     if isinstance(metric, str):
         metric = _ALIASES.get(metric, metric)
     return Pairwise(X, metric, metric_params or {})
+
+
+def both_sides(
+    X: Any, embedding: ArrayLike, metric: Metric, metric_params: Mapping[str, Any] | None
+) -> tuple[Distances, Distances]:
+    """Check data and map, and return the distances of both."""
+    Y = as_embedding(embedding)
+    data = as_distances(X, metric, metric_params)
+    check_same_length(data.n_samples, len(Y))
+    return data, as_distances(Y)
 
 
 def as_known(data_neighbors: ArrayLike, n_samples: int, n_neighbors: int) -> Known:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.special import logsumexp
-from sklearn.utils import check_array, check_scalar
+from sklearn.utils import check_array, check_scalar, gen_batches
 
 from fasttsne import _kernels
 from fasttsne.affinity import JointProbabilities, as_csr
@@ -22,16 +21,10 @@ from fasttsne.quality.checks import (
     Floats,
     as_embedding,
     blocks_of,
-    check_at_least_two,
+    check_at_least,
     check_same_length,
 )
-from fasttsne.quality.distances import (
-    Distances,
-    Known,
-    Points,
-    Precomputed,
-    as_distances,
-)
+from fasttsne.quality.distances import Distances, Known, Points, Precomputed, as_distances
 from fasttsne.runtime.threads import effective_n_threads, in_threads
 
 __all__ = ["kl_divergence"]
@@ -73,14 +66,12 @@ def kl_divergence(
     degrees_of_freedom : float or None, default=None
         :math:`\nu` of Student's t-distribution on the map. None is the default of
         :class:`~fasttsne.TSNE`: ``max(n_components - 1, 1)``.
-    metric : str or callable, default="euclidean"
-        Distance in the data, as in :class:`~fasttsne.TSNE`. On the map it is always Euclidean.
-    metric_params : dict, default=None
-        Further arguments of the metric.
+    metric, metric_params
+        See `trustworthiness`.
     per_sample : bool, default=False
         Return the sum over j for every point i instead of the total.
     n_jobs : int or None, default=None
-        Number of threads, as in :class:`~fasttsne.TSNE`. The result does not depend on it.
+        Number of threads. The result does not depend on it.
 
     Returns
     -------
@@ -89,12 +80,9 @@ def kl_divergence(
 
     Raises
     ------
-    TypeError
-        If a parameter has the wrong type.
-    ValueError
-        If a parameter is out of range, if the numbers of rows differ, if an array contains NaN or
-        infinity, if the metric returns values that are not distances, or if P is not square, has
-        negative values, is not 0 on the diagonal, or does not sum to 1.
+    TypeError, ValueError
+        See `trustworthiness`. ValueError also if P is not square, has negative values, is not 0 on
+        the diagonal, or does not sum to 1.
 
     Notes
     -----
@@ -118,7 +106,7 @@ def kl_divergence(
     (150,)
     """
     Y = as_embedding(embedding)
-    check_at_least_two(len(Y))
+    check_at_least(2, len(Y))
     if max(float(Y.max()), -float(Y.min())) > LARGEST_VALUE:
         raise ValueError(
             f"embedding has values of magnitude above {LARGEST_VALUE:g}, whose squared distances "
@@ -130,9 +118,9 @@ def kl_divergence(
         degrees_of_freedom, "degrees_of_freedom", Real, min_val=0, include_boundaries="neither"
     )
     n_threads = effective_n_threads(n_jobs)
-    joint: _Joint
+    joint: _Given | _Gaussian
     if perplexity is None:
-        joint = _given(X, Y)
+        joint = _given(X, len(Y))
     else:
         check_scalar(perplexity, "perplexity", Real, min_val=0, include_boundaries="neither")
         data = as_distances(X, metric, metric_params)
@@ -144,7 +132,7 @@ def kl_divergence(
     return shares if per_sample else max(float(shares.sum()), 0.0)  # rounding can take it below
 
 
-def _shares(joint: _Joint, on_map: Points, nu: float, n_threads: int) -> Floats:
+def _shares(joint: _Given | _Gaussian, on_map: Points, nu: float, n_threads: int) -> Floats:
     """Return the sum over j of p_ij log(p_ij / q_ij) for every i.
 
     log w is relative to the largest value of its row, so that no whole row of w underflows.
@@ -164,7 +152,8 @@ def _shares(joint: _Joint, on_map: Points, nu: float, n_threads: int) -> Floats:
         log_z[own] = np.log(np.exp(log_w).sum(axis=1))
 
     for _, rows in blocks_of(np.arange(n_samples, dtype=np.int32), n_samples):
-        joint.prepare(rows, n_threads)
+        if isinstance(joint, _Gaussian):
+            joint.prepare(rows, n_threads)
         _in_few_rows(add_rows, rows, on_map.rows(rows, n_threads), n_threads)
     top = largest.max()
     log_sum = logsumexp(largest - top + log_z)
@@ -176,51 +165,34 @@ def _in_few_rows(
     work: Callable[[Anchors, Floats], None], rows: Anchors, squares: Floats, n_threads: int
 ) -> None:
     """Call `work` on a few rows of a block and their squared distances at a time, in threads."""
-
-    def work_from(start: int) -> None:
-        work(rows[start : start + _ROWS], squares[start : start + _ROWS])
-
-    in_threads(work_from, range(0, len(rows), _ROWS), n_threads)
+    parts = gen_batches(len(rows), _ROWS)
+    in_threads(lambda part: work(rows[part], squares[part]), parts, n_threads)
 
 
 # ---- P, some rows at a time ----------------------------------------------------------------------
 
 
-class _Joint(ABC):
-    """Joint probabilities p_ij."""
+class _Given:
+    """A dense or sparse matrix, divided by the sum of its values."""
 
-    def prepare(self, rows: Anchors, n_threads: int) -> None:  # noqa: B027 - optional
-        """Compute what `against` needs for the rows of a block."""
-
-    @abstractmethod
-    def against(self, own: Anchors, log_w: Floats) -> tuple[Floats, Floats]:
-        """Return for rows `own` the sums over j of p_ij and of p_ij (log p_ij - log w_ij)."""
-
-
-class _Dense(_Joint):
-    def __init__(self, joint: NDArray[np.floating], total: float) -> None:
-        self.joint, self.total = joint, total
-
-    def against(self, own: Anchors, log_w: Floats) -> tuple[Floats, Floats]:
-        return _sums(self.joint[own].astype(np.float64) / self.total, own, log_w)
-
-
-class _Sparse(_Joint):
     def __init__(self, joint: Any, total: float) -> None:
         self.joint, self.total = joint, total
 
     def against(self, own: Anchors, log_w: Floats) -> tuple[Floats, Floats]:
-        edges = slice(self.joint.indptr[own[0]], self.joint.indptr[own[-1] + 1])
-        p = self.joint.data[edges].astype(np.float64) / self.total
-        row = np.repeat(np.arange(len(own)), np.diff(self.joint.indptr[own[0] : own[-1] + 2]))
-        present = p > 0.0
-        p, row, column = p[present], row[present], self.joint.indices[edges][present]
+        """Return for rows `own` the sums over j of p_ij and of p_ij (log p_ij - log w_ij)."""
+        rows = self.joint[own]
+        if not sparse.issparse(rows):
+            return _sums(rows.astype(np.float64) / self.total, own, log_w)
+        edges = rows.tocoo()
+        present = edges.data > 0.0
+        p = edges.data[present].astype(np.float64) / self.total
+        row, column = edges.row[present], edges.col[present]
         terms = p * (np.log(p) - log_w[row, column])
         mass: Floats = np.bincount(row, p, minlength=len(own)).astype(np.float64)
         return mass, np.bincount(row, terms, minlength=len(own)).astype(np.float64)
 
 
-class _Gaussian(_Joint):
+class _Gaussian:
     """p_ij = (p_j|i + p_i|j) / 2n, from each point's precision, nearest square and norm."""
 
     def __init__(self, data: Distances, perplexity: float, n_threads: int) -> None:
@@ -244,12 +216,14 @@ class _Gaussian(_Joint):
             _in_few_rows(add_norms, rows, squares, n_threads)
 
     def prepare(self, rows: Anchors, n_threads: int) -> None:
+        """Compute what `against` needs for the rows of a block."""
         self.first = rows[0]
         self.there = self.back = self.data.squares(rows, n_threads) * self.unit
         if isinstance(self.data, Precomputed):  # d_ij and d_ji may differ
             self.back = self.data.squares_back(rows) * self.unit
 
     def against(self, own: Anchors, log_w: Floats) -> tuple[Floats, Floats]:
+        """Return what `_Given.against` returns."""
         here = slice(own[0] - self.first, own[-1] - self.first + 1)
         beta, nearest = self.beta[own, np.newaxis], self.nearest[own, np.newaxis]
         p = _weights(self.there[here], nearest, beta) / self.norm[own, np.newaxis]
@@ -269,7 +243,7 @@ def _weights(squares: Floats, nearest: Floats, beta: Floats) -> Floats:
 
 
 def _sums(p: Floats, own: Anchors, log_w: Floats) -> tuple[Floats, Floats]:
-    """Return the sums of `_Joint.against` from whole rows of P."""
+    """Return the sums of `_Given.against` from whole rows of P."""
     itself = np.arange(len(own)), own
     p[itself] = 0.0
     terms = np.log(np.maximum(p, np.finfo(np.float64).tiny))
@@ -287,14 +261,14 @@ def _unit(data: Distances) -> float:
     return float(np.ldexp(1.0, -2 * int(exponent)))
 
 
-def _given(P: Any, embedding: NDArray[np.floating]) -> _Joint:
+def _given(P: Any, n_points: int) -> _Given:
     """Check the joint probabilities that the caller gives."""
     if isinstance(P, JointProbabilities):
         P = as_csr(P)
     P = check_array(P, accept_sparse="csr", dtype=[np.float64, np.float32], input_name="X")
     if P.shape[0] != P.shape[1]:
         raise ValueError(f"X must be a square P with perplexity=None; got shape {P.shape}")
-    check_same_length(P.shape[0], len(embedding))
+    check_same_length(P.shape[0], n_points)
     values = P.data if sparse.issparse(P) else P
     if values.size and values.min() < 0.0:
         raise ValueError(
@@ -305,4 +279,4 @@ def _given(P: Any, embedding: NDArray[np.floating]) -> _Joint:
     total = float(values.sum(dtype=np.float64))
     if not abs(total - 1.0) < 1e-3:
         raise ValueError(f"X must sum to 1 with perplexity=None; it sums to {total:g}")
-    return _Sparse(P, total) if sparse.issparse(P) else _Dense(P, total)
+    return _Given(P, total)

@@ -24,10 +24,9 @@ from fasttsne.quality.checks import (
     blocks_of,
     check_less_than_half,
     check_n_neighbors,
-    check_same_length,
     chosen_anchors,
 )
-from fasttsne.quality.distances import Distances, as_distances, as_known
+from fasttsne.quality.distances import Distances, as_distances, as_known, both_sides
 from fasttsne.runtime.threads import effective_n_threads
 
 __all__ = ["continuity", "neighbor_recall", "neighborhood_ndcg", "trustworthiness"]
@@ -111,11 +110,10 @@ def trustworthiness(
     >>> round(trustworthiness(X, X[:, :2], n_neighbors=5), 4)
     0.9125
     """
-    data, Y = _checked(X, embedding, n_neighbors, metric, metric_params, None)
-    judged = _Judged(data, Y, sample, random_state, n_jobs)
-    check_less_than_half(n_neighbors, judged.n_samples)
-    ranks = judged.ranks_in_data(n_neighbors)
-    return _summary(rank_penalties(ranks, judged.n_samples), per_sample)
+    data, on_map = _sides(X, embedding, n_neighbors, metric, metric_params, None)
+    check_less_than_half(n_neighbors, data.n_samples)
+    ranks = _ranks(data, on_map, n_neighbors, sample, random_state, n_jobs)
+    return _summary(rank_penalties(ranks, data.n_samples), per_sample)
 
 
 def continuity(
@@ -151,17 +149,12 @@ def continuity(
         itself, as returned by :func:`fasttsne.neighbors.nearest_neighbors`. They replace the
         search in the data, and several maps of the same data can share them.
     sample, random_state, per_sample, n_jobs
-        See `trustworthiness`.
+        See `trustworthiness`, also for errors.
 
     Returns
     -------
     continuity : float, or ndarray of shape (n_judged,)
         From 0 to 1; larger is better. Order as in `trustworthiness`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `trustworthiness`.
 
     References
     ----------
@@ -176,11 +169,10 @@ def continuity(
     >>> continuity(X, X[:, :2]) == trustworthiness(X[:, :2], X)
     True
     """
-    data, Y = _checked(X, embedding, n_neighbors, metric, metric_params, data_neighbors)
-    judged = _Judged(data, Y, sample, random_state, n_jobs)
-    check_less_than_half(n_neighbors, judged.n_samples)
-    ranks = judged.ranks_on_map(n_neighbors)
-    return _summary(rank_penalties(ranks, judged.n_samples), per_sample)
+    data, on_map = _sides(X, embedding, n_neighbors, metric, metric_params, data_neighbors)
+    check_less_than_half(n_neighbors, data.n_samples)
+    ranks = _ranks(on_map, data, n_neighbors, sample, random_state, n_jobs)
+    return _summary(rank_penalties(ranks, data.n_samples), per_sample)
 
 
 def neighbor_recall(
@@ -212,17 +204,12 @@ def neighbor_recall(
     n_neighbors : int, default=10
         Size of a neighbourhood: at least 1 and less than `n_samples`.
     metric, metric_params, data_neighbors, sample, random_state, per_sample, n_jobs
-        See `continuity`.
+        See `continuity`, also for errors.
 
     Returns
     -------
     recall : float, or ndarray of shape (n_judged,)
         From 0 to 1; larger is better. Order as in `trustworthiness`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `trustworthiness`.
 
     References
     ----------
@@ -241,9 +228,11 @@ def neighbor_recall(
     >>> neighbor_recall(X, np.abs(X - 3.4), n_neighbors=2)
     0.25
     """
-    data, Y = _checked(X, embedding, n_neighbors, metric, metric_params, data_neighbors)
-    judged = _Judged(data, Y, sample, random_state, n_jobs)
-    return _summary(recalls(*judged.nearest(n_neighbors)), per_sample)
+    sides = _sides(X, embedding, n_neighbors, metric, metric_params, data_neighbors)
+    anchors = chosen_anchors(sides[0].n_samples, sample, random_state)
+    n_threads = effective_n_threads(n_jobs)
+    in_data, on_map = (side.nearest(anchors, n_neighbors, n_threads) for side in sides)
+    return _summary(recalls(in_data, on_map), per_sample)
 
 
 def neighborhood_ndcg(
@@ -278,17 +267,12 @@ def neighborhood_ndcg(
     n_neighbors : int, default=10
         k, the number of relevant neighbours: at least 1 and less than `n_samples`.
     metric, metric_params, data_neighbors, sample, random_state, per_sample, n_jobs
-        See `continuity`.
+        See `continuity`, also for errors.
 
     Returns
     -------
     ndcg : float, or ndarray of shape (n_judged,)
         Above 0, at most 1; larger is better. Order as in `trustworthiness`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `trustworthiness`.
 
     See Also
     --------
@@ -309,12 +293,9 @@ def neighborhood_ndcg(
     >>> round(neighborhood_ndcg(X, np.abs(X - 3.4), n_neighbors=2), 4)
     0.6444
     """
-    data, Y = _checked(X, embedding, n_neighbors, metric, metric_params, data_neighbors)
-    judged = _Judged(data, Y, sample, random_state, n_jobs)
-    return _summary(ndcgs(judged.ranks_on_map(n_neighbors), judged.n_samples), per_sample)
-
-
-# ---- From ranks to measures --------------------------------------------------------------------
+    data, on_map = _sides(X, embedding, n_neighbors, metric, metric_params, data_neighbors)
+    ranks = _ranks(on_map, data, n_neighbors, sample, random_state, n_jobs)
+    return _summary(ndcgs(ranks, data.n_samples), per_sample)
 
 
 def rank_penalties(ranks: NDArray[np.int32], n_samples: int) -> Floats:
@@ -347,60 +328,36 @@ def _summary(values: Floats, per_sample: bool) -> float | Any:
     return values if per_sample else float(values.mean())
 
 
-# ---- From data and map to ranks ----------------------------------------------------------------
-
-
-class _Judged:
-    """Data, a map of them, and the points to evaluate."""
-
-    def __init__(
-        self,
-        data: Distances,
-        embedding: NDArray[np.floating],
-        sample: Sample,
-        random_state: RandomState,
-        n_jobs: int | None,
-    ) -> None:
-        self.data, self.on_map = data, as_distances(embedding)
-        self.n_samples = data.n_samples
-        self.anchors = chosen_anchors(self.n_samples, sample, random_state)
-        self.n_threads = effective_n_threads(n_jobs)
-
-    def nearest(self, k: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Return the k nearest in the data, and on the map."""
-        in_data = self.data.nearest(self.anchors, k, self.n_threads)
-        return in_data, self.on_map.nearest(self.anchors, k, self.n_threads)
-
-    def ranks_in_data(self, k: int) -> NDArray[np.int32]:
-        """Return the ranks in the data of the k nearest on the map, nearest on the map first."""
-        return self._ranks(self.data, self.on_map, k)
-
-    def ranks_on_map(self, k: int) -> NDArray[np.int32]:
-        """Return the ranks on the map of the k nearest in the data, nearest in the data first."""
-        return self._ranks(self.on_map, self.data, k)
-
-    def _ranks(self, where: Distances, nearest: Distances, k: int) -> NDArray[np.int32]:
-        neighbors = nearest.nearest(self.anchors, k, self.n_threads)
-        ranks = np.empty_like(neighbors)
-        for block, rows in blocks_of(self.anchors, self.n_samples):
-            distances = where.rows(rows, self.n_threads)
-            ranks[block] = _kernels.ranks_in_rows(distances, rows, neighbors[block], self.n_threads)
-        return ranks
-
-
-def _checked(
+def _sides(
     X: Any,
     embedding: ArrayLike,
     n_neighbors: int,
     metric: Metric,
     metric_params: Mapping[str, Any] | None,
     data_neighbors: ArrayLike | None,
-) -> tuple[Distances, NDArray[np.floating]]:
-    """Return the distances of the data, or the known neighbours, and the map."""
+) -> tuple[Distances, Distances]:
+    """Return the distances of the data, or the known neighbours, and the distances of the map."""
     Y = as_embedding(embedding)
     check_n_neighbors(n_neighbors, len(Y))
     if data_neighbors is not None:
-        return as_known(data_neighbors, len(Y), n_neighbors), Y
-    data = as_distances(X, metric, metric_params)
-    check_same_length(data.n_samples, len(Y))
-    return data, Y
+        return as_known(data_neighbors, len(Y), n_neighbors), as_distances(Y)
+    return both_sides(X, Y, metric, metric_params)
+
+
+def _ranks(
+    where: Distances,
+    nearest: Distances,
+    k: int,
+    sample: Sample,
+    random_state: RandomState,
+    n_jobs: int | None,
+) -> NDArray[np.int32]:
+    """Return per evaluated point the ranks in `where` of its k nearest in `nearest`, in order."""
+    anchors = chosen_anchors(where.n_samples, sample, random_state)
+    n_threads = effective_n_threads(n_jobs)
+    neighbors = nearest.nearest(anchors, k, n_threads)
+    ranks = np.empty_like(neighbors)
+    for block, rows in blocks_of(anchors, where.n_samples):
+        distances = where.rows(rows, n_threads)
+        ranks[block] = _kernels.ranks_in_rows(distances, rows, neighbors[block], n_threads)
+    return ranks

@@ -19,14 +19,14 @@ from fasttsne.quality.checks import (
     Sample,
     as_embedding,
     blocks_of,
+    check_at_least,
     check_less_than_half,
-    check_same_length,
     chosen_anchors,
 )
-from fasttsne.quality.classes import as_classes, check_n_voters, knn_hits
+from fasttsne.quality.classes import as_classes, knn_hits
 from fasttsne.quality.correlation import NoOrder, correlation_of_pairs, standard_error
-from fasttsne.quality.curves import area_under, check_at_least_three, curve_of, over_chance
-from fasttsne.quality.distances import Distances, as_distances
+from fasttsne.quality.curves import area_under, curve_of, over_chance
+from fasttsne.quality.distances import Distances, both_sides
 from fasttsne.quality.neighborhoods import ndcgs, rank_penalties
 from fasttsne.runtime.threads import effective_n_threads
 
@@ -60,18 +60,13 @@ class Report:
         Distance in the data.
     trustworthiness, continuity, neighbor_recall, neighborhood_ndcg : float
         See the functions of these names.
-    r_nx_auc : float or None
-        See the function of this name. None if not all ranks were counted.
-    distance_correlation : float or None
-        See the function of this name. None if all distances are equal, in the data or on the map.
-    knn_accuracy : float or None
-        See the function of this name. None without labels, or if no evaluated point has one.
+    r_nx_auc, distance_correlation, knn_accuracy : float or None
+        See the functions of these names. None, in this order, if not all ranks were counted; if all
+        distances are equal, in the data or on the map; if no evaluated point has a label.
     rows : ndarray of int32, shape (n_judged,)
         The evaluated points.
-    sizes : ndarray of int64, shape (n_samples - 2,)
-        K, the sizes of neighbourhoods. Empty if not all ranks were counted.
-    r_nx : ndarray of float64, shape (n_samples - 2,)
-        `fasttsne.quality.r_nx` for each of them. Empty if not all ranks were counted.
+    sizes, r_nx : ndarray of int64 and of float64, shape (n_samples - 2,)
+        The curve of `fasttsne.quality.r_nx`. Empty if not all ranks were counted.
     per_sample : dict of str to ndarray of float64, shape (n_judged,)
         Values of every evaluated point by measure, for the measures that have them.
     n_judged : int
@@ -140,22 +135,18 @@ class Report:
         names = ("n_samples", "n_judged", "n_neighbors", "metric", *_MEASURES, "standard_errors")
         return {name: getattr(self, name) for name in names}
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         rows = self._table()
         widths = [max(len(row[column]) for row in rows) for column in range(2)]
         lines = [self._headline(), ""]
         lines += [f"{name:{widths[0]}}  {value:{widths[1]}}  {text}" for name, value, text in rows]
         return "\n".join(lines)
 
-    def __repr__(self) -> str:
-        return str(self)
-
     def _repr_html_(self) -> str:
-        rows = [map(escape, row) for row in self._table()]
-        cells = (
-            "".join(f"<td style='text-align: left'>{cell}</td>" for cell in row) for row in rows
-        )
-        body = "".join(f"<tr>{row}</tr>" for row in cells)
+        body = ""
+        for row in self._table():
+            cells = [f"<td style='text-align: left'>{escape(cell)}</td>" for cell in row]
+            body += f"<tr>{''.join(cells)}</tr>"
         return f"<table><caption>{escape(self._headline())}</caption><tbody>{body}</tbody></table>"
 
     def _headline(self) -> str:
@@ -204,19 +195,16 @@ def report(
         labels there is no `knn_accuracy`.
     n_neighbors : int, default=10
         Size of a neighbourhood: at least 1 and less than half of `n_samples`.
-    sample : int, float or array-like of int, default=None
-        Evaluate this many random points, this share of the points, or these rows, each against all
-        points. None evaluates all, in time that grows with the square of `n_samples`. For more than
-        about 10,000 points, 5,000 are enough.
-    metric, metric_params
-        See `trustworthiness`.
+    sample, metric, metric_params
+        See `trustworthiness`. All points take time that grows with the square of `n_samples`. For
+        more than about 10,000 points, ``sample=5000`` is enough.
     random_state : int, RandomState instance or None, default=None
         Seed of the random sample, and of the 100,000 random pairs of points whose distances are
         correlated if there are more pairs than that. An integer gives the same report at every
         call; with None reports differ by about the standard errors, which the table shows after
         "±".
     n_jobs : int or None, default=None
-        Number of threads, as in :class:`~fasttsne.TSNE`. The result does not depend on it.
+        Number of threads. The result does not depend on it.
 
     Returns
     -------
@@ -248,17 +236,12 @@ def report(
     ...
     """
     Y = as_embedding(embedding)
-    data = as_distances(X, metric, metric_params)
-    check_same_length(data.n_samples, len(Y))
-    check_at_least_three(len(Y))
+    data, on_map = both_sides(X, Y, metric, metric_params)
+    check_at_least(3, len(Y))
     check_less_than_half(n_neighbors, len(Y))
-    classes = None
-    if labels is not None:
-        classes = as_classes(labels, len(Y))
-        check_n_voters(n_neighbors, classes)
+    classes = None if labels is None else as_classes(labels, len(Y), n_neighbors)
     anchors = chosen_anchors(len(Y), sample, random_state)
     n_threads = effective_n_threads(n_jobs)
-    on_map = as_distances(Y)
     try:
         correlation = correlation_of_pairs(data, on_map, N_PAIRS, random_state, n_threads)
     except NoOrder:

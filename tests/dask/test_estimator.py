@@ -1,12 +1,11 @@
 """fasttsne.dask.TSNE: landmarks keep the places of their fit, all others are placed."""
 
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from dask_support import SHORT, blocks, da, noting_reads
+from fits import run_python
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 
@@ -134,5 +133,4 @@ def test_without_dask_the_extra_is_named():
         "try:\n    import fasttsne.dask\n"
         "except ImportError as error:\n    print(error)"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "python -m pip install 'fasttsne[dask]'" in found.stdout
+    assert "python -m pip install 'fasttsne[dask]'" in run_python(code)

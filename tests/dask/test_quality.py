@@ -69,10 +69,11 @@ def test_without_the_curve():
         assert_array_equal(found.per_sample[name], values)
 
 
-def test_a_constant_map():
-    X, Y, _ = crowded(300)
-    found = quality(blocks(X, 90), np.zeros_like(Y), sample=20, curve=True, random_state=0)
+def test_a_constant_map_and_a_sample_of_all():
+    X, Y, _ = crowded(100)
+    found = quality(blocks(X, 30), np.zeros_like(Y), sample=5000, curve=True, random_state=0)
     assert found.distance_correlation is None
+    assert found.n_judged == 100
     assert_same(found, report(X, np.zeros_like(Y), sample=found.rows, random_state=0))
 
 
@@ -84,11 +85,6 @@ def test_pairs_and_anchors_in_parts(monkeypatch):
     monkeypatch.setattr(module, "_MERGED", 2)
     found = quality(blocks(X, 50), Y, sample=20, curve=True, random_state=0)
     assert_same(found, report(X, Y, sample=found.rows, random_state=0))
-
-
-def test_a_sample_of_all():
-    X, Y, _ = crowded(100)
-    assert quality(blocks(X, 30), Y, sample=5000, random_state=0).n_judged == 100
 
 
 @pytest.mark.parametrize(

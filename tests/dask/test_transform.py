@@ -95,26 +95,23 @@ def test_processes_read_the_model_once(digits, fitted, placed, tmp_path):
     assert len(set(readers)) == len(readers)
 
 
-def test_models_that_place_nothing(digits):
-    x = blocks(digits)
-    with pytest.raises(NotFittedError):
-        transform(fasttsne.TSNE(), x)
-    with pytest.raises(NotFittedError):
-        TSNE().transform(x)
-    with pytest.raises(TypeError, match="got ContrastiveTSNE"):
-        transform(ContrastiveTSNE(), x)
-    distances = np.abs(np.subtract.outer(np.arange(50.0), np.arange(50.0)))
-    tsne = fasttsne.TSNE(metric="precomputed", init="random", **SHORT).fit(distances)
-    with pytest.raises(ValueError, match="model was fitted on distances"):
-        transform(tsne, x)
-
-
-def test_other_features_than_those_of_the_fit(digits, fitted):
-    with pytest.raises(ValueError, match="X has 60 features, but model was fitted with 64"):
-        transform(fitted, blocks(digits[:, :60]))
-
-
-@pytest.mark.parametrize("perplexity", [0.0, 400.0, "3"])
-def test_a_perplexity_out_of_range(digits, fitted, perplexity):
-    with pytest.raises((ValueError, TypeError)):
-        transform(fitted, blocks(digits), perplexity=perplexity)
+@pytest.mark.parametrize(
+    ("model", "n_features", "perplexity", "error", "message"),
+    [
+        (fasttsne.TSNE(), 64, None, NotFittedError, "not fitted"),
+        (TSNE(), 64, None, NotFittedError, "not fitted"),
+        (ContrastiveTSNE(), 64, None, TypeError, "got ContrastiveTSNE"),
+        ("of distances", 50, None, ValueError, "model was fitted on distances"),
+        (None, 60, None, ValueError, "X has 60 features, but model was fitted with 64"),
+        (None, 64, 0.0, ValueError, "perplexity"),
+        (None, 64, 400.0, ValueError, "perplexity"),
+        (None, 64, "3", TypeError, None),
+    ],
+)
+def test_what_is_refused(digits, fitted, model, n_features, perplexity, error, message):
+    if model == "of distances":
+        distances = np.abs(np.subtract.outer(np.arange(50.0), np.arange(50.0)))
+        model = fasttsne.TSNE(metric="precomputed", init="random", **SHORT).fit(distances)
+    x = blocks(digits[:, :n_features])
+    with pytest.raises(error, match=message):
+        transform(fitted if model is None else model, x, perplexity=perplexity)

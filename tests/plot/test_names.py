@@ -58,17 +58,16 @@ def test_names_never_overlap(radius, n_classes, length):
     assert len(ax.texts) >= (n_classes if radius or n_classes < 30 else 0.8 * n_classes)
 
 
-def test_names_at_the_border_stay_inside():
-    Y = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
-    ax = scatter(Y, ["a rather long name " + c for c in "abcd"], ax=axes(4, 4))
-    assert misplaced(ax) == []
-
-
-@pytest.mark.parametrize("Y", [np.zeros((1, 2)), np.full((5, 2), 3.0), [[0, 0], [1, 1]]])
-def test_degenerate_maps(Y):
+@pytest.mark.parametrize(
+    "Y",
+    [np.zeros((1, 2)), np.full((5, 2), 3.0), [[0, 0], [1, 1]], [[0, 0], [1, 0], [1, 1]]],
+)
+def test_names_of_few_points_stay_inside(Y):
     ax = scatter(Y, ["same"] * len(Y), ax=axes())
     assert misplaced(ax) == []
     assert [text.get_text() for text in ax.texts] == ["same"]
+    ax = scatter(Y, [f"a rather long name {i}" for i in range(len(Y))], ax=axes(4, 4))
+    assert misplaced(ax) == []
 
 
 def test_the_smallest_classes_give_way_where_there_is_no_room():

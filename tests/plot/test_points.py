@@ -73,10 +73,7 @@ def test_every_point_is_drawn_in_the_colour_of_its_class():
     by_class = [{drawn[tuple(y)] for y in Y[labels == label]} for label in range(12)]
     assert all(len(colors) == 1 for colors in by_class)
     assert set().union(*by_class) == {tuple(np.round(to_rgb(color), 6)) for color in PALETTE}
-
-
-def test_ten_classes_have_the_colours_in_order():
-    Y, labels = rings(10)
+    Y, labels = rings(10)  # ten classes have the colours in order
     expected = colors_at(Y, [to_rgb(PALETTE[label]) for label in labels])
     assert colors_of(scatter(Y, labels, ax=axes())) == expected
 
@@ -161,24 +158,19 @@ def test_a_quantity_is_named_beside_its_scale():
 # ---- Quality -------------------------------------------------------------------------------------
 
 
-def test_a_quality_map_has_the_colours_of_each_points_recall():
+def test_a_quality_map_has_the_colours_of_each_points_quality():
     X = load_iris().data
     Y = X[:, :2] + np.random.default_rng(0).normal(size=(150, 2)) / 100
     ax = quality_map(X, Y, n_neighbors=7, ax=axes())
     recall = neighbor_recall(X, Y, n_neighbors=7, per_sample=True)
     assert colors_of(ax) == colors_at(Y, matplotlib.colormaps["cividis"](recall))
     assert ax.get_title(loc="left") == f"neighbour recall@7: mean {recall.mean():.3f}"
-
-
-def test_a_quality_map_of_the_divergence():
-    X = load_iris().data
-    Y = X[:, :2] + np.random.default_rng(0).normal(size=(150, 2)) / 100
     ax = quality_map(X, Y, measure="kl_divergence", perplexity=20, ax=axes())
     shares = kl_divergence(X, Y, perplexity=20, per_sample=True)
-    assert ax.figure.axes[1].get_ylim() == pytest.approx(tuple(np.quantile(shares, [0.02, 0.98])))
-    brightness = {point: sum(color) for point, color in colors_of(ax).items()}
-    least, most = np.argmin(shares), np.argmax(shares)
-    assert brightness[tuple(Y[least])] < brightness[tuple(Y[most])]
+    low, high = np.quantile(shares, [0.02, 0.98])
+    assert ax.figure.axes[1].get_ylim() == pytest.approx((low, high))
+    scale = np.clip((shares - low) / (high - low), 0, 1)
+    assert colors_of(ax) == colors_at(Y, matplotlib.colormaps["cividis"](scale))
     with pytest.raises(ValueError, match='measure must be "neighbor_recall" or'):
         quality_map(X, Y, measure="beauty")
 
@@ -302,7 +294,6 @@ def test_bad_input_is_named():
         (np.full((5, 2), np.nan), None, {}, "Input Y contains NaN"),
         (Y, [0.0, 1.5, np.inf, 1.0, 0.0], {}, "labels contains infinity"),
         (Y, Y, {}, r"labels has shape \(5, 2\), but must be one label per sample"),
-        (Y, [1, 2, 3], {}, r"labels has shape \(3,\), but must be one label per sample"),
         (Y, "abcde", {}, "labels must be one-dimensional; got str"),
         (Y, None, {"size": 0}, "size must be above 0"),
         (Y, None, {"size": np.nan}, "size must be above 0"),
