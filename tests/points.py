@@ -22,4 +22,12 @@ def points(kind, n, d, seed):
     return normal + 1e6
 
 
+def unaligned(array):
+    """A copy whose address is no multiple of its item size."""
+    raw = np.empty(array.nbytes + 1, dtype=np.uint8)
+    view = np.ndarray(array.shape, array.dtype, raw.data, offset=1)
+    view[...] = array
+    return view
+
+
 KINDS = ["normal", "grid", "collinear", "duplicates", "outlier", "offset"]

@@ -1,6 +1,7 @@
 """fasttsne.TSNE on whatever Hypothesis comes up with: a finite map, for every finite input."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -61,38 +62,27 @@ def assert_sound(estimator, n_samples):
     assert estimator.kl_divergence_ > -0.1
 
 
-@given(st.data())
-def test_finite_points_have_a_finite_map(data):
+def halved(X):
+    """The larger half of the values, sparse."""
+    return sparse.csr_array(np.where(np.abs(X) < np.median(np.abs(X)), 0.0, X))
+
+
+@pytest.mark.parametrize(
+    ("form", "choices"),
+    [
+        (np.asarray, {"init": ["pca", "random"]}),
+        (halved, {"init": ["pca", "random"]}),
+        (lambda X: np.abs(X[:, :1] - X[:, :1].T), {"metric": ["precomputed"], "init": ["random"]}),
+        (np.asarray, {"metric": ["cosine", "manhattan", "chebyshev", "canberra"]}),
+    ],
+    ids=["points", "sparse points", "distances", "metrics"],
+)
+@given(data=st.data())
+def test_finite_data_have_a_finite_map(form, choices, data):
     X = data.draw(points())
     params = data.draw(parameters(len(X)))
-    init = data.draw(st.sampled_from(["pca", "random"]))
-    assert_sound(TSNE(init=init, **params).fit(X), len(X))
-
-
-@given(st.data())
-def test_finite_sparse_points_have_a_finite_map(data):
-    X = data.draw(points())
-    X[np.abs(X) < np.median(np.abs(X))] = 0.0
-    params = data.draw(parameters(len(X)))
-    init = data.draw(st.sampled_from(["pca", "random"]))
-    assert_sound(TSNE(init=init, **params).fit(sparse.csr_array(X)), len(X))
-
-
-@given(st.data())
-def test_finite_distances_have_a_finite_map(data):
-    X = data.draw(points())
-    params = data.draw(parameters(len(X)))
-    distances = np.abs(X[:, :1] - X[:, :1].T)
-    estimator = TSNE(metric="precomputed", init="random", **params)
-    assert_sound(estimator.fit(distances), len(X))
-
-
-@given(st.data())
-def test_every_metric_has_a_finite_map(data):
-    X = data.draw(points())
-    params = data.draw(parameters(len(X)))
-    metric = data.draw(st.sampled_from(["cosine", "manhattan", "chebyshev", "canberra"]))
-    assert_sound(TSNE(metric=metric, **params).fit(X), len(X))
+    params |= {name: data.draw(st.sampled_from(values)) for name, values in choices.items()}
+    assert_sound(TSNE(**params).fit(form(X)), len(X))
 
 
 @given(st.data())

@@ -13,7 +13,7 @@ import pytest
 import sklearn.manifold
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fasttsne import TSNE
+from fasttsne import TSNE, ContrastiveTSNE
 
 with pytest.MonkeyPatch.context() as patch:
     # Their marks are registered in their configuration, not in ours, which is strict.
@@ -109,50 +109,16 @@ adopted["test_bh_match_exact"] = adopt(theirs, TSNE=TSNE, assert_allclose=allclo
 globals().update({name: test for name, test in adopted.items() if name not in DESELECTED})
 
 
-def test_the_public_tests_of_scikit_learn_are_adopted():
-    assert set(adopted) >= {
-        "test_64bit",
-        "test_accessible_kl_divergence",
-        "test_bad_precomputed_distances",
-        "test_bh_match_exact",
-        "test_chebyshev_metric",
-        "test_early_exaggeration_used",
-        "test_exact_no_precomputed_sparse",
-        "test_fit_transform_csr_matrix",
-        "test_high_perplexity_precomputed_sparse_distances",
-        "test_init_ndarray",
-        "test_init_ndarray_precomputed",
-        "test_kl_divergence_not_nan",
-        "test_max_iter_used",
-        "test_min_grad_norm",
-        "test_n_components_range",
-        "test_n_iter_without_progress",
-        "test_non_positive_computed_distances",
-        "test_optimization_minimizes_kl_divergence",
-        "test_pca_initialization_not_compatible_with_precomputed_kernel",
-        "test_preserve_trustworthiness_approximately",
-        "test_preserve_trustworthiness_approximately_with_precomputed_distances",
-        "test_reduction_to_one_component",
-        "test_sparse_precomputed_distance",
-        "test_tsne_n_jobs",
-        "test_tsne_perplexity_validation",
-        "test_tsne_with_different_distance_metrics",
-        "test_tsne_with_mahalanobis_distance",
-        "test_tsne_works_with_pandas_output",
-        "test_uniform_grid",
-        "test_verbose",
-    }
-
-
-def test_tests_of_private_functions_are_left_out():
+def test_the_public_tests_of_scikit_learn_are_adopted_and_those_of_private_functions_are_not():
+    tests = {name: test for name, test in vars(theirs).items() if name.startswith("test_")}
+    public = {name for name, test in tests.items() if "TSNE(" in inspect.getsource(test)}
+    assert len(public) > 25
+    assert set(adopted) >= public | {"test_uniform_grid"}  # which calls TSNE in a helper
     assert {"test_binary_search", "test_gradient", "test_trustworthiness"}.isdisjoint(adopted)
 
 
-def test_an_adopted_test_uses_our_class():
+def test_an_adopted_test_uses_our_class_and_keeps_its_parametrisation():
     assert all(test.__globals__["TSNE"] is TSNE for test in adopted.values())
-
-
-def test_an_adopted_test_keeps_its_parametrisation():
     marks = adopted["test_64bit"].pytestmark
     assert sorted(mark.args[0] for mark in marks if mark.name == "parametrize") == ["dt", "method"]
 
@@ -172,17 +138,15 @@ def parameters_of(estimator):
     return [parameter for parameter in parameters if parameter.default != "deprecated"]
 
 
-def test_the_signature_begins_with_that_of_scikit_learn():
+def test_the_signature_is_that_of_scikit_learn_and_keywords():
     expected = [
         # In scikit-learn 1.6, which still had n_iter, None stands for 1000.
         p.replace(default=1000) if p.name == "max_iter" and p.default is None else p
         for p in parameters_of(sklearn.manifold.TSNE)
     ]
-    assert parameters_of(TSNE)[: len(expected)] == expected
-
-
-def test_parameters_beyond_scikit_learn_are_keyword_only():
-    extra = parameters_of(TSNE)[len(parameters_of(sklearn.manifold.TSNE)) :]
+    ours = parameters_of(TSNE)
+    assert ours[: len(expected)] == expected
+    extra = ours[len(expected) :]
     assert extra
     assert all(p.kind is p.KEYWORD_ONLY and p.default is not p.empty for p in extra)
 
@@ -207,6 +171,7 @@ estimator_checks = parametrize_with_checks(
         TSNE(perplexity=2),
         TSNE(perplexity=2, method="exact"),
         TSNE(perplexity=2, neighbors="exact"),
+        ContrastiveTSNE(perplexity=2, n_epochs=20),
     ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILED_CHECKS,
 )

@@ -16,50 +16,28 @@ from fits import (
     fit,
     fit_theirs,
 )
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_array_equal
 from reference import tsne as reference
 from scipy import sparse
-from sklearn.datasets import load_digits, make_blobs
+from sklearn.datasets import make_blobs
 from sklearn.decomposition import PCA
-from sklearn.manifold import trustworthiness
-from sklearn.metrics import silhouette_score
 from sklearn.metrics.pairwise import _VALID_METRICS, pairwise_distances
 from sklearn.neighbors import KNeighborsTransformer, NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fasttsne import TSNE
-from fasttsne.initialization.start import initial_embedding
 from fasttsne.quality import knn_accuracy, neighbor_recall
 
-# Attributes --------------------------------------------------------------------------
-
 
 @both_methods
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_map_is_float32_whatever_the_input(X, method, dtype):
-    assert fit(X.astype(dtype), method=method).embedding_.dtype == np.float32
-
-
-@both_methods
-def test_the_map_is_a_plain_writable_array_of_its_own(X, method):
-    embedding = fit(X, method=method).embedding_
-    assert type(embedding) is np.ndarray
-    assert embedding.flags.c_contiguous and embedding.flags.writeable
-
-
-@both_methods
-def test_fit_transform_returns_the_map_that_fit_stores(X, method):
+def test_fit_transform_returns_the_map_that_fit_stores_and_ignores_y(X, method):
     estimator = TSNE(**SHORT, method=method)
-    returned = estimator.fit_transform(X)
+    returned = estimator.fit_transform(X, np.arange(len(X)))
     assert_array_equal(returned, estimator.embedding_)
-    assert_array_equal(returned, fit(X, method=method).embedding_)
-
-
-@both_methods
-def test_y_is_ignored(X, method):
-    estimator = TSNE(**SHORT, method=method)
-    assert_same_bits(estimator.fit(X, np.arange(len(X))), fit(X, method=method))
+    assert_same_bits(estimator, fit(X, method=method))
+    assert type(returned) is np.ndarray
+    assert returned.flags.c_contiguous and returned.flags.writeable
 
 
 def test_a_second_fit_forgets_the_first(X):
@@ -71,12 +49,9 @@ def test_a_second_fit_forgets_the_first(X):
     assert not hasattr(estimator, "feature_names_in_")
 
 
-def test_automatic_learning_rate_is_the_number_of_samples(X):
+def test_learning_rate_is_the_number_of_samples_or_the_one_given(X):
     assert fit(X).learning_rate_ == len(X)
     assert fit(X, early_exaggeration=1.0).learning_rate_ == len(X)
-
-
-def test_given_learning_rate_is_used_as_is(X):
     estimator = fit(X, learning_rate=123.5)
     assert estimator.learning_rate_ == 123.5
     settings = [
@@ -86,12 +61,15 @@ def test_given_learning_rate_is_used_as_is(X):
 
 
 @both_methods
-@pytest.mark.parametrize("max_iter", [251, 333, 500])
+@pytest.mark.parametrize("max_iter", [250, 251, 333, 500])
 def test_a_given_learning_rate_stops_where_scikit_learns_does(X, method, max_iter):
     params = {"perplexity": 10, "init": "random", "random_state": 0, "method": method}
     params |= {"max_iter": max_iter, "learning_rate": 1.0}
-    theirs = fit_theirs(X, **params)
-    assert TSNE(**params).fit(X).n_iter_ == theirs.n_iter_ == max_iter - 1
+    fitted = TSNE(**params).fit(X)
+    assert fitted.n_iter_ == max_iter - 1
+    assert 0 < fitted.kl_divergence_ < 5
+    if max_iter > 250:  # scikit-learn reports an n_iter_ of 250 and the largest float as KL.
+        assert fit_theirs(X, **params).n_iter_ == fitted.n_iter_
 
 
 @both_methods
@@ -99,12 +77,14 @@ def test_a_given_learning_rate_stops_where_scikit_learns_does(X, method, max_ite
     ("params", "last"),
     [
         ({"min_grad_norm": 1e30}, 199),  # the first look
+        ({"min_grad_norm": 1e30, "early_exaggeration_iter": 0}, 49),
+        ({"min_grad_norm": 1e30, "exaggeration": [(200, 2.0), (100, 1.0)]}, 399),
         ({"n_iter_without_progress": 0, "learning_rate": 1e-12}, 249),
         ({"n_iter_without_progress": 120, "learning_rate": 1e-12}, 349),
     ],
     ids=str,
 )
-def test_rules_count_from_the_end_of_early_exaggeration(X, method, params, last):
+def test_rules_count_from_the_end_of_exaggeration(X, method, params, last):
     # Early exaggeration ends after 150 iterations; the first look comes 50 later.
     assert fit(X, max_iter=1000, init="random", method=method, **params).n_iter_ == last
 
@@ -136,19 +116,6 @@ def test_noise_is_arranged_at_leisure():
     assert np.mean(divergences) < 2.33
 
 
-@both_methods
-def test_250_iterations_have_an_end_and_a_divergence(X, method):
-    # scikit-learn reports an n_iter_ of 250 and the largest float as KL.
-    estimator = fit(X, method=method, max_iter=250)
-    assert estimator.n_iter_ == 249
-    assert 0 < estimator.kl_divergence_ < 5
-
-
-def test_feature_names_out_are_numbered_by_component(X):
-    names = fit(X, n_components=3).get_feature_names_out()
-    assert list(names) == ["tsne0", "tsne1", "tsne2"]
-
-
 def test_pandas_output_has_names_and_keeps_the_index(X):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X, index=np.arange(len(X)) + 1000)
@@ -157,9 +124,6 @@ def test_pandas_output_has_names_and_keeps_the_index(X):
     assert list(out.columns) == ["tsne0", "tsne1"]
     assert list(out.index) == list(frame.index)
     assert_array_equal(out.to_numpy(), fit(X).embedding_)
-
-
-# A citizen of scikit-learn -----------------------------------------------------------
 
 
 def test_repr_shows_what_differs_from_the_defaults():
@@ -184,36 +148,24 @@ def test_a_pipeline_maps_what_its_steps_give(X):
     assert_array_equal(pipeline.fit_transform(X), fit(by_hand).embedding_)
 
 
-# Randomness --------------------------------------------------------------------------
-
-
 @both_methods
 @both_inits
-def test_the_same_seed_gives_the_same_bits(X, method, init):
-    assert_same_bits(*(fit(X, method=method, init=init, random_state=7) for _ in range(2)))
+def test_the_seed_decides(X, method, init):
+    one, again, other = (fit(X, method=method, init=init, random_state=seed) for seed in (7, 7, 8))
+    assert_same_bits(one, again)
+    assert np.allclose(one.embedding_, other.embedding_) == (init == "pca")
 
 
-@both_methods
-def test_another_seed_gives_another_map(X, method):
-    a, b = (fit(X, method=method, init="random", random_state=seed) for seed in (1, 2))
-    assert not np.allclose(a.embedding_, b.embedding_)
-
-
-def test_a_generator_goes_on_where_it_was(X):
+def test_a_generator_goes_on_where_it_was_and_the_global_one_is_left_alone(X):
+    state = np.random.mtrand._rand.get_state
+    before = state()[1].copy()
     generator = np.random.RandomState(3)
     first, second = (fit(X, init="random", random_state=generator) for _ in range(2))
     assert not np.allclose(first.embedding_, second.embedding_)
     assert_same_bits(first, fit(X, init="random", random_state=np.random.RandomState(3)))
-
-
-def test_a_seeded_fit_leaves_the_global_generator_alone(X):
-    state = np.random.mtrand._rand.get_state
-    before = state()[1].copy()
     fit(X, init="random")
     assert_array_equal(state()[1], before)
 
-
-# Metrics and precomputed distances ---------------------------------------------------
 
 # In the list of valid names, but gone from the libraries that compute them.
 GONE_METRICS = {"matching", "wminkowski"}
@@ -252,14 +204,6 @@ def test_calm_maps_tell_metrics_apart():
 
 
 @both_methods
-def test_metric_params_reach_the_metric(X, method):
-    assert_maps_close(
-        calm_map(X, method=method, metric="seuclidean", metric_params={"V": X.var(axis=0)}),
-        calm_map(X / X.std(axis=0), method=method),
-    )
-
-
-@both_methods
 def test_a_callable_metric_is_called(X, method):
     def chebyshev(a, b, factor):
         return factor * np.abs(a - b).max()
@@ -270,46 +214,30 @@ def test_a_callable_metric_is_called(X, method):
     )
 
 
-@both_methods
-def test_precomputed_distances_give_the_map_of_the_points(X, method):
-    distances = pairwise_distances(X)
-    assert_maps_close(
-        calm_map(distances, method=method, metric="precomputed"), calm_map(X, method=method)
-    )
+# At perplexity 10 a fit needs 31 neighbours; more do not matter. scikit-learn takes the first
+# neighbour for the point itself and drops it, so a graph without the points loses one there.
+GRAPHS = {
+    **{
+        f"{k} neighbours": lambda X, k=k: KNeighborsTransformer(n_neighbors=k).fit_transform(X)
+        for k in (31, 50, 119)
+    },
+    "without the points": lambda X: (
+        NearestNeighbors(n_neighbors=40).fit(X).kneighbors_graph(mode="distance")
+    ),
+    "rows of unequal length": lambda X: (
+        NearestNeighbors(radius=25.0)
+        .fit(X)
+        .radius_neighbors_graph(X, mode="distance", sort_results=True)
+    ),
+}
 
 
-@pytest.mark.parametrize("n_neighbors", [31, 50, 119])
-def test_a_neighbors_graph_gives_the_map_of_the_points(X, n_neighbors):
-    # At perplexity 10 a fit needs 31 neighbours; more do not matter.
-    graph = KNeighborsTransformer(n_neighbors=n_neighbors).fit_transform(X)
+@pytest.mark.parametrize("kind", GRAPHS)
+def test_a_neighbors_graph_gives_the_map_of_the_points(X, kind):
+    graph = GRAPHS[kind](X)
+    assert (np.ptp(np.diff(graph.indptr)) > 0) == (kind == "rows of unequal length")
     assert_maps_close(calm_map(graph, metric="precomputed"), calm_map(X))
 
-
-def test_a_graph_need_not_hold_the_points_themselves(X):
-    # scikit-learn takes the first neighbour for the point itself, and drops it.
-    graph = NearestNeighbors(n_neighbors=40).fit(X).kneighbors_graph(mode="distance")
-    assert not graph.diagonal().any() and graph.nnz == 40 * len(X)
-    assert_maps_close(calm_map(graph, metric="precomputed"), calm_map(X))
-
-
-def test_a_radius_graph_gives_the_map_of_the_points(X):
-    # Rows of unequal length.
-    nearest = NearestNeighbors(radius=25.0).fit(X)
-    graph = nearest.radius_neighbors_graph(X, mode="distance", sort_results=True)
-    assert np.ptp(np.diff(graph.indptr)) > 0
-    assert_maps_close(calm_map(graph, metric="precomputed"), calm_map(X))
-
-
-def test_a_neighbors_transformer_feeds_a_pipeline(X):
-    pipeline = make_pipeline(
-        KNeighborsTransformer(n_neighbors=31),
-        TSNE(perplexity=10, metric="precomputed", init="random", random_state=0),
-    )
-    embedding = pipeline.fit_transform(X)
-    assert trustworthiness(X, embedding) > 0.95
-
-
-# Sparse X ----------------------------------------------------------------------------
 
 SPARSE_FORMATS = [sparse.csr_array, sparse.csr_matrix, sparse.csc_array, sparse.coo_array]
 
@@ -341,9 +269,6 @@ def test_wide_sparse_x_is_never_made_dense():
     assert np.isfinite(embedding).all()
 
 
-# Degrees of freedom ------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("method", "n_components", "expected"),
     [("barnes_hut", 1, 1), ("barnes_hut", 2, 1), ("barnes_hut", 3, 2), ("exact", 5, 4)],
@@ -353,18 +278,6 @@ def test_degrees_of_freedom_are_one_less_than_components_by_default(
 ):
     params = {"method": method, "n_components": n_components}
     assert_same_bits(fit(X, **params), fit(X, degrees_of_freedom=expected, **params))
-
-
-@both_methods
-@pytest.mark.parametrize("degrees_of_freedom", [0.5, 1, 2.0, 5.5])
-def test_kl_divergence_is_that_of_the_degrees_of_freedom(X, method, degrees_of_freedom):
-    fitted = fit(
-        X, method=method, degrees_of_freedom=degrees_of_freedom, perplexity=40, max_iter=1000
-    )
-    P = reference.joint_probabilities_dense(reference.squared_distances(X), 40)
-    expected = reference.kl_divergence(P, fitted.embedding_, degrees_of_freedom)
-    tolerance = {"barnes_hut": 2e-2, "exact": 1e-3}[method]
-    assert fitted.kl_divergence_ == pytest.approx(expected, rel=tolerance)
 
 
 @both_methods
@@ -380,21 +293,6 @@ def test_the_descent_goes_down_its_own_divergence(X, method, degrees_of_freedom)
         for nu in (0.25, degrees_of_freedom, 8.0)
     }
     assert min(divergence, key=divergence.get) == degrees_of_freedom
-
-
-@both_methods
-def test_heavier_tails_set_clusters_further_apart(digits, method):
-    X, labels = digits[:300], load_digits().target[:300]
-    heavy, medium, light = (
-        silhouette_score(
-            fit(X, method=method, degrees_of_freedom=nu, max_iter=500).embedding_, labels
-        )
-        for nu in (1.0, 2.0, 5.0)
-    )
-    assert heavy > medium > light
-
-
-# Verbosity ---------------------------------------------------------------------------
 
 
 def templates(text):
@@ -416,18 +314,12 @@ def test_verbose_speaks_scikit_learns_words(X, method, verbose, params, capsys):
 
 
 @both_methods
-def test_the_default_is_silent(X, method, capfd):
+def test_the_default_is_silent_and_the_last_line_tells_the_final_divergence(X, method, capfd):
     fit(X, method=method)
     assert capfd.readouterr() == ("", "")
-
-
-def test_the_last_line_tells_the_final_divergence(X, capsys):
-    fitted = fit(X, verbose=1)
-    last = capsys.readouterr().out.splitlines()[-1]
+    fitted = fit(X, method=method, verbose=1)
+    last = capfd.readouterr().out.splitlines()[-1]
     assert last == f"[t-SNE] KL divergence after 300 iterations: {fitted.kl_divergence_:f}"
-
-
-# Common offsets ----------------------------------------------------------------------
 
 
 @both_methods
@@ -443,13 +335,6 @@ def test_an_offset_that_loses_nothing_changes_no_bit(digits, method, init, offse
 def test_an_offset_of_a_million_loses_nothing_that_matters(X, method):
     X = X / 10
     assert_maps_close(calm_map(X + 1e6, method=method), calm_map(X, method=method))
-
-
-def test_an_offset_leaves_principal_components_as_they_were(X):
-    shifted, centred = (
-        initial_embedding(points, "pca", 2, np.random.RandomState(0)) for points in (X + 1e6, X)
-    )
-    assert_allclose(shifted, centred, rtol=0, atol=1e-8)
 
 
 @both_methods

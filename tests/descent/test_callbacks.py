@@ -12,8 +12,6 @@ from reference import tsne as reference
 from fasttsne import TSNE
 from fasttsne import tsne as pipeline
 
-# Callbacks ---------------------------------------------------------------------------
-
 
 @both_methods
 def test_a_callback_sees_the_map_and_changes_no_bit(X, method):
@@ -120,9 +118,6 @@ def test_an_exception_reaches_the_caller_and_the_state_is_kept(X, method, warm_s
     assert_same_bits(estimator, TSNE(**params).fit(X))
 
 
-# History -----------------------------------------------------------------------------
-
-
 @both_methods
 def test_history_tells_how_the_descent_went(X, method):
     seen = []
@@ -135,9 +130,6 @@ def test_history_tells_how_the_descent_went(X, method):
     assert history["kl_divergence"][-1] == fitted.kl_divergence_
     assert np.diff(history["seconds"]).min() >= 0.0
     assert history["kl_divergence"].dtype == np.float64
-
-
-# The bar -----------------------------------------------------------------------------
 
 
 def test_the_bar_counts_iterations_and_changes_no_bit(X, capsys):

@@ -45,6 +45,19 @@ class At:
         return self.line
 
 
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+
+@pytest.fixture
+def alarm():
+    """Sets an alarm that interrupts after so many seconds, once; 0 calls it off."""
+    before = signal.signal(signal.SIGALRM, interrupt)
+    yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, 0.0)
+    signal.signal(signal.SIGALRM, before)
+
+
 def lines_of_a_fit(X, **params):
     count = At(-1)
     with count:
@@ -86,7 +99,7 @@ def test_interrupted_at_any_line_it_ends_where_it_would_have(X, method, params):
 @needs_sigint
 @both_methods
 @pytest.mark.nosan
-def test_signals_at_random_moments_change_no_bit(digits, method):
+def test_signals_at_random_moments_change_no_bit(digits, method, alarm):
     """Unlike the lines above these also fall within kernels."""
     X = digits if method == "barnes_hut" else digits[:600]
     params = {**PARAMS, "method": method, "n_jobs": 2, "perplexity": 20}
@@ -96,28 +109,20 @@ def test_signals_at_random_moments_change_no_bit(digits, method):
     estimator = TSNE(**params, warm_start=True)
     rng = np.random.default_rng(1)
     interrupted = 0
-
-    def interrupt(number, frame):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        for _ in range(12):
-            try:
-                signal.setitimer(signal.ITIMER_REAL, length * rng.uniform(0.1, 0.6))
-                estimator.fit(X)
-                signal.setitimer(signal.ITIMER_REAL, 0.0)
-                break
-            except KeyboardInterrupt:
-                interrupted += 1
-                if hasattr(estimator, "embedding_"):
-                    assert_sound(estimator)
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0.0)
-        else:
+    for _ in range(12):
+        try:
+            alarm(length * rng.uniform(0.1, 0.6))
             estimator.fit(X)
-    finally:
-        signal.signal(signal.SIGALRM, before)
+            alarm(0.0)
+            break
+        except KeyboardInterrupt:
+            interrupted += 1
+            if hasattr(estimator, "embedding_"):
+                assert_sound(estimator)
+        finally:
+            alarm(0.0)
+    else:
+        estimator.fit(X)
     assert interrupted > 0
     assert_same_bits(estimator, whole)
     assert estimator.n_iter_ == whole.n_iter_ == 419
@@ -125,7 +130,7 @@ def test_signals_at_random_moments_change_no_bit(digits, method):
 
 @needs_sigint
 @pytest.mark.nosan
-def test_kernels_are_left_between_two_iterations():
+def test_kernels_are_left_between_two_iterations(alarm):
     X = np.random.default_rng(0).normal(size=(4000, 4))
     indices, squared = nearest_neighbors(X, 90, n_threads=2)
     conditional, _ = conditional_probabilities(squared, 30.0, n_threads=2)
@@ -137,18 +142,10 @@ def test_kernels_are_left_between_two_iterations():
         forces.evaluate(Y, False)
         return forces, (Y, np.zeros_like(Y), np.ones_like(Y))
 
-    def interrupt(number, frame):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        forces, state = start()
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
-        with pytest.raises(KeyboardInterrupt):
-            _kernels.descend(forces, *state, 10**6, 20.0, 0.8, 1.0)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, before)
+    forces, state = start()
+    alarm(0.2)
+    with pytest.raises(KeyboardInterrupt):
+        _kernels.descend(forces, *state, 10**6, 20.0, 0.8, 1.0)
     assert forces.n_steps > 0
     other, expected = start()
     _kernels.descend(other, *expected, forces.n_steps, 20.0, 0.8, 1.0)
@@ -206,12 +203,8 @@ def test_an_interrupted_first_fit_can_go_on_without_having_meant_to(X):
 def test_an_interruption_before_the_descent_keeps_what_there_was(X, monkeypatch):
     estimator = fit(X, warm_start=True)
     before = pickle.loads(pickle.dumps(estimator))
-
-    def interrupted(*args, **params):
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(pipeline, "neighbors_of", interrupted)
+        patch.setattr(pipeline, "neighbors_of", interrupt)
         estimator.set_params(perplexity=12).fit(X)
     assert_same_bits(estimator, before)
     for one in (estimator, before):

@@ -1,9 +1,10 @@
 """What every iteration goes by, and the parameters of TSNE that shape it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fits import SHORT, assert_same_bits, both_methods, fit
-from reference import tsne as reference
 
 from fasttsne import TSNE
 from fasttsne.descent.schedule import (
@@ -15,8 +16,6 @@ from fasttsne.descent.schedule import (
     standard_schedule,
 )
 
-# Phases ------------------------------------------------------------------------------
-
 
 def test_settings_move_from_the_first_to_the_last():
     phase = Phase(100, Settings(10.0, 0.5, 16.0), Settings(160.0, 0.98, 1.0))
@@ -24,13 +23,9 @@ def test_settings_move_from_the_first_to_the_last():
     assert phase.settings(1.0) == pytest.approx(phase.last)
     # Halfway: the roots 1/4 and 1 of 1/exaggeration meet in 5/8; 1 - m is sqrt(0.5 * 0.02).
     assert phase.settings(0.5) == pytest.approx((62.5, 0.9, (8 / 5) ** 2))
-
-
-def test_learning_rate_stays_in_proportion_to_the_reciprocal_exaggeration():
-    phase = Phase(100, Settings(25.0, 0.8, 12.0), Settings(300.0, 0.8, 1.0))
     for share in np.linspace(0.0, 1.0, 7):
         rate, _, exaggeration = phase.settings(share)
-        assert rate * exaggeration == pytest.approx(300.0)
+        assert rate * exaggeration == pytest.approx(160.0)
 
 
 def test_settings_depend_on_the_iteration_alone():
@@ -55,6 +50,8 @@ def test_the_standard_schedule_is_fading_then_speed():
     assert speeding.last == cruising.first == cruising.last == (1200.0, 0.97, 1.0)
     assert cruising.n_iter == ENDLESS
     assert schedule.settling(400).at(400)[0] == (1200.0, 0.8, 1.0)
+    empty = replace(fading, n_iter=0)
+    assert Schedule([empty, speeding, cruising]).phases == (speeding, cruising)
 
 
 @pytest.mark.parametrize(
@@ -79,23 +76,16 @@ def test_late_exaggeration_holds_for_as_long_as_it_says(exaggeration, early):
     assert schedule.phase_before(last_change + 400).least_gain > 0
 
 
-def test_rules_wait_for_the_last_exaggeration(X):
-    params = {"min_grad_norm": 1e30, "max_iter": 1000}
-    assert fit(X, **params).n_iter_ == 199
-    assert fit(X, exaggeration=[(200, 2.0), (100, 1.0)], **params).n_iter_ == 399
-    assert fit(X, early_exaggeration_iter=0, **params).n_iter_ == 49
-
-
-# Early exaggeration ------------------------------------------------------------------
-
-
 @both_methods
 @pytest.mark.parametrize("n_iter", [0, 1, 151, 199, 200, 220, 250, 10_000])
-def test_no_length_of_early_exaggeration_overruns_max_iter(X, method, n_iter):
-    fitted = fit(X, method=method, max_iter=250, early_exaggeration_iter=n_iter, learning_rate=9.0)
+def test_no_length_of_early_exaggeration_overruns_max_iter(X, method, n_iter, capsys):
+    params = {"max_iter": 250, "learning_rate": 9.0, "verbose": 1}
+    fitted = fit(X, method=method, early_exaggeration_iter=n_iter, **params)
     assert fitted.n_iter_ == 249
     assert np.isfinite(fitted.embedding_).all()
     assert fitted.history_["iteration"][-1] == 250
+    told = f"after {min(n_iter, 250)} iterations with early exaggeration:"
+    assert told in capsys.readouterr().out
 
 
 def test_the_private_length_that_scikit_learn_has_is_the_default(X):
@@ -104,35 +94,6 @@ def test_the_private_length_that_scikit_learn_has_is_the_default(X):
     estimator._EXPLORATION_MAX_ITER = 240
     assert_same_bits(estimator.fit(X), fit(X, early_exaggeration_iter=240))
     assert estimator.n_iter_ == 299
-
-
-@pytest.mark.parametrize("early", [0, 100])
-def test_the_end_of_early_exaggeration_is_told(X, capsys, early):
-    fit(X, early_exaggeration_iter=early, verbose=1)
-    assert f"after {early} iterations with early exaggeration:" in capsys.readouterr().out
-
-
-# Late exaggeration -------------------------------------------------------------------
-
-
-@both_methods
-@pytest.mark.parametrize("exaggeration", [0.8, 2.0, [(100, 1.0), (50, 3.0)]], ids=str)
-def test_the_divergence_is_told_without_exaggeration(X, method, exaggeration):
-    fitted = fit(X, method=method, exaggeration=exaggeration, perplexity=40, max_iter=500)
-    P = reference.joint_probabilities_dense(reference.squared_distances(X), 40)
-    expected = reference.kl_divergence(P, fitted.embedding_, 1.0)
-    tolerance = {"barnes_hut": 2e-2, "exact": 1e-3}[method]
-    assert fitted.kl_divergence_ == pytest.approx(expected, rel=tolerance)
-    assert fitted.history_["kl_divergence"][-1] == fitted.kl_divergence_
-
-
-@both_methods
-def test_late_exaggeration_draws_the_map_together(digits, method):
-    span = [
-        np.ptp(fit(digits[:300], method=method, exaggeration=e, max_iter=600).embedding_)
-        for e in (0.7, 1.0, 4.0)
-    ]
-    assert span[0] > span[1] > 1.5 * span[2]
 
 
 # Not where degrees of freedom are learned: so few points then settle in various arrangements.
@@ -165,9 +126,3 @@ def test_both_methods_reach_the_same_divergence(digits, params):
 def test_a_schedule_must_be_pairs(X, exaggeration):
     with pytest.raises(ValueError, match="exaggeration must be"):
         fit(X, exaggeration=exaggeration)
-
-
-def test_a_schedule_of_phases_leaves_out_those_of_no_length():
-    settings = Settings(1.0, 0.8, 1.0)
-    schedule = Schedule([Phase(0, settings, settings), Phase(7, settings, settings)])
-    assert len(schedule.phases) == 1

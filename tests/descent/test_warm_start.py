@@ -1,7 +1,7 @@
 """A fit that goes on where the last one stopped."""
 
 import pickle
-from threading import Thread
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -36,34 +36,26 @@ def assert_same_run(a, b):
         assert_array_equal(a.history_[name], b.history_[name])
 
 
-# Parts add up to the whole -----------------------------------------------------------
-
-
 @both_methods
 @pytest.mark.parametrize(
-    "params",
+    ("params", "lengths"),
     [
-        {},
-        LONG,
-        {**LONG, "early_exaggeration_iter": 230},
-        {**LONG, "exaggeration": [(40, 1.0), (93, 3.0), (40, 1.5)]},
-        {**LONG, "degrees_of_freedom": "auto"},
-        {**LONG, "n_components": 1, "degrees_of_freedom": 2.5, "init": "random"},
+        ({}, [250, 250]),
+        (LONG, [250, 250]),
+        (LONG, [300, 1, 199]),
+        (LONG, [257, 13, 30, 100, 100]),
+        ({**LONG, "early_exaggeration_iter": 230}, [250, 250]),
+        ({**LONG, "exaggeration": [(40, 1.0), (93, 3.0), (40, 1.5)]}, [250, 250]),
+        ({**LONG, "degrees_of_freedom": "auto"}, [250, 250]),
+        ({**LONG, "n_components": 1, "degrees_of_freedom": 2.5, "init": "random"}, [250, 250]),
     ],
     ids=str,
 )
-def test_250_and_250_are_500(digits, method, params):
+def test_parts_are_the_whole(digits, method, params, lengths):
     X = digits[:400]
     whole = fit(X, method=method, max_iter=500, **params)
-    assert_same_run(warm(X, [250, 250], method=method, **params), whole)
-
-
-@both_methods
-@pytest.mark.parametrize("lengths", [[300, 1, 199], [257, 13, 30, 100, 100]])
-def test_parts_of_any_length_are_the_whole(X, method, lengths):
-    whole = fit(X, method=method, max_iter=500, **LONG)
-    assert whole.n_iter_ == 499
-    assert_same_run(warm(X, lengths, method=method, **LONG), whole)
+    assert whole.n_iter_ == 499 or not params
+    assert_same_run(warm(X, lengths, method=method, **params), whole)
 
 
 def test_a_fresh_process_goes_on_to_the_same_bits(digits, tmp_path):
@@ -92,17 +84,11 @@ def test_what_has_converged_stays(X):
 
 @both_methods
 def test_one_run_is_the_same_with_and_without(X, method):
-    assert_same_run(warm(X, [300], method=method), fit(X, method=method, max_iter=300))
-
-
-def test_without_it_a_fit_starts_again(X):
-    estimator = warm(X, [250, 250])
-    estimator.set_params(warm_start=False, max_iter=300).fit(X)
-    assert_same_run(estimator, fit(X, max_iter=300))
+    plain = fit(X, method=method, max_iter=300)
+    assert_same_run(warm(X, [300], method=method), plain)
+    estimator = warm(X, [250, 250], method=method)
+    assert_same_run(estimator.set_params(warm_start=False, max_iter=300).fit(X), plain)
     assert estimator._descent is None
-
-
-# Other parameters by then ------------------------------------------------------------
 
 
 @both_methods
@@ -146,13 +132,9 @@ def test_the_method_may_change(digits, first, then):
 
 
 def test_p_is_made_anew_only_when_it_has_to_be(X, monkeypatch):
-    made = []
+    made, find = [], pipeline.neighbors_of
     monkeypatch.setattr(
-        pipeline,
-        "neighbors_of",
-        lambda *args, original=pipeline.neighbors_of, **params: (
-            made.append(1) or original(*args, **params)
-        ),
+        pipeline, "neighbors_of", lambda *args, **params: made.append(1) or find(*args, **params)
     )
     estimator = warm(X, [250])
     estimator.set_params(exaggeration=2.0, max_iter=50).fit(X)
@@ -173,11 +155,10 @@ def test_pickles_do_not_hold_p(digits):
     assert len(pickle.dumps(going_on)) < len(pickle.dumps(plain)) + 32 * len(digits) + 5000
 
 
-# Refusals ----------------------------------------------------------------------------
-
-
 @both_methods
 def test_other_samples_are_refused(X, method):
+    with pytest.raises(ValueError, match=r"'max_iter' parameter of TSNE .* Got 249"):
+        warm(X, [249], method=method)
     estimator = warm(X, [250], method=method)
     before = estimator.embedding_.copy()
     with pytest.raises(ValueError, match="warm_start=True continues a map of 120 samples"):
@@ -192,11 +173,6 @@ def test_other_samples_are_refused(X, method):
     assert estimator.embedding_.shape == (100, 2)
 
 
-def test_a_first_call_needs_250_iterations(X):
-    with pytest.raises(ValueError, match=r"'max_iter' parameter of TSNE .* Got 249"):
-        warm(X, [249])
-
-
 def test_a_map_that_diverged_is_not_gone_on_with(X):
     estimator = warm(X, [250])
     estimator._descent.state.embedding[:] = 1e30
@@ -204,9 +180,6 @@ def test_a_map_that_diverged_is_not_gone_on_with(X):
         estimator.set_params(max_iter=50).fit(X)
     estimator.set_params(max_iter=300).fit(X)
     assert_same_bits(estimator, fit(X, max_iter=300))
-
-
-# The same without the estimator ------------------------------------------------------
 
 
 def test_the_public_function_goes_on(X):
@@ -239,18 +212,13 @@ def test_a_map_is_not_drawn_by_two_at_once(X):
 
 def test_threads_that_take_up_the_same_map_are_refused_or_take_turns(X):
     tsne = TSNE(warm_start=True, max_iter=250, random_state=0).fit(X)
-    outcomes = []
 
-    def fit():
-        for _ in range(3):
-            try:
-                outcomes.append(np.isfinite(tsne.fit(X).embedding_).all())
-            except RuntimeError:
-                outcomes.append("refused")
+    def refit(_):
+        try:
+            return bool(np.isfinite(tsne.fit(X).embedding_).all())
+        except RuntimeError:
+            return "refused"
 
-    threads = [Thread(target=fit) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(outcomes) == 12 and set(outcomes) <= {True, "refused"} and True in outcomes
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = set(pool.map(refit, range(12)))
+    assert outcomes <= {True, "refused"} and True in outcomes

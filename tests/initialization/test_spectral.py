@@ -66,11 +66,6 @@ def test_maps_from_there(X, method):
     assert_same_bits(tsne, fit(X, init="spectral", method=method, n_jobs=2, random_state=7))
 
 
-def test_distances_need_no_samples_for_it(X):
-    distances = np.sqrt(reference.squared_distances(X))
-    assert np.isfinite(fit(distances, metric="precomputed", init="spectral").embedding_).all()
-
-
 def blobs_apart(sizes):
     centers = 1000.0 * np.random.default_rng(0).normal(size=(len(sizes), 3))
     return make_blobs(sizes, centers=centers, random_state=0)
@@ -109,6 +104,8 @@ def test_hardly_any_data(X, method):
     assert np.isfinite(tsne.embedding_).all()
 
 
-def test_it_needs_p(X):
+def test_it_needs_p_and_no_samples(X):
     with pytest.raises(ValueError, match="joint"):
         initial_embedding(X, "spectral", 2, np.random.RandomState(0))
+    distances = np.sqrt(reference.squared_distances(X))
+    assert np.isfinite(fit(distances, metric="precomputed", init="spectral").embedding_).all()
