@@ -9,16 +9,12 @@ Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 Floats = NDArray[np.float32] | NDArray[np.float64]
 
-# Configuration of the compiled module ------------------------------------------------
-
 def available_isas() -> tuple[str, ...]: ...
 def current_isa() -> str: ...
 def select_isa(name: str) -> None: ...
 def openmp_enabled() -> bool: ...
 def openmp_max_threads() -> int: ...
 def in_forked_child() -> bool: ...
-
-# Neighbours and affinities -----------------------------------------------------------
 
 # Points are (n, d), queries (n_queries, d). screen is (n, m): single-precision coordinates that
 # preserve distances, or the leading ones of them; then tails, (n,), are the squared lengths of the
@@ -55,8 +51,6 @@ def prepare_lists(
 ) -> InvertedLists | None: ...
 
 class InvertedLists:
-    """Points in lists around centroids, prepared for queries. It pickles."""
-
     def __init__(
         self,
         start: Int64,  # (n_lists + 1,) first place of each list
@@ -79,26 +73,15 @@ class InvertedLists:
 # (n, d), (d, m), (m,) -> (n, m)
 def project_rows(rows: Float32, matrix: Float32, shift: Float32, n_threads: int) -> Float32: ...
 
-# Of m anchors among n points; queries are (m, k). All ranks count from 1; an anchor has rank 0.
-
-# (n, d), (m,) -> (m, n) squared distances
+# Of m anchors among n points: squared distances (m, n), or (m, k) of queries; indices (m, k); ranks
+# (m, n) or (m, k), which count from 1, and 0 for an anchor; counts (n,).
 def distances_to_all(exact: Floats, anchors: Int32, n_threads: int) -> Float64: ...
-
-# (n, d), (m,), (m, k) -> (m, k) squared distances
 def distances_to_some(exact: Floats, anchors: Int32, queries: Int32, n_threads: int) -> Float64: ...
-
-# (m, n), (m,) -> (m, k) indices
 def nearest_in_rows(
     distances: Float64, anchors: Int32, n_neighbors: int, n_threads: int
 ) -> Int32: ...
-
-# (m, n), (m,), (m, k) -> (m, k)
 def ranks_in_rows(distances: Float64, anchors: Int32, queries: Int32, n_threads: int) -> Int32: ...
-
-# (m, n), (m,) -> (m, n)
 def all_ranks_in_rows(distances: Float64, anchors: Int32, n_threads: int) -> Int32: ...
-
-# (m, n), (m, n); adds to (n,)
 def count_larger_ranks(first: Int32, second: Int32, counts: Int64, n_threads: int) -> None: ...
 def calibrate(
     squared_distances: Floats,  # (n, k); with skip_diagonal (n, n)
@@ -108,20 +91,13 @@ def calibrate(
     masses: Float32 | None = None,  # like squared_distances: how often each neighbour counts
 ) -> tuple[Float32, Float64]: ...  # p_j|i like squared_distances, beta (n,)
 def symmetrize(
-    indices: Int32,  # (n, k)
-    conditional: Float32,  # (n, k)
-    n_threads: int,
-    capacity: int = ...,  # edges to transpose at a time, at least n
-) -> tuple[Int64, Int32, Float32]: ...  # indptr (n + 1,), indices (nnz,), data (nnz,)
+    indices: Int32, conditional: Float32, n_threads: int, capacity: int = ...
+) -> tuple[Int64, Int32, Float32]: ...  # CSR: indptr, indices, data
 def symmetrize_dense(conditional: Float32, n_threads: int) -> Float32: ...  # (n, n)
-
-# Forces ------------------------------------------------------------------------------
 
 class DivergedError(FloatingPointError): ...
 
 class Forces:
-    """Forces on a map of n points in d dimensions."""
-
     degrees_of_freedom: float
     @property
     def attractive(self) -> Float32: ...  # (n, d) sum_j p_ij u_ij (y_i - y_j)
@@ -159,8 +135,8 @@ class BarnesHutForces(Forces):
         degrees_of_freedom: float,
         angle: float,
         n_threads: int,
-        masses: Float32 | None = None,  # (n,) points per row; `data` is then between one point of
-        # the row and all points of the column
+        masses: Float32
+        | None = None,  # (n,) points per row; data: one of the row, all of the column
         negative_entropy: float = 0.0,  # sum of p log p over all pairs of points
     ) -> None: ...
 
@@ -190,11 +166,7 @@ def descend(
     fixed: NDArray[np.uint8] | None = None,  # (n,) not 0 where a row does not move
 ) -> float: ...  # gradient norm of the last iteration
 
-# New points --------------------------------------------------------------------------
-
 class FrozenMap:
-    """A fixed map with its tree, to place new points on. It pickles."""
-
     def __init__(
         self, embedding: Float32, degrees_of_freedom: float, angle: float, n_threads: int = 1
     ) -> None: ...
@@ -211,12 +183,10 @@ class FrozenMap:
         self,
         indices: Int32,
         conditional: Float32,
-        at: Float32,  # (n_new, d)
+        at: Float32,
         exaggeration: float = 1.0,
         n_threads: int = 1,
     ) -> tuple[Float32, Float64]: ...  # gradient (n_new, d), divergence (n_new,)
-
-# Contrastive embedding ---------------------------------------------------------------
 
 def draw_numbers(seed: int, iteration: int, bound: int, count: int) -> Int64: ...  # (count,)
 

@@ -11,35 +11,25 @@ def calibrate(
     expect(masses is None or (masses.shape[0] == n and masses.shape[1] == k),
            "masses must have the same shape")
     expect(masses is None or not skip_diagonal, "skip_diagonal is not for masses")
-    conditional = np.empty((n, k), dtype=np.float32)
-    beta = np.empty(n, dtype=np.float64)
-    cdef float[:, ::1] conditional_view = conditional
-    cdef double[::1] beta_view = beta
+    cdef float[:, ::1] conditional = np.empty((n, k), dtype=np.float32)
+    cdef double[::1] beta = np.empty(n, dtype=np.float64)
     cdef ft_run run = make_run(n_threads)
     with nogil:
         check(ft_calibration_find(
             ft_points(&squared_distances[0, 0], floating is double), n, k, perplexity,
-            skip_diagonal, &masses[0, 0] if masses is not None else NULL, &conditional_view[0, 0],
-            &beta_view[0], &run))
-    return conditional, beta
+            skip_diagonal, &masses[0, 0] if masses is not None else NULL, &conditional[0, 0],
+            &beta[0], &run))
+    return np.asarray(conditional), np.asarray(beta)
 
 
 def symmetrize(
     const int32_t[:, ::1] indices not None, const float[:, ::1] conditional not None,
     int n_threads, int64_t capacity=2**25
 ):
-    """Return P = (P_cond + P_cond') / 2n as CSR arrays (indptr, indices, data), columns ascending.
-
-    At most `capacity` edges, of 8 bytes each, are transposed at a time.
-    """
+    """Return P = (P_cond + P_cond') / 2n as CSR arrays, transposing `capacity` edges at a time."""
     cdef int64_t n = indices.shape[0], k = indices.shape[1]
-    expect(conditional.shape[0] == n and conditional.shape[1] == k,
-           "indices and conditional differ in shape")
-    expect(n > 0 and k > 0, "empty input")
     expect(n < 2**31, "more than 2**31 - 1 points")
-    columns = np.asarray(indices)
-    expect(columns.min() >= 0 and columns.max() < n, "a neighbour's index is out of range")
-
+    expect_neighbors(indices, conditional, n)
     # P has at most 2nk edges. Memory that is never touched costs nothing and is returned below.
     indptr = np.empty(n + 1, dtype=np.int64)
     joint_indices = np.empty(2 * n * k, dtype=np.int32)

@@ -48,5 +48,19 @@ cdef int expect(bint condition, str what) except -1:
     return 0
 
 
+cdef int expect_within(indices, int64_t n, str what) except -1:
+    values = np.asarray(indices)
+    expect(values.size > 0, "empty input")
+    return expect(0 <= values.min() and values.max() < n, what + " is out of range")
+
+
+cdef int expect_neighbors(
+    const int32_t[:, ::1] indices, const float[:, ::1] conditional, int64_t n
+) except -1:
+    expect(indices.shape[0] == conditional.shape[0] and indices.shape[1] == conditional.shape[1],
+           "indices and conditional differ in shape")
+    return expect_within(indices, n, "a neighbour's index")
+
+
 cdef int expect_degrees_of_freedom(double nu) except -1:
     return expect(1e-3 <= nu <= 1e3, "degrees_of_freedom must be in 0.001 .. 1000")

@@ -3,10 +3,9 @@
 def draw_numbers(uint64_t seed, uint64_t iteration, int64_t bound, int64_t count):
     """Return random numbers in 0 .. bound - 1, which depend on the arguments alone."""
     expect(bound > 0 and count > 0, "bound and count must be at least 1")
-    draws = np.empty(count, dtype=np.int64)
-    cdef int64_t[::1] view = draws
-    ft_contrastive_draw(seed, iteration, bound, count, &view[0])
-    return draws
+    cdef int64_t[::1] draws = np.empty(count, dtype=np.int64)
+    ft_contrastive_draw(seed, iteration, bound, count, &draws[0])
+    return np.asarray(draws)
 
 
 cdef class ContrastiveForces(BarnesHutForces):
@@ -142,4 +141,4 @@ cdef class ContrastiveForces(BarnesHutForces):
         self.check_map(embedding)
         with nogil:
             check(BarnesHutForces.act_for(self, &embedding[0, 0], True, NULL))
-        return self.kl(1.0)
+        return self.kl_divergence_exaggerated(1.0)

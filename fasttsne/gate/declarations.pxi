@@ -1,4 +1,4 @@
-# What the kernels declare in fasttsne.h.
+# What the kernels declare in fasttsne.h, which names and explains the arguments.
 
 cdef extern from "fasttsne.h" nogil:
     ctypedef enum ft_status:
@@ -34,16 +34,11 @@ cdef extern from "fasttsne.h" nogil:
         double degrees_of_freedom
 
     ctypedef struct ft_step:
-        double learning_rate
-        double momentum
-        double exaggeration
-        double degrees_of_freedom
-        double sum_q
+        double learning_rate, momentum, exaggeration, degrees_of_freedom, sum_q
 
     ctypedef struct ft_update:
         ft_step step
-        int64_t first
-        int64_t last
+        int64_t first, last
         int dim
         const float *attractive
         const float *repulsive
@@ -85,87 +80,66 @@ cdef extern from "fasttsne.h" nogil:
     int ft_parallel_max_threads()
     ft_isa ft_parallel_best_isa()
     ft_isa ft_parallel_isa()
-    void ft_parallel_select_isa(ft_isa isa)
+    void ft_parallel_select_isa(ft_isa)
 
     ft_status ft_neighbors_find(
-        const float *query_screen, ft_points queries, int64_t n_queries, const float *screen,
-        ft_points points, int64_t n, int64_t d, int64_t k, int among_themselves, int32_t *indices,
-        double *squared_distances, ft_sgemm sgemm, ft_run *run)
+        const float *, ft_points, int64_t, const float *, ft_points, int64_t, int64_t, int64_t, int,
+        int32_t *, double *, ft_sgemm, ft_run *)
     ft_status ft_approximate_find(
-        const float *screen, const float *tails, int64_t m, ft_points points, int64_t n, int64_t d,
-        int64_t k, int64_t n_candidates, int64_t n_lists, int32_t *indices,
-        double *squared_distances, int *resolved, ft_sgemm sgemm, ft_run *run)
+        const float *, const float *, int64_t, ft_points, int64_t, int64_t, int64_t, int64_t,
+        int64_t, int32_t *, double *, int *, ft_sgemm, ft_run *)
     ft_status ft_approximate_prepare(
-        const float *screen, const float *tails, int64_t m, ft_points points, int64_t n, int64_t d,
-        int64_t k, int64_t n_candidates, int64_t *n_lists, int64_t *start, int32_t *order,
-        float *centroids, int64_t *budget, int *resolved, ft_sgemm sgemm, ft_run *run)
+        const float *, const float *, int64_t, ft_points, int64_t, int64_t, int64_t, int64_t,
+        int64_t *, int64_t *, int32_t *, float *, int64_t *, int *, ft_sgemm, ft_run *)
     ft_lists *ft_queries_create(
-        const int64_t *start, const int32_t *order, const float *centroids, int64_t n_lists,
-        int64_t budget, const float *coordinates, const float *tails, int64_t n, int64_t m)
-    void ft_queries_destroy(ft_lists *lists)
-    void ft_queries_unpack(const ft_lists *lists, float *coordinates, float *tails)
+        const int64_t *, const int32_t *, const float *, int64_t, int64_t, const float *,
+        const float *, int64_t, int64_t)
+    void ft_queries_destroy(ft_lists *)
+    void ft_queries_unpack(const ft_lists *, float *, float *)
     ft_status ft_queries_find(
-        const ft_lists *lists, const float *query_screen, ft_points queries, int64_t n_queries,
-        ft_points points, int64_t d, int64_t k, int64_t n_candidates, int32_t *indices,
-        double *squared_distances, ft_run *run)
+        const ft_lists *, const float *, ft_points, int64_t, ft_points, int64_t, int64_t, int64_t,
+        int32_t *, double *, ft_run *)
     ft_status ft_queries_project(
-        const float *rows, int64_t n, int64_t d, const float *matrix, int64_t m,
-        const float *shift, float *products, ft_run *run)
+        const float *, int64_t, int64_t, const float *, int64_t, const float *, float *, ft_run *)
     ft_status ft_ranks_distances(
-        ft_points points, int64_t n, int64_t d, const int32_t *anchors, int64_t n_anchors,
-        double *squared_distances, ft_run *run)
+        ft_points, int64_t, int64_t, const int32_t *, int64_t, double *, ft_run *)
     ft_status ft_ranks_distances_to(
-        ft_points points, int64_t d, const int32_t *anchors, int64_t n_anchors,
-        const int32_t *queries, int64_t k, double *squared_distances, ft_run *run)
-    ft_status ft_ranks_nearest(
-        const ft_ranks_rows *rows, int64_t k, int32_t *indices, ft_run *run)
-    ft_status ft_ranks_count(
-        const ft_ranks_rows *rows, const int32_t *queries, int64_t k, int32_t *ranks, ft_run *run)
-    ft_status ft_ranks_sort(const ft_ranks_rows *rows, int32_t *ranks, ft_run *run)
+        ft_points, int64_t, const int32_t *, int64_t, const int32_t *, int64_t, double *, ft_run *)
+    ft_status ft_ranks_nearest(const ft_ranks_rows *, int64_t, int32_t *, ft_run *)
+    ft_status ft_ranks_count(const ft_ranks_rows *, const int32_t *, int64_t, int32_t *, ft_run *)
+    ft_status ft_ranks_sort(const ft_ranks_rows *, int32_t *, ft_run *)
     ft_status ft_ranks_compare(
-        const int32_t *a, const int32_t *b, int64_t n, int64_t n_anchors, int64_t *counts,
-        ft_run *run)
+        const int32_t *, const int32_t *, int64_t, int64_t, int64_t *, ft_run *)
     ft_status ft_calibration_find(
-        ft_points squared_distances, int64_t n, int64_t k, double perplexity, int skip_diagonal,
-        const float *masses, float *conditional, double *beta, ft_run *run)
+        ft_points, int64_t, int64_t, double, int, const float *, float *, double *, ft_run *)
     ft_status ft_symmetrization_sparse(
-        const int32_t *indices, const float *conditional, int64_t n, int64_t k, int64_t *indptr,
-        int32_t *joint_indices, float *joint_data, void *scratch, int64_t capacity, ft_run *run)
-    ft_status ft_symmetrization_dense(float *conditional, int64_t n, ft_run *run)
+        const int32_t *, const float *, int64_t, int64_t, int64_t *, int32_t *, float *, void *,
+        int64_t, ft_run *)
+    ft_status ft_symmetrization_dense(float *, int64_t, ft_run *)
     ft_status ft_joint_permute(
-        const int64_t *indptr, const int32_t *indices, const float *data, int64_t n,
-        const int32_t *order, const int32_t *inverse, int64_t *new_indptr, int32_t *new_indices,
-        float *new_data, ft_run *run)
-    ft_status ft_joint_negative_entropy(
-        const float *data, int64_t n_edges, double *sum, ft_run *run)
+        const int64_t *, const int32_t *, const float *, int64_t, const int32_t *, const int32_t *,
+        int64_t *, int32_t *, float *, ft_run *)
+    ft_status ft_joint_negative_entropy(const float *, int64_t, double *, ft_run *)
 
-    ft_tree *ft_tree_create(int64_t n, int dim)
-    void ft_tree_destroy(ft_tree *tree)
-    ft_status ft_tree_build(ft_tree *tree, const float *embedding, ft_run *run)
-    ft_status ft_tree_weigh(ft_tree *tree, const float *masses)
-    const int32_t *ft_tree_order(const ft_tree *tree)
-    int64_t ft_repulsion_groups(const ft_tree *tree)
+    ft_tree *ft_tree_create(int64_t, int)
+    void ft_tree_destroy(ft_tree *)
+    ft_status ft_tree_build(ft_tree *, const float *, ft_run *)
+    ft_status ft_tree_weigh(ft_tree *, const float *)
+    const int32_t *ft_tree_order(const ft_tree *)
+    int64_t ft_repulsion_groups(const ft_tree *)
     ft_status ft_repulsion_compute(
-        const ft_tree *tree, ft_student student, double angle, int64_t first, int64_t last,
-        float *repulsive, double *sum_q, ft_run *run)
+        const ft_tree *, ft_student, double, int64_t, int64_t, float *, double *, ft_run *)
     ft_status ft_attraction_compute(
-        const int64_t *indptr, const int32_t *indices, const float *data, const float *embedding,
-        int dim, const float *masses, ft_student student, int64_t first, int64_t last,
-        float *attractive, double *cross_entropy, double *partial, const ft_update *update,
-        ft_run *run)
+        const int64_t *, const int32_t *, const float *, const float *, int, const float *,
+        ft_student, int64_t, int64_t, float *, double *, double *, const ft_update *, ft_run *)
     ft_status ft_exact_compute(
-        const float *joint, const float *masses, const float *embedding, int64_t n, int dim,
-        ft_student student, int64_t first, int64_t last, float *attractive, float *repulsive,
-        double *sum_q, double *cross_entropy, float *coordinates, double *partial, ft_run *run)
+        const float *, const float *, const float *, int64_t, int, ft_student, int64_t, int64_t,
+        float *, float *, double *, double *, float *, double *, ft_run *)
     ft_status ft_transform_find(
-        const ft_frozen *map, const int32_t *indices, const float *conditional, int64_t n_new,
-        int64_t k, ft_transform_rules rules, float *placed, ft_run *run)
-    ft_status ft_transform_evaluate(
-        const ft_frozen *map, const int32_t *indices, const float *conditional, int64_t n_new,
-        int64_t k, double exaggeration, const float *at, float *gradient, double *divergence,
-        ft_run *run)
-    ft_status ft_update_step(const ft_update *update, ft_run *run)
-    double ft_update_squared_norm(const ft_update *update)
+        const ft_frozen *, const int32_t *, const float *, int64_t, int64_t, ft_transform_rules,
+        const float *, float *, double *, ft_run *)
+    ft_status ft_update_step(const ft_update *, ft_run *)
+    double ft_update_squared_norm(const ft_update *)
 
     ctypedef struct ft_contrastive:
         const int64_t *indptr
@@ -174,8 +148,7 @@ cdef extern from "fasttsne.h" nogil:
         const float *embedding
         int64_t n
         int dim
-        int64_t first
-        int64_t last
+        int64_t first, last
         const int64_t *shifts
         const int64_t *heads
         int64_t n_shifts
@@ -186,10 +159,7 @@ cdef extern from "fasttsne.h" nogil:
         float *weights
         double *partial
 
-    void ft_contrastive_draw(
-        uint64_t seed, uint64_t iteration, int64_t bound, int64_t count, int64_t *draws)
-    ft_status ft_contrastive_repulsion(
-        const ft_contrastive *contrastive, double *mean_q, double *mean_h, ft_run *run)
-    ft_status ft_contrastive_missed(
-        const ft_contrastive *contrastive, double *sum, ft_run *run)
-    ft_status ft_contrastive_infonce(const ft_contrastive *contrastive, ft_run *run)
+    void ft_contrastive_draw(uint64_t, uint64_t, int64_t, int64_t, int64_t *)
+    ft_status ft_contrastive_repulsion(const ft_contrastive *, double *, double *, ft_run *)
+    ft_status ft_contrastive_missed(const ft_contrastive *, double *, ft_run *)
+    ft_status ft_contrastive_infonce(const ft_contrastive *, ft_run *)

@@ -6,8 +6,7 @@ cdef struct Descent:
     ft_update update
     float *embedding
     float *other
-    int n_iter
-    int n_taken
+    int n_iter, n_taken
     bint compute_kl
     double squared_norm
 
@@ -37,10 +36,7 @@ def descend(Forces forces not None, float[:, ::1] embedding not None,
             float[:, ::1] velocity not None, float[:, ::1] gains not None, int n_iter,
             double learning_rate, double momentum, double exaggeration, bint compute_kl=True,
             const uint8_t[::1] fixed=None):
-    """Take n_iter steps from the last evaluated embedding, and return the last gradient norm.
-
-    After an exception the arrays are between two steps; `forces.n_steps` counts the steps taken.
-    """
+    """Take n_iter steps from the last evaluated embedding, and return the last gradient norm."""
     forces.check_map(embedding)
     forces.check_map(velocity)
     forces.check_map(gains)
@@ -63,7 +59,7 @@ def descend(Forces forces not None, float[:, ::1] embedding not None,
     cdef ft_status status
     with nogil:
         status = ft_parallel_team(&forces.run, descend_steps, &descent)
-    forces.n_steps += descent.n_taken
+    forces.n_steps += descent.n_taken  # after an exception too: the arrays are between two steps
     forces.grad_norm = sqrt(descent.squared_norm)
     check(status)
     return forces.grad_norm

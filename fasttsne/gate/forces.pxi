@@ -11,7 +11,8 @@ cdef class Forces:
     cdef readonly double negative_entropy  # sum of p log p
     cdef readonly int64_t n_steps  # that `descend` has taken
     cdef readonly double grad_norm  # of gains * gradient, in the last step of the last `descend`
-    cdef double _sum_q, _cross_entropy
+    cdef readonly double sum_q  # Z, the sum of w_ij over all ordered pairs
+    cdef double _cross_entropy
     cdef float[:, ::1] _attractive, _repulsive
     cdef double[::1] partial
     cdef float[::1] _masses  # None where every row is one point
@@ -26,7 +27,7 @@ cdef class Forces:
         self._attractive = np.zeros((n, dim), dtype=np.float32)
         self._repulsive = np.zeros((n, dim), dtype=np.float32)
         self.partial = np.zeros(n_partial, dtype=np.float64)
-        self._sum_q = self._cross_entropy = self.grad_norm = float("nan")
+        self.sum_q = self._cross_entropy = self.grad_norm = float("nan")
         self.n_steps = 0
         self._masses = None
 
@@ -34,39 +35,30 @@ cdef class Forces:
         return &self._masses[0] if self._masses is not None else NULL
 
     cdef weigh(self, masses, double negative_entropy):
-        # Row i stands for masses[i] points; P is then per point of the row.
         expect(len(masses) == self.n, "masses must be one a point")
-        self._masses = masses
+        self._masses = masses.copy()
         self.negative_entropy = negative_entropy
 
     cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
         return FT_OK
 
     cdef ft_status move(self, ft_update *update) noexcept nogil:
-        # A step from update.embedding, where the forces are known, to update.moved. Not
-        # interruptible: otherwise some rows would be a step ahead of others.
+        # From update.embedding to update.moved. Not interruptible: all rows move or none.
         cdef poll_function poll = self.run.poll
-        update.step.sum_q = self._sum_q
+        update.step.sum_q = self.sum_q
         self.run.poll = NULL
         cdef ft_status status = ft_update_step(update, &self.run)
         self.run.poll = poll
         return status
 
     cdef ft_status act_and_move(self, ft_update *update) noexcept nogil:
-        # Forces at update.embedding and a step from there to update.moved; nothing has changed
-        # if the status is not FT_OK.
+        # Forces and a step; nothing has changed if the status is not FT_OK.
         cdef ft_status status = self.act(update.embedding, False)
         return self.move(update) if status == FT_OK else status
 
     cdef double log_sum_q(self) noexcept nogil:
         # Where w underflows, both sums count it as exp(-FT_LARGEST_LOG).
-        return log(self._sum_q + self.n_edges * exp(-FT_LARGEST_LOG))
-
-    cdef double kl(self, double exaggeration) noexcept nogil:
-        # KL(eP || Q) = e (sum p log p - sum p log w + log e + log Z), as the sum of P is 1.
-        return exaggeration * (
-            self.negative_entropy + self._cross_entropy + log(exaggeration) + self.log_sum_q()
-        ) + 0.0  # never -0.0
+        return log(self.sum_q + self.n_edges * exp(-FT_LARGEST_LOG))
 
     cdef check_map(self, float[:, ::1] array):
         expect(array.shape[0] == self.n and array.shape[1] == self.dim,
@@ -80,12 +72,15 @@ cdef class Forces:
 
     def kl_divergence_exaggerated(self, double exaggeration):
         """Return KL(exaggeration * P || Q), scikit-learn's error during early exaggeration."""
-        return self.kl(exaggeration)
+        # KL(eP || Q) = e (sum p log p - sum p log w + log e + log Z), as the sum of P is 1.
+        return exaggeration * (
+            self.negative_entropy + self._cross_entropy + log(exaggeration) + self.log_sum_q()
+        ) + 0.0  # never -0.0
 
     @property
     def kl_divergence(self):
         """KL(P || Q) at the last evaluation with `compute_kl`."""
-        return self.kl(1.0)
+        return self.kl_divergence_exaggerated(1.0)
 
     def objective(self, double exaggeration):
         """Return the objective of a descent with this exaggeration; KL(P || Q) at 1."""
@@ -128,10 +123,11 @@ cdef class Forces:
         """Sum over j of w_ij u_ij (y_i - y_j), not yet divided by sum_q, shape (n, d)."""
         return np.asarray(self._repulsive)
 
-    @property
-    def sum_q(self):
-        """Z, the sum of w_ij over all ordered pairs."""
-        return self._sum_q
+
+cdef inverted(order):
+    inverse = np.empty_like(order)
+    inverse[order] = np.arange(len(order), dtype=np.int32)
+    return inverse
 
 
 cdef class BarnesHutForces(Forces):
@@ -151,12 +147,9 @@ cdef class BarnesHutForces(Forces):
         cdef int64_t n = indptr.shape[0] - 1
         expect(1 <= n_components <= 3, "Barnes-Hut maps have 1, 2 or 3 components")
         self._allocate(n, n_components, degrees_of_freedom, n_threads, n // FT_ROWS + 1)
-        checked = np.asarray(indptr)
         expect(indptr[0] == 0 and indptr[n] == indices.shape[0] == data.shape[0]
-               and bool((np.diff(checked) >= 0).all()), "not a CSR graph")
-        columns = np.asarray(indices)
-        expect(indices.shape[0] > 0 and columns.min() >= 0 and columns.max() < n,
-               "a column of the graph is out of range")
+               and bool((np.diff(indptr) >= 0).all()), "not a CSR graph")
+        expect_within(indices, n, "a column of the graph")
         self.indptr, self.indices, self.data = indptr, indices, data
         self._order = np.arange(n, dtype=np.int32)
         self.angle, self.evaluated = angle, False
@@ -168,7 +161,7 @@ cdef class BarnesHutForces(Forces):
             check(ft_joint_negative_entropy(
                 &self.data[0], self.n_edges, &self.negative_entropy, &self.run))
         if masses is not None:
-            self.weigh(masses.copy(), negative_entropy)
+            self.weigh(masses, negative_entropy)
             check(ft_tree_weigh(self.tree, &self._masses[0]))
 
     def __dealloc__(self):
@@ -182,12 +175,12 @@ cdef class BarnesHutForces(Forces):
         if status == FT_OK:
             status = ft_repulsion_compute(
                 self.tree, self.student, self.angle, 0, ft_repulsion_groups(self.tree),
-                &self._repulsive[0, 0], &self._sum_q, &self.run)
+                &self._repulsive[0, 0], &self.sum_q, &self.run)
         if status != FT_OK:
             return status
         cdef poll_function poll = self.run.poll
-        if update != NULL:  # not interruptible: all rows move or none
-            update.step.sum_q = self._sum_q
+        if update != NULL:  # as in `move`
+            update.step.sum_q = self.sum_q
             self.run.poll = NULL
         status = ft_attraction_compute(
             &self.indptr[0], &self.indices[0], &self.data[0], embedding, self.dim,
@@ -213,17 +206,11 @@ cdef class BarnesHutForces(Forces):
         return np.asarray(self.indptr), np.asarray(self.indices), np.asarray(self.data)
 
     def reorder(self, *arrays):
-        """Put P, the forces and the given (n, d) arrays into the order of the tree, in place.
-
-        Points that are close on the map are then close in memory. An exception changes nothing.
-        """
+        """Put P, the forces and (n, d) arrays into the order of the tree; errors change nothing."""
         expect(self.evaluated, "reorder() needs an evaluation since the last one")
         for array in arrays:
             self.check_map(array)
-        cdef const int32_t *tree_order = ft_tree_order(self.tree)
-        order = np.empty(self.n, dtype=np.int32)
-        cdef int32_t[::1] order_view = order
-        memcpy(&order_view[0], tree_order, sizeof(int32_t) * self.n)
+        order = np.array(<int32_t[:self.n]> <int32_t *> ft_tree_order(self.tree))
         moved = [array[order] for array in (self.attractive, self.repulsive, *arrays)]
         self.permute(order)
         for array, values in zip((self.attractive, self.repulsive, *arrays), moved):
@@ -231,31 +218,24 @@ cdef class BarnesHutForces(Forces):
 
     def restore_order(self, int32_t[::1] order not None):
         """Put P into an earlier value of `order`; the forces must be evaluated again."""
-        wanted = np.asarray(order)
-        expect(np.array_equal(np.sort(wanted), np.arange(self.n)), "order is not a permutation")
-        here = np.empty(self.n, dtype=np.int32)
-        here[self._order] = np.arange(self.n, dtype=np.int32)
-        self.permute(here[wanted])
+        expect(np.array_equal(np.sort(order), np.arange(self.n)), "order is not a permutation")
+        self.permute(inverted(self.order)[np.asarray(order)])
 
     cdef permute(self, int32_t[::1] order):
         # Row r of P becomes the old row order[r], and columns are renumbered; within a row, edges
-        # keep their sequence.
+        # keep their sequence. Memory not yet filled costs nothing: at most half of P exists twice.
         cdef int64_t n = self.n
-        inverse = np.empty(n, dtype=np.int32)
-        inverse[np.asarray(order)] = np.arange(n, dtype=np.int32)
-        cdef int32_t[::1] inverse_view = inverse
-        new_order = np.asarray(self._order)[np.asarray(order)]
-        if self._masses is not None:
-            new_masses = np.asarray(self._masses)[np.asarray(order)]
-        # All memory is allocated before anything changes. Arrays are filled one after the other,
-        # and memory not yet filled costs nothing: at most half of P exists twice.
+        rows = np.asarray(order)
+        cdef int32_t[::1] inverse = inverted(rows)
+        new_order = self.order[rows]
+        new_masses = None if self._masses is None else self.masses[rows]
         cdef int64_t[::1] indptr = np.empty(n + 1, dtype=np.int64)
         cdef int32_t[::1] indices = np.empty(self.indices.shape[0], dtype=np.int32)
         cdef float[::1] data = np.empty(self.data.shape[0], dtype=np.float32)
         with nogil:
             check(ft_joint_permute(
-                &self.indptr[0], &self.indices[0], NULL, n, &order[0], &inverse_view[0],
-                &indptr[0], &indices[0], NULL, &self.run))
+                &self.indptr[0], &self.indices[0], NULL, n, &order[0], &inverse[0], &indptr[0],
+                &indices[0], NULL, &self.run))
         # Not interruptible from here on: P is never left in two orders.
         self.evaluated = False
         self.indices = indices  # the old ones are free now
@@ -263,8 +243,8 @@ cdef class BarnesHutForces(Forces):
         self.run.poll = NULL
         with nogil:
             ft_joint_permute(
-                &self.indptr[0], NULL, &self.data[0], n, &order[0], &inverse_view[0],
-                &indptr[0], NULL, &data[0], &self.run)
+                &self.indptr[0], NULL, &self.data[0], n, &order[0], &inverse[0], &indptr[0], NULL,
+                &data[0], &self.run)
         self.run.poll = poll
         self.indptr, self.data = indptr, data
         self._order = new_order
@@ -291,7 +271,7 @@ cdef class ExactForces(Forces):
             check(ft_joint_negative_entropy(
                 &self._joint[0, 0], n * n, &self.negative_entropy, &self.run))
         if masses is not None:
-            self.weigh(masses.copy(), negative_entropy)
+            self.weigh(masses, negative_entropy)
 
     @property
     def joint(self):
@@ -301,6 +281,6 @@ cdef class ExactForces(Forces):
     cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
         return ft_exact_compute(
             &self._joint[0, 0], self.masses_pointer(), embedding, self.n, self.dim, self.student, 0,
-            self.n, &self._attractive[0, 0], &self._repulsive[0, 0], &self._sum_q,
+            self.n, &self._attractive[0, 0], &self._repulsive[0, 0], &self.sum_q,
             &self._cross_entropy if compute_kl else NULL, &self.coordinates[0, 0],
             &self.partial[0], &self.run)

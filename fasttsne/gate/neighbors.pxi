@@ -47,17 +47,15 @@ cdef find_exactly(
                                     and query_screen.shape[1] == d),
            "query_screen and queries must have the same shape")
     cdef ft_points from_points = as_points(queries), to_points = as_points(points)
-    indices = np.empty((n_queries, n_neighbors), dtype=np.int32)
-    squared_distances = np.empty((n_queries, n_neighbors), dtype=np.float64)
-    cdef int32_t[:, ::1] indices_view = indices
-    cdef double[:, ::1] distances_view = squared_distances
+    cdef int32_t[:, ::1] indices = np.empty((n_queries, n_neighbors), dtype=np.int32)
+    cdef double[:, ::1] distances = np.empty((n_queries, n_neighbors), dtype=np.float64)
     cdef ft_run run = make_run(n_threads)
     with nogil:
         check(ft_neighbors_find(
             &query_screen[0, 0] if query_screen is not None else NULL, from_points, n_queries,
             &screen[0, 0] if screen is not None else NULL, to_points, n, d, n_neighbors,
-            among_themselves, &indices_view[0, 0], &distances_view[0, 0], <ft_sgemm> sgemm, &run))
-    return indices, squared_distances
+            among_themselves, &indices[0, 0], &distances[0, 0], <ft_sgemm> sgemm, &run))
+    return np.asarray(indices), np.asarray(distances)
 
 
 cdef int expect_lists(
@@ -81,18 +79,16 @@ def find_neighbors_approximately(
     expect_lists(screen, tails, exact, n_neighbors, n_candidates, n_lists)
     cdef ft_points points = as_points(exact)
 
-    indices = np.empty((n, n_neighbors), dtype=np.int32)
-    squared_distances = np.empty((n, n_neighbors), dtype=np.float64)
-    cdef int32_t[:, ::1] indices_view = indices
-    cdef double[:, ::1] distances_view = squared_distances
+    cdef int32_t[:, ::1] indices = np.empty((n, n_neighbors), dtype=np.int32)
+    cdef double[:, ::1] distances = np.empty((n, n_neighbors), dtype=np.float64)
     cdef ft_run run = make_run(n_threads)
     cdef int resolved = 0
     with nogil:
         check(ft_approximate_find(
             &screen[0, 0], &tails[0] if tails is not None else NULL, m, points, n, d, n_neighbors,
-            n_candidates, n_lists, &indices_view[0, 0], &distances_view[0, 0], &resolved,
+            n_candidates, n_lists, &indices[0, 0], &distances[0, 0], &resolved,
             <ft_sgemm> sgemm, &run))
-    return (indices, squared_distances) if resolved else None
+    return (np.asarray(indices), np.asarray(distances)) if resolved else None
 
 
 cdef class InvertedLists:
@@ -129,12 +125,10 @@ cdef class InvertedLists:
 
     def __reduce__(self):
         expect(self.lists != NULL, "there are no lists")
-        coordinates = np.empty((self.n, self.m), dtype=np.float32)
-        tails = np.empty(self.n, dtype=np.float32)
-        cdef float[:, ::1] coordinates_view = coordinates
-        cdef float[::1] tails_view = tails
-        ft_queries_unpack(self.lists, &coordinates_view[0, 0], &tails_view[0])
-        return InvertedLists, (*self.arguments, coordinates, tails)
+        cdef float[:, ::1] coordinates = np.empty((self.n, self.m), dtype=np.float32)
+        cdef float[::1] tails = np.empty(self.n, dtype=np.float32)
+        ft_queries_unpack(self.lists, &coordinates[0, 0], &tails[0])
+        return InvertedLists, (*self.arguments, np.asarray(coordinates), np.asarray(tails))
 
     def find(self, const float[:, ::1] query_screen not None, queries not None,
              points not None, int64_t n_neighbors, int64_t n_candidates, int n_threads):
@@ -149,16 +143,14 @@ cdef class InvertedLists:
                "need 0 < n_neighbors <= n_candidates <= budget")
         expect(d < 2**31 and n_queries < 2**31, "more than 2**31 - 1 queries or features")
         cdef ft_points from_points = as_points(queries), to_points = as_points(points)
-        indices = np.empty((n_queries, n_neighbors), dtype=np.int32)
-        squared_distances = np.empty((n_queries, n_neighbors), dtype=np.float64)
-        cdef int32_t[:, ::1] indices_view = indices
-        cdef double[:, ::1] distances_view = squared_distances
+        cdef int32_t[:, ::1] indices = np.empty((n_queries, n_neighbors), dtype=np.int32)
+        cdef double[:, ::1] distances = np.empty((n_queries, n_neighbors), dtype=np.float64)
         cdef ft_run run = make_run(n_threads)
         with nogil:
             check(ft_queries_find(
                 self.lists, &query_screen[0, 0], from_points, n_queries, to_points, d,
-                n_neighbors, n_candidates, &indices_view[0, 0], &distances_view[0, 0], &run))
-        return indices, squared_distances
+                n_neighbors, n_candidates, &indices[0, 0], &distances[0, 0], &run))
+        return np.asarray(indices), np.asarray(distances)
 
 
 def prepare_lists(
@@ -169,20 +161,17 @@ def prepare_lists(
     cdef int64_t n = screen.shape[0], m = screen.shape[1], d = points.shape[1]
     expect_lists(screen, tails, points, n_neighbors, n_candidates, n_lists)
     cdef ft_points to_points = as_points(points)
-    start = np.empty(2 * n_lists + 1, dtype=np.int64)
-    order = np.empty(n, dtype=np.int32)
-    centroids = np.empty((2 * n_lists, m), dtype=np.float32)
-    cdef int64_t[::1] start_view = start
-    cdef int32_t[::1] order_view = order
-    cdef float[:, ::1] centroids_view = centroids
+    cdef int64_t[::1] start = np.empty(2 * n_lists + 1, dtype=np.int64)
+    cdef int32_t[::1] order = np.empty(n, dtype=np.int32)
+    cdef float[:, ::1] centroids = np.empty((2 * n_lists, m), dtype=np.float32)
     cdef ft_run run = make_run(n_threads)
     cdef int resolved = 0
     cdef int64_t budget = 0
     with nogil:
         check(ft_approximate_prepare(
             &screen[0, 0], &tails[0] if tails is not None else NULL, m, to_points, n, d,
-            n_neighbors, n_candidates, &n_lists, &start_view[0], &order_view[0],
-            &centroids_view[0, 0], &budget, &resolved, <ft_sgemm> sgemm, &run))
+            n_neighbors, n_candidates, &n_lists, &start[0], &order[0],
+            &centroids[0, 0], &budget, &resolved, <ft_sgemm> sgemm, &run))
     if not resolved:
         return None
     return InvertedLists(
@@ -196,10 +185,9 @@ def project_rows(
     """Return rows @ matrix - shift, where the bits of a row do not depend on other rows."""
     cdef int64_t n = rows.shape[0], d = rows.shape[1], m = matrix.shape[1]
     expect(matrix.shape[0] == d > 0 and shift.shape[0] == m > 0 and n > 0, "shapes differ")
-    products = np.empty((n, m), dtype=np.float32)
-    cdef float[:, ::1] products_view = products
+    cdef float[:, ::1] products = np.empty((n, m), dtype=np.float32)
     cdef ft_run run = make_run(n_threads)
     with nogil:
         check(ft_queries_project(
-            &rows[0, 0], n, d, &matrix[0, 0], m, &shift[0], &products_view[0, 0], &run))
-    return products
+            &rows[0, 0], n, d, &matrix[0, 0], m, &shift[0], &products[0, 0], &run))
+    return np.asarray(products)

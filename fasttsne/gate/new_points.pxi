@@ -5,7 +5,6 @@ cdef class FrozenMap:
 
     cdef ft_tree *tree
     cdef ft_frozen map
-    cdef const float[:, ::1] embedding
     cdef object arguments
 
     def __init__(self, const float[:, ::1] embedding not None, double degrees_of_freedom,
@@ -15,8 +14,7 @@ cdef class FrozenMap:
         expect(n > 0 and dim > 0 and self.tree == NULL, "needs a point and a component")
         expect_degrees_of_freedom(degrees_of_freedom)
         expect(n < 2**31, "more than 2**31 - 1 points")
-        self.embedding = embedding
-        self.arguments = (np.asarray(embedding), degrees_of_freedom, angle)
+        self.arguments = (np.asarray(embedding), degrees_of_freedom, angle)  # keeps the map alive
         self.map.embedding = &embedding[0, 0]
         self.map.n, self.map.dim, self.map.angle = n, dim, angle
         self.map.student.degrees_of_freedom = degrees_of_freedom
@@ -35,44 +33,33 @@ cdef class FrozenMap:
     def __reduce__(self):
         return FrozenMap, self.arguments
 
-    cdef check_neighbors(self, const int32_t[:, ::1] indices, const float[:, ::1] conditional):
-        expect(indices.shape[0] == conditional.shape[0] > 0
-               and indices.shape[1] == conditional.shape[1] > 0,
-               "indices and conditional differ in shape, or are empty")
-        columns = np.asarray(indices)
-        expect(columns.min() >= 0 and columns.max() < self.map.n,
-               "a neighbour's index is out of range")
-
     def place(self, const int32_t[:, ::1] indices not None,
               const float[:, ::1] conditional not None, double exaggeration, int max_iter,
               double shortest_step, int n_threads):
         """Return the positions of new points with these neighbours and p_j|i, each independent."""
-        self.check_neighbors(indices, conditional)
-        placed = np.empty((indices.shape[0], self.map.dim), dtype=np.float32)
-        cdef float[:, ::1] placed_view = placed
+        expect_neighbors(indices, conditional, self.map.n)
+        cdef float[:, ::1] placed = np.empty((indices.shape[0], self.map.dim), dtype=np.float32)
         cdef ft_transform_rules rules = ft_transform_rules(exaggeration, max_iter, shortest_step)
         cdef ft_run run = make_run(n_threads)
         with nogil:
             check(ft_transform_find(
                 &self.map, &indices[0, 0], &conditional[0, 0], indices.shape[0],
-                indices.shape[1], rules, &placed_view[0, 0], &run))
-        return placed
+                indices.shape[1], rules, NULL, &placed[0, 0], NULL, &run))
+        return np.asarray(placed)
 
     def evaluate(self, const int32_t[:, ::1] indices not None,
                  const float[:, ::1] conditional not None, const float[:, ::1] at not None,
                  double exaggeration=1.0, int n_threads=1):
         """Return gradient and KL divergence of new points at given positions."""
-        self.check_neighbors(indices, conditional)
+        expect_neighbors(indices, conditional, self.map.n)
         expect(at.shape[0] == indices.shape[0] and at.shape[1] == self.map.dim,
                "`at` must have a row per new point and the map's components")
-        gradient = np.empty((indices.shape[0], self.map.dim), dtype=np.float32)
-        divergence = np.empty(indices.shape[0], dtype=np.float64)
-        cdef float[:, ::1] gradient_view = gradient
-        cdef double[::1] divergence_view = divergence
+        cdef float[:, ::1] gradient = np.empty_like(at)
+        cdef double[::1] divergence = np.empty(indices.shape[0], dtype=np.float64)
+        cdef ft_transform_rules rules = ft_transform_rules(exaggeration, 0, 0.0)
         cdef ft_run run = make_run(n_threads)
         with nogil:
-            check(ft_transform_evaluate(
+            check(ft_transform_find(
                 &self.map, &indices[0, 0], &conditional[0, 0], indices.shape[0],
-                indices.shape[1], exaggeration, &at[0, 0], &gradient_view[0, 0],
-                &divergence_view[0], &run))
-        return gradient, divergence
+                indices.shape[1], rules, &at[0, 0], &gradient[0, 0], &divergence[0], &run))
+        return np.asarray(gradient), np.asarray(divergence)

@@ -1,14 +1,15 @@
 # Ranks of all points, as seen from some of them.
 
-cdef int expect_within(const int32_t[:, ::1] indices, int64_t n, str what) except -1:
-    expect(indices.shape[0] > 0 and indices.shape[1] > 0, "empty input")
-    values = np.asarray(indices)
-    return expect(0 <= values.min() and values.max() < n, what + " is out of range")
-
-
 cdef int expect_anchors(const int32_t[::1] anchors, int64_t n) except -1:
     expect(n < 2**31, "more than 2**31 - 1 points")
-    return expect_within(np.asarray(anchors)[np.newaxis], n, "an anchor's index")
+    return expect_within(anchors, n, "an anchor's index")
+
+
+cdef int expect_queries(
+    const int32_t[:, ::1] queries, const int32_t[::1] anchors, int64_t n
+) except -1:
+    expect(queries.shape[0] == anchors.shape[0], "a row of queries for every anchor")
+    return expect_within(queries, n, "a query's index")
 
 
 cdef ft_ranks_rows as_rows(const double[:, ::1] distances, const int32_t[::1] anchors):
@@ -24,12 +25,11 @@ def distances_to_all(exact not None, const int32_t[::1] anchors not None, int n_
     expect(d > 0, "no features")
     expect_anchors(anchors, n)
     cdef ft_points points = as_points(exact)
-    squared_distances = np.empty((m, n), dtype=np.float64)
-    cdef double[:, ::1] view = squared_distances
+    cdef double[:, ::1] distances = np.empty((m, n), dtype=np.float64)
     cdef ft_run run = make_run(n_threads)
     with nogil:
-        check(ft_ranks_distances(points, n, d, &anchors[0], m, &view[0, 0], &run))
-    return squared_distances
+        check(ft_ranks_distances(points, n, d, &anchors[0], m, &distances[0, 0], &run))
+    return np.asarray(distances)
 
 
 def distances_to_some(
@@ -37,20 +37,17 @@ def distances_to_some(
     int n_threads
 ):
     """Return squared Euclidean distances from every anchor to its queries, the same bits."""
-    cdef int64_t n = exact.shape[0], d = exact.shape[1], m = anchors.shape[0]
-    cdef int64_t k = queries.shape[1]
+    cdef int64_t d = exact.shape[1], m = queries.shape[0], k = queries.shape[1]
     expect(d > 0, "no features")
-    expect(queries.shape[0] == m, "a row of queries for every anchor")
-    expect_anchors(anchors, n)
-    expect_within(queries, n, "a query's index")
+    expect_anchors(anchors, exact.shape[0])
+    expect_queries(queries, anchors, exact.shape[0])
     cdef ft_points points = as_points(exact)
-    squared_distances = np.empty((m, k), dtype=np.float64)
-    cdef double[:, ::1] view = squared_distances
+    cdef double[:, ::1] distances = np.empty((m, k), dtype=np.float64)
     cdef ft_run run = make_run(n_threads)
     with nogil:
         check(ft_ranks_distances_to(
-            points, d, &anchors[0], m, &queries[0, 0], k, &view[0, 0], &run))
-    return squared_distances
+            points, d, &anchors[0], m, &queries[0, 0], k, &distances[0, 0], &run))
+    return np.asarray(distances)
 
 
 def nearest_in_rows(
@@ -58,15 +55,13 @@ def nearest_in_rows(
     int64_t n_neighbors, int n_threads
 ):
     """Return the nearest of every row without the anchor, ties to the smaller index."""
-    cdef int64_t m = distances.shape[0], n = distances.shape[1]
     cdef ft_ranks_rows rows = as_rows(distances, anchors)
-    expect(0 < n_neighbors < n, "n_neighbors must be in 1 .. n - 1")
-    indices = np.empty((m, n_neighbors), dtype=np.int32)
-    cdef int32_t[:, ::1] view = indices
+    expect(0 < n_neighbors < rows.n, "n_neighbors must be in 1 .. n - 1")
+    cdef int32_t[:, ::1] indices = np.empty((rows.n_anchors, n_neighbors), dtype=np.int32)
     cdef ft_run run = make_run(n_threads)
     with nogil:
-        check(ft_ranks_nearest(&rows, n_neighbors, &view[0, 0], &run))
-    return indices
+        check(ft_ranks_nearest(&rows, n_neighbors, &indices[0, 0], &run))
+    return np.asarray(indices)
 
 
 def ranks_in_rows(
@@ -74,31 +69,27 @@ def ranks_in_rows(
     const int32_t[:, ::1] queries not None, int n_threads
 ):
     """Return the ranks, from 1, of the points `queries` of every row."""
-    cdef int64_t m = distances.shape[0], n = distances.shape[1], k = queries.shape[1]
     cdef ft_ranks_rows rows = as_rows(distances, anchors)
-    expect(queries.shape[0] == m, "a row of queries for every anchor")
-    expect_within(queries, n, "a query's index")
-    ranks = np.empty((m, k), dtype=np.int32)
-    cdef int32_t[:, ::1] view = ranks
+    cdef int64_t k = queries.shape[1]
+    expect_queries(queries, anchors, rows.n)
+    cdef int32_t[:, ::1] ranks = np.empty((rows.n_anchors, k), dtype=np.int32)
     cdef ft_run run = make_run(n_threads)
     with nogil:
-        check(ft_ranks_count(&rows, &queries[0, 0], k, &view[0, 0], &run))
-    return ranks
+        check(ft_ranks_count(&rows, &queries[0, 0], k, &ranks[0, 0], &run))
+    return np.asarray(ranks)
 
 
 def all_ranks_in_rows(
     const double[:, ::1] distances not None, const int32_t[::1] anchors not None, int n_threads
 ):
     """Return the ranks of all points of every row, 0 for the anchor."""
-    cdef int64_t m = distances.shape[0], n = distances.shape[1]
     cdef ft_ranks_rows rows = as_rows(distances, anchors)
-    expect(n > 1, "needs two points")
-    ranks = np.empty((m, n), dtype=np.int32)
-    cdef int32_t[:, ::1] view = ranks
+    expect(rows.n > 1, "needs two points")
+    cdef int32_t[:, ::1] ranks = np.empty((rows.n_anchors, rows.n), dtype=np.int32)
     cdef ft_run run = make_run(n_threads)
     with nogil:
-        check(ft_ranks_sort(&rows, &view[0, 0], &run))
-    return ranks
+        check(ft_ranks_sort(&rows, &ranks[0, 0], &run))
+    return np.asarray(ranks)
 
 
 def count_larger_ranks(

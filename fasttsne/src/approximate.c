@@ -1,13 +1,12 @@
 /* approximate.c - approximate k nearest neighbours by inverted lists.
  *
  * The points are in lists around centroids (kmeans.c). A query is compared with the lists whose
- * centroids are nearest, until they hold `budget` points; the points of a list are contiguous, so
- * one product of matrices gives the distances from many queries to all of them. The best candidates
- * are sorted by exact distances.
+ * centroids are nearest, until they hold `budget` points; one product of matrices gives the
+ * distances from many queries to a list. The best candidates are sorted by exact distances.
  *
- * The required number of points depends on the data: a thirtieth of them for digits, a fifth for
- * noise in twenty dimensions. So a few hundred queries, the pilots, are first compared with all
- * points, and the budget is the smallest with which enough of their neighbours are found.
+ * The budget depends on the data: a thirtieth of the points for digits, a fifth for noise in twenty
+ * dimensions. So PILOTS queries are first compared with all points, and the budget is the smallest
+ * that finds enough of their neighbours.
  *
  * Points of a list, and the queries compared with it, are stored relative to its centroid: rounding
  * errors are then proportional to distances near the list and not to the extent of the data. */
@@ -26,7 +25,7 @@
 #define RESOLUTION 1e-10f /* (d / |x|)^2 that single precision resolves */
 
 typedef struct {
-    float *between;    /* n_lists: distance from the block's centroid to every other */
+    float *between;    /* n_lists: from the block's centroid to every other */
     ft_neighbor *near; /* n_lists: lists around, nearest first; and a buffer to sort them */
     ft_neighbor *buffer;
     int32_t *sizes;      /* of the lists around */
@@ -149,8 +148,7 @@ FT_INLINE void pilot_body(FT_TASK_ARGUMENTS)
     const ft_kmeans *lists = &s->lists;
     const scratch *w = &s->scratches[thread];
     float *rows = s->rows + (int64_t)thread * PILOT_BLOCK * s->n;
-    int64_t n_pilots = ft_least(s->n, PILOTS), m = s->m;
-    int64_t first = chunk * PILOT_BLOCK;
+    int64_t n_pilots = ft_least(s->n, PILOTS), m = s->m, first = chunk * PILOT_BLOCK;
     int64_t count = ft_least(n_pilots - first, PILOT_BLOCK);
     int64_t places[PILOT_BLOCK];
     float *shares = w->estimates, *origins = w->shifts;
@@ -180,7 +178,7 @@ FT_INLINE void pilot_body(FT_TASK_ARGUMENTS)
     for (int64_t r = 0; r < count; r++) {
         float *row = rows + r * s->n;
         row[places[r]] = INFINITY;
-        float bound = ft_select_bound(row, s->n, s->k, s->k);
+        float bound = ft_bound(row, NULL, s->n, s->k, s->k);
         int64_t last = -1;
         for (int64_t i = 0; i < s->n; i++)
             if (row[i] <= bound && (last < 0 || row[i] > row[last])) last = i;
@@ -284,8 +282,8 @@ FT_INLINE void write_neighbors(const search *s, const scratch *w, int64_t place,
         w->sorted[found++] =
             (ft_neighbor){ft_exact_distance(s->points, row, s->points, j, s->d), j};
     }
-    ft_sort_neighbors(w->sorted, w->sorted + s->capacity, found);
-    ft_write_nearest(w->sorted, s->k, s->indices + row * s->k, s->distances + row * s->k);
+    ft_write_nearest(w->sorted, w->sorted + s->capacity, found, s->k, s->indices + row * s->k,
+                     s->distances + row * s->k);
 }
 
 FT_INLINE void probe_body(FT_TASK_ARGUMENTS)
@@ -315,13 +313,10 @@ FT_INLINE void probe_body(FT_TASK_ARGUMENTS)
         int64_t below;
         bounds[r] = ft_bound_by_weight(row, w->sizes, around, s->budget, &below);
         left[r] = s->budget - below;
-        candidates[r] = (ft_candidates){w->estimates + r * s->capacity,
-                                        w->candidates + r * s->capacity,
-                                        0,
-                                        s->capacity,
-                                        fewest,
-                                        most,
-                                        INFINITY};
+        int64_t room = r * s->capacity;
+        ft_candidates none = {
+            w->estimates + room, w->candidates + room, 0, s->capacity, fewest, most, INFINITY};
+        candidates[r] = none;
     }
 
     for (int64_t a = 0; a < around; a++) {

@@ -1,9 +1,8 @@
 /* attraction.c - attraction along the edges of P, a row at a time.
  *
- * P is symmetric and stored whole, so one thread sums a row and nothing is scattered. Of an edge
- * only the neighbour's position is far away in memory. For maps of two components it is one 64-bit
- * load, and the vector variant combines eight of them by hand, which is faster than the gather
- * instruction, and than sixteen of them. */
+ * P is symmetric and stored whole, so one thread sums a row and nothing is scattered. Only the
+ * neighbour's position is far away in memory. For maps of two components it is one 64-bit load; the
+ * vector variant combines eight of them, faster than a gather instruction or sixteen of them. */
 #include "student.h"
 
 #if FT_X86_VARIANTS
@@ -12,6 +11,7 @@
 
 #define EDGE_COST 0.4 /* nanoseconds */
 #define AHEAD 256     /* edges between the one at work and the one that is fetched */
+#define STRETCH 256   /* edges whose squared distances are stored at once */
 
 typedef struct {
     const int64_t *indptr;
@@ -53,9 +53,6 @@ FT_INLINE void row_attraction(int dim, ft_student_kind kind, const attraction *c
     if (dim > 1) out[1] = fy;
     if (dim > 2) out[2] = fz;
 }
-
-/* Edges whose squared distances are stored at once. */
-#define STRETCH 256
 
 FT_INLINE void any_squared_distances(const attraction *c, int64_t row, int64_t begin, int64_t end,
                                      float *squared)
@@ -100,8 +97,7 @@ FT_INLINE void any_row(const attraction *c, int64_t row)
 FT_INLINE void rows_of_chunk(const attraction *c, int64_t chunk, row_kernel attract,
                              distances_kernel distances)
 {
-    int64_t begin = c->first + chunk * FT_ROWS;
-    int64_t end = ft_least(begin + FT_ROWS, c->last);
+    int64_t begin = c->first + chunk * FT_ROWS, end = ft_least(begin + FT_ROWS, c->last);
     for (int64_t row = begin; row < end; row++) attract(c, row);
     if (c->update != NULL) ft_update_rows(c->update, chunk);
     if (c->partial == NULL) return;
@@ -123,16 +119,15 @@ FT_TASK_VARIANTS(attraction)
 
 typedef double pairs4 __attribute__((vector_size(32)));
 
-/* The position of point j, (x, y), as one 64-bit value. */
-FT_INLINE double pair_of(const float *y, int32_t j)
+FT_INLINE double pair_of(const float *y, int32_t j) /* (x, y) of point j */
 {
     double pair;
     memcpy(&pair, y + 2 * (int64_t)j, sizeof pair);
     return pair;
 }
 
-/* The vectors from the ends of eight edges. Odd places of the shuffles hold y, even places x; to
- * get the edges in order within a 128-bit half, pairs go in as 0 1 4 5 and 2 3 6 7. */
+/* The vectors from the ends of eight edges. Pairs go in as 0 1 4 5 and 2 3 6 7, so that edges are
+ * in order within a 128-bit half after the shuffle. */
 FT_TARGET_AVX2 FT_INLINE void ways8(const float *y, const int32_t *j, __m256 x0, __m256 x1,
                                     __m256 *rx, __m256 *ry)
 {
@@ -225,12 +220,11 @@ FT_TARGET_AVX2 static void planar_attraction_avx2(FT_TASK_ARGUMENTS)
 #endif
 
 /* The hand-written variant is for the common case: two components. */
-static ft_task task_for(int dim)
+static ft_task task_for(FT_UNUSED int dim)
 {
 #if FT_X86_VARIANTS
     if (dim == 2 && ft_parallel_isa() >= FT_ISA_AVX2) return planar_attraction_avx2;
 #endif
-    (void)dim;
     return FT_TASK(attraction);
 }
 
@@ -248,10 +242,7 @@ ft_status ft_attraction_compute(const int64_t *indptr, const int32_t *indices, c
     double edges = (double)(indptr[last] - indptr[first]);
     ft_status status =
         ft_parallel_run(run, n_chunks, EDGE_COST * edges / (double)n_chunks, task_for(dim), &c);
-    if (cross_entropy != NULL) {
-        double sum = 0.0;
-        for (int64_t chunk = 0; chunk < n_chunks; chunk++) sum += partial[chunk];
-        *cross_entropy = 0.5 * (student.degrees_of_freedom + 1.0) * sum;
-    }
+    if (cross_entropy != NULL)
+        *cross_entropy = 0.5 * (student.degrees_of_freedom + 1.0) * ft_sum(partial, n_chunks);
     return status;
 }

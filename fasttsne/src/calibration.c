@@ -9,16 +9,13 @@
 #define EDGE_COST 10.0          /* nanoseconds */
 #define LARGEST_LOG_BETA 1400.0 /* its square root is a normal number */
 
-/* A Halley step in log(beta) this small is the last: the error that it leaves is of the order of
- * its cube, and p is rounded to 24 bits. */
+/* A Halley step in log(beta) this small is the last: the error left is of the order of its cube. */
 #define LAST_STEP 1e-3
 
 typedef struct {
     ft_points squared_distances;
-
     int64_t n, k, rows;
-    double log_perplexity;
-    double perplexity;
+    double perplexity, log_perplexity;
     int skip_diagonal;
     const float *masses; /* n x k, or NULL where all are 1 */
     double start;        /* log(beta * mean gap), about */
@@ -27,17 +24,15 @@ typedef struct {
     volatile int failed;
 } calibration;
 
-/* What the search for a row's precision needs at one value of it. The square root of the precision
- * is used, and a gap is multiplied by it twice: the product may be moderate where the precision
- * itself would over- or underflow. */
+/* At one value of the precision. Gaps are multiplied twice by its square root: the precision itself
+ * may over- or underflow where the product is moderate. */
 typedef struct {
     double entropy;  /* in nats */
     double variance; /* beta^2 Var(gap): minus the entropy's derivative by log(beta) */
     double slope;    /* the variance's derivative by log(beta) */
 } moments;
 
-/* Beyond it exp(-x) is not a normal number and is lost beside the 1 of the nearest. */
-#define LARGEST_EXPONENT 708.0
+#define LARGEST_EXPONENT 708.0 /* beyond it exp(-x) is not a normal number */
 
 /* exp(-x) for 0 <= x <= LARGEST_EXPONENT, to about 1e-14. -x = m log(2) + r: adding 1.5 * 2^52
  * rounds to the integer m and leaves it in the lowest bits. */
@@ -94,8 +89,7 @@ FT_INLINE moments moments_at(const double *restrict gaps, const double *restrict
 }
 
 /* Entropy falls as beta grows, from log(k) to log(number of ties for the nearest). The root in
- * log(beta) is bracketed and found by Halley's method, with bisection where that leaves the
- * bracket. */
+ * log(beta) is found by Halley's method, with bisection where that leaves the bracket. */
 FT_INLINE double find_root_beta(const double *gaps, const double *masses, int64_t count,
                                 double log_perplexity, double start)
 {
@@ -130,9 +124,8 @@ FT_INLINE double find_root_beta(const double *gaps, const double *masses, int64_
     return exp(0.5 * at);
 }
 
-/* A neighbour of mass m counts as m neighbours at its distance would; one of mass 0 does not
- * count. weighted, a constant: whether a mass may differ from 1. gaps, masses and weights are
- * scratch for FT_PAD(k) doubles each. */
+/* A neighbour of mass m counts as m neighbours at its distance. weighted, a constant: whether a
+ * mass may differ from 1. gaps, masses and weights are scratch for FT_PAD(k) doubles each. */
 FT_INLINE void calibrate_row(int weighted, const calibration *c, int64_t row, double *restrict gaps,
                              double *restrict masses, double *restrict weights)
 {

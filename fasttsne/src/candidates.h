@@ -1,8 +1,7 @@
 /* candidates.h - the candidates of a query, shared by the neighbour searches.
  *
- * A candidate is an index and an estimate of the squared distance. Estimates come from
- * single-precision products; the few candidates left at the end are sorted by exact distances,
- * ties to the smaller index. */
+ * A candidate is an index and a single-precision estimate of the squared distance. The few
+ * candidates left at the end are sorted by exact distances, ties to the smaller index. */
 #ifndef FT_CANDIDATES_H
 #define FT_CANDIDATES_H
 
@@ -77,30 +76,18 @@ FT_INLINE float ft_value_of(int32_t key)
 /* The smallest and the largest of v as keys. */
 FT_INLINE void ft_key_range(const float *restrict v, int64_t count, int32_t *low, int32_t *high)
 {
-    float smallest[FT_LANES], largest[FT_LANES];
-    for (int l = 0; l < FT_LANES; l++) smallest[l] = largest[l] = v[0];
-    int64_t c = 0;
-    for (; c + FT_LANES <= count; c += FT_LANES) {
-        for (int l = 0; l < FT_LANES; l++) {
-            smallest[l] = v[c + l] < smallest[l] ? v[c + l] : smallest[l];
-            largest[l] = v[c + l] > largest[l] ? v[c + l] : largest[l];
-        }
+    float smallest = v[0], largest = v[0];
+#pragma omp simd reduction(min : smallest) reduction(max : largest)
+    for (int64_t c = 0; c < count; c++) {
+        smallest = v[c] < smallest ? v[c] : smallest;
+        largest = v[c] > largest ? v[c] : largest;
     }
-    for (; c < count; c++) {
-        smallest[0] = v[c] < smallest[0] ? v[c] : smallest[0];
-        largest[0] = v[c] > largest[0] ? v[c] : largest[0];
-    }
-    for (int l = 1; l < FT_LANES; l++) {
-        smallest[0] = smallest[l] < smallest[0] ? smallest[l] : smallest[0];
-        largest[0] = largest[l] > largest[0] ? largest[l] : largest[0];
-    }
-    *low = ft_key_of(smallest[0]);
-    *high = ft_key_of(largest[0]);
+    *low = ft_key_of(smallest);
+    *high = ft_key_of(largest);
 }
 
-/* A bound which at least `fewest` of v do not exceed, and at most `most` unless ties at the bound
- * leave no such choice. v[c] counts sizes[c] times, or once if that is NULL. By bisection, because
- * counting vectorises. */
+/* A bound which at least `fewest` of v do not exceed, and at most `most` unless there are ties at
+ * it. v[c] counts sizes[c] times, or once if that is NULL. By bisection: counting vectorises. */
 FT_INLINE float ft_bound(const float *restrict v, const int32_t *restrict sizes, int64_t count,
                          int64_t fewest, int64_t most)
 {
@@ -121,11 +108,6 @@ FT_INLINE float ft_bound(const float *restrict v, const int32_t *restrict sizes,
         }
     }
     return ft_value_of(high);
-}
-
-FT_INLINE float ft_select_bound(const float *v, int64_t count, int64_t fewest, int64_t most)
-{
-    return ft_bound(v, NULL, count, fewest, most);
 }
 
 /* The smallest bound within which lists hold at least `weight` points; *below is the number of
@@ -186,7 +168,7 @@ typedef struct {
 
 FT_INLINE void ft_candidates_prune(ft_candidates *list)
 {
-    list->threshold = ft_select_bound(list->estimates, list->count, list->fewest, list->most);
+    list->threshold = ft_bound(list->estimates, NULL, list->count, list->fewest, list->most);
     list->count = ft_keep_within(list->estimates, list->indices, list->count, list->threshold);
 }
 
@@ -244,12 +226,14 @@ FT_INLINE void ft_sort_neighbors(ft_neighbor *list, ft_neighbor *buffer, int64_t
     if (from != list) memcpy(list, from, sizeof(ft_neighbor) * (size_t)count);
 }
 
-FT_INLINE void ft_write_nearest(const ft_neighbor *sorted, int64_t k, int32_t *indices,
-                                double *distances)
+/* Sorts `count` neighbours and writes the k nearest; buffer as above. */
+FT_INLINE void ft_write_nearest(ft_neighbor *list, ft_neighbor *buffer, int64_t count, int64_t k,
+                                int32_t *indices, double *distances)
 {
+    ft_sort_neighbors(list, buffer, count);
     for (int64_t c = 0; c < k; c++) {
-        indices[c] = sorted[c].index;
-        distances[c] = sorted[c].distance;
+        indices[c] = list[c].index;
+        distances[c] = list[c].distance;
     }
 }
 

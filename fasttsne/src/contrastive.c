@@ -1,10 +1,9 @@
 /* contrastive.c - repulsion by sampled negatives, and the attraction of InfoNCE.
  *
  * Negatives are drawn as shifts: shift r pairs every row a with the row a + r (mod n). The partner
- * of a single row is uniform over all others, so every mean over pairs is unbiased; and memory is
- * read in two contiguous stretches instead of by random gathers, at the full speed of vectors. A
- * row uses both a + r and a - r: each pair acts on both of its ends, the forces of all rows cancel,
- * and no thread writes into rows of another.
+ * of a row is uniform over all others, so every mean over pairs is unbiased; and memory is read in
+ * contiguous stretches, at the full speed of vectors. A row uses both a + r and a - r: the forces
+ * of all rows cancel, and no thread writes into rows of another.
  *
  * q = 1 / t with t = 1 + d^2; all sums over pairs are written with t, which never underflows. */
 #include "dimensions.h"
@@ -25,29 +24,16 @@
     }                                                                                         \
     FT_TASK_VARIANTS(name)
 
-/* ---- Random numbers --------------------------------------------------------------------------- */
-
-/* The finaliser of SplitMix64 (Steele, Lea & Flood 2014), a bijection that mixes the bits. */
-static uint64_t mixed(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
 void ft_contrastive_draw(uint64_t seed, uint64_t iteration, int64_t bound, int64_t count,
                          int64_t *draws)
 {
-    const uint64_t step = UINT64_C(0x9e3779b97f4a7c15); /* the golden ratio */
-    const uint64_t key = mixed(mixed(seed + step) + iteration * step);
+    const uint64_t key = ft_mixed(ft_mixed(seed + FT_GOLDEN) + iteration * FT_GOLDEN);
     for (int64_t k = 0; k < count; k++) {
-        uint64_t bits = mixed(key + (uint64_t)(k + 1) * step);
+        uint64_t bits = ft_mixed(key + (uint64_t)(k + 1) * FT_GOLDEN);
         double share = (double)(bits >> 11) * 0x1p-53;
         draws[k] = (int64_t)(share * (double)bound);
     }
 }
-
-/* ---- Pairs ------------------------------------------------------------------------------------ */
 
 /* row + shift (mod n), for -n < shift < n. */
 FT_INLINE int64_t shifted(int64_t row, int64_t shift, int64_t n)
@@ -80,7 +66,7 @@ FT_INLINE void binary_stretch(int dim, int64_t count, const float *restrict y,
 }
 
 FT_INLINE void binary_rows(int dim, const ft_contrastive *c, int64_t begin, int64_t end,
-                           double *partial)
+                           int64_t chunk)
 {
     const float odds = (float)c->odds;
     float *repulsive = c->repulsive + begin * dim;
@@ -99,11 +85,11 @@ FT_INLINE void binary_rows(int dim, const ft_contrastive *c, int64_t begin, int6
         sum_q += (double)q;
         sum_h += (double)h;
     }
-    partial[0] = sum_q;
-    partial[1] = sum_h;
+    c->partial[chunk] = sum_q;
+    c->partial[FT_ROW_CHUNKS(c->last - c->first) + chunk] = sum_h;
 }
 
-ROWS_TASK(binary, binary_rows(DIM, c, begin, end, c->partial + 2 * chunk))
+ROWS_TASK(binary, binary_rows(DIM, c, begin, end, chunk))
 
 ft_status ft_contrastive_repulsion(const ft_contrastive *c, double *mean_q, double *mean_h,
                                    ft_run *run)
@@ -111,14 +97,9 @@ ft_status ft_contrastive_repulsion(const ft_contrastive *c, double *mean_q, doub
     int64_t n_chunks = FT_ROW_CHUNKS(c->last - c->first);
     ft_status status = ft_parallel_run(
         run, n_chunks, PAIR_COST * FT_ROWS * 2.0 * (double)c->n_shifts, FT_TASK(binary), (void *)c);
-    double sum_q = 0.0, sum_h = 0.0;
-    for (int64_t chunk = 0; chunk < n_chunks; chunk++) {
-        sum_q += c->partial[2 * chunk];
-        sum_h += c->partial[2 * chunk + 1];
-    }
     double pairs = 2.0 * (double)c->n_shifts * (double)(c->last - c->first);
-    *mean_q = sum_q / pairs;
-    *mean_h = sum_h / pairs;
+    *mean_q = ft_sum(c->partial, n_chunks) / pairs;
+    *mean_h = ft_sum(c->partial + n_chunks, n_chunks) / pairs;
     return status;
 }
 
@@ -152,14 +133,13 @@ ft_status ft_contrastive_missed(const ft_contrastive *c, double *sum, ft_run *ru
     double edges = (double)(c->indptr[c->last] - c->indptr[c->first]);
     ft_status status = ft_parallel_run(run, n_chunks, EDGE_COST * edges / (double)n_chunks,
                                        FT_TASK(unlikely), (void *)c);
-    *sum = 0.0;
-    for (int64_t chunk = 0; chunk < n_chunks; chunk++) *sum += c->partial[chunk];
+    *sum = ft_sum(c->partial, n_chunks);
     return status;
 }
 
 /* ---- InfoNCE ----------------------------------------------------------------------------------
  *
-  * Row i is compared with n_shifts pairs: of the pairs (a, a + shift), the one whose head is
+ * Row i is compared with n_shifts pairs: of the pairs (a, a + shift), the one whose head is
  * a = i + head. S_i is the sum of their q, and an edge of i has the loss log(1 + S_i / q). */
 
 /* sums += q of the pairs of `count` rows that begin at y and z. */
@@ -189,8 +169,8 @@ FT_INLINE void similarity_rows(int dim, const ft_contrastive *c, int64_t begin, 
 
 ROWS_TASK(similarity, similarity_rows(DIM, c, begin, end))
 
-/* attractive_i = sum_j p_ij q_ij (y_i - y_j) (r_ij + r_ji) / 2, where r_ij = S_i / (q_ij + S_i), and
- * weights_i = sum_j p_ij / (q_ij + S_i). */
+/* attractive_i = sum_j p_ij q_ij (y_i - y_j) (r_ij + r_ji) / 2, where r_ij = S_i / (q_ij + S_i),
+ * and weights_i = sum_j p_ij / (q_ij + S_i). */
 FT_INLINE void softmax_row(int dim, const ft_contrastive *c, int64_t row)
 {
     const float *restrict y = c->embedding;

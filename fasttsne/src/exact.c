@@ -5,6 +5,8 @@
 #include "student.h"
 
 #define STRIP 512
+#define ROWS_PER_CHUNK 4
+#define PAIR_COST 0.8 /* nanoseconds */
 
 typedef struct {
     const float *joint, *embedding;
@@ -17,11 +19,8 @@ typedef struct {
     int64_t first, last;
     int want_cross_entropy;
     float *attractive, *repulsive;
-    double *partial; /* a row's share of sum_q, then of the cross-entropy */
+    double *partial; /* shares of sum_q, then of the cross-entropy, by row */
 } exact;
-
-#define ROWS_PER_CHUNK 4
-#define PAIR_COST 0.8 /* nanoseconds */
 
 FT_INLINE void weights_of_strip(ft_student_kind kind, ft_student_constants student,
                                 const float *restrict joint, const float *restrict masses,
@@ -88,8 +87,8 @@ FT_INLINE void exact_row(ft_student_kind kind, const exact *c, const float *mass
         sum_q = mass * (sum_q + (mass > 1.0 ? mass - 1.0 : 0.0));
         cross_entropy *= mass;
     }
-    c->partial[2 * row] = sum_q;
-    c->partial[2 * row + 1] = cross_entropy;
+    c->partial[row] = sum_q;
+    c->partial[c->n + row] = cross_entropy;
 }
 
 FT_INLINE void exact_body(FT_TASK_ARGUMENTS)
@@ -125,12 +124,9 @@ ft_status ft_exact_compute(const float *joint, const float *masses, const float 
     c.want_cross_entropy = cross_entropy != NULL;
     ft_status status = ft_parallel_run(run, (last - first + ROWS_PER_CHUNK - 1) / ROWS_PER_CHUNK,
                                        PAIR_COST * ROWS_PER_CHUNK * (double)n, FT_TASK(exact), &c);
-    *sum_q = 0.0;
-    for (int64_t row = first; row < last; row++) *sum_q += partial[2 * row];
-    if (cross_entropy != NULL) {
-        double sum = 0.0;
-        for (int64_t row = first; row < last; row++) sum += partial[2 * row + 1];
-        *cross_entropy = 0.5 * (student.degrees_of_freedom + 1.0) * sum;
-    }
+    *sum_q = ft_sum(partial + first, last - first);
+    if (cross_entropy != NULL)
+        *cross_entropy =
+            0.5 * (student.degrees_of_freedom + 1.0) * ft_sum(partial + n + first, last - first);
     return status;
 }

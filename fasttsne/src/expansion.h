@@ -6,9 +6,9 @@
  *     sum_q:  w (m - a/nu u (t - 2 (a+1)/nu u r'Mr))
  *     force:  w u ((m - (a+1)/nu u (t - 2 (a+2)/nu u r'Mr)) r - 2 (a+1)/nu u M r)
  *
-  * With M the error at a given opening angle is far smaller than without moments. So the angle used
- * here is wider than the user's angle, as long as forces are more accurate than with the classic
- * test (Barnes & Hut 1986, van der Maaten 2014). */
+ * Moments make the error at an opening angle far smaller. So the angle here is wider than the
+ * user's, as long as forces are more accurate than with the classic test (Barnes & Hut 1986, van
+ * der Maaten 2014). */
 #ifndef FT_EXPANSION_H
 #define FT_EXPANSION_H
 
@@ -19,13 +19,11 @@
  * cells wider than their distance, so the widening ends there. */
 #define FT_ANGLE_SCALE 2.0
 #define FT_WIDEST_ANGLE 1.0
-/* Near zero the kernel is flat, so a cell much smaller than its width 1 is accurate at any distance:
- * this is added to the squared distance in the test. */
+/* Added to the squared distance in the test: near zero the kernel is flat, so a cell much smaller
+ * than its width 1 is accurate at any distance. */
 #define FT_SOFTENING 0.02f
-/* A cell costs as much as this many points. */
-#define FT_FEW_IN_CELL 2
-/* A tree over at most this many points saves nothing: they are summed one by one. */
-#define FT_FEW_POINTS 512
+#define FT_FEW_IN_CELL 2  /* a cell costs as much as this many points */
+#define FT_FEW_POINTS 512 /* a tree over no more saves nothing: they are summed one by one */
 
 /* A cell is accepted if the square of its width is at most this times the squared distance. */
 FT_INLINE float ft_squared_opening(const ft_tree *tree, double angle)

@@ -1,7 +1,7 @@
 /* fasttsne.h - the whole C interface, one section per file.
  *
  * Kernels work on pointers, know no Python, never print and never exit; they return a status.
- * Every array argument is marked: IN is only read, OUT is only written, INOUT is both.
+ * A const array is only read, an OUT array is only written, an INOUT array is both.
  * Arrays are row-major; n is the number of points, dim the number of components of the map.
  * Coordinates are float, global sums double, column indices int32_t, row pointers int64_t.
  *
@@ -12,7 +12,6 @@
 
 #include "port.h"
 
-#define IN
 #define OUT
 #define INOUT
 
@@ -39,14 +38,13 @@ typedef struct {
 } ft_run;
 
 void ft_parallel_init(void); /* once, when the library is loaded */
-/* Runs body on the calling thread while further threads wait for the jobs that it starts, which
- * pays for many short jobs. */
+/* Runs body on the calling thread; further threads wait for the jobs that it starts. */
 ft_status ft_parallel_team(INOUT ft_run *run, ft_status (*body)(void *context), void *context);
 /* chunk_cost: rough nanoseconds per chunk, which limit the number of threads. */
 ft_status ft_parallel_run(INOUT ft_run *run, int64_t n_chunks, double chunk_cost, ft_task task,
                           void *context);
 int ft_parallel_stopped(INOUT ft_run *run, int thread); /* for tasks with long chunks */
-int ft_parallel_threads(IN const ft_run *run);          /* the number that will run */
+int ft_parallel_threads(const ft_run *run);             /* the number that will run */
 int ft_parallel_forked(void);
 int ft_parallel_openmp(void);
 int ft_parallel_max_threads(void);
@@ -64,7 +62,7 @@ typedef void (*ft_sgemm)(char *, char *, int *, int *, int *, float *, float *, 
 
 /* n x d floats or doubles, from which exact distances are computed. */
 typedef struct {
-    IN const void *values;
+    const void *values;
     int is_double;
 } ft_points;
 
@@ -76,32 +74,27 @@ FT_INLINE double ft_points_at(ft_points points, int64_t place)
 
 /* The k nearest of n points for every query by Euclidean distance, nearest first, ties to the
  * smaller index. With among_themselves the queries are the points, and a query is not its own
- * neighbour. Queries and points have the same type. query_screen and screen are single-precision
- * images of them, alike translated and scaled, which only have to find the candidates; both may be
- * NULL, and then all distances are computed exactly. */
-ft_status ft_neighbors_find(IN const float *query_screen, ft_points queries, int64_t n_queries,
-                            IN const float *screen, ft_points points, int64_t n, int64_t d,
-                            int64_t k, int among_themselves, OUT int32_t *indices,
+ * neighbour. query_screen and screen, single-precision images of queries and points, alike
+ * translated and scaled, find the candidates; with NULL all distances are computed exactly. */
+ft_status ft_neighbors_find(const float *query_screen, ft_points queries, int64_t n_queries,
+                            const float *screen, ft_points points, int64_t n, int64_t d, int64_t k,
+                            int among_themselves, OUT int32_t *indices,
                             OUT double *squared_distances, ft_sgemm sgemm, INOUT ft_run *run);
 
 /* ---- approximate.c: approximate k nearest neighbours ----------------------------------------- */
 
 /* As ft_neighbors_find, but a query is compared only with the points of the nearest of about
- * n_lists lists. screen: n x m coordinates that preserve distances, or the leading ones; then
- * tails has the squared length of the rest of every point, and otherwise it is NULL. n_candidates,
- * from k to n - 1, are compared by exact distances. Where single precision cannot distinguish
- * neighbours, *resolved is 0 and nothing is found. */
-ft_status ft_approximate_find(IN const float *screen, IN const float *tails, int64_t m,
-                              ft_points points, int64_t n, int64_t d, int64_t k,
-                              int64_t n_candidates, int64_t n_lists, OUT int32_t *indices,
-                              OUT double *squared_distances, OUT int *resolved, ft_sgemm sgemm,
-                              INOUT ft_run *run);
-
-/* The lists, and the budget: the number of points that a query is compared with. *n_lists goes in
- * as above and comes out as the number found, at most twice as many. List c has the points
- * order[start[c]] .. order[start[c + 1] - 1]. start has room for 2 n_lists + 1, centroids for
- * 2 n_lists rows of m. */
-ft_status ft_approximate_prepare(IN const float *screen, IN const float *tails, int64_t m,
+ * n_lists lists. screen: n x m coordinates that preserve distances (tails is NULL), or the leading
+ * ones, with the squared length of the rest in tails. n_candidates, from k to n - 1, are compared
+ * by exact distances. *resolved is 0 where single precision cannot distinguish neighbours. */
+ft_status ft_approximate_find(const float *screen, const float *tails, int64_t m, ft_points points,
+                              int64_t n, int64_t d, int64_t k, int64_t n_candidates,
+                              int64_t n_lists, OUT int32_t *indices, OUT double *squared_distances,
+                              OUT int *resolved, ft_sgemm sgemm, INOUT ft_run *run);
+/* The lists, and the budget: the number of points that a query is compared with. *n_lists becomes
+ * the number found, at most twice as many; there must be room for these. List c has the points
+ * order[start[c]] .. order[start[c + 1] - 1]. */
+ft_status ft_approximate_prepare(const float *screen, const float *tails, int64_t m,
                                  ft_points points, int64_t n, int64_t d, int64_t k,
                                  int64_t n_candidates, INOUT int64_t *n_lists, OUT int64_t *start,
                                  OUT int32_t *order, OUT float *centroids, OUT int64_t *budget,
@@ -111,67 +104,60 @@ ft_status ft_approximate_prepare(IN const float *screen, IN const float *tails, 
 
 typedef struct ft_lists ft_lists;
 
-/* Copies the lists of ft_approximate_prepare, and the coordinates and tails of their points, into
- * a layout for queries. NULL: no memory. */
-ft_lists *ft_queries_create(IN const int64_t *start, IN const int32_t *order,
-                            IN const float *centroids, int64_t n_lists, int64_t budget,
-                            IN const float *coordinates, IN const float *tails, int64_t n,
-                            int64_t m);
+/* Copies the lists of ft_approximate_prepare with their points. NULL: no memory. */
+ft_lists *ft_queries_create(const int64_t *start, const int32_t *order, const float *centroids,
+                            int64_t n_lists, int64_t budget, const float *coordinates,
+                            const float *tails, int64_t n, int64_t m);
 void ft_queries_destroy(ft_lists *lists);
 /* Coordinates and tails as they were given, or tails of 0. */
-void ft_queries_unpack(IN const ft_lists *lists, OUT float *coordinates, OUT float *tails);
+void ft_queries_unpack(const ft_lists *lists, OUT float *coordinates, OUT float *tails);
 
-/* The k nearest of the points in the lists, as far as the budget finds them. The result for a
- * query does not depend on the other queries, bit for bit. */
-ft_status ft_queries_find(IN const ft_lists *lists, IN const float *query_screen, ft_points queries,
+/* The k nearest, as far as the budget finds them. No query changes the bits of another's result. */
+ft_status ft_queries_find(const ft_lists *lists, const float *query_screen, ft_points queries,
                           int64_t n_queries, ft_points points, int64_t d, int64_t k,
                           int64_t n_candidates, OUT int32_t *indices, OUT double *squared_distances,
                           INOUT ft_run *run);
 /* Products of n x d rows with a d x m matrix, less a row of m: one row at a time. */
-ft_status ft_queries_project(IN const float *rows, int64_t n, int64_t d, IN const float *matrix,
-                             int64_t m, IN const float *shift, OUT float *products,
-                             INOUT ft_run *run);
+ft_status ft_queries_project(const float *rows, int64_t n, int64_t d, const float *matrix,
+                             int64_t m, const float *shift, OUT float *products, INOUT ft_run *run);
 
 /* ---- ranks.c: ranks of all points by their distance from some of them ------------------------ */
 
 /* n_anchors x n squared Euclidean distances from the anchors to all points. */
-ft_status ft_ranks_distances(ft_points points, int64_t n, int64_t d, IN const int32_t *anchors,
+ft_status ft_ranks_distances(ft_points points, int64_t n, int64_t d, const int32_t *anchors,
                              int64_t n_anchors, OUT double *squared_distances, INOUT ft_run *run);
-
 /* The same distances, bit for bit, to k points `queries` of each anchor: n_anchors x k. */
-ft_status ft_ranks_distances_to(ft_points points, int64_t d, IN const int32_t *anchors,
-                                int64_t n_anchors, IN const int32_t *queries, int64_t k,
+ft_status ft_ranks_distances_to(ft_points points, int64_t d, const int32_t *anchors,
+                                int64_t n_anchors, const int32_t *queries, int64_t k,
                                 OUT double *squared_distances, INOUT ft_run *run);
-
-/* Rows of distances of any kind, not negative. Of equal distances the smaller index is nearer. The
+/* Rows of non-negative distances of any kind. Of equal distances the smaller index is nearer. The
  * anchor, one of the n points, is left out of its row. */
 typedef struct {
-    IN const double *distances; /* n_anchors x n */
+    const double *distances; /* n_anchors x n */
     int64_t n;
-    IN const int32_t *anchors;
+    const int32_t *anchors;
     int64_t n_anchors;
 } ft_ranks_rows;
 
 /* The k nearest of every row, the nearest first. */
-ft_status ft_ranks_nearest(IN const ft_ranks_rows *rows, int64_t k, OUT int32_t *indices,
+ft_status ft_ranks_nearest(const ft_ranks_rows *rows, int64_t k, OUT int32_t *indices,
                            INOUT ft_run *run);
 /* The ranks, from 1, of k points a row, none of them the anchor. */
-ft_status ft_ranks_count(IN const ft_ranks_rows *rows, IN const int32_t *queries, int64_t k,
+ft_status ft_ranks_count(const ft_ranks_rows *rows, const int32_t *queries, int64_t k,
                          OUT int32_t *ranks, INOUT ft_run *run);
 /* The ranks of all points, n_anchors x n; 0 for the anchor. */
-ft_status ft_ranks_sort(IN const ft_ranks_rows *rows, OUT int32_t *ranks, INOUT ft_run *run);
+ft_status ft_ranks_sort(const ft_ranks_rows *rows, OUT int32_t *ranks, INOUT ft_run *run);
 /* Adds to counts[r] the number of points whose larger rank, in a or in b, is r. */
-ft_status ft_ranks_compare(IN const int32_t *a, IN const int32_t *b, int64_t n, int64_t n_anchors,
+ft_status ft_ranks_compare(const int32_t *a, const int32_t *b, int64_t n, int64_t n_anchors,
                            INOUT int64_t *counts, INOUT ft_run *run);
 
 /* ---- calibration.c: conditional probabilities ------------------------------------------------ */
 
-/* From rows of k squared distances, doubles or floats, to p_j|i and the precision
- * beta_i = 1 / (2 sigma_i^2) at which the row's entropy is log(perplexity). With skip_diagonal,
- * row i leaves out its i-th entry. masses, n x k and not negative, say how often each neighbour
- * counts; NULL means once. */
+/* From rows of k squared distances to p_j|i and the precision beta_i = 1 / (2 sigma_i^2) at which
+ * the row's entropy is log(perplexity). With skip_diagonal, row i leaves out its i-th entry.
+ * masses, n x k and not negative: how often each neighbour counts; NULL means once. */
 ft_status ft_calibration_find(ft_points squared_distances, int64_t n, int64_t k, double perplexity,
-                              int skip_diagonal, IN const float *masses, OUT float *conditional,
+                              int skip_diagonal, const float *masses, OUT float *conditional,
                               OUT double *beta, INOUT ft_run *run);
 
 /* ---- symmetrization.c: joint probabilities --------------------------------------------------- */
@@ -180,23 +166,22 @@ ft_status ft_calibration_find(ft_points squared_distances, int64_t n, int64_t k,
  * joint_indices and joint_data have room for 2 n k edges, of which the first indptr[n] are set.
  * scratch holds capacity times 8 bytes; capacity is at least the number of edges that lead to one
  * point, and n k is fastest. */
-ft_status ft_symmetrization_sparse(IN const int32_t *indices, IN const float *conditional,
-                                   int64_t n, int64_t k, OUT int64_t *indptr,
-                                   OUT int32_t *joint_indices, OUT float *joint_data,
-                                   OUT void *scratch, int64_t capacity, INOUT ft_run *run);
+ft_status ft_symmetrization_sparse(const int32_t *indices, const float *conditional, int64_t n,
+                                   int64_t k, OUT int64_t *indptr, OUT int32_t *joint_indices,
+                                   OUT float *joint_data, OUT void *scratch, int64_t capacity,
+                                   INOUT ft_run *run);
 ft_status ft_symmetrization_dense(INOUT float *conditional, int64_t n, INOUT ft_run *run);
 
 /* ---- joint.c: order and entropy of joint probabilities --------------------------------------- */
 
 /* Rows and columns of a graph in a new order: row r becomes the old row order[r]. indices or data
  * may be NULL and is then left out, so that one can be moved after the other. */
-ft_status ft_joint_permute(IN const int64_t *indptr, IN const int32_t *indices,
-                           IN const float *data, int64_t n, IN const int32_t *order,
-                           IN const int32_t *inverse, OUT int64_t *new_indptr,
-                           OUT int32_t *new_indices, OUT float *new_data, INOUT ft_run *run);
-
+ft_status ft_joint_permute(const int64_t *indptr, const int32_t *indices, const float *data,
+                           int64_t n, const int32_t *order, const int32_t *inverse,
+                           OUT int64_t *new_indptr, OUT int32_t *new_indices, OUT float *new_data,
+                           INOUT ft_run *run);
 /* The sum of p log p over all stored probabilities, the constant part of KL(P || Q). */
-ft_status ft_joint_negative_entropy(IN const float *data, int64_t n_edges, OUT double *sum,
+ft_status ft_joint_negative_entropy(const float *data, int64_t n_edges, OUT double *sum,
                                     INOUT ft_run *run);
 
 /* ---- The kernel of the map: w = (1 + d^2/nu)^(-(nu+1)/2), u = 1/(1 + d^2/nu) --------------- */
@@ -207,7 +192,6 @@ typedef struct {
 
 /* Beyond this the map has diverged: moments of cells could overflow single precision. */
 #define FT_LARGEST_COORDINATE 1e13f
-
 /* Where -log w is larger, w is 0 in single precision; the cross-entropy counts this instead. */
 #define FT_LARGEST_LOG 87.0
 
@@ -217,10 +201,10 @@ typedef struct ft_tree ft_tree;
 
 ft_tree *ft_tree_create(int64_t n, int dim); /* NULL: no memory */
 void ft_tree_destroy(ft_tree *tree);
-ft_status ft_tree_build(INOUT ft_tree *tree, IN const float *embedding, INOUT ft_run *run);
+ft_status ft_tree_build(INOUT ft_tree *tree, const float *embedding, INOUT ft_run *run);
 /* Sets the mass of every point, not negative: the number of coinciding points it stands for. The
  * next build reads the masses; the caller keeps them as long as the tree. */
-ft_status ft_tree_weigh(INOUT ft_tree *tree, IN const float *masses);
+ft_status ft_tree_weigh(INOUT ft_tree *tree, const float *masses);
 const int32_t *ft_tree_order(const ft_tree *tree); /* position on the Hilbert curve -> point */
 
 /* ---- repulsion.c: Barnes-Hut sums over the tree --------------------------------------------- */
@@ -229,10 +213,9 @@ const int32_t *ft_tree_order(const ft_tree *tree); /* position on the Hilbert cu
  * tree, and their share of sum_q = sum_ij w_ij. With masses m_i, repulsive_i is sum_j m_j w_ij ...
  * and sum_q is sum_ij m_i m_j w_ij, plus the m_i max(m_i - 1, 0) pairs at one place. */
 int64_t ft_repulsion_groups(const ft_tree *tree);
-ft_status ft_repulsion_compute(IN const ft_tree *tree, ft_student student, double angle,
-                               int64_t first, int64_t last, OUT float *repulsive, OUT double *sum_q,
+ft_status ft_repulsion_compute(const ft_tree *tree, ft_student student, double angle, int64_t first,
+                               int64_t last, OUT float *repulsive, OUT double *sum_q,
                                INOUT ft_run *run);
-
 /* Rows of a chunk of work where rows are independent. */
 #define FT_ROWS 256
 #define FT_ROW_CHUNKS(rows) (((rows) + FT_ROWS - 1) / FT_ROWS)
@@ -255,18 +238,18 @@ typedef struct {
     ft_step step;
     int64_t first, last;
     int dim;
-    IN const float *attractive, *repulsive, *embedding;
-    IN const uint8_t *fixed;
+    const float *attractive, *repulsive, *embedding;
+    const uint8_t *fixed;
     OUT float *moved;
     INOUT float *velocity, *gains;
     OUT double *partial;
 } ft_update;
 
-ft_status ft_update_step(IN const ft_update *update, INOUT ft_run *run);
+ft_status ft_update_step(const ft_update *update, INOUT ft_run *run);
 /* The same for one chunk of FT_ROWS rows. */
-void ft_update_rows(IN const ft_update *update, int64_t chunk);
+void ft_update_rows(const ft_update *update, int64_t chunk);
 /* After a step of all rows: the sum of squares of gains * gradient. */
-double ft_update_squared_norm(IN const ft_update *update);
+double ft_update_squared_norm(const ft_update *update);
 
 /* ---- attraction.c: sums over the edges of P -------------------------------------------------- */
 
@@ -274,20 +257,19 @@ double ft_update_squared_norm(IN const ft_update *update);
  * NULL, is their share of -sum_ij p_ij log w_ij, row i times masses[i] unless that is NULL. Unless
  * update is NULL, rows take its step once their attraction is known: `moved` must then not be
  * `embedding`. partial: one double per FT_ROWS rows. */
-ft_status ft_attraction_compute(IN const int64_t *indptr, IN const int32_t *indices,
-                                IN const float *data, IN const float *embedding, int dim,
-                                IN const float *masses, ft_student student, int64_t first,
-                                int64_t last, OUT float *attractive, OUT double *cross_entropy,
+ft_status ft_attraction_compute(const int64_t *indptr, const int32_t *indices, const float *data,
+                                const float *embedding, int dim, const float *masses,
+                                ft_student student, int64_t first, int64_t last,
+                                OUT float *attractive, OUT double *cross_entropy,
                                 OUT double *partial, INOUT const ft_update *update,
                                 INOUT ft_run *run);
 
 /* ---- transform.c: new points on a fixed map -------------------------------------------------- */
 
-/* A map of n x dim points and the tree built over them. Without a tree (NULL, for dim > 3) all
- * points repel one by one. */
+/* A map of n x dim points and its tree; NULL, for dim > 3: points repel one by one. */
 typedef struct {
-    IN const ft_tree *tree;
-    IN const float *embedding;
+    const ft_tree *tree;
+    const float *embedding;
     int64_t n;
     int dim;
     ft_student student;
@@ -301,22 +283,18 @@ typedef struct {
 } ft_transform_rules;
 
 /* Places n_new points, each independently, given their k neighbours on the map and p_j|i: gradient
- * descent on the KL divergence from the weighted median of the neighbours. */
-ft_status ft_transform_find(IN const ft_frozen *map, IN const int32_t *indices,
-                            IN const float *conditional, int64_t n_new, int64_t k,
-                            ft_transform_rules rules, OUT float *placed, INOUT ft_run *run);
-/* The KL divergence of every new point at given positions, exaggerated up to a constant, and its
- * gradient. */
-ft_status ft_transform_evaluate(IN const ft_frozen *map, IN const int32_t *indices,
-                                IN const float *conditional, int64_t n_new, int64_t k,
-                                double exaggeration, IN const float *at, OUT float *gradient,
-                                OUT double *divergence, INOUT ft_run *run);
+ * descent on the KL divergence from the weighted median of the neighbours. Unless `at` is NULL, it
+ * only evaluates these positions: `result` is the gradient, and divergence the KL divergence of
+ * every new point, exaggerated up to a constant. */
+ft_status ft_transform_find(const ft_frozen *map, const int32_t *indices, const float *conditional,
+                            int64_t n_new, int64_t k, ft_transform_rules rules, const float *at,
+                            OUT float *result, OUT double *divergence, INOUT ft_run *run);
 
 /* ---- exact.c: both forces by sums over all pairs, any number of components ------------------ */
 
 /* joint is n x n; masses are as in a tree, or NULL. coordinates is scratch for n x dim floats,
  * partial for 2 doubles a row. */
-ft_status ft_exact_compute(IN const float *joint, IN const float *masses, IN const float *embedding,
+ft_status ft_exact_compute(const float *joint, const float *masses, const float *embedding,
                            int64_t n, int dim, ft_student student, int64_t first, int64_t last,
                            OUT float *attractive, OUT float *repulsive, OUT double *sum_q,
                            OUT double *cross_entropy, OUT float *coordinates, OUT double *partial,
@@ -332,13 +310,13 @@ void ft_contrastive_draw(uint64_t seed, uint64_t iteration, int64_t bound, int64
  * the row a + shift (mod n). odds is c = m xi Z, of noise against data: a pair is data with
  * probability h = q / (q + c). */
 typedef struct {
-    IN const int64_t *indptr;
-    IN const int32_t *indices;
-    IN const float *data, *embedding;
+    const int64_t *indptr;
+    const int32_t *indices;
+    const float *data, *embedding;
     int64_t n;
     int dim;
-    int64_t first, last;              /* rows at work; all rows for InfoNCE */
-    IN const int64_t *shifts, *heads; /* n_shifts each; heads, in 0 .. n - 1, are InfoNCE's */
+    int64_t first, last;           /* rows at work; all rows for InfoNCE */
+    const int64_t *shifts, *heads; /* n_shifts each; heads, in 0 .. n - 1, are InfoNCE's */
     int64_t n_shifts;
     double odds;
     OUT float *attractive, *repulsive; /* n x dim; the first is InfoNCE's */

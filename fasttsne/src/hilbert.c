@@ -1,8 +1,7 @@
 /* hilbert.c - points in the order of the Hilbert curve.
  *
- * Consecutive points on the curve are close on the map: unlike the Morton curve it has no jumps, so
- * boxes around a few points in a row are small. The points of any cell of a quadtree (octree) are
- * consecutive as well, whichever way the curve runs through the cell.
+ * Unlike the Morton curve it has no jumps, so boxes around a few points in a row are small. The
+ * points of any cell of a quadtree (octree) are consecutive.
  *
  * Coordinates -> cells of a grid -> codes (Skilling 2004, Programming the Hilbert curve) -> radix
  * sort, by chunks that do not depend on the number of threads. */
@@ -14,10 +13,8 @@
 
 #define RADIX_BITS 11 /* of FT_HILBERT_RADIX */
 #define RADIX_PASSES 2
-#define BLOCK 256 /* points whose codes are computed together */
-
-/* Nanoseconds a point. */
-#define ENCODING_COST 1.5
+#define BLOCK 256         /* points whose codes are computed together */
+#define ENCODING_COST 1.5 /* nanoseconds a point */
 #define SORTING_COST 1.0
 
 typedef struct {
@@ -82,13 +79,10 @@ static float longest_side(const float box[6], int dim)
     return side;
 }
 
-/* ---- Codes ------------------------------------------------------------------------------------ */
-
-/* As many bits as two passes of the sort take. Where a finer grid is needed, the tree sorts the
- * points of a cell again. */
+/* Where a finer grid is needed, the tree sorts the points of a cell again. */
 static int bits_per_axis(int dim) { return RADIX_PASSES * RADIX_BITS / dim; }
 
-/* Put one zero, or two zeros, before every bit. */
+/* Put one zero, or two, before every bit. */
 FT_INLINE uint32_t spread_by_one(uint32_t v)
 {
     v = (v | v << 8) & 0x00ff00ff;
@@ -105,8 +99,8 @@ FT_INLINE uint32_t spread_by_two(uint32_t v)
     return (v | v << 2) & 0x09249249;
 }
 
-/* A step of Skilling's algorithm: where the bit is set, the curve below runs backwards along the
- * first axis, elsewhere the first axis and this one are swapped. */
+/* A step of Skilling's algorithm: where the bit is set, the lower bits of the first axis are
+ * inverted, elsewhere swapped with those of this axis. */
 FT_INLINE void turn(int bit, uint32_t *first, uint32_t *axis)
 {
     const uint32_t below = (1u << bit) - 1u;
@@ -178,8 +172,6 @@ FT_INLINE void encode_body(FT_TASK_ARGUMENTS)
     FT_DIM_DISPATCH(s->dim, encode_chunk(DIM, s, chunk))
 }
 FT_TASK_VARIANTS(encode)
-
-/* ---- Sorting ---------------------------------------------------------------------------------- */
 
 static void count_task(FT_TASK_ARGUMENTS)
 {

@@ -26,7 +26,7 @@ void ft_hilbert_allocate(OUT ft_hilbert *curve, int64_t n, INOUT ft_memory *memo
 
 /* Sorts curve->order[begin .. end], points of a map of dim components, along the Hilbert curve in
  * their bounding box, except where they coincide, and sets their codes. */
-ft_status ft_hilbert_sort(INOUT ft_hilbert *curve, IN const float *points, int dim, int64_t begin,
+ft_status ft_hilbert_sort(INOUT ft_hilbert *curve, const float *points, int dim, int64_t begin,
                           int64_t end, INOUT ft_run *run);
 
 /* A box: the least coordinates, then the greatest. */

@@ -9,8 +9,6 @@
 #define EDGES_PER_CHUNK 65536
 #define EDGE_COST 1.0 /* nanoseconds */
 
-/* ---- Permutation ------------------------------------------------------------------------------ */
-
 typedef struct {
     const int64_t *indptr;
     const int32_t *indices;
@@ -53,8 +51,6 @@ ft_status ft_joint_permute(const int64_t *indptr, const int32_t *indices, const 
                            (double)indptr[n] / (double)FT_ROW_CHUNKS(n) * EDGE_COST,
                            FT_TASK(permute), &p);
 }
-
-/* ---- Entropy ----------------------------------------------------------------------------------- */
 
 typedef struct {
     const float *data;
@@ -103,8 +99,7 @@ ft_status ft_joint_negative_entropy(const float *data, int64_t n_edges, double *
     entropy t = {data, n_edges, partial};
     ft_status status =
         ft_parallel_run(run, n_chunks, EDGES_PER_CHUNK * EDGE_COST, FT_TASK(entropy), &t);
-    *sum = 0.0;
-    for (int64_t chunk = 0; chunk < n_chunks; chunk++) *sum += partial[chunk];
+    *sum = ft_sum(partial, n_chunks);
     free(partial);
     return status;
 }

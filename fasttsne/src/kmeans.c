@@ -1,10 +1,9 @@
 /* kmeans.c - a partition of the points into lists, by k-means of a sample.
  *
-  * A few rounds of Lloyd's algorithm on a sample place the centroids, then every point goes to the
- * nearest one. A list much larger than the average (many equal points, a tight clump) is cut into
- * pieces with the same centroid, so that a search need not read all of it.
- *
- * The sample depends on n alone: a hash chooses one point of each of equal stretches of the data. */
+ * A few rounds of Lloyd's algorithm on a sample place the centroids, then every point goes to the
+ * nearest one. A list much larger than the average (many equal points) is cut into pieces with the
+ * same centroid, so that a search need not read all of it. The sample depends on n alone: a hash
+ * chooses one point of each of equal stretches of the data. */
 #include "kmeans.h"
 
 #include <math.h>
@@ -35,8 +34,7 @@ FT_INLINE void assign_body(FT_TASK_ARGUMENTS)
     for (int64_t r = 0; r < rows; r++) best[r] = INFINITY;
 
     for (int64_t first = 0; first < a->n_lists; first += TILE) {
-        int m = (int)ft_least(a->n_lists - first, TILE);
-        int n = (int)rows, k = (int)a->d, ldc = TILE;
+        int m = (int)ft_least(a->n_lists - first, TILE), n = (int)rows, k = (int)a->d, ldc = TILE;
         float alpha = -2.0f, beta = 0.0f;
         a->sgemm("T", "N", &m, &n, &k, &alpha, (float *)(a->centroids + first * a->d), &k,
                  (float *)(a->points + first_row * a->d), &k, &beta, products, &ldc);
@@ -89,14 +87,6 @@ static ft_status assign_all(assignment *a, float *norms, ft_run *run)
     return ft_parallel_run(run, (a->n + BLOCK - 1) / BLOCK, cost, FT_TASK(assign), a);
 }
 
-static uint64_t hash(uint64_t x) /* the finisher of splitmix64 */
-{
-    x += 0x9e3779b97f4a7c15u;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
 /* Moves centroids to the means of their points in the sample; one without points stays. */
 static void update_centroids(const assignment *a, float *centroids, double *sums, int64_t *counts)
 {
@@ -128,12 +118,11 @@ static ft_status place_centroids(float *centroids, float *norms, float *products
 
     for (int64_t s = 0; s < size; s++) {
         int64_t first = s * n / size, last = (s + 1) * n / size;
-        int64_t i = first + (int64_t)(hash((uint64_t)s) % (uint64_t)(last - first));
+        int64_t i = first + (int64_t)(ft_mixed((uint64_t)s + FT_GOLDEN) % (uint64_t)(last - first));
         memcpy(sample + s * d, points + i * d, sizeof(float) * (size_t)d);
     }
-    for (int64_t c = 0; c < n_lists; c++) {
+    for (int64_t c = 0; c < n_lists; c++)
         memcpy(centroids + c * d, sample + c * size / n_lists * d, sizeof(float) * (size_t)d);
-    }
     assignment a = {sample, centroids, norms, size, d, n_lists, list, products, sgemm};
     for (int round = 0; round < ROUNDS; round++) {
         ft_status status = assign_all(&a, norms, run);

@@ -13,7 +13,7 @@ typedef struct {
 } ft_kmeans;
 
 /* About n_lists lists of the n x d points, in arrays from `memory`. */
-ft_status ft_kmeans_build(OUT ft_kmeans *lists, IN const float *points, int64_t n, int64_t d,
+ft_status ft_kmeans_build(OUT ft_kmeans *lists, const float *points, int64_t n, int64_t d,
                           int64_t n_lists, INOUT ft_memory *memory, ft_sgemm sgemm,
                           INOUT ft_run *run);
 

@@ -1,7 +1,5 @@
-/* memory.h - arrays that are allocated one by one and freed together, within the library.
- *
- * A kernel takes its working memory from an ft_memory that starts as {0}, checks `failed` once,
- * and frees all of it with one call, after a failure as well. */
+/* memory.h - arrays that are allocated one by one and freed together, also after a failure. An
+ * ft_memory starts as {0}. */
 #ifndef FT_MEMORY_H
 #define FT_MEMORY_H
 

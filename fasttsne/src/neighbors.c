@@ -5,13 +5,12 @@
  *
  *     |x|^2 + |y|^2 - 2 s - E (|x|^2 + |y|^2)  <=  d^2  <=  |x|^2 + |y|^2 - 2 s + E (...)
  *
-  * with E a bound on the relative rounding error. A row keeps every column whose lower bound does
+ * with E a bound on the relative rounding error. A row keeps every column whose lower bound does
  * not exceed the k-th smallest upper bound so far, so no true neighbour is lost. A row whose bounds
- * are too wide (far clusters, an extreme outlier) is searched later by exact distances to all
- * points.
+ * are too wide (an extreme outlier) is searched later by exact distances to all points.
  *
-  * Design: the screening loop only counts survivors per strip, which every compiler vectorises;
- * strips with survivors are rare, and their survivors are collected one by one. */
+ * The screening loop only counts survivors per strip, which vectorises; strips with survivors are
+ * rare, and their survivors are collected one by one. */
 #include "candidates.h"
 #include "memory.h"
 
@@ -30,7 +29,7 @@ typedef struct {
 
 typedef struct {
     const float *screen;
-    const float *norms;       /* (1 - E) |x|^2, the lower bound's share of each point */
+    const float *norms;       /* (1 - E) |x|^2, a point's share of the lower bound */
     const float *norm_errors; /* 2 E |x|^2, from the lower bound to the upper bound */
     ft_points points;
     /* The same for the queries, which may be the points themselves. */
@@ -59,7 +58,7 @@ FT_INLINE int64_t prune(const search *s, float *lower, int32_t *candidates, int6
     if (count <= fewest) return count;
     for (int64_t c = 0; c < count; c++)
         upper[c] = lower[c] + s->norm_errors[candidates[c]] + query_error;
-    float bound = ft_select_bound(upper, count, fewest, fewest + fewest / 16);
+    float bound = ft_bound(upper, NULL, count, fewest, fewest + fewest / 16);
     /* One rounding step up: the bounds themselves were added in single precision. */
     bound += fabsf(bound) * 1e-6f;
     *threshold = bound;
@@ -68,8 +67,7 @@ FT_INLINE int64_t prune(const search *s, float *lower, int32_t *candidates, int6
 
 /* Candidate lists of one block while the tiles go by. */
 typedef struct {
-    float *lower[BLOCK], threshold[BLOCK];
-    int32_t *candidates[BLOCK];
+    float threshold[BLOCK];
     int64_t count[BLOCK];
 } block_state;
 
@@ -78,8 +76,8 @@ FT_INLINE void screen_row(const search *s, const scratch *w, block_state *b, int
 {
     const float *restrict product = w->products + r * TILE;
     const float *restrict norm = s->norms + first;
-    float *lower = b->lower[r];
-    int32_t *candidates = b->candidates[r];
+    float *lower = w->lower + r * s->capacity;
+    int32_t *candidates = w->candidates + r * s->capacity;
     int64_t count = b->count[r];
     float threshold = b->threshold[r];
 
@@ -107,8 +105,6 @@ FT_INLINE void screened_search_body(FT_TASK_ARGUMENTS)
     int64_t rows = ft_least(s->n_queries - first_row, BLOCK);
     block_state b;
     for (int64_t r = 0; r < rows; r++) {
-        b.lower[r] = w->lower + r * s->capacity;
-        b.candidates[r] = w->candidates + r * s->capacity;
         b.count[r] = 0;
         b.threshold[r] = INFINITY;
     }
@@ -120,27 +116,26 @@ FT_INLINE void screened_search_body(FT_TASK_ARGUMENTS)
         /* Column-major: products' = -2 tile block', so that a query's row is contiguous. */
         s->sgemm("T", "N", &m, &n, &k, &alpha, (float *)(s->screen + first * s->d), &k,
                  (float *)(s->query_screen + first_row * s->d), &k, &beta, w->products, &ldc);
-        for (int64_t r = 0; r < rows; r++) {
+        for (int64_t r = 0; r < rows; r++)
             if (!s->undecided[first_row + r]) screen_row(s, w, &b, r, first_row + r, first, m);
-        }
         if (ft_parallel_stopped(s->run, thread)) return;
     }
 
     for (int64_t r = 0; r < rows; r++) {
         int64_t row = first_row + r;
         if (s->undecided[row]) continue;
-        float threshold;
-        int64_t found = 0;
-        int64_t count = prune(s, b.lower[r], b.candidates[r], b.count[r], w->upper,
-                              s->query_errors[row], &threshold);
+        float threshold, *lower = w->lower + r * s->capacity;
+        int32_t *candidates = w->candidates + r * s->capacity;
+        int64_t found = 0, count = prune(s, lower, candidates, b.count[r], w->upper,
+                                         s->query_errors[row], &threshold);
         for (int64_t c = 0; c < count; c++) {
-            int32_t j = b.candidates[r][c];
+            int32_t j = candidates[c];
             if (j != row || !s->among_themselves)
                 w->sorted[found++] =
                     (ft_neighbor){ft_exact_distance(s->queries, row, s->points, j, s->d), j};
         }
-        ft_sort_neighbors(w->sorted, w->sorted + s->capacity, found);
-        ft_write_nearest(w->sorted, s->k, s->indices + row * s->k, s->distances + row * s->k);
+        ft_write_nearest(w->sorted, w->sorted + s->capacity, found, s->k, s->indices + row * s->k,
+                         s->distances + row * s->k);
     }
 }
 FT_TASK_VARIANTS(screened_search)
@@ -165,8 +160,7 @@ FT_INLINE void exhaustive_search_body(FT_TASK_ARGUMENTS)
             threshold = list[count - 1].distance;
         }
     }
-    ft_sort_neighbors(list, buffer, count);
-    ft_write_nearest(list, s->k, s->indices + row * s->k, s->distances + row * s->k);
+    ft_write_nearest(list, buffer, count, s->k, s->indices + row * s->k, s->distances + row * s->k);
 }
 FT_TASK_VARIANTS(exhaustive_search)
 
@@ -190,9 +184,9 @@ static void allocate_scratch(search *s, int n_threads)
 static void fill_norms(const float *screen, int64_t n, int64_t d, float *norms,
                        unsigned char *undecided)
 {
-    /* u = 2^-24. A dot product of length d, summed in any order, is off by at most
-     * d u |x||y| (1 + ...) <= d u (|x|^2 + |y|^2) / 2; the cast of the data to single precision
-     * moves d^2 by at most 4 u (|x|^2 + |y|^2); the rest is for the few sums around them. */
+    /* u = 2^-24. A dot product of length d is off by at most d u |x||y| (1 + ...)
+     * <= d u (|x|^2 + |y|^2) / 2; the cast of the data to single precision moves d^2 by at most
+     * 4 u (|x|^2 + |y|^2); the rest is for the few sums around them. */
     const double error = ((double)d + 32.0) * 0x1p-24 * 1.01;
     for (int64_t i = 0; i < n; i++) {
         double sum = 0.0;

@@ -1,11 +1,9 @@
 /* parallel.c - the only place that starts threads.
  *
- * A kernel cuts its work into chunks whose size depends on the data alone. Any thread may take any
- * chunk, so no result may depend on which one does.
+ * Any thread may take any chunk of work, so no result may depend on which one does.
  *
- * libgomp hangs when a forked child opens a parallel region after its parent has done so, and
- * the parent may have done so through any other library. A forked child therefore runs on one
- * thread, always. */
+ * libgomp hangs when a forked child opens a parallel region after its parent, or any library in
+ * its parent, has done so. A forked child therefore always runs on one thread. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "fasttsne.h"
@@ -22,12 +20,8 @@
 #endif
 
 #define POLL_SECONDS 0.04
-
-/* Work in nanoseconds below which a further thread does not pay. */
-#define COST_PER_THREAD 2e4
-
-/* Checks of an empty queue before a thread yields its core. */
-#define SPINS 1000
+#define COST_PER_THREAD 2e4 /* nanoseconds of work below which a further thread does not pay */
+#define SPINS 1000          /* checks of an empty queue before a thread yields its core */
 
 static volatile int forked = 0;
 static volatile ft_isa selected_isa = FT_ISA_BASELINE;
@@ -46,34 +40,19 @@ void ft_parallel_init(void)
 
 int ft_parallel_forked(void) { return forked; }
 
-int ft_parallel_openmp(void)
-{
 #ifdef _OPENMP
-    return 1;
-#else
-    return 0;
-#endif
-}
-
-int ft_parallel_max_threads(void)
-{
-#ifdef _OPENMP
-    return omp_get_max_threads();
-#else
-    return 1;
-#endif
-}
-
+int ft_parallel_openmp(void) { return 1; }
+int ft_parallel_max_threads(void) { return omp_get_max_threads(); }
 int ft_parallel_threads(const ft_run *run)
 {
-#ifdef _OPENMP
     if (forked || run->n_threads < 1) return 1;
     return run->n_threads < FT_MAX_THREADS ? run->n_threads : FT_MAX_THREADS;
-#else
-    (void)run;
-    return 1;
-#endif
 }
+#else
+int ft_parallel_openmp(void) { return 0; }
+int ft_parallel_max_threads(void) { return 1; }
+int ft_parallel_threads(FT_UNUSED const ft_run *run) { return 1; }
+#endif
 
 static double now(void)
 {
@@ -100,14 +79,14 @@ int ft_parallel_stopped(ft_run *run, int thread)
 
 /* ---- The team ----------------------------------------------------------------------------------
  *
-  * An OpenMP barrier waits for every thread, also for an idle one that the operating system has
- * suspended. On a busy machine thousands of short barriers then cost a time slice each. So one
- * OpenMP region surrounds the whole descent, with jobs inside it: the leader posts a job, all
- * threads take chunks, and the leader waits for chunks, not for threads.
+ * An OpenMP barrier also waits for an idle thread that the operating system has suspended: on a
+ * busy machine thousands of short barriers cost a time slice each. So one OpenMP region surrounds
+ * the whole descent. In it the leader posts jobs, all threads take chunks, and the leader waits for
+ * chunks, not for threads.
  *
-  * `ticket` holds the number of the job in its upper half and the next free chunk in its lower half.
- * A thread takes a chunk by compare-and-swap on both, so it cannot take a chunk of a later job with
- * the task of an earlier one; and no job ends before its taken chunks are done. */
+ * `ticket` has the number of the job in its upper half and the next free chunk in its lower half.
+ * Compare-and-swap on both keeps a thread from running a chunk of a later job with the task of an
+ * earlier one; and no job ends before its taken chunks are done. */
 struct ft_team {
     _Atomic uint64_t ticket;
     _Atomic int64_t done; /* chunks of the job */
@@ -210,8 +189,6 @@ ft_status ft_parallel_team(ft_run *run, ft_status (*body)(void *context), void *
 #endif
     return status;
 }
-
-/* ---- Jobs ---------------------------------------------------------------------------------------- */
 
 typedef struct {
     ft_run *run;

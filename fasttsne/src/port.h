@@ -1,9 +1,8 @@
 /* port.h - differences between compilers and processors, and small helpers of every kernel.
  *
- * Instruction sets. A kernel is written once, as an always-inlined body. FT_TASK_VARIANTS(name)
- * wraps name_body in one function per instruction set, so that one binary holds them all, and
- * FT_TASK(name) is the variant that runs here (see parallel.c for the choice). An inlined body is
- * compiled for the instruction set of the function around it; a body that is not inlined is not. */
+ * A kernel is written once, as an always-inlined body, which is compiled for the instruction set of
+ * the function around it. FT_TASK_VARIANTS(name) wraps name_body in one function per instruction
+ * set, and FT_TASK(name) is the variant that runs here (see parallel.c for the choice). */
 #ifndef FT_PORT_H
 #define FT_PORT_H
 
@@ -67,6 +66,24 @@ FT_INLINE int ft_count_bits(uint64_t x) { return __builtin_popcountll(x); }
 #define FT_PAD(count) (((count) + FT_LANES - 1) / FT_LANES * FT_LANES)
 
 FT_INLINE int64_t ft_least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Adds in order. */
+FT_INLINE double ft_sum(const double *values, int64_t count)
+{
+    double sum = 0.0;
+    for (int64_t i = 0; i < count; i++) sum += values[i];
+    return sum;
+}
+
+/* The finaliser of SplitMix64 (Steele, Lea & Flood 2014), a bijection that mixes the bits. Its
+ * states are the multiples of FT_GOLDEN, the golden ratio. */
+#define FT_GOLDEN UINT64_C(0x9e3779b97f4a7c15)
+FT_INLINE uint64_t ft_mixed(uint64_t x)
+{
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
 
 /* The signature of every task: one chunk of the work, done by one thread. */
 #define FT_TASK_ARGUMENTS void *context, int64_t chunk, FT_UNUSED int thread

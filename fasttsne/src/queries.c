@@ -1,12 +1,10 @@
 /* queries.c - approximate nearest neighbours of new points.
  *
- * A query is compared with the lists whose centroids are nearest, until they hold `budget` points,
- * as in approximate.c. There BLAS multiplies blocks of queries and points, and the last bits of a
- * product depend on the size of the block. Here each query is compared by itself, with vectors over
- * the points of a list: its neighbours do not depend on the other queries. Differences are squared
- * directly, so points need not be moved near the origin.
- *
- * Queries are processed in the order of their nearest lists, which keeps those in the cache. */
+ * As in approximate.c, but without BLAS, where the last bits of a product depend on the size of the
+ * block: each query is compared by itself, with vectors over the points of a list, so its
+ * neighbours do not depend on the other queries. Differences are squared directly, so points need
+ * not be moved near the origin. Queries are processed in the order of their nearest lists, which
+ * stay cached. */
 #include "candidates.h"
 #include "memory.h"
 
@@ -44,8 +42,6 @@ typedef struct {
     double *distances;
     scratch *scratches;
 } search;
-
-/* ---- The lists ---------------------------------------------------------------------------------- */
 
 ft_lists *ft_queries_create(const int64_t *start, const int32_t *order, const float *centroids,
                             int64_t n_lists, int64_t budget, const float *coordinates,
@@ -108,8 +104,6 @@ void ft_queries_unpack(const ft_lists *lists, float *coordinates, float *tails)
     }
 }
 
-/* ---- The search --------------------------------------------------------------------------------- */
-
 /* Squared distances from a query to `lanes` points, a constant, given as m rows of coordinates
  * that are `stride` apart. */
 FT_INLINE void lane_distances(int lanes, const float *restrict query,
@@ -135,10 +129,10 @@ FT_INLINE void strip_distances(const float *query, const float *coordinates, int
 {
     if (width == FT_STRIP) {
         lane_distances(FT_STRIP, query, coordinates, m, stride, squared);
-    } else {
-        for (int64_t first = 0; first < width; first += FT_LANES)
-            lane_distances(FT_LANES, query, coordinates + first, m, stride, squared + first);
+        return;
     }
+    for (int64_t first = 0; first < width; first += FT_LANES)
+        lane_distances(FT_LANES, query, coordinates + first, m, stride, squared + first);
 }
 
 FT_INLINE void distances_to_lists(const search *s, const float *query, float *to_lists)
@@ -156,8 +150,7 @@ FT_INLINE void home_body(FT_TASK_ARGUMENTS)
     const search *s = context;
     const ft_lists *lists = s->lists;
     float *to_lists = s->scratches[thread].to_lists;
-    int64_t begin = chunk * TOGETHER;
-    int64_t end = ft_least(begin + TOGETHER, s->n_queries);
+    int64_t begin = chunk * TOGETHER, end = ft_least(begin + TOGETHER, s->n_queries);
     for (int64_t row = begin; row < end; row++) {
         int32_t nearest = 0;
         distances_to_lists(s, s->screen + row * lists->m, to_lists);
@@ -171,9 +164,8 @@ FT_TASK_VARIANTS(home)
 /* The lists to search, nearest first; returns their number. */
 FT_INLINE int64_t choose_lists(const search *s, const scratch *w)
 {
-    const int64_t n_lists = s->lists->n_lists;
+    const int64_t n_lists = s->lists->n_lists, budget = s->lists->budget;
     int64_t below, chosen = 0;
-    const int64_t budget = s->lists->budget;
     float bound = ft_bound_by_weight(w->to_lists, s->lists->sizes, n_lists, budget, &below);
     int64_t left = budget - below;
     for (int64_t c = 0; c < n_lists; c++) {
@@ -217,15 +209,14 @@ FT_INLINE void answer(const search *s, const scratch *w, int64_t row)
         int32_t j = lists->order[w->candidates[c]];
         w->sorted[c] = (ft_neighbor){ft_exact_distance(s->queries, row, s->points, j, s->d), j};
     }
-    ft_sort_neighbors(w->sorted, w->sorted + s->capacity, count);
-    ft_write_nearest(w->sorted, s->k, s->indices + row * s->k, s->distances + row * s->k);
+    ft_write_nearest(w->sorted, w->sorted + s->capacity, count, s->k, s->indices + row * s->k,
+                     s->distances + row * s->k);
 }
 
 FT_INLINE void answer_body(FT_TASK_ARGUMENTS)
 {
     const search *s = context;
-    int64_t begin = chunk * TOGETHER;
-    int64_t end = ft_least(begin + TOGETHER, s->n_queries);
+    int64_t begin = chunk * TOGETHER, end = ft_least(begin + TOGETHER, s->n_queries);
     for (int64_t turn = begin; turn < end; turn++) answer(s, &s->scratches[thread], s->turn[turn]);
 }
 FT_TASK_VARIANTS(answer)
@@ -282,8 +273,6 @@ ft_status ft_queries_find(const ft_lists *lists, const float *query_screen, ft_p
     ft_memory_free(&memory);
     return status;
 }
-
-/* ---- Projection --------------------------------------------------------------------------------- */
 
 typedef struct {
     const float *rows, *matrix, *shift;

@@ -1,10 +1,9 @@
 /* ranks.c - distances from a few anchors to all points, the nearest points, and ranks.
  *
  * The rank of a point is 1 plus the number of points nearer to the anchor; of points at equal
- * distances the smaller index is nearer. An anchor has no rank in its own row.
- *
- * Distances are doubles, from differences in double precision: a common offset of the data cancels
- * before rounding. The other kernels work on rows of distances of any kind. */
+ * distances the smaller index is nearer. An anchor has no rank in its own row. Distances are
+ * doubles, from differences in double precision: a common offset of the data cancels before
+ * rounding. */
 #include "candidates.h"
 #include "memory.h"
 
@@ -178,8 +177,6 @@ ft_status ft_ranks_nearest(const ft_ranks_rows *rows, int64_t k, int32_t *indice
     return status;
 }
 
-/* ---- Ranks of a few ------------------------------------------------------------------------------ */
-
 #define COUNTED 4096 /* distances that stay in the L1 cache while all queries read them */
 
 FT_INLINE void count_body(FT_TASK_ARGUMENTS)
@@ -218,9 +215,8 @@ ft_status ft_ranks_count(const ft_ranks_rows *rows, const int32_t *queries, int6
 
 /* ---- Ranks of all --------------------------------------------------------------------------------
  *
- * A radix sort by the leading bits of the distances in single precision, whose bits are in the
- * order of their values; then runs of equal keys are put in order by the distances themselves.
- * The sort is stable, so that ties are in the order of their indices from the start. */
+ * A stable radix sort by the leading bits of the distances in single precision, whose bits are in
+ * the order of their values; then runs of equal keys are sorted by the distances themselves. */
 
 #define DIGIT_BITS 12 /* of each of two passes */
 #define DIGITS (1 << DIGIT_BITS)
@@ -316,8 +312,6 @@ ft_status ft_ranks_sort(const ft_ranks_rows *rows, int32_t *ranks, ft_run *run)
     ft_memory_free(&memory);
     return status;
 }
-
-/* ---- Two rankings compared ----------------------------------------------------------------------- */
 
 typedef struct {
     const int32_t *a, *b;

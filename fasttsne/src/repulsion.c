@@ -1,46 +1,15 @@
 /* repulsion.c - Barnes-Hut repulsion, a group of points at a time.
  *
- * The method, for one point y, as a recursion from the root of the tree:
- *
- *     repulsion(y):
- *         force = 0, sum_q = 0
- *         visit(root)
- *         return force, sum_q
- *
- *     visit(cell):
- *         r = y - cell.center                            center of mass
- *         if cell.width^2 <= angle^2 |r|^2:              small or far: use its moments
- *             add_cell(cell, r)
- *         else if cell is a leaf:                        near: use its points
- *             for z in cell.points, z is not y:
- *                 add_point(y - z)
- *         else:                                          near and large: open it
- *             for child in cell.children:
- *                 visit(child)
- *
- *     add_point(r):
- *         u = 1 / (1 + |r|^2 / nu)
- *         w = u^((nu+1)/2)
- *         sum_q += w
- *         force += w u r
- *
- *     add_cell(cell, r):                                 as if all its points were at its center,
- *         m = cell.mass                                  corrected by its second moments:
- *         sum_q += w m + ...                             see expansion.h
- *         force += w u m r + ...
- *
- * The code below computes the same sums in another order, for speed:
+ * A walk from the root accepts a cell that is small or far (expansion.h has the condition and the
+ * cell's force), opens any other cell, and uses the points of a leaf one by one.
  *
  * - Points in a row on the Hilbert curve form a group. A cell is accepted for the whole group, by
  *   its distance from the group's bounding box (Barnes 1990).
  * - The walk only collects sources: a list of cells and of ranges of points. Every source on the
  *   list then acts on all points of the group at once, one point per vector lane.
- * - Nodes stand in pre-order, so the walk is a loop over an array: to open a cell is to go to the
- *   next node, to accept it is to go to node.skip.
- * - TOGETHER groups in a row walk the tree together, because their walks hardly differ. A group
- *   that has accepted a cell rests until the others leave it.
- *
- * expansion.h has the condition under which a cell is accepted, and the moments. */
+ * - Nodes are in pre-order, so the walk is a loop over an array: the next node opens a cell, and
+ *   node.skip accepts it.
+ * - TOGETHER groups in a row walk the tree together, because their walks hardly differ. */
 #include "expansion.h"
 
 #include <math.h>
@@ -52,6 +21,7 @@
 #define LONGEST_SUM 1024 /* points in one sum in single precision */
 /* A coordinate so far away that its point has no weight, but near enough to be squared. */
 #define OUT_OF_REACH 1e15f
+
 typedef struct {
     const ft_tree *tree;
     ft_student_kind kind;
@@ -61,8 +31,7 @@ typedef struct {
     float *repulsive;
 } repulsion;
 
-/* The sources of a group: cells at the front of `items`, ranges of points at its back, as pairs of
- * begin and end. */
+/* Cells at the front of `items`; ranges of points, begin and end, at its back. */
 #define ITEMS 256
 typedef struct {
     int32_t n_cells;
@@ -84,11 +53,9 @@ typedef struct {
     sums to;
 } group_state;
 
-/* ---- Evaluation -------------------------------------------------------------------------------
- *
-  * Positions and sums are local arrays here, so that compilers keep them in vector registers during
- * the loop over sources. */
+/* ---- Evaluation ------------------------------------------------------------------------------- */
 
+/* Local arrays of positions and sums stay in vector registers during the loop over sources. */
 #define LOCAL_POSITIONS(g)                       \
     float x[FT_GROUP], y[FT_GROUP], z[FT_GROUP]; \
     for (int l = 0; l < FT_GROUP; l++) {         \
@@ -169,8 +136,7 @@ FT_INLINE void points_on_lanes(int dim, ft_student_kind kind, const repulsion *c
     ADD_LOCAL_SUMS(&g->to)
 }
 
-/* The points of the group act on each other: every lane meets lane + 1, lane + 2, and so on, but
- * not itself. */
+/* The points of the group act on each other: lane l meets l + 1, l + 2, ... but not l. */
 FT_INLINE void lanes_on_lanes(int dim, ft_student_kind kind, const repulsion *c,
                               const float *masses, group_state *g)
 {
@@ -195,8 +161,7 @@ FT_INLINE void lanes_on_lanes(int dim, ft_student_kind kind, const repulsion *c,
     ADD_LOCAL_SUMS(&g->to)
 }
 
-/* Adds the sources on the list to the sums and empties it. Long sums are split, because they lose
- * single precision. */
+/* Adds the listed sources to the sums. Long sums are split, because they lose single precision. */
 FT_INLINE void act(int dim, ft_student_kind kind, const repulsion *c, group_state *g)
 {
     cells_on_lanes(dim, kind, c, g);
@@ -240,8 +205,8 @@ FT_INLINE void add_range(int dim, ft_student_kind kind, const repulsion *c, grou
     g->list.n_range_items += 2;
 }
 
-/* Lists the sources of a few groups, without their own points. A lane is a group, and rests while
- * the others are below a cell that it has accepted. */
+/* Lists the sources of a few groups, without their own points. A lane is a group. It rests while
+ * others are below a cell that it has accepted. */
 FT_INLINE void walk(int dim, ft_student_kind kind, const repulsion *c, group_state *groups,
                     int count)
 {
@@ -352,10 +317,11 @@ FT_INLINE double finish_group(int dim, ft_student_kind kind, const repulsion *c,
     return sum_q;
 }
 
-FT_INLINE void groups_repulsion(int dim, ft_student_kind kind, const repulsion *c, int64_t begin,
-                                int64_t end)
+FT_INLINE void repulsion_body(int dim, ft_student_kind kind, FT_TASK_ARGUMENTS)
 {
+    const repulsion *c = context;
     const ft_tree *tree = c->tree;
+    const int64_t begin = c->first + chunk * TOGETHER, end = ft_least(begin + TOGETHER, c->last);
     group_state groups[TOGETHER];
     const int count = (int)(end - begin);
     if (count < 1) return; /* never; for compilers */
@@ -364,14 +330,6 @@ FT_INLINE void groups_repulsion(int dim, ft_student_kind kind, const repulsion *
     for (int g = 0; g < count; g++)
         tree->partial[begin + g] =
             finish_group(dim, kind, c, tree->groups[begin + g].coincide, &groups[g]);
-}
-
-FT_INLINE void repulsion_body(int dim, ft_student_kind kind, FT_TASK_ARGUMENTS)
-{
-    const repulsion *c = context;
-    int64_t begin = c->first + chunk * TOGETHER;
-    int64_t end = ft_least(begin + TOGETHER, c->last);
-    groups_repulsion(dim, kind, c, begin, end);
 }
 FT_STUDENT_TASK_VARIANTS(repulsion)
 
@@ -386,7 +344,6 @@ ft_status ft_repulsion_compute(const ft_tree *tree, ft_student student, double a
     int64_t n_chunks = (last - first + TOGETHER - 1) / TOGETHER;
     ft_status status = ft_parallel_run(run, n_chunks, TOGETHER * FT_GROUP * POINT_COST,
                                        FT_STUDENT_TASK(repulsion, tree->dim, c.kind), &c);
-    *sum_q = 0.0;
-    for (int64_t g = first; g < last; g++) *sum_q += tree->partial[g];
+    *sum_q = ft_sum(tree->partial + first, last - first);
     return status;
 }

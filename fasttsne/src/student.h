@@ -62,8 +62,8 @@ FT_INLINE float ft_student_log(float x)
     return (p - 2.12194440e-4f * e) + f + 0.693359375f * e;
 }
 
-/* exp(x) for -1e8 < x <= 0; 0 below the smallest normal number. Without clamps or branches, which
- * would keep compilers from vectorising the loop around. */
+/* exp(x) for -1e8 < x <= 0; 0 below the smallest normal number. Clamps or branches would not
+ * vectorise. */
 FT_INLINE float ft_student_exp(float x)
 {
     int32_t n = (int32_t)(1.44269504f * x - 0.5f);
@@ -97,8 +97,7 @@ FT_INLINE void ft_student_weights(ft_student_kind kind, ft_student_constants c, 
     }
 }
 
-/* Runs `call` with KIND as a constant, or with DIM and KIND, so that each combination is compiled
- * separately. */
+/* Runs `call` with KIND, or with DIM and KIND, as constants. */
 #define FT_STUDENT_CASE(kind, call)        \
     {                                      \
         const ft_student_kind KIND = kind; \
@@ -115,9 +114,8 @@ FT_INLINE void ft_student_weights(ft_student_kind kind, ft_student_constants c, 
     }
 #define FT_STUDENT_DISPATCH(dim, kind, call) FT_DIM_DISPATCH(dim, FT_STUDENT_KINDS(kind, call))
 
-/* As FT_TASK_VARIANTS and FT_TASK, for a name_body that takes DIM and KIND before the arguments of
- * a task, with a function for each combination: for large kernels, because compilers take minutes
- * for one function that holds all combinations. */
+/* As FT_TASK_VARIANTS and FT_TASK, for a name_body that takes DIM and KIND first, with a function
+ * for each combination: compilers take minutes for one function with all of a large kernel. */
 #define FT_STUDENT_TASK_VARIANTS(name)               \
     FT_STUDENT_VARIANT(name, 1, FT_NU_ONE, 1_nu_one) \
     FT_STUDENT_VARIANT(name, 1, FT_NU_TWO, 1_nu_two) \

@@ -1,20 +1,17 @@
 /* symmetrization.c - from conditional to joint probabilities.
  *
-  * Row i of P_cond + P_cond' is the union of the edges out of i and the edges into i. The latter
- * come from a counting-sort transpose of as many rows at a time as fit into a buffer. The columns
- * of both, in any order, are marked in a bit set. A pass over the set gives the columns in ascending
- * order, and the number of bits before a column is its place: nothing is sorted. */
+ * Row i of P_cond + P_cond' is the union of the edges out of i and the edges into i. The latter
+ * come from a counting-sort transpose of as many rows as fit into a buffer. The columns of both are
+ * marked in a bit set, where the number of bits before a column is its place: nothing is sorted. */
 #include "fasttsne.h"
 #include "memory.h"
 
 #include <string.h>
 
 #define EDGES_PER_CHUNK 65536
-/* Nanoseconds an edge. */
-#define TRANSPOSITION_COST 4.0
+#define TRANSPOSITION_COST 4.0 /* nanoseconds an edge */
 #define MERGING_COST 6.0
 #define DENSE_COST 1.0
-
 #define LARGEST_SOURCES 16 /* chunks of the transposition */
 #define TILE_EDGES 128     /* at a time; their places are scattered and prefetched */
 
@@ -23,22 +20,19 @@ typedef struct {
     float value;
 } edge;
 
-/* A row under construction: which columns, in words of 64 of them; which of these words are not
- * zero; and how many columns are in the words before one that is not. Between two rows the first
- * two are zero. */
+/* A row under construction. Between two rows the bits are zero. */
 typedef struct {
-    uint64_t *columns, *words;
-    int32_t *ranks;
+    uint64_t *columns; /* a bit a column */
+    uint64_t *words;   /* a bit a word of `columns`: whether it is not zero */
+    int32_t *ranks;    /* the number of columns before a word */
 } accumulator;
 
 typedef struct {
     const int32_t *indices;
     const float *conditional;
     int64_t n, k, rows;
-    /* Of the transposition: the rows of one chunk, and the number of chunks. Each has a table of
-     * n: how many of its edges lead to a column, then where in `incoming` the next one goes. */
-    int64_t source_rows, n_sources;
-    int32_t *places;
+    int64_t source_rows, n_sources; /* rows of a chunk of the transposition, and its chunks */
+    int32_t *places;     /* n a chunk: its edges that lead to a column, then the next one's place */
     int64_t first, last; /* rows of the joint P at work */
     edge *incoming;      /* those into row first, first + 1, ... */
     int64_t capacity;    /* of incoming */
@@ -101,7 +95,7 @@ static void transpose_task(FT_TASK_ARGUMENTS)
     }
 }
 
-/* After the transposition the last chunk's place in a column is where the next column begins. */
+/* After the transposition the last chunk's place in a column is the next column's begin. */
 static int64_t incoming_begin(const symmetrization *s, int64_t row)
 {
     return row == s->first ? 0 : s->places[(s->n_sources - 1) * s->n + row - 1];
@@ -233,14 +227,12 @@ ft_status ft_symmetrization_sparse(const int32_t *indices, const float *conditio
     return status;
 }
 
-/* ---- Of a dense matrix ----------------------------------------------------------------------- */
+#define DENSE_TILE 128
 
 typedef struct {
     float *values;
     int64_t n, tiles;
 } dense_matrix;
-
-#define DENSE_TILE 128
 
 /* One tile above (or on) the diagonal together with its mirror image. */
 static void symmetrize_dense_task(FT_TASK_ARGUMENTS)

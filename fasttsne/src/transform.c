@@ -7,13 +7,12 @@
  *     f = e a sum_j p_j log t_j + log Z              a = (nu+1)/2
  *     gradient = 2a/nu (e sum_j p_j u_j r_j - 1/Z sum_j w_j u_j r_j)
  *
-  * New points do not act on each other. Each point is moved from start to end by itself, and
- * vector lanes hold its sources, never several points: the result for a point does not depend on
- * the other points, bit for bit.
+ * New points do not act on each other. Each is moved by itself, and vector lanes hold its sources,
+ * never several points: its result does not depend on the other points, bit for bit.
  *
- * Design: one walk through the tree lists the sources that repel a point for a box around it. The
- * list serves as long as the point stays in the box. Cells are accepted by their distance from the
- * box, as for a group in repulsion.c. */
+ * One walk through the tree lists the sources that repel a point for a box around it, as long as
+ * the point stays in the box. Cells are accepted by their distance from the box, as for a group in
+ * repulsion.c. */
 #include "candidates.h"
 #include "expansion.h"
 #include "memory.h"
@@ -31,8 +30,7 @@
 #define NOISE 1e-6
 #define NOISE_OF_BOXES 1e-3
 
-/* Points that act, one array per axis, and their weights. Padded with points of weight 0 to a
- * multiple of FT_LANES. */
+/* Points that act, one array per axis; padded to a multiple of FT_LANES with weights of 0. */
 typedef struct {
     int64_t count, stride; /* of the arrays */
     const float *coordinates, *weights;
@@ -69,10 +67,9 @@ typedef struct {
     const float *conditional;
     int64_t n_new, k;
     ft_transform_rules rules;
-    float *placed;
-    const float *start; /* for `gradient`, otherwise NULL */
-    float *gradient;
-    double *divergence;
+    const float *at;    /* NULL where points are placed */
+    float *result;      /* positions, or gradients at `at` */
+    double *divergence; /* at `at` */
     scratch *scratches;
 } placement;
 
@@ -175,11 +172,11 @@ FT_INLINE double repel_by_cells(int dim, ft_student_kind kind, ft_student_consta
             ft_expansion e = {cells[CELL_MASS * room + s],
                               cells[CELL_TRACE * room + s],
                               moments[0],
-                              dim > 1 ? moments[room] : 0.0f,
-                              dim > 1 ? moments[2 * room] : 0.0f,
-                              dim > 2 ? moments[3 * room] : 0.0f,
-                              dim > 2 ? moments[4 * room] : 0.0f,
-                              dim > 2 ? moments[5 * room] : 0.0f};
+                              moments[room],
+                              moments[2 * room],
+                              moments[3 * room],
+                              moments[4 * room],
+                              moments[5 * room]};
             float rx = x - cells[s];
             float ry = dim > 1 ? y - cells[room + s] : 0.0f;
             float rz = dim > 2 ? z - cells[2 * room + s] : 0.0f;
@@ -327,13 +324,6 @@ FT_INLINE void weighted_median(int dim, const placement *c, const scratch *w, do
     }
 }
 
-FT_INLINE double dot(const double *a, const double *b, int dim)
-{
-    double sum = 0.0;
-    for (int axis = 0; axis < dim; axis++) sum += a[axis] * b[axis];
-    return sum;
-}
-
 /* Gradient descent from HERE; returns f at the end, with its gradient in GRADIENT. A step is the
  * gradient over `hold`, which alone would follow the attraction to its minimum, times a stretch:
  * that of Barzilai and Borwein (1988), halved after a step that increased f. */
@@ -366,8 +356,8 @@ FT_INLINE double descend(int dim, ft_student_kind kind, const placement *c, scra
         } else {
             stretch *= 0.5;
         }
-        if (step == max_iter || w->failed) break;
-        if (!(hold > 0.0)) break; /* no neighbour in reach */
+        if (step == max_iter || w->failed || !(hold > 0.0))
+            break; /* hold 0: no neighbour in reach */
         length2 = 0.0;
         for (int axis = 0; axis < dim; axis++) {
             double way = -stretch * gradient[axis] / hold;
@@ -379,14 +369,6 @@ FT_INLINE double descend(int dim, ft_student_kind kind, const placement *c, scra
         noise = c->map->tree != NULL && leaves_box(dim, w, w->at) ? NOISE_OF_BOXES : NOISE;
     }
     return f;
-}
-
-/* The negative entropy sum_j p_j log p_j. */
-FT_INLINE double negative_entropy(const float *p, int64_t k)
-{
-    double sum = 0.0;
-    for (int64_t j = 0; j < k; j++) sum += p[j] > 0.0f ? (double)p[j] * log((double)p[j]) : 0.0;
-    return sum;
 }
 
 FT_INLINE void place_point(int dim, ft_student_kind kind, const placement *c, scratch *w,
@@ -401,16 +383,20 @@ FT_INLINE void place_point(int dim, ft_student_kind kind, const placement *c, sc
     }
     for (int axis = 0; axis < 3; axis++) w->center[axis] = INFINITY; /* in no box */
     double *here = w->state + HERE * dim, *gradient = w->state + GRADIENT * dim;
-    if (c->start == NULL) {
+    if (c->at == NULL) {
         weighted_median(dim, c, w, here);
         descend(dim, kind, c, w, c->rules.max_iter);
-        for (int axis = 0; axis < dim; axis++) c->placed[row * dim + axis] = (float)here[axis];
+        for (int axis = 0; axis < dim; axis++) c->result[row * dim + axis] = (float)here[axis];
         return;
     }
-    for (int axis = 0; axis < dim; axis++) here[axis] = (double)c->start[row * dim + axis];
-    double f = descend(dim, kind, c, w, 0);
-    for (int axis = 0; axis < dim; axis++) c->gradient[row * dim + axis] = (float)gradient[axis];
-    c->divergence[row] = f + negative_entropy(w->probabilities, k);
+    for (int axis = 0; axis < dim; axis++) here[axis] = (double)c->at[row * dim + axis];
+    double f = descend(dim, kind, c, w, 0), negative_entropy = 0.0;
+    for (int axis = 0; axis < dim; axis++) c->result[row * dim + axis] = (float)gradient[axis];
+    for (int64_t j = 0; j < k; j++) {
+        double p = (double)w->probabilities[j];
+        negative_entropy += p > 0.0 ? p * log(p) : 0.0;
+    }
+    c->divergence[row] = f + negative_entropy;
 }
 
 FT_INLINE void placement_body(int dim, ft_student_kind kind, FT_TASK_ARGUMENTS)
@@ -429,8 +415,6 @@ FT_INLINE void placement_of_many_body(FT_TASK_ARGUMENTS)
     placement_body(c->map->dim, FT_NU_ANY, context, chunk, thread);
 }
 FT_TASK_VARIANTS(placement_of_many)
-
-/* ---- Calls -------------------------------------------------------------------------------------- */
 
 static int allocate_scratch(const placement *c, scratch *w, ft_memory *memory)
 {
@@ -458,49 +442,33 @@ static int lay_out(const ft_frozen *map, sources *whole, ft_memory *memory)
     return 1;
 }
 
-static ft_status run_placement(placement *c, ft_run *run)
+ft_status ft_transform_find(const ft_frozen *map, const int32_t *indices, const float *conditional,
+                            int64_t n_new, int64_t k, ft_transform_rules rules, const float *at,
+                            float *result, double *divergence, ft_run *run)
 {
-    const ft_frozen *map = c->map;
+    placement c = {.map = map, .indices = indices, .conditional = conditional};
+    c.n_new = n_new, c.k = k, c.rules = rules, c.at = at;
+    c.result = result, c.divergence = divergence;
+    c.kind = ft_student_kind_of(map->student);
+    c.student = ft_student_constants_of(map->student);
+    c.squared_opening = map->tree != NULL ? ft_squared_opening(map->tree, map->angle) : 0.0f;
     int n_threads = ft_parallel_threads(run);
     ft_memory memory = {0};
-    c->kind = ft_student_kind_of(map->student);
-    c->student = ft_student_constants_of(map->student);
-    c->squared_opening = map->tree != NULL ? ft_squared_opening(map->tree, map->angle) : 0.0f;
-    c->scratches = ft_memory_take_zeros(&memory, n_threads, sizeof(scratch));
-    if (c->scratches == NULL) return FT_NO_MEMORY;
-    int complete = map->tree != NULL || lay_out(map, &c->whole, &memory);
+    c.scratches = ft_memory_take_zeros(&memory, n_threads, sizeof(scratch));
+    if (c.scratches == NULL) return FT_NO_MEMORY;
+    int complete = map->tree != NULL || lay_out(map, &c.whole, &memory);
     for (int t = 0; t < n_threads && complete; t++)
-        complete = allocate_scratch(c, &c->scratches[t], &memory);
+        complete = allocate_scratch(&c, &c.scratches[t], &memory);
     const ft_task task =
-        map->dim <= 3 ? FT_STUDENT_TASK(placement, map->dim, c->kind) : FT_TASK(placement_of_many);
-    const int64_t n_chunks = (c->n_new + TOGETHER - 1) / TOGETHER;
+        map->dim <= 3 ? FT_STUDENT_TASK(placement, map->dim, c.kind) : FT_TASK(placement_of_many);
+    const int64_t n_chunks = (n_new + TOGETHER - 1) / TOGETHER;
     ft_status status = FT_NO_MEMORY;
-    if (complete) status = ft_parallel_run(run, n_chunks, TOGETHER * POINT_COST, task, c);
+    if (complete) status = ft_parallel_run(run, n_chunks, TOGETHER * POINT_COST, task, &c);
 
     for (int t = 0; t < n_threads; t++) {
-        if (c->scratches[t].failed) status = FT_NO_MEMORY;
-        ft_memory_free(&c->scratches[t].box);
+        if (c.scratches[t].failed) status = FT_NO_MEMORY;
+        ft_memory_free(&c.scratches[t].box);
     }
     ft_memory_free(&memory);
     return status;
-}
-
-ft_status ft_transform_find(const ft_frozen *map, const int32_t *indices, const float *conditional,
-                            int64_t n_new, int64_t k, ft_transform_rules rules, float *placed,
-                            ft_run *run)
-{
-    placement c = {.map = map, .indices = indices, .conditional = conditional};
-    c.n_new = n_new, c.k = k, c.rules = rules, c.placed = placed;
-    return run_placement(&c, run);
-}
-
-ft_status ft_transform_evaluate(const ft_frozen *map, const int32_t *indices,
-                                const float *conditional, int64_t n_new, int64_t k,
-                                double exaggeration, const float *at, float *gradient,
-                                double *divergence, ft_run *run)
-{
-    placement c = {.map = map, .indices = indices, .conditional = conditional};
-    c.n_new = n_new, c.k = k, c.rules.exaggeration = exaggeration;
-    c.start = at, c.gradient = gradient, c.divergence = divergence;
-    return run_placement(&c, run);
 }

@@ -1,11 +1,9 @@
 /* tree.c - a linear tree over points sorted along the Hilbert curve.
  *
-  * Build: points in the order of their codes (hilbert.c) -> cells, top down, by the highest bit in
- * which their codes differ (so there are no chains of single children) -> summaries. The points of
- * a cell that share one code, because a far outlier stretched the grid, are sorted again in their
- * own bounding box; a cell whose points coincide stays a leaf.
- *
- * Summarise: masses, centres, moments and bounding boxes of the points, bottom up. */
+ * Points in the order of their codes (hilbert.c) -> cells, top down, by the highest bit in which
+ * their codes differ (no chains of single children) -> masses, centres, moments and boxes, bottom
+ * up. The points of a cell that share one code, because a far outlier stretched the grid, are
+ * sorted again in their own bounding box; a cell whose points coincide stays a leaf. */
 #include "tree.h"
 #include "dimensions.h"
 
@@ -19,13 +17,11 @@ ft_tree *ft_tree_create(int64_t n, int dim)
     ft_tree *tree = calloc(1, sizeof *tree);
     if (tree == NULL) return NULL;
     ft_memory *memory = &tree->memory;
-    tree->n = n;
-    tree->dim = dim;
+    tree->n = n, tree->dim = dim;
     ft_hilbert_allocate(&tree->curve, n, memory);
     for (int axis = 0; axis < dim; axis++)
         tree->coordinates[axis] = ft_memory_take(memory, n, sizeof(float));
-    /* Every inner node has at least two children, so 2n nodes are always enough. Memory that is
-     * never touched costs nothing. */
+    /* Every inner node has two children or more. Memory that is never touched costs nothing. */
     tree->nodes = ft_memory_take(memory, 2 * n + 1, sizeof *tree->nodes);
     tree->boxes = ft_memory_take(memory, 2 * n + 1, sizeof *tree->boxes);
     tree->thirds = ft_memory_take(memory, 2 * n + 1, sizeof *tree->thirds);
@@ -76,17 +72,16 @@ static int highest_bit(uint32_t v)
     return bit;
 }
 
-static ft_status add_cell(ft_tree *tree, const float *embedding, int64_t begin, int64_t end,
-                          int in_branch, ft_run *run)
+static ft_status add_cell(ft_tree *tree, int64_t begin, int64_t end, int in_branch, ft_run *run)
 {
     int32_t place = (int32_t)tree->n_nodes++;
     ft_node *node = &tree->nodes[place];
-    node->begin = (int32_t)begin;
-    node->end = (int32_t)end;
+    node->begin = (int32_t)begin, node->end = (int32_t)end;
     const uint32_t *codes = tree->curve.codes;
     int leaf = end - begin <= FT_LEAF;
     if (!leaf && codes[begin] == codes[end - 1]) {
-        ft_status status = ft_hilbert_sort(&tree->curve, embedding, tree->dim, begin, end, run);
+        ft_status status =
+            ft_hilbert_sort(&tree->curve, tree->embedding, tree->dim, begin, end, run);
         if (status != FT_OK) return status;
         leaf = codes[begin] == codes[end - 1]; /* all coincide */
     }
@@ -102,7 +97,7 @@ static ft_status add_cell(ft_tree *tree, const float *embedding, int64_t begin, 
         for (int64_t at = begin; at < end;) {
             uint64_t next = ((uint64_t)(codes[at] >> shift) + 1) << shift;
             int64_t stop = first_not_below(codes, at, end, next);
-            ft_status status = add_cell(tree, embedding, at, stop, in_branch, run);
+            ft_status status = add_cell(tree, at, stop, in_branch, run);
             if (status != FT_OK) return status;
             at = stop;
         }
@@ -135,8 +130,8 @@ static void form_groups(ft_tree *tree)
 
 /* ---- Summaries ---------------------------------------------------------------------------------- */
 
-/* Sums over a cell's points of the products of two and of three coordinates of y - center. The
- * axes of each: xx xy yy xz yz zz, and as in `of_three`. */
+/* Sums over a cell's points of products of two and of three coordinates of y - center, of the axes
+ * xx xy yy xz yz zz, and as in `of_three`. */
 typedef struct {
     double second[FT_MOMENTS], third[FT_THIRDS];
 } moments;
@@ -167,11 +162,10 @@ FT_INLINE void add_moments(moments *to, int dim, const ft_node *part, const floa
                 (double)part->moments[of_two[i][j]] + mass * delta[i] * delta[j];
 }
 
-/* The squared width of a cell, for comparison with the angle. It is the width of the smallest square
- * (cube, interval) about the centre of mass whose sides and corners are as far away as those of
- * the cell's box, and which, evenly filled, has at least its second moments: a cell of a few clumps
- * is wider than its box, and so is a cell whose points lie along a line, which may be the direction
- * of the force. The expansion leaves out the third moments, so they widen a lopsided cell. */
+/* The squared width of a cell, to compare with the angle: that of the smallest square (cube,
+ * interval) about the centre of mass whose sides and corners are as far away as those of the cell's
+ * box, and which, evenly filled, has at least its second moments (a few clumps, or points along a
+ * line, are wider than their box). The omitted third moments widen a lopsided cell. */
 FT_INLINE double squared_width(int dim, double mass, const float box[6], const double center[3],
                                const moments *m)
 {
@@ -219,9 +213,9 @@ FT_INLINE void find_center(double mass, const float box[6], int dim, double cent
 }
 
 /* Returns whether all coordinates are finite and small enough to be squared. */
-FT_INLINE int summarize_leaf(const ft_tree *tree, int dim, int weighted, const float *embedding,
-                             int32_t place)
+FT_INLINE int summarize_leaf(const ft_tree *tree, int dim, int weighted, int32_t place)
 {
+    const float *embedding = tree->embedding;
     const int32_t begin = tree->nodes[place].begin, end = tree->nodes[place].end;
     float *box = tree->boxes[place];
     double center[3] = {0}, mass = weighted ? 0.0 : (double)(end - begin);
@@ -288,19 +282,13 @@ FT_INLINE void summarize_inner(const ft_tree *tree, int dim, int32_t place)
     finish_node(tree, dim, place, mass, center, &m);
 }
 
-typedef struct {
-    ft_tree *tree;
-    const float *embedding;
-} summary;
-
-FT_INLINE void summarize_branch(const ft_tree *tree, int dim, int weighted, const float *embedding,
-                                ft_branch *branch)
+FT_INLINE void summarize_branch(const ft_tree *tree, int dim, int weighted, ft_branch *branch)
 {
     branch->sound = 1;
     for (int32_t place = tree->nodes[branch->root].skip - 1; place >= branch->root; place--) {
         const ft_node *node = &tree->nodes[place];
         if (node->skip == place + 1)
-            branch->sound &= summarize_leaf(tree, dim, weighted, embedding, place);
+            branch->sound &= summarize_leaf(tree, dim, weighted, place);
         else
             summarize_inner(tree, dim, place);
     }
@@ -308,21 +296,19 @@ FT_INLINE void summarize_branch(const ft_tree *tree, int dim, int weighted, cons
 
 FT_INLINE void summarize_body(FT_TASK_ARGUMENTS)
 {
-    const summary *s = context;
-    const ft_tree *tree = s->tree;
+    const ft_tree *tree = context;
     ft_branch *branch = &tree->branches[chunk];
     if (tree->masses != NULL)
-        summarize_branch(tree, tree->dim, 1, s->embedding, branch);
+        summarize_branch(tree, tree->dim, 1, branch);
     else
-        FT_DIM_DISPATCH(tree->dim, summarize_branch(tree, DIM, 0, s->embedding, branch))
+        FT_DIM_DISPATCH(tree->dim, summarize_branch(tree, DIM, 0, branch))
 }
 FT_TASK_VARIANTS(summarize)
 
-static ft_status summarize(ft_tree *tree, const float *embedding, ft_run *run)
+static ft_status summarize(ft_tree *tree, ft_run *run)
 {
-    summary s = {tree, embedding};
     double cost = SUMMARY_COST * (double)tree->n / (double)tree->n_branches;
-    ft_status status = ft_parallel_run(run, tree->n_branches, cost, FT_TASK(summarize), &s);
+    ft_status status = ft_parallel_run(run, tree->n_branches, cost, FT_TASK(summarize), tree);
     if (status != FT_OK) return status;
     for (int64_t b = 0; b < tree->n_branches; b++)
         if (!tree->branches[b].sound) return FT_DIVERGED;
@@ -331,16 +317,15 @@ static ft_status summarize(ft_tree *tree, const float *embedding, ft_run *run)
     return FT_OK;
 }
 
-/* ---- The tree ----------------------------------------------------------------------------------- */
-
 ft_status ft_tree_build(ft_tree *tree, const float *embedding, ft_run *run)
 {
     for (int64_t i = 0; i < tree->n; i++) tree->curve.order[i] = (int32_t)i;
     ft_status status = ft_hilbert_sort(&tree->curve, embedding, tree->dim, 0, tree->n, run);
     if (status != FT_OK) return status;
+    tree->embedding = embedding;
     tree->n_nodes = tree->n_branches = tree->n_crown = 0;
-    status = add_cell(tree, embedding, 0, tree->n, 0, run);
+    status = add_cell(tree, 0, tree->n, 0, run);
     if (status != FT_OK) return status;
     form_groups(tree);
-    return summarize(tree, embedding, run);
+    return summarize(tree, run);
 }

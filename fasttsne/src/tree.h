@@ -40,6 +40,7 @@ struct ft_tree {
     int dim;
     ft_memory memory; /* of all arrays, the caller's masses apart */
     ft_hilbert curve;
+    const float *embedding;    /* the caller's, during a build */
     float *coordinates[3];     /* in the order of the curve, one array per axis */
     const float *point_masses; /* the caller's, by point; NULL if all are 1 */
     float *masses;             /* the same in the order of the curve, or NULL */

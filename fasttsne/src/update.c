@@ -1,13 +1,10 @@
 /* update.c - one step of gradient descent with momentum and a gain for every point.
  *
-  * Gains (Jacobs 1988, van der Maaten & Hinton 2008): + 0.2 where the last step and the gradient
- * have opposite directions, so that the point makes progress; times 0.8 elsewhere. The length of a
- * step is bounded: at a high momentum the repulsion of a dense region would throw single points out
- * of the map.
- *
- * Gains and bounds are usually per coordinate. Here they are per point, so no direction is special:
- * clusters that separate at full speed would otherwise all move along the diagonals and leave the
- * axes empty. */
+ * Gains (Jacobs 1988, van der Maaten & Hinton 2008): + 0.2 where the last step and the gradient
+ * have opposite directions, times 0.8 elsewhere. The length of a step is bounded: at a high
+ * momentum the repulsion of a dense region would throw single points out of the map. Gains and
+ * bounds, usually per coordinate, are per point here: clusters that separate at full speed would
+ * otherwise all move along the diagonals. */
 #include "dimensions.h"
 #include "fasttsne.h"
 
@@ -68,29 +65,17 @@ FT_INLINE double step_rows(const ft_update *c, int64_t begin, int64_t end)
     FT_DIM_DISPATCH(c->dim, return step_points(DIM, c, begin, end))
 }
 
-static void rest_row(const ft_update *c, int64_t row)
-{
-    for (int64_t i = row * c->dim; i < (row + 1) * c->dim; i++) {
-        c->velocity[i] = 0.0f;
-        c->moved[i] = c->embedding[i];
-    }
-}
-
 FT_INLINE void update_body(FT_TASK_ARGUMENTS)
 {
     const ft_update *c = context;
-    int64_t begin = c->first + chunk * FT_ROWS;
-    int64_t end = ft_least(begin + FT_ROWS, c->last);
-    if (c->fixed == NULL) {
-        c->partial[chunk] = step_rows(c, begin, end);
-        return;
-    }
-    double squared_norm = 0.0;
-    for (int64_t row = begin; row < end; row++) {
-        if (c->fixed[row])
-            rest_row(c, row);
-        else
-            squared_norm += step_rows(c, row, row + 1);
+    int64_t begin = c->first + chunk * FT_ROWS, end = ft_least(begin + FT_ROWS, c->last);
+    double squared_norm = c->fixed == NULL ? step_rows(c, begin, end) : 0.0;
+    for (int64_t row = begin; c->fixed != NULL && row < end; row++) {
+        if (!c->fixed[row]) squared_norm += step_rows(c, row, row + 1);
+        for (int64_t i = row * c->dim; c->fixed[row] && i < (row + 1) * c->dim; i++) {
+            c->velocity[i] = 0.0f;
+            c->moved[i] = c->embedding[i];
+        }
     }
     c->partial[chunk] = squared_norm;
 }
@@ -103,10 +88,7 @@ void ft_update_rows(const ft_update *update, int64_t chunk)
 
 double ft_update_squared_norm(const ft_update *update)
 {
-    double sum = 0.0;
-    for (int64_t chunk = 0; chunk < FT_ROW_CHUNKS(update->last - update->first); chunk++)
-        sum += update->partial[chunk];
-    return sum;
+    return ft_sum(update->partial, FT_ROW_CHUNKS(update->last - update->first));
 }
 
 ft_status ft_update_step(const ft_update *update, ft_run *run)
