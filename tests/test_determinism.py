@@ -68,12 +68,6 @@ def test_the_threads_of_blas_change_no_bit(digits, method):
             assert_same_bits(fit(X, method=method, n_jobs=None), alone)
 
 
-def test_joblibs_context_changes_no_bit(digits):
-    X = digits[:700]
-    with joblib.parallel_config("threading", n_jobs=3):
-        assert_same_bits(fit(X, n_jobs=None), fit(X, n_jobs=1))
-
-
 DIGEST = """
 import hashlib, json, sys
 from sklearn.datasets import load_digits
@@ -140,8 +134,9 @@ def test_joblib_workers_find_the_same_bits(X, backend):
 @pytest.mark.parametrize("backend", ["loky", "multiprocessing", "threading"])
 def test_joblibs_backend_does_not_matter(backend, method, X):
     expected = fit(X, method=method, n_jobs=2)
-    with joblib.parallel_config(backend=backend, n_jobs=2):
-        assert_same_bits(fit(X, method=method, n_jobs=2), expected)
+    with joblib.parallel_config(backend=backend, n_jobs=3):
+        for n_jobs in (2, None):
+            assert_same_bits(fit(X, method=method, n_jobs=n_jobs), expected)
 
 
 def test_a_metric_may_fit_a_map_itself():

@@ -45,12 +45,6 @@ def test_ndcg_of_neighbours(example):
     ideal = of_rank[0] + of_rank[1]
     # Of point 0 the second and the third are of its class, of 1 none; 2 has 1 before 0, then 3;
     # 3 has 2 before 1, then 0.
-    expected = np.mean(
-        [
-            (of_rank[1] + of_rank[2]) / ideal,
-            0.0,
-            (of_rank[1] + of_rank[2]) / ideal,
-            (of_rank[0] + of_rank[2]) / ideal,
-        ]
-    )
+    gains = [of_rank[1] + of_rank[2], 0.0, of_rank[1] + of_rank[2], of_rank[0] + of_rank[2]]
+    expected = np.mean(gains) / ideal
     assert abs(example.neighbor_ndcg(Y, y) - expected) < 1e-12

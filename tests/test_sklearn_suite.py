@@ -123,14 +123,6 @@ def test_an_adopted_test_uses_our_class_and_keeps_its_parametrisation():
     assert sorted(mark.args[0] for mark in marks if mark.name == "parametrize") == ["dt", "method"]
 
 
-def test_a_helper_of_an_adopted_test_uses_our_class_too():
-    module = types.ModuleType("somebody_elses_tests")
-    exec("def helper():\n    return TSNE\n\ndef test_x():\n    return helper()", vars(module))
-    for function in (module.helper, module.test_x):
-        function.__module__ = module.__name__
-    assert adopt(module, TSNE=TSNE)["test_x"]() is TSNE
-
-
 def parameters_of(estimator):
     """The parameters of the constructor, without annotations and without deprecated ones."""
     parameters = inspect.signature(estimator).parameters.values()
@@ -156,9 +148,8 @@ def test_every_public_attribute_of_scikit_learn_exists():
     assert public <= set(dir(TSNE))
 
 
-# Iterations amplify what rounding leaves between weights and repeated samples: after hundreds of
-# them, maps differ by far more than these checks allow. tests/test_weights.py has what is equal:
-# P, the objective, and maps while iterations are few and calm.
+# Iterations amplify rounding between weights and repeated samples, so maps differ by more than these
+# checks allow. tests/affinity/test_weights.py tests what is equal: P, the objective, calm maps.
 EXPECTED_FAILED_CHECKS = dict.fromkeys(
     [
         "check_sample_weight_equivalence_on_dense_data",

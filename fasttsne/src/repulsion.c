@@ -1,7 +1,35 @@
 /* repulsion.c - Barnes-Hut repulsion, a group of points at a time.
  *
- * A walk from the root accepts a cell that is small or far (expansion.h has the condition and the
- * cell's force), opens any other cell, and uses the points of a leaf one by one.
+ * The method, for one point y, as a recursion from the root of the tree:
+ *
+ *     repulsion(y):
+ *         force = 0, sum_q = 0
+ *         visit(root)
+ *         return force, sum_q
+ *
+ *     visit(cell):
+ *         r = y - cell.center                            center of mass
+ *         if cell.width^2 <= angle^2 |r|^2:              small or far: use its moments
+ *             add_cell(cell, r)
+ *         else if cell is a leaf:                        near: use its points
+ *             for z in cell.points, z is not y:
+ *                 add_point(y - z)
+ *         else:                                          near and large: open it
+ *             for child in cell.children:
+ *                 visit(child)
+ *
+ *     add_point(r):
+ *         u = 1 / (1 + |r|^2 / nu)
+ *         w = u^((nu+1)/2)
+ *         sum_q += w
+ *         force += w u r
+ *
+ *     add_cell(cell, r):                                 as if all its points were at its center,
+ *         m = cell.mass                                  corrected by its second moments:
+ *         sum_q += w m + ...                             see expansion.h
+ *         force += w u m r + ...
+ *
+ * The code below computes the same sums in another order, for speed:
  *
  * - Points in a row on the Hilbert curve form a group. A cell is accepted for the whole group, by
  *   its distance from the group's bounding box (Barnes 1990).
@@ -9,7 +37,9 @@
  *   list then acts on all points of the group at once, one point per vector lane.
  * - Nodes are in pre-order, so the walk is a loop over an array: the next node opens a cell, and
  *   node.skip accepts it.
- * - TOGETHER groups in a row walk the tree together, because their walks hardly differ. */
+ * - TOGETHER groups in a row walk the tree together, because their walks hardly differ.
+ *
+ * expansion.h has the condition under which a cell is accepted, and the moments. */
 #include "expansion.h"
 
 #include <math.h>

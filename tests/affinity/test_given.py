@@ -44,9 +44,6 @@ def embed_affinities(P, **params):
     return fit(P, affinity="precomputed", **{"init": "random", **params})
 
 
-# Affinities --------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_matrix, sparse.coo_matrix])
 def test_a_given_p_draws_the_map_of_its_data(X, P, start, form):
     assert_same_bits(embed_affinities(form(P), init=start), fit(X, init=start))
@@ -124,9 +121,6 @@ def test_affinities_that_are_none_are_refused(P, method, spoil, message, form):
 def test_affinities_need_another_start_than_principal_components(P):
     with pytest.raises(ValueError, match='init="spectral"'):
         embed_affinities(P, init="pca")
-
-
-# Neighbours --------------------------------------------------------------------------
 
 
 def test_given_neighbors_may_list_the_sample_itself_in_any_order(X, graph):

@@ -30,9 +30,6 @@ def distance_rows(kind, n, k, seed):
     return ROWS[kind](np.random.default_rng(seed), (n, k))
 
 
-# Calibration -------------------------------------------------------------------------
-
-
 @given(
     kind=st.sampled_from([*ROWS]),
     k=st.integers(1, 120),
@@ -174,9 +171,6 @@ def test_skip_diagonal_leaves_each_point_out_of_its_own_row():
     assert_allclose(beta, expected_beta, rtol=1e-4)
 
 
-# Joint probabilities, sparse ---------------------------------------------------------
-
-
 def random_graph(n, k, seed, hubs=0):
     """k distinct neighbours of each of n points, and random p_j|i. Hubs are everyone's."""
     rng = np.random.default_rng(seed)
@@ -250,9 +244,6 @@ def test_joint_refuses_an_index_out_of_range(index):
     indices[17, 3] = index
     with pytest.raises(ValueError, match="out of range"):
         affinity.joint_probabilities(indices, conditional)
-
-
-# Joint probabilities, dense ----------------------------------------------------------
 
 
 @pytest.mark.parametrize("part", [0.05, 0.4, 0.9])

@@ -25,9 +25,6 @@ def labels():
     return np.random.default_rng(0).integers(-1, 3, size=120)
 
 
-# Labels ------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("y", [[0, 1], np.zeros((120, 2)), 3], ids=["short", "two columns", "none"])
 def test_labels_of_another_shape_are_refused(X, y):
     with pytest.raises(ValueError, match="y has shape"):
@@ -40,9 +37,6 @@ def test_a_weight_is_from_zero_to_one_and_has_labels(X, labels, weight):
         fit_labels(X, labels, weight)
     with pytest.raises(ValueError, match="label_weight"):
         fit(X, label_weight=0.5)
-
-
-# Probabilities -----------------------------------------------------------------------
 
 
 EVERYONE = np.tile(np.arange(120), (120, 1))
@@ -80,9 +74,6 @@ def test_a_given_p_is_guided_like_its_rows(neighbors, labels, weight):
     assert_allclose(guided, (rows + rows.T) / 2, rtol=1e-5, atol=1e-12)
     assert_array_equal(guided, guided.T)
     assert_allclose(guided.sum(dtype=float), 1.0, rtol=1e-6)
-
-
-# Maps --------------------------------------------------------------------------------
 
 
 def fit_labels(X, y, weight, **params):

@@ -79,9 +79,6 @@ def test_options_that_come_too_late_are_noted(array, capsys, monkeypatch):
     assert "--random-state has" not in said
 
 
-# ---- other files --------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("change", [["--drop", "sepal width"], ["--standardize"]])
 def test_a_checkpoint_of_other_data(flowers, capsys, monkeypatch, change):
     interrupted(monkeypatch, "flowers.csv", "-o", "map.npy", "--checkpoint", "one")

@@ -34,9 +34,6 @@ def shell(command):
     return process("/bin/sh", "-c", command, env=env)
 
 
-# ---- commands -----------------------------------------------------------------------------------
-
-
 def test_info_prints_the_configuration(capsys):
     fasttsne.show_config()
     expected = capsys.readouterr().out
@@ -72,9 +69,6 @@ def test_the_installed_command_is_main():
     assert script.load() is cli.main
 
 
-# ---- status -------------------------------------------------------------------------------------
-
-
 def test_an_unexpected_error_is_one_line_or_a_traceback(array, capsys, monkeypatch):
     monkeypatch.setattr(fasttsne.TSNE, "fit", lambda self, X: {}["gone"])
     said = error_of(capsys, "x.npy", "-o", "map.npy", "--quiet")
@@ -98,9 +92,6 @@ sys.exit(main())
 """
     ended = python("-c", program, *MAP)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "\ninterrupted\n")
-
-
-# ---- streams ------------------------------------------------------------------------------------
 
 
 @needs_devices

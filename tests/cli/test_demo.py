@@ -92,9 +92,6 @@ def test_ctrl_c(digits, capsys, monkeypatch):
     assert os.listdir() == []
 
 
-# ---- the picture --------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("name", "head"),
     [("a.pdf", b"%PDF"), ("a.SVG", b"<?xml"), ("plain", PNG), ("two.dots.png", PNG)],
@@ -159,9 +156,6 @@ def test_without_matplotlib_the_measures_are_printed(digits, capsys, monkeypatch
     assert demo("--no-plot") == 0
     assert capsys.readouterr().err == ""
     assert os.listdir() == []
-
-
-# ---- arguments ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

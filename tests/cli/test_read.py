@@ -23,9 +23,6 @@ def said_of(capsys, *args):
     return capsys.readouterr().err
 
 
-# ---- errors -------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -116,9 +113,6 @@ def test_a_missing_extra_is_named(flowers, capsys, monkeypatch, untouched, modul
     assert f"pip install 'fasttsne[{extra}]'" in error_of(capsys, *args, "-o", "a.csv")
 
 
-# ---- tables of text -----------------------------------------------------------------------------
-
-
 def test_numbers_without_a_header(here):
     np.savetxt("x.csv", rows(), delimiter=",")
     assert mapped(*MAP) == 0
@@ -151,9 +145,6 @@ def test_text_that_looks_missing_is_text(here):
     written = pd.read_csv("map.csv", dtype=str, keep_default_na=False)
     assert written["country"].tolist() == names
     assert written["share"].tolist() == ["1.5", ""] * (N_ROWS // 2)
-
-
-# ---- notes on columns ---------------------------------------------------------------------------
 
 
 def test_columns_are_named_and_doubtful_ones_are_noted(here, capsys):

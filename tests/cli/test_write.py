@@ -48,9 +48,6 @@ def full_disk_on_call():
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-# ---- columns that go along ----------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("option", "column", "output"),
     [
@@ -93,9 +90,6 @@ def test_dollars_in_the_name_of_a_file_begin_no_formula(array):
     Path("x.npy").rename("$x_{$.npy")
     assert mapped("$x_{$.npy", "-o", "map.npy", "--plot", "a.png") == 0
     assert Path("a.png").exists()
-
-
-# ---- where nothing can be written ---------------------------------------------------------------
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")

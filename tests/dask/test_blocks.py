@@ -16,9 +16,6 @@ from fasttsne.dask.blocks import as_rows
 pytestmark = pytest.mark.usefixtures("synchronous")
 
 
-# ---- Frames --------------------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def frame(digits):
     pandas = pytest.importorskip("pandas")
@@ -76,9 +73,6 @@ def test_columns_that_are_not_real_numbers(frame, fitted, change, message):
         transform(fitted, as_parts(change(frame)))
 
 
-# ---- Refused at once -----------------------------------------------------------------------------
-
-
 def delayed(*parts):
     return [dask.delayed(part) for part in parts]
 
@@ -102,9 +96,6 @@ def test_what_is_not_data(digits, fitted, data, error, message):
     for function in (partial(transform, fitted), TSNE(landmarks=50, **SHORT).fit):
         with pytest.raises(error, match=message):
             function(data(digits))
-
-
-# ---- Refused on arrival --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])

@@ -78,9 +78,6 @@ def test_labels_of_landmarks_count(small_digits):
         model.fit(blocks(small_digits), y[:-1])
 
 
-# ---- An estimator of scikit-learn ----------------------------------------------------------------
-
-
 def test_parameters_are_those_of_tsne_and_two_more():
     model = TSNE(3, landmarks=50, perplexity=5.0)
     params = model.get_params()

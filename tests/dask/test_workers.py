@@ -133,9 +133,6 @@ def slowly(block):
     return block
 
 
-# ---- Without a cluster ---------------------------------------------------------------------------
-
-
 def test_too_small_a_memory_limit_is_refused_before_the_work_starts(monkeypatch, fitted):
     info = {"workers": {"tcp://a": {"memory_limit": 1 << 30, "nthreads": 1}}}
     client = SimpleNamespace(scheduler_info=lambda n_workers: info)

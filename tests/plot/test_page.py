@@ -183,9 +183,6 @@ def test_a_missing_extra_is_named(page, monkeypatch, module):
     assert os.listdir(page.parent) == []
 
 
-# ---- in a browser -------------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def browser():
     """Chromium without a window."""

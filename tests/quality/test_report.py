@@ -29,9 +29,6 @@ def judged():
     return X, X[:, :2] + np.random.default_rng(0).normal(size=(240, 2)), labels
 
 
-# ---- Numbers -------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("sample", [None, 60, 0.1, [7, 200, 12]])
 @pytest.mark.parametrize("metric", ["euclidean", "cosine", "manhattan"])
 def test_a_report_has_what_the_functions_return(judged, sample, metric):
@@ -142,9 +139,6 @@ def test_the_name_report_is_the_function(first):
     code = f"import {first}, fasttsne.quality.report\nfrom fasttsne.quality import report\n"
     code += "import fasttsne\nprint(callable(report), fasttsne.quality.report is report)"
     assert run_python(code).split() == ["True", "True"]
-
-
-# ---- Threads, memory, Ctrl-C ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine", "manhattan"])
