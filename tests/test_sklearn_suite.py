@@ -148,8 +148,8 @@ def test_every_public_attribute_of_scikit_learn_exists():
     assert public <= set(dir(TSNE))
 
 
-# Iterations amplify rounding between weights and repeated samples, so maps differ by more than these
-# checks allow. tests/affinity/test_weights.py tests what is equal: P, the objective, calm maps.
+# Iterations amplify rounding between weights and repeated samples, so maps differ by more than
+# these checks allow. tests/affinity/test_weights.py tests what is equal: P, objective, calm maps.
 EXPECTED_FAILED_CHECKS = dict.fromkeys(
     [
         "check_sample_weight_equivalence_on_dense_data",
