@@ -122,7 +122,9 @@ def test_bad_input_is_a_clear_error(X, method, kind):
         embed(data, method=method, **params)
 
 
-@pytest.mark.parametrize("x", [None, "abc", 3.0, {"a": 1}, object()], ids=repr)
+@pytest.mark.parametrize(
+    "x", [None, "abc", 3.0, {"a": 1}, object()], ids=lambda x: type(x).__name__
+)
 def test_x_must_be_an_array(x):
     with pytest.raises((ValueError, TypeError)):
         embed(x)
