@@ -96,11 +96,12 @@ def joint_probabilities(
     >>> joint_probabilities(indices, conditional, symmetrization="max").data
     array([0.25, 0.25, 0.25, 0.25], dtype=float32)
     """
-    if symmetrization not in ("mean", "max"):
-        raise ValueError(f"symmetrization={symmetrization!r} must be 'mean' or 'max'")
+    _check_symmetrization(symmetrization)
     if symmetrization == "mean":
         return JointProbabilities(*_kernels.symmetrize(indices, conditional, n_threads))
     n_samples, n_neighbors = indices.shape
+    if indices.size and not 0 <= indices.min() <= indices.max() < n_samples:
+        raise ValueError(f"a neighbour's index is out of range: it must be in 0 .. {n_samples - 1}")
     starts = np.arange(n_samples + 1, dtype=np.int64) * n_neighbors
     rows = sparse.csr_matrix(
         (conditional.ravel(), indices.ravel(), starts), shape=(n_samples, n_samples)
@@ -215,7 +216,13 @@ def symmetrize_dense(
     array([[0. , 0.5],
            [0.5, 0. ]], dtype=float32)
     """
+    _check_symmetrization(symmetrization)
     if symmetrization == "max":
         np.maximum(conditional, conditional.T.copy(), out=conditional)
         conditional *= len(conditional) / conditional.sum(dtype=np.float64)
     return _kernels.symmetrize_dense(conditional, n_threads)
+
+
+def _check_symmetrization(symmetrization: str) -> None:
+    if symmetrization not in ("mean", "max"):
+        raise ValueError(f"symmetrization={symmetrization!r} must be 'mean' or 'max'")

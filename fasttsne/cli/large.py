@@ -263,6 +263,7 @@ class _Run:
 
         from fasttsne.dask.transform import place
 
+        self.unfinished.clear_parts()
         lengths, has_part = np.diff(self.source.bounds).tolist(), self.unfinished.has_part
         missing = [number for number, length in enumerate(lengths) if not has_part(number, length)]
         if not missing:

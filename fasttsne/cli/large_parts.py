@@ -49,6 +49,7 @@ class Unfinished:
     def __init__(self, state: Path, parts: Path) -> None:
         self.state, self.parts = state, parts
         self._path = state / "manifest.json"
+        self._kept: set[Path] = set()  # empty folders of the user's, which stay
         self._manifest: dict[str, Any] = {}
 
     def path(self, name: str) -> Path:
@@ -60,8 +61,8 @@ class Unfinished:
         begun = self._begun()
         if begun and not force:
             raise Refusal(
-                f"{self.state} is of a run that is at work, or was stopped; --resume continues it, "
-                "--force starts again"
+                f"{self.state} belongs to a run that is active or was stopped; --resume continues "
+                "it, --force starts again"
             )
         others = [name for name in _names(self.state) if not name.startswith(".manifest-")]
         if not begun and (others or self.state.is_file()):
@@ -78,10 +79,15 @@ class Unfinished:
                 raise Refusal(f"--output {self.parts}/: it holds a map; --force replaces it")
 
     def begin(self, settings: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
-        """Remove what an earlier run has left, and write the manifest."""
-        for folder in (self.parts, self.state):
+        """Remove the state that an earlier run has left, and write the manifest.
+
+        The parts of an earlier map stay until there is a model: see `clear_parts`.
+        """
+        for folder in dict.fromkeys((self.parts, self.state)):
+            if folder.is_dir() and not _names(folder):
+                self._kept.add(folder)
             folder.mkdir(exist_ok=True)
-            self._empty(folder, _OURS if folder == self.state else _PART)
+        self._empty(self.state, _OURS)
         self._manifest = {"format": _FORMAT, "fasttsne": __version__}
         self._manifest |= {"settings": dict(settings), "input": dict(identity)}
         with _writing(self._path) as file:
@@ -149,6 +155,12 @@ class Unfinished:
         except Exception as error:  # a pickle can fail in any way
             raise Refusal(f"cannot read {self.path(name)}; start again with --force") from error
 
+    def clear_parts(self) -> None:
+        """Remove parts of other runs, and what a killed run was writing."""
+        for name in _names(self.parts):
+            if _PART.fullmatch(name) and self._run_of(self.parts / name)[1] != self._digest():
+                (self.parts / name).unlink(missing_ok=True)
+
     def save_part(self, number: int, part: Any) -> None:
         """Save the map of a block, a pyarrow.Table."""
         from pyarrow.parquet import write_table
@@ -159,15 +171,18 @@ class Unfinished:
 
     def has_part(self, number: int, length: int) -> bool:
         """Return whether a part of this run is there, and whole."""
+        return self._run_of(self._part(number)) == (length, self._digest())
+
+    def _run_of(self, path: Path) -> tuple[int, str]:
+        """Return the number of rows of a part, and the digest of its run; 0 if it is not whole."""
         from pyarrow import ArrowInvalid
         from pyarrow.parquet import read_metadata
 
         try:
-            found = read_metadata(self._part(number))
+            found = read_metadata(path)
         except (OSError, ArrowInvalid):
-            return False
-        mark = (found.metadata or {}).get(b"fasttsne", b"").decode()
-        return bool(found.num_rows == length and mark == self._digest())
+            return 0, ""
+        return found.num_rows, (found.metadata or {}).get(b"fasttsne", b"").decode()
 
     def part(self, number: int, length: int, names: Sequence[str] | None = None) -> Any:
         """Return columns of a part, or all, as a pyarrow.Table."""
@@ -182,7 +197,8 @@ class Unfinished:
         self._empty(self.state, _OURS)
         for folder in (self.state, self.parts):
             with suppress(OSError):  # it is not empty
-                folder.rmdir()
+                if folder not in self._kept:
+                    folder.rmdir()
 
     def _empty(self, folder: Path, ours: re.Pattern[str]) -> None:
         # The manifest last: until then the folder is known to be one of a run.

@@ -15,6 +15,7 @@ from fasttsne.neighbors.metrics import (
     Found,
     Metric,
     ScikitLearnSearch,
+    as_metric_takes,
     check_method,
     checked_points,
     directions_of,
@@ -267,9 +268,12 @@ class _ByScikitLearn(NeighborIndex):
     def __init__(
         self, X: Any, n_neighbors: int, metric: Metric, metric_params: Mapping[str, Any] | None
     ) -> None:
+        self.metric = metric
+        X = as_metric_takes(X, metric)
         self.search = ScikitLearnSearch(X, n_neighbors, metric, metric_params)
 
     def query(self, X: Any, *, n_threads: int = 1) -> Found:
+        X = as_metric_takes(X, self.metric)
         indices, distances = self.search.query(X, _BLOCK_ROWS, one_by_one=True, n_threads=n_threads)
         return indices, squared(distances)
 

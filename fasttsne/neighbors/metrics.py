@@ -127,13 +127,12 @@ class ScikitLearnSearch:
             metric_params=metric_params,
             # The user's function need not obey the triangle inequality, which trees rely on.
             algorithm="brute" if callable(metric) else "auto",
-        ).fit(as_metric_takes(X, metric))
+        ).fit(X)
 
     def query(
         self, X: Any, block_rows: int, *, one_by_one: bool, n_threads: int
     ) -> tuple[NDArray[np.int32], NDArray[np.floating]]:
         """Return indices and distances; with `one_by_one` no row depends on the others."""
-        X = as_metric_takes(X, self.metric)
         controller = ThreadpoolController().select(user_api="openmp")
 
         def block_from(first: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:

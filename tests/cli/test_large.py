@@ -585,6 +585,18 @@ def test_force_replaces_a_store_a_file_and_parts(inputs, capsys):
     assert [name for name in os.listdir() if name.startswith(".")] == []
 
 
+def test_force_that_is_refused_keeps_the_map_and_folders_of_the_user(inputs, capsys):
+    assert run("x.npy", "-o", "map/", *SETTINGS) == 0
+    before = pd.read_parquet("map")
+    for wrong in (["--perplexity", 100], ["--metric", "mahalanobis"]):
+        shaping = [*SETTINGS, *wrong, "--landmarks", 60, "--force"]
+        assert run("x.npy", "-o", "map/", *shaping) == 2
+        pd.testing.assert_frame_equal(pd.read_parquet("map"), before)
+    os.mkdir("mine")
+    assert run("x.npy", "-o", "y.npy", *SETTINGS, "--checkpoint", "mine") == 0
+    assert os.listdir("mine") == []
+
+
 # ---- interruptions ------------------------------------------------------------------------------
 
 
