@@ -1,4 +1,4 @@
-"""What the command line tells its user: errors, notes and progress."""
+"""What the command line prints: errors, notes and progress."""
 
 from __future__ import annotations
 

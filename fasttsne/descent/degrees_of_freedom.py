@@ -42,7 +42,7 @@ def slopes(
 
     Forces must be evaluated at the map, and are left evaluated for another nu.
     """
-    # In closed form, sum_ij (q_ij - e p_ij) d log w_ij / d log nu needs a tree of its own.
+    # In closed form, sum_ij (q_ij - e p_ij) d log w_ij / d log nu needs a second tree.
     nu = forces.degrees_of_freedom
     here, factor = forces.objective(exaggeration), math.exp(_DIFFERENCE)
     beside = []

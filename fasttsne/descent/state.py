@@ -111,7 +111,7 @@ class Descent:
         Result of the last run: `embedding`, `kl_divergence`, `n_iter`, `degrees_of_freedom` and
         `history`, a dict of arrays with one value per check. None before the first run.
     lock : Lock
-        Held by whoever continues the descent.
+        Held while a run continues the descent.
 
     Examples
     --------
