@@ -293,7 +293,8 @@ def entries_twice(container):
         once = container(X)
         halves = np.repeat(once.data / 2, 2)
         if container is sparse.coo_array:
-            return container((halves, [np.repeat(at, 2) for at in once.coords]), shape=X.shape)
+            rows_and_columns = (np.repeat(once.row, 2), np.repeat(once.col, 2))
+            return container((halves, rows_and_columns), shape=X.shape)
         return container((halves, np.repeat(once.indices, 2), 2 * once.indptr), shape=X.shape)
 
     return make
