@@ -39,7 +39,7 @@ def rows():
 def table(**columns):
     """Write x.csv: the columns a, b and c of numbers to map, and those given."""
     pd = pytest.importorskip("pandas")
-    frame = pd.DataFrame(rows(), columns=["a", "b", "c"]).assign(**columns)
+    frame = pd.DataFrame({**dict(zip("abc", rows().T, strict=True)), **columns})
     frame.to_csv("x.csv", index=False)
     return frame
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fasttsne import __version__
-from fasttsne.cli.messages import Refusal, flush, open_missing, say
+from fasttsne.cli.messages import Refusal, flush, one_line, open_missing, say
 
 __all__ = ["main"]
 
@@ -82,7 +82,7 @@ def _run(argv: Sequence[str] | None, prog: str) -> int:
         if args.debug:
             say(traceback.format_exc(), end="")
         else:
-            say(f"{args.parser.prog}: error: {_one_line(error)}")
+            say(f"{args.parser.prog}: error: {one_line(error)}")
         return 2
 
 
@@ -129,16 +129,3 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         subparser.add_argument("--debug", action="store_true", help="print tracebacks of errors")
         subparser.set_defaults(run=command.run, parser=subparser)
     return parser
-
-
-def _one_line(error: Exception) -> str:
-    """Return what went wrong and what to do, in one line."""
-    text = " ".join(str(error).split())
-    if isinstance(error, Refusal | ValueError | TypeError | ImportError):
-        return text
-    if isinstance(error, MemoryError):
-        return text or "not enough memory; use fewer rows or a lower perplexity"
-    if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror or text}; free space or choose another place"
-    return f"unexpected {type(error).__name__}: {text}; run again with --debug, and report it"

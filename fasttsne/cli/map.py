@@ -10,7 +10,7 @@ from typing import Any
 
 from fasttsne import TSNE
 from fasttsne.cli import checkpoint, read, write
-from fasttsne.cli.messages import Progress, Refusal, rounded, say
+from fasttsne.cli.messages import Progress, Refusal, one_line, rounded, say
 
 _DESCRIPTION = """\
 Draw a t-SNE map: every row of INPUT becomes a point, and similar rows become neighbours.
@@ -282,6 +282,11 @@ def _write(
         write.write_map(args.output, Y, table.columns, args.input)
         complete.append(args.output)
         raise
+    except Exception as error:
+        place = None if isinstance(error, BrokenPipeError) else write.rescued(args.output, Y)
+        if place is None:
+            raise
+        raise Refusal(f"{one_line(error)}; the coordinates of the map are in {place}") from error
     progress.note(f"map: {args.output}")
     if args.plot is not None:
         legible = write.draw(args.plot, Y, labels, args.input.stem)

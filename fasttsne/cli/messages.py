@@ -38,6 +38,19 @@ def rounded(divergence: float) -> str:
     return f"{round(divergence, 3) + 0.0:.3f}"
 
 
+def one_line(error: Exception) -> str:
+    """Return what went wrong and what to do, in one line."""
+    text = " ".join(str(error).split())
+    if isinstance(error, Refusal | ValueError | TypeError | ImportError):
+        return text
+    if isinstance(error, MemoryError):
+        return text or "not enough memory; use fewer rows or a lower perplexity"
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or text}; free space or choose another place"
+    return f"unexpected {type(error).__name__}: {text}; run again with --debug, and report it"
+
+
 # ---- streams ------------------------------------------------------------------------------------
 
 

@@ -8,10 +8,12 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,15 +153,15 @@ def write_map(path: Path, Y: NDArray[np.float32], columns: Mapping[str, Any], so
                 np.save(file, Y)
         elif kind == ".npz":
             arrays: dict[str, Any] = {name: _plain(values) for name, values in columns.items()}
-            with open(unfinished, "wb") as file:
-                np.savez(file, **{**arrays, "embedding": Y})
+            _write_npz(unfinished, {**arrays, "embedding": Y})
         elif kind == ".h5ad":
             _copy_h5ad(source, unfinished, Y)
         elif kind == ".parquet":
             import pandas
 
             beside = {name: np.asarray(values) for name, values in columns.items()}
-            frame = pandas.DataFrame(Y, columns=coordinates(Y.shape[1])).assign(**beside)
+            places = dict(zip(coordinates(Y.shape[1]), Y.T, strict=True))
+            frame = pandas.DataFrame({**places, **beside})
             frame.to_parquet(unfinished, index=False)
         else:
             _write_text_table(unfinished, "\t" if kind == ".tsv" else ",", Y, columns)
@@ -173,6 +175,29 @@ def _write_text_table(
     else:  # needs no pandas
         header = separator.join(coordinates(Y.shape[1]))
         np.savetxt(path, Y, fmt="%.6g", delimiter=separator, header=header, comments="")
+
+
+def _write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays as numpy.savez does, which takes "file" and some other names for its own."""
+    with ZipFile(path, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def rescued(path: Path, Y: NDArray[np.float32]) -> Path | None:
+    """Write a map that cannot be written to `path` as a new .npy file in the next best place."""
+    for folder in (path.parent, Path.cwd(), Path(tempfile.gettempdir()), Path.home()):
+        with suppress(OSError):
+            handle, name = tempfile.mkstemp(prefix="fasttsne-map-", suffix=".npy", dir=folder)
+            try:
+                with open(handle, "wb") as file:
+                    np.save(file, Y)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
+            return Path(name)
+    return None
 
 
 def _plain(values: Any) -> NDArray[Any]:

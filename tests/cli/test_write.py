@@ -169,3 +169,33 @@ def test_a_full_disk_leaves_what_was_there(array, capsys, monkeypatch, option, n
         said = error_of(capsys, *args)
     assert f"{name}: File too large; free space or choose another place" in said
     assert Path(name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["file", "self", "allow_pickle", "a b", "ü/x", "-o", "Unnamed: 0"])
+@pytest.mark.parametrize("kind", ["npz", "csv", "parquet"])
+def test_columns_of_any_name_go_along(here, kind, name):
+    pd = pytest.importorskip("pandas")
+    if kind == "parquet":
+        pytest.importorskip("pyarrow")
+    frame = table(**{name: [f"row {i}" for i in range(N_ROWS)]})
+    assert mapped("x.csv", "-o", f"map.{kind}", f"--keep={name}") == 0
+    if kind == "npz":
+        with np.load("map.npz") as arrays:
+            assert sorted(arrays) == sorted(["embedding", name])
+            written = arrays[name].tolist()
+    else:
+        read = pd.read_csv if kind == "csv" else pd.read_parquet
+        written = read(f"map.{kind}")[name].tolist()
+    assert written == frame[name].tolist()
+
+
+def test_a_map_that_cannot_be_written_is_kept_elsewhere(array, capsys, monkeypatch):
+    def fail(*args):
+        raise OSError(28, "No space left on device", "map.npz")
+
+    monkeypatch.setattr(write, "write_map", fail)
+    assert mapped("x.npy", "-o", "map.npz") == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "map.npz: No space left on device; free space or choose another place; the coo" in said
+    place = said.rpartition(" are in ")[2]
+    np.testing.assert_array_equal(np.load(place), expected_map(rows()))
