@@ -83,6 +83,42 @@ def test_listmle_is_the_likelihood_of_an_order():
     assert actual == pytest.approx(-np.log(likelihoods[1, 3, 0, 2]), rel=1e-12)
 
 
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("scores", [np.zeros(8), [0, 0, 1, 1, 1, 2, 0.5, 0.5]])
+def test_losses_do_not_depend_on_the_order_of_rows(name, scores):
+    scores, relevance = np.asarray(scores, dtype=float), np.array([0, 0, 0, 1, 0, 2, 1, 0])
+    expected, gradient = loss(name, scores, relevance)
+    for seed in range(5):
+        order = np.random.default_rng(seed).permutation(8)
+        actual, by_scores = loss(name, scores[order], relevance[order])
+        assert actual == pytest.approx(expected, rel=1e-12)
+        assert_allclose(by_scores, gradient[order], rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("k", [None, 2])
+def test_lambdarank_averages_over_the_orders_of_equal_scores(k):
+    scores, relevance = np.array([1.0, 0.0, 1.0, 1.0, 2.0]), np.array([0, 1, 2, 0, 1])
+    means = np.zeros(5)
+    for order in permutations([0, 2, 3]):  # scores that differ by too little to matter
+        nearly = scores.copy()
+        nearly[list(order)] += [2e-11, 1e-11, 0.0]
+        means += loss("lambdarank", nearly, relevance, k=k)[1] / 6
+    assert_allclose(loss("lambdarank", scores, relevance, k=k)[1], means, rtol=1e-9, atol=1e-12)
+
+
+def test_listmle_of_equal_relevance_is_nearly_the_mean_over_orders():
+    relevance = np.array([2, 1, 1, 1, 0, 0])
+    orders = [
+        np.array([2.0, *tied, *last])
+        for tied in permutations([1.0, 1.1, 1.2])
+        for last in permutations([0.0, 0.1])
+    ]
+    for size, tolerance in ((0.0, 1e-12), (0.5, 0.01)):
+        scores = size * np.random.default_rng(3).normal(size=6)
+        expected = np.mean([loss("listmle", scores, order)[0] for order in orders])
+        assert loss("listmle", scores, relevance)[0] == pytest.approx(expected, rel=tolerance)
+
+
 @pytest.mark.parametrize("k", [None, 2])
 def test_soft_rank_is_the_expectation_over_who_is_ahead(k):
     scores, relevance, sigma = [0.3, -0.2, 1.0, 0.1], [1, 3, 0, 2], 0.7

@@ -1,6 +1,7 @@
 """fasttsne.metric_learning.ranking: measures of rankings."""
 
 import warnings
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -69,16 +70,36 @@ def test_dcg_and_ndcg_are_their_definitions(gain, ties, data, k):
 
 
 @pytest.mark.parametrize("name", BINARY)
+@pytest.mark.parametrize("ties", ["average", "stable"])
 @given(data=ragged(), k=st.integers(1, 9))
-def test_binary_measures_are_their_definitions(name, data, k):
+def test_binary_measures_are_their_definitions(name, ties, data, k):
     y_true, y_score, sizes = data
-    params = {"k": k} if name in WITH_K else {}
+    params = {"ties": ties} | ({"k": k} if name in WITH_K else {})
     expected = [reference.binary(name, *query, **params) for query in each(*data)]
-    expected = [-1.0 if value is None else float(value) for value in expected]
+    expected = [-1.0 if value is None else value for value in expected]
     if name != "precision_at_k":
         params["undefined"] = -1.0
     actual = measure(name, y_true, y_score, groups=sizes, per_query=True, **params)
     assert_allclose(actual, expected, rtol=1e-12)
+
+
+@every_measure
+def test_a_constant_model_gains_nothing_from_the_order_of_rows(name):
+    y_true = np.array([2, 1, 0, 0, 0, 1])
+    values = {measure(name, y_true[list(order)], [0.5] * 6) for order in permutations(range(6))}
+    assert max(values) - min(values) < 1e-12
+    assert 0.0 < max(values) < 1.0 or name == "dcg_score"
+
+
+@pytest.mark.parametrize("name", [name for name in MEASURES if name != "dcg_score"])
+@pytest.mark.parametrize("k", [1, 3, 5, 100])
+def test_a_perfect_ranking_has_one(name, k):
+    """Also with more relevant documents than ranks, and with ties of relevant documents."""
+    y_true = np.array([1] * 12 + [0] * 20)
+    params = {"k": k} if name in WITH_K or name == "ndcg_score" else {}
+    expected = {"recall_at_k": min(k / 12, 1.0), "precision_at_k": min(12 / k, 1.0)}.get(name, 1.0)
+    for scores in (np.arange(32)[::-1], y_true):
+        assert measure(name, y_true, scores, **params) == expected
 
 
 @pytest.mark.parametrize("k", [None, 1, 5, 50])
@@ -228,6 +249,12 @@ def test_bad_arrays_are_refused(name, y_true, y_score, params, message):
         measure(name, y_true, y_score, **params)
 
 
+@every_measure
+def test_unknown_orders_of_ties_are_refused(name):
+    with pytest.raises(ValueError, match="ties='random' must be one of 'average', 'stable'"):
+        measure(name, [1, 0], [1.0, 2.0], ties="random")
+
+
 @pytest.mark.parametrize(
     ("name", "k"),
     [(n, k) for n in ("dcg_score", "ndcg_score", *WITH_K) for k in (0, -1, 1.5, True, "3")]
@@ -244,7 +271,6 @@ def test_bad_k_is_refused(name, k):
         (BOTH, [1, 0], {"gain": "quadratic"}, "gain="),
         (BOTH, [1, 0], {"gain": lambda y: y[:, :1]}, "gain must return"),
         (BOTH, [1, 0], {"gain": lambda y: -y}, "gain must return"),
-        (BOTH, [1, 0], {"ties": "random"}, "ties="),
         ([dcg_score], [2000, 1], {"gain": "exponential"}, "y_true up to 2000"),
         ([ndcg_score], [1, 0], {"undefined": "zero"}, "undefined="),
     ],

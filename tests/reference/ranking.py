@@ -5,8 +5,7 @@ The oracle of metric_learning.ranking and metric_learning.learning_to_rank.
 Plain on purpose: loops and sums as the definitions have them, nothing shared with the package.
 """
 
-from fractions import Fraction
-from itertools import groupby
+from itertools import groupby, permutations, product
 from math import exp, inf, log, log2
 
 
@@ -44,13 +43,28 @@ def ndcg(y_true, y_score, k=None, gain="linear", ties="average"):
     return dcg(y_true, y_score, k, gain, ties) / best if best > 0 else None
 
 
+def orders_of_ties(y_true, y_score):
+    """Every order of relevant and irrelevant documents that differs in equal scores only."""
+    tied = groupby(ranked(y_true, y_score), key=lambda pair: pair[0])
+    runs = [set(permutations([y > 0 for _, y in run])) for _, run in tied]
+    return [sum(order, ()) for order in product(*runs)]
+
+
 def precision(hits, rank):
-    return Fraction(sum(hits[:rank]), rank)
+    return sum(hits[:rank]) / rank
 
 
-def binary(name, y_true, y_score, k=None):
-    """The measures of binary relevance; None where no document is relevant."""
-    hits = [y > 0 for _, y in ranked(y_true, y_score)]
+def binary(name, y_true, y_score, k=None, ties="average"):
+    """The measures of binary relevance, means over all orders; None without relevant documents."""
+    if ties == "stable":
+        orders = [[y > 0 for _, y in ranked(y_true, y_score)]]
+    else:
+        orders = orders_of_ties(y_true, y_score)
+    values = [_of_order(name, hits, k) for hits in orders]
+    return None if None in values else sum(values) / len(values)
+
+
+def _of_order(name, hits, k):
     n_relevant = sum(hits)
     if name == "precision_at_k":
         return precision(hits, k)
@@ -59,10 +73,11 @@ def binary(name, y_true, y_score, k=None):
     ranks = [rank for rank, hit in enumerate(hits, 1) if hit]
     first = [rank for rank in ranks if rank <= (k or inf)]
     up_to_r = [rank for rank in ranks if rank <= n_relevant]
+    best = min(n_relevant, k or inf)
     return {
-        "average_precision": lambda: sum(precision(hits, rank) for rank in first) / n_relevant,
-        "reciprocal_rank": lambda: Fraction(1, first[0]) if first else 0,
-        "recall_at_k": lambda: Fraction(len(first), n_relevant),
+        "average_precision": lambda: sum(precision(hits, rank) for rank in first) / best,
+        "reciprocal_rank": lambda: 1 / first[0] if first else 0,
+        "recall_at_k": lambda: len(first) / n_relevant,
         "r_precision": lambda: precision(hits, n_relevant),
         "map_at_r": lambda: sum(precision(hits, rank) for rank in up_to_r) / n_relevant,
         "hit_rate": lambda: int(bool(first)),

@@ -23,6 +23,8 @@ Sources, which the functions name by author and year:
 - Cao, Z., Qin, T., Liu, T.-Y., Tsai, M.-F. and Li, H. (2007). Learning to rank: from pairwise
   approach to listwise approach. ICML, 129-136.
 - Cossock, D. and Zhang, T. (2006). Subset ranking using regression. COLT, 605-619.
+- Efron, B. (1977). The efficiency of Cox's likelihood function for censored data. Journal of the
+  American Statistical Association 72, 557-565.
 - Herbrich, R., Graepel, T. and Obermayer, K. (2000). Large margin rank boundaries for ordinal
   regression. Advances in Large Margin Classifiers, 115-132.
 - Nallapati, R. (2004). Discriminative models for information retrieval. SIGIR, 64-71.

@@ -9,6 +9,7 @@ from scipy.special import erfc, expit, log_softmax, softmax
 from fasttsne.metric_learning.checks import Floats, Loss, Reduction, check_count, check_positive
 from fasttsne.metric_learning.queries import Block, Part, differences, loss_of_queries
 from fasttsne.metric_learning.ranking.ndcg import Gain, discount, normalized_gain
+from fasttsne.metric_learning.ties import Ties
 
 # Leads, in units of 2 sigma, beyond which the order is certain in double precision.
 _CERTAIN = 40.0
@@ -64,7 +65,8 @@ def listmle_loss(
 
     sum_i log sum_(j >= i) e^(s_j) - s_i, with documents numbered by falling relevance: the
     Plackett-Luce model, which draws one document after the other (Xia et al. 2008). Documents of
-    equal relevance keep the order in which they were given.
+    equal relevance have no order: while m of t of them are drawn, each of the t counts as 1 - m/t
+    in the sum (Efron 1977). With equal scores this is the mean over their orders.
 
     Parameters
     ----------
@@ -86,10 +88,21 @@ def listmle_loss(
     def part(block: Block) -> Part:
         order = np.argsort(-block.relevance, axis=1, kind="stable")
         ranked = np.take_along_axis(block.scores, order, axis=1)
-        # Of each document and all documents after it.
-        log_sums = np.logaddexp.accumulate(ranked[:, ::-1], axis=1)[:, ::-1]
-        # Each score enters the sums up to its own: e^(s_j - log_sums_i), i <= j.
-        shares = np.exp(ranked + np.logaddexp.accumulate(-log_sums, axis=1))
+        ties = Ties(np.take_along_axis(block.relevance, order, axis=1))
+        # Logarithms of the sums over a tie, over all documents after it, and over those left.
+        of_tie = ties.sums(ranked, np.logaddexp)
+        after = np.logaddexp.accumulate(ranked[:, ::-1], axis=1)[:, ::-1]
+        after = np.column_stack([after[:, 1:], np.full(len(after), -np.inf)])
+        log_left = np.log1p(-ties.places / ties.sizes)
+        log_sums = np.logaddexp(
+            ties.spread(after.ravel()[ties.starts + ties.counts - 1]), of_tie + log_left
+        )
+        # Each score enters the sums of earlier ties, and those of its own by the share left.
+        earlier = np.logaddexp.accumulate(-log_sums, axis=1)
+        earlier = np.column_stack([np.full(len(after), -np.inf), earlier[:, :-1]])
+        earlier = ties.spread(earlier.ravel()[ties.starts])
+        own = ties.sums(log_left - log_sums, np.logaddexp)
+        shares = np.exp(ranked + np.logaddexp(earlier, own))
         gradient = np.empty_like(ranked)
         np.put_along_axis(gradient, order, shares - 1.0, axis=1)
         return np.sum(log_sums - ranked, axis=1), 1.0, gradient

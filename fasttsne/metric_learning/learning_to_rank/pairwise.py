@@ -11,6 +11,7 @@ from scipy.special import expit
 from fasttsne.metric_learning.checks import Floats, Loss, Reduction, check_count, check_positive
 from fasttsne.metric_learning.queries import Block, Part, differences, loss_of_queries
 from fasttsne.metric_learning.ranking.ndcg import Gain, descending, discount, normalized_gain
+from fasttsne.metric_learning.ties import Ties
 
 
 def hinge_loss(
@@ -104,8 +105,8 @@ def lambdarank_loss(
     """Return RankNet's loss with each pair weighted by the change of NDCG if its documents swap.
 
     The weight ``|gain_i - gain_j| |discount_i - discount_j| / ideal_dcg`` is that of the present
-    ranking, in which of equal scores the last given ranks first. The gradient treats it as a
-    constant (Burges 2010, section 4).
+    ranking; of equal scores, its mean over their orders. The gradient treats it as a constant
+    (Burges 2010, section 4).
 
     Parameters
     ----------
@@ -140,10 +141,18 @@ def lambdarank_loss(
 def _swaps(block: Block, k: int | None, gain: Gain) -> Floats:
     """Return the change of NDCG if two documents swap ranks, (n_queries, size, size)."""
     gains = normalized_gain(block.relevance, gain, k)
-    by_document = np.empty_like(gains)
-    by_rank = discount(gains.shape[1], k)[np.newaxis]
-    np.put_along_axis(by_document, descending(block.scores), by_rank, axis=1)
-    return np.abs(differences(gains) * differences(by_document))
+    order = descending(block.scores)
+    ties = Ties(np.take_along_axis(block.scores, order, axis=1))
+    by_rank = np.broadcast_to(discount(gains.shape[1], k), gains.shape)
+    # The mean of |a - b| over two places of one tie, of which the first has the larger discount.
+    leads = ties.sums((ties.sizes - 1.0 - 2.0 * ties.places) * by_rank)
+    within = 2.0 * leads / np.maximum(ties.sizes * (ties.sizes - 1.0), 1.0)
+    mean, spread = np.empty_like(gains), np.empty_like(gains)
+    np.put_along_axis(mean, order, ties.sums(by_rank) / ties.sizes, axis=1)
+    np.put_along_axis(spread, order, within, axis=1)
+    equal = differences(block.scores) == 0.0
+    changes = np.where(equal, spread[:, :, np.newaxis], np.abs(differences(mean)))
+    return np.abs(differences(gains)) * changes
 
 
 def _loss(

@@ -1,20 +1,22 @@
 """Measures of binary relevance: documents of relevance above 0 are relevant.
 
-Of documents with equal scores, those given later rank higher. Precision, recall, R-precision and
-average precision are those of Manning, Raghavan and Schütze (2008), sections 8.3 and 8.4.
+Documents with equal scores have no order: every measure is the mean over their orders (McSherry
+and Najork 2008). Precision, recall, R-precision and average precision are those of Manning,
+Raghavan and Schütze (2008), sections 8.3 and 8.4.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.metric_learning.checks import Floats, check_count
+from fasttsne.metric_learning.checks import Floats, check_choice, check_count
 from fasttsne.metric_learning.queries import Block, Undefined, mean_of_queries
-from fasttsne.metric_learning.ranking.ndcg import descending
+from fasttsne.metric_learning.ranking.ndcg import TieOrder, descending
+from fasttsne.metric_learning.ties import Ties
 
 
 def average_precision(
@@ -23,6 +25,7 @@ def average_precision(
     *,
     k: int | None = None,
     undefined: Undefined = 0.0,
+    ties: TieOrder = "average",
     groups: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     per_query: bool = False,
@@ -35,10 +38,11 @@ def average_precision(
     ----------
     y_true, y_score : see `dcg_score`, also for errors
     k : int, default=None
-        Relevant documents beyond rank `k` have precision 0.
+        Sum over the first `k` ranks only, and divide by min(k, R), R the number of relevant
+        documents, so that a perfect ranking has 1. trec_eval's "map_cut" divides by R instead.
     undefined : float or "skip", default=0.0
         Value of a query without relevant documents; see `ndcg_score`.
-    groups, sample_weight, per_query : see `dcg_score`
+    ties, groups, sample_weight, per_query : see `dcg_score`
 
     Returns
     -------
@@ -53,10 +57,11 @@ def average_precision(
     """
     check_count("k", k, optional=True)
 
-    def measure(hits: Floats, n: Floats) -> Any:
-        return np.sum((_precision(hits) * hits)[:, :k], axis=1) / n
+    def measure(ranking: _Ranking) -> Any:
+        n_summed = ranking.n_relevant if k is None else np.minimum(ranking.n_relevant, k)
+        return ranking.precision_of_hits()[:, :k].sum(axis=1) / n_summed
 
-    return _mean(measure, y_true, y_score, groups, sample_weight, per_query, undefined)
+    return _mean(measure, y_true, y_score, ties, groups, sample_weight, per_query, undefined)
 
 
 def reciprocal_rank(
@@ -65,6 +70,7 @@ def reciprocal_rank(
     *,
     k: int | None = None,
     undefined: Undefined = 0.0,
+    ties: TieOrder = "average",
     groups: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     per_query: bool = False,
@@ -78,7 +84,7 @@ def reciprocal_rank(
     y_true, y_score : see `average_precision`
     k : int, default=None
         The value is 0 if the first relevant document is beyond rank `k`.
-    undefined, groups, sample_weight, per_query : see `average_precision`
+    undefined, ties, groups, sample_weight, per_query : see `average_precision`
 
     Returns
     -------
@@ -92,10 +98,12 @@ def reciprocal_rank(
     """
     check_count("k", k, optional=True)
 
-    def measure(hits: Floats, n: Floats) -> Any:
-        return hits[:, :k].max(axis=1) / ((1.0 + hits.argmax(axis=1)) * (n > 0.0))
+    def measure(ranking: _Ranking) -> Any:
+        first = -np.diff(ranking.without_hit(), axis=1, prepend=1.0)
+        reciprocal = first / np.arange(1, first.shape[1] + 1)
+        return reciprocal[:, :k].sum(axis=1) / (ranking.n_relevant > 0.0)
 
-    return _mean(measure, y_true, y_score, groups, sample_weight, per_query, undefined)
+    return _mean(measure, y_true, y_score, ties, groups, sample_weight, per_query, undefined)
 
 
 def precision_at_k(
@@ -103,6 +111,7 @@ def precision_at_k(
     y_score: ArrayLike,
     *,
     k: int,
+    ties: TieOrder = "average",
     groups: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     per_query: bool = False,
@@ -114,7 +123,7 @@ def precision_at_k(
     y_true, y_score : see `average_precision`
     k : int
         Number of ranks. Ranks that a query does not have count as irrelevant.
-    groups, sample_weight, per_query : see `average_precision`
+    ties, groups, sample_weight, per_query : see `average_precision`
 
     Returns
     -------
@@ -128,10 +137,10 @@ def precision_at_k(
     """
     check_count("k", k)
 
-    def measure(hits: Floats, n: Floats) -> Any:
-        return hits[:, :k].sum(axis=1) / k
+    def measure(ranking: _Ranking) -> Any:
+        return ranking.n_found(k) / k
 
-    return _mean(measure, y_true, y_score, groups, sample_weight, per_query)
+    return _mean(measure, y_true, y_score, ties, groups, sample_weight, per_query)
 
 
 def recall_at_k(
@@ -140,6 +149,7 @@ def recall_at_k(
     *,
     k: int,
     undefined: Undefined = 0.0,
+    ties: TieOrder = "average",
     groups: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     per_query: bool = False,
@@ -151,7 +161,7 @@ def recall_at_k(
     y_true, y_score : see `average_precision`
     k : int
         Number of ranks that count.
-    undefined, groups, sample_weight, per_query : see `average_precision`
+    undefined, ties, groups, sample_weight, per_query : see `average_precision`
 
     Returns
     -------
@@ -165,10 +175,10 @@ def recall_at_k(
     """
     check_count("k", k)
 
-    def measure(hits: Floats, n: Floats) -> Any:
-        return hits[:, :k].sum(axis=1) / n
+    def measure(ranking: _Ranking) -> Any:
+        return ranking.n_found(k) / ranking.n_relevant
 
-    return _mean(measure, y_true, y_score, groups, sample_weight, per_query, undefined)
+    return _mean(measure, y_true, y_score, ties, groups, sample_weight, per_query, undefined)
 
 
 def r_precision(
@@ -176,6 +186,7 @@ def r_precision(
     y_score: ArrayLike,
     *,
     undefined: Undefined = 0.0,
+    ties: TieOrder = "average",
     groups: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     per_query: bool = False,
@@ -186,7 +197,7 @@ def r_precision(
 
     Parameters
     ----------
-    y_true, y_score, undefined, groups, sample_weight, per_query : see `average_precision`
+    y_true, y_score, undefined, ties, groups, sample_weight, per_query : see `average_precision`
 
     Returns
     -------
@@ -199,10 +210,10 @@ def r_precision(
     0.5
     """
 
-    def measure(hits: Floats, n: Floats) -> Any:
-        return np.sum(_first_r(hits, n), axis=1) / n
+    def measure(ranking: _Ranking) -> Any:
+        return ranking.n_found(ranking.n_relevant) / ranking.n_relevant
 
-    return _mean(measure, y_true, y_score, groups, sample_weight, per_query, undefined)
+    return _mean(measure, y_true, y_score, ties, groups, sample_weight, per_query, undefined)
 
 
 def map_at_r(
@@ -210,6 +221,7 @@ def map_at_r(
     y_score: ArrayLike,
     *,
     undefined: Undefined = 0.0,
+    ties: TieOrder = "average",
     groups: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     per_query: bool = False,
@@ -221,7 +233,7 @@ def map_at_r(
 
     Parameters
     ----------
-    y_true, y_score, undefined, groups, sample_weight, per_query : see `average_precision`
+    y_true, y_score, undefined, ties, groups, sample_weight, per_query : see `average_precision`
 
     Returns
     -------
@@ -234,10 +246,12 @@ def map_at_r(
     0.5
     """
 
-    def measure(hits: Floats, n: Floats) -> Any:
-        return np.sum(_precision(hits) * _first_r(hits, n), axis=1) / n
+    def measure(ranking: _Ranking) -> Any:
+        precision, n = ranking.precision_of_hits(), ranking.n_relevant
+        first_r = np.arange(precision.shape[1]) < n[:, np.newaxis]
+        return precision.sum(axis=1, where=first_r) / n
 
-    return _mean(measure, y_true, y_score, groups, sample_weight, per_query, undefined)
+    return _mean(measure, y_true, y_score, ties, groups, sample_weight, per_query, undefined)
 
 
 def hit_rate(
@@ -246,6 +260,7 @@ def hit_rate(
     *,
     k: int,
     undefined: Undefined = 0.0,
+    ties: TieOrder = "average",
     groups: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     per_query: bool = False,
@@ -259,7 +274,7 @@ def hit_rate(
     y_true, y_score : see `average_precision`
     k : int
         Number of ranks that count.
-    undefined, groups, sample_weight, per_query : see `average_precision`
+    undefined, ties, groups, sample_weight, per_query : see `average_precision`
 
     Returns
     -------
@@ -274,32 +289,56 @@ def hit_rate(
     """
     check_count("k", k)
 
-    def measure(hits: Floats, n: Floats) -> Any:
-        return hits[:, :k].max(axis=1) / (n > 0.0)
+    def measure(ranking: _Ranking) -> Any:
+        return (1.0 - ranking.without_hit()[:, :k].min(axis=1)) / (ranking.n_relevant > 0.0)
 
-    return _mean(measure, y_true, y_score, groups, sample_weight, per_query, undefined)
+    return _mean(measure, y_true, y_score, ties, groups, sample_weight, per_query, undefined)
 
 
-def _mean(measure: Callable[[Floats, Floats], Any], *arguments: Any) -> float | Floats:
-    """Return the mean of `measure` of every query's hits by rank, 1 or 0, and number of hits.
+class _Ranking:
+    """Relevant documents of queries by rank, as means over the orders of documents that tie."""
 
-    A measure that divides by this number is NaN where it is 0.
-    """
+    def __init__(self, hits: Floats, ties: Ties) -> None:
+        self.n_relevant: Floats = hits.sum(axis=1)
+        self._sizes, self._places = ties.sizes, ties.places
+        self._tied: Floats = ties.sums(hits)  # relevant documents in the tie of each rank
+        above = np.cumsum(hits, axis=1) - hits
+        self._above: Floats = ties.spread(above.ravel()[ties.starts])  # and in the ties above
+
+    def n_found(self, n_ranks: Any) -> Floats:
+        """Return the number of relevant documents in the first ranks, one number or many."""
+        found = self._above + self._tied * ((self._places + 1.0) / self._sizes)
+        last = np.clip(np.broadcast_to(n_ranks, len(found)), 1, found.shape[1]).astype(np.intp)
+        return np.take_along_axis(found, last[:, np.newaxis] - 1, axis=1)[:, 0]
+
+    def precision_of_hits(self) -> Floats:
+        """Return the precision at each rank, counted as 0 without a relevant document there."""
+        others = self._places * (self._tied - 1.0) / np.maximum(self._sizes - 1.0, 1.0)
+        found = 1.0 + self._above + others  # if there is a relevant document at this rank
+        return np.asarray(self._tied / self._sizes * found / np.arange(1, found.shape[1] + 1))
+
+    def without_hit(self) -> Floats:
+        """Return the share of orders in which no document up to each rank is relevant."""
+        chance = np.minimum(self._tied / (self._sizes - self._places), 1.0)
+        return np.cumprod(1.0 - chance, axis=1)
+
+
+def _mean(
+    measure: Callable[[_Ranking], Any],
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    ties: TieOrder,
+    *arguments: Any,
+) -> float | Floats:
+    """Return the mean of `measure` over queries; a division by 0 relevant documents marks NaN."""
+    check_choice("ties", ties, get_args(TieOrder))
 
     def of_block(block: Block) -> Floats:
         order = descending(block.scores)
         hits = np.take_along_axis(block.relevance > 0.0, order, axis=1).astype(np.float64)
-        with np.errstate(invalid="ignore"):
-            return np.asarray(measure(hits, hits.sum(axis=1)))
+        scores = np.take_along_axis(block.scores, order, axis=1)
+        ranking = _Ranking(hits, Ties(scores if ties == "average" else order))
+        with np.errstate(invalid="ignore", under="ignore"):
+            return np.asarray(measure(ranking))
 
-    return mean_of_queries(of_block, *arguments)
-
-
-def _precision(hits: Floats) -> Floats:
-    """Return the precision at every rank, (n_queries, n_documents)."""
-    return np.asarray(np.cumsum(hits, axis=1) / np.arange(1, hits.shape[1] + 1))
-
-
-def _first_r(hits: Floats, n_relevant: Floats) -> Floats:
-    """Return the hits, 0 beyond the rank that equals the number of relevant documents."""
-    return np.where(np.arange(hits.shape[1]) < n_relevant[:, np.newaxis], hits, 0.0)
+    return mean_of_queries(of_block, y_true, y_score, *arguments)

@@ -6,16 +6,18 @@ NDCG is the DCG divided by `ideal_dcg`, the DCG of the best ranking of the same 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fasttsne.metric_learning import checks
 from fasttsne.metric_learning.checks import Floats, Indices
 from fasttsne.metric_learning.queries import Block, Undefined, mean_of_queries
+from fasttsne.metric_learning.ties import Ties
 
 Gain = Literal["linear", "exponential"] | Callable[[Floats], ArrayLike]
+TieOrder = Literal["average", "stable"]
 
 # 2 to a larger power overflows.
 _LARGEST_EXPONENT = 1023.0
@@ -27,7 +29,7 @@ def dcg_score(
     *,
     k: int | None = None,
     gain: Gain = "linear",
-    ties: Literal["average", "stable"] = "average",
+    ties: TieOrder = "average",
     groups: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     per_query: bool = False,
@@ -91,7 +93,7 @@ def ndcg_score(
     *,
     k: int | None = None,
     gain: Gain = "linear",
-    ties: Literal["average", "stable"] = "average",
+    ties: TieOrder = "average",
     undefined: Undefined = 0.0,
     groups: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
@@ -143,7 +145,7 @@ def _check_ranking(k: int | None, gain: Any, ties: Any) -> None:
     checks.check_count("k", k, optional=True)
     if not callable(gain) and gain not in ("linear", "exponential"):
         raise ValueError(f"gain={gain!r} must be 'linear', 'exponential' or a function")
-    checks.check_choice("ties", ties, ("average", "stable"))
+    checks.check_choice("ties", ties, get_args(TieOrder))
 
 
 def _gain(relevance: Floats, gain: Gain) -> Floats:
@@ -205,23 +207,11 @@ def _dcg(gains: Floats, scores: Floats, k: int | None, ties: str) -> Floats:
     # The order of ties does not matter if they are averaged; an unstable sort is faster.
     order = np.argsort(-scores, axis=1) if ties == "average" else descending(scores)
     ranked = np.take_along_axis(gains, order, axis=1)
-    dcg: Floats = ranked @ discount(ranked.shape[1], k)
-    if ties == "average":
+    if ties == "average":  # McSherry and Najork 2008, section 3
         by_rank = np.take_along_axis(scores, order, axis=1)
-        differs = np.ones(scores.shape, dtype=bool)
-        np.not_equal(by_rank[:, 1:], by_rank[:, :-1], out=differs[:, 1:])
-        tied = np.flatnonzero(~differs.all(axis=1))
+        tied = np.flatnonzero((by_rank[:, 1:] == by_rank[:, :-1]).any(axis=1))
         if tied.size:
-            dcg[tied] = _dcg_of_ties(ranked[tied], differs[tied], k)
+            runs = Ties(by_rank[tied])
+            ranked[tied] = runs.sums(ranked[tied]) / runs.sizes
+    dcg: Floats = ranked @ discount(ranked.shape[1], k)
     return dcg
-
-
-def _dcg_of_ties(ranked: Floats, differs: NDArray[np.bool_], k: int | None) -> Floats:
-    """Return the DCG with gains shared among equal scores (McSherry and Najork, section 3)."""
-    n_queries, n_documents = ranked.shape
-    starts = np.flatnonzero(differs)
-    sizes = np.diff(starts, append=ranked.size)
-    gains = np.add.reduceat(ranked.ravel(), starts)
-    by_tie = np.add.reduceat(np.tile(discount(n_documents, k), n_queries), starts)
-    shared = gains / sizes * by_tie
-    return np.asarray(np.bincount(starts // n_documents, shared, minlength=n_queries), dtype=float)
