@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
-import pickle
+import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.utils.validation import check_is_fitted
 
 from fasttsne import TSNE, __version__
 from fasttsne.cli.messages import Progress, Refusal
+from fasttsne.cli.read import check_kind
+from fasttsne.descent.state import Check, Descent, Problem, State
 from fasttsne.runtime.files import replacing
 from fasttsne.tsne import forget_descent
 
-_FORMAT = "fasttsne checkpoint 1"
+_FORMAT = "fasttsne checkpoint 2"
 _EVERY = 60.0  # seconds
+_ARRAYS = ("order", "embedding", "velocity", "gains")  # of a State
 
 
 class _Due(Exception):
-    """Raised by the callback to stop the estimator where it can be pickled."""
+    """Raised by the callback to stop the estimator between two iterations."""
 
 
 def fit_with_checkpoints(
@@ -69,50 +71,107 @@ def concluded(tsne: TSNE) -> TSNE:
 
 def save(tsne: TSNE, X: Any, path: Path) -> None:
     """Write an interrupted estimator and a digest of its data; an existing file is replaced."""
-    content = {
-        "format": _FORMAT,
-        "fasttsne": __version__,
-        "data": _digest(X),
-        "tsne": copy.copy(tsne).set_params(callback=None),
-    }
+    descent = tsne._descent
+    assert descent is not None
+    state, copies = descent.state, descent.point_of_sample
+    facts = {"data": _digest(X), "parameters": {**tsne.get_params(), "callback": None}}
+    numbers = state.gradient_norm, state.degrees_of_freedom, state.learned_at, state.seconds
+    checks = [[*check[:5], *check.problem, *check[6:]] for check in state.checks]
+    arrays = {name: getattr(state, name) for name in _ARRAYS}
+    arrays |= {"copies": np.arange(len(state.order)) if copies is None else copies}
+    arrays |= {"numbers": np.array([state.iteration, *numbers])}
+    arrays |= {"checks": np.array(checks, dtype=np.float64).reshape(-1, 10)}
     with replacing(path) as unfinished, open(unfinished, "wb") as file:
-        pickle.dump(content, file)
+        write_arrays(file, facts, arrays)
 
 
 def is_one(path: Path) -> bool:
-    """Return whether a file begins like a checkpoint of any version, without unpickling it."""
+    """Return whether a file begins like a checkpoint of any version, without loading it."""
     try:
         with open(path, "rb") as file:
-            return _FORMAT.rstrip("0123456789").encode() in file.read(100)
+            return _FORMAT.rstrip("0123456789").encode() in file.read(1000)
     except OSError:
         return False
 
 
 def load(path: Path, X: Any) -> TSNE:
-    """Return an estimator, interrupted on the same data, whose next fit continues.
-
-    The file is a pickle: loading one can run code of its author.
-    """
+    """Return an estimator, interrupted on the same data, whose next fit continues."""
+    check_kind(path, f"--resume {path}")
     try:
-        with open(path, "rb") as file:
-            content = pickle.load(file)
-        tsne = content["tsne"]
-        same_version = content["format"] == _FORMAT and content["fasttsne"] == __version__
-        # get_params fails where a parameter is missing
-        if not (same_version and isinstance(tsne, TSNE) and tsne.get_params()["warm_start"]):
-            raise ValueError
-        check_is_fitted(tsne, "embedding_")
+        facts, arrays = read_arrays(path)
+        same_data = facts["data"] == _digest(X)
+        tsne = estimator(facts["parameters"])
+        if same_data:
+            tsne._descent = descent = _descent(facts, arrays, X.shape[0])
+            tsne.embedding_ = descent.state.of_samples(descent.point_of_sample)
+            tsne.n_features_in_ = X.shape[1]
     except OSError as error:
         raise Refusal(f"cannot read the checkpoint {path}: {error.strerror}") from error
-    except Exception as error:  # a pickle can fail in any way
+    except Exception as error:  # a damaged file can fail in any way
         raise Refusal(
             f"{path} is no checkpoint of this version of fasttsne; start without --resume"
         ) from error
-    if content["data"] != _digest(X):
+    if not same_data:
         raise Refusal(
             f"{path} is a checkpoint of other data; give the same INPUT, columns and --standardize"
         )
     return tsne
+
+
+def estimator(parameters: Any) -> TSNE:
+    """Return an estimator of parameters that a file holds; raise an error if they are unfit."""
+    tsne = TSNE(**parameters)
+    tsne._validate_params()
+    if parameters.keys() != tsne.get_params().keys():
+        raise ValueError("a parameter is missing")
+    return tsne
+
+
+def _descent(facts: dict[str, Any], arrays: dict[str, NDArray[Any]], n_samples: int) -> Descent:
+    """Return the descent of a checkpoint; raise an error if its arrays do not belong together."""
+    iteration, norm, nu, learned_at, seconds = arrays["numbers"].tolist()
+    checks = tuple(
+        Check(int(at), kl, size, since, objective, Problem(*problem), bool(judged), learned)
+        for at, kl, size, since, objective, *problem, judged, learned in arrays["checks"].tolist()
+    )
+    order, *floats = (arrays[name] for name in _ARRAYS)
+    embedding, velocity, gains = floats
+    copies, shape = arrays["copies"], (len(order), embedding.shape[1])
+    sound = (
+        order.dtype == np.int32
+        and (copies.dtype, copies.shape) == (np.dtype(np.int64), (n_samples,))
+        and np.array_equal(np.sort(order), np.arange(len(order)))
+        and np.array_equal(np.unique(copies), np.arange(len(order)))
+        and all(array.shape == shape and array.dtype == np.float32 for array in floats)
+        and all(np.isfinite(array).all() for array in floats)
+        and iteration >= 0
+        and (np.isnan(nu) or 1e-3 <= nu <= 1e3)
+    )
+    if not sound:
+        raise ValueError("arrays do not belong together")
+    place = int(iteration), order, embedding, velocity, gains
+    state = State(*place, norm, nu, int(learned_at), checks, seconds)
+    return Descent(state, None if len(order) == n_samples else copies)
+
+
+# ---- files --------------------------------------------------------------------------------------
+
+
+def write_arrays(file: IO[bytes], facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+    """Write arrays, and facts as JSON, in the format of .npz, which can hold no code."""
+    text = json.dumps({"format": _FORMAT, "fasttsne": __version__, **facts})
+    content: dict[str, Any] = {"facts": np.frombuffer(text.encode(), np.uint8), **arrays}
+    np.savez(file, **content)
+
+
+def read_arrays(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return what `write_arrays` of this version has written; raise any error for other files."""
+    with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+        arrays = dict(file)
+    facts = json.loads(arrays.pop("facts").tobytes())
+    if (facts["format"], facts["fasttsne"]) != (_FORMAT, __version__):
+        raise ValueError("another version")
+    return facts, arrays
 
 
 def _digest(X: Any) -> str:

@@ -28,12 +28,17 @@ from fasttsne.cli import checkpoint, read, write
 from fasttsne.cli.large_inputs import Source, open_source
 from fasttsne.cli.large_parts import STATE, Unfinished, check_output, check_room, join, places
 from fasttsne.cli.messages import Progress, Refusal, say, shortened
+from fasttsne.transform import Placement
 
 # Options that shape the map and its columns, beside the parameters of the estimator.
-_SHAPING = (
-    *("landmarks", "landmark_selection", "standardize", "block_rows"),
-    *("label", "keep", "features", "drop", "array"),
-)
+_SHAPING = {
+    **dict.fromkeys(("landmarks", "block_rows"), int),
+    **dict.fromkeys(("landmark_selection", "label", "array"), str),
+    **dict.fromkeys(("keep", "features", "drop"), list),
+    "standardize": bool,
+}
+# How a model places rows: see `fasttsne.transform.Placement`.
+_PLACEMENT = ("perplexity", "degrees_of_freedom", "angle", "metric", "method", "exponent")
 _DRAWN = 500_000  # rows in a picture at most: more would look the same
 _ON_PAGE = 50_000  # rows in a page at most: it contains all of them
 _PATIENCE = 10  # seconds to wait for a scheduler
@@ -112,7 +117,7 @@ def _check_files(args: argparse.Namespace, kept: Path) -> None:
     read.check_plain(read.text_format(args), args.input)
     check_output(args.output, args.as_folder, args.force)
     for option, path in (("--output", args.output), ("--checkpoint", kept)):
-        if args.input.resolve() in path.resolve().parents:
+        if Path(os.path.realpath(args.input)) in Path(os.path.realpath(path)).parents:
             raise Refusal(f"{option} {path} lies in INPUT; choose a place outside of it")
     if checkpoint.is_one(kept):
         raise Refusal(
@@ -133,10 +138,22 @@ def _settings(
     if str(settings.get("metric", "")).startswith("precomputed"):
         raise Refusal("--metric precomputed needs distances to all rows; leave out --landmarks")
     if args.resume:
-        return unfinished.settings(settings)
+        return _checked(unfinished.settings(settings), unfinished)
     unfinished.check(force=args.force)
     # A resumed run has to know the seed.
     settings.setdefault("random_state", int(np.random.default_rng().integers(2**31)))
+    return settings
+
+
+def _checked(settings: dict[str, Any], unfinished: Unfinished) -> dict[str, Any]:
+    """Return the settings of a manifest; refuse those that no run has written."""
+    known = {**dict.fromkeys(TSNE().get_params(), object), **_SHAPING}
+    if not (
+        {"landmarks", "random_state"} <= settings.keys() <= known.keys()
+        and all(isinstance(value, known[name]) for name, value in settings.items())
+        and min(settings["landmarks"], settings.get("block_rows", 1)) > 0
+    ):
+        raise Refusal(f"{unfinished.state} is damaged; start again with --force")
     return settings
 
 
@@ -208,10 +225,11 @@ class _Run:
 
     def fitted(self) -> _Model:
         """Return the map of the landmarks, going on from what is saved."""
-        saved = self.unfinished.saved("model")
+        saved: _Model | None = self.unfinished.saved("model", self._model_of)
         if saved:
-            return _Model(*saved)
-        rows, samples, scaling = self.unfinished.saved("landmarks") or self._draw_landmarks()
+            return saved
+        drawn = self.unfinished.saved("landmarks", self._landmarks_of)
+        rows, samples, scaling = drawn or self._draw_landmarks()
         start, path = time.perf_counter(), self.unfinished.path("descent")
         tsne = TSNE(**self._parameters())
         if path.exists():
@@ -224,8 +242,43 @@ class _Run:
         )
         self.check_unchanged()
         model = _Model(checkpoint.concluded(tsne), rows, scaling)
-        self.unfinished.save("model", model)
+        placement = {name: getattr(tsne.placement_, name) for name in _PLACEMENT}
+        facts = {"parameters": tsne.get_params(), "placement": placement}
+        arrays = self._arrays(rows, tsne.placement_.X, scaling)
+        self.unfinished.save("model", facts, {**arrays, "embedding": tsne.embedding_})
         return model
+
+    def _model_of(self, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> _Model:
+        """Return a saved model; raise an error if it is not one of this run."""
+        rows, X, scaling = self._landmarks_of(facts, arrays)
+        tsne, Y = checkpoint.estimator(facts["parameters"]), arrays["embedding"]
+        if Y.shape != (len(rows), len(self.coordinates)) or Y.dtype != np.float32:
+            raise ValueError("another map")
+        if not np.isfinite(Y).all() or facts["placement"].keys() != set(_PLACEMENT):
+            raise ValueError("another placement")
+        tsne.embedding_, tsne.n_features_in_ = Y, X.shape[1]
+        tsne.placement_ = Placement(X, Y, **facts["placement"])
+        return _Model(tsne, rows, scaling)
+
+    def _landmarks_of(self, facts: Any, arrays: dict[str, NDArray[Any]]) -> tuple[Any, ...]:
+        """Return saved landmarks; raise an error if they are not rows of this run."""
+        n_rows, n_features = self.source.shape
+        rows, X, scaling = arrays["rows"], arrays["X"], arrays.get("scaling")
+        sound = (
+            rows.dtype == np.int64
+            and (np.diff(rows, prepend=-1, append=n_rows) > 0).all()
+            and X.shape == (len(rows), n_features)
+            and X.dtype.kind in "biuf"
+            and np.isfinite(X).all()
+            and (scaling is not None) == ("standardize" in self.settings)
+            and (scaling is None or scaling.shape == (2, n_features))
+        )
+        if not sound:
+            raise ValueError("other rows")
+        return rows, X, scaling
+
+    def _arrays(self, rows: Any, X: Any, scaling: Any) -> dict[str, NDArray[Any]]:
+        return {"rows": rows, "X": X} | ({} if scaling is None else {"scaling": scaling})
 
     def _draw_landmarks(self) -> tuple[NDArray[np.int64], Any, NDArray[np.float64] | None]:
         """Draw the landmarks in one pass, which also checks all rows; also return the scaling."""
@@ -244,7 +297,7 @@ class _Run:
         chosen, scaled = "features" in self.settings, scaling is not None
         for note in read.doubts(read.Table(samples, names=names), chosen=chosen, scaled=scaled):
             self.progress.note(note)
-        self.unfinished.save("landmarks", (rows, samples, scaling))
+        self.unfinished.save("landmarks", {}, self._arrays(rows, samples, scaling))
         return rows, samples, scaling
 
     def _scaling(self) -> NDArray[np.float64]:

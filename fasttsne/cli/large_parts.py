@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pickle
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasttsne import __version__
-from fasttsne.cli import write
+from fasttsne.cli import checkpoint, write
 from fasttsne.cli.large_inputs import Source, imported, is_zarr
 from fasttsne.cli.messages import Refusal
 from fasttsne.runtime.files import replacing
@@ -26,15 +25,15 @@ from fasttsne.runtime.files import replacing
 #: The folder in an output folder that has all of an unfinished run but its parts.
 STATE = ".fasttsne"
 
-_FORMAT = "fasttsne parts 1"
+_FORMAT = "fasttsne parts 2"
 _KINDS = (".parquet", ".npy", ".zarr", ".h5", ".hdf5", ".csv", ".tsv")  # that parts are joined to
 _CHUNK_ROWS = 1 << 16  # of an array in HDF5 or Zarr
 
 # The names that a run writes. With a dot: what was being written when it was killed.
 _PART = re.compile(r"part-[0-9]{6,}\.parquet|\.part-[0-9]{6,}-\w{8}\.parquet")
 _OURS = re.compile(
-    r"manifest\.json|(landmarks|descent|model)-[0-9a-f]{8}\.pickle|\.manifest-\w{8}\.json"
-    rf"|\.(landmarks|descent|model)-[0-9a-f]{{8}}-\w{{8}}\.pickle|{_PART.pattern}"
+    r"manifest\.json|(landmarks|descent|model)-[0-9a-f]{8}\.npz|\.manifest-\w{8}\.json"
+    rf"|\.(landmarks|descent|model)-[0-9a-f]{{8}}-\w{{8}}\.npz|{_PART.pattern}"
 )
 
 
@@ -54,11 +53,11 @@ class Unfinished:
 
     def path(self, name: str) -> Path:
         """Return the file with the landmarks, their descent or the model of this run."""
-        return self.state / f"{name}-{self._digest()[:8]}.pickle"
+        return self.state / f"{name}-{self._digest()[:8]}.npz"
 
     def check(self, *, force: bool) -> None:
         """Refuse folders with files of others, or with those of an earlier run without --force."""
-        begun = self._begun()
+        begun = bool(self._begun()) or self._is_damaged()
         if begun and not force:
             raise Refusal(
                 f"{self.state} belongs to a run that is active or was stopped; --resume continues "
@@ -96,7 +95,7 @@ class Unfinished:
     def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings of the run to continue; those given again must be the same."""
         self._manifest = self._begun()
-        if not self._manifest:
+        if not self._manifest and not self._is_damaged():
             raise Refusal(
                 f"{self.state} is no unfinished run with --landmarks; start again without --resume"
             )
@@ -129,30 +128,37 @@ class Unfinished:
 
     def _begun(self) -> dict[str, Any]:
         """Return the manifest of a run of any version; empty if there is none."""
-        with suppress(OSError, ValueError, KeyError, TypeError):
+        if not self._path.is_file():  # a FIFO would wait
+            return {}
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
             manifest: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
             if str(manifest["format"]).startswith(_FORMAT.rstrip("0123456789")):
                 return manifest
         return {}
+
+    def _is_damaged(self) -> bool:
+        """Return whether the folder is one of a run whose manifest cannot be read."""
+        names = _names(self.state)
+        ours = all(_OURS.fullmatch(name) for name in names) and self._path.name in names
+        return ours and (self.state.name == STATE or len(names) > 1) and not self._begun()
 
     @property
     def is_of_use(self) -> bool:
         """Whether continuing the run would save work."""
         return self.path("landmarks").exists() or self.path("model").exists()
 
-    def save(self, name: str, value: tuple[Any, ...]) -> None:
+    def save(self, name: str, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         """Save the landmarks or the model."""
         with _writing(self.path(name)) as file:
-            pickle.dump(tuple(value), file, pickle.HIGHEST_PROTOCOL)
+            checkpoint.write_arrays(file, facts, arrays)
 
-    def saved(self, name: str) -> Any:
-        """Return what was saved, or None. It is a pickle, which can run code."""
-        try:
-            with open(self.path(name), "rb") as file:
-                return pickle.load(file)
-        except FileNotFoundError:
+    def saved(self, name: str, unpack: Callable[..., Any]) -> Any:
+        """Return what `unpack` makes of what was saved, or None if nothing was."""
+        if not self.path(name).is_file():
             return None
-        except Exception as error:  # a pickle can fail in any way
+        try:
+            return unpack(*checkpoint.read_arrays(self.path(name)))
+        except Exception as error:  # a damaged file can fail in any way
             raise Refusal(f"cannot read {self.path(name)}; start again with --force") from error
 
     def clear_parts(self) -> None:
@@ -178,6 +184,8 @@ class Unfinished:
         from pyarrow import ArrowInvalid
         from pyarrow.parquet import read_metadata
 
+        if not path.is_file():
+            return 0, ""
         try:
             found = read_metadata(path)
         except (OSError, ArrowInvalid):

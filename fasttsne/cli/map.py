@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import time
 from pathlib import Path
@@ -143,8 +144,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         nargs="?",
         const=_DEFAULT,
         metavar="FILE",
-        help="continue from your own checkpoint; loading one from others can run their code "
-        "(default: OUT.checkpoint)",
+        help="continue from a checkpoint (default: OUT.checkpoint)",
     )
     return parser
 
@@ -209,7 +209,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) -> None:
     """Check the metric and all files to be written."""
-    same = bool(args.resume) and args.resume.resolve() == kept.resolve()
+    same = bool(args.resume) and os.path.realpath(args.resume) == os.path.realpath(kept)
     write.check_distinct(
         {
             "INPUT": args.input,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import re
+import stat
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -204,6 +205,7 @@ def _check_options(
 
 def check_exists(path: Path, is_input: Callable[[Path], bool]) -> None:
     """Check that an input exists and is not empty; an error suggests one of the same directory."""
+    check_kind(path, str(path))
     where = path.parent
     if not where.is_dir():
         raise Refusal(f"there is no file {path}: there is no directory {where}")
@@ -212,6 +214,20 @@ def check_exists(path: Path, is_input: Callable[[Path], bool]) -> None:
         raise unknown_name("file", path.name, known, str(where))
     if path.is_file() and path.stat().st_size == 0:
         raise Refusal(f"{path} is empty")
+
+
+def check_kind(path: Path, what: str) -> None:
+    """Check that a path, if it exists, is a regular file or a directory: others may never end."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():
+            raise Refusal(f"{what}: it is a link to a file that does not exist") from None
+        return
+    except OSError as error:  # as of links in a circle
+        raise Refusal(f"{what}: {error.strerror}") from error
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise Refusal(f"{what}: it is no regular file; copy its content into one")
 
 
 def check_matrix(shape: tuple[int, ...], dtype: np.dtype[Any], where: object) -> None:

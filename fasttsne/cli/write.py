@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import tempfile
 import warnings
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasttsne.cli.messages import Refusal, unknown_name
-from fasttsne.cli.read import import_anndata
+from fasttsne.cli.read import check_kind, import_anndata
 from fasttsne.neighbors.metrics import METRICS
 from fasttsne.runtime.files import replacing
 
@@ -42,6 +43,7 @@ def check_output(path: Path, option: str, kinds: tuple[str, ...], force: bool) -
     """Check that a file can be written and has one of the endings `kinds`, or any if empty."""
     if kinds and path.suffix.lower() not in kinds:
         raise Refusal(f"{option} {path}: the ending must be one of {', '.join(kinds)}")
+    check_kind(path, f"{option} {path}")
     if path.is_dir():
         raise Refusal(f"{option} {path}: it is a directory; name a file in it")
     if not path.parent.is_dir():
@@ -63,11 +65,12 @@ def check_output(path: Path, option: str, kinds: tuple[str, ...], force: bool) -
 
 def check_distinct(paths: Mapping[str, Path | None]) -> None:
     """Check that no two options name the same file."""
-    seen: dict[Path, str] = {}
+    seen: dict[str, str] = {}
     for option, path in paths.items():
         if path is None:
             continue
-        first = seen.setdefault(path.resolve(), option)
+        # Unlike Path.resolve this raises nothing where links lead in a circle.
+        first = seen.setdefault(os.path.realpath(path), option)
         if first != option:
             raise Refusal(f"{first} and {option} both name {path}; give each its own file")
 

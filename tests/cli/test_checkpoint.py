@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import error_of, expected_map, interrupted, mapped, run
+from commands import error_of, expected_map, interrupted, mapped, rows, run
 
 import fasttsne
 from fasttsne.cli import checkpoint
@@ -86,21 +86,77 @@ def test_a_checkpoint_of_other_data(flowers, capsys, monkeypatch, change):
     assert said.startswith("one is a checkpoint of other data; give the same INPUT, columns and --")
 
 
-@pytest.mark.parametrize("change", ["version", "parameter", "none", "embedding"])
-def test_a_checkpoint_of_another_version(array, capsys, monkeypatch, change):
+class _Evil:
+    """Unpickling this makes a folder."""
+
+    def __reduce__(self):
+        return os.mkdir, ("evil",)
+
+
+def _changed(change):
+    """Change an array or a fact of the checkpoint."""
+    facts, arrays = checkpoint.read_arrays(Path("map.npy.checkpoint"))
+    change(facts, arrays)
+    return {**arrays, "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda facts, arrays: facts.update(fasttsne="0.0.1"),
+        lambda facts, arrays: facts.update(format="fasttsne checkpoint 1"),
+        lambda facts, arrays: facts.update(parameters=None),
+        lambda facts, arrays: facts["parameters"].pop("degrees_of_freedom"),
+        lambda facts, arrays: facts["parameters"].update(other=1),
+        lambda facts, arrays: facts["parameters"].update(angle="wide"),
+        lambda facts, arrays: arrays.pop("gains"),
+        lambda facts, arrays: arrays["order"].fill(0),
+        lambda facts, arrays: arrays["order"].fill(10**6),
+        lambda facts, arrays: arrays["copies"].fill(-1),
+        lambda facts, arrays: arrays["velocity"].fill(np.nan),
+        lambda facts, arrays: arrays["numbers"].fill(-1.0),
+        lambda facts, arrays: arrays.update(numbers=np.zeros(3)),
+        lambda facts, arrays: arrays.update(embedding=arrays["embedding"].astype(np.float64)),
+        lambda facts, arrays: arrays.update(embedding=arrays["embedding"][:-1]),
+        lambda facts, arrays: arrays.update(checks=np.zeros((1, 3))),
+        lambda facts, arrays: arrays.update(gains=np.array([_Evil()], dtype=object)),
+        "pickle",
+        "cut",
+        "bit",
+        "array",
+    ],
+)
+def test_damaged_and_crafted_checkpoints(array, capsys, monkeypatch, change):
     interrupted(monkeypatch, *MAP)
-    content = pickle.loads(Path("map.npy.checkpoint").read_bytes())
-    if change == "version":
-        content["fasttsne"] = "0.0.1"
-    elif change == "parameter":
-        del content["tsne"].degrees_of_freedom
-    elif change == "embedding":
-        del content["tsne"].embedding_
+    path = Path("map.npy.checkpoint")
+    whole = path.read_bytes()
+    if change == "pickle":
+        path.write_bytes(pickle.dumps(_Evil()))
+    elif change == "cut":
+        path.write_bytes(whole[:-100])
+    elif change == "bit":
+        path.write_bytes(whole[:1500] + bytes([whole[1500] ^ 1]) + whole[1501:])
+    elif change == "array":
+        with open(path, "wb") as file:
+            np.save(file, np.zeros(3))
     else:
-        content["tsne"] = None
-    Path("map.npy.checkpoint").write_bytes(pickle.dumps(content))
+        content = _changed(change)
+        with open(path, "wb") as file:
+            np.savez(file, **content)
     said = error_of(capsys, *MAP, "--resume")
-    assert "no checkpoint of this version of fasttsne; start without --resume" in said
+    assert said == (
+        "map.npy.checkpoint is no checkpoint of this version of fasttsne; start without --resume"
+    )
+
+
+def test_duplicates_and_learned_degrees_of_freedom_continue(here, monkeypatch):
+    X = rows()
+    X[20:] = X[:20]
+    np.save("x.npy", X)
+    more = ["--degrees-of-freedom", "auto"]
+    interrupted(monkeypatch, *MAP, *more, at=230)
+    assert mapped(*MAP, "--resume", *more) == 0
+    np.testing.assert_array_equal(np.load("map.npy"), expected_map(X, degrees_of_freedom="auto"))
 
 
 @pytest.mark.parametrize("more", [[], ["--force"], ["--resume", "other"]])

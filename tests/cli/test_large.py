@@ -20,7 +20,7 @@ from sklearn.datasets import make_blobs
 from sklearn.preprocessing import StandardScaler
 
 import fasttsne
-from fasttsne.cli import large
+from fasttsne.cli import checkpoint, large
 from fasttsne.cli.large_inputs import Source, open_source
 from fasttsne.cli.large_parts import Unfinished
 from fasttsne.cli.messages import Progress
@@ -731,15 +731,31 @@ def test_what_is_not_the_run_that_was_begun_is_refused(inputs, capsys, monkeypat
     text = manifest.read_text()
     manifest.write_text(text.replace(f'"fasttsne": "{fasttsne.__version__}"', '"fasttsne": "0.0"'))
     assert "is of fasttsne 0.0, and this is" in error_of(capsys, *again, "--resume", *same)
+    for key, value in [("evil", 1), ("landmarks", "150"), ("keep", 5), ("block_rows", -1)]:
+        content = json.loads(text)
+        content["settings"][key] = value
+        manifest.write_text(json.dumps(content))
+        said = error_of(capsys, *again, "--resume")
+        assert said == "map.parquet.checkpoint is damaged; start again with --force"
     manifest.write_text(text[:-20])
-    assert "is no unfinished run with --landmarks" in error_of(capsys, *again, "--resume", *same)
+    assert "manifest.json is damaged; start" in error_of(capsys, *again, "--resume", *same)
     for key in ("settings", "input"):
         manifest.write_text(json.dumps({**json.loads(text), key: 3}))
         said = error_of(capsys, *again, "--resume")
         assert said == f"{manifest} is damaged; start again with --force"
     manifest.write_text(text)
-    next(manifest.parent.glob("model-*")).write_bytes(b"nonsense")
-    assert ".pickle; start again with --force" in error_of(capsys, *again, "--resume")
+    model = next(manifest.parent.glob("model-*"))
+    facts, arrays = checkpoint.read_arrays(model)
+    for name, array in [
+        ("rows", arrays["rows"][::-1]),
+        ("X", arrays["X"][:-1]),
+        ("embedding", arrays["embedding"] * np.float32(np.nan)),
+    ]:
+        with open(model, "wb") as file:
+            checkpoint.write_arrays(file, facts, {**arrays, name: array})
+        assert "cannot read" in error_of(capsys, *again, "--resume")
+    model.write_bytes(pickle.dumps((1, 2, 3)))
+    assert ".npz; start again with --force" in error_of(capsys, *again, "--resume")
     os.utime("x.parquet", ns=(0, os.stat("x.parquet").st_mtime_ns + 1))
     said = error_of(capsys, *again, "--resume")
     assert "INPUT is not the one that the run in map.parquet.checkpoint began with" in said
@@ -759,6 +775,20 @@ def test_only_what_a_run_has_written_is_removed(inputs, monkeypatch):
     (folder / ".manifest-abc_1234.json").touch()
     assert run("x.parquet", "-o", "map.parquet", *SETTINGS, "--force", "--quiet") == 0
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("output", ["map.parquet", "map/"])
+@pytest.mark.parametrize("text", ["", "{", "[1]"])
+def test_force_starts_again_where_the_manifest_is_damaged(
+    inputs, capsys, monkeypatch, output, text
+):
+    with monkeypatch.context() as patch:
+        interrupt(patch, Unfinished, "save_part", 2)
+        assert run(*LABELLED, "-o", output) == 130
+    next(Path().glob("map*/**/manifest.json")).write_text(text)
+    wanted = [*LABELLED, "-o", output]
+    assert "--force starts again" in error_of(capsys, *wanted)
+    assert run(*wanted, "--force") == 0
 
 
 @pytest.mark.parametrize("force", [[], ["--force"]])

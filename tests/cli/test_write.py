@@ -199,3 +199,39 @@ def test_a_map_that_cannot_be_written_is_kept_elsewhere(array, capsys, monkeypat
     assert "map.npz: No space left on device; free space or choose another place; the coo" in said
     place = said.rpartition(" are in ")[2]
     np.testing.assert_array_equal(np.load(place), expected_map(rows()))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (os.mkfifo, "it is no regular file"),
+        (lambda path: os.symlink("/dev/zero", path), "it is no regular file"),
+        (lambda path: os.symlink(path, path), "Too many levels of symbolic links"),
+        (lambda path: os.symlink("gone", path), "it is a link to a file that does not exist"),
+    ],
+)
+def test_what_is_no_file_is_refused(array, capsys, untouched, make, reason):
+    def refused(path, *args):
+        make(path)
+        said = error_of(capsys, *args, "--force")
+        assert path in said and reason in said
+        os.remove(path)
+
+    for kind in ("csv", "npy", "npz", "parquet", "h5ad"):
+        refused(f"odd.{kind}", f"odd.{kind}", "-o", "map.npy")
+    to = ["x.npy", "-o", "map.npy"]
+    for option, kind in [
+        ("--plot", "png"),
+        ("--html", "html"),
+        ("--report", "json"),
+        ("-o", "npy"),
+    ]:
+        refused(f"odd.{kind}", *to, option, f"odd.{kind}")
+    for option in ("--resume", "--checkpoint"):
+        refused("odd", *to, option, "odd")
+    for module in ("dask", "distributed", "h5py", "zarr"):
+        pytest.importorskip(module)
+    for kind in ("npy", "parquet", "h5", "zarr"):
+        refused(f"odd.{kind}", f"odd.{kind}", "-o", "map.npy", "--landmarks", 20)
+        refused(f"odd.{kind}", "x.npy", "-o", f"odd.{kind}", "--landmarks", 20)
