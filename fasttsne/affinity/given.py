@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from fasttsne.affinity.joint import JointProbabilities, from_csr
+from fasttsne.samples.checks import check_sparse
 
 __all__ = ["checked_affinities"]
 
@@ -48,6 +49,8 @@ def checked_affinities(affinities: Any) -> JointProbabilities:
             "X should be a square matrix of affinities with affinity='precomputed', got "
             f"{affinities.shape}"
         )
+    if sparse.issparse(affinities):
+        affinities = check_sparse(affinities, "X, the precomputed affinities,")
     graph = sparse.csr_matrix(affinities, dtype=np.float64, copy=True)
     graph.sum_duplicates()
     if not np.isfinite(graph.data).all():

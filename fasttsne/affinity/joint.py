@@ -10,6 +10,7 @@ from scipy import sparse
 
 from fasttsne import _kernels
 from fasttsne.affinity.conditional import conditional_probabilities
+from fasttsne.samples.checks import check_sparse
 
 __all__ = [
     "as_csr",
@@ -134,7 +135,7 @@ def as_csr(
            [0.5, 0. ]], dtype=float32)
     """
     if not isinstance(joint, JointProbabilities):
-        return sparse.csr_matrix(joint)
+        return sparse.csr_matrix(check_sparse(joint, "joint") if sparse.issparse(joint) else joint)
     n_samples = len(joint.indptr) - 1
     return sparse.csr_matrix(
         (joint.data, joint.indices, joint.indptr), shape=(n_samples, n_samples)

@@ -263,7 +263,7 @@ def _unit(data: Distances) -> float:
 
 def _given(P: Any, n_points: int) -> _Given:
     """Check the joint probabilities that the caller gives."""
-    if isinstance(P, JointProbabilities):
+    if isinstance(P, JointProbabilities) or sparse.issparse(P):
         P = as_csr(P)
     P = check_array(P, accept_sparse="csr", dtype=[np.float64, np.float32], input_name="X")
     if P.shape[0] != P.shape[1]:

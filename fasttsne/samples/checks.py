@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +19,9 @@ from fasttsne.samples.scaling import safe_exponent, times_power_of_two
 __all__ = ["check_samples"]
 
 _FLOATS = [np.float64, np.float32]
+
+# Of sparse samples; some steps need memory for every column.
+_LARGEST_N_COLUMNS = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def check_samples(
     (dtype('float64'), 0)
     """
     if sparse.issparse(X):
-        X = check_sparse_indices(X)
+        X = check_sparse(X)
     check = check_array if estimator is None else partial(validate_data, estimator, reset=reset)
     X = check(
         X,
@@ -146,7 +150,7 @@ def _check_distances(X: Any, method: str) -> None:
 def check_new_samples(X: Any, known: Any, n_columns: int, exponent: int, *, estimator: Any) -> Any:
     """Return new samples in the form of those of the fit, `known`; None stands for distances."""
     if sparse.issparse(X):
-        X = check_sparse_indices(X)
+        X = check_sparse(X)
     X = validate_data(estimator, X, reset=False, accept_sparse="csr", dtype=_FLOATS)
     if X.shape[1] != n_columns:
         raise ValueError(
@@ -178,29 +182,38 @@ def check_fixed(fixed: Any, n_samples: int) -> NDArray[np.bool_] | None:
     return mask
 
 
-def check_sparse_indices(X: Any) -> Any:
-    """Return `X` in a format whose indices can be checked; raise ValueError if they lead outside.
+def check_sparse(X: Any, name: str = "X") -> Any:
+    """Return a sparse matrix as CSR, CSC, BSR or COO; raise ValueError if it is malformed.
 
-    C code would follow them.
+    C code, also SciPy's, would follow its indices.
     """
-    if X.format not in ("csr", "csc", "bsr", "coo"):
-        X = X.tocsr()
-    if X.format in ("csr", "csc", "bsr"):
-        n_minor = X.shape[0 if X.format == "csc" else 1] // (
-            X.blocksize[1] if X.format == "bsr" else 1
+    if X.ndim != 2:
+        raise ValueError(f"{name} must be two-dimensional, got a sparse array of {X.shape}")
+    if X.shape[1] > _LARGEST_N_COLUMNS:
+        raise ValueError(
+            f"{name} has {X.shape[1]:,} columns, more than {_LARGEST_N_COLUMNS:,}; leave out empty"
+            f" ones: {name}[:, np.unique({name}.nonzero()[1])]"
         )
-        pointers, places = X.indptr, [(X.indices, n_minor)]
-        sound = pointers[0] == 0 and (np.diff(pointers) >= 0).all() and pointers[-1] <= len(X.data)
-        if not sound:
-            raise ValueError("X is a malformed sparse matrix: indptr must ascend from 0 to X.nnz")
-    else:
-        places = [(X.row, X.shape[0]), (X.col, X.shape[1])]
-    for indices, size in places:
-        if len(indices) and not (indices.min() >= 0 and indices.max() < size):
-            raise ValueError(
-                f"X is a malformed sparse matrix: indices must lie in 0 .. {size - 1}, found "
-                f"{indices.min()} .. {indices.max()}"
-            )
+    try:
+        if X.format == "lil":
+            lengths = [[len(row) for row in part] for part in (X.rows, X.data)]
+            if lengths[0] != lengths[1] or len(X.rows) != X.shape[0]:
+                raise ValueError("rows and data differ in length")
+        elif X.format == "dia":
+            X = type(X)((X.data, X.offsets), shape=X.shape)
+        elif X.format == "coo":
+            X = type(X)((X.data, (X.row, X.col)), shape=X.shape)
+        if X.format not in ("csr", "csc", "bsr", "coo"):
+            X = X.tocsr()
+        if X.format != "coo":
+            X = copy(X)
+            for known in ("_has_sorted_indices", "_has_canonical_format"):
+                vars(X).pop(known, None)  # whoever changed the arrays may not have reset these
+            if not {X.indices.dtype.kind, X.indptr.dtype.kind} <= {*"iu"}:
+                raise ValueError("indices and indptr must be integers")
+            X.check_format()
+    except (ValueError, TypeError, ArithmeticError, LookupError) as error:
+        raise ValueError(f"{name} is a malformed sparse matrix: {error}") from error
     return X
 
 
