@@ -28,6 +28,7 @@ from fasttsne.cli import checkpoint, read, write
 from fasttsne.cli.large_inputs import Source, open_source
 from fasttsne.cli.large_parts import STATE, Unfinished, check_output, check_room, join, places
 from fasttsne.cli.messages import Progress, Refusal, say, shortened
+from fasttsne.samples.labels import has_fractions
 from fasttsne.transform import Placement
 
 # Options that shape the map and its columns, beside the parameters of the estimator.
@@ -449,9 +450,10 @@ class _Run:
         Y = np.concatenate([places(part, width) for part in self._parts(self.coordinates)])
         classes = None
         if label:
-            column = pyarrow.concat_tables(self._parts([label])).column(0)
-            codes, _ = pandas.factorize(column.to_pandas())
-            classes = np.where(codes < 0, np.nan, codes)  # negative where there is no label
+            column = pyarrow.concat_tables(self._parts([label])).column(0).to_pandas()
+            if not has_fractions(column):
+                codes, _ = pandas.factorize(column)
+                classes = np.where(codes < 0, np.nan, codes)  # negative where there is no label
         X, metric = self._rows(model.scaling).array, model.tsne.metric
         with self._reading("judging"):
             report = quality(X, Y, classes, metric=metric, random_state=0, n_jobs=self.n_jobs)

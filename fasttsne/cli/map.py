@@ -12,6 +12,7 @@ from typing import Any
 from fasttsne import TSNE
 from fasttsne.cli import checkpoint, read, write
 from fasttsne.cli.messages import Progress, Refusal, one_line, rounded, say
+from fasttsne.samples.labels import has_fractions
 
 _DESCRIPTION = """\
 Draw a t-SNE map: every row of INPUT becomes a point, and similar rows become neighbours.
@@ -302,7 +303,8 @@ def _write(
         complete.append(args.html)
         progress.note(f"page: {args.html}")
     if args.report is not None:
-        report = write.report_of(X, Y, labels, metric=tsne.metric, n_jobs=tsne.n_jobs)
+        classes = None if labels is None or has_fractions(labels) else labels
+        report = write.report_of(X, Y, classes, metric=tsne.metric, n_jobs=tsne.n_jobs)
         write.write_report(args.report, report)
         progress.note(f"report: {args.report}")
 

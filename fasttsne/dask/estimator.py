@@ -21,6 +21,7 @@ from fasttsne.dask.transform import place, transform
 from fasttsne.dask.workers import check_workers_hold
 from fasttsne.descent.loop import Callback
 from fasttsne.neighbors.metrics import Metric
+from fasttsne.samples.labels import class_codes
 
 __all__ = ["TSNE"]
 
@@ -257,8 +258,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
         numbers, samples = draw_landmarks(
             rows, int(self.landmarks), self.landmark_selection, self.random_state
         )
-        if y is not None:
-            y = y[numbers].compute() if isinstance(y, da.Array) else np.asarray(y)[numbers]
+        if y is not None and self.label_weight > 0.0:
+            y = y.compute() if isinstance(y, da.Array) else y
+            y = class_codes(y, n_samples, name="y", minus_one_is_missing=True)[numbers]
         self.estimator_ = self._estimator_of_landmarks().fit(samples, y)
         self.landmark_rows_ = numbers
         self.n_features_in_, self._n_features_out = rows.n_features, self.n_components

@@ -14,6 +14,7 @@ from sklearn.utils.extmath import row_norms
 from fasttsne.affinity import JointProbabilities, as_csr
 from fasttsne.initialization.spectral import laplacian_eigenmap
 from fasttsne.runtime.threads import single_threaded_blas
+from fasttsne.samples.arrays import as_array
 from fasttsne.samples.principal_axes import LARGEST_N_FEATURES, PrincipalAxes, principal_axes
 from fasttsne.samples.scaling import center_and_scale, in_safe_range
 
@@ -111,6 +112,7 @@ def initial_embedding(
 
 
 def _from_array(init: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:
+    init = as_array(init, "init")
     if init.shape != shape:
         raise ValueError(
             f"init has shape {init.shape}, but must be (n_samples, n_components) = {shape}"

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fasttsne.samples.arrays import as_array
 from fasttsne.samples.labels import class_codes
 
 Floats = NDArray[np.float64]
@@ -22,17 +23,9 @@ PairReduction = Literal["mean", "mean_nonzero", "sum", "none"]
 _LARGEST = 1e152
 
 
-def _as_array(values: ArrayLike, name: str) -> NDArray[Any]:
-    try:
-        array: NDArray[Any] = np.asarray(values)
-    except ValueError as error:  # rows of unequal lengths
-        raise ValueError(f"{name} is not an array: {error}") from error
-    return array
-
-
 def as_numbers(values: ArrayLike, name: str) -> Floats:
     """Return finite numbers in double precision; anything else is an error."""
-    array = _as_array(values, name)
+    array = as_array(values, name)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} must be numbers, got an array of dtype {array.dtype}")
     array = array.astype(np.float64, copy=False)
@@ -56,19 +49,19 @@ def check_squares(array: Floats, name: str) -> None:
         raise ValueError(f"{name} has values up to {largest:.3g}, whose squares overflow; scale it")
 
 
-def as_classes(labels: ArrayLike, n_samples: int) -> Indices:
+def as_classes(labels: ArrayLike, n_samples: int, name: str = "labels") -> Indices:
     """Return the number of every sample's class, from 0; a missing label is an error."""
-    classes = class_codes(labels, n_samples)
+    classes = class_codes(labels, n_samples, name=name)
     if (classes < 0).any():
         raise ValueError(
-            "labels contains missing values (NaN or None); remove these samples or label them"
+            f"{name} contains missing values (NaN or None); remove these samples or label them"
         )
     return classes
 
 
 def as_indices(indices: ArrayLike, width: int, n_samples: int, name: str) -> Indices:
     """Return rows of sample numbers, (n, width)."""
-    array = _as_array(indices, name)
+    array = as_array(indices, name)
     if not array.size:
         return np.empty((0, width), dtype=np.int64)
     if array.ndim != 2 or array.shape[1] != width or array.dtype.kind not in "iu":
@@ -85,10 +78,12 @@ def as_indices(indices: ArrayLike, width: int, n_samples: int, name: str) -> Ind
 
 def as_targets(target: ArrayLike, n_samples: int, n_classes: int) -> Indices:
     """Return the class number of every sample, (n_samples,)."""
-    targets = as_indices(np.reshape(target, (-1, 1)), 1, n_classes, "target")[:, 0]
-    if len(targets) != n_samples:
-        raise ValueError(f"target must hold {n_samples} classes, one per sample")
-    return targets
+    targets = as_array(target, "target")
+    if targets.shape not in ((n_samples,), (n_samples, 1)):
+        raise ValueError(
+            f"target must hold {n_samples} classes, one per sample, got shape {targets.shape}"
+        )
+    return as_indices(targets.reshape(-1, 1), 1, n_classes, "target")[:, 0]
 
 
 def check_positive(name: str, value: Any) -> None:

@@ -11,10 +11,11 @@ from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fasttsne.metric_learning import checks
 from fasttsne.metric_learning.checks import Floats, Indices, Loss, Reduction
+from fasttsne.samples.arrays import as_array
 
 Undefined = float | Literal["skip"]
 
@@ -88,8 +89,15 @@ def as_queries(
                 f"{key} must be (n_queries, n_documents) or (n_documents,), got shape {array.shape}"
             )
     if relevance.shape != scores.shape:
+        remedy = "; pass both as .ravel()" if relevance.size == scores.size else ""
         raise ValueError(
-            f"{name} and {other} must have one shape, got {relevance.shape} and {scores.shape}"
+            f"{name} and {other} must have one shape, got {relevance.shape} and "
+            f"{scores.shape}{remedy}"
+        )
+    if relevance.ndim == 2 and relevance.shape[1] == 1 < len(relevance):
+        raise ValueError(
+            f"{name} and {other} of shape {relevance.shape} are queries of one document each; pass "
+            "both as .ravel(), and if the queries are meant also groups, a 1 for each"
         )
     if relevance.size and relevance.min() < 0.0:
         raise ValueError(f"{name} has negative values; the relevance of irrelevant documents is 0")
@@ -107,7 +115,7 @@ def as_queries(
 
 
 def _as_sizes(groups: ArrayLike, n_documents: int) -> Indices:
-    sizes: NDArray[Any] = np.asarray(groups)
+    sizes = as_array(groups, "groups")
     if sizes.ndim != 1 or sizes.dtype.kind not in "iu":
         raise ValueError(
             "groups must be a row of integers, the sizes of the queries; got "
@@ -134,8 +142,10 @@ def mean_of_queries(
     values = np.empty(len(queries))
     for block in queries.blocks():
         values[block.queries] = measure(block)
-    weights = np.ones(len(values)) if sample_weight is None else np.asarray(sample_weight, float)
-    if weights.shape != values.shape or not (np.isfinite(weights) & (weights >= 0.0)).all():
+    weights = np.ones(len(values))
+    if sample_weight is not None:
+        weights = checks.as_numbers(sample_weight, "sample_weight")
+    if weights.shape != values.shape or not (weights >= 0.0).all():
         raise ValueError(
             f"sample_weight must hold {len(values)} finite weights of at least 0, one per query; "
             f"got shape {weights.shape}"

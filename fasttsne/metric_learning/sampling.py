@@ -21,17 +21,16 @@ Sources, which the functions name by author and year:
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.random import RandomState
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import expit
 from sklearn.utils import check_random_state
 
 from fasttsne.metric_learning import checks
 from fasttsne.metric_learning.checks import Floats, Gradient, Indices, Reduction
 from fasttsne.metric_learning.losses.softmax import cross_entropy
+from fasttsne.samples.arrays import as_array
 
 __all__ = ["NoiseDistribution", "nce_loss", "negative_sampling_loss", "sampled_softmax_loss"]
 
@@ -343,7 +342,7 @@ def sampled_softmax_loss(
     log_m = np.log(wrong.shape[1])
     logits = np.column_stack([right - right_noise - log_m, wrong - wrong_noise - log_m])
     if is_target is not None:
-        hits: NDArray[Any] = np.asarray(is_target)
+        hits = as_array(is_target, "is_target")
         if hits.shape != wrong.shape or hits.dtype != bool:
             raise ValueError(f"is_target must be boolean, of shape {wrong.shape}; got {hits.shape}")
         logits[:, 1:][hits] = -np.inf

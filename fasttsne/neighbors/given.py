@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasttsne.neighbors.metrics import squared
+from fasttsne.samples.arrays import as_array
 
 __all__ = ["checked_neighbors"]
 
@@ -54,7 +55,7 @@ def checked_neighbors(
             "neighbors must be 'auto', 'exact', 'approximate' or a pair of arrays, "
             "(indices, distances)"
         )
-    indices, distances = (np.asarray(part) for part in neighbors)
+    indices, distances = (as_array(part, "neighbors") for part in neighbors)
     if indices.ndim != 2 or indices.shape != distances.shape or len(indices) != n_samples:
         raise ValueError(
             f"neighbors: indices of shape {indices.shape} and distances of shape "

@@ -70,7 +70,7 @@ def read_labels(labels: Any, n_samples: int, name: str | None = None) -> Classes
     """
     if isinstance(labels, str | bytes) or not hasattr(labels, "__len__"):
         raise ValueError(f"labels must be one-dimensional; got {type(labels).__name__}")
-    codes = class_codes(labels, n_samples)
+    codes = class_codes(labels, n_samples, any_numbers=True)
     known = codes >= 0
     first = np.unique(codes[known], return_index=True)[1]
     members = label_values(labels)[0].reshape(n_samples)[known][first]  # one label of each class
@@ -88,9 +88,23 @@ def read_labels(labels: Any, n_samples: int, name: str | None = None) -> Classes
         names, order = np.unique([str(member) for member in members], return_inverse=True)
         return Classes(names.tolist(), np.append(order, -1)[codes])
     if members.dtype.kind == "M":
-        return Classes(np.datetime_as_string(members, unit="auto").tolist(), codes)
+        unit: Any = np.datetime_data(members.dtype)[0]
+        unit = unit if unit in ("Y", "M") else "auto"
+        return Classes(np.datetime_as_string(members, unit=unit).tolist(), codes)
+    if members.dtype.kind == "m":
+        return Classes([str(member) for member in _in_largest_unit(members)], codes)
     style = "{:.0f}" if members.dtype.kind == "f" else "{}"
     return Classes([style.format(member) for member in members.tolist()], codes)
+
+
+def _in_largest_unit(durations: NDArray[np.timedelta64]) -> NDArray[np.timedelta64]:
+    """Return durations in the largest unit, up to days, that all are multiples of."""
+    units = ("D", "h", "m", "s", "ms", "us", "ns")
+    for unit in units if np.datetime_data(durations.dtype)[0] in units else ():
+        converted = durations.astype(f"m8[{unit}]")
+        if (converted.astype(durations.dtype) == durations).all():
+            return converted
+    return durations
 
 
 def _name_of(labels: Any) -> str | None:

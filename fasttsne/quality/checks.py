@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, check_random_state, check_scalar, gen_batches
 
+from fasttsne.samples.arrays import as_array, unmasked
+
 Sample = int | float | ArrayLike | None
 RandomState = int | np.random.RandomState | None
 Anchors = NDArray[np.int32]  # rows of the points that are evaluated
@@ -23,7 +25,10 @@ _FEWEST_ROWS = 16
 def as_embedding(embedding: ArrayLike) -> NDArray[np.floating]:
     """Return a map as a two-dimensional array of finite floats, or raise ValueError."""
     checked: NDArray[np.floating] = check_array(
-        embedding, dtype=[np.float64, np.float32], order="C", input_name="embedding"
+        unmasked(embedding, "embedding"),
+        dtype=[np.float64, np.float32],
+        order="C",
+        input_name="embedding",
     )
     return checked
 
@@ -83,7 +88,7 @@ def chosen_anchors(n_samples: int, sample: Sample, random_state: RandomState) ->
             )
         size = max(1, round(float(sample) * n_samples))
     else:
-        return _given_anchors(np.asarray(sample), n_samples)
+        return _given_anchors(as_array(sample, "sample"), n_samples)
     if size == n_samples:
         return np.arange(n_samples, dtype=np.int32)
     drawn = check_random_state(random_state).choice(n_samples, size, replace=False)

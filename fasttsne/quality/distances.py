@@ -23,6 +23,7 @@ from fasttsne.neighbors.metrics import Metric, as_metric_takes, squared
 from fasttsne.neighbors.search import nearest_neighbors
 from fasttsne.quality.checks import Anchors, Floats, as_embedding, blocks_of, check_same_length
 from fasttsne.runtime.threads import in_threads, single_threaded_blas
+from fasttsne.samples.arrays import as_array, unmasked
 from fasttsne.samples.checks import check_sparse, without_duplicates
 from fasttsne.samples.scaling import in_safe_range
 
@@ -242,6 +243,7 @@ def as_distances(
     """Check data as `fasttsne.TSNE` does, and return the class that computes their distances."""
     if not isinstance(metric, str) and not callable(metric):
         raise TypeError(f"metric must be a string or a function; got {metric!r}")
+    X = unmasked(X, "X")
     if sparse.issparse(X):
         X = check_sparse(X)
     # A matrix of distances is not copied into another order: a copy would be as large.
@@ -283,7 +285,7 @@ def both_sides(
 
 def as_known(data_neighbors: ArrayLike, n_samples: int, n_neighbors: int) -> Known:
     """Check `data_neighbors`, and return the first n_neighbors of every point."""
-    indices: NDArray[Any] = np.asarray(data_neighbors)
+    indices = as_array(data_neighbors, "data_neighbors")
     if indices.ndim != 2 or indices.dtype.kind not in "iu":
         raise ValueError(
             "data_neighbors must be integers of shape (n_samples, n_neighbors); got "

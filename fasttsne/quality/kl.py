@@ -26,6 +26,7 @@ from fasttsne.quality.checks import (
 )
 from fasttsne.quality.distances import Distances, Known, Points, Precomputed, as_distances
 from fasttsne.runtime.threads import effective_n_threads, in_threads
+from fasttsne.samples.arrays import unmasked
 
 __all__ = ["kl_divergence"]
 
@@ -265,7 +266,9 @@ def _given(P: Any, n_points: int) -> _Given:
     """Check the joint probabilities that the caller gives."""
     if isinstance(P, JointProbabilities) or sparse.issparse(P):
         P = as_csr(P)
-    P = check_array(P, accept_sparse="csr", dtype=[np.float64, np.float32], input_name="X")
+    P = check_array(
+        unmasked(P, "X"), accept_sparse="csr", dtype=[np.float64, np.float32], input_name="X"
+    )
     if P.shape[0] != P.shape[1]:
         raise ValueError(f"X must be a square P with perplexity=None; got shape {P.shape}")
     check_same_length(P.shape[0], n_points)

@@ -14,6 +14,7 @@ from scipy import sparse
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_non_negative, validate_data
 
+from fasttsne.samples.arrays import as_array, unmasked
 from fasttsne.samples.scaling import safe_exponent, times_power_of_two
 
 __all__ = ["check_samples"]
@@ -111,6 +112,7 @@ def check_samples(
     >>> X.dtype, exponent
     (dtype('float64'), 0)
     """
+    X = unmasked(X, "X")
     if sparse.issparse(X):
         X = check_sparse(X)
     check = check_array if estimator is None else partial(validate_data, estimator, reset=reset)
@@ -149,6 +151,7 @@ def _check_distances(X: Any, method: str) -> None:
 
 def check_new_samples(X: Any, known: Any, n_columns: int, exponent: int, *, estimator: Any) -> Any:
     """Return new samples in the form of those of the fit, `known`; None stands for distances."""
+    X = unmasked(X, "X")
     if sparse.issparse(X):
         X = check_sparse(X)
     X = validate_data(estimator, X, reset=False, accept_sparse="csr", dtype=_FLOATS)
@@ -173,7 +176,7 @@ def check_fixed(fixed: Any, n_samples: int) -> NDArray[np.bool_] | None:
     """Return the mask of pinned points, or None; raise ValueError if it is no mask."""
     if fixed is None:
         return None
-    mask = np.asarray(fixed)
+    mask = as_array(fixed, "fixed")
     if mask.dtype != np.bool_ or mask.shape != (n_samples,):
         raise ValueError(
             f"fixed must be a mask, {n_samples} booleans with True for samples that do not"

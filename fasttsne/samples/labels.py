@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 
 def label_values(labels: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -30,7 +32,12 @@ def label_values(labels: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
 
 
 def class_codes(
-    labels: Any, n_samples: int, *, name: str = "labels", minus_one_is_missing: bool = False
+    labels: Any,
+    n_samples: int,
+    *,
+    name: str = "labels",
+    minus_one_is_missing: bool = False,
+    any_numbers: bool = False,
 ) -> NDArray[np.int64]:
     """Return the number of every sample's class, from 0, and -1 where the label is missing.
 
@@ -45,6 +52,8 @@ def class_codes(
     minus_one_is_missing : bool, default=False
         Whether the number -1 also marks a missing label, as in scikit-learn's semi-supervised
         estimators.
+    any_numbers : bool, default=False
+        Whether numbers with fractions are accepted: they are quantities, not classes.
 
     Returns
     -------
@@ -55,7 +64,8 @@ def class_codes(
     Raises
     ------
     ValueError
-        If there is not one label per sample, or a label is infinite.
+        If there is not one label per sample, or if labels are complex, infinite or, unless
+        `any_numbers`, numbers with fractions.
 
     Examples
     --------
@@ -63,18 +73,30 @@ def class_codes(
     >>> class_codes(["dog", None, "cat", "dog"], 4)
     array([ 1, -1,  0,  1])
     """
+    if sparse.issparse(labels):
+        raise ValueError(f"{name} is sparse, but must be dense; pass {name}.toarray().ravel()")
     values, missing = label_values(labels)
     if values.shape == (n_samples, 1):
         values, missing = values[:, 0], missing[:, 0]
     if values.shape != (n_samples,):
+        remedy = f"; pass {name}.ravel()" if values.size == n_samples else ""
         raise ValueError(
-            f"{name} has shape {values.shape}, but must be one label per sample: ({n_samples},)"
+            f"{name} has shape {values.shape}, but must be one label per sample: "
+            f"({n_samples},){remedy}"
         )
     if minus_one_is_missing:
-        missing = missing | np.fromiter(map(_is_minus_one, values), dtype=bool, count=n_samples)
+        missing[~missing] = [_is_minus_one(label) for label in values[~missing]]
     present = as_numbers(values[~missing])
+    objects = present if present.dtype.kind in "cO" else present[:0]
+    if any(isinstance(label, complex | np.complexfloating) for label in objects):
+        raise ValueError(f"{name} has complex numbers; use integers or text for classes")
     if present.dtype.kind == "f" and not np.isfinite(present).all():
         raise ValueError(f"{name} contains infinity; use None or NaN for a missing label")
+    if not any_numbers and has_fractions(labels):
+        raise ValueError(
+            f"Unknown label type: {name} is continuous, numbers with fractions, but must be "
+            "classes; bin it, for example by numpy.digitize"
+        )
     codes = np.full(n_samples, -1, dtype=np.int64)
     try:
         codes[~missing] = np.unique(present, return_inverse=True)[1]
@@ -82,6 +104,14 @@ def class_codes(
         numbers = {label: number for number, label in enumerate(dict.fromkeys(present.tolist()))}
         codes[~missing] = [numbers[label] for label in present.tolist()]
     return codes
+
+
+def has_fractions(labels: Any) -> bool:
+    """Return whether labels are numbers with fractions, a quantity; categories are classes."""
+    values, missing = label_values(labels)
+    present = as_numbers(values[~missing])
+    is_quantity = present.dtype.kind == "f" and bool(np.any(present != np.round(present)))
+    return is_quantity and categories_of(labels) is None
 
 
 def categories_of(labels: Any) -> list[Any] | None:
@@ -121,9 +151,16 @@ def _as_array(labels: Any) -> NDArray[Any]:
         if any(label is np.ma.masked for label in labels):
             return _filled([None if label is np.ma.masked else label for label in labels])
         array: NDArray[Any] = np.asarray(labels)
+        if array.dtype.kind not in "USTf":
+            return array
         # NumPy would turn None and NaN among strings into text.
-        return _filled(labels) if array.ndim == 1 and array.dtype.kind in "USTf" else array
-    return np.asarray(labels)
+        return _filled(labels) if array.ndim == 1 else np.array(labels, dtype=object)
+    array = np.asarray(labels)
+    if array.dtype.kind == "f" and hasattr(labels, "null_count"):
+        # Integers with nulls of pyarrow or polars, which floats could merge.
+        listed = labels.to_pylist if hasattr(labels, "to_pylist") else labels.to_list
+        return _filled(listed())
+    return array
 
 
 def _filled(values: Sequence[Any]) -> NDArray[Any]:
@@ -148,7 +185,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+    return isinstance(value, Real | Decimal) and not isinstance(value, bool | np.bool_)
 
 
 def _is_minus_one(label: Any) -> bool:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fasttsne.samples.arrays import as_array
+
 # Affinities of a sample with a smaller count are those of one with this count: they place the
 # sample, which is a neighbour of none.
 LEAST_COUNT = 1e-6
@@ -22,17 +24,16 @@ def check_sample_weight(sample_weight: Any, n_samples: int) -> NDArray[np.float6
     """
     if sample_weight is None:
         return None
-    try:
-        counts = np.array(sample_weight)
-        if np.iscomplexobj(counts):
-            raise ValueError("some are complex")
-        counts = counts.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"sample_weight must be numbers: {error}") from error
+    counts = as_array(sample_weight, "sample_weight")
+    if counts.dtype.kind not in "fiub":
+        raise ValueError(f"sample_weight must be numbers; got an array of {counts.dtype}")
     if counts.shape != (n_samples,):
+        remedy = "; pass sample_weight.ravel()" if counts.size == n_samples else ""
         raise ValueError(
-            f"sample_weight has shape {counts.shape}, but must be (n_samples,) = ({n_samples},)"
+            f"sample_weight has shape {counts.shape}, but must be (n_samples,) = "
+            f"({n_samples},){remedy}"
         )
+    counts = counts.astype(np.float64)
     if not np.isfinite(counts).all():
         raise ValueError("sample_weight contains NaN or infinity; weights are numbers of copies")
     if (counts < 0.0).any():

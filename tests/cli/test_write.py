@@ -85,6 +85,14 @@ def test_missing_labels_are_drawn_grey_and_kept_empty(here):
     assert sum(line.endswith(",") for line in lines) == N_ROWS // 2
 
 
+def test_a_quantity_is_drawn_and_has_no_classes_in_the_report(here):
+    pytest.importorskip("matplotlib")
+    table(age=np.arange(N_ROWS) / 7)
+    wanted = ["--label", "age", "--plot", "a.png", "--report", "a.txt"]
+    assert mapped("x.csv", "-o", "map.csv", *wanted) == 0
+    assert "kNN accuracy" not in Path("a.txt").read_text()
+
+
 def test_dollars_in_the_name_of_a_file_begin_no_formula(array):
     pytest.importorskip("matplotlib")
     Path("x.npy").rename("$x_{$.npy")

@@ -74,6 +74,11 @@ def test_labels_of_landmarks_count(small_digits):
     assert_array_equal(model.estimator_.embedding_, plain.embedding_)
     lazy = clone(model).fit(blocks(small_digits), da.from_array(y, chunks=70))
     assert_array_equal(lazy.estimator_.embedding_, plain.embedding_)
+    text = [float("nan") if label == 0 else "abc"[label] for label in y]
+    known = [-1 if label == 0 else label for label in y[rows]]
+    model.fit(blocks(small_digits), text)
+    plain = fasttsne.TSNE(label_weight=0.9, **SHORT).fit(small_digits[rows], known)
+    assert_array_equal(model.estimator_.embedding_, plain.embedding_)
     with pytest.raises(ValueError, match="y has 299 labels, but X has 300 rows"):
         model.fit(blocks(small_digits), y[:-1])
 

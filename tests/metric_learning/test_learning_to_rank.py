@@ -378,7 +378,9 @@ def test_bad_parameters_are_refused(name, parameter, value):
     [
         ([0, 3], [0.0, 1.0], "relevance must hold integers from 0 to 2"),
         ([0, 0.5], [0.0, 1.0], "relevance must hold integers"),
-        *(([0, 1], thresholds, "thresholds must be") for thresholds in ([], [[0.0]], [np.nan])),
+        ([0, 1], [], "thresholds must be"),
+        ([0, 1], [[0.0]], "thresholds must be"),
+        ([0, 1], [np.nan], "thresholds contains NaN"),
     ],
 )
 def test_bad_levels_are_refused(relevance, thresholds, message):

@@ -1,6 +1,7 @@
 """Points and their colours: nothing is hidden, and every colour can be told apart."""
 
 import sys
+from datetime import date
 from decimal import Decimal
 
 import numpy as np
@@ -19,6 +20,7 @@ from pictures import axes, colors_at, colors_of, rings  # noqa: E402
 
 from fasttsne.plot import PALETTE, quality_map, scatter  # noqa: E402
 from fasttsne.plot.colors import class_colors  # noqa: E402
+from fasttsne.plot.groups import read_labels  # noqa: E402
 from fasttsne.quality import kl_divergence, neighbor_recall  # noqa: E402
 
 # Machado, Oliveira, Fernandes 2009, severity 1, on linear RGB.
@@ -117,6 +119,41 @@ def test_missing_labels_are_grey_and_below(labels):
     assert grey.tolist() == [True, True, False, False, False]
     assert ax.get_xlabel() == "grey: 2 missing"
     assert "nan" not in [text.get_text().lower() for text in ax.texts]
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (np.array(["2020", "2021", "NaT"], "M8[Y]"), ["2020", "2021"]),
+        (np.array(["2020-01", "2021-11", "NaT"], "M8[M]"), ["2020-01", "2021-11"]),
+        *[
+            (
+                np.array(["2020-01-01", "2021-11-30", "NaT"], f"M8[{unit}]"),
+                ["2020-01-01", "2021-11-30"],
+            )
+            for unit in ("D", "h", "s", "ms", "us", "ns")
+        ],
+        (
+            np.array(["2020-01-01T07", "2020-01-02", "NaT"], "M8[ns]"),
+            ["2020-01-01T07:00", "2020-01-02T00:00"],
+        ),
+        *[
+            (np.array([7, 14, "NaT"], "m8[D]").astype(f"m8[{unit}]"), ["7 days", "14 days"])
+            for unit in ("D", "h", "m", "s", "ms", "us", "ns")
+        ],
+        (np.array([36, 12, "NaT"], "m8[h]").astype("m8[ns]"), ["12 hours", "36 hours"]),
+        (np.array([1, 3, "NaT"], "m8[Y]"), ["1 years", "3 years"]),
+        (np.array([1, 10**16, "NaT"], "m8[s]"), ["1 seconds", "10000000000000000 seconds"]),
+        (np.array([1, 3, "NaT"], "m8[ps]"), ["1 picoseconds", "3 picoseconds"]),
+        (pd.Series(pd.to_timedelta([1, 2, None], "D")), ["1 days", "2 days"]),
+        (pl.Series([date(2020, 1, 1), date(2021, 1, 1), None]), ["2020-01-01", "2021-01-01"]),
+        ([date(2020, 1, 1), date(2021, 1, 1), None], ["2020-01-01", "2021-01-01"]),
+    ],
+)
+def test_dates_and_durations_keep_their_names(labels, names):
+    classes = read_labels(labels, 3)
+    assert classes.names == names
+    assert sorted(classes.codes) == [-1, 0, 1]
 
 
 @pytest.mark.parametrize("labels", [[None] * 3, [np.nan] * 3, np.full(3, np.nan)])

@@ -5,6 +5,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from fasttsne.samples.labels import class_codes
@@ -25,7 +26,16 @@ LABELS = [
     np.ma.array(["a", "", "b", "a", ""], mask=[0, 1, 0, 0, 1]),
     [1, np.ma.masked, 2, 1, np.ma.masked],
     np.array(["2001", "NaT", "2002", "2001", "NaT"], "datetime64[Y]"),
-    [Decimal("1.5"), Decimal("nan"), Decimal(2), Decimal("1.5"), Decimal("snan")],
+    [Decimal(1), Decimal("nan"), Decimal(2), Decimal(1), Decimal("snan")],
+    np.array([1, "NaT", 2, 1, "NaT"], "timedelta64[h]"),
+    pd.Series(pd.to_datetime(["2001", None, "2002", "2001", None])).dt.tz_localize("UTC"),
+    pa.array(["a", None, "b", "a", None]),
+    pa.array(["a", None, "b", "a", None]).dictionary_encode(),
+    pa.array([2**60, None, 2**60 + 1, 2**60, None]),
+    pl.Series([2**60, None, 2**60 + 1, 2**60, None]),
+    pl.Series(["a", None, "b", "a", None], dtype=pl.Categorical),
+    [["a"], [None], ["b"], ["a"], [NAN]],
+    pd.DataFrame({"label": ["a", None, "b", "a", NAN]}),
     # Integers that floats would merge.
     [2**60, None, 2**60 + 1, 2**60, np.nan],
     [-1, None, 2**64, -1, np.nan],

@@ -18,14 +18,14 @@ from sklearn.base import (
 )
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fasttsne.metric_learning.checks import Floats, Indices
+from fasttsne.metric_learning.checks import Floats, Indices, as_classes, as_numbers
 from fasttsne.metric_learning.distances import Batch, normalized
 from fasttsne.metric_learning.learners import features, losses, training
 from fasttsne.metric_learning.losses import proxy_loss
 from fasttsne.runtime.threads import single_threaded_blas
+from fasttsne.samples.arrays import unmasked
 
 __all__ = ["LinearMetricLearner"]
 
@@ -214,9 +214,10 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             If X or y hold NaN or infinity, shapes disagree, there are too few classes or features,
             all samples are equal, or a parameter is out of range.
         """
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        given, dtype = y, [np.float64, np.float32]
+        X, y = validate_data(self, unmasked(X, "X"), y, dtype=dtype, ensure_min_samples=2)
         losses.check_loss(self.loss, self.mining, self.loss_params or {})
-        self.classes_, classes = _classes(y)
+        self.classes_, classes = _classes(given, y)
         n_components = self.n_components or X.shape[1]
         if n_components > X.shape[1]:
             raise ValueError(
@@ -256,7 +257,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             (X - mean_) components_', in the precision of `X`.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = validate_data(self, unmasked(X, "X"), dtype=[np.float64, np.float32], reset=False)
         centred = X - self.mean_.astype(X.dtype, copy=False)
         embeddings: NDArray[np.floating] = centred @ self.components_.T.astype(X.dtype, copy=False)
         return embeddings
@@ -299,8 +300,8 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         n_components = self.n_components or n_features
         init = self.init
         if not isinstance(init, str):
-            given = np.asarray(init, dtype=np.float64)
-            if given.shape != (n_components, n_features) or not np.isfinite(given).all():
+            given = as_numbers(init, "init")
+            if given.shape != (n_components, n_features):
                 raise ValueError(
                     f"init must be an array of finite numbers of shape (n_components, n_features), "
                     f"{(n_components, n_features)}; got {given.shape}"
@@ -391,17 +392,17 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return int(self.components_.shape[0])
 
 
-def _classes(y: NDArray[Any]) -> tuple[NDArray[Any], Indices]:
+def _classes(given: Any, y: NDArray[Any]) -> tuple[NDArray[Any], Indices]:
     """Return the labels that occur, and for every sample the number of its label."""
-    check_classification_targets(y)
-    labels, classes = np.unique(y, return_inverse=True)
+    classes = as_classes(given, len(y), "y")
+    labels = y[np.unique(classes, return_index=True)[1]]
     if len(labels) < 2:
         raise ValueError(f"y has 1 class, {labels[0]!r}; a metric needs at least 2")
     if np.bincount(classes).max() < 2:
         raise ValueError(
             f"y has {len(labels)} classes of one sample each; a metric needs a class of at least 2"
         )
-    return labels, classes.astype(np.int64)
+    return labels, classes
 
 
 def _choose_axes(

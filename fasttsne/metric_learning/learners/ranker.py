@@ -27,6 +27,7 @@ from fasttsne.metric_learning.learners.losses import check_params, checked
 from fasttsne.metric_learning.queries import as_queries
 from fasttsne.metric_learning.ranking.ndcg import Gain, ndcg_score
 from fasttsne.runtime.threads import single_threaded_blas
+from fasttsne.samples.arrays import unmasked
 
 __all__ = ["LinearRanker"]
 
@@ -272,6 +273,7 @@ class LinearRanker(BaseEstimator):
             If X or y hold NaN or infinity, relevance is negative, shapes disagree, the sizes in
             `groups` do not sum to the number of documents, or a parameter is out of range.
         """
+        X, y = unmasked(X, "X"), unmasked(y, "y")
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         if np.max(y) > _LARGEST_RELEVANCE:
             raise ValueError(f"y has values above {_LARGEST_RELEVANCE:g}; rescale relevance")
@@ -312,7 +314,7 @@ class LinearRanker(BaseEstimator):
             X coef_ + intercept_.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = validate_data(self, unmasked(X, "X"), dtype=np.float64, reset=False)
         scores: Floats = X @ self.coef_ + self.intercept_
         return scores
 

@@ -136,8 +136,8 @@ def ordinal_loss(
         highest = np.max(checks.as_numbers(relevance, "relevance"), initial=1.0)
         levels = np.arange(0.5, highest)
     else:
-        levels = np.asarray(thresholds, dtype=np.float64)
-    if levels.ndim != 1 or not levels.size or not np.isfinite(levels).all():
+        levels = checks.as_numbers(thresholds, "thresholds")
+    if levels.ndim != 1 or not levels.size:
         raise ValueError("thresholds must be a row of finite numbers, one fewer than levels")
     by_thresholds = np.zeros_like(levels)
 

@@ -315,13 +315,13 @@ class _Ranking:
         """Return the precision at each rank, counted as 0 without a relevant document there."""
         others = self._places * (self._tied - 1.0) / np.maximum(self._sizes - 1.0, 1.0)
         found = 1.0 + self._above + others  # if there is a relevant document at this rank
-        found /= np.arange(1, found.shape[1] + 1)
-        return self._tied / self._sizes * found
+        precision: Floats = found / np.arange(1, found.shape[1] + 1)
+        return self._tied / self._sizes * precision
 
     def without_hit(self) -> Floats:
         """Return the share of orders in which no document up to each rank is relevant."""
         chance = np.minimum(self._tied / (self._sizes - self._places), 1.0)
-        return np.cumprod(1.0 - chance, axis=1)
+        return np.cumprod(1.0 - chance, axis=1, dtype=np.float64)
 
 
 def _mean(

@@ -1,0 +1,48 @@
+"""Array-likes of any library -> NumPy arrays of numbers, in which nothing is hidden."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from fasttsne.samples.labels import label_values
+
+
+def unmasked(values: Any, name: str) -> Any:
+    """Return `values`, or raise ValueError if a mask hides some: NumPy would ignore it."""
+    parts = values if isinstance(values, list | tuple) else [values]
+    if any(np.ma.isMA(part) and np.ma.is_masked(part) for part in parts):
+        raise ValueError(
+            f"{name} has masked values; leave these samples out, or fill them: {name}.filled(...)"
+        )
+    return values
+
+
+def as_array(values: Any, name: str) -> NDArray[Any]:
+    """Return a dense array; objects that are numbers become numbers, NaN where one is missing.
+
+    Frames of nullable types, for example, are objects to NumPy.
+    """
+    if sparse.issparse(values):
+        raise TypeError(f"{name} is sparse, but must be dense; pass {name}.toarray()")
+    unmasked(values, name)
+    try:
+        array: NDArray[Any] = np.asarray(values)
+    except ValueError as error:  # rows of unequal lengths
+        raise ValueError(f"{name} is not an array: {error}") from error
+    if array.dtype.kind != "O":
+        return array
+    numbers, missing = label_values(array)
+    numbers = np.where(missing, np.nan, numbers)
+    if not all(isinstance(value, Real | np.bool_ | Decimal) for value in numbers.flat):
+        return array
+    whole = all(isinstance(value, Integral) for value in numbers.flat)
+    try:
+        return numbers.astype(np.int64 if whole else np.float64)
+    except OverflowError:
+        return numbers.astype(np.float64)
