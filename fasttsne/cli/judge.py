@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fasttsne.cli import read, write
 from fasttsne.cli.messages import Refusal, say
+from fasttsne.cli.text import kind_of
 
 _DESCRIPTION = """\
 Compare the neighbourhoods of any map with those of the data. X is read like the INPUT of
@@ -87,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     report = write.report_of(
         table.X,
         Y,
-        table.columns.get(args.label),
+        table.labels,
         metric=args.metric,
         n_neighbors=args.n_neighbors,
         sample=args.sample or None,
@@ -101,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _read_map(path: Path) -> NDArray[Any]:
     """Read the output of ``fasttsne map``, or any table or array of numbers."""
-    kind = path.suffix.lower()
+    kind = kind_of(path)
     if kind in (".npz", ".h5ad"):
         array = "embedding" if kind == ".npz" else "X_tsne"
         return np.asarray(read.read_table(path, array=array).X)
@@ -109,4 +110,4 @@ def _read_map(path: Path) -> NDArray[Any]:
         return np.asarray(read.read_table(path).X)
     names = read.column_names(path)
     ours = [name for name in names if name.startswith("tsne_")]
-    return np.asarray(read.read_table(path, features=ours or None).X)
+    return np.asarray(read.read_table(path, {"features": ours}).X)

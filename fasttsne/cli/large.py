@@ -63,10 +63,9 @@ def run(args: argparse.Namespace, given: Mapping[str, Any], kept: Path) -> int:
     unfinished = Unfinished(kept, args.output if args.as_folder else kept)
     settings = _settings(args, given, unfinished)
     n_components = settings.get("n_components", 2)
-    columns = read.columns_beside(settings)
-    write.check_columns(args.output, columns, n_components, in_parts=True)
     write.check_pictures(args, flat=n_components == 2)
     source = open_source(args.input.absolute() if args.dask else args.input, settings)
+    write.check_columns(args.output, source.along.names, n_components, in_parts=True)
     check_room(args.output, source)
     if args.resume:
         unfinished.check_input(source.identity())
@@ -116,6 +115,8 @@ def _check_files(args: argparse.Namespace, kept: Path) -> None:
     named |= {"--report": args.report, "--checkpoint or --resume": kept}
     write.check_distinct({"INPUT": args.input, **named})
     read.check_plain(read.text_format(args), args.input)
+    if args.fill is not None:
+        raise Refusal("--fill reads the whole of INPUT; fill it before, or leave out --landmarks")
     check_output(args.output, args.as_folder, args.force)
     for option, path in (("--output", args.output), ("--checkpoint", kept)):
         if Path(os.path.realpath(args.input)) in Path(os.path.realpath(path)).parents:
@@ -407,17 +408,18 @@ class _Run:
 
     def draw(self) -> None:
         """Draw the picture and the page."""
-        args, label = self.args, self.settings.get("label")
+        args, label = self.args, self.source.along.label
         if args.plot is not None:
             Y, beside, some = self._some(_DRAWN, [label] if label else [])
-            write.draw(args.plot, Y, beside.get(label), args.input.stem)
+            write.draw(args.plot, Y, read.values_of(beside.get(label)), args.input.stem)
             self.progress.note(f"picture{some}: {args.plot}")
         if args.html is not None:
             from fasttsne.plot import html
 
-            Y, beside, some = self._some(_ON_PAGE, read.columns_beside(self.settings))
-            hover = write.hover_texts(beside, self.settings.get("keep", []))
-            html(Y, beside.get(label), args.html, hover=hover, title=args.input.stem)
+            Y, beside, some = self._some(_ON_PAGE, self.source.along.names)
+            hover = write.hover_texts(beside, self.source.along.kept)
+            labels = read.values_of(beside.get(label))
+            html(Y, labels, args.html, hover=hover, title=args.input.stem)
             self.progress.note(f"page{some}: {args.html}")
 
     def _some(self, size: int, names: Sequence[str]) -> tuple[NDArray[np.float32], Any, str]:
@@ -433,7 +435,7 @@ class _Run:
             first, last = np.searchsorted(rows, (start, stop))
             taken.append(part.take(rows[first:last] - start))
         table = pyarrow.concat_tables(taken)
-        beside = {name: np.asarray(table.column(name).to_pandas()) for name in names}
+        beside = {name: table.column(name) for name in names}
         some = f" of {size:,} rows" if n_rows > size else ""
         return places(table, len(self.coordinates)), beside, some
 
@@ -446,7 +448,7 @@ class _Run:
 
         from fasttsne.dask import quality
 
-        label, width = self.settings.get("label"), len(self.coordinates)
+        label, width = self.source.along.label, len(self.coordinates)
         Y = np.concatenate([places(part, width) for part in self._parts(self.coordinates)])
         classes = None
         if label:

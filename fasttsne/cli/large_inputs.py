@@ -13,8 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fasttsne.cli.messages import Refusal, unknown_name
-from fasttsne.cli.read import check_exists, check_matrix, columns_beside
+from fasttsne.cli.messages import Refusal, shortened, unknown_name
+from fasttsne.cli.read import (
+    Along,
+    check_exists,
+    check_matrix,
+    choose,
+    columns_beside,
+    index_columns,
+    is_arrow_number,
+)
+from fasttsne.cli.text import Format
 
 _READ = (".parquet", ".pq", ".npy", ".zarr", ".h5", ".hdf5")
 _BLOCK_BYTES = 32 << 20  # of a block, unless chunks of the file or --block-rows ask otherwise
@@ -81,7 +90,7 @@ class Source:
     on_read: Callable[[int], None] | None = None  # called with the number of rows just read
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        self.path, self._beside = path, columns_beside(settings)
+        self.path, self.along = path, Along()
         shape, dtype, chunk_rows = self._inspect(settings)
         check_matrix(shape, dtype, self)
         self.shape, self.dtype = (int(shape[0]), int(shape[1])), dtype.newbyteorder("=")
@@ -192,9 +201,9 @@ class NpySource(Source):
     """
 
     def _inspect(self, settings: Mapping[str, Any]) -> Any:
-        if self._beside:
+        if named := [*filter(None, [settings.get("label")]), *settings.get("keep", ())]:
             raise Refusal(
-                f"{self.path} has no named columns, so none called {self._beside[0]!r}; use "
+                f"{self.path} has no named columns, so none called {named[0]!r}; use "
                 ".parquet, .zarr or .h5"
             )
         array: Any = np.load(self.path, mmap_mode="r")
@@ -221,12 +230,11 @@ class StoreSource(Source):
         with self._opened() as store:
             arrays = dict(_arrays(store))
             shapes = {name: tuple(array.shape) for name, array in arrays.items()}
-            self._array = _chosen(shapes, settings.get("array"), self._beside, self.path)
+            self.along = columns_beside(settings, list(shapes), str(self.path), "array")
+            self._array = _chosen(shapes, settings.get("array"), self.along.names, self.path)
             chosen = arrays[self._array]
             found = shapes[self._array], np.dtype(chosen.dtype), (chosen.chunks or [None])[0]
-        for name in self._beside:
-            if name not in shapes:
-                raise unknown_name("array", name, shapes, str(self.path))
+        for name in self.along.names:
             if shapes[name] != found[0][:1]:
                 raise Refusal(
                     f"{self.path}, array {name!r} has shape {shapes[name]}; one value for each of "
@@ -255,7 +263,8 @@ class StoreSource(Source):
         import pyarrow
 
         with self._opened() as store:
-            return pyarrow.table({name: _column(store[name][start:stop]) for name in self._beside})
+            columns = {name: _column(store[name][start:stop]) for name in self.along.names}
+            return pyarrow.table(columns)
 
 
 def _arrays(store: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -307,17 +316,11 @@ class ParquetSource(Source):
         self._files = self.files()
         self._streams: dict[tuple[str, ...], tuple[int, Any, Any]] = {}
         schema, path = self._read_footers(), self.path
-        chosen, drop = settings.get("features"), settings.get("drop") or ()
-        for name in (*self._beside, *(chosen or ()), *drop):
-            if name not in schema.names:
-                raise unknown_name("column", name, schema.names, str(path))
-        doubled = sorted({name for name in schema.names if schema.names.count(name) > 1})
-        if doubled:
-            raise Refusal(f"{path} has more than one column {doubled[0]!r}; rename one")
+        choice = choose(schema.names, settings, path, Format())
+        self.along = choice.along
         if self._starts[-1] == 0:
             raise Refusal(f"{path} has column names and no rows")
-        rest = [name for name in schema.names if name not in self._beside and name not in drop]
-        self._features, self.notes = _features(schema, rest, chosen, path)
+        self._features, self.notes = _features(schema, choice.rest, choice.features, path)
         kinds = [schema.field(name).type for name in self._features]
         self._listed, width = _is_list(kinds[0]), len(kinds)
         if self._listed:
@@ -347,8 +350,8 @@ class ParquetSource(Source):
 
     def beside(self, start: int, stop: int) -> Any:
         """Return columns in the types that they have in the file."""
-        has_some = bool(self._beside)
-        return self._table(self._beside, start, stop) if has_some else super().beside(start, stop)
+        names = self.along.names
+        return self._table(names, start, stop) if names else super().beside(start, stop)
 
     def _column_name(self, column: int) -> str:
         if self._listed:
@@ -449,44 +452,34 @@ def _features(
     schema: Any, rest: list[str], chosen: Sequence[str] | None, path: Path
 ) -> tuple[list[str], list[str]]:
     """Choose the columns to map by their types; also return notes for the user."""
-    kinds = {name: schema.field(name).type for name in schema.names}
+    kinds = dict(zip(schema.names, schema.types, strict=True))
     if chosen is not None:
         for name in chosen:
-            if not _is_number(kinds[name]) and not _is_list(kinds[name]):
+            if not is_arrow_number(kinds[name]) and not _is_list(kinds[name]):
                 raise Refusal(
                     f"{path}: column {name!r} holds {kinds[name]}, not numbers; leave it out"
                 )
             if _is_list(kinds[name]) and len(chosen) > 1:
                 raise Refusal(f"--features: {name!r} holds lists, so it must be the only feature")
         return list(chosen), []
-    try:
-        index = (schema.pandas_metadata or {}).get("index_columns", ())
-    except ValueError:  # metadata that pandas did not write
-        index = ()
+    index = index_columns(schema)
     rest = [name for name in rest if name not in index]
-    numbers = [name for name in rest if _is_number(kinds[name])]
+    numbers = [name for name in rest if is_arrow_number(kinds[name])]
     lists = [name for name in rest if _is_list(kinds[name])]
     if not numbers and len(lists) == 1:
         return lists, [f"mapping the lists of column {lists[0]}"]
     if not numbers:
         hint = f"; choose one of {', '.join(lists)} with --features" if lists else ""
         raise Refusal(f"{path} has no column of numbers{hint}")
-    others = [name for name in rest if name not in numbers]
-    return numbers, ["left out, not numbers: " + ", ".join(others)] if others else []
-
-
-def _is_number(kind: Any) -> bool:
-    from pyarrow import types
-
-    checks = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal)
-    return any(check(kind) for check in checks)
+    others = [name for name in rest if not is_arrow_number(kinds[name])]
+    return numbers, [f"left out, not numbers: {shortened(others)}"] if others else []
 
 
 def _is_list(kind: Any) -> bool:
     from pyarrow import types
 
     checks = (types.is_list, types.is_large_list, types.is_fixed_size_list)
-    return any(check(kind) for check in checks) and _is_number(kind.value_type)
+    return any(check(kind) for check in checks) and is_arrow_number(kind.value_type)
 
 
 _KINDS: dict[str, type[Source]] = {".npy": NpySource, ".h5": StoreSource, ".hdf5": StoreSource}

@@ -272,7 +272,7 @@ def check_room(path: Path, source: Source) -> None:
         return  # these hold all types, or no columns
     for name in first.column_names:
         try:
-            _plain(first.column(name), has_gaps=False)
+            write.arrow_values(first.column(name), False, False)
         except (ValueError, NotImplementedError) as error:
             raise Refusal(
                 f"--output {path}: column {name!r} holds {first.column(name).type}, which has no "
@@ -336,9 +336,8 @@ def _write_text(path: Path, parts: Iterator[Any], n_components: int, separator: 
     with open(path, "w", encoding="utf-8", newline="") as file:
         for number, part in enumerate(parts):
             beside = part.select(part.column_names[n_components:])
-            frame = write.frame_of_text(
-                places(part, n_components), dict(beside.to_pandas(integer_object_nulls=True))
-            )
+            columns = dict(zip(beside.column_names, beside.columns, strict=True))
+            frame = write.frame_of_text(places(part, n_components), columns)
             frame.to_csv(file, sep=separator, header=number == 0, index=False)
 
 
@@ -351,12 +350,15 @@ def _fill(
 ) -> None:
     """Create an array for the map and one per column, and fill them."""
     gaps = {name for part in parts() for name in part.column_names if part[name].null_count}
+    wide = {name for part in parts() for name in gaps if write.is_wide(part[name])}
     arrays: dict[str, Any] = {}
     row = 0
     for part in parts():
         beside = part.column_names[n_components:]
         plain = {"embedding": places(part, n_components)}
-        plain |= {name: _plain(part[name], name in gaps) for name in beside}
+        plain |= {
+            name: write.arrow_values(part[name], name in gaps, name in wide) for name in beside
+        }
         for name, values in plain.items():
             if name not in arrays:
                 arrays[name] = create(
@@ -367,21 +369,3 @@ def _fill(
                 )
             arrays[name][row : row + len(part)] = values
         row += len(part)
-
-
-def _plain(column: Any, has_gaps: bool) -> NDArray[Any]:
-    """Return numbers, or objects that are text; a gap becomes NaN or empty text."""
-    import pyarrow
-    from pyarrow import types
-
-    kind = column.type
-    if types.is_dictionary(kind):
-        column = column.cast(kind := kind.value_type)
-    if types.is_floating(kind):
-        return np.asarray(column.to_numpy())
-    if not types.is_integer(kind) and not types.is_boolean(kind):
-        text = column.cast(pyarrow.string()).fill_null("")
-        return np.asarray(text.to_numpy(), dtype=object)
-    if has_gaps:
-        return np.asarray(column.cast(pyarrow.float64(), safe=False).to_numpy())
-    return np.asarray(column.to_numpy(), dtype=kind.to_pandas_dtype())

@@ -16,7 +16,7 @@ from fasttsne.samples.labels import has_fractions
 
 _DESCRIPTION = """\
 Draw a t-SNE map: every row of INPUT becomes a point, and similar rows become neighbours.
-INPUT is a table (.csv, .tsv, .parquet), an array (.npy, .npz) or AnnData (.h5ad). In a
+INPUT is a table (.csv, .tsv, .parquet, .xlsx), an array (.npy, .npz) or AnnData (.h5ad). In a
 table all columns of numbers are mapped except --label, --keep and --drop.
 With --landmarks, INPUT may be far larger than memory.
 """
@@ -79,15 +79,17 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("input", type=Path, metavar="INPUT", help="the data")
+    parser.add_argument(
+        "input", type=Path, metavar="INPUT", help="the data; - for CSV from standard input"
+    )
     files = parser.add_argument_group("output")
     files.add_argument(
         "-o",
         "--output",
         metavar="OUT",
         required=True,
-        help=f"the map: {', '.join(read.KINDS)}; with --landmarks also .zarr, .h5, or a folder "
-        "with a slash at its end",
+        help=f"the map: {', '.join(write.KINDS)}; - for a .csv to standard output; with "
+        "--landmarks also .zarr, .h5, or a folder with a slash at its end",
     )
     files.add_argument("--plot", type=Path, metavar="FILE", help="a picture: .png, .pdf, .svg ...")
     files.add_argument("--html", type=Path, metavar="FILE", help="a page to explore in a browser")
@@ -170,6 +172,9 @@ def run(args: argparse.Namespace) -> int:
     _check_files(args, kept, given)
     progress = Progress(given.get("max_iter", TSNE().max_iter), args.quiet)
     table = read.read_input(args, args.input)
+    if args.output.suffix.lower() == ".h5ad":
+        write.check_copy(args.input)
+    write.check_columns(args.output, table.along.names, given.get("n_components", 2))
     for note in table.notes:
         progress.note(note)
     if args.report is not None and table.X.shape[0] < 3:
@@ -223,13 +228,12 @@ def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) ->
         }
     )
     write.check_metric(given.get("metric", "euclidean"))
-    write.check_output(args.output, "--output", read.KINDS, args.force)
+    write.check_output(args.output, "--output", write.KINDS, args.force)
     if args.output.suffix.lower() == ".h5ad" and args.input.suffix.lower() != ".h5ad":
         raise Refusal("--output .h5ad is a copy of an .h5ad INPUT; choose .csv or .npz")
     if args.report is not None:
         write.check_judgeable(given.get("affinity", ""))
     n_components = given.get("n_components", 2)
-    write.check_columns(args.output, read.columns_beside(vars(args)), n_components)
     write.check_pictures(args, flat=n_components == 2)
     if kept.is_dir() and (kept / "manifest.json").exists():
         raise Refusal(
@@ -274,7 +278,7 @@ def _write(
     complete: list[Path],
 ) -> None:
     """Write the map, then the other outputs; append each complete file to `complete`."""
-    Y, labels = tsne.embedding_, table.columns.get(args.label)
+    Y, labels = tsne.embedding_, table.labels
     try:
         write.write_map(args.output, Y, table.columns, args.input)
         complete.append(args.output)
@@ -298,7 +302,7 @@ def _write(
     if args.html is not None:
         from fasttsne.plot import html
 
-        hover = write.hover_texts(table.columns, args.keep)
+        hover = write.hover_texts(table.columns, table.along.kept)
         html(Y, labels, args.html, hover=hover, title=args.input.stem)
         complete.append(args.html)
         progress.note(f"page: {args.html}")

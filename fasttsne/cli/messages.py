@@ -11,6 +11,8 @@ from importlib.util import find_spec
 from typing import IO, Any
 
 _SECONDS_IN_LOG = 10.0
+_MOST_COMPARED = 5_000  # names, as a comparison takes a tenth of a millisecond
+_LONGEST_NAME = 60
 
 
 class Refusal(Exception):
@@ -19,18 +21,20 @@ class Refusal(Exception):
 
 def unknown_name(kind: str, name: str, known: Iterable[str], where: str) -> Refusal:
     """Return an error for a name that does not exist, which suggests the nearest known one."""
-    names = list(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    names = list(dict.fromkeys(known))
+    near = difflib.get_close_matches(name, names[:_MOST_COMPARED], n=1, cutoff=0.5)
     if not near:  # difflib takes "SPECIES" and "species" for different in every letter
         near = [other for other in names if other.lower() == name.lower()][:1]
     if near:
-        return Refusal(f"there is no {kind} {name!r} in {where}; did you mean {near[0]!r}?")
+        hint = f"did you mean {near[0][:_LONGEST_NAME]!r}?"
+        return Refusal(f"there is no {kind} {name!r} in {where}; {hint}")
     return Refusal(f"there is no {kind} {name!r} in {where}; it has {shortened(names) or 'none'}")
 
 
 def shortened(names: list[str]) -> str:
-    """Return the first eight names, separated by commas."""
-    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+    """Return the first eight names, separated by commas, and long ones cut."""
+    few = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in names[:8]]
+    return ", ".join(few) + (", …" if len(names) > 8 else "")
 
 
 def rounded(divergence: float) -> str:

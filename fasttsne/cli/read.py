@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import csv
-import re
+import math
 import stat
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -18,13 +20,46 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fasttsne.cli.messages import Refusal, shortened, unknown_name
+from fasttsne.cli.text import (
+    TEXT,
+    UNITS,
+    Cells,
+    Format,
+    TextTable,
+    as_printed,
+    comma_remedy,
+    first_line,
+    import_pandas,
+    kind_of,
+    numbers,
+    without_empty_end,
+)
 
-#: Endings of files that can be read, and that a map can be written to.
-KINDS = (".csv", ".tsv", ".npy", ".npz", ".parquet", ".h5ad")
+#: Endings of files that can be read.
+KINDS = (*TEXT, ".npy", ".npz", ".parquet", ".xlsx", ".h5ad")
 
-_OTHER_SEPARATORS = ";\t|"
 _LEAST_ROWS_TO_COUNT = 10  # fewer integers may be in order by chance
 _LARGE_RATIO = 100.0  # of standard deviations
+_MOST_COMMAS = 20  # in the name of a column
+_CELLS = 1 << 20  # that are converted at a time
+
+_PLAIN = Format()
+
+
+class Along(NamedTuple):
+    """Names of the columns that go along."""
+
+    label: str | None = None
+    kept: Sequence[str] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """All names, the label first."""
+        return list(dict.fromkeys([*([] if self.label is None else [self.label]), *self.kept]))
+
+
+def _row(number: int) -> str:
+    return f"row {number + 1:,}"
 
 
 @dataclass
@@ -32,26 +67,24 @@ class Table:
     """What a file holds."""
 
     X: Any  # (n_samples, n_features), dense or sparse
-    columns: dict[str, Any] = field(default_factory=dict)  # asked for by name: labels and --keep
+    columns: dict[str, Any] = field(default_factory=dict)  # asked for by name: label, then --keep
     notes: list[str] = field(default_factory=list)  # what the user should know of the reading
     names: list[str] = field(default_factory=list)  # of the columns of X; empty without names
+    where: Callable[[int], str] = _row  # what to call a row of X in the file
+    written: Format = _PLAIN
+    along: Along = field(default_factory=Along)  # names of `columns`
+
+    @property
+    def labels(self) -> Any:
+        """The column of the label, as values to draw and to judge by; None without one."""
+        label = self.along.label
+        return None if label is None else values_of(self.columns[label], self.written)
 
     def description(self) -> str:
         """Return text like "150 rows of 2 columns: length, width"."""
         n_rows, n_columns = self.X.shape
         named = f": {shortened(self.names)}" if self.names else ""
         return f"{n_rows:,} rows of {n_columns:,} columns{named}"
-
-
-class Format(NamedTuple):
-    """How a table is written as text."""
-
-    separator: str | None = None  # None: tab in .tsv, comma in .csv
-    decimal: str = "."
-    header: bool | None = None  # None: the first line is a header unless all of it are numbers
-
-
-_PLAIN = Format()
 
 
 # ---- options ------------------------------------------------------------------------------------
@@ -68,67 +101,139 @@ def add_columns(parser: argparse.ArgumentParser, *, judging: bool = False) -> No
         features = "the features (default: all columns of numbers)"
     group = parser.add_argument_group(f"columns of {'X' if judging else 'INPUT'}")
     group.add_argument("--label", metavar="COLUMN", help=label)
-    group.add_argument("--keep", type=_names, default=[], metavar="A,B", help=keep)
-    group.add_argument("--features", type=_names, metavar="A,B", help=features)
-    group.add_argument("--drop", type=_names, default=[], metavar="A,B", help="columns to ignore")
+    several: dict[str, Any] = {"action": "append", "metavar": "A,B"}
+    group.add_argument("--keep", default=[], help=keep, **several)
+    group.add_argument("--features", help=features, **several)
+    group.add_argument("--drop", default=[], help="columns to ignore", **several)
     group.add_argument(
         "--array",
         metavar="NAME",
-        help="array of an .npz or .h5ad file (map --landmarks: of .zarr or .h5)",
+        help="array of an .npz or .h5ad file, sheet of an .xlsx (map --landmarks: array of .zarr "
+        "or .h5)",
     )
     group.add_argument(
         "--sep",
         metavar="SIGN",
-        help="separator of a .csv or .tsv, such as ';' or tab (default: by the ending)",
+        help="separator of a .csv or .tsv, such as ';', tab or space (default: by the ending)",
     )
     group.add_argument(
         "--decimal", metavar="SIGN", help="decimal point of a .csv or .tsv (default: .)"
     )
     group.add_argument(
-        "--no-header", action="store_true", help="the first line of a .csv or .tsv is data"
+        "--thousands", metavar="SIGN", help="sign between groups of three digits (default: none)"
     )
+    group.add_argument(
+        "--header",
+        choices=("yes", "no", "auto"),
+        default="auto",
+        help="whether the first line names the columns (default: auto, by its content)",
+    )
+    group.add_argument(
+        "--no-header", dest="header", action="store_const", const="no", help="as --header no"
+    )
+    group.add_argument(
+        "--encoding",
+        metavar="NAME",
+        help="encoding of a .csv or .tsv, such as cp1252 (default: by its first bytes, else utf-8)",
+    )
+    group.add_argument(
+        "--fill",
+        type=_filling,
+        metavar="WITH",
+        help="value for empty cells and NaN: mean or median of the column, or a number (default: "
+        "refuse them)",
+    )
+
+
+def _filling(text: str) -> str | float:
+    if text in ("mean", "median"):
+        return text
+    if not math.isfinite(value := float(text)):
+        raise ValueError
+    return value
+
+
+_filling.__name__ = "mean, median or number"  # which argparse shows in an error
 
 
 def read_input(args: argparse.Namespace, path: Path) -> Table:
     """Read a file with the options of `add_columns`."""
-    return read_table(
-        path,
-        extra=columns_beside(vars(args)),
-        features=args.features,
-        drop=args.drop,
-        array=args.array,
-        written=text_format(args),
-    )
+    return read_table(path, vars(args), array=args.array, written=text_format(args), fill=args.fill)
 
 
-def columns_beside(settings: Mapping[str, Any]) -> list[str]:
-    """Return the names of the columns that go along, the label first."""
-    label = settings.get("label")
-    return list(dict.fromkeys([*([label] if label else []), *settings.get("keep", ())]))
+def columns_beside(
+    settings: Mapping[str, Any], known: Sequence[str], where: str, kind: str = "column"
+) -> Along:
+    """Return the names that --label and --keep choose among those that are there."""
+    label: list[str] = []
+    if settings.get("label"):
+        label = chosen([settings["label"]], known, where, kind)
+        if len(label) > 1:
+            raise unknown_name(kind, settings["label"], known, where)
+    kept = chosen(settings.get("keep") or (), known, where, kind)
+    return Along(label[0] if label else None, kept)
+
+
+def chosen(
+    texts: Iterable[str], known: Sequence[str], where: str, kind: str = "column"
+) -> list[str]:
+    """Return the names that texts like "a,b" list; a name with commas needs no quotes.
+
+    Spaces around a name may be left out.
+    """
+    names = {**{name.strip(): name for name in known}, **{name: name for name in known}}
+    found = []
+    for text in texts:
+        if text in names:
+            found.append(names[text])
+            continue
+        pieces = next(csv.reader([" ".join(text.splitlines())]), [])
+        start = 0
+        while start < len(pieces):
+            for stop in range(min(len(pieces), start + _MOST_COMMAS), start, -1):
+                name = ",".join(pieces[start:stop]).strip()
+                if name in names or not name:
+                    break
+            else:
+                raise unknown_name(kind, pieces[start].strip(), known, where)
+            found += [names[name]] if name in names else []
+            start = stop
+    return list(dict.fromkeys(found))
 
 
 def text_format(args: argparse.Namespace) -> Format:
-    """Return how a table of text is written, by --sep, --decimal and --no-header."""
-    separator = {"\\t": "\t", "tab": "\t"}.get(args.sep, args.sep)
-    for option, sign in (("--sep", separator), ("--decimal", args.decimal)):
+    """Return how a table of text is written, by the options of `add_columns`."""
+    names = {"\\t": "\t", "tab": "\t", "space": " "}
+    separator, decimal = names.get(args.sep, args.sep), args.decimal or "."
+    for option, sign in (
+        ("--sep", separator),
+        ("--decimal", args.decimal),
+        ("--thousands", args.thousands),
+    ):
         if sign is not None and (len(sign) != 1 or sign.isalnum() or sign in '\r\n\0"'):
             raise Refusal(f"{option} must be one sign, such as ';'; got {sign!r}")
-    decimal = args.decimal or "."
-    if separator == decimal:
-        raise Refusal(f"--sep and --decimal are both {decimal!r}; they must differ")
-    return Format(separator, decimal, False if args.no_header else None)
+    for option, sign in (("--sep", separator), ("--thousands", args.thousands)):
+        if sign == decimal:
+            raise Refusal(f"{option} and --decimal are both {decimal!r}; they must differ")
+    encoding = args.encoding
+    try:
+        if encoding is not None and codecs.lookup(encoding).name == "utf-8":
+            encoding = "utf-8-sig"  # the byte order mark is no part of the first name
+        "".encode(encoding or "utf-8")
+    except LookupError as error:
+        raise Refusal(
+            f"--encoding {encoding}: unknown; give one such as utf-8, cp1252 or utf-16"
+        ) from error
+    return Format(separator, decimal, args.thousands, args.header, encoding)
 
 
 def check_plain(written: Format, path: Path) -> None:
     """Check that no option for tables of text was given."""
     if written != _PLAIN:
         raise Refusal(
-            f"--sep, --decimal and --no-header are for .csv and .tsv, not {path.name}; leave it out"
+            "--sep, --decimal, --thousands, --header and --encoding are for .csv and .tsv, not "
+            f"{path.name}; leave it out"
         )
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 # ---- any file -----------------------------------------------------------------------------------
@@ -136,70 +241,69 @@ def _names(text: str) -> list[str]:
 
 def read_table(
     path: Path,
+    wanted: Mapping[str, Any] | None = None,
     *,
-    extra: Sequence[str] = (),
-    features: Sequence[str] | None = None,
-    drop: Sequence[str] = (),
     array: str | None = None,
     written: Format = _PLAIN,
+    fill: str | float | None = None,
 ) -> Table:
     """Read a file into a `Table` of finite numbers.
 
-    `extra` names columns that are no features; None as `features` takes all columns of numbers.
+    `wanted` has label, keep, features and drop as on the command line; without features all columns
+    of numbers are taken. `fill` replaces NaN.
     """
-    kind = path.suffix.lower()
-    _check_options(path, kind, features, drop, array, written)
+    wanted, kind = wanted or {}, kind_of(path)
+    _check_options(path, kind, wanted, array, written)
     try:
-        with open(path, "rb"):
-            pass  # the libraries below report missing permission in other ways
         if kind == ".npy":
-            table = _read_npy(path, extra)
+            table = _read_npy(path, wanted)
         elif kind == ".npz":
-            table = _read_npz(path, extra, array)
+            table = _read_npz(path, wanted, array)
         elif kind == ".h5ad":
-            table = _read_h5ad(path, extra, array)
+            table = _read_h5ad(path, wanted, array)
         elif kind == ".parquet":
-            table = _from_frame(_read_parquet(path), path, extra, features, drop, written)
+            table = _read_parquet(path, wanted)
+        elif kind == ".xlsx":
+            table = _read_excel(path, wanted, array, written)
         else:
-            frame, notes = _read_text(path, written, extra)
-            table = _from_frame(frame, path, extra, features, drop, written)
-            table.notes = notes + table.notes
-    except (OSError, UnicodeError) as error:
+            table = _read_text(path, wanted, written)
+    except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or "it is not what its ending says"
         raise Refusal(f"cannot read {path}: {reason}") from error
-    _check_numbers(table.X, path)
+    _check_numbers(table, path, fill)
     return table
 
 
 def column_names(path: Path) -> list[str]:
     """Return the names of the columns of a table; none if they have no names or no file exists."""
-    kind = path.suffix.lower()
+    kind = kind_of(path)
     if not path.is_file() or path.stat().st_size == 0:
         return []
     if kind == ".parquet":
-        return [str(name) for name in _read_parquet(path).columns]
-    return (_header(path, _PLAIN) or []) if kind in (".csv", ".tsv") else []
+        return [str(name) for name in _parquet(path).column_names]
+    return TextTable(path, _PLAIN).names if kind in TEXT else []
 
 
 def _check_options(
-    path: Path,
-    kind: str,
-    features: Sequence[str] | None,
-    drop: Sequence[str],
-    array: str | None,
-    written: Format,
+    path: Path, kind: str, wanted: Mapping[str, Any], array: str | None, written: Format
 ) -> None:
     """Check that the file can be read, and that the options are for its kind."""
     if path.is_dir():
         raise Refusal(f"{path} is a directory; name a file")
-    check_exists(path, lambda other: other.suffix.lower() in KINDS)
+    if str(path) != "-":
+        check_exists(path, lambda other: kind_of(other) in KINDS)
+        try:
+            with open(path, "rb"):
+                pass  # the libraries report missing permission in other ways
+        except OSError as error:
+            raise Refusal(f"cannot read {path}: {error.strerror}") from error
     if kind not in KINDS:
         raise Refusal(f"{path}: unknown ending {kind!r}; {', '.join(KINDS)} can be read")
-    if kind not in (".csv", ".tsv"):
-        check_plain(written, path)
-    if array is not None and kind not in (".npz", ".h5ad"):
-        raise Refusal(f"--array is for .npz and .h5ad; {path.name} holds one table")
-    if kind in (".npy", ".npz", ".h5ad") and (features is not None or drop):
+    if kind not in TEXT:
+        check_plain(written._replace(header="auto") if kind == ".xlsx" else written, path)
+    if array is not None and kind not in (".npz", ".h5ad", ".xlsx"):
+        raise Refusal(f"--array is for .npz, .h5ad and .xlsx; {path.name} holds one table")
+    if kind in (".npy", ".npz", ".h5ad") and (wanted.get("features") or wanted.get("drop")):
         raise Refusal(f"--features and --drop are for tables with named columns, not {path.name}")
 
 
@@ -240,26 +344,61 @@ def check_matrix(shape: tuple[int, ...], dtype: np.dtype[Any], where: object) ->
         raise Refusal(f"{where} holds no numbers: {shape[0]} rows, {shape[1]} columns")
 
 
-def _check_numbers(X: Any, path: Path) -> None:
-    """Check that an array has rows and columns of finite numbers."""
+def _check_numbers(table: Table, path: Path, fill: str | float | None) -> None:
+    """Check that a table has rows and columns of finite numbers, after NaN is filled."""
+    X = table.X
     check_matrix(X.shape, X.dtype, path)
     values = X.data if sparse.issparse(X) else X
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        if sparse.issparse(X):
-            raise Refusal(f"{path} holds NaN or infinity; replace these values")
-        row, column = np.argwhere(~np.isfinite(X))[0]
+    if values.dtype.kind != "f" or np.isfinite(values).all():
+        return
+    if sparse.issparse(X):
+        raise Refusal(f"{path} holds NaN or infinity; replace these values")
+    empty = np.isnan(X)
+    if fill is not None:
+        table.X = X = _filled(X, empty, fill, table, path)
+        empty[:] = False
+    rows, columns = np.nonzero(~np.isfinite(X))
+    if not len(rows):
+        return
+    row, column = rows[0], columns[0]
+    where = table.where(row)
+    remedy = "--fill mean fills it in" if empty[row, column] else "correct it"
+    if not table.names:
         raise Refusal(
-            f"{path} holds {X[row, column]} in row {row + 1}, column {column + 1}; fill it in, or "
-            "leave out the row"
+            f"{path} holds {X[row, column]} in {where}, column {column + 1}; {remedy}, or leave "
+            "out the row"
         )
+    holds = f"holds {X[row, column]} in {where}"
+    if empty[row, column]:
+        count = np.count_nonzero(empty[:, column])
+        holds = f"has {count:,} empty cells, the first in {where}"
+    raise Refusal(
+        f"{path}: column {table.names[column]!r} {holds}; {remedy}, --drop leaves the column out"
+    )
+
+
+def _filled(
+    X: NDArray[Any], empty: NDArray[np.bool_], fill: str | float, table: Table, path: Path
+) -> NDArray[Any]:
+    """Return an array with a value for NaN, and note how many there were."""
+    names = table.names or [str(k + 1) for k in range(X.shape[1])]
+    for axis, what in ((1, table.where), (0, lambda k: f"column {names[k]!r}")):
+        if (nothing := empty.all(axis=axis)).any():
+            where = what(int(np.argmax(nothing)))
+            raise Refusal(f"{path}: {where} has no value, which --fill requires; leave it out")
+    table.notes.append(f"filled {np.count_nonzero(empty):,} empty cells with --fill {fill}")
+    if isinstance(fill, str):
+        fill = getattr(np, f"nan{fill}")(X, axis=0)
+    return np.where(empty, fill, X)
 
 
 # ---- arrays -------------------------------------------------------------------------------------
 
 
-def _read_npy(path: Path, extra: Sequence[str]) -> Table:
-    if extra:
-        raise Refusal(f"{path} has no named columns, so none called {extra[0]!r}; use .npz or .csv")
+def _read_npy(path: Path, wanted: Mapping[str, Any]) -> Table:
+    names = [*filter(None, [wanted.get("label")]), *(wanted.get("keep") or ())]
+    if names:
+        raise Refusal(f"{path} has no named columns, so none called {names[0]!r}; use .npz or .csv")
     try:
         return Table(np.load(path, allow_pickle=False))
     except (ValueError, EOFError) as error:
@@ -268,18 +407,19 @@ def _read_npy(path: Path, extra: Sequence[str]) -> Table:
         ) from error
 
 
-def _read_npz(path: Path, extra: Sequence[str], array: str | None) -> Table:
+def _read_npz(path: Path, wanted: Mapping[str, Any], array: str | None) -> Table:
     try:
         with np.load(path, allow_pickle=False) as file:
             names = list(file.files)
             if {"format", "shape", "data"} <= set(names):
                 return Table(sparse.load_npz(path).tocsr())
+            along = columns_beside(wanted, names, str(path), "array")
             if array is None:
-                array = _only_matrix(file, path, extra)
-            for name in (array, *extra):
-                if name not in names:
-                    raise unknown_name("array", name, names, str(path))
-            return Table(file[array], {name: file[name] for name in extra})
+                array = _only_matrix(file, path, along.names)
+            if array not in names:
+                raise unknown_name("array", array, names, str(path))
+            columns = {name: file[name] for name in along.names}
+            return Table(file[array], columns, along=along)
     except Refusal:
         raise
     except Exception as error:  # zipfile, zlib and numpy raise different ones
@@ -300,7 +440,7 @@ def _only_matrix(file: Any, path: Path, extra: Sequence[str]) -> str:
     return name
 
 
-def _read_h5ad(path: Path, extra: Sequence[str], array: str | None) -> Table:
+def _read_h5ad(path: Path, wanted: Mapping[str, Any], array: str | None) -> Table:
     anndata = import_anndata("reading .h5ad")
     import h5py
 
@@ -317,16 +457,14 @@ def _read_h5ad(path: Path, extra: Sequence[str], array: str | None) -> Table:
         array = "X_pca" if "X_pca" in data.obsm else "X"
     if array not in known:
         raise unknown_name("array", array, known, str(path))
-    for name in extra:
-        if name not in data.obs:
-            raise unknown_name("column", name, map(str, data.obs), f"the observations of {path}")
+    along = columns_beside(wanted, list(data.obs), f"the observations of {path}")
     X = data.X if array == "X" else (data.obsm if array in data.obsm else data.layers)[array]
     if X is None:
         raise Refusal(f"{path} has no X; choose one of {', '.join(known[1:])} with --array")
     if hasattr(X, "to_numpy"):  # obsm may hold a DataFrame
         X = X.to_numpy()
-    columns = {name: data.obs[name].reset_index(drop=True) for name in extra}
-    return Table(X, columns, [f"mapping {array} of {path.name}"])
+    columns = {name: data.obs[name].reset_index(drop=True) for name in along.names}
+    return Table(X, columns, [f"mapping {array} of {path.name}"], along=along)
 
 
 def import_anndata(purpose: str) -> ModuleType:
@@ -357,213 +495,197 @@ def _versions() -> str:
     return " and ".join(found)
 
 
-# ---- tables of text -----------------------------------------------------------------------------
+# ---- tables with named columns ------------------------------------------------------------------
 
 
-def _read_text(path: Path, written: Format, extra: Sequence[str]) -> tuple[Any, list[str]]:
-    """Read a .csv or .tsv file into a DataFrame and notes for the user.
+class Choice(NamedTuple):
+    """Which columns of a table are taken."""
 
-    Text like "NA" stays text in the columns of `extra`; only empty cells are missing there.
-    """
-    kind = path.suffix.lower()
-    pandas = _import_pandas(kind)
-    names = _header(path, written)
-    options: dict[str, Any] = {
-        "sep": _separator(path, written),
-        "decimal": written.decimal,
-        "header": None if names is None else 0,
-        "low_memory": False,
-        "skipinitialspace": True,
-        "encoding": "utf-8-sig",
-    }
+    along: Along
+    features: list[str] | None  # None: all columns of numbers among `rest`
+    rest: list[str]
+
+
+def choose(
+    names: Sequence[str], wanted: Mapping[str, Any], path: Path, written: Format, hint: str = ""
+) -> Choice:
+    """Find the columns that are wanted; `hint` ends the error for a table of one column."""
+    _check_unique(names, path, written)
     try:
-        with warnings.catch_warnings():
-            # pandas warns of rows longer than the header, and cuts them.
-            warnings.simplefilter("error", pandas.errors.ParserWarning)
-            frame = pandas.read_csv(path, index_col=False, **options)
-    except (pandas.errors.ParserError, pandas.errors.ParserWarning) as error:
-        reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
-        if "Length of header" in reason:
-            reason = "rows are longer than the header"
-        raise Refusal(
-            f"{path} is ragged or not {kind[1:].upper()}: {reason}{_separator_hint(path, written)}"
-        ) from error
-    except pandas.errors.EmptyDataError as error:
-        raise Refusal(f"{path} is empty") from error
-    except UnicodeDecodeError as error:
-        raise Refusal(f"{path} is not text in UTF-8; save it as UTF-8") from error
-    if names is None:
-        frame.columns = [f"column {i + 1}" for i in range(frame.shape[1])]
-        return frame, []
-    notes = _check_names(path, names, written)
-    frame.columns = [str(name) for name in frame.columns]
-    for place, name in enumerate(frame.columns):
-        if name in extra and frame[name].dtype.kind == "O" and frame[name].isna().any():
-            as_text = {"dtype": str, "keep_default_na": False, "na_values": [""]}
-            frame[name] = pandas.read_csv(path, usecols=[place], **options, **as_text).iloc[:, 0]
-    return frame, notes
+        along = columns_beside(wanted, names, str(path))
+        features = chosen(wanted.get("features") or (), names, str(path))
+        drop = chosen(wanted.get("drop") or (), names, str(path))
+    except Refusal as error:
+        raise Refusal(f"{error}{hint if len(names) == 1 else ''}") from None
+    others = {*drop, *along.names}
+    return Choice(along, features or None, [name for name in names if name not in others])
 
 
-def _import_pandas(kind: str) -> Any:
+def _check_unique(names: Sequence[str], path: Path, written: Format = _PLAIN) -> None:
+    """Check that no two columns have the same name."""
+    for name, count in Counter(map(str.strip, names)).items():
+        if count > 1:
+            is_number = path.suffix != ".parquet" and not np.isnan(numbers([name], written)[0][0])
+            data = "; is the first line data? --header no" if is_number else ""
+            raise Refusal(f"{path} has more than one column {name!r}; give each its own name{data}")
+
+
+def _read_text(path: Path, wanted: Mapping[str, Any], written: Format) -> Table:
+    text = TextTable(path, written)
+    choice = choose(text.names, wanted, path, written, text.hint())
+    frame, columns = text.frame(choice.along.names)
+    table = _from_frame(frame, choice, path, written, text.line, text.hint())
+    table.columns, table.notes = columns, text.notes + table.notes
+    return table
+
+
+def _parquet(path: Path) -> Any:
+    import_pandas(".parquet")
     try:
-        import pandas
-    except ModuleNotFoundError as error:
-        raise Refusal(f"reading {kind} needs pandas: pip install 'fasttsne[tables]'") from error
-    return pandas
-
-
-def _header(path: Path, written: Format) -> list[str] | None:
-    """Return the names of the columns, or None where the first line is data."""
-    cells = _first_line(path, written)
-    if written.header is not None:
-        return cells if written.header else None
-    return None if all(_is_number(cell, written.decimal) for cell in cells) else cells
-
-
-def _first_line(path: Path, written: Format) -> list[str]:
-    """Return the cells of the first line that is not empty."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            separator = _separator(path, written)
-            lines = csv.reader(file, delimiter=separator, skipinitialspace=True)
-            return next((line for line in lines if line), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise Refusal(f"{path} is not text in UTF-8; save it as UTF-8") from error
-
-
-def _separator(path: Path, written: Format) -> str:
-    return written.separator or ("\t" if path.suffix.lower() == ".tsv" else ",")
-
-
-def _check_names(path: Path, names: list[str], written: Format) -> list[str]:
-    """Check that names are unique, as pandas renames others, and return a note of numbers."""
-    doubled = sorted({name for name in names if name and names.count(name) > 1})
-    numbers = [name for name in names if _is_number(name, written.decimal)]
-    if doubled:
-        data = "; is the first line data? --no-header" if doubled[0] in numbers else ""
-        raise Refusal(
-            f"{path} has more than one column {doubled[0]!r}; give each its own name{data}"
-        )
-    if numbers and written.header is None:
-        return [
-            f"the first line is read as names of columns, but {len(numbers):,} of its "
-            f"{len(names):,} are numbers, like {numbers[0]!r}; if it is data: --no-header"
-        ]
-    return []
-
-
-def _is_number(text: str, decimal: str = ".") -> bool:
-    try:
-        float(text.replace(decimal, "."))
-    except ValueError:
-        return False
-    return True
-
-
-def _has_decimal_comma(text: str) -> bool:
-    return re.fullmatch(r"\s*[-+]?\d+,\d+\s*", text) is not None
-
-
-def _hint(path: Path, frame: Any, columns: Sequence[str], written: Format) -> str:
-    """Return a guess why columns were not read as numbers, to append to a message."""
-    if frame.shape[1] == 1:
-        return _separator_hint(path, written)
-    for column in columns:
-        cells = frame[column].dropna().astype(str).head(20)
-        if len(cells) and all(map(_has_decimal_comma, cells)):
-            return f"; has column {column!r} decimal commas? --decimal ,"
-    return ""
-
-
-def _separator_hint(path: Path, written: Format) -> str:
-    cells = _first_line(path, written)
-    for other in _OTHER_SEPARATORS:
-        if any(other in cell for cell in cells):
-            return f"; are its cells separated by {other!r}? --sep {other!r}"
-    return ""
-
-
-# ---- columns of tables --------------------------------------------------------------------------
-
-
-def _read_parquet(path: Path) -> Any:
-    pandas = _import_pandas(".parquet")
-    try:
-        return pandas.read_parquet(path)
+        from pyarrow.parquet import ParquetFile
     except ImportError as error:
         raise Refusal("reading .parquet needs pyarrow: pip install 'fasttsne[tables]'") from error
+    try:
+        return ParquetFile(path).read()
     except Exception as error:  # pyarrow raises its own
         raise Refusal(f"cannot read {path}: not a Parquet file") from error
 
 
+def _read_parquet(path: Path, wanted: Mapping[str, Any]) -> Table:
+    data = _parquet(path)
+    choice = choose(data.column_names, wanted, path, _PLAIN)
+    index, notes = index_columns(data.schema), []
+    if choice.features is None:
+        rest = [name for name in choice.rest if name not in index]
+        found = [name for name in rest if is_arrow_number(data.schema.field(name).type)]
+        if len(found) < len(rest):
+            others = set(rest) - set(found)
+            left_out = shortened([name for name in rest if name in others])
+            notes.append(f"left out, not numbers: {left_out}")
+        choice = choice._replace(rest=found)
+    frame = data.select(choice.features or choice.rest).to_pandas(ignore_metadata=True)
+    table = _from_frame(frame, choice, path, _PLAIN, _row)
+    table.columns = {name: data.column(name) for name in choice.along.names}
+    table.notes = notes + table.notes
+    return table
+
+
+def index_columns(schema: Any) -> set[str]:
+    """Return the columns of a Parquet schema that were the index of a DataFrame."""
+    try:
+        index = (schema.pandas_metadata or {}).get("index_columns", ())
+    except ValueError:  # metadata that pandas did not write
+        return set()
+    return {name for name in index if isinstance(name, str)}
+
+
+def is_arrow_number(kind: Any) -> bool:
+    """Return whether a type of pyarrow is a number."""
+    from pyarrow import types
+
+    checks = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal)
+    return any(check(kind) for check in checks)
+
+
+def _read_excel(path: Path, wanted: Mapping[str, Any], sheet: str | None, written: Format) -> Table:
+    pandas, notes = import_pandas(".xlsx"), []
+    try:
+        book = pandas.ExcelFile(path, engine="openpyxl")
+    except ImportError as error:
+        raise Refusal("reading .xlsx needs openpyxl: pip install 'fasttsne[excel]'") from error
+    except Exception as error:  # zipfile and openpyxl have their own
+        raise Refusal(f"cannot read {path}: not a workbook of Excel") from error
+    with book:
+        if sheet is not None and sheet not in book.sheet_names:
+            raise unknown_name("sheet", sheet, book.sheet_names, str(path))
+        if sheet is None and len(book.sheet_names) > 1:
+            notes.append(f"reading sheet {book.sheet_names[0]!r}; --array names another")
+        text = {"dtype": object, "keep_default_na": False, "na_values": [""]}
+        cells = book.parse(sheet or 0, header=None, **text)
+    if len(cells) == 0:
+        raise Refusal(f"{path} is empty")
+    lines = cells.iloc[:21].fillna("").astype(str).to_numpy().tolist()
+    cells.columns, has_names, more = first_line(lines, written)
+    choice = choose(list(cells.columns), wanted, path, written)
+    frame = without_empty_end(cells.iloc[int(has_names) :]).infer_objects()
+    columns = {name: frame[name].reset_index(drop=True) for name in choice.along.names}
+    frame = frame[choice.features or choice.rest]
+    table = _from_frame(frame, choice, path, written, lambda row: _row(row + has_names))
+    table.columns, table.notes = columns, notes + more + table.notes
+    return table
+
+
 def _from_frame(
     frame: Any,
+    choice: Choice,
     path: Path,
-    extra: Sequence[str],
-    features: Sequence[str] | None,
-    drop: Sequence[str],
     written: Format,
+    where: Callable[[int], str],
+    hint: str = "",
 ) -> Table:
-    """Select the columns of a DataFrame, and check that those to map hold numbers."""
-    frame.columns = [str(name) for name in frame.columns]
-    names = list(frame.columns)
-    for name in (*extra, *(features or ()), *drop):
-        if name not in names:
-            unknown = unknown_name("column", name, names, str(path))
-            raise Refusal(
-                f"{unknown}{_hint(path, frame, names, written) if len(names) == 1 else ''}"
-            )
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise Refusal(f"{path} has more than one column {doubled[0]!r}; give each its own name")
+    """Return the table of the columns to map, after a check that they hold numbers."""
     if len(frame) == 0:
         raise Refusal(f"{path} has column names and no rows")
-    notes = []
-    if features is None:
-        rest = [name for name in names if name not in extra and name not in drop]
-        text = [name for name in rest if _is_text(frame[name])]
-        features = [name for name in rest if name not in text]
-        if text:
-            left_out = f"columns of text, left out: {', '.join(text)}"
-            notes.append(left_out + _hint(path, frame, text, written))
-        if not features:
-            raise Refusal(f"{path} has no column of numbers{_hint(path, frame, names, written)}")
-    X = np.stack([_numbers(frame[name], name, path) for name in features], axis=1)
-    return Table(X, {name: frame[name] for name in extra}, notes, list(features))
+    rest = set(choice.rest)
+    names = choice.features or [name for name in frame.columns if name in rest]
+    frame = frame[names]
+    X = np.empty(frame.shape)
+    are_numbers = np.array([dtype.kind in "biuf" for dtype in frame.dtypes], dtype=bool)
+    X[:, are_numbers] = frame.loc[:, are_numbers].to_numpy(dtype=np.float64)
+    left_out, as_read = dict[str, None](), list[str]()
+    others = np.flatnonzero(~are_numbers)
+    size = max(1, _CELLS // len(frame))
+    for start in range(0, len(others), size):  # many columns at once, as pandas is slow for each
+        some = others[start : start + size]
+        cells = frame.iloc[:, some].to_numpy(dtype=object)
+        values, missing = (part.reshape(cells.shape) for part in numbers(cells.ravel(), written))
+        for k, name in enumerate(frame.columns[some]):
+            words = np.isnan(values[:, k]) & ~missing[:, k]
+            there = list(map(str, cells[~missing[:, k], k])) if words.any() else []
+            if units := "".join(sign for sign in UNITS if there and all(sign in t for t in there)):
+                values[:, k], _ = numbers(cells[:, k], written, units)
+                words = np.isnan(values[:, k]) & ~missing[:, k]
+                row = int(np.argmin(missing[:, k]))
+                as_read.append(f"{there[0]} as {values[row, k]:g} in {name!r}")
+            remedy = comma_remedy(there, written)
+            is_text = np.isnan(values[:, k]).all()
+            if is_text and choice.features is None and not remedy:
+                left_out[name] = None
+            elif words.any():
+                row = int(np.argmax(words))
+                holds = "holds text" if is_text else "mixes numbers and text"
+                cell = str(cells[row, k])[:40]
+                raise Refusal(
+                    f"{path}: column {name!r} {holds}, {cell!r} in {where(row)}; "
+                    f"{remedy or 'correct it'}, or leave the column out (--drop, or not among "
+                    "--features)"
+                )
+        X[:, some] = values
+    notes = [f"read without the sign: {shortened(as_read)}"] if as_read else []
+    if left_out:
+        notes.append(f"columns of text, left out: {shortened(list(left_out))}")
+        X = X.compress([name not in left_out for name in names], axis=1)
+        names = [name for name in names if name not in left_out]
+    if not names:
+        raise Refusal(f"{path} has no column of numbers{hint}")
+    return Table(X, {}, notes, names, where, written, choice.along)
 
 
-def _is_text(column: Any) -> bool:
-    """Return whether no cell of a column holds a number."""
-    if column.dtype.kind in "biuf":
-        return False
-    if column.dtype.kind in "mM" or getattr(column.dtype, "name", "") == "category":
-        return True
-    present = column.dropna()
-    return not any(isinstance(value, int | float) or _is_number(str(value)) for value in present)
-
-
-def _numbers(column: Any, name: str, path: Path) -> NDArray[np.float64]:
-    """Return a column as numbers, or raise an error that names the first cell without one."""
-    import pandas
-
-    numbers = pandas.to_numeric(column, errors="coerce")
-    values: NDArray[np.float64] = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
-    text = np.flatnonzero(np.isnan(values) & column.notna().to_numpy())
-    if len(text):
-        found = str(column.iloc[text[0]])[:40]
-        remedy = "--decimal , if that is a number" if _has_decimal_comma(found) else "correct it"
-        holds = "holds text" if _is_text(column) else "mixes numbers and text"
-        raise Refusal(
-            f"{path}: column {name!r} {holds}, {found!r} in row {text[0] + 1}; "
-            f"{remedy}, or leave the column out (--drop, or not among --features)"
-        )
-    empty = np.flatnonzero(np.isnan(values))
-    if len(empty):
-        raise Refusal(
-            f"{path}: column {name!r} has {len(empty):,} empty cells, the first in row "
-            f"{empty[0] + 1}; fill them in, leave out those rows, or the column with --drop"
-        )
-    return values
+def values_of(column: Any, written: Format = _PLAIN) -> Any:
+    """Return a column that goes along as values to draw: text that is numbers becomes numbers."""
+    if isinstance(column, Cells):
+        text = np.array([cell or None for cell in column], dtype=object)
+        values, _ = numbers(column, written)
+        is_name = any(cell[:1] == "0" and cell[1:2].isdigit() for cell in column)  # as "01" is
+        if is_name or (np.isnan(values) & (text != None)).any():  # noqa: E711
+            return text
+        printed = as_printed(column)
+        if printed is None or any(isinstance(value, float) for value in printed):
+            return values
+        return np.array(printed)
+    if hasattr(column, "to_pandas"):  # of pyarrow
+        return column.to_pandas(integer_object_nulls=True)
+    return column
 
 
 def doubts(table: Table, *, chosen: bool, scaled: bool) -> list[str]:
@@ -575,11 +697,20 @@ def doubts(table: Table, *, chosen: bool, scaled: bool) -> list[str]:
         return []
     notes = []
     if not chosen and len(table.X) >= _LEAST_ROWS_TO_COUNT:
-        notes += [
-            f"column {name!r} only counts upwards, as identifiers do; --drop {name!r} leaves it out"
-            for name, column in zip(table.names, table.X.T, strict=True)
-            if (np.diff(column) > 0).all() and (column == np.round(column)).all()
-        ]
+        # The first rows tell for nearly all columns, and cost little.
+        first = table.X[:_LEAST_ROWS_TO_COUNT]
+        candidates = np.flatnonzero((np.diff(first, axis=0) > 0).all(axis=0))
+        counting = [table.names[k] for k in candidates if _counts(table.X[:, k])]
+        if len(counting) == 1:
+            notes.append(
+                f"column {counting[0]!r} only counts upwards, as identifiers do; "
+                f"--drop {counting[0]!r} leaves it out"
+            )
+        elif counting:
+            notes.append(
+                f"{len(counting):,} columns only count upwards, as identifiers do: "
+                f"{shortened(counting)}; --drop leaves them out"
+            )
     if not scaled:
         deviation = table.X.std(axis=0)
         varying = np.flatnonzero(deviation)
@@ -594,3 +725,7 @@ def doubts(table: Table, *, chosen: bool, scaled: bool) -> list[str]:
                     f"{table.names[small]!r}; --standardize gives all columns the same weight"
                 )
     return notes
+
+
+def _counts(column: NDArray[Any]) -> bool:
+    return bool((np.diff(column) > 0).all() and (column == np.round(column)).all())

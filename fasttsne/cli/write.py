@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from zipfile import ZipFile
 
 import numpy as np
@@ -21,11 +22,15 @@ from numpy.typing import NDArray
 
 from fasttsne.cli.messages import Refusal, unknown_name
 from fasttsne.cli.read import check_kind, import_anndata
+from fasttsne.cli.text import TEXT, Cells, as_printed, kind_of
 from fasttsne.neighbors.metrics import METRICS
 from fasttsne.runtime.files import replacing
 
 if TYPE_CHECKING:
     from fasttsne.quality import Report
+
+#: Endings of files that a map can be written to.
+KINDS = (*TEXT, ".npy", ".npz", ".parquet", ".h5ad")
 
 _NEEDS = {".parquet": ("pyarrow", "tables"), ".h5ad": ("anndata", "h5ad")}
 _USUAL_METRICS = ("euclidean", "cosine", "correlation", "manhattan", "chebyshev", "hamming")
@@ -41,8 +46,10 @@ _JUDGED = 5_000  # points: enough for three digits of every measure
 
 def check_output(path: Path, option: str, kinds: tuple[str, ...], force: bool) -> None:
     """Check that a file can be written and has one of the endings `kinds`, or any if empty."""
-    if kinds and path.suffix.lower() not in kinds:
+    if kinds and kind_of(path) not in kinds:
         raise Refusal(f"{option} {path}: the ending must be one of {', '.join(kinds)}")
+    if kinds and str(path) == "-":
+        return
     check_kind(path, f"{option} {path}")
     if path.is_dir():
         raise Refusal(f"{option} {path}: it is a directory; name a file in it")
@@ -67,7 +74,7 @@ def check_distinct(paths: Mapping[str, Path | None]) -> None:
     """Check that no two options name the same file."""
     seen: dict[str, str] = {}
     for option, path in paths.items():
-        if path is None:
+        if path is None or str(path) == "-":
             continue
         # Unlike Path.resolve this raises nothing where links lead in a circle.
         first = seen.setdefault(os.path.realpath(path), option)
@@ -79,9 +86,9 @@ def check_columns(
     path: Path, names: Sequence[str], n_components: int, *, in_parts: bool = False
 ) -> None:
     """Check that no column that goes along has a name of the map's own, in a file or its parts."""
-    kind = path.suffix.lower()
+    kind = kind_of(path)
     ours = ["embedding"] if kind in (".npz", ".zarr", ".h5", ".hdf5") else []
-    if in_parts or kind in (".csv", ".tsv", ".parquet"):
+    if in_parts or kind in (*TEXT, ".parquet"):
         ours += coordinates(n_components)
     taken = [name for name in names if name in ours]
     if taken:
@@ -89,6 +96,18 @@ def check_columns(
             f"--output {path}: the map's own columns are called {', '.join(ours)}, and so is the "
             f"column {taken[0]!r} that is to go along; rename it in INPUT"
         )
+
+
+def check_copy(source: Path) -> None:
+    """Check that a copy of an .h5ad file can hold the map."""
+    import h5py
+
+    with h5py.File(source, "r") as file:
+        if not isinstance(file.get("obsm"), h5py.Group):
+            raise Refusal(
+                f"{source} is of AnnData before 0.7, and its copy could not hold the map; choose "
+                ".csv or .npz, or write it anew: anndata.read_h5ad(...).write_h5ad(...)"
+            )
 
 
 def check_pictures(args: argparse.Namespace, *, flat: bool) -> None:
@@ -144,12 +163,24 @@ def frame_of_text(Y: NDArray[np.float32], columns: Mapping[str, Any]) -> Any:
         name: [f"{value:.6g}" for value in column.tolist()]
         for name, column in zip(coordinates(Y.shape[1]), Y.T, strict=True)
     }
-    return pandas.DataFrame({**places, **{name: np.asarray(columns[name]) for name in columns}})
+    return pandas.DataFrame({**places, **{name: _objects(columns[name]) for name in columns}})
+
+
+def _objects(column: Any) -> Any:
+    """Return a column whose values print as they are: whole numbers stay so beside empty cells."""
+    if hasattr(column, "to_pandas"):  # of pyarrow
+        column = column.to_pandas(integer_object_nulls=True)
+    is_category = getattr(getattr(column, "dtype", None), "name", "") == "category"
+    is_text = isinstance(column, Cells)
+    return np.asarray(column, dtype=object) if is_category or is_text else np.asarray(column)
 
 
 def write_map(path: Path, Y: NDArray[np.float32], columns: Mapping[str, Any], source: Path) -> None:
     """Write a map with the columns that go along; an .h5ad file is a copy of `source`."""
-    kind = path.suffix.lower()
+    kind = kind_of(path)
+    if str(path) == "-":
+        _write_text_table(sys.stdout, ",", Y, columns)
+        return
     with replacing(path) as unfinished:
         if kind == ".npy":
             with open(unfinished, "wb") as file:
@@ -160,18 +191,18 @@ def write_map(path: Path, Y: NDArray[np.float32], columns: Mapping[str, Any], so
         elif kind == ".h5ad":
             _copy_h5ad(source, unfinished, Y)
         elif kind == ".parquet":
-            import pandas
+            import pyarrow
+            from pyarrow.parquet import write_table
 
-            beside = {name: np.asarray(values) for name, values in columns.items()}
-            places = dict(zip(coordinates(Y.shape[1]), Y.T, strict=True))
-            frame = pandas.DataFrame({**places, **beside})
-            frame.to_parquet(unfinished, index=False)
+            places = dict(zip(coordinates(Y.shape[1]), np.ascontiguousarray(Y.T), strict=True))
+            beside = {name: _arrow(values) for name, values in columns.items()}
+            write_table(pyarrow.table({**places, **beside}), unfinished)
         else:
-            _write_text_table(unfinished, "\t" if kind == ".tsv" else ",", Y, columns)
+            _write_text_table(unfinished, "\t" if kind.startswith(".tsv") else ",", Y, columns)
 
 
 def _write_text_table(
-    path: Path, separator: str, Y: NDArray[np.float32], columns: Mapping[str, Any]
+    path: Path | IO[str], separator: str, Y: NDArray[np.float32], columns: Mapping[str, Any]
 ) -> None:
     if columns:
         frame_of_text(Y, columns).to_csv(path, sep=separator, index=False)
@@ -203,10 +234,56 @@ def rescued(path: Path, Y: NDArray[np.float32]) -> Path | None:
     return None
 
 
-def _plain(values: Any) -> NDArray[Any]:
+def _arrow(column: Any) -> Any:
+    """Return a column for Parquet: text whose cells print as numbers does as numbers."""
+    import pyarrow
+
+    if isinstance(column, pyarrow.ChunkedArray):
+        return column
+    if isinstance(column, Cells):
+        values = as_printed(column)
+        text = [cell or None for cell in column]
+        return pyarrow.array(text, pyarrow.string()) if values is None else pyarrow.array(values)
+    return pyarrow.array(column, from_pandas=True)
+
+
+def _plain(column: Any) -> NDArray[Any]:
     """Return an array that can be saved without pickle."""
-    array = np.asarray(values)
+    if isinstance(column, Cells):
+        values = as_printed(column)
+        return np.array(list(column) if values is None or None in values else values)
+    if hasattr(column, "to_pandas"):  # of pyarrow
+        column = arrow_values(column, column.null_count > 0, is_wide(column))
+    array = np.asarray(column)
     return array.astype(str) if array.dtype == object else array
+
+
+def is_wide(column: Any) -> bool:
+    """Return whether a column of pyarrow has integers that a float does not hold."""
+    from pyarrow import compute, types
+
+    if not types.is_integer(column.type):
+        return False
+    ends = compute.min_max(column).as_py().values()
+    return any(value is not None and abs(value) > 2**53 for value in ends)
+
+
+def arrow_values(column: Any, has_gaps: bool, wide: bool) -> NDArray[Any]:
+    """Return numbers, or objects that are text; a gap becomes NaN or empty text."""
+    import pyarrow
+    from pyarrow import types
+
+    kind = column.type
+    if types.is_dictionary(kind):
+        column = column.cast(kind := kind.value_type)
+    if types.is_floating(kind):
+        return np.asarray(column.to_numpy())
+    if (not types.is_integer(kind) and not types.is_boolean(kind)) or (has_gaps and wide):
+        text = column.cast(pyarrow.string()).fill_null("")
+        return np.asarray(text.to_numpy(), dtype=object)
+    if has_gaps:
+        return np.asarray(column.cast(pyarrow.float64()).to_numpy())
+    return np.asarray(column.to_numpy(), dtype=kind.to_pandas_dtype())
 
 
 def _copy_h5ad(source: Path, path: Path, Y: NDArray[np.float32]) -> None:
@@ -216,11 +293,6 @@ def _copy_h5ad(source: Path, path: Path, Y: NDArray[np.float32]) -> None:
 
     shutil.copyfile(source, path)
     with h5py.File(path, "r+") as file:
-        if not isinstance(file.get("obsm"), h5py.Group):
-            raise Refusal(
-                f"{source} is of AnnData before 0.7, and its copy could not hold the map; choose "
-                ".csv or .npz, or write it anew: anndata.read_h5ad(...).write_h5ad(...)"
-            )
         write_elem(file["obsm"], "X_tsne", Y)
 
 
@@ -253,11 +325,11 @@ def draw(path: Path, Y: NDArray[np.float32], labels: Any, title: str) -> bool:
     return not unknown
 
 
-def hover_texts(columns: Mapping[str, Any], keep: list[str]) -> list[str] | None:
+def hover_texts(columns: Mapping[str, Any], keep: Sequence[str]) -> list[str] | None:
     """Return the text of each point on the page, of the columns `keep`; None if there are none."""
     if not keep:
         return None
-    kept = [np.asarray(columns[name]).astype(object) for name in keep]
+    kept = [_objects(columns[name]).astype(object) for name in keep]
     return [
         "\n".join(f"{name}: {value}" for name, value in zip(keep, row, strict=True))
         for row in zip(*kept, strict=True)

@@ -29,24 +29,29 @@ def said_of(capsys, *args):
         ("x.csv", b"", "x.csv is empty"),
         ("x.csv", b"\n\n", "x.csv is empty"),
         ("x.csv", b"a,b\n", "x.csv has column names and no rows"),
-        ("x.csv", b"a,b\n1,2\n3,4,5\n", "ragged or not CSV: Expected 2 fields in line 3, saw 3"),
-        ("x.csv", b"a,b\n1,2,3\n3,4,5\n", "ragged or not CSV: rows are longer than the header"),
-        ("x.csv", b"a,b\n1,2\n3\n", "column 'b' has 1 empty cells, the first in row 2"),
-        ("x.csv", b"a,b\n1,2\n3,oops\n", "column 'b' mixes numbers and text, 'oops' in row 2"),
-        ("x.csv", b'a,b\n1,2\n3,"4,5"\n', "'4,5' in row 2; --decimal , if that is a number, or"),
-        ("x.csv", b"a,b\n1,2\n3,inf\n", "x.csv holds inf in row 2, column 2"),
+        ("x.csv", b"a,b\n1,2\n3,4,5\n", "ragged or not CSV: line 3 is longer than the header"),
+        ("x.csv", b"a,b\n1,2,3\n3,4,5\n", "ragged or not CSV: line 2 is longer than the header"),
+        ("x.csv", b"a,b\n1,2\n3\n", "'b' has 1 empty cells, the first in line 3; --fill mean"),
+        ("x.csv", b"a,b\n1,2\n3,oops\n", "column 'b' mixes numbers and text, 'oops' in line 3"),
+        (
+            "x.csv",
+            b'a,b\n1,2\n3,"4,5"\n',
+            "'4,5' in line 3; --decimal , if the comma is the decimal",
+        ),
+        ("x.csv", b"a,b\n1,2\n3,inf\n", "column 'b' holds inf in line 3; correct it"),
         ("x.csv", b"a,b\nx,y\nz,w\n", "x.csv has no column of numbers"),
         ("x.csv", b"a;b\n1;2\n", "no column of numbers; are its cells separated by ';'? --sep ';'"),
         ("x.csv", b"a;b\n1,5;2,5\n", "longer than the header; are its cells separated by ';'?"),
         ("x.csv", b"a,a\n1,2\n1,2\n", "x.csv has more than one column 'a'; give each its own"),
         ("x.csv", b"5,5,x\n1,2,x\n", "column '5'; give each its own name; is the first line data?"),
         ("x.csv", b"\n\na, a\n1,2\n", "x.csv has more than one column 'a'; give each its own"),
-        ("x.csv", b"\xff\xfe\x00a,b\n1,2\n", "x.csv is not text in UTF-8"),
+        ("x.csv", b"\xff\xfe\x00a,b\n1,2\n", "x.csv is not text in UTF-16"),
         ("x.npy", b"not numpy", "cannot read x.npy: not an array of numbers"),
         ("x.npz", b"PK not a zip", "cannot read x.npz: not arrays of numbers"),
         ("x.parquet", b"PAR1 nonsense", "cannot read x.parquet: not a Parquet file|needs"),
         ("x.h5ad", b"nonsense", "cannot read x.h5ad: not a file written by AnnData|needs anndata"),
-        ("x.xlsx", b"nonsense", "unknown ending '.xlsx'"),
+        ("x.xlsx", b"nonsense", "cannot read x.xlsx: not a workbook of Excel|needs openpyxl"),
+        ("x.docx", b"nonsense", "unknown ending '.docx'"),
     ],
 )
 def test_broken_files(here, capsys, untouched, name, content, message):
@@ -78,15 +83,15 @@ def test_arrays_that_are_no_tables(here, capsys, untouched, array, message):
         (["."], ". is a directory; name a file"),
         (["flowers.csv", "--label", "specis"], "no column 'specis' in flowers.csv; did you mean"),
         (["flowers.csv", "--drop", "zzz"], "it has sepal length, sepal width"),
-        (["flowers.csv", "--array", "X"], "--array is for .npz and .h5ad"),
-        (["flowers.csv", "--features", "name"], "holds text, 'flower <0>' in row 1"),
+        (["flowers.csv", "--array", "X"], "--array is for .npz, .h5ad and .xlsx"),
+        (["flowers.csv", "--features", "name"], "holds text, 'flower <0>' in line 2"),
         (["cells.h5ad", "--drop", "x"], "--features and --drop are for tables"),
         (["x.npy", "--label", "a"], "x.npy has no named columns, so none called 'a'"),
         (["two.npz"], "two.npz holds 2 tables (one, two); choose one with --array"),
         (["two.npz", "--array", "tow"], "there is no array 'tow' in two.npz; did you mean 'two'?"),
         (["x.npy", "--sep", ";;"], "--sep must be one sign, such as ';'; got ';;'"),
         (["x.npy", "--sep", ",", "--decimal", ","], "--sep and --decimal are both ','"),
-        (["x.npy", "--no-header"], "--sep, --decimal and --no-header are for .csv and .tsv, not x"),
+        (["x.npy", "--no-header"], "--header and --encoding are for .csv and .tsv, not x.npy"),
     ],
 )
 def test_options_that_do_not_fit_the_file(flowers, capsys, untouched, args, message):
@@ -123,7 +128,7 @@ def test_a_first_line_of_data_is_noted_and_can_be_taken(here, capsys):
     Path("x.csv").write_text("\n".join(lines_of_numbers(",", ".")))
     said = said_of(capsys, *MAP).splitlines()[0]
     assert said.startswith("the first line is read as names of columns, but 3 of its 4 are")
-    assert said.endswith("if it is data: --no-header")
+    assert said.endswith("if it is data: --header no")
     assert mapped(*MAP, "--force", "--no-header", "--label", "column 4") == 0
     np.testing.assert_array_equal(np.load("map.npy"), expected_map(np.round(rows(), 4)))
 
@@ -133,7 +138,7 @@ def test_separator_and_decimal_point_are_given(here, capsys):
     said = error_of(capsys, *MAP, "--label", "kind")
     assert said.endswith("are its cells separated by ';'? --sep ';'")
     said = error_of(capsys, *MAP, "--label", "kind", "--sep", ";")
-    assert said.endswith("no column of numbers; has column 'a' decimal commas? --decimal ,")
+    assert "in line 2; --decimal , if the comma is the decimal point, or leave" in said
     assert mapped(*MAP, "--label", "kind", "--sep", ";", "--decimal", ",") == 0
     np.testing.assert_array_equal(np.load("map.npy"), expected_map(np.round(rows(), 4)))
 
