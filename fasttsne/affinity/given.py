@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from fasttsne.affinity.joint import JointProbabilities, from_csr
-from fasttsne.samples.checks import check_sparse
+from fasttsne.samples.checks import check_readable
 
 __all__ = ["checked_affinities"]
 
@@ -49,8 +49,7 @@ def checked_affinities(affinities: Any) -> JointProbabilities:
             "X should be a square matrix of affinities with affinity='precomputed', got "
             f"{affinities.shape}"
         )
-    if sparse.issparse(affinities):
-        affinities = check_sparse(affinities, "X, the precomputed affinities,")
+    affinities = check_readable(affinities, "X, the precomputed affinities,")
     graph = sparse.csr_matrix(affinities, dtype=np.float64, copy=True)
     graph.sum_duplicates()
     if not np.isfinite(graph.data).all():

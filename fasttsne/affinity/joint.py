@@ -10,7 +10,7 @@ from scipy import sparse
 
 from fasttsne import _kernels
 from fasttsne.affinity.conditional import conditional_probabilities
-from fasttsne.samples.checks import check_sparse
+from fasttsne.samples.checks import check_readable
 
 __all__ = [
     "as_csr",
@@ -135,7 +135,7 @@ def as_csr(
            [0.5, 0. ]], dtype=float32)
     """
     if not isinstance(joint, JointProbabilities):
-        return sparse.csr_matrix(check_sparse(joint, "joint") if sparse.issparse(joint) else joint)
+        return sparse.csr_matrix(check_readable(joint, "joint"))
     n_samples = len(joint.indptr) - 1
     return sparse.csr_matrix(
         (joint.data, joint.indices, joint.indptr), shape=(n_samples, n_samples)

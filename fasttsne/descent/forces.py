@@ -9,7 +9,7 @@ from scipy import sparse
 
 from fasttsne._kernels import BarnesHutForces, ExactForces, Forces
 from fasttsne.affinity.weights import WeightedJoint
-from fasttsne.samples.checks import check_sparse
+from fasttsne.samples.checks import check_readable
 
 
 def make_forces(
@@ -29,7 +29,7 @@ def make_forces(
         dense = np.ascontiguousarray(joint, dtype=np.float32)
         return ExactForces(dense, *common, n_threads, counts, negative_entropy)
     if sparse.issparse(joint):
-        joint = sparse.csr_matrix(check_sparse(joint, "joint"))
+        joint = sparse.csr_matrix(check_readable(joint, "joint"))
     return BarnesHutForces(
         np.asarray(joint.indptr, dtype=np.int64),
         np.asarray(joint.indices, dtype=np.int32),

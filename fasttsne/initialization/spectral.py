@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from fasttsne.runtime.threads import single_threaded_blas
-from fasttsne.samples.checks import check_sparse
+from fasttsne.samples.checks import check_readable
 
 __all__ = ["laplacian_eigenmap"]
 
@@ -62,7 +62,7 @@ def laplacian_eigenmap(
     >>> print((x / x[0]).round(3) + 0.0)
     [ 1.     0.707  0.    -0.707 -1.   ]
     """
-    graph = sparse.csr_matrix(check_sparse(graph, "graph"))
+    graph = sparse.csr_matrix(check_readable(graph, "graph"))
     n_samples = graph.shape[0]
     n_parts, part_of = connected_components(graph, directed=False)
     if n_parts == 1:

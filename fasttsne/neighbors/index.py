@@ -30,7 +30,7 @@ from fasttsne.neighbors.screen import (
     usual_extent,
 )
 from fasttsne.runtime.threads import single_threaded_blas
-from fasttsne.samples.checks import check_sparse
+from fasttsne.samples.checks import check_readable
 from fasttsne.samples.scaling import Centering
 
 __all__ = ["neighbor_index"]
@@ -121,8 +121,7 @@ def neighbor_index(
     """
     if metric == "precomputed":
         return _Precomputed(n_neighbors)
-    if sparse.issparse(X):
-        X = check_sparse(X)
+    X = check_readable(X)
     n_samples = X.shape[0]
     if not 1 <= n_neighbors <= n_samples:
         raise ValueError(f"n_neighbors={n_neighbors} must be in 1 .. n_samples={n_samples}")

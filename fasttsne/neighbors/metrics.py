@@ -16,7 +16,7 @@ from sklearn.utils.extmath import row_norms
 from threadpoolctl import ThreadpoolController
 
 from fasttsne.runtime.threads import in_threads, single_threaded_blas
-from fasttsne.samples.checks import check_sparse
+from fasttsne.samples.checks import check_readable
 
 __all__ = ["METRICS", "pairwise_squared_distances"]
 
@@ -194,8 +194,7 @@ def pairwise_squared_distances(
     array([[0., 9.],
            [9., 0.]])
     """
-    if sparse.issparse(X):
-        X = check_sparse(X)
+    X = check_readable(X)
     if metric == "precomputed":
         distances = np.array(X, dtype=np.float64)
         np.fill_diagonal(distances, 0.0)  # not read, so never a reason for an error

@@ -23,7 +23,7 @@ from fasttsne.neighbors.metrics import (
 )
 from fasttsne.neighbors.screen import Screen, n_lists_for_search, resolved_method
 from fasttsne.runtime.threads import single_threaded_blas
-from fasttsne.samples.checks import check_sparse
+from fasttsne.samples.checks import check_readable
 from fasttsne.samples.principal_axes import PrincipalAxes
 from fasttsne.samples.scaling import center_and_scale
 
@@ -119,8 +119,7 @@ def nearest_neighbors(
     >>> squared_distances[3]
     array([16., 36.])
     """
-    if sparse.issparse(X):
-        X = check_sparse(X)
+    X = check_readable(X)
     n_samples = X.shape[0]
     if not 1 <= n_neighbors < n_samples:
         raise ValueError(

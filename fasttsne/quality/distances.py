@@ -23,8 +23,8 @@ from fasttsne.neighbors.metrics import Metric, as_metric_takes, squared
 from fasttsne.neighbors.search import nearest_neighbors
 from fasttsne.quality.checks import Anchors, Floats, as_embedding, blocks_of, check_same_length
 from fasttsne.runtime.threads import in_threads, single_threaded_blas
-from fasttsne.samples.arrays import as_array, unmasked
-from fasttsne.samples.checks import check_sparse, without_duplicates
+from fasttsne.samples.arrays import as_array
+from fasttsne.samples.checks import check_readable, without_duplicates
 from fasttsne.samples.scaling import in_safe_range
 
 _EUCLIDEAN = ("euclidean", "l2", "sqeuclidean")
@@ -243,9 +243,7 @@ def as_distances(
     """Check data as `fasttsne.TSNE` does, and return the class that computes their distances."""
     if not isinstance(metric, str) and not callable(metric):
         raise TypeError(f"metric must be a string or a function; got {metric!r}")
-    X = unmasked(X, "X")
-    if sparse.issparse(X):
-        X = check_sparse(X)
+    X = check_readable(X)
     # A matrix of distances is not copied into another order: a copy would be as large.
     order = None if isinstance(metric, str) and metric == "precomputed" else "C"
     X = check_array(

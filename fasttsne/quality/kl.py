@@ -26,7 +26,7 @@ from fasttsne.quality.checks import (
 )
 from fasttsne.quality.distances import Distances, Known, Points, Precomputed, as_distances
 from fasttsne.runtime.threads import effective_n_threads, in_threads
-from fasttsne.samples.arrays import unmasked
+from fasttsne.samples.checks import check_readable
 
 __all__ = ["kl_divergence"]
 
@@ -267,7 +267,7 @@ def _given(P: Any, n_points: int) -> _Given:
     if isinstance(P, JointProbabilities) or sparse.issparse(P):
         P = as_csr(P)
     P = check_array(
-        unmasked(P, "X"), accept_sparse="csr", dtype=[np.float64, np.float32], input_name="X"
+        check_readable(P), accept_sparse="csr", dtype=[np.float64, np.float32], input_name="X"
     )
     if P.shape[0] != P.shape[1]:
         raise ValueError(f"X must be a square P with perplexity=None; got shape {P.shape}")

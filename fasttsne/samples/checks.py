@@ -112,9 +112,7 @@ def check_samples(
     >>> X.dtype, exponent
     (dtype('float64'), 0)
     """
-    X = unmasked(X, "X")
-    if sparse.issparse(X):
-        X = check_sparse(X)
+    X = check_readable(X)
     check = check_array if estimator is None else partial(validate_data, estimator, reset=reset)
     X = check(
         X,
@@ -151,9 +149,7 @@ def _check_distances(X: Any, method: str) -> None:
 
 def check_new_samples(X: Any, known: Any, n_columns: int, exponent: int, *, estimator: Any) -> Any:
     """Return new samples in the form of those of the fit, `known`; None stands for distances."""
-    X = unmasked(X, "X")
-    if sparse.issparse(X):
-        X = check_sparse(X)
+    X = check_readable(X)
     X = validate_data(estimator, X, reset=False, accept_sparse="csr", dtype=_FLOATS)
     if X.shape[1] != n_columns:
         raise ValueError(
@@ -185,11 +181,13 @@ def check_fixed(fixed: Any, n_samples: int) -> NDArray[np.bool_] | None:
     return mask
 
 
-def check_sparse(X: Any, name: str = "X") -> Any:
-    """Return a sparse matrix as CSR, CSC, BSR or COO; raise ValueError if it is malformed.
+def check_readable(X: Any, name: str = "X") -> Any:
+    """Return `X`, a sparse matrix as CSR, CSC, BSR or COO; raise ValueError if it is malformed.
 
-    C code, also SciPy's, would follow its indices.
+    C code, also SciPy's, would follow its indices. Neither may a mask hide values of an array.
     """
+    if not sparse.issparse(X):
+        return unmasked(X, name)
     if X.ndim != 2:
         raise ValueError(f"{name} must be two-dimensional, got a sparse array of {X.shape}")
     if X.shape[1] > _LARGEST_N_COLUMNS:

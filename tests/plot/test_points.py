@@ -135,7 +135,7 @@ def test_missing_labels_are_grey_and_below(labels):
         ],
         (
             np.array(["2020-01-01T07", "2020-01-02", "NaT"], "M8[ns]"),
-            ["2020-01-01T07:00", "2020-01-02T00:00"],
+            ["2020-01-01T07:00", "2020-01-02"],
         ),
         *[
             (np.array([7, 14, "NaT"], "m8[D]").astype(f"m8[{unit}]"), ["7 days", "14 days"])

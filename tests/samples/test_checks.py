@@ -11,7 +11,7 @@ from fasttsne.descent import optimize_embedding
 from fasttsne.initialization import laplacian_eigenmap
 from fasttsne.neighbors import nearest_neighbors, pairwise_squared_distances
 from fasttsne.quality import kl_divergence, trustworthiness
-from fasttsne.samples.checks import check_sparse
+from fasttsne.samples.checks import check_readable
 
 X = sparse.random(60, 12, 0.5, format="csr", random_state=0)
 MAP = np.random.default_rng(0).normal(size=(60, 2))
@@ -53,20 +53,20 @@ def damaged(form, damage):
 @pytest.mark.parametrize(("form", "damage"), DAMAGE)
 def test_a_malformed_matrix_of_any_format_is_refused(form, damage):
     with pytest.raises(ValueError, match="X is a malformed sparse matrix"):
-        check_sparse(damaged(form, damage))
+        check_readable(damaged(form, damage))
 
 
 @pytest.mark.parametrize("form", ["csr", "csc", "bsr", "coo", "dia", "lil", "dok"])
 def test_a_whole_matrix_of_any_format_stays_what_it_is(form):
     matrix = X.asformat(form)
-    assert_array_equal(check_sparse(matrix).toarray(), X.toarray())
+    assert_array_equal(check_readable(matrix).toarray(), X.toarray())
 
 
 def test_flags_that_were_true_before_the_arrays_changed_are_not_believed():
     matrix = X.copy()
     assert matrix.has_sorted_indices
     matrix.indices[:2] = matrix.indices[:2][::-1]
-    assert not check_sparse(matrix).has_sorted_indices
+    assert not check_readable(matrix).has_sorted_indices
 
 
 P = (lambda square: square / square.sum())(X @ X.T)
