@@ -8,6 +8,7 @@ from pathlib import Path
 from subprocess import CalledProcessError
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from fasttsne.plot.axes import check_map, new_axes
@@ -102,6 +103,9 @@ def animate(
         at = min(frame, len(maps) - 1)
         names: Any = "map" if at == len(maps) - 1 else None
         scatter(maps[at], labels, ax=ax, title=titles[at], size=size, names=names)
+        x, y = ax.get_xlim(), ax.get_ylim()
+        half = max(np.ptp(x), np.ptp(y)) * np.array([-0.5, 0.5])  # the same frame for all
+        ax.set(xlim=np.mean(x) + half, ylim=np.mean(y) + half)
         return []
 
     held = len(maps) + 2 * fps - 1

@@ -46,15 +46,23 @@ def new_axes(width: float, height: float) -> Axes:
 
 
 def window_around(Y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the corners of a square window around a map, with a margin."""
+    """Return the corners of a window around a map, with a margin; no side is below a tenth."""
     low, high = Y.min(axis=0), Y.max(axis=0)
     # If all coordinates are (almost) equal, the corners must still differ.
-    half = 0.53 * max(np.max(high - low) or 1.0, 1e-12 * np.abs(Y).max())
+    longest = max(np.max(high - low) or 1.0, 1e-12 * np.abs(Y).max())
+    half = np.maximum((high - low) / 2, 0.07 * longest) + 0.03 * longest
     return (low + high) / 2 - half, (low + high) / 2 + half
 
 
+def map_size(Y: NDArray[Any], side: float) -> tuple[float, float]:
+    """Return the width and height in inches of a figure for a map, the longer one `side`."""
+    low, high = window_around(Y)
+    width, height = np.maximum(side * (high - low) / np.max(high - low), side / 3)
+    return float(width), float(height)
+
+
 def prepare_map(ax: Axes, Y: NDArray[Any], title: str | None) -> None:
-    """Set a square window around the map, without ticks, with the same scale on both axes."""
+    """Set a window around the map, without ticks, with the same scale on both axes."""
     (left, bottom), (right, top) = window_around(Y)
     ax.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[], aspect="equal")
     ax.spines[:].set_color(FRAME)

@@ -1,8 +1,8 @@
-"""Ten colours that are easy to tell apart, marks for more classes, and which class has which."""
+"""Colours and marks that are easy to tell apart, and which class has which."""
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from typing import Any
 
 import numpy as np
@@ -25,38 +25,46 @@ PALETTE = (
     "#ba79ad",
 )
 
-MARKERS = ("o", "s", "^", "P", "D", "v", "X")  # matplotlib's, for classes that share a colour
+# Thirty more for more classes: all forty differ by at least 10 in CIEDE2000, and by 5 in the three
+# kinds of colour blindness.
+_COLORS = (
+    *PALETTE,
+    *re.findall(
+        r"#\w+",
+        """
+        #008769 #f01e5a #f0b4c3 #2d00c3 #78e187 #004b3c #786996 #a58787 #69694b #782dff
+        #b4a55a #69b4a5 #784b5a #0fe1f0 #2da5ff #4b7878 #b4a5c3 #871e3c #e10087 #690087
+        #4b873c #a587d2 #a5001e #ff002d #e1c3b4 #0078c3 #5a2d4b #a56969 #f087a5 #698796
+        """,
+    ),
+)
+
+# Marks of matplotlib and, in the same order, of plotly.
+MARKERS = ("o", "s", "^", "P", "D", "v", "X")
+SYMBOLS = ("circle", "square", "triangle-up", "cross", "diamond", "triangle-down", "x")
 
 INK = "#1a1a1a"
 FRAME = "#cccccc"
 MISSING = "#c4c4c4"
 
 
-def class_colors(medians: NDArray[Any], counts: NDArray[Any]) -> list[str]:
-    """Return a colour per class; beyond ten classes the same colour is reused far away.
+def class_looks(medians: NDArray[Any], counts: NDArray[Any]) -> tuple[list[str], NDArray[np.intp]]:
+    """Return a colour and the index of a mark per class; up to 280 classes, no two have both alike.
 
-    The largest classes choose first.
+    The largest classes choose first. Beyond forty classes a colour is reused far away.
     """
-    n_classes, n_colors = len(medians), len(PALETTE)
-    if n_classes <= n_colors:
-        return list(PALETTE[:n_classes])
+    n_classes, n_colors = len(medians), len(_COLORS)
+    chosen = np.arange(n_classes)
+    if n_classes <= len(PALETTE):
+        return [_COLORS[color] for color in chosen], np.zeros_like(chosen)
     x, y = np.ascontiguousarray(medians.T)
-    chosen = np.zeros(n_classes, dtype=np.intp)
+    marks, used = np.zeros_like(chosen), np.zeros(n_colors, dtype=np.intp)
     # Squared distance from each class to the nearest class of each colour.
     nearest = np.full((n_classes, n_colors), np.inf)
     for turn, i in enumerate(np.argsort(-counts, kind="stable")):
-        color = turn if turn < n_colors else int(np.argmax(nearest[i]))
-        chosen[i] = color
+        color = int(np.where(used == turn // n_colors, nearest[i], -1.0).argmax())
+        chosen[i], marks[i] = color, (color // len(PALETTE) + used[color]) % len(MARKERS)
+        used[color] += 1
         distance = (x - x[i]) ** 2 + (y - y[i]) ** 2
         np.minimum(nearest[:, color], distance, out=nearest[:, color])
-    return [PALETTE[color] for color in chosen]
-
-
-def class_markers(colors: list[str], counts: NDArray[Any]) -> NDArray[np.intp]:
-    """Return the index in `MARKERS` per class: 0, or another if a larger class has its colour."""
-    markers = np.zeros(len(colors), dtype=np.intp)
-    used: Counter[str] = Counter()
-    for i in np.argsort(-counts, kind="stable"):
-        markers[i] = used[colors[i]] % len(MARKERS)
-        used[colors[i]] += 1
-    return markers
+    return [_COLORS[color] for color in chosen], marks

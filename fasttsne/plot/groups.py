@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from fasttsne.samples.labels import as_numbers, categories_of, class_codes, label_values
 
 _MAX_CLASSES = 50  # more different numbers than this are a quantity
+_DIGITS = 20  # up to which numbers in names are ordered by value
 
 
 @dataclass(frozen=True)
@@ -78,15 +81,14 @@ def read_labels(labels: Any, n_samples: int, name: str | None = None) -> Classes
     if categories is not None:
         place = {category: i for i, category in enumerate(categories)}
         found, order = np.unique([place[member] for member in members], return_inverse=True)
-        return Classes([str(categories[int(i)]) for i in found], np.append(order, -1)[codes])
+        names = [str(categories[int(i)]) for i in found]
+        # Categories that pandas has sorted as text have no order of their own.
+        return _classes(names, np.append(order, -1)[codes], natural=names == sorted(names))
     members = as_numbers(members)
     is_number = members.dtype.kind in "iuf"
     if is_number and (len(members) > _MAX_CLASSES or np.any(members != np.round(members))):
         name = _name_of(labels) if name is None else name
         return Quantity(np.append(members, np.nan)[codes], name)
-    if members.dtype.kind == "O":  # by name, because labels of mixed types have no order
-        names, order = np.unique([str(member) for member in members], return_inverse=True)
-        return Classes(names.tolist(), np.append(order, -1)[codes])
     if members.dtype.kind == "M":
         unit: Any = np.datetime_data(members.dtype)[0]
         unit = unit if unit in ("Y", "M") else "auto"
@@ -94,7 +96,44 @@ def read_labels(labels: Any, n_samples: int, name: str | None = None) -> Classes
     if members.dtype.kind == "m":
         return Classes([str(member) for member in _in_largest_unit(members)], codes)
     style = "{:.0f}" if members.dtype.kind == "f" else "{}"
-    return Classes([style.format(member) for member in members.tolist()], codes)
+    texts = [style.format(member) for member in members.tolist()]
+    return _classes(texts, codes, natural=not is_number and not _ascend(members.tolist()))
+
+
+def _classes(texts: list[str], codes: NDArray[np.int64], *, natural: bool) -> Classes:
+    """Return classes with these names by code; labels of different types may have one name."""
+    names = list(dict.fromkeys(texts))
+    names = _in_natural_order(names) if natural else names
+    place = {name: i for i, name in enumerate(names)}
+    return Classes(names, np.array([*map(place.__getitem__, texts), -1])[codes])
+
+
+def _in_natural_order(names: list[str]) -> list[str]:
+    """Return names with their numbers by value, so that 2 is before 10, and dates by date."""
+    dates = [re.fullmatch(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})", name) for name in names]
+    if all(dates):
+        fields = {date[0]: (int(date[1]), int(date[3]), date[4]) for date in dates if date}
+        if names[0].count(".") or max(field[0] for field in fields.values()) > 12:  # day first
+            fields = {name: (month, day, year) for name, (day, month, year) in fields.items()}
+        return sorted(names, key=lambda name: (fields[name][2], fields[name]))
+    try:
+        values = {name: float(name) for name in names}
+        if all(map(np.isfinite, values.values())):
+            return sorted(names, key=lambda name: (values[name], name))
+    except ValueError:
+        pass
+    padded = {name: re.sub(r"\d+", lambda digits: digits[0].zfill(_DIGITS), name) for name in names}
+    return sorted(names, key=lambda name: (padded[name], name))
+
+
+def _ascend(members: list[Any]) -> bool:
+    """Return whether labels other than text, such as dates, are in ascending order."""
+    try:
+        return not any(isinstance(member, str) for member in members) and all(
+            first <= second for first, second in pairwise(members)
+        )
+    except TypeError:
+        return False
 
 
 def _in_largest_unit(durations: NDArray[np.timedelta64]) -> NDArray[np.timedelta64]:

@@ -17,9 +17,10 @@ from fasttsne.plot.groups import Classes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_FONT_SIZES = (13, 11, 9, 8, 7, 6)
+_FONT_SIZES = (13, 11, 9, 8)
 _FEW, _SOME = 12, 24  # numbers of names up to which the largest font sizes are tried
 _MAX_NAMES = 100  # more than this find no room on any map
+_MAX_COVER = 0.2  # share of the axes that names may hide
 _MAX_WIDTH, _MAX_LINES = 18, 3  # of a name, in characters and lines
 _REACH = 0.18  # how far from its class a name may be, as a share of the axes' shorter side
 _N_RINGS, _N_DIRECTIONS = 18, 24
@@ -31,25 +32,36 @@ _DENSE = 0.25  # share of the greatest density below which a median lies in a ga
 
 def plain(text: str, max_length: int | None = None) -> str:
     """Return text as one line that matplotlib writes literally, dollars included."""
-    text = " ".join(text.split())
-    if max_length is not None and len(text) > max_length:
-        text = text[: max_length - 1].rstrip() + "…"
+    text = shortened(" ".join(text.split()), max_length or len(text))
     return text.replace("$", r"\$")
 
 
-def write_names(
-    ax: Axes, Y: NDArray[Any], classes: Classes, medians: NDArray[np.float64], radii: NDArray[Any]
-) -> None:
-    """Write the name of each class near its median, or above a small class it would hide.
+def shortened(text: str, max_length: int) -> str:
+    """Return text without its middle if it is longer; names of classes often differ at the end."""
+    if len(text) <= max_length:
+        return text
+    end = max_length // 3
+    return f"{text[: max_length - 1 - end].rstrip()}…{text[-end:].lstrip()}"
 
-    Larger classes choose first. A name that had to move is tied to its class by a thin line; a name
-    without room nearby, even in small type, is left out.
+
+def write_names(
+    ax: Axes,
+    Y: NDArray[Any],
+    classes: Classes,
+    looks: tuple[NDArray[np.float64], NDArray[Any], list[str]],
+    chosen: NDArray[np.intp],
+) -> NDArray[np.intp]:
+    """Write the names of chosen classes near their medians, or above a small class to be seen.
+
+    A name is outlined in the colour of its class, and a thin line ties it to its class if it had to
+    move. If some names have no room nearby, none is written, and those are returned.
     """
     from matplotlib.patheffects import withStroke
 
+    medians, radii, colors = looks
     window = drawn_window(ax)
     low, high = np.array(window.min), np.array(window.max)
-    order = np.argsort(-classes.counts(), kind="stable")[:_MAX_NAMES]
+    order, rest = chosen[:_MAX_NAMES], chosen[_MAX_NAMES:]
     positions = _name_places(Y, classes.codes, medians, order)
     anchors = ax.transData.transform(positions)
     radii = radii[order] * ((high[0] - low[0]) / np.ptp(ax.get_xlim()))  # in pixels
@@ -65,11 +77,14 @@ def write_names(
             color=INK,
             weight="bold",
             zorder=5,
-            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+            path_effects=[
+                withStroke(linewidth=4.5, foreground=colors[k]),
+                withStroke(linewidth=2.5, foreground="white"),
+            ],
         )
         for k, (x, y) in zip(order, positions, strict=True)
     ]
-    halo = 2.5 * ax.figure.dpi / 72
+    halo = 4.5 * ax.figure.dpi / 72
     skipped = (len(order) > _FEW) + (len(order) > _SOME)
     for font_size in _FONT_SIZES[skipped:]:
         for text in texts:
@@ -81,13 +96,16 @@ def write_names(
         lift = np.where(hides, 1.2 * radii + sizes[:, 1] / 2, 0.0)
         wanted = anchors + np.outer(lift, (0, 1))
         centers = place_boxes(wanted, sizes + halo, low, high, _REACH * np.min(high - low))
+        centers[np.cumsum(sizes.prod(axis=1)) > _MAX_COVER * np.prod(high - low)] = np.nan
         if not np.isnan(centers).any():
             break
+    homeless = np.append(order[np.isnan(centers).any(axis=1)], rest)
+    if len(homeless):
+        for text in texts:
+            text.remove()
+        return homeless
     inverse = ax.transData.inverted()
     for i, (text, extent, center) in enumerate(zip(texts, extents, centers, strict=True)):
-        if np.isnan(center).any():
-            text.remove()
-            continue
         # The extent's middle is not the anchor: descenders and baselines shift it.
         shift = center - (np.array(extent.min) + extent.max) / 2
         text.set_position(tuple(inverse.transform(anchors[i] + shift)))
@@ -95,6 +113,7 @@ def write_names(
         if np.any(tip != anchors[i]) and np.any(center != wanted[i]):
             x, y = inverse.transform(np.array([anchors[i], tip])).T
             ax.plot(x, y, color=INK, linewidth=0.6, alpha=0.7, zorder=4, scalex=False, scaley=False)
+    return homeless
 
 
 def place_boxes(
@@ -153,6 +172,8 @@ def _name_places(
 
 
 def _broken(name: str) -> str:
-    """Return a long name in a few lines, cut if it is longer still."""
-    lines = textwrap.wrap(name, _MAX_WIDTH, max_lines=_MAX_LINES, placeholder="…")
-    return "\n".join(plain(line) for line in lines)
+    """Return a long name in a few lines, without its middle if it is longer still."""
+    name, length = " ".join(name.split()), _MAX_LINES * _MAX_WIDTH
+    while len(lines := textwrap.wrap(shortened(name, length), _MAX_WIDTH)) > _MAX_LINES:
+        length -= 1
+    return "\n".join(map(plain, lines))

@@ -1,6 +1,7 @@
 // One WebGL trace per class, a tip over points, a search.
 "use strict";
 (() => {
+  window.open = () => null; // no part of plotly opens a window
   const data = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
   const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer;
@@ -10,7 +11,8 @@
   const values = data.values ? new Float32Array(bytes(data.values)) : null;
   // Plotly parses names as markup; escaped, they are shown literally.
   const plain = (text) => text.replace(/[&<>]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[c]);
-  const short = (text) => (text.length > 36 ? text.slice(0, 35) + "…" : text);
+  // Names of classes often differ at the end.
+  const short = (text) => (text.length > 36 ? text.slice(0, 23) + "…" + text.slice(-12) : text);
 
   // ---- traces: which points each has, in order ------------------------------------------------
 
@@ -18,14 +20,14 @@
     if (values) {
       const known = [], missing = [];
       for (let i = 0; i < n; i++) (Number.isNaN(values[i]) ? missing : known).push(i);
-      return [{ rows: missing, color: data.missing, name: "missing" }, { rows: known, name: "" }];
+      return [{ rows: missing, color: data.missing, name: "missing", rank: 1002 }, { rows: known, name: "" }];
     }
     if (data.names.length === 0) {
       const nameless = data.shown ? { color: data.missing, name: "missing" } : { color: data.colors[0], name: "" };
       return [{ rows: Array.from({ length: n }, (_, i) => i), ...nameless }];
     }
-    const others = { rows: [], color: "#777777", name: "" }, missing = { rows: [], color: data.missing, name: "missing" };
-    const own = new Map(data.shown.map((k) => [k, { rows: [], color: data.colors[k], name: data.names[k] }]));
+    const others = { rows: [], color: "#777777", name: "", rank: 1001 }, missing = { rows: [], color: data.missing, name: "missing", rank: 1002 };
+    const own = new Map(data.shown.map((k) => [k, { rows: [], color: data.colors[k], symbol: data.symbols[k], name: data.names[k] }]));
     for (let i = 0; i < n; i++) (codes[i] < 0 ? missing : own.get(codes[i]) ?? others).rows.push(i);
     others.name = (data.names.length - own.size).toLocaleString("en") + " smaller classes";
     return [missing, others, ...own.values()];
@@ -34,35 +36,41 @@
   const shownGroups = groups().filter((group) => group.rows.length > 0);
   const opacity = n > 200000 ? 0.5 : n > 20000 ? 0.65 : 0.8;
 
-  function trace({ rows, color, name }) {
+  function trace({ rows, color, symbol, name, rank = 1000 }) {
     const x = new Float32Array(rows.length), y = new Float32Array(rows.length);
     rows.forEach((row, i) => { x[i] = points[2 * row]; y[i] = points[2 * row + 1]; });
-    const marker = { size: data.size, opacity, color };
+    const marker = { size: data.size, opacity, color, symbol: symbol ?? "circle" };
     if (values && color === undefined) {
       marker.color = Float32Array.from(rows, (row) => values[row]);
       Object.assign(marker, { colorscale: "Viridis", colorbar: {
         thickness: 14, len: 0.6, outlinewidth: 0, title: { text: plain(short(data.quantity)), side: "right" },
       } });
     }
-    return { type: "scattergl", mode: "markers", x, y, marker, name: plain(short(name)), hoverinfo: "none", showlegend: name !== "" };
+    return { type: "scattergl", mode: "markers", x, y, marker, name: plain(short(name)), hoverinfo: "none", legendrank: rank, showlegend: name !== "" };
   }
 
-  const home = () => [-data.half, data.half];
-  const axis = { visible: false, range: home(), zeroline: false };
+  const [home, axis] = [(k) => [-data.half[k], data.half[k]], { visible: false, zeroline: false }];
+  // Beside the map, or below it on a narrow screen.
+  const legend = () => ({
+    itemsizing: "constant", font: { size: 13 }, tracegroupgap: 0,
+    ...(innerWidth < 600 ? { orientation: "h", x: 0, y: 0, yanchor: "top" } : { orientation: "v", x: 1.02, y: 0.95, yanchor: "auto" }),
+  });
   const layout = {
-    xaxis: axis,
-    yaxis: { ...axis, scaleanchor: "x" },
+    xaxis: { ...axis, range: home(0) },
+    yaxis: { ...axis, range: home(1), scaleanchor: "x" },
     margin: { l: 8, r: 8, t: 4, b: 8 },
     dragmode: "pan",
     hovermode: "closest",
     hoverdistance: 12,
     showlegend: shownGroups.some((group) => group.name !== ""),
-    legend: { y: 0.95, itemsizing: "constant", font: { size: 13 }, tracegroupgap: 0 },
+    legend: legend(),
     uirevision: "kept",
   };
-  const config = { responsive: true, scrollZoom: false, doubleClick: false, displaylogo: false, modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d", "autoScale2d"] };
+  // Named one by one: versions of plotly add buttons, of which one uploads the map.
+  const config = { scrollZoom: false, doubleClick: false, displaylogo: false,
+    modeBarButtons: [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]], showSendToCloud: false, plotlyServerURL: "" };
   const found = { type: "scattergl", mode: "markers", x: [], y: [], hoverinfo: "skip", showlegend: false,
-    marker: { size: data.size + 1.5, color: [], opacity: 1 } };
+    marker: { size: data.size + 1.5, color: [], symbol: [], opacity: 1 } };
   const map = byId("map");
   const drawn = Plotly.newPlot(map, [...shownGroups.map(trace), found], layout, config);
 
@@ -102,10 +110,16 @@
     tip.style.top = Math.max(4, Math.min(top, innerHeight - tip.offsetHeight - 8)) + "px";
   }
 
+  const homeView = () => ({ "xaxis.range": home(0), "yaxis.range": home(1) });
+  let away = false, resizing; // whether a hand has moved the map
   drawn.then(() => {
     map.on("plotly_hover", (event) => showTip(event.points[0], event.event));
     map.on("plotly_unhover", () => { tip.style.display = "none"; });
     map.on("plotly_legendclick", () => { setTimeout(search, 400); });
+    addEventListener("resize", () => {
+      clearTimeout(resizing);
+      resizing = setTimeout(() => Plotly.relayout(map, { autosize: true, legend: legend(), ...(away ? {} : homeView()) }), 100);
+    });
     document.body.dataset.ready = "yes";
   });
 
@@ -136,7 +150,7 @@
 
   async function drawView() {
     if (drawing) return;
-    drawing = true;
+    drawing = away = true;
     clearTimeout(resting);
     const start = performance.now(), taken = { ...view }, { width, height } = area();
     const { xaxis, yaxis } = map._fullLayout;
@@ -195,27 +209,33 @@
     moved();
   }, { passive: false });
   map.addEventListener("dblclick", (event) => {
-    if (event.target.classList.contains("nsewdrag")) Plotly.relayout(map, { "xaxis.range": home(), "yaxis.range": home() });
+    if (!event.target.classList.contains("nsewdrag")) return;
+    away = false;
+    Plotly.relayout(map, homeView());
   });
 
   // ---- search ---------------------------------------------------------------------------------
 
   function search() {
     const wanted = byId("search").value.trim().toLowerCase();
-    const x = [], y = [], color = [];
+    const x = [], y = [], color = [], symbol = [];
     if (wanted !== "") {
       shownGroups.forEach((group, k) => {
         if (map.data[k].visible === "legendonly") return;
         for (const row of group.rows) {
           const hit = className(row).toLowerCase().includes(wanted) || (data.hover && data.hover[row].toLowerCase().includes(wanted));
-          if (hit) { x.push(points[2 * row]); y.push(points[2 * row + 1]); color.push(group.color ?? "#1a1a1a"); }
+          if (!hit) continue;
+          x.push(points[2 * row]);
+          y.push(points[2 * row + 1]);
+          color.push(group.color ?? "#1a1a1a");
+          symbol.push(group.symbol ?? "circle");
         }
       });
     }
     byId("found").textContent = wanted === "" ? "" : x.length.toLocaleString("en") + " found";
     const all = shownGroups.map((_, k) => k);
     Plotly.restyle(map, { "marker.opacity": wanted === "" ? opacity : 0.12 }, all);
-    Plotly.restyle(map, { x: [x], y: [y], "marker.color": [color] }, [all.length]);
+    Plotly.restyle(map, { x: [x], y: [y], "marker.color": [color], "marker.symbol": [symbol] }, [all.length]);
   }
 
   let waiting;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import os
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fasttsne.plot.axes import check_map, window_around
-from fasttsne.plot.colors import MISSING, PALETTE, class_colors
+from fasttsne.plot.colors import MISSING, PALETTE, SYMBOLS, class_looks
 from fasttsne.plot.groups import Classes, Quantity, read_labels
 from fasttsne.runtime.files import replacing
 
@@ -49,7 +50,7 @@ def html(
         The map, one point per row.
     labels : array-like of shape (n_samples,), default=None
         Classes or a quantity, see :func:`scatter`. The legend has the 60 largest classes; all
-        others share its last entry.
+        others share one entry.
     path : str or path-like, default="map.html"
         File to write. An existing file is replaced when the new one is complete.
     hover : sequence of n_samples objects, default=None
@@ -82,7 +83,8 @@ def html(
     Notes
     -----
     The page contains plotly.js (about 5 MB), 8 bytes per point for its place and 4 for its class,
-    texts and thumbnails. Its content security policy forbids any connection.
+    texts and thumbnails. Its content security policy forbids any connection and any other script,
+    and no button sends the map anywhere, with any version of plotly.
 
     Examples
     --------
@@ -100,12 +102,12 @@ def html(
     if hover is not None and len(hover) != len(Y):
         raise ValueError(f"hover must have one entry per point ({len(Y)}); got {len(hover)}")
     low, high = window_around(Y)
-    half = float(high[0] - low[0]) / 2
-    unit = 1.0 if 1e-30 < half < 1e30 else half  # so that it fits into float32
+    half = (high - low) / 2
+    unit = 1.0 if 1e-30 < half.min() <= half.max() < 1e30 else half.max()  # to fit into float32
     data = {
         # Relative to the middle, so that a map far from 0 keeps its digits.
         "points": _packed((Y - (low + high) / 2) / unit, np.float32),
-        "half": half / unit,
+        "half": (half / unit).tolist(),
         "size": float(np.clip(400 / np.sqrt(len(Y)), 1.5, 9)) if size is None else float(size),
         "hover": None if hover is None else [str(text) for text in hover],
         "thumbnails": None if thumbnails is None else _thumbnails(thumbnails, len(Y)),
@@ -113,10 +115,14 @@ def html(
         **_colours(what, Y),
     }
     folder = files("fasttsne.plot")
+    # As a browser reads them: hashes in the security policy allow no other script.
+    scripts = [*map(_unix, (_plotly_js(), folder.joinpath("page.js").read_text(encoding="utf-8")))]
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()) for text in scripts]
     text = Template(folder.joinpath("page.html").read_text(encoding="utf-8")).substitute(
         title=escape(title),
-        plotly=_plotly_js(),
-        script=folder.joinpath("page.js").read_text(encoding="utf-8"),
+        plotly=scripts[0],
+        script=scripts[1],
+        allowed=" ".join(f"'sha256-{code.decode()}'" for code in hashes),
         # Escaped brackets, so that no text can end the element with the data.
         data=json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"),
     )
@@ -132,12 +138,13 @@ def _colours(what: Classes | Quantity | None, Y: NDArray[Any]) -> dict[str, Any]
     if what is None:
         return {"codes": _packed(np.zeros(len(Y)), np.int32), "names": [], "colors": [PALETTE[0]]}
     medians, _ = what.medians_and_radii(Y)
-    colors = class_colors(medians, what.counts())
+    colors, marks = class_looks(medians, what.counts())
     shown = np.sort(np.argsort(-what.counts(), kind="stable")[:_MAX_TRACES])
     return {
         "codes": _packed(what.codes, np.int32),
         "names": what.names,
         "colors": colors,
+        "symbols": [SYMBOLS[mark] for mark in marks],
         "shown": shown.tolist(),
     }
 
@@ -198,3 +205,8 @@ def _plotly_js() -> str:
     except ModuleNotFoundError as error:
         raise ImportError("writing a page needs plotly: pip install 'fasttsne[html]'") from error
     return str(get_plotlyjs())
+
+
+def _unix(text: str) -> str:
+    """Return text with the ends of lines that a browser makes of any others."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")

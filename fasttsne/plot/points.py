@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fasttsne.plot.axes import check_map, drawn_window, new_axes, prepare_map, write_legend
-from fasttsne.plot.colors import INK, MARKERS, MISSING, PALETTE, class_colors, class_markers
+from fasttsne.plot.axes import (
+    check_map,
+    drawn_window,
+    map_size,
+    new_axes,
+    prepare_map,
+    write_legend,
+)
+from fasttsne.plot.colors import INK, MARKERS, MISSING, PALETTE, class_looks
 from fasttsne.plot.density import grid_cells, shade
 from fasttsne.plot.groups import Classes, Quantity, read_labels
 from fasttsne.plot.names import plain, write_names
@@ -36,10 +43,10 @@ def scatter(
 ) -> Axes:
     """Draw a two-dimensional map.
 
-    Points of a class have the same colour. The class is named on the map or in a legend. Both axes
-    have the same scale and no ticks, because coordinates of a t-SNE map have no meaning. Maps of
-    more than 100,000 points are drawn as an image: each cell mixes the colours of its points, and
-    is more opaque the more points it has.
+    Points of a class have the same colour and mark. The class is named on the map or in a legend.
+    Both axes have the same scale and no ticks, because coordinates of a t-SNE map have no meaning.
+    Maps of more than 100,000 points are drawn as an image: each cell mixes the colours of its
+    points, and is more opaque the more points it has.
 
     Parameters
     ----------
@@ -50,7 +57,7 @@ def scatter(
         different numbers, are a quantity and drawn on a colour scale. Points without a label (None,
         NaN) are grey, below the others. With None all points look the same.
     ax : matplotlib.axes.Axes, default=None
-        Axes to draw on. None makes a new figure of 6 x 6 inches.
+        Axes to draw on. None makes a new figure of the map's shape, whose longer side is 6 inches.
     title : str, default=None
         Title above the map, at the left.
     size : float, default=None
@@ -60,8 +67,9 @@ def scatter(
         Opacity of a mark, above 0 and at most 1. None chooses it from the number of points.
     names : {"map", "legend"} or None, default="map"
         Where to name the classes: on the map, in a legend beside it, or nowhere. On the map a name
-        is at the median of its class, or where the class is densest if few of its points are near
-        the median.
+        has an outline in the colour of its class and is at the median of the class, or where the
+        class is densest if few of its points are near the median. Names without room on the map
+        are in a legend.
     cmap : str, default="viridis"
         Name of a matplotlib colour scale for a quantity.
     label_name : str, default=None
@@ -85,12 +93,13 @@ def scatter(
     Notes
     -----
     Names are placed for the present size of the figure: set size and subplots before. A name that
-    makes way for another is tied to its class by a line. A name without room nearby is left out,
-    the smallest classes first. A legend has the 40 largest classes.
+    makes way for another is tied to its class by a line. Names are at least 8 points high and cover
+    at most a fifth of the map; those of the smallest classes move to the legend, which has the 40
+    largest of its classes. Classes are in the order of their numbers, dates or categories; names
+    are in natural order, "T2" before "T10".
 
-    There are ten colours. With more classes, those that share a colour are far from each other on
-    the map. In a legend they also have different marks, except in the image of more than 100,000
-    points.
+    There are forty colours. Up to 280 classes, those that share a colour have different marks,
+    except in the image of more than 100,000 points, and are far from each other on the map.
 
     Examples
     --------
@@ -111,29 +120,31 @@ def scatter(
         raise ValueError(f"size must be above 0; got {size!r}")
     if alpha is not None and not 0 < alpha <= 1:
         raise ValueError(f"alpha must be above 0 and at most 1; got {alpha!r}")
-    ax = ax or new_axes(6, 6)
+    ax = ax or new_axes(*map_size(Y, 6))
     from matplotlib.colors import to_rgb, to_rgba_array
 
     prepare_map(ax, Y, title)
+    in_legend = False
     if isinstance(what, Classes):
         medians, radii = what.medians_and_radii(Y)
-        colors = class_colors(medians, what.counts())
-        shapes = None
-        if names == "legend":
-            markers = class_markers(colors, what.counts())
-            if _is_image(len(Y), size):
-                markers[:] = 0  # an image has no marks
-            _write_legend(ax, what, colors, markers)
-            shapes = np.append(markers, 0)[what.codes]
+        colors, marks = class_looks(medians, what.counts())
+        if _is_image(len(Y), size):
+            marks[:] = 0  # an image has no marks
+        largest = np.argsort(-what.counts(), kind="stable")
+        in_legend = names == "legend"
+        if in_legend:
+            _write_legend(ax, what, colors, marks, largest)
         rgb = to_rgba_array([*colors, MISSING])[:, :3]
-        _draw(ax, Y, rgb[what.codes], what.missing, size, alpha, shapes)
-        if names == "map":
-            write_names(ax, Y, what, medians, radii)
+        _draw(ax, Y, rgb[what.codes], what.missing, size, alpha, np.append(marks, 0)[what.codes])
+        on_map, looks = largest if names == "map" else largest[:0], (medians, radii, colors)
+        # Each legend narrows the map, so that its names are placed again.
+        while len(homeless := write_names(ax, Y, what, looks, on_map)):
+            in_legend, on_map = True, on_map[~np.isin(on_map, homeless)]
+            _write_legend(ax, what, colors, marks, largest[~np.isin(largest, on_map)])
     elif isinstance(what, Quantity):
         _draw(ax, Y, _scaled(ax, what, cmap), what.missing, size, alpha)
     else:
         _draw(ax, Y, np.tile(to_rgb(PALETTE[0]), (len(Y), 1)), None, size, alpha)
-    in_legend = isinstance(what, Classes) and names == "legend"
     if what is not None and what.missing.any() and not in_legend:
         ax.set_xlabel(f"grey: {what.missing.sum():,} missing", loc="right", color=_GREY, size=9)
     return ax
@@ -203,7 +214,7 @@ def quality_map(
         limits, heading = (float(low), float(high)), f"KL divergence: sum {values.sum():.3f}"
     else:
         raise ValueError(f'measure must be "neighbor_recall" or "kl_divergence"; got {measure!r}')
-    ax = ax or new_axes(6, 6)
+    ax = ax or new_axes(*map_size(Y, 6))
     prepare_map(ax, Y, heading if title is None else title)
     _draw(ax, Y, _scaled(ax, Quantity(values), "cividis", limits), None, size, None)
     return ax
@@ -294,26 +305,36 @@ def _scaled(
     return colors
 
 
-def _write_legend(ax: Axes, classes: Classes, colors: list[str], markers: NDArray[np.intp]) -> None:
-    """Name the largest classes beside the map, in the order of the classes."""
+def _write_legend(
+    ax: Axes,
+    classes: Classes,
+    colors: list[str],
+    marks: NDArray[np.intp],
+    largest: NDArray[np.intp],
+) -> None:
+    """Name the first of the largest classes beside the map, in the order of the classes."""
     from matplotlib.lines import Line2D
 
-    largest = np.sort(np.argsort(-classes.counts(), kind="stable")[:_MAX_LEGEND])
-    entries = [(plain(classes.names[i], 40), colors[i], MARKERS[markers[i]]) for i in largest]
+    listed = np.sort(largest[:_MAX_LEGEND])
+    entries = [(classes.names[i], colors[i], MARKERS[marks[i]]) for i in listed]
+    if len(largest) > _MAX_LEGEND:
+        entries.append((f"and {len(largest) - _MAX_LEGEND:,} more", "none", MARKERS[0]))
     if classes.missing.any():
         entries.append(("missing", MISSING, MARKERS[0]))
-    if len(classes.names) > _MAX_LEGEND:
-        entries.append((f"and {len(classes.names) - _MAX_LEGEND:,} more", "none", MARKERS[0]))
     handles = [
         Line2D([], [], linestyle="none", marker=marker, markersize=7, color=color)
         for _, color, marker in entries
     ]
+    font_size = 9 if len(entries) <= 25 else 7
+    height = ax.figure.bbox.height * 72 / ax.figure.dpi  # in points
+    n_columns = int(-(-len(entries) * font_size * 1.75 // height))
     write_legend(
         ax,
         handles,
-        [name for name, _, _ in entries],
+        [plain(name, 40 if n_columns == 1 else 24) for name, _, _ in entries],
         loc="center left",
         bbox_to_anchor=(1.0, 0.5),
         handletextpad=0.2,
-        fontsize=9 if len(entries) <= 25 else 7,
+        fontsize=font_size,
+        ncol=n_columns,
     )

@@ -1,5 +1,7 @@
 """Names on a map: inside it, near their classes, and without overlaps."""
 
+from datetime import date
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,11 +10,17 @@ from hypothesis import strategies as st
 
 pytest.importorskip("matplotlib").use("Agg")
 
+from matplotlib.colors import to_rgb  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
-from pictures import axes, boxes_of, misplaced, rings  # noqa: E402
+from pictures import axes, boxes_of, colors_of, misplaced, rings  # noqa: E402
 
 from fasttsne.plot import scatter  # noqa: E402
 from fasttsne.plot.names import place_boxes  # noqa: E402
+
+
+def listed(ax):
+    """Names in the legend."""
+    return [text.get_text() for text in ax.get_legend().get_texts()] if ax.get_legend() else []
 
 
 def test_names_stand_at_the_medians():
@@ -44,7 +52,7 @@ def test_a_name_stands_where_points_of_its_class_are(Y):
     ax.figure.draw_without_rendering()
     (_, low, high), _ = boxes_of(ax.texts)
     points = ax.transData.transform(Y)
-    assert np.linalg.norm(points - (low + high) / 2, axis=1).min() < (high[1] - low[1]) / 2
+    assert np.any(np.all((low < points) & (points < high), axis=1))
 
 
 @pytest.mark.parametrize("radius", [0.0, 2.0, 30.0])
@@ -54,8 +62,9 @@ def test_names_never_overlap(radius, n_classes, length):
     Y, labels = rings(n_classes, radius=radius)
     ax = scatter(Y, np.array([f"{label:0{length}}" for label in labels]), ax=axes())
     assert misplaced(ax) == []
-    # Thirty classes in one place find not quite enough room near it.
-    assert len(ax.texts) >= (n_classes if radius or n_classes < 30 else 0.8 * n_classes)
+    named = [text.get_text() for text in ax.texts] + listed(ax)
+    assert sorted(named, key=int) == [f"{label:0{length}}" for label in range(n_classes)]
+    assert len(ax.texts) >= min(n_classes, 12)  # thirty long names in one place find no room
 
 
 @pytest.mark.parametrize(
@@ -70,7 +79,7 @@ def test_names_of_few_points_stay_inside(Y):
     assert misplaced(ax) == []
 
 
-def test_the_smallest_classes_give_way_where_there_is_no_room():
+def test_the_smallest_classes_are_in_a_legend_where_there_is_no_room():
     Y, labels = rings(40, n_each=5)
     Y, labels = np.vstack([Y, Y[:20]]), np.append(labels, np.full(20, 7))
     ax = scatter(Y, np.array([f"class number {label:02}" for label in labels]), ax=axes(2, 2))
@@ -78,6 +87,32 @@ def test_the_smallest_classes_give_way_where_there_is_no_room():
     shown = [text.get_text() for text in ax.texts]
     assert 0 < len(shown) < 40
     assert "class number 07" in shown
+    assert sorted(shown + listed(ax)) == [f"class number {label:02}" for label in range(40)]
+
+
+def test_a_picture_grows_no_names_below_eight_points_and_leaves_room_for_points():
+    Y, labels = rings(30)
+    names = np.array([f"positive, alpha-beta memory T cell of type {k}" for k in range(30)])
+    ax = scatter(Y, names[labels], ax=Figure(figsize=(8, 8), layout="constrained").add_subplot())
+    assert misplaced(ax) == []
+    assert min(text.get_fontsize() for text in ax.texts) >= 8
+    window = ax.get_window_extent()
+    covered = sum(np.prod(high - low) for _, low, high in boxes_of(ax.texts))
+    assert 0 < covered < 0.21 * window.width * window.height
+    ends = [name.split()[-1] for name in [text.get_text() for text in ax.texts] + listed(ax)]
+    assert sorted(ends, key=int) == [str(k) for k in range(30)]
+    box = ax.get_legend().get_window_extent()
+    assert box.x0 >= window.x1 and box.x1 <= 800
+
+
+def test_a_name_is_outlined_in_the_colour_of_its_class():
+    Y, labels = rings(12)
+    ax = scatter(Y, labels, ax=axes())
+    drawn = colors_of(ax)
+    for text in ax.texts:
+        (color,) = {drawn[tuple(y)] for y in Y[labels == int(text.get_text())]}
+        outline = text.get_path_effects()[0]._gc["foreground"]
+        assert tuple(np.round(to_rgb(outline), 6)) == color
 
 
 def test_names_fit_the_figure_that_subplots_are_laid_out_in():
@@ -93,7 +128,7 @@ def test_many_long_names_in_small_axes_stay_with_their_classes():
     long = np.array([f"a very long name of the class number {label}" for label in labels])
     ax = scatter(Y, long, ax=axes(3, 3))
     assert misplaced(ax) == []
-    assert len(ax.texts) > 8
+    assert len(ax.texts) + len(listed(ax)) == 24
     window = ax.get_window_extent()
     for name, low, high in boxes_of(ax.texts):
         label = int(name.split()[-1])
@@ -140,6 +175,19 @@ def test_a_name_does_not_hide_a_small_class():
         ([2**60 + 1, 2**60, 2**60 + 2, 2**60], [str(2**60), str(2**60 + 1), str(2**60 + 2)]),
         ([2**60 + 1, None, -1, 2**64], ["-1", str(2**60 + 1), str(2**64)]),
         (["100 %", "$x$", "a$b", "\\$"], ["$x$", "100 %", "\\$", "a$b"]),
+        (["10", "9", None, "2"], ["2", "9", "10"]),
+        (["-2", "-10", "1.5", "1e2"], ["-10", "-2", "1.5", "1e2"]),
+        (["T10", "T9 b", "T9 a", "T010"], ["T9 a", "T9 b", "T010", "T10"]),
+        (pd.Series(["c10", "c9", "c10", "c2"], dtype="category"), ["c2", "c9", "c10"]),
+        (
+            ["1.12.2023", "2.1.2023", "31.1.2022", "2.1.2023"],
+            ["31.1.2022", "2.1.2023", "1.12.2023"],
+        ),
+        (
+            ["12/1/2023", "1/12/2023", "5/2/2022", "5/2/2022"],
+            ["5/2/2022", "1/12/2023", "12/1/2023"],
+        ),
+        ([date(2024, 2, 1), date(999, 5, 1), date(2023, 3, 1), None], None),
         (["日本語", "العربية", "<b>", "_hidden"], ["<b>", "_hidden", "العربية", "日本語"]),
     ],
 )
@@ -147,7 +195,10 @@ def test_a_name_does_not_hide_a_small_class():
 def test_names_of_many_kinds(labels, names):
     ax = scatter([[0, 0], [5, 0], [0, 5], [5, 5]], labels, ax=axes(8, 6), names="legend")
     entries = [text.get_text().replace(r"\$", "$") for text in ax.get_legend().get_texts()]
-    assert [entry for entry in entries if entry != "missing"] == list(names)
+    names = sorted(filter(None, labels)) if names is None else names
+    names = [str(name) for name in names]
+    assert [entry for entry in entries if entry != "missing"] == names
+    assert entries.count("missing") == (entries[-1] == "missing")
     ax = scatter([[0, 0], [5, 0], [0, 5], [5, 5]], labels, ax=axes())
     written = [text.get_text().replace("\n", "").replace(r"\$", "$") for text in ax.texts]
     assert sorted(written) == sorted(names)

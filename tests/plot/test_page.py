@@ -9,6 +9,7 @@ import shutil
 import stat
 import sys
 import warnings
+from hashlib import sha256
 from types import SimpleNamespace
 
 import numpy as np
@@ -49,7 +50,7 @@ def test_the_page_holds_the_map_and_its_classes(page):
     data = read_data(page)
     points = unpacked(data["points"], "<f4").reshape(-1, 2)
     np.testing.assert_allclose(points - points[0], Y - Y[0], atol=1e-6)
-    assert np.abs(points).max() < data["half"]
+    assert np.all(np.abs(points).max(axis=0) < data["half"])
     assert unpacked(data["codes"], "<i4").tolist() == [0, 1, -1] * 10
     assert data["names"] == ["a", "b"]
     assert data["colors"] == list(PALETTE[:2])
@@ -72,7 +73,7 @@ def test_a_constant_map_is_in_the_middle(page, value):
     html(np.full((5, 2), value), path=page)
     data = read_data(page)
     assert not unpacked(data["points"], "<f4").any()
-    assert data["half"] > 0
+    assert min(data["half"]) > 0
 
 
 def test_filters_of_warnings_are_left_alone(page, monkeypatch):
@@ -103,6 +104,41 @@ def test_nothing_in_the_page_asks_for_anything(page):
     assert "<img src=" not in text
     assert read_data(page)["names"] == [NASTY]
     assert read_data(page)["hover"] == [NASTY] * 3
+
+
+def test_the_policy_of_the_page_allows_its_own_two_scripts_alone(page, monkeypatch):
+    monkeypatch.setattr("fasttsne.plot.page._plotly_js", lambda: "one\r\ntwo\rthree('é')")
+    html(np.eye(3, 2), path=page)
+    text = page.read_text(encoding="utf-8")
+    (policy,) = re.findall('Content-Security-Policy" content="(.*?)"', text)
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    digests = [
+        sha256(script.encode()).digest()
+        for script in re.findall(r"<script>(.*?)</script>", text, re.S)
+    ]
+    assert len(digests) == 2
+    codes = {f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests}
+    # Plotly compiles its drawing commands.
+    assert set(rules["script-src"].split()) == codes | {"'unsafe-eval'"}
+    for name in ("default-src", "form-action", "base-uri"):
+        assert rules[name] == "'none'"
+
+
+@pytest.mark.parametrize(("shape", "scale"), [((50, 10), 1), ((10, 50), 1e40), ((50, 0), 1e-40)])
+def test_the_page_has_the_shape_of_the_map(page, shape, scale):
+    html(np.array([[0, 0], [1, 1]]) * shape * scale, path=page)
+    expected = np.maximum(np.array(shape) / 2, 3.5) + 1.5
+    half = np.array(read_data(page)["half"])
+    np.testing.assert_allclose(half / half.max(), expected / expected.max())
+
+
+@pytest.mark.parametrize("n_classes", [12, 20, 40, 60])
+def test_no_two_classes_look_alike(page, n_classes):
+    labels = [f"T{i}" for i in range(n_classes)]
+    html(np.random.default_rng(0).normal(size=(n_classes, 2)), labels, page)
+    data = read_data(page)
+    assert data["names"] == labels
+    assert len(set(zip(data["colors"], data["symbols"], strict=True))) == n_classes
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
@@ -358,3 +394,75 @@ def test_other_labels_open_too(opened, labels):
     seen = opened([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], labels)
     assert seen.errors == []
     assert ink_at(seen.tab, [-0.5, -0.5]) > 10
+
+
+@pytest.mark.slow
+def test_no_button_sends_anything_or_opens_a_window(opened, page):
+    Y, labels = corners()
+    seen = opened(Y, [f"class {label}" for label in labels])
+    tab, requests, windows = seen.tab, [], []
+    tab.context.on("request", lambda request: requests.append(request.url))
+    tab.context.on("page", lambda opened: windows.append(opened))
+    tab.on("download", lambda download: windows.append(download))
+    tab.hover("#map")
+    buttons = tab.locator("a, button, [role=button], .modebar-btn")
+    assert [button.get_attribute("data-title") for button in buttons.all()] == [
+        "Zoom",
+        "Pan",
+        "Zoom in",
+        "Zoom out",
+        "Reset axes",
+    ]
+    for button in buttons.all():
+        button.click()
+        tab.wait_for_timeout(300)
+    assert tab.evaluate("window.open('about:blank')") is None
+    assert tab.locator("a[href], form, iframe, dialog, .plotly-cloud-dialog").count() == 0
+    assert seen.errors == requests == windows == []
+
+    # What plotly or a text might try is refused by the policy of the page.
+    sent = """async (url) => {
+        const image = new Image();
+        image.src = url;
+        const script = document.createElement("script"); script.text = "document.title = 'taken'";
+        document.body.append(image, script);
+        navigator.sendBeacon(url, "data");
+        return await fetch(url).then(() => "sent", () => "refused");
+    }"""
+    assert tab.evaluate(sent, "http://127.0.0.1:9/") == "refused"
+    tab.wait_for_timeout(300)
+    assert tab.title() == "t-SNE map"
+    assert seen.errors  # one for each attempt
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_classes", [0, 4, 40])
+def test_a_phone_shows_the_whole_map_above_its_legend(opened, n_classes):
+    Y = np.array([[0, 0], [50, 10], [50, 0], [0, 10]] * 20, dtype=float)
+    names = [f"a class with a long name {i}" for i in np.arange(80) % max(n_classes, 1)]
+    tab = opened(Y, names if n_classes else None).tab
+    for width, height in [(375, 667), (900, 700)]:
+        tab.set_viewport_size({"width": width, "height": height})
+        tab.wait_for_timeout(1000)
+        corners = np.array([place_of(tab, corner) for corner in ([-25, 5], [25, -5])])
+        (left, top), (right, bottom) = corners
+        legend = tab.locator("#map .legend").bounding_box() if n_classes else None
+        assert left > 0 and top > 0 and bottom < height and right < width
+        if n_classes and width == 375:
+            assert bottom < legend["y"] and legend["x"] + legend["width"] <= width
+            assert legend["y"] < height - 60
+        elif n_classes:
+            assert right < legend["x"]
+        assert right - left == pytest.approx(5 * (bottom - top), rel=1e-3)
+        assert right - left > 0.4 * width
+        assert 10 < min(ink_at(tab, [x, 5]) for x in (-25, 25)) < 700
+
+
+@pytest.mark.slow
+def test_the_legend_is_in_natural_order_and_missing_last(opened):
+    labels = np.array([None, *[f"T{i}" for i in range(100)]], dtype=object)
+    labels = np.append(labels, labels[:41])  # the largest
+    tab = opened(np.random.default_rng(0).normal(size=(len(labels), 2)), labels).tab
+    entries = tab.locator(".legend .traces").all_text_contents()
+    assert entries[:40] == [f"T{i}" for i in range(40)]
+    assert entries[-2:] == ["40 smaller classes", "missing"]
