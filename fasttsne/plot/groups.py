@@ -111,7 +111,7 @@ def _classes(texts: list[str], codes: NDArray[np.int64], *, natural: bool) -> Cl
 def _in_natural_order(names: list[str]) -> list[str]:
     """Return names with their numbers by value, so that 2 is before 10, and dates by date."""
     dates = [re.fullmatch(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})", name) for name in names]
-    if all(dates):
+    if names and all(dates):
         fields = {date[0]: (int(date[1]), int(date[3]), date[4]) for date in dates if date}
         if names[0].count(".") or max(field[0] for field in fields.values()) > 12:  # day first
             fields = {name: (month, day, year) for name, (day, month, year) in fields.items()}
