@@ -53,7 +53,10 @@ def fit_with_checkpoints(
                 progress.conclude(tsne.n_iter_ + 1)
                 break
             except _Due:  # a warm start continues this fit
-                save(tsne, X, path)
+                try:
+                    save(tsne, X, path)
+                except OSError as error:
+                    progress.note(f"no checkpoint written to {path}: {error.strerror}")
                 written = time.monotonic()
     except KeyboardInterrupt:
         if hasattr(tsne, "embedding_"):

@@ -20,7 +20,7 @@ from fasttsne import __version__
 from fasttsne.cli import checkpoint, write
 from fasttsne.cli.large_inputs import Source, imported, is_zarr
 from fasttsne.cli.messages import Refusal
-from fasttsne.runtime.files import replacing
+from fasttsne.runtime.files import naming, replacing
 
 #: The folder in an output folder that has all of an unfinished run but its parts.
 STATE = ".fasttsne"
@@ -300,7 +300,7 @@ def join(path: Path, parts: Callable[[], Iterator[Any]], n_rows: int, n_componen
             _fill(create, parts, n_rows, n_components, str)
         else:
             h5py = imported("h5py", "writing", path)
-            with h5py.File(unfinished, "w") as file:
+            with write.hdf5_file(unfinished, "w") as file:
                 _fill(file.create_dataset, parts, n_rows, n_components, h5py.string_dtype())
 
 
@@ -310,7 +310,8 @@ def _replacing_store(path: Path) -> Iterator[Path]:
     unfinished = path.with_name(f".{path.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)  # as a run that was killed leaves it
     try:
-        yield unfinished
+        with naming(path):
+            yield unfinished
         shutil.rmtree(path, ignore_errors=True)  # a rename does not replace a folder
         os.replace(unfinished, path)
     finally:

@@ -9,12 +9,12 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from io import BytesIO
+from io import BytesIO, FileIO
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 from zipfile import ZipFile
 
 import numpy as np
@@ -183,8 +183,9 @@ def write_map(path: Path, Y: NDArray[np.float32], columns: Mapping[str, Any], so
         return
     with replacing(path) as unfinished:
         if kind == ".npy":
-            with open(unfinished, "wb") as file:
-                np.save(file, Y)
+            content = BytesIO()  # into a file numpy.save hides the error of a full disk by another
+            np.save(content, Y)
+            unfinished.write_bytes(content.getbuffer())
         elif kind == ".npz":
             arrays: dict[str, Any] = {name: _plain(values) for name, values in columns.items()}
             _write_npz(unfinished, {**arrays, "embedding": Y})
@@ -289,11 +290,46 @@ def arrow_values(column: Any, has_gaps: bool, wide: bool) -> NDArray[Any]:
 def _copy_h5ad(source: Path, path: Path, Y: NDArray[np.float32]) -> None:
     """Copy an .h5ad file byte by byte, and put the map into ``obsm["X_tsne"]`` of the copy."""
     write_elem = import_anndata("writing .h5ad").io.write_elem
+    shutil.copyfile(source, path)
+    with hdf5_file(path, "r") as file:
+        write_elem(file["obsm"], "X_tsne", Y)
+
+
+class _RawHDF5(FileIO):
+    """A file that keeps the first error and writes no more: HDF5 crashes where a write fails."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data).cast("B")
+        length = len(rest)
+        try:
+            while rest and self.error is None:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.error = error
+        return length
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
+
+
+@contextmanager
+def hdf5_file(path: Path, mode: Literal["r", "w"]) -> Iterator[Any]:
+    """Open an HDF5 file to change, "r", or to write, "w"; raise OSError if the disk is full."""
     import h5py
 
-    shutil.copyfile(source, path)
-    with h5py.File(path, "r+") as file:
-        write_elem(file["obsm"], "X_tsne", Y)
+    with _RawHDF5(path, f"{mode}+") as raw:
+        try:
+            with h5py.File(raw, f"{mode}+".replace("w+", "w")) as file:
+                yield file
+        finally:
+            if raw.error is not None:
+                raise raw.error
 
 
 # ---- picture, page and report -------------------------------------------------------------------

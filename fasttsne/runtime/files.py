@@ -16,14 +16,14 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     After an exception it is removed and `path` is unchanged. An OSError names `path`.
     """
     path = Path(path)
-    with _naming(path):
+    with naming(path):
         handle, name = tempfile.mkstemp(
             prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent
         )
     os.close(handle)
     unfinished = Path(name)
     try:
-        with _naming(path, unfinished):
+        with naming(path, unfinished):
             yield unfinished
             # mkstemp makes files private; give this one the mode of `path` or of a new file.
             mask = os.umask(0)
@@ -36,7 +36,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def _naming(path: Path, unfinished: Path | None = None) -> Iterator[None]:
+def naming(path: Path, unfinished: Path | None = None) -> Iterator[None]:
     """Make errors of the system name `path` instead of the unfinished file."""
     try:
         yield

@@ -1,5 +1,6 @@
 """cli/write.py: what is written, where nothing can be, and writes that fail half way."""
 
+import errno
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from commands import N_ROWS, error_of, expected_map, mapped, rows, status_of, ta
 from sklearn.datasets import load_digits
 
 import fasttsne
-from fasttsne.cli import demo, write
+from fasttsne.cli import checkpoint, demo, write
 
 NOBODY = 65_534
 LIMIT = 48  # bytes: less than anything that is written
@@ -34,7 +35,7 @@ def nobody():
 
 
 @contextmanager
-def full_disk_on_call():
+def full_disk_on_call(limit=LIMIT):
     """Yield a function after whose call every write beyond a few bytes of a file fails.
 
     The limit is lifted at the end of the block: pytest's own output may be a file, too.
@@ -43,7 +44,7 @@ def full_disk_on_call():
 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
-        yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, before[1]))
+        yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
@@ -177,6 +178,50 @@ def test_a_full_disk_leaves_what_was_there(array, capsys, monkeypatch, option, n
         said = error_of(capsys, *args)
     assert f"{name}: File too large; free space or choose another place" in said
     assert Path(name).read_text() == "mine"
+
+
+@posix
+@pytest.mark.parametrize("limit", [LIMIT, 3_000, 100_000])
+@pytest.mark.parametrize("kind", ["h5", "zarr", "npy", "csv", "parquet"])
+def test_parts_are_joined_on_a_full_disk(here, kind, limit):
+    pa = pytest.importorskip("pyarrow")
+    pytest.importorskip("dask")
+    pytest.importorskip({"h5": "h5py"}.get(kind, "zarr"))
+    from fasttsne.cli.large_parts import join
+
+    Y = np.random.default_rng(0).normal(size=(2, 50_000)).astype(np.float32)
+    part = pa.table({"tsne_1": Y[0], "tsne_2": Y[1], "name": list(map(str, range(50_000)))})
+    path = Path(f"map.{kind}")
+    with full_disk_on_call(limit) as fill:
+        fill()
+        with pytest.raises(OSError, match=f"File too large: '{path}'"):
+            join(path, lambda: iter([part, part]), 100_000, 2)
+    assert os.listdir() == []
+
+
+@posix
+@pytest.mark.parametrize("more", [-100, 100, 3_000])
+def test_a_copy_of_anndata_on_a_full_disk(here, more):
+    anndata = pytest.importorskip("anndata")
+    n_rows = 10_000
+    anndata.AnnData(np.ones((n_rows, 2), dtype=np.float32)).write_h5ad("x.h5ad")
+    path = Path("map.h5ad")
+    with full_disk_on_call(os.path.getsize("x.h5ad") + more) as fill:
+        fill()
+        with pytest.raises(OSError, match=f"File too large: '{path}'"):
+            write.write_map(path, np.ones((n_rows, 2), dtype=np.float32), {}, Path("x.h5ad"))
+    assert os.listdir() == ["x.h5ad"]
+
+
+def test_a_checkpoint_on_a_full_disk_stops_nothing(array, capsys, monkeypatch):
+    def save(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(checkpoint, "_EVERY", 0.0)
+    monkeypatch.setattr(checkpoint, "save", save)
+    assert mapped("x.npy", "-o", "map.npy", "--checkpoint", "c") == 0
+    assert "no checkpoint written to c: No space left on device" in capsys.readouterr().err
+    np.testing.assert_array_equal(np.load("map.npy"), expected_map(array))
 
 
 @pytest.mark.parametrize("name", ["file", "self", "allow_pickle", "a b", "ü/x", "-o", "Unnamed: 0"])
