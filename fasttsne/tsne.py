@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -49,6 +50,7 @@ from fasttsne.samples.weights import check_sample_weight
 from fasttsne.transform import Placement
 
 _LARGEST = sys.float_info.max
+_LOW_RATE = 1 / 50  # of the automatic learning rate; below, the KL divergence is visibly higher
 _DRAWN_ALREADY = (
     "with warm_start=True this map is being drawn already, in another thread or around the"
     " callback; wait for that fit to end, or use a clone of the estimator"
@@ -76,17 +78,17 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Factor on the attraction at the start, at least 1. It falls to `exaggeration` over
         `early_exaggeration_iter` iterations.
     learning_rate : float or "auto", default="auto"
-        Step length. "auto" is n_samples / exaggeration: n_samples after early exaggeration. A
-        number is used throughout, and only `max_iter`, `n_iter_without_progress` or
-        `min_grad_norm` then ends the descent, not convergence.
+        Step length at the start, under early exaggeration. It rises as the exaggeration falls, in
+        inverse proportion. "auto" is n_samples / `early_exaggeration`, so n_samples after early
+        exaggeration. A number above "auto" has the effect of "auto"; one far below, such as 10 for
+        20,000 samples, raises a warning.
     max_iter : int, default=1000
-        Maximum number of iterations, at least 250. With an automatic learning rate 350 to 500
-        are usually enough, and fewer for a few hundred samples. With `warm_start` it counts the
-        iterations of each call, and a further call may ask for fewer than 250.
+        Maximum number of iterations, at least 250. 350 to 500 are usually enough, and fewer for a
+        few hundred samples. With `warm_start` it counts the iterations of each call, and a further
+        call may ask for fewer than 250.
     n_iter_without_progress : int, default=300
         Stop when KL(P||Q) has not decreased for more than this many iterations after early
-        exaggeration; checked every 50 iterations. With an automatic learning rate convergence
-        comes first.
+        exaggeration; checked every 50 iterations. Convergence usually comes first.
     min_grad_norm : float, default=1e-7
         Stop when the norm of the gradient times its gains is at most this; checked every 50
         iterations after early exaggeration.
@@ -621,10 +623,17 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return first_degrees_of_freedom(self.degrees_of_freedom, self.n_components)
 
     def _schedule(self, n_samples: float) -> Schedule:
-        n_iter = self.early_exaggeration_iter
+        rate, n_iter = float(n_samples), self.early_exaggeration_iter
+        if self.learning_rate != "auto":
+            rate = min(rate, self.learning_rate * self.early_exaggeration)
+            if rate < _LOW_RATE * n_samples:
+                warnings.warn(
+                    f"learning_rate={self.learning_rate:g} is low for {n_samples:g} samples: the"
+                    ' map may stop before its clusters form. Use learning_rate="auto".',
+                    stacklevel=4,
+                )
         return standard_schedule(
-            float(n_samples if self.learning_rate == "auto" else self.learning_rate),
-            automatic=self.learning_rate == "auto",
+            rate,
             early_exaggeration=self.early_exaggeration,
             early_exaggeration_iter=self._EXPLORATION_MAX_ITER if n_iter is None else n_iter,
             exaggeration=check_exaggeration(self.exaggeration),

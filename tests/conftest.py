@@ -29,6 +29,12 @@ def isa(request):
 
 
 @pytest.fixture
+def endless(monkeypatch):
+    """Descents that do not converge."""
+    monkeypatch.setattr("fasttsne.descent.schedule.LEAST_GAIN", -np.inf)
+
+
+@pytest.fixture
 def here(tmp_path, monkeypatch):
     """An empty folder, which is the current one."""
     monkeypatch.chdir(tmp_path)

@@ -49,22 +49,36 @@ def test_a_second_fit_forgets_the_first(X):
     assert not hasattr(estimator, "feature_names_in_")
 
 
-def test_learning_rate_is_the_number_of_samples_or_the_one_given(X):
-    assert fit(X).learning_rate_ == len(X)
-    assert fit(X, early_exaggeration=1.0).learning_rate_ == len(X)
-    estimator = fit(X, learning_rate=123.5)
-    assert estimator.learning_rate_ == 123.5
-    settings = [
-        at for phase in estimator._schedule(len(X)).phases for at in (phase.first, phase.last)
-    ]
-    assert {at.learning_rate for at in settings} == {123.5}
+def test_a_learning_rate_is_that_of_the_start_and_at_most_the_automatic_one(X):
+    seen = []
+    fitted = fit(X, learning_rate=2.0, callback=seen.append, callback_every=1)
+    assert seen[0].learning_rate == pytest.approx(2.0)
+    assert {state.learning_rate for state in seen[150:]} == {24.0}
+    assert fitted.learning_rate_ == 24.0
+    automatic = fit(X)
+    assert automatic.learning_rate_ == fit(X, early_exaggeration=1.0).learning_rate_ == len(X)
+    for high in (len(X) / 12, 1000, np.float32(1e30)):
+        assert_same_bits(fit(X, learning_rate=high), automatic)
+
+
+@pytest.mark.parametrize("learning_rate", [10.0, 50.0, 200.0, 1000.0, 18_000.0])
+def test_no_learning_rate_makes_worse_maps_or_takes_longer(digits, learning_rate):
+    params = {"perplexity": 30, "max_iter": 1000}
+    given, automatic = fit(digits, learning_rate=learning_rate, **params), fit(digits, **params)
+    assert given.kl_divergence_ < 1.02 * automatic.kl_divergence_
+    assert given.n_iter_ <= 1.5 * automatic.n_iter_
+
+
+def test_a_learning_rate_far_too_low_warns(X):
+    with pytest.warns(UserWarning, match='learning_rate=0.09 is low .* Use learning_rate="auto"'):
+        fit(X, learning_rate=0.09)
 
 
 @both_methods
 @pytest.mark.parametrize("max_iter", [250, 251, 333, 500])
-def test_a_given_learning_rate_stops_where_scikit_learns_does(X, method, max_iter):
+def test_a_fit_that_does_not_converge_ends_where_scikit_learns_does(X, method, max_iter, endless):
     params = {"perplexity": 10, "init": "random", "random_state": 0, "method": method}
-    params |= {"max_iter": max_iter, "learning_rate": 1.0}
+    params |= {"max_iter": max_iter}
     fitted = TSNE(**params).fit(X)
     assert fitted.n_iter_ == max_iter - 1
     assert 0 < fitted.kl_divergence_ < 5
@@ -84,7 +98,7 @@ def test_a_given_learning_rate_stops_where_scikit_learns_does(X, method, max_ite
     ],
     ids=str,
 )
-def test_rules_count_from_the_end_of_exaggeration(X, method, params, last):
+def test_rules_count_from_the_end_of_exaggeration(X, method, params, last, endless):
     # Early exaggeration ends after 150 iterations; the first look comes 50 later.
     assert fit(X, max_iter=1000, init="random", method=method, **params).n_iter_ == last
 

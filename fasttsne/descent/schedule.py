@@ -221,7 +221,6 @@ class Schedule:
 def standard_schedule(
     learning_rate: float,
     *,
-    automatic: bool = True,
     early_exaggeration: float = 12.0,
     early_exaggeration_iter: int = N_ITER_EARLY,
     exaggeration: float | Sequence[tuple[int, float]] = 1.0,
@@ -229,16 +228,13 @@ def standard_schedule(
     """Return the schedule of `TSNE`: exaggeration that fades, then speed, and rest at the end.
 
     Early exaggeration fades at momentum 0.8. Then the momentum rises to 0.97 over 50 iterations
-    and stays there until the descent converges or ends. The map settles in 50 iterations at
-    momentum 0.8.
+    and stays there until the descent ends, or converges: until an iteration lowers KL(P||Q) by
+    less than 1/4000 of it. The map settles in 50 iterations at momentum 0.8.
 
     Parameters
     ----------
     learning_rate : float
-        Step length without exaggeration.
-    automatic : bool, default=True
-        Whether the learning rate is divided by the exaggeration, and the descent ends when an
-        iteration lowers KL(P||Q) by less than 1/4000 of it.
+        Step length without exaggeration. An exaggeration above 1 divides it.
     early_exaggeration : float, default=12.0
         Factor on the attraction at the start.
     early_exaggeration_iter : int, default=150
@@ -267,8 +263,7 @@ def standard_schedule(
         early_exaggeration = factors[0]
 
     def settings(momentum: float, factor: float) -> Settings:
-        rate = learning_rate / max(factor, 1.0) if automatic else learning_rate
-        return Settings(rate, momentum, factor)
+        return Settings(learning_rate / max(factor, 1.0), momentum, factor)
 
     def momentum(after: int) -> float:
         share = min(after / N_ITER_SPEEDING, 1.0)
@@ -283,8 +278,7 @@ def standard_schedule(
         factor = factors[bisect_right(begins, begin) - 1]
         first = settings(momentum(begin), factor)
         phases.append(Phase(end - begin, first, settings(momentum(end), factor)))
-    if automatic:  # the gain of an iteration depends on the learning rate
-        phases[-1] = replace(phases[-1], least_gain=LEAST_GAIN)
+    phases[-1] = replace(phases[-1], least_gain=LEAST_GAIN)
     return Schedule(phases, n_iter_early=early_exaggeration_iter, n_iter_settling=N_ITER_SETTLING)
 
 

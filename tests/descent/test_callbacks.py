@@ -61,8 +61,8 @@ def test_nothing_but_true_stops(X, answer):
     assert fit(X, callback=lambda state: answer).n_iter_ == 299
 
 
-def test_what_was_stopped_goes_on(X):
-    params = {**SHORT, "learning_rate": 30.0}
+def test_what_was_stopped_goes_on(X, endless):
+    params = {**SHORT}
     estimator = TSNE(**{**params, "warm_start": True, "max_iter": 500})
     estimator.set_params(callback=lambda state: state.iteration == 73, callback_every=73).fit(X)
     assert estimator.n_iter_ == 72
@@ -100,8 +100,10 @@ def fail_at(iteration):
 @both_methods
 @pytest.mark.parametrize("warm_start", [False, True])
 @pytest.mark.parametrize("last", [100, 380], ids=["on the way", "while the map settles"])
-def test_an_exception_reaches_the_caller_and_the_state_is_kept(X, method, warm_start, last):
-    params = {**SHORT, "method": method, "learning_rate": 30.0, "max_iter": 400}
+def test_an_exception_reaches_the_caller_and_the_state_is_kept(
+    X, method, warm_start, last, endless
+):
+    params = {**SHORT, "method": method, "max_iter": 400}
     estimator = TSNE(**params, callback=fail_at(last), callback_every=last, warm_start=warm_start)
     with pytest.raises(Mishap, match="on purpose"):
         estimator.fit(X)
@@ -119,9 +121,9 @@ def test_an_exception_reaches_the_caller_and_the_state_is_kept(X, method, warm_s
 
 
 @both_methods
-def test_history_tells_how_the_descent_went(X, method):
+def test_history_tells_how_the_descent_went(X, method, endless):
     seen = []
-    params = {"exaggeration": 1.5, "learning_rate": 30.0, "max_iter": 330}
+    params = {"exaggeration": 1.5, "max_iter": 330}
     fitted = fit(X, method=method, callback=seen.append, **params)
     history = fitted.history_
     assert_array_equal(history["iteration"], [50, 100, 150, 200, 250, 300, 330])
@@ -134,11 +136,11 @@ def test_history_tells_how_the_descent_went(X, method):
 
 def test_the_bar_counts_iterations_and_changes_no_bit(X, capsys):
     pytest.importorskip("tqdm")
-    drawn = fit(X, progress=True, learning_rate=30.0)
+    drawn = fit(X, progress=True)
     captured = capsys.readouterr()
     assert "300/300" in captured.err
     assert captured.out == ""
-    assert_same_bits(drawn, fit(X, learning_rate=30.0))
+    assert_same_bits(drawn, fit(X))
 
 
 def test_without_tqdm_the_extra_is_named_before_any_work(X, monkeypatch):

@@ -16,7 +16,8 @@ from fasttsne.affinity import conditional_probabilities, joint_probabilities
 from fasttsne.descent import loop, state
 from fasttsne.neighbors import nearest_neighbors
 
-PARAMS = {**SHORT, "learning_rate": 30.0, "max_iter": 420}
+PARAMS = {**SHORT, "max_iter": 420}
+pytestmark = pytest.mark.usefixtures("endless")
 
 
 class At:

@@ -15,8 +15,7 @@ from fasttsne.descent.loop import optimize_embedding
 from fasttsne.descent.schedule import standard_schedule
 from fasttsne.neighbors import pairwise_squared_distances
 
-# With a given learning rate no convergence ends the descent.
-LONG = {"learning_rate": 30.0, "n_jobs": 2}
+LONG = {"n_jobs": 2}
 
 
 def warm(X, lengths, **params):
@@ -51,7 +50,9 @@ def assert_same_run(a, b):
     ],
     ids=str,
 )
-def test_parts_are_the_whole(digits, method, params, lengths):
+def test_parts_are_the_whole(digits, method, params, lengths, request):
+    if params:
+        request.getfixturevalue("endless")
     X = digits[:400]
     whole = fit(X, method=method, max_iter=500, **params)
     assert whole.n_iter_ == 499 or not params
@@ -67,18 +68,20 @@ def test_a_fresh_process_goes_on_to_the_same_bits(digits, tmp_path):
 import pickle
 import numpy as np
 estimator = pickle.load(open({str(first)!r}, "rb"))
-estimator.set_params(max_iter=350).fit(np.load({str(tmp_path / "X.npy")!r}))
+estimator.set_params(max_iter=100).fit(np.load({str(tmp_path / "X.npy")!r}))
 pickle.dump(estimator, open({str(last)!r}, "wb"))
 """)
-    assert_same_run(pickle.loads(last.read_bytes()), fit(X, max_iter=600, **LONG))
+    assert_same_run(pickle.loads(last.read_bytes()), fit(X, max_iter=350, **LONG))
 
 
-def test_what_has_converged_stays(X):
+def test_what_has_converged_stays(X, monkeypatch):
     whole = fit(X, max_iter=1000)
     assert whole.n_iter_ < 900
-    assert_same_run(warm(X, [1000, 300]), whole)
+    estimator = warm(X, [1000, 300])
+    assert_same_run(estimator, whole)
     # until more is asked of it
-    estimator = warm(X, [1000]).set_params(learning_rate=20.0, max_iter=300).fit(X)
+    monkeypatch.setattr("fasttsne.descent.schedule.LEAST_GAIN", -np.inf)
+    estimator.set_params(max_iter=300).fit(X)
     assert estimator.n_iter_ == whole.n_iter_ + 300
 
 
@@ -182,16 +185,16 @@ def test_a_map_that_diverged_is_not_gone_on_with(X):
     assert_same_bits(estimator, fit(X, max_iter=300))
 
 
-def test_the_public_function_goes_on(X):
+def test_the_public_function_goes_on(X, endless):
     joint = joint_probabilities_dense(pairwise_squared_distances(X), 10.0)
     start = np.random.default_rng(0).normal(scale=1e-4, size=(len(X), 2))
-    schedule = standard_schedule(len(X), automatic=False)
+    schedule = standard_schedule(len(X))
     whole = optimize_embedding(joint, start, schedule, max_iter=400).outcome
     descent = optimize_embedding(joint, start, schedule, max_iter=250)
     parts = optimize_embedding(joint, descent, schedule, max_iter=150).outcome
     assert_array_equal(parts.embedding, whole.embedding)
     assert parts.n_iter == whole.n_iter == 400
-    fitted = fit(X, method="exact", init=start, learning_rate=float(len(X)), max_iter=400)
+    fitted = fit(X, method="exact", init=start, max_iter=400)
     assert_array_equal(fitted.embedding_, whole.embedding)
 
 
