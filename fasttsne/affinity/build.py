@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from time import perf_counter
@@ -34,6 +33,7 @@ from fasttsne.neighbors.given import checked_neighbors
 from fasttsne.neighbors.metrics import Metric, pairwise_squared_distances
 from fasttsne.neighbors.screen import n_axes_for_search, uses_axes
 from fasttsne.neighbors.search import nearest_neighbors
+from fasttsne.runtime.memory import physical_memory
 from fasttsne.samples.checks import Samples
 from fasttsne.samples.principal_axes import PrincipalAxes, principal_axes
 from fasttsne.samples.scaling import center_and_scale
@@ -315,10 +315,7 @@ def check_memory(X: Any, parameters: AffinityParameters, neighborhood: Neighborh
     else:
         n_values, remedy = n_samples * neighborhood.n_neighbors, "lower perplexity"
     needed = _BYTES * n_values
-    try:
-        physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # no sysconf on this system
-        return
+    physical = physical_memory()
     if needed > physical:
         raise MemoryError(
             f"method={parameters.method!r} with perplexity={parameters.perplexity} needs about "

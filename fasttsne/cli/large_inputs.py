@@ -17,6 +17,7 @@ from fasttsne.cli.messages import Refusal, shortened, unknown_name
 from fasttsne.cli.read import (
     Along,
     check_exists,
+    check_kind,
     check_matrix,
     choose,
     columns_beside,
@@ -29,6 +30,9 @@ _READ = (".parquet", ".pq", ".npy", ".zarr", ".h5", ".hdf5")
 _BLOCK_BYTES = 32 << 20  # of a block, unless chunks of the file or --block-rows ask otherwise
 _BLOCK_ROWS = 1 << 18  # of a block at most
 _LARGEST_CHUNK_BYTES = 8 * _BLOCK_BYTES  # chunks up to this size are blocks
+_LARGEST_READ = 2 * _LARGEST_CHUNK_BYTES  # bytes of the chunks that hold a row, at most
+_MOST_PACKED = 10_000  # times that compressed values may be smaller
+_MOST_BLOCKS = 1_000_000
 _BUFFER = 1 << 16  # bytes of a Parquet column that are fetched at a time
 _BATCH = 1 << 14  # rows of Parquet that are decoded at a time
 
@@ -38,6 +42,8 @@ def open_source(path: Path, settings: Mapping[str, Any]) -> Source:
     ending = path.suffix.lower()
     check_exists(path, lambda other: other.suffix.lower() in _READ or other.is_dir())
     kind: type[Source] = _KINDS.get(ending, ParquetSource)
+    for file in path.rglob("*"):
+        check_kind(file, str(file))
     if path.is_dir():
         kind = StoreSource if ending == ".zarr" or is_zarr(path) else ParquetSource
     elif ending in (".csv", ".tsv", ".npz", ".h5ad"):
@@ -87,6 +93,7 @@ class Source:
     ndim = 2
     names: Sequence[str] = ()  # of the columns of numbers, where they have names
     notes: Sequence[str] = ()  # for the user, on how the input is read
+    is_complete = True  # whether `files` hold all values
     on_read: Callable[[int], None] | None = None  # called with the number of rows just read
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
@@ -101,7 +108,29 @@ class Source:
                 size -= size % chunk_rows
             elif chunk_rows * row_bytes <= _LARGEST_CHUNK_BYTES:
                 size = chunk_rows
+        self._check_size(row_bytes, size, min(chunk_rows or 1, self.shape[0]))
         self.bounds = np.append(np.arange(0, shape[0], size), shape[0])  # of blocks
+
+    def _check_size(self, row_bytes: int, size: int, chunk_rows: int) -> None:
+        """Refuse what would take days to read: rows that are not there, and chunks of many rows."""
+        n_rows, n_bytes = self.shape[0], self.shape[0] * row_bytes
+        stored = sum(file.stat().st_size for file in self.files())
+        if self.is_complete and n_bytes > _MOST_PACKED * max(stored, 1 << 20):
+            raise Refusal(
+                f"{self} has {n_rows:,} rows, {n_bytes / 1e9:,.0f} GB, but {stored / 1e9:.3f} GB "
+                "are stored; write all rows, or give an array of the rows that are there"
+            )
+        if size < chunk_rows and chunk_rows * row_bytes > _LARGEST_READ:
+            raise Refusal(
+                f"{self} is stored in chunks of {chunk_rows:,} rows, and each block of {size:,} "
+                f"would read {chunk_rows * row_bytes / 1e9:,.1f} GB; write it in chunks of fewer "
+                f"rows, or give --block-rows {chunk_rows}"
+            )
+        if n_rows > _MOST_BLOCKS * size:
+            raise Refusal(
+                f"{self} has {n_rows:,} rows, more than {_MOST_BLOCKS:,} blocks of {size:,}; map "
+                "parts of it, or give a larger --block-rows"
+            )
 
     def _inspect(
         self, settings: Mapping[str, Any]
@@ -233,6 +262,8 @@ class StoreSource(Source):
             self.along = columns_beside(settings, list(shapes), str(self.path), "array")
             self._array = _chosen(shapes, settings.get("array"), self.along.names, self.path)
             chosen = arrays[self._array]
+            virtual = getattr(chosen, "is_virtual", False) or getattr(chosen, "external", None)
+            self.is_complete = not virtual
             found = shapes[self._array], np.dtype(chosen.dtype), (chosen.chunks or [None])[0]
         for name in self.along.names:
             if shapes[name] != found[0][:1]:

@@ -34,6 +34,7 @@ from fasttsne.cli.text import (
     numbers,
     without_empty_end,
 )
+from fasttsne.runtime.memory import physical_memory
 
 #: Endings of files that can be read.
 KINDS = (*TEXT, ".npy", ".npz", ".parquet", ".xlsx", ".h5ad")
@@ -446,8 +447,15 @@ def _read_h5ad(path: Path, wanted: Mapping[str, Any], array: str | None) -> Tabl
 
     if not h5py.is_hdf5(path):
         raise Refusal(f"cannot read {path}: not a file written by AnnData")
+    sizes: list[int] = []
     try:
+        with h5py.File(path) as file:
+            file.visititems(lambda name, item: sizes.append(getattr(item, "nbytes", 0)))
+        if sum(sizes) > physical_memory():
+            raise MemoryError(f"its arrays take {sum(sizes) / 1e9:,.0f} GB of memory")
         data = anndata.read_h5ad(path)
+    except MemoryError as error:
+        raise Refusal(f"cannot read {path}: {error}; write a smaller array into it") from error
     except Exception as error:  # h5py, pandas and anndata raise different ones
         raise Refusal(
             f"cannot read {path} by {_versions()}: {error}; is it a file written by AnnData?"

@@ -132,3 +132,16 @@ def test_packages_that_do_not_fit_are_named_in_one_line(here, capsys, monkeypatc
     said = error_of(capsys, "cells.h5ad", "-o", "map.csv")
     assert "do not work together (module 'pandas' has no attribute 'Int64Index')" in said
     assert said.endswith("pip install --upgrade anndata")
+
+
+def test_sizes_are_looked_at_before_anything_is_read(here, anndata, capsys, untouched):
+    h5py = pytest.importorskip("h5py")
+    anndata.AnnData(np.ones((10, 2), dtype=np.float32)).write_h5ad("x.h5ad")
+    with h5py.File("x.h5ad", "r+") as file:
+        facts = dict(file["X"].attrs)
+        del file["X"]
+        file.create_dataset("X", (2 * 10**12, 2), "f4", chunks=(1000, 2)).attrs.update(facts)
+    said = error_of(capsys, "x.h5ad", "-o", "map.npy")
+    assert said.startswith(
+        "cannot read x.h5ad: its arrays take 16,000 GB of memory; write a smaller"
+    )

@@ -20,7 +20,7 @@ from sklearn.datasets import make_blobs
 from sklearn.preprocessing import StandardScaler
 
 import fasttsne
-from fasttsne.cli import checkpoint, large
+from fasttsne.cli import checkpoint, large, large_inputs
 from fasttsne.cli.large_inputs import Source, open_source
 from fasttsne.cli.large_parts import Unfinished
 from fasttsne.cli.messages import Progress
@@ -595,6 +595,44 @@ def test_force_that_is_refused_keeps_the_map_and_folders_of_the_user(inputs, cap
     os.mkdir("mine")
     assert run("x.npy", "-o", "y.npy", *SETTINGS, "--checkpoint", "mine") == 0
     assert os.listdir("mine") == []
+
+
+@pytest.mark.parametrize("kind", ["h5", "zarr"])
+@pytest.mark.parametrize(
+    ("shape", "chunks", "message"),
+    [
+        ((2 * 10**12, 2), (1000, 2), "2,000,000,000,000 rows, 16,000 GB, but 0.000 GB are stored"),
+        ((100, 10**11), (1, 10**6), "100 rows, 40,000 GB, but 0.000 GB are stored; write all rows"),
+        ((10**6, 500), (10**6, 500), "1,000,000 rows, and each block of 16,777 would read 2.0 GB"),
+        ((10**7, 100), (10**7, 1), "or give --block-rows 10000000"),
+    ],
+)
+def test_sizes_are_looked_at_before_rows_are_read(
+    here, capsys, untouched, monkeypatch, kind, shape, chunks, message
+):
+    if kind == "h5":
+        with h5py.File("big.h5", "w") as file:
+            file.create_dataset("X", shape, "f4", chunks=chunks)
+    else:
+        group = zarr.open_group("big.zarr", mode="w")
+        create = getattr(group, "create_array", None) or group.create_dataset
+        create("X", shape=shape, dtype="f4", chunks=chunks)
+    monkeypatch.setattr(Source, "read", None)
+    assert message in error_of(capsys, f"big.{kind}", "-o", "map.npy", "--landmarks", 20)
+
+
+def test_the_number_of_blocks_is_limited(inputs, capsys, untouched, monkeypatch):
+    monkeypatch.setattr(large_inputs, "_MOST_BLOCKS", 10)
+    said = error_of(capsys, "x.npy", "-o", "map.npy", *SETTINGS, "--block-rows", 89)
+    assert "x.npy has 900 rows, more than 10 blocks of 89; map parts" in said
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
+@pytest.mark.parametrize("name", ["x.zarr", "parts"])
+def test_a_fifo_in_a_folder(inputs, capsys, untouched, name):
+    os.mkfifo(f"{name}/part-9.parquet")
+    said = error_of(capsys, name, "-o", "map.npy", *SETTINGS)
+    assert said.startswith(f"{name}/part-9.parquet: it is no regular file")
 
 
 # ---- interruptions ------------------------------------------------------------------------------
