@@ -411,7 +411,7 @@ class _Run:
         args, label = self.args, self.source.along.label
         if args.plot is not None:
             Y, beside, some = self._some(_DRAWN, [label] if label else [])
-            write.draw(args.plot, Y, read.values_of(beside.get(label)), args.input.stem)
+            write.draw(args, Y, read.values_of(beside.get(label)))
             self.progress.note(f"picture{some}: {args.plot}")
         if args.html is not None:
             from fasttsne.plot import html
@@ -419,7 +419,8 @@ class _Run:
             Y, beside, some = self._some(_ON_PAGE, self.source.along.names)
             hover = write.hover_texts(beside, self.source.along.kept)
             labels = read.values_of(beside.get(label))
-            html(Y, labels, args.html, hover=hover, title=args.input.stem)
+            title = write.title_of(args, len(Y))
+            html(Y, labels, args.html, hover=hover, title=title, label_name=label)
             self.progress.note(f"page{some}: {args.html}")
 
     def _some(self, size: int, names: Sequence[str]) -> tuple[NDArray[np.float32], Any, str]:

@@ -92,6 +92,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--landmarks also .zarr, .h5, or a folder with a slash at its end",
     )
     files.add_argument("--plot", type=Path, metavar="FILE", help="a picture: .png, .pdf, .svg ...")
+    files.add_argument(
+        "--legend", action="store_true", help="name classes beside the picture, not on it"
+    )
     files.add_argument("--html", type=Path, metavar="FILE", help="a page to explore in a browser")
     files.add_argument(
         "--report", type=Path, metavar="FILE", help="measures of the map: .txt or .json"
@@ -294,7 +297,7 @@ def _write(
         raise Refusal(f"{one_line(error)}; the coordinates of the map are in {place}") from error
     progress.note(f"map: {args.output}")
     if args.plot is not None:
-        legible = write.draw(args.plot, Y, labels, args.input.stem)
+        legible = write.draw(args, Y, labels)
         complete.append(args.plot)
         progress.note(f"picture: {args.plot}")
         if not legible:
@@ -303,7 +306,8 @@ def _write(
         from fasttsne.plot import html
 
         hover = write.hover_texts(table.columns, table.along.kept)
-        html(Y, labels, args.html, hover=hover, title=args.input.stem)
+        title = write.title_of(args, len(Y))
+        html(Y, labels, args.html, hover=hover, title=title, label_name=args.label)
         complete.append(args.html)
         progress.note(f"page: {args.html}")
     if args.report is not None:

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from io import BytesIO, FileIO
 from pathlib import Path
+from textwrap import fill
 from typing import IO, TYPE_CHECKING, Any, Literal
 from zipfile import ZipFile
 
@@ -122,12 +123,33 @@ def check_pictures(args: argparse.Namespace, *, flat: bool) -> None:
             raise Refusal("--plot needs matplotlib: pip install 'fasttsne[plot]'") from error
         kinds = tuple(f".{kind}" for kind in sorted(Figure().canvas.get_supported_filetypes()))
         check_output(args.plot, "--plot", kinds, args.force)
+        _try_drawing(args.plot)
+    elif args.legend:
+        raise Refusal("--legend goes with --plot; give both")
     if args.html is not None:
         check_output(args.html, "--html", (".html", ".htm"), args.force)
         if find_spec("plotly") is None:
             raise Refusal("--html needs plotly: pip install 'fasttsne[html]'")
     if args.report is not None:
         check_output(args.report, "--report", (".txt", ".json"), args.force)
+
+
+def _try_drawing(path: Path) -> None:
+    """Check that a picture of this kind can be drawn, which may require TeX or a codec."""
+    from matplotlib.figure import Figure
+
+    figure, kind = Figure(figsize=(1, 1)), path.suffix.lower()
+    figure.text(0, 0, "name")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            figure.savefig(BytesIO(), format=kind.removeprefix("."))
+    except Exception as error:  # every format has errors of its own
+        reason = f"{error}".strip().partition("\n")[0]
+        raise Refusal(
+            f"--plot {path}: matplotlib cannot write {kind} here: {reason.rstrip('.')}; "
+            "choose .png, .pdf or .svg"
+        ) from error
 
 
 def check_metric(name: str) -> None:
@@ -335,17 +357,28 @@ def hdf5_file(path: Path, mode: Literal["r", "w"]) -> Iterator[Any]:
 # ---- picture, page and report -------------------------------------------------------------------
 
 
-def draw(path: Path, Y: NDArray[np.float32], labels: Any, title: str) -> bool:
-    """Draw a map into a file, and return whether the font has a glyph for every character."""
+def title_of(args: argparse.Namespace, n_points: int) -> str:
+    """Return the title of a picture or page."""
+    name = "t-SNE map" if str(args.input) == "-" else args.input.stem
+    return f"{name}: {n_points:,} points" + (f", coloured by {args.label}" if args.label else "")
+
+
+def draw(args: argparse.Namespace, Y: NDArray[np.float32], labels: Any) -> bool:
+    """Draw a map into --plot, and return whether the font has a glyph for every character."""
     from matplotlib.figure import Figure
 
     from fasttsne.plot import scatter
+    from fasttsne.plot.axes import map_size
 
-    figure = Figure(figsize=(8, 8), dpi=150, layout="constrained")
+    size, path = map_size(Y, 8), args.plot
+    # Ten letters per inch; a dollar sign would start a formula.
+    title = fill(title_of(args, len(Y)), int(size[0] * 10)).replace("$", r"\$")
+    figure = Figure(figsize=size, dpi=150, layout="constrained")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        # A dollar sign would start a formula.
-        scatter(Y, labels, ax=figure.add_subplot(), title=title.replace("$", r"\$"))
+        names: Any = "legend" if args.legend else "map"
+        ax = figure.add_subplot()
+        scatter(Y, labels, ax=ax, title=title, names=names, label_name=args.label)
         # In memory first: some versions of matplotlib hide the error of a full disk by another.
         picture = BytesIO()
         figure.savefig(picture, format=path.suffix.lower().removeprefix("."))

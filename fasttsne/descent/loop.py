@@ -26,7 +26,7 @@ from fasttsne.descent.degrees_of_freedom import (
 from fasttsne.descent.forces import make_forces
 from fasttsne.descent.schedule import Schedule, standard_schedule
 from fasttsne.descent.state import Check, Descent, Outcome, Problem, Snapshot, State
-from fasttsne.runtime.progress import progress_bar
+from fasttsne.runtime.progress import complete, progress_bar
 
 __all__ = ["optimize_embedding"]
 
@@ -225,6 +225,7 @@ def optimize(
             _evaluate(forces, shown.state)
             descent.outcome = run.outcome(shown)
             raise
+        complete(bar)
     if verbose:
         n_iter = shown.state.iteration
         if verbose >= 2 and run.stopped_by:

@@ -27,3 +27,10 @@ def progress_bar(wanted: bool, initial: int, total: int, **options: Any) -> Any:
     from tqdm.auto import tqdm
 
     return tqdm(total=total, initial=initial, **{"desc": "t-SNE", "unit": "it", **options})
+
+
+def complete(bar: Any) -> None:
+    """Show all work as done on a bar whose work ended before its total, such as by convergence."""
+    if bar is not None:
+        bar.total = bar.n
+        bar.refresh()

@@ -11,6 +11,7 @@ from commands import N_ROWS, error_of, expected_map, mapped, rows, status_of, ta
 from sklearn.datasets import load_digits
 
 import fasttsne
+from fasttsne import plot
 from fasttsne.cli import checkpoint, demo, write
 
 NOBODY = 65_534
@@ -92,6 +93,32 @@ def test_a_quantity_is_drawn_and_has_no_classes_in_the_report(here):
     wanted = ["--label", "age", "--plot", "a.png", "--report", "a.txt"]
     assert mapped("x.csv", "-o", "map.csv", *wanted) == 0
     assert "kNN accuracy" not in Path("a.txt").read_text()
+
+
+@pytest.mark.parametrize("legend", [False, True])
+def test_a_picture_has_a_title_and_names_or_a_legend(here, monkeypatch, legend):
+    pytest.importorskip("matplotlib")
+    seen, scatter = [], plot.scatter
+    monkeypatch.setattr(plot, "scatter", lambda *args, **rest: seen.append(scatter(*args, **rest)))
+    table(kind=["T10", "T2"] * (N_ROWS // 2))
+    wanted = ["--label", "kind", "--plot", "a.png", *["--legend"] * legend]
+    assert mapped("x.csv", "-o", "map.csv", *wanted) == 0
+    (ax,) = seen
+    assert ax.get_title(loc="left") == "x: 40 points, coloured by kind"
+    texts = ax.get_legend().get_texts() if legend else ax.texts
+    assert [text.get_text() for text in texts] == ["T2", "T10"]
+    assert (ax.get_legend() is not None) == legend
+    assert bool(ax.texts) != legend
+
+
+def test_a_kind_of_picture_that_matplotlib_cannot_write_here_is_refused(array, capsys, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setenv("PATH", "")  # without TeX
+    message = error_of(capsys, array, "-o", "map.csv", "--plot", "a.pgf")
+    assert message.startswith("--plot a.pgf: matplotlib cannot write .pgf here: ")
+    assert message.endswith("; choose .png, .pdf or .svg")
+    message = error_of(capsys, array, "-o", "map.csv", "--legend")
+    assert message == "--legend goes with --plot; give both"
 
 
 def test_dollars_in_the_name_of_a_file_begin_no_formula(array):

@@ -143,6 +143,14 @@ def test_the_bar_counts_iterations_and_changes_no_bit(X, capsys):
     assert_same_bits(drawn, fit(X))
 
 
+def test_the_bar_of_a_converged_descent_ends_at_100_percent(X, capsys):
+    pytest.importorskip("tqdm")
+    n_iter = fit(X, progress=True, max_iter=5000).n_iter_ + 1
+    assert n_iter < 5000
+    last = capsys.readouterr().err.split("\r")[-1]
+    assert "100%" in last and f"{n_iter}/{n_iter}" in last
+
+
 def test_without_tqdm_the_extra_is_named_before_any_work(X, monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     monkeypatch.setattr(pipeline, "neighbors_of", None)
