@@ -50,7 +50,7 @@ from fasttsne.samples.weights import check_sample_weight
 from fasttsne.transform import Placement
 
 _LARGEST = sys.float_info.max
-_LOW_RATE = 1 / 50  # of the automatic learning rate; below, the KL divergence is visibly higher
+_LOW_RATE = 1 / 20  # of the automatic learning rate; below, the KL divergence is visibly higher
 _DRAWN_ALREADY = (
     "with warm_start=True this map is being drawn already, in another thread or around the"
     " callback; wait for that fit to end, or use a clone of the estimator"
@@ -624,7 +624,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _schedule(self, n_samples: float) -> Schedule:
         rate, n_iter = float(n_samples), self.early_exaggeration_iter
-        if self.learning_rate != "auto":
+        if not isinstance(self.learning_rate, str):
             rate = min(rate, self.learning_rate * self.early_exaggeration)
             if rate < _LOW_RATE * n_samples:
                 warnings.warn(
