@@ -16,7 +16,7 @@ from fits import (
     fit,
     fit_theirs,
 )
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from reference import tsne as reference
 from scipy import sparse
 from sklearn.datasets import make_blobs
