@@ -23,6 +23,7 @@ from fasttsne.affinity.joint import JointProbabilities
 from fasttsne.descent.schedule import N_ITER_HELD, Phase, Settings
 from fasttsne.initialization.start import check_start
 from fasttsne.neighbors.metrics import METRICS, Metric
+from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
 from fasttsne.samples.checks import Samples, check_samples
 from fasttsne.tsne import joint_and_start
@@ -76,7 +77,7 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Step length. "auto" is n_samples, divided by the exaggeration at the start. It falls to 0
         after early exaggeration.
     n_epochs : int, default=500
-        Number of steps of the descent. Every edge of P attracts in each of them.
+        Number of steps of the descent, at most a million. Every edge of P attracts in each of them.
     metric : str or callable, default="euclidean"
         As in `TSNE`.
     metric_params : dict, default=None
@@ -170,7 +171,7 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             StrOptions({"auto"}),
             Interval(Real, 0, sys.float_info.max, closed="right"),
         ],
-        "n_epochs": [Interval(Integral, 1, None, closed="left")],
+        "n_epochs": [Interval(Integral, 1, 10**6, closed="both")],
         "metric": [StrOptions(METRICS), callable],
         "metric_params": [dict, None],
         "init": [StrOptions({"pca", "random", "spectral"}), np.ndarray],
@@ -227,6 +228,7 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return self
 
     # The metric is checked where it is used.
+    @with_plain_numbers
     @_fit_context(prefer_skip_nested_validation=False)  # type: ignore[untyped-decorator]
     def fit_transform(self, X: Any, y: None = None) -> NDArray[np.float32]:
         """Draw the map of `X` and return it.

@@ -41,6 +41,7 @@ from fasttsne.descent.schedule import Schedule, check_exaggeration, standard_sch
 from fasttsne.descent.state import Descent
 from fasttsne.initialization.start import check_start, initial_embedding
 from fasttsne.neighbors.metrics import METRICS, Metric
+from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.progress import check_progress
 from fasttsne.runtime.threads import effective_n_threads
 from fasttsne.samples.checks import Samples, check_fixed, check_new_samples, check_samples
@@ -370,6 +371,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return self
 
     # The metric is checked where it is used.
+    @with_plain_numbers
     @_fit_context(prefer_skip_nested_validation=False)  # type: ignore[untyped-decorator]
     def fit_transform(
         self, X: Any, y: Any = None, *, sample_weight: Any = None, fixed: Any = None
@@ -443,6 +445,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             descent.lock.release()
         return self.embedding_
 
+    @with_plain_numbers
     def transform(self, X: Any, *, perplexity: float | None = None) -> NDArray[np.float32]:
         """Place new samples on the map, which does not change.
 

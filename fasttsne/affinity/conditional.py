@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasttsne import _kernels
+from fasttsne.runtime.numbers import with_plain_numbers
 
 __all__ = ["conditional_probabilities", "gaussian_probabilities", "uniform_probabilities"]
 
@@ -23,6 +24,7 @@ _BLOCK_ROWS = 1024
 _LARGEST_EXPONENT = 708.0
 
 
+@with_plain_numbers
 def conditional_probabilities(
     squared_distances: NDArray[np.float64] | NDArray[np.float32],
     perplexity: float | Sequence[float],
@@ -102,6 +104,7 @@ def conditional_probabilities(
     return (total / len(perplexities)).astype(np.float32), np.array(betas)
 
 
+@with_plain_numbers
 def gaussian_probabilities(
     squared_distances: NDArray[np.float64] | NDArray[np.float32],
     sigma: float,

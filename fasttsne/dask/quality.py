@@ -42,6 +42,7 @@ from fasttsne.quality.correlation import NoOrder, correlation_between, drawn_pai
 from fasttsne.quality.distances import as_distances
 from fasttsne.quality.neighborhoods import ndcgs, rank_penalties
 from fasttsne.quality.report import N_PAIRS, assembled
+from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
 from fasttsne.samples.scaling import safe_exponent
 
@@ -64,6 +65,7 @@ _MOST_SAMPLES = 2**31 - 1
 _DERIVED_PARAMETERS = {"seuclidean": "V", "mahalanobis": "VI"}
 
 
+@with_plain_numbers
 def quality(
     X: Any,
     Y: Any,

@@ -26,6 +26,7 @@ from fasttsne.descent.degrees_of_freedom import (
 from fasttsne.descent.forces import make_forces
 from fasttsne.descent.schedule import Schedule, standard_schedule
 from fasttsne.descent.state import Check, Descent, Outcome, Problem, Snapshot, State
+from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.progress import complete, progress_bar
 
 __all__ = ["optimize_embedding"]
@@ -37,6 +38,7 @@ Callback = Callable[[Snapshot], "bool | None"]
 Arrays = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
+@with_plain_numbers
 def optimize_embedding(
     joint: Any,
     start: NDArray[Any] | Descent,

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fasttsne.runtime.numbers import with_plain_numbers
+
 __all__ = ["Phase", "Schedule", "Settings", "standard_schedule"]
 
 # Settings that change within a phase change every 10 iterations.
@@ -218,6 +220,7 @@ class Schedule:
         return Schedule([Phase(ENDLESS, settings, settings)])
 
 
+@with_plain_numbers
 def standard_schedule(
     learning_rate: float,
     *,

@@ -8,6 +8,7 @@ from scipy import linalg, sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
+from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import single_threaded_blas
 from fasttsne.samples.checks import check_readable
 
@@ -20,6 +21,7 @@ _SMALL = 200
 _TOLERANCE = 1e-4
 
 
+@with_plain_numbers
 def laplacian_eigenmap(
     graph: sparse.csr_matrix, n_components: int, random_state: np.random.RandomState
 ) -> NDArray[np.float64]:

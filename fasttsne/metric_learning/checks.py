@@ -86,19 +86,21 @@ def as_targets(target: ArrayLike, n_samples: int, n_classes: int) -> Indices:
     return as_indices(targets.reshape(-1, 1), 1, n_classes, "target")[:, 0]
 
 
-def check_positive(name: str, value: Any) -> None:
-    """Check that a parameter is a finite number above 0."""
+def check_positive(name: str, value: Any) -> float:
+    """Return a parameter as float; raise ValueError unless it is a finite number above 0."""
     number = isinstance(value, int | float | np.integer | np.floating)
     if not number or isinstance(value, bool) or not 0.0 < value < np.inf:
         raise ValueError(f"{name}={value!r} must be a finite number above 0")
+    return float(value)
 
 
-def check_count(name: str, value: Any, *, optional: bool = False) -> None:
-    """Check that a parameter is an integer of at least 1, or None if `optional`."""
+def check_count(name: str, value: Any, *, optional: bool = False) -> Any:
+    """Return a parameter as int, at least 1, or None if `optional`; else raise ValueError."""
     if value is None and optional:
-        return
+        return None
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ValueError(f"{name}={value!r} must be an integer of at least 1")
+    return int(value)
 
 
 def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:

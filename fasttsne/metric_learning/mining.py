@@ -130,7 +130,7 @@ def mine_triplets(
     """
     Z = checks.as_embeddings(X)
     classes = checks.as_classes(labels, len(Z))
-    checks.check_positive("margin", margin)
+    margin = checks.check_positive("margin", margin)
     checks.check_choice("strategy", strategy, _STRATEGIES)
     if strategy == "distance_weighted":
         Z, _ = normalized(Z)

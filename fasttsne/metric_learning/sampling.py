@@ -98,7 +98,7 @@ class NoiseDistribution:
         noise : NoiseDistribution
             With probabilities of 1 / n_classes.
         """
-        checks.check_count("n_classes", n_classes)
+        n_classes = checks.check_count("n_classes", n_classes)
         return cls(np.ones(n_classes))
 
     @classmethod
@@ -135,7 +135,7 @@ class NoiseDistribution:
         noise : NoiseDistribution
             With probabilities log((i + 2) / (i + 1)) / log(n_classes + 1), i from 0.
         """
-        checks.check_count("n_classes", n_classes)
+        n_classes = checks.check_count("n_classes", n_classes)
         return cls(np.log1p(1.0 / np.arange(1.0, n_classes + 1.0)))
 
     def sample(

@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasttsne.neighbors.metrics import squared
+from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.samples.arrays import as_array
 
 __all__ = ["checked_neighbors"]
 
 
+@with_plain_numbers
 def checked_neighbors(
     neighbors: Any, n_samples: int, n_neighbors: int | None
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:

@@ -29,6 +29,7 @@ from fasttsne.neighbors.screen import (
     some_of,
     usual_extent,
 )
+from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import single_threaded_blas
 from fasttsne.samples.checks import check_readable
 from fasttsne.samples.scaling import Centering
@@ -73,6 +74,7 @@ class NeighborIndex(ABC):
         """
 
 
+@with_plain_numbers
 def neighbor_index(
     X: Any,
     n_neighbors: int,

@@ -22,6 +22,7 @@ from fasttsne.neighbors.metrics import (
     squared,
 )
 from fasttsne.neighbors.screen import Screen, n_lists_for_search, resolved_method
+from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import single_threaded_blas
 from fasttsne.samples.checks import check_readable
 from fasttsne.samples.principal_axes import PrincipalAxes
@@ -37,6 +38,7 @@ _SMALL_COSINE = 2048
 _BLOCK_ROWS = 1024
 
 
+@with_plain_numbers
 def nearest_neighbors(
     X: Any,
     n_neighbors: int,

@@ -17,12 +17,14 @@ from fasttsne.quality.checks import (
     chosen_anchors,
 )
 from fasttsne.quality.distances import as_distances
+from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
 from fasttsne.samples.labels import class_codes
 
 __all__ = ["knn_accuracy"]
 
 
+@with_plain_numbers
 def knn_accuracy(
     embedding: ArrayLike,
     labels: ArrayLike,

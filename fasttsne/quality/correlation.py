@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state, check_scalar
 from fasttsne.neighbors.metrics import Metric
 from fasttsne.quality.checks import Anchors, Floats, RandomState, check_at_least
 from fasttsne.quality.distances import Distances, both_sides
+from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
 
 __all__ = ["distance_correlation"]
@@ -23,6 +24,7 @@ class NoOrder(ValueError):
     """All distances are equal, so that they have no order to correlate."""
 
 
+@with_plain_numbers
 def distance_correlation(
     X: Any,
     embedding: ArrayLike,

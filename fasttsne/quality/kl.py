@@ -25,6 +25,7 @@ from fasttsne.quality.checks import (
     check_same_length,
 )
 from fasttsne.quality.distances import Distances, Known, Points, Precomputed, as_distances
+from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads, in_threads
 from fasttsne.samples.checks import check_readable
 
@@ -33,6 +34,7 @@ __all__ = ["kl_divergence"]
 _ROWS = 4  # rows of one thread at a time
 
 
+@with_plain_numbers
 def kl_divergence(
     X: Any,
     embedding: ArrayLike,

@@ -27,11 +27,13 @@ from fasttsne.quality.checks import (
     chosen_anchors,
 )
 from fasttsne.quality.distances import Distances, as_distances, as_known, both_sides
+from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
 
 __all__ = ["continuity", "neighbor_recall", "neighborhood_ndcg", "trustworthiness"]
 
 
+@with_plain_numbers
 def trustworthiness(
     X: Any,
     embedding: ArrayLike,
@@ -116,6 +118,7 @@ def trustworthiness(
     return _summary(rank_penalties(ranks, data.n_samples), per_sample)
 
 
+@with_plain_numbers
 def continuity(
     X: Any,
     embedding: ArrayLike,
@@ -175,6 +178,7 @@ def continuity(
     return _summary(rank_penalties(ranks, data.n_samples), per_sample)
 
 
+@with_plain_numbers
 def neighbor_recall(
     X: Any,
     embedding: ArrayLike,
@@ -235,6 +239,7 @@ def neighbor_recall(
     return _summary(recalls(in_data, on_map), per_sample)
 
 
+@with_plain_numbers
 def neighborhood_ndcg(
     X: Any,
     embedding: ArrayLike,

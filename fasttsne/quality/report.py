@@ -28,6 +28,7 @@ from fasttsne.quality.correlation import NoOrder, correlation_of_pairs, standard
 from fasttsne.quality.curves import area_under, curve_of, over_chance
 from fasttsne.quality.distances import Distances, both_sides
 from fasttsne.quality.neighborhoods import ndcgs, rank_penalties
+from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
 
 __all__ = ["Report", "report"]
@@ -168,6 +169,7 @@ class Report:
         return rows
 
 
+@with_plain_numbers
 def report(
     X: Any,
     embedding: ArrayLike,

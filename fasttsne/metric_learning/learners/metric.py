@@ -24,6 +24,7 @@ from fasttsne.metric_learning.checks import Floats, Indices, as_classes, as_numb
 from fasttsne.metric_learning.distances import Batch, normalized
 from fasttsne.metric_learning.learners import features, losses, training
 from fasttsne.metric_learning.losses import proxy_loss
+from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import single_threaded_blas
 from fasttsne.samples.arrays import unmasked
 
@@ -193,6 +194,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.random_state = random_state
         self.verbose = verbose
 
+    @with_plain_numbers
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any) -> LinearMetricLearner:
         """Fit the map to samples and their classes.

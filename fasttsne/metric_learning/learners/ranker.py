@@ -26,6 +26,7 @@ from fasttsne.metric_learning.learners.features import standard_scaling
 from fasttsne.metric_learning.learners.losses import check_params, checked
 from fasttsne.metric_learning.queries import as_queries
 from fasttsne.metric_learning.ranking.ndcg import Gain, ndcg_score
+from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import single_threaded_blas
 from fasttsne.samples.arrays import unmasked
 
@@ -250,6 +251,7 @@ class LinearRanker(BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    @with_plain_numbers
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, groups: ArrayLike | None = None) -> LinearRanker:
         """Fit the coefficients to documents and their relevance.

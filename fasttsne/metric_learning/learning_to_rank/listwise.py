@@ -142,7 +142,7 @@ def approx_ndcg_loss(
     >>> round(loss, 4)
     -0.8499
     """
-    check_positive("alpha", alpha)
+    alpha = check_positive("alpha", alpha)
 
     def part(block: Block) -> Part:
         gains = normalized_gain(block.relevance, gain, None)
@@ -193,8 +193,8 @@ def soft_rank_loss(
     >>> round(loss, 4), gradient.round(4)
     (-0.8155, array([-0.1041,  0.1041]))
     """
-    check_positive("sigma", sigma)
-    check_count("k", k, optional=True)
+    sigma = check_positive("sigma", sigma)
+    k = check_count("k", k, optional=True)
 
     def part(block: Block) -> Part:
         gains = normalized_gain(block.relevance, gain, k)

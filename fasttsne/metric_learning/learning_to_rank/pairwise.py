@@ -46,7 +46,7 @@ def hinge_loss(
     >>> loss, gradient
     (0.5, array([-1.,  1.]))
     """
-    check_positive("margin", margin)
+    margin = check_positive("margin", margin)
 
     def slope(lead: Floats, _: Block) -> tuple[Floats, Floats]:
         return np.maximum(margin - lead, 0.0), np.where(lead < margin, -1.0, 0.0)
@@ -84,7 +84,7 @@ def ranknet_loss(
     >>> round(loss, 4)
     1.1963
     """
-    check_positive("sigma", sigma)
+    sigma = check_positive("sigma", sigma)
 
     def slope(lead: Floats, _: Block) -> tuple[Floats, Floats]:
         return np.logaddexp(0.0, -sigma * lead), -sigma * expit(-sigma * lead)
@@ -127,8 +127,8 @@ def lambdarank_loss(
     >>> round(loss, 4), gradient.round(4)
     (0.4847, array([-0.2698,  0.2698]))
     """
-    check_positive("sigma", sigma)
-    check_count("k", k, optional=True)
+    sigma = check_positive("sigma", sigma)
+    k = check_count("k", k, optional=True)
 
     def slope(lead: Floats, block: Block) -> tuple[Floats, Floats]:
         weights = _swaps(block, k, gain)

@@ -74,7 +74,7 @@ def contrastive_loss(
     (1.0973, (4, 2))
     """
     given, X = X, checks.as_embeddings(X)
-    checks.check_positive("margin", margin)
+    margin = checks.check_positive("margin", margin)
     checks.check_choice("similar_label", similar_label, (0, 1))
     if labels is not None and pairs is None:
         losses, gradient, n_nonzero = _of_classes(
@@ -168,7 +168,7 @@ def lifted_structure_loss(
     >>> round(loss, 4), gradient.shape
     (2.881, (4, 2))
     """
-    checks.check_positive("margin", margin)
+    margin = checks.check_positive("margin", margin)
     Z = checks.as_embeddings(X)
     classes = checks.as_classes(labels, len(Z))
     batch, rows = Batch(Z), np.arange(len(Z))
@@ -235,8 +235,8 @@ def multi_similarity_loss(
     >>> round(loss, 4), gradient.shape
     (0.158, (4, 2))
     """
-    checks.check_positive("alpha", alpha)
-    checks.check_positive("beta", beta)
+    alpha = checks.check_positive("alpha", alpha)
+    beta = checks.check_positive("beta", beta)
     if not np.isfinite(threshold):
         raise ValueError(f"threshold={threshold!r} must be a finite number")
     Z = checks.as_embeddings(X)

@@ -122,7 +122,7 @@ def info_nce_loss(
     >>> round(loss, 4)
     0.3133
     """
-    checks.check_positive("temperature", temperature)
+    temperature = checks.check_positive("temperature", temperature)
     Q, K = _two(queries, keys, "queries", "keys")
     if not normalize:
         checks.check_squares(Q, "queries")
@@ -172,7 +172,7 @@ def nt_xent_loss(
     >>> round(loss, 4)
     0.536
     """
-    checks.check_positive("temperature", temperature)
+    temperature = checks.check_positive("temperature", temperature)
     Z = checks.as_embeddings(X)
     numbers = checks.as_indices(pairs, 2, len(Z), "pairs")
     if (numbers[:, 0] == numbers[:, 1]).any():
@@ -218,7 +218,7 @@ def supervised_contrastive_loss(
     >>> round(loss, 4)
     0.5978
     """
-    checks.check_positive("temperature", temperature)
+    temperature = checks.check_positive("temperature", temperature)
     Z = checks.as_embeddings(X)
     classes = checks.as_classes(labels, len(Z))
     units, lengths = normalized(Z)

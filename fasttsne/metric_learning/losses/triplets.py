@@ -80,7 +80,7 @@ def triplet_loss(
     (1.7537, (4, 2))
     """
     given, X = X, checks.as_embeddings(X)
-    checks.check_positive("margin", margin)
+    margin = checks.check_positive("margin", margin)
     checks.check_choice("mining", mining, get_args(Strategy))
     checks.check_squares(X, "X")
     if triplets is not None and labels is None:

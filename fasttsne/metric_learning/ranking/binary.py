@@ -55,7 +55,7 @@ def average_precision(
     >>> round(average_precision([1, 0, 1, 0], [4, 3, 2, 1]), 4)
     0.8333
     """
-    check_count("k", k, optional=True)
+    k = check_count("k", k, optional=True)
 
     def measure(ranking: _Ranking) -> Any:
         n_summed = ranking.n_relevant if k is None else np.minimum(ranking.n_relevant, k)
@@ -96,7 +96,7 @@ def reciprocal_rank(
     >>> reciprocal_rank([[0, 1, 0], [1, 0, 0]], [[3, 2, 1], [3, 2, 1]])
     0.75
     """
-    check_count("k", k, optional=True)
+    k = check_count("k", k, optional=True)
 
     def measure(ranking: _Ranking) -> Any:
         first = -np.diff(ranking.without_hit(), axis=1, prepend=1.0)
@@ -135,7 +135,7 @@ def precision_at_k(
     >>> precision_at_k([1, 0, 1, 0], [4, 3, 2, 1], k=2)
     0.5
     """
-    check_count("k", k)
+    k = check_count("k", k)
 
     def measure(ranking: _Ranking) -> Any:
         return ranking.n_found(k) / k
@@ -173,7 +173,7 @@ def recall_at_k(
     >>> recall_at_k([1, 0, 1, 0], [4, 3, 2, 1], k=3)
     1.0
     """
-    check_count("k", k)
+    k = check_count("k", k)
 
     def measure(ranking: _Ranking) -> Any:
         return ranking.n_found(k) / ranking.n_relevant
@@ -287,7 +287,7 @@ def hit_rate(
     >>> hit_rate([[0, 1, 0], [0, 0, 1]], [[3, 2, 1], [3, 2, 1]], k=2)
     0.5
     """
-    check_count("k", k)
+    k = check_count("k", k)
 
     def measure(ranking: _Ranking) -> Any:
         return (1.0 - ranking.without_hit()[:, :k].min(axis=1)) / (ranking.n_relevant > 0.0)

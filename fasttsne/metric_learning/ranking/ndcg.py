@@ -142,7 +142,7 @@ def ndcg_score(
 
 
 def _check_ranking(k: int | None, gain: Any, ties: Any) -> None:
-    checks.check_count("k", k, optional=True)
+    k = checks.check_count("k", k, optional=True)
     if not callable(gain) and gain not in ("linear", "exponential"):
         raise ValueError(f"gain={gain!r} must be 'linear', 'exponential' or a function")
     checks.check_choice("ties", ties, get_args(TieOrder))
