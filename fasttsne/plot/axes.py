@@ -55,9 +55,13 @@ def window_around(Y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def map_size(Y: NDArray[Any], side: float) -> tuple[float, float]:
-    """Return the width and height in inches of a figure for a map, the longer one `side`."""
+    """Return the width and height in inches of a figure for a map, the longer one `side`.
+
+    A narrow map gets half of it, for names.
+    """
     low, high = window_around(Y)
-    width, height = np.maximum(side * (high - low) / np.max(high - low), side / 3)
+    size = side * (high - low) / np.max(high - low)
+    width, height = np.maximum(size, [side / 2, side / 3])
     return float(width), float(height)
 
 

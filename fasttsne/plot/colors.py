@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
@@ -29,14 +28,11 @@ PALETTE = (
 # kinds of colour blindness.
 _COLORS = (
     *PALETTE,
-    *re.findall(
-        r"#\w+",
-        """
-        #008769 #f01e5a #f0b4c3 #2d00c3 #78e187 #004b3c #786996 #a58787 #69694b #782dff
-        #b4a55a #69b4a5 #784b5a #0fe1f0 #2da5ff #4b7878 #b4a5c3 #871e3c #e10087 #690087
-        #4b873c #a587d2 #a5001e #ff002d #e1c3b4 #0078c3 #5a2d4b #a56969 #f087a5 #698796
-        """,
-    ),
+    *"""
+    #008769 #f01e5a #f0b4c3 #2d00c3 #78e187 #004b3c #786996 #a58787 #69694b #782dff
+    #b4a55a #69b4a5 #784b5a #0fe1f0 #2da5ff #4b7878 #b4a5c3 #871e3c #e10087 #690087
+    #4b873c #a587d2 #a5001e #ff002d #e1c3b4 #0078c3 #5a2d4b #a56969 #f087a5 #698796
+    """.split(),  # noqa: SIM905
 )
 
 # Marks of matplotlib and, in the same order, of plotly.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -97,7 +96,8 @@ def read_labels(labels: Any, n_samples: int, name: str | None = None) -> Classes
         return Classes([str(member) for member in _in_largest_unit(members)], codes)
     style = "{:.0f}" if members.dtype.kind == "f" else "{}"
     texts = [style.format(member) for member in members.tolist()]
-    return _classes(texts, codes, natural=not is_number and not _ascend(members.tolist()))
+    is_text = any(isinstance(member, str | bytes) for member in members.tolist())
+    return _classes(texts, codes, natural=is_text)
 
 
 def _classes(texts: list[str], codes: NDArray[np.int64], *, natural: bool) -> Classes:
@@ -124,16 +124,6 @@ def _in_natural_order(names: list[str]) -> list[str]:
         pass
     padded = {name: re.sub(r"\d+", lambda digits: digits[0].zfill(_DIGITS), name) for name in names}
     return sorted(names, key=lambda name: (padded[name], name))
-
-
-def _ascend(members: list[Any]) -> bool:
-    """Return whether labels other than text, such as dates, are in ascending order."""
-    try:
-        return not any(isinstance(member, str) for member in members) and all(
-            first <= second for first, second in pairwise(members)
-        )
-    except TypeError:
-        return False
 
 
 def _in_largest_unit(durations: NDArray[np.timedelta64]) -> NDArray[np.timedelta64]:

@@ -224,11 +224,7 @@
         if (map.data[k].visible === "legendonly") return;
         for (const row of group.rows) {
           const hit = className(row).toLowerCase().includes(wanted) || (data.hover && data.hover[row].toLowerCase().includes(wanted));
-          if (!hit) continue;
-          x.push(points[2 * row]);
-          y.push(points[2 * row + 1]);
-          color.push(group.color ?? "#1a1a1a");
-          symbol.push(group.symbol ?? "circle");
+          if (hit) { x.push(points[2 * row]); y.push(points[2 * row + 1]); color.push(group.color ?? "#1a1a1a"); symbol.push(group.symbol ?? "circle"); }
         }
       });
     }

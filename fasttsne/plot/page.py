@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import warnings
 from collections.abc import Sequence
 from html import escape
@@ -115,8 +116,9 @@ def html(
         **_colours(what, Y),
     }
     folder = files("fasttsne.plot")
-    # As a browser reads them: hashes in the security policy allow no other script.
-    scripts = [*map(_unix, (_plotly_js(), folder.joinpath("page.js").read_text(encoding="utf-8")))]
+    # Ends of lines as a browser reads them: hashes in the security policy allow no other script.
+    scripts = [_plotly_js(), folder.joinpath("page.js").read_text(encoding="utf-8")]
+    scripts = [re.sub("\r\n?", "\n", text) for text in scripts]
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()) for text in scripts]
     text = Template(folder.joinpath("page.html").read_text(encoding="utf-8")).substitute(
         title=escape(title),
@@ -205,8 +207,3 @@ def _plotly_js() -> str:
     except ModuleNotFoundError as error:
         raise ImportError("writing a page needs plotly: pip install 'fasttsne[html]'") from error
     return str(get_plotlyjs())
-
-
-def _unix(text: str) -> str:
-    """Return text with the ends of lines that a browser makes of any others."""
-    return text.replace("\r\n", "\n").replace("\r", "\n")

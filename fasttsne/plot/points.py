@@ -140,7 +140,7 @@ def scatter(
         _draw(ax, Y, rgb[what.codes], what.missing, size, alpha, np.append(marks, 0)[what.codes])
         on_map, looks = largest if names == "map" else largest[:0], (medians, radii, colors)
         # Each legend narrows the map, so that its names are placed again.
-        while len(homeless := write_names(ax, Y, what, looks, on_map)):
+        while len(on_map) and len(homeless := write_names(ax, Y, what, looks, on_map)):
             in_legend, on_map = True, on_map[~np.isin(on_map, homeless)]
             _write_legend(ax, what, colors, marks, largest[~np.isin(largest, on_map)])
     elif isinstance(what, Quantity):
@@ -329,12 +329,13 @@ def _write_legend(
         for _, color, marker in entries
     ]
     font_size = 9 if len(entries) <= 25 else 7
-    height = ax.figure.bbox.height * 72 / ax.figure.dpi  # in points
-    n_columns = int(-(-len(entries) * font_size * 1.75 // height))
+    width, height = np.divide(ax.figure.bbox.size, ax.figure.dpi)  # in inches
+    n_columns = int(-(-len(entries) * font_size * 1.75 // (72 * height)))
+    n_letters = int(np.clip(6 * width / n_columns, 20, 40))
     write_legend(
         ax,
         handles,
-        [plain(name, 40 if n_columns == 1 else 24) for name, _, _ in entries],
+        [plain(name, n_letters) for name, _, _ in entries],
         loc="center left",
         bbox_to_anchor=(1.0, 0.5),
         handletextpad=0.2,

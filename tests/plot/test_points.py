@@ -239,7 +239,7 @@ def test_same_scale_no_ticks_all_points_inside():
 
 
 @pytest.mark.parametrize(
-    ("shape", "size"), [((50, 10), (6, 2)), ((1, 2), (3, 6)), ((0, 1), (2, 6))]
+    ("shape", "size"), [((50, 10), (6, 2)), ((1, 2), (3, 6)), ((0, 1), (3, 6))]
 )
 def test_a_new_figure_has_the_shape_of_the_map(shape, size):
     Y = np.array([[0, 0], [1, 1]]) * shape
