@@ -6,7 +6,7 @@ import argparse
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from fasttsne import __version__
 from fasttsne.cli.messages import Refusal, flush, one_line, open_missing, say
@@ -87,7 +87,10 @@ def _run(argv: Sequence[str] | None, prog: str) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that reports when its help cannot be written; argparse ignores that."""
+    """A parser whose errors are one line, and which reports when its help cannot be written."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}; '{self.prog} --help' lists the options\n")
 
     def print_help(self, file: Any = None) -> None:
         try:

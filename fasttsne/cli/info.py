@@ -13,6 +13,7 @@ _EXTRAS = {
     "video": ("imageio_ffmpeg",),
     "html": ("plotly", "PIL"),
     "tables": ("pandas", "pyarrow"),
+    "excel": ("openpyxl",),
     "h5ad": ("anndata",),
     "progress": ("tqdm",),
     "dask": ("dask", "distributed"),

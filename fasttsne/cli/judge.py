@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ Compare the neighbourhoods of any map with those of the data. X is read like the
 _EXAMPLES = """\
 examples
   fasttsne judge flowers.csv map.csv --label species
+  fasttsne judge cells.h5ad --embedding X_umap --array X_pca --label cell_type
   fasttsne judge vectors.npy map.npy --metric cosine --report map.json
 """
 
@@ -34,7 +36,14 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("data", type=Path, metavar="X", help="the data")
-    parser.add_argument("map", type=Path, metavar="MAP", help="the map, from any program")
+    parser.add_argument(
+        "map", type=Path, nargs="?", metavar="MAP", help="the map, from any program (default: X)"
+    )
+    parser.add_argument(
+        "--embedding",
+        metavar="NAME",
+        help="array of MAP in .npz or .h5ad, such as X_umap (default: embedding or X_tsne)",
+    )
     parser.add_argument(
         "--report", type=Path, metavar="FILE", help="write the report, too: .txt or .json"
     )
@@ -63,8 +72,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Print the report, and return 0."""
+    if args.map is None and args.embedding is None:
+        raise Refusal("MAP is missing; name the file, or with --embedding an array of X")
+    args.map = args.map or args.data
     if args.report is not None:
-        write.check_distinct({"X": args.data, "MAP": args.map, "--report": args.report})
+        for name, path in {"X": args.data, "MAP": args.map}.items():
+            write.check_distinct({name: path, "--report": args.report})
         write.check_output(args.report, "--report", (".txt", ".json"), args.force)
     if args.sample < 0:
         raise Refusal(f"--sample must be at least 1, or 0 for all points; got {args.sample}")
@@ -72,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     table = read.read_input(args, args.data)
     for note in [*table.notes, f"judging by {table.description()}"]:
         say(note)
-    Y = _read_map(args.map)
+    Y = _read_map(args.map, args.embedding)
     if len(Y) != table.X.shape[0]:
         raise Refusal(
             f"{args.data} has {table.X.shape[0]:,} rows and {args.map} {len(Y):,}; a map has one "
@@ -100,14 +113,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _read_map(path: Path) -> NDArray[Any]:
+def _read_map(path: Path, embedding: str | None) -> NDArray[Any]:
     """Read the output of ``fasttsne map``, or any table or array of numbers."""
     kind = kind_of(path)
-    if kind in (".npz", ".h5ad"):
-        array = "embedding" if kind == ".npz" else "X_tsne"
+    if embedding or kind in (".npz", ".h5ad"):
+        array = embedding or ("embedding" if kind == ".npz" else "X_tsne")
         return np.asarray(read.read_table(path, array=array).X)
     if kind == ".npy":
         return np.asarray(read.read_table(path).X)
     names = read.column_names(path)
-    ours = [name for name in names if name.startswith("tsne_")]
+    ours = [name for name in names if re.fullmatch(r"tsne\d+", name)]
     return np.asarray(read.read_table(path, {"features": ours}).X)

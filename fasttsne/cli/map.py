@@ -41,7 +41,12 @@ continues. Needs the extra dask.
 _DEFAULT = Path()  # --resume without a name
 # Parameters of the estimator as options: name, type, unit, help. Defaults but None are appended.
 _PARAMETERS: tuple[tuple[str, Any, str, str], ...] = (
-    ("perplexity", float, "P", "effective number of neighbours per point, 5 to 100"),
+    (
+        "perplexity",
+        "numbers or auto",
+        "P",
+        "effective number of neighbours per point, 5 to 100; several as 30,300; auto",
+    ),
     ("early-exaggeration", float, "F", "factor on the attraction at the start"),
     ("early-exaggeration-iter", int, "N", "iterations over which that factor fades (default: 150)"),
     ("exaggeration", float, "F", "later factor; more than 1 draws clusters together"),
@@ -68,6 +73,19 @@ _PARAMETERS: tuple[tuple[str, Any, str, str], ...] = (
     ("random-state", int, "SEED", "seed; the same one gives the same map (default: random)"),
     ("n-jobs", int, "N", "threads (default: all cores)"),
 )
+
+
+def _number_or_auto(text: str) -> float | str:
+    return text if text == "auto" else float(text)
+
+
+def _numbers_or_auto(text: str) -> float | str | list[float]:
+    return [float(number) for number in text.split(",")] if "," in text else _number_or_auto(text)
+
+
+_READERS = {"number or auto": _number_or_auto, "numbers or auto": _numbers_or_auto}
+for _kind, _reader in _READERS.items():
+    _reader.__name__ = _kind  # which argparse shows in an error
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -107,7 +125,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         default = defaults[name.replace("-", "_")]
         options: dict[str, Any] = {"choices": kind} if isinstance(kind, tuple) else {}
         if not options:
-            reader = _number_or_auto if kind == "number or auto" else kind
+            reader = _READERS.get(kind, kind)
             options = {"type": reader, "metavar": metavar}
         text = f"{meaning} (default: {default})" if default is not None else meaning
         group.add_argument(f"--{name}", help=text, default=argparse.SUPPRESS, **options)
@@ -283,11 +301,11 @@ def _write(
     """Write the map, then the other outputs; append each complete file to `complete`."""
     Y, labels = tsne.embedding_, table.labels
     try:
-        write.write_map(args.output, Y, table.columns, args.input)
+        write.write_map(args.output, Y, table.columns, args.input, tsne.get_params())
         complete.append(args.output)
     except KeyboardInterrupt:  # writing takes a moment, and the map would be lost
         say("\nwriting the map before exiting; Ctrl-C again gives it up")
-        write.write_map(args.output, Y, table.columns, args.input)
+        write.write_map(args.output, Y, table.columns, args.input, tsne.get_params())
         complete.append(args.output)
         raise
     except Exception as error:
@@ -315,10 +333,3 @@ def _write(
         report = write.report_of(X, Y, classes, metric=tsne.metric, n_jobs=tsne.n_jobs)
         write.write_report(args.report, report)
         progress.note(f"report: {args.report}")
-
-
-def _number_or_auto(text: str) -> float | str:
-    return text if text == "auto" else float(text)
-
-
-_number_or_auto.__name__ = "number"  # which argparse shows in an error

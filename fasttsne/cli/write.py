@@ -173,8 +173,8 @@ def check_judgeable(affinity: str) -> None:
 
 
 def coordinates(n_components: int) -> list[str]:
-    """Return the names of a map's columns in a table, from "tsne_1"."""
-    return [f"tsne_{i + 1}" for i in range(n_components)]
+    """Return the names of a map's columns, those of `TSNE.get_feature_names_out`."""
+    return [f"tsne{i}" for i in range(n_components)]
 
 
 def frame_of_text(Y: NDArray[np.float32], columns: Mapping[str, Any]) -> Any:
@@ -197,8 +197,17 @@ def _objects(column: Any) -> Any:
     return np.asarray(column, dtype=object) if is_category or is_text else np.asarray(column)
 
 
-def write_map(path: Path, Y: NDArray[np.float32], columns: Mapping[str, Any], source: Path) -> None:
-    """Write a map with the columns that go along; an .h5ad file is a copy of `source`."""
+def write_map(
+    path: Path,
+    Y: NDArray[np.float32],
+    columns: Mapping[str, Any],
+    source: Path,
+    parameters: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a map with the columns that go along; an .h5ad file is a copy of `source`.
+
+    The copy also gets the parameters of the estimator.
+    """
     kind = kind_of(path)
     if str(path) == "-":
         _write_text_table(sys.stdout, ",", Y, columns)
@@ -212,7 +221,7 @@ def write_map(path: Path, Y: NDArray[np.float32], columns: Mapping[str, Any], so
             arrays: dict[str, Any] = {name: _plain(values) for name, values in columns.items()}
             _write_npz(unfinished, {**arrays, "embedding": Y})
         elif kind == ".h5ad":
-            _copy_h5ad(source, unfinished, Y)
+            _copy_h5ad(source, unfinished, Y, parameters or {})
         elif kind == ".parquet":
             import pyarrow
             from pyarrow.parquet import write_table
@@ -309,12 +318,19 @@ def arrow_values(column: Any, has_gaps: bool, wide: bool) -> NDArray[Any]:
     return np.asarray(column.to_numpy(), dtype=kind.to_pandas_dtype())
 
 
-def _copy_h5ad(source: Path, path: Path, Y: NDArray[np.float32]) -> None:
-    """Copy an .h5ad file byte by byte, and put the map into ``obsm["X_tsne"]`` of the copy."""
+def _copy_h5ad(
+    source: Path, path: Path, Y: NDArray[np.float32], parameters: Mapping[str, Any]
+) -> None:
+    """Copy an .h5ad file byte by byte, and put the map and its parameters where scanpy does."""
     write_elem = import_anndata("writing .h5ad").io.write_elem
     shutil.copyfile(source, path)
     with hdf5_file(path, "r") as file:
         write_elem(file["obsm"], "X_tsne", Y)
+        kinds = (str, int, float, list)
+        plain = {name: value for name, value in parameters.items() if isinstance(value, kinds)}
+        if type(plain.get("perplexity")) is list:
+            plain["perplexity"] = np.array(plain["perplexity"])
+        write_elem(file.require_group("uns"), "tsne", {"params": plain})
 
 
 class _RawHDF5(FileIO):

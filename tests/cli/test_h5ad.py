@@ -95,6 +95,34 @@ def test_labels_and_columns_go_along_into_a_table(cells, capsys):
     assert "90 points" in capsys.readouterr().out
 
 
+def test_parameters_are_written_beside_the_map(cells, anndata):
+    wanted = ["--perplexity", "5,20", "--max-iter", 250, "--metric", "cosine"]
+    assert run("map", "cells.h5ad", "-o", "out.h5ad", *wanted) == 0
+    params = anndata.read_h5ad("out.h5ad").uns["tsne"]["params"]
+    assert params["perplexity"].tolist() == [5.0, 20.0]
+    assert (params["metric"], params["max_iter"], params["init"]) == ("cosine", 250, "pca")
+
+
+def test_any_embedding_can_be_judged(cells, capsys):
+    cells.obsm["X_umap"] = np.asarray(cells.layers["logged"][:, :2])
+    save(cells)
+    printed = []
+    np.save("umap.npy", cells.obsm["X_umap"])
+    for chosen in (
+        ["--embedding", "X_umap"],
+        ["cells.h5ad", "--embedding", "X_umap"],
+        ["umap.npy"],
+    ):
+        assert run("judge", "cells.h5ad", *chosen, "--array", "logged") == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1] == printed[2]
+    said = error_of(capsys, "cells.h5ad", "--embedding", "X_uma", command="judge")
+    assert said == "there is no array 'X_uma' in cells.h5ad; did you mean 'X_umap'?"
+    assert error_of(capsys, "cells.h5ad", command="judge").startswith(
+        "MAP is missing; name the file"
+    )
+
+
 def test_wrong_names_are_corrected(cells, capsys):
     said = error_of(capsys, "cells.h5ad", "-o", "map.csv", "--array", "loged")
     assert said == "there is no array 'loged' in cells.h5ad; did you mean 'logged'?"

@@ -293,7 +293,7 @@ def test_every_kind_is_written_with_its_columns(inputs, data, source, kind):
         separator = "\t" if kind == "tsv" else ","
         is_text = kind in ("csv", "tsv")
         frame = pd.read_csv(target, sep=separator) if is_text else pd.read_parquet(target)
-        assert frame.columns.tolist() == ["tsne_1", "tsne_2", "class", "name"]
+        assert frame.columns.tolist() == ["tsne0", "tsne1", "class", "name"]
         np.testing.assert_allclose(frame.iloc[:, :2], expected, rtol=1e-5, atol=1e-5)
     assert frame["class"].tolist() == classes.tolist()
     assert frame["name"].fillna("").tolist() == [n or "" for n in names]
@@ -496,7 +496,7 @@ def test_gaps_and_lists_of_unequal_lengths_are_named(here, capsys, column, messa
         (["x.npy", "--landmarks", "1"], "--landmarks must be at least 2; got 1"),
         (["x.npy", "--block-rows", "0"], "--block-rows must be at least 1; got 0"),
         (["x.npy", "--perplexity", "151"], "perplexity (151.0) must be less than n_samples (150)"),
-        (["taken.parquet", "--keep", "tsne_2"], "so is the column 'tsne_2' that is to go along"),
+        (["taken.parquet", "--keep", "tsne1"], "so is the column 'tsne1' that is to go along"),
         (
             ["taken.parquet", "-o", "a.h5", "--keep", "embedding"],
             "so is the column 'embedding' that is to go along",
@@ -539,7 +539,7 @@ def test_bad_input_is_refused_before_a_row_is_read(
             file[columns[1]] = np.zeros((9, 2)) if columns == "ab" else np.zeros(9, complex)
     pq.write_table(pa.table({"a": pa.array([], pa.float32())}), "none.parquet")
     pq.write_table(pa.table({"a": ["b"]}), "words.parquet")
-    taken = pa.table({"a": [1.0], "tsne_2": [1], "embedding": [1]})
+    taken = pa.table({"a": [1.0], "tsne1": [1], "embedding": [1]})
     pq.write_table(taken, "taken.parquet")
     pq.write_table(
         pa.table({"a": [[1.0]], "b": pa.array([[]], pa.list_(pa.int8()))}), "lists.parquet"

@@ -27,7 +27,7 @@ def test_a_table_becomes_map_picture_page_and_report(flowers, here, capsys):
     wanted = ["--label", "species", "--keep", "name", "--plot", "a.png", "--html", "a.html"]
     assert mapped("flowers.csv", "-o", "map.csv", *wanted, "--report", "a.json") == 0
     written = pd.read_csv("map.csv")
-    assert written.columns.tolist() == ["tsne_1", "tsne_2", "species", "name"]
+    assert written.columns.tolist() == ["tsne0", "tsne1", "species", "name"]
     np.testing.assert_allclose(written.iloc[:, :2], expected_map(flowers), rtol=1e-5)
     assert written["name"][7] == "flower <7>"
     assert (here / "a.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
@@ -39,6 +39,21 @@ def test_a_table_becomes_map_picture_page_and_report(flowers, here, capsys):
     said = capsys.readouterr()
     assert said.out == ""
     assert "mapping 150 rows of 4 columns" in said.err
+
+
+@pytest.mark.parametrize(("text", "perplexity"), [("auto", "auto"), ("5,12", [5, 12]), ("7", 7)])
+def test_perplexity_is_given_as_in_python(array, text, perplexity):
+    given = ["--perplexity", text, "--max-iter", 250, "--random-state", 0]
+    assert run("map", "x.npy", "-o", "map.npy", *given) == 0
+    Y = fasttsne.TSNE(perplexity=perplexity, max_iter=250, random_state=0).fit_transform(array)
+    np.testing.assert_array_equal(np.load("map.npy"), Y)
+
+
+def test_coordinates_are_named_as_in_python(array):
+    assert mapped("x.npy", "-o", "map.csv", "--n-components", "3") == 0
+    fitted = fasttsne.TSNE(3, perplexity=10).fit(array)
+    names = Path("map.csv").read_text().splitlines()[0].split(",")
+    assert names == fitted.get_feature_names_out().tolist()
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "npy", "npz", "parquet"])
@@ -68,7 +83,7 @@ def test_every_kind_is_read_and_written(here, kind):
     else:
         read = pd.read_parquet if kind == "parquet" else pd.read_csv
         written = read(target, **separator)
-        np.testing.assert_allclose(written[["tsne_1", "tsne_2"]], expected_map(X), rtol=1e-5)
+        np.testing.assert_allclose(written[["tsne0", "tsne1"]], expected_map(X), rtol=1e-5)
         assert written["kind"].tolist() == labels.tolist()
 
 

@@ -53,8 +53,8 @@ def full_disk_on_call(limit=LIMIT):
 @pytest.mark.parametrize(
     ("option", "column", "output"),
     [
-        ("--label", "tsne_1", "map.csv"),
-        ("--keep", "tsne_2", "map.parquet"),
+        ("--label", "tsne0", "map.csv"),
+        ("--keep", "tsne1", "map.parquet"),
         ("--label", "embedding", "map.npz"),
     ],
 )
@@ -67,7 +67,7 @@ def test_no_column_takes_the_place_of_the_map(here, capsys, untouched, option, c
 
 @pytest.mark.parametrize("kind", ["csv", "tsv"])
 def test_kept_numbers_keep_their_digits(here, kind):
-    kept = {"embedding": 123456780.5 + np.arange(N_ROWS), "tsne_3": np.full(N_ROWS, 1 / 3)}
+    kept = {"embedding": 123456780.5 + np.arange(N_ROWS), "tsne2": np.full(N_ROWS, 1 / 3)}
     frame = table(**kept)
     assert mapped("x.csv", "-o", f"map.{kind}", "--keep", ",".join(kept)) == 0
     pd = pytest.importorskip("pandas")
@@ -75,7 +75,7 @@ def test_kept_numbers_keep_their_digits(here, kind):
     for name in kept:
         assert written[name].astype(float).tolist() == frame[name].tolist()
     Y = expected_map(rows())
-    assert written["tsne_1"].tolist() == [f"{value:.6g}" for value in Y[:, 0]]
+    assert written["tsne0"].tolist() == [f"{value:.6g}" for value in Y[:, 0]]
 
 
 def test_missing_labels_are_drawn_grey_and_kept_empty(here):
@@ -217,7 +217,7 @@ def test_parts_are_joined_on_a_full_disk(here, kind, limit):
     from fasttsne.cli.large_parts import join
 
     Y = np.random.default_rng(0).normal(size=(2, 50_000)).astype(np.float32)
-    part = pa.table({"tsne_1": Y[0], "tsne_2": Y[1], "name": list(map(str, range(50_000)))})
+    part = pa.table({"tsne0": Y[0], "tsne1": Y[1], "name": list(map(str, range(50_000)))})
     path = Path(f"map.{kind}")
     with full_disk_on_call(limit) as fill:
         fill()
