@@ -327,9 +327,11 @@ def _copy_h5ad(
     with hdf5_file(path, "r") as file:
         write_elem(file["obsm"], "X_tsne", Y)
         kinds = (str, int, float, list)
-        plain = {name: value for name, value in parameters.items() if isinstance(value, kinds)}
-        if type(plain.get("perplexity")) is list:
-            plain["perplexity"] = np.array(plain["perplexity"])
+        plain = {
+            name: np.array(value) if isinstance(value, list) else value
+            for name, value in parameters.items()
+            if isinstance(value, kinds)
+        }
         write_elem(file.require_group("uns"), "tsne", {"params": plain})
 
 
