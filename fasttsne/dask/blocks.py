@@ -15,6 +15,8 @@ from dask.delayed import Delayed
 from numpy.typing import NDArray
 from scipy import sparse
 
+from fasttsne.samples.checks import check_readable
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -139,6 +141,7 @@ def _call_on_checked(
             f"{here} of {name} have the dtype {block.dtype}, but {name} declares {dtype}; convert"
             " the blocks where they are made"
         )
+    block = check_readable(block, f"{name}, {here},")
     if sparse.issparse(block):
         block = block.tocsr()
     bad = _not_finite(block)

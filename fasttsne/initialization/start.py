@@ -16,6 +16,7 @@ from fasttsne.initialization.spectral import laplacian_eigenmap
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import single_threaded_blas
 from fasttsne.samples.arrays import as_array
+from fasttsne.samples.checks import check_readable
 from fasttsne.samples.principal_axes import LARGEST_N_FEATURES, PrincipalAxes, principal_axes
 from fasttsne.samples.scaling import center_and_scale, in_safe_range
 
@@ -96,6 +97,7 @@ def initial_embedding(
     >>> print(f"{embedding[:, 0].std():.6f}")
     0.000100
     """
+    X = check_readable(X)
     n_samples = X.shape[0]
     shape = (n_samples, n_components)
     if isinstance(init, np.ndarray):

@@ -18,7 +18,7 @@ def unmasked(values: Any, name: str) -> Any:
     parts = values if isinstance(values, list | tuple) else [values]
     if any(np.ma.isMA(part) and np.ma.is_masked(part) for part in parts):
         raise ValueError(
-            f"{name} has masked values; leave these samples out, or fill them: {name}.filled(...)"
+            f"{name} has masked values; leave these samples out, or fill them by .filled()"
         )
     return values
 

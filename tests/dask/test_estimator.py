@@ -83,6 +83,12 @@ def test_labels_of_landmarks_count(small_digits):
         model.fit(blocks(small_digits), y[:-1])
 
 
+def test_masked_blocks_are_refused(small_digits):
+    X = np.ma.array(small_digits, mask=np.arange(small_digits.size).reshape(300, -1) == 900)
+    with pytest.raises(ValueError, match=r"X, rows 0 to .* has masked values"):
+        TSNE(landmarks=100, **SHORT).fit(blocks(X))
+
+
 def test_parameters_are_those_of_tsne_and_two_more():
     model = TSNE(3, landmarks=50, perplexity=5.0)
     params = model.get_params()

@@ -380,7 +380,7 @@ LBFGS = {"loss": "ranknet", "solver": "lbfgs"}
         ({"n_components": 4}, HALVES, "n_components=4 must not exceed the number of features, 3"),
         ({"n_components": 2, "init": "lda"}, HALVES, "init='lda' gives 1 components"),
         ({"init": np.ones((2, 3))}, HALVES, r"init must be an array .* \(3, 3\); got \(2, 3\)"),
-        ({"init": np.full((3, 3), np.inf)}, HALVES, "init must be an array of finite numbers"),
+        ({"init": np.full((3, 3), np.inf)}, HALVES, "init contains NaN or infinity"),
         ({"loss_params": {"margn": 1.0}}, HALVES, "loss_params has 'margn'.*'margin'"),
         ({"loss_params": {"margin": -1.0}}, HALVES, "margin=-1.0 must be a finite number above 0"),
         ({"loss": "proxy", "mining": "hard"}, HALVES, "mining='hard' needs loss='triplet'"),

@@ -11,11 +11,13 @@ from numpy.testing import assert_allclose
 from scipy import sparse
 
 from fasttsne import TSNE
+from fasttsne.initialization import initial_embedding
 from fasttsne.metric_learning import average_precision, ndcg_score
 from fasttsne.metric_learning.learners import LinearMetricLearner, LinearRanker
 from fasttsne.metric_learning.learning_to_rank import ranknet_loss
 from fasttsne.metric_learning.losses import softmax_loss, triplet_loss
 from fasttsne.metric_learning.sampling import NoiseDistribution
+from fasttsne.neighbors import nearest_neighbors
 from fasttsne.quality import knn_accuracy, report
 from fasttsne.samples.arrays import as_array
 
@@ -33,6 +35,8 @@ def tsne(X, y=None, **more):
 
 # What gets the array, and the name in errors.
 MATRICES = {
+    "search": (lambda X_: nearest_neighbors(X_, 5)[1], "X"),
+    "start": (lambda X_: initial_embedding(X_, "pca", 2, np.random.RandomState(0)), "X"),
     "TSNE": (tsne, "X"),
     "transform": (lambda X_: TSNE(**PARAMS).fit(X).transform(X_), "X"),
     "report": (lambda X_: report(X_, X[:, :2]).continuity, "X"),
@@ -99,6 +103,8 @@ def test_every_container_gives_the_value_of_the_array(kind, uses):
     for use, (function, _) in uses.items():
         if kind == "decimals" and use in ("target", "groups"):
             continue  # these are integers
+        if use in ("search", "start"):
+            continue  # stages take arrays of NumPy only
         plain = X if uses is MATRICES else Y + (use == "groups")
         assert_allclose(function(TAKEN[kind](plain)), function(plain), rtol=1e-12, err_msg=use)
 

@@ -1,7 +1,8 @@
-"""Measures of rankings: (N)DCG with both gains and fair ties, and measures of binary relevance.
+"""Measures of rankings: (N)DCG with both gains, and measures of binary relevance.
 
-All take relevance and scores of one query, of a matrix of queries, or of ragged queries with
-`groups`. They return the mean over the queries, or every query's value with ``per_query=True``.
+All are means over the orders of documents with equal scores. They take relevance and scores of one
+query, of a matrix of queries, or of ragged queries with `groups`, and return the mean over the
+queries, or every query's value with ``per_query=True``.
 
 Sources, which the functions name by author and year:
 
