@@ -65,8 +65,7 @@ def run(args: argparse.Namespace, given: Mapping[str, Any], kept: Path) -> int:
     n_components = settings.get("n_components", 2)
     write.check_pictures(args, flat=n_components == 2)
     source = open_source(args.input.absolute() if args.dask else args.input, settings)
-    write.check_columns(args.output, source.along.names, n_components, in_parts=True)
-    check_room(args.output, source)
+    check_room(args.output, source, n_components)
     if args.resume:
         unfinished.check_input(source.identity())
     else:

@@ -40,6 +40,8 @@ _BATCH = 1 << 14  # rows of Parquet that are decoded at a time
 def open_source(path: Path, settings: Mapping[str, Any]) -> Source:
     """Open an input and check its columns; no rows are read."""
     ending = path.suffix.lower()
+    if str(path) == "-":
+        raise Refusal("--landmarks reads INPUT several times; write standard input to a file first")
     check_exists(path, lambda other: other.suffix.lower() in _READ or other.is_dir())
     kind: type[Source] = _KINDS.get(ending, ParquetSource)
     for file in path.rglob("*"):

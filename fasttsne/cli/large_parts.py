@@ -262,22 +262,14 @@ def check_output(path: Path, is_folder: bool, force: bool) -> None:
         imported("zarr" if kind == ".zarr" else "h5py", "writing", path)
 
 
-def check_room(path: Path, source: Source) -> None:
-    """Refuse columns of types that parts or OUT cannot hold, by their first row."""
+def check_room(path: Path, source: Source, n_components: int) -> None:
+    """Refuse columns that parts or OUT cannot hold, by their first row."""
     try:
         first = source.beside(0, 1)
     except (TypeError, ValueError, NotImplementedError) as error:  # as pyarrow's are
         raise Refusal(f"{source.path}: {error}; leave the column out") from error
-    if path.suffix.lower() not in (".zarr", ".h5", ".hdf5", ".csv", ".tsv"):
-        return  # these hold all types, or no columns
-    for name in first.column_names:
-        try:
-            write.arrow_values(first.column(name), False, False)
-        except (ValueError, NotImplementedError) as error:
-            raise Refusal(
-                f"--output {path}: column {name!r} holds {first.column(name).type}, which has no "
-                "place there; choose a .parquet, or leave the column out"
-            ) from error
+    columns = dict(zip(first.column_names, first.columns, strict=True))
+    write.check_columns(path, columns, n_components, in_parts=True)
 
 
 def join(path: Path, parts: Callable[[], Iterator[Any]], n_rows: int, n_components: int) -> None:

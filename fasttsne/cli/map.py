@@ -195,7 +195,7 @@ def run(args: argparse.Namespace) -> int:
     table = read.read_input(args, args.input)
     if args.output.suffix.lower() == ".h5ad":
         write.check_copy(args.input)
-    write.check_columns(args.output, table.along.names, given.get("n_components", 2))
+    write.check_columns(args.output, table.columns, given.get("n_components", 2))
     for note in table.notes:
         progress.note(note)
     if args.report is not None and table.X.shape[0] < 3:

@@ -60,6 +60,8 @@ def one_line(error: Exception) -> str:
 
 def open_missing() -> None:
     """Open standard streams that are closed, so that no other file gets their descriptors."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     if sys.stderr is None:

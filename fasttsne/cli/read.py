@@ -21,6 +21,7 @@ from scipy import sparse
 
 from fasttsne.cli.messages import Refusal, shortened, unknown_name
 from fasttsne.cli.text import (
+    SAMPLED,
     TEXT,
     UNITS,
     Cells,
@@ -268,6 +269,7 @@ def read_table(
             table = _read_excel(path, wanted, array, written)
         else:
             table = _read_text(path, wanted, written)
+            path = Path("standard input") if str(path) == "-" else path
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or "it is not what its ending says"
         raise Refusal(f"cannot read {path}: {reason}") from error
@@ -540,6 +542,7 @@ def _check_unique(names: Sequence[str], path: Path, written: Format = _PLAIN) ->
 
 def _read_text(path: Path, wanted: Mapping[str, Any], written: Format) -> Table:
     text = TextTable(path, written)
+    path = text.path
     choice = choose(text.names, wanted, path, written, text.hint())
     frame, columns = text.frame(choice.along.names)
     table = _from_frame(frame, choice, path, written, text.line, text.hint())
@@ -612,11 +615,15 @@ def _read_excel(path: Path, wanted: Mapping[str, Any], sheet: str | None, writte
         cells = book.parse(sheet or 0, header=None, **text)
     if len(cells) == 0:
         raise Refusal(f"{path} is empty")
-    lines = cells.iloc[:21].fillna("").astype(str).to_numpy().tolist()
+    lines = cells.iloc[: 1 + SAMPLED].to_numpy(dtype=object)
+    lines = [["" if pandas.isna(cell) else str(cell) for cell in line] for line in lines]
     cells.columns, has_names, more = first_line(lines, written)
     choice = choose(list(cells.columns), wanted, path, written)
-    frame = without_empty_end(cells.iloc[int(has_names) :]).infer_objects()
-    columns = {name: frame[name].reset_index(drop=True) for name in choice.along.names}
+    cells = without_empty_end(cells.iloc[int(has_names) :]).reset_index(drop=True)
+    frame = cells.infer_objects()
+    # As objects, for whole numbers would become floats beside empty cells.
+    whole = [name for name in choice.along.names if not cells[name].isna().any()]
+    columns = {name: (frame if name in whole else cells)[name] for name in choice.along.names}
     frame = frame[choice.features or choice.rest]
     table = _from_frame(frame, choice, path, written, lambda row: _row(row + has_names))
     table.columns, table.notes = columns, notes + more + table.notes
@@ -649,7 +656,11 @@ def _from_frame(
         values, missing = (part.reshape(cells.shape) for part in numbers(cells.ravel(), written))
         for k, name in enumerate(frame.columns[some]):
             words = np.isnan(values[:, k]) & ~missing[:, k]
-            there = list(map(str, cells[~missing[:, k], k])) if words.any() else []
+            present = cells[~missing[:, k], k] if words.any() else []
+            if len(present) and all(isinstance(cell, bool) for cell in present):  # beside gaps
+                values[~missing[:, k], k] = present
+                words[:], present = False, []
+            there = list(map(str, present))
             if units := "".join(sign for sign in UNITS if there and all(sign in t for t in there)):
                 values[:, k], _ = numbers(cells[:, k], written, units)
                 words = np.isnan(values[:, k]) & ~missing[:, k]

@@ -27,7 +27,8 @@ MISSING = ("", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NaT", "NULL", 
 _SEPARATORS = {";": "';'", "\t": "tab", "|": "'|'", ",": "','", " ": "' '"}  # as options
 #: Signs beside numbers that are left out where all cells of a column have them.
 UNITS = "%$€£¥"
-_SAMPLED = 20  # lines below the first, which show whether it names the columns
+#: Lines below the first, which show whether it names the columns.
+SAMPLED = 20
 _BYTE_ORDER_MARKS = {
     b"\xff\xfe\0\0": "utf-32",
     b"\0\0\xfe\xff": "utf-32",
@@ -72,10 +73,11 @@ class TextTable:
 
     def __init__(self, path: Path, written: Format) -> None:
         import_pandas(kind_of(path))
-        self.path, self._written = path, written
+        self.path, self._written, self._content = path, written, None
+        if str(path) == "-":
+            self.path, self._content = Path("standard input"), sys.stdin.buffer.read()
         usual = "\t" if kind_of(path).startswith(".tsv") else ","
         self._separator = written.separator or usual
-        self._content = sys.stdin.buffer.read() if str(path) == "-" else None
         with self._bytes() as file:
             first = file.read(4)
         marked = [name for mark, name in _BYTE_ORDER_MARKS.items() if first.startswith(mark)]
@@ -84,12 +86,15 @@ class TextTable:
             start = text.read(1 << 16)
         if "\0" in start:
             raise self._not_text()
+        self._spaced = False
+        self._head = self._first_lines()
         # A quote after a space opens a quoted cell only if the space is skipped.
-        self._spaced = re.search(re.escape(self._separator) + ' +"', start) is not None
-        with self._text() as text:
-            self._head = [cells for cells, _ in islice(self._records(text), 1 + _SAMPLED)]
+        cells = (cell for line in self._head for cell in line if cell[:1] == " ")
+        if any(cell.lstrip().startswith('"') for cell in cells):
+            self._spaced = True
+            self._head = self._first_lines()
         if not self._head:
-            raise Refusal(f"{path} is empty")
+            raise Refusal(f"{self.path} is empty")
         self.names, self.has_names, self.notes = first_line(self._head, written)
         width = max(map(len, self._head))
         self._surplus = [f"Unnamed: {i}" for i in range(len(self.names), width)]
@@ -123,6 +128,11 @@ class TextTable:
             raise Refusal(f"{self.path} has column names and no rows") from error
         except (pandas.errors.ParserError, pandas.errors.ParserWarning) as error:
             reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
+            with self._text() as text:
+                width = max(len(cells) for cells, _ in self._records(text))
+            if width > len(names) and not self._longer(len(names)):  # by empty cells alone
+                self._surplus = [f"Unnamed: {i}" for i in range(len(self.names), width)]
+                return self.frame(as_text)
             raise self._ragged(self._longer(len(names)) or reason) from error
         if frame[self._surplus].notna().any(axis=None):
             raise self._ragged(self._longer(len(self.names)))
@@ -143,13 +153,17 @@ class TextTable:
 
     def hint(self) -> str:
         """Return a guess which separator the file has, to append to a message."""
-        cells = [cell for line in self._head[:2] for cell in line]
+        cells = [cell for line in self._head[:2] for cell in line[:100]]
         alone = all(len(line) == 1 for line in self._head[:2])
         for sign, option in _SEPARATORS.items():
             found = any(sign in cell.strip() for cell in cells) and (alone or sign in ";\t|")
             if sign != self._separator and found:
                 return f"; are its cells separated by {option}? --sep {option}"
         return ""
+
+    def _first_lines(self) -> list[list[str]]:
+        with self._text() as text:
+            return [cells for cells, _ in islice(self._records(text), 1 + SAMPLED)]
 
     def _longer(self, width: int) -> str:
         """Return which line is the first with more cells; "" if there is none."""
@@ -160,7 +174,7 @@ class TextTable:
         return f"line {number} is longer than the {first}" if number else ""
 
     def _ragged(self, reason: str) -> Refusal:
-        kind = kind_of(self.path)[1:4].upper()
+        kind = kind_of(self.path)[1:4].upper() or "CSV"
         return Refusal(f"{self.path} is ragged or not {kind}: {reason}{self.hint()}")
 
     def _not_text(self) -> Refusal:
@@ -234,11 +248,11 @@ def _is_header(head: list[list[str]], written: Format) -> tuple[bool, list[str]]
             f"the first line is read as names of columns, but {are_numbers.sum():,} of its "
             f"{len(head[0]):,} are numbers, like {example!r}; if it is data: --header no"
         ]
-    below = [[cell for cell in line if cell.strip()] for line in head[1:]]
-    below = [line for line in below if len(line) == len(cells)]
+    named = [i for i, cell in enumerate(head[0]) if cell.strip()]
+    below = [[line[i] for i in named] for line in head[1:] if len(line) >= len(head[0])]
     if _are_names(cells, values, below, [numbers(line, written, UNITS)[0] for line in below]):
-        named = shortened(cells)
-        return True, [f"the first line is read as names of columns: {named}; if not: --header no"]
+        few = shortened(cells)
+        return True, [f"the first line is read as names of columns: {few}; if not: --header no"]
     return False, ["the first line is read as data; if it names the columns: --header yes"]
 
 

@@ -26,6 +26,7 @@ from fasttsne.cli.read import check_kind, import_anndata
 from fasttsne.cli.text import TEXT, Cells, as_printed, kind_of
 from fasttsne.neighbors.metrics import METRICS
 from fasttsne.runtime.files import replacing
+from fasttsne.samples.labels import label_values
 
 if TYPE_CHECKING:
     from fasttsne.quality import Report
@@ -84,19 +85,33 @@ def check_distinct(paths: Mapping[str, Path | None]) -> None:
 
 
 def check_columns(
-    path: Path, names: Sequence[str], n_components: int, *, in_parts: bool = False
+    path: Path, columns: Mapping[str, Any], n_components: int, *, in_parts: bool = False
 ) -> None:
-    """Check that no column that goes along has a name of the map's own, in a file or its parts."""
+    """Check that a file or its parts can hold the columns that go along, beside the map's own."""
     kind = kind_of(path)
-    ours = ["embedding"] if kind in (".npz", ".zarr", ".h5", ".hdf5") else []
+    is_store = kind in (".zarr", ".h5", ".hdf5")
+    ours = ["embedding"] if is_store or kind == ".npz" else []
     if in_parts or kind in (*TEXT, ".parquet"):
         ours += coordinates(n_components)
-    taken = [name for name in names if name in ours]
+    taken = [name for name in columns if name in ours]
     if taken:
         raise Refusal(
             f"--output {path}: the map's own columns are called {', '.join(ours)}, and so is the "
             f"column {taken[0]!r} that is to go along; rename it in INPUT"
         )
+    for name, column in columns.items():
+        nested = any(other.startswith(f"{name}/") for other in [*columns, *ours])
+        inner = any(name.startswith(f"{other}/") for other in ours)
+        if is_store and (nested or inner or "\0" in name or {"", ".", ".."} & {*name.split("/")}):
+            raise Refusal(f"--output {path}: no array there can be called {name!r}; rename it")
+        if hasattr(column, "null_count") and (is_store or kind in (*TEXT, ".npz")):
+            try:
+                arrow_values(column.slice(0, 1), False, False)
+            except (ValueError, NotImplementedError) as error:  # as pyarrow's are
+                raise Refusal(
+                    f"--output {path}: column {name!r} holds {column.type}, which has no place "
+                    "there; choose a .parquet, or leave the column out"
+                ) from error
 
 
 def check_copy(source: Path) -> None:
@@ -276,7 +291,10 @@ def _arrow(column: Any) -> Any:
         values = as_printed(column)
         text = [cell or None for cell in column]
         return pyarrow.array(text, pyarrow.string()) if values is None else pyarrow.array(values)
-    return pyarrow.array(column, from_pandas=True)
+    try:
+        return pyarrow.array(column, from_pandas=True)
+    except (TypeError, ValueError):  # of objects of several types
+        return pyarrow.array(_texts(column))
 
 
 def _plain(column: Any) -> NDArray[Any]:
@@ -287,7 +305,13 @@ def _plain(column: Any) -> NDArray[Any]:
     if hasattr(column, "to_pandas"):  # of pyarrow
         column = arrow_values(column, column.null_count > 0, is_wide(column))
     array = np.asarray(column)
-    return array.astype(str) if array.dtype == object else array
+    return np.array([text or "" for text in _texts(array)]) if array.dtype == object else array
+
+
+def _texts(column: Any) -> list[str | None]:
+    """Return objects as text, None where they are missing."""
+    values, missing = label_values(column)
+    return [None if gone else str(value) for value, gone in zip(values, missing, strict=True)]
 
 
 def is_wide(column: Any) -> bool:
