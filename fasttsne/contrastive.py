@@ -21,7 +21,7 @@ from fasttsne._kernels import ContrastiveForces, DivergedError, descend
 from fasttsne.affinity.build import AffinityParameters
 from fasttsne.affinity.joint import JointProbabilities
 from fasttsne.descent.schedule import N_ITER_HELD, Phase, Settings
-from fasttsne.initialization.start import check_start
+from fasttsne.initialization.start import check_start, warn_of_wide
 from fasttsne.neighbors.metrics import METRICS, Metric
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
@@ -254,9 +254,10 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         random_state = check_random_state(self.random_state)
         check_start(self.init, "barnes_hut", self.n_components, self.metric, "gaussian")
         X, exponent = check_samples(X, metric=self.metric, estimator=self)
+        samples = Samples(X, exponent, init=self.init)
         joint, start = joint_and_start(
-            Samples(X, exponent, init=self.init),
-            AffinityParameters.of(self),
+            samples,
+            AffinityParameters.of(self).of_samples(samples),
             self.n_components,
             random_state,
             n_threads=n_threads,
@@ -268,6 +269,7 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 "init has values that are too large to be squared in single precision; give "
                 "positions of about 1e-4"
             )
+        warn_of_wide(self.init)
         forces = ContrastiveForces(
             *joint,
             self.n_components,

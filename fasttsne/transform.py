@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,14 @@ __all__ = ["Placement"]
 # Largest effective number of neighbours that decide where a new sample goes: of 3 to 30, with 10
 # most digits lie among digits of their class (benchmarks/transform.py).
 LARGEST_PERPLEXITY = 10.0
+
+# A map ends at its outermost points; new samples go beyond by at most this share of its width.
+_MARGIN = 0.25
+
+# Of this share of the samples of a map the nearest other one is within the unit of scores.
+_USUAL = 0.99
+_SAMPLE_ROWS = 1024
+_LEAST = float(np.finfo(np.float64).tiny)
 
 # The descent of a point ends with a step shorter than this; the kernel's width is 1.
 _SHORTEST_STEP = 1e-3
@@ -95,6 +104,7 @@ class Placement:
         self.exponent, self.is_affinity = exponent, is_affinity
         self._index: tuple[int, NeighborIndex] | None = None
         self._frozen: FrozenMap | None = None
+        self._unit = 0.0
 
     @classmethod
     def of_fit(
@@ -103,13 +113,11 @@ class Placement:
         embedding: NDArray[np.float32],
         parameters: AffinityParameters,
         *,
-        n_copies: float,
-        weighted: bool,
         degrees_of_freedom: float,
         angle: float,
     ) -> Placement:
-        """Return the placement of a fit; `n_copies` is the number of samples with all copies."""
-        neighborhood = parameters.neighborhood(n_copies, weighted=weighted)
+        """Return the placement of a fit."""
+        neighborhood = parameters.neighborhood(samples.n_copies)
         perplexity = max(neighborhood.perplexities, default=float(neighborhood.n_neighbors))
         exact, neighbors = parameters.method == "exact", parameters.neighbors
         has_samples = parameters.metric != "precomputed" and not parameters.is_given
@@ -140,8 +148,13 @@ class Placement:
             )
 
     def place(
-        self, X: Any, *, perplexity: float | None = None, n_threads: int = 1
-    ) -> NDArray[np.float32]:
+        self,
+        X: Any,
+        *,
+        perplexity: float | None = None,
+        return_scores: bool = False,
+        n_threads: int = 1,
+    ) -> Any:
         """Return the places of new samples, each placed independently.
 
         Parameters
@@ -151,6 +164,8 @@ class Placement:
         perplexity : float or None, default=None
             Effective number of neighbours that decide, less than the number of samples of the
             map. None is that of the map, at most 10.
+        return_scores : bool, default=False
+            Also return the scores; see `fasttsne.TSNE.transform`.
         n_threads : int, default=1
             Number of threads.
 
@@ -158,16 +173,24 @@ class Placement:
         -------
         placed : ndarray of float32, shape (n_new, n_components)
             No row depends on the others or on `n_threads`, bit for bit.
+        scores : ndarray of float64, shape (n_new,)
+            How unlike the samples of the map they are, with ``return_scores=True``.
         """
         perplexity, n_neighbors = self._neighborhood(perplexity)
+        if return_scores and self.X is None:
+            raise ValueError('return_scores=True is not possible after metric="precomputed"')
         index = self._index_for(n_neighbors, n_threads)
         placed = np.empty((X.shape[0], self.embedding.shape[1]), dtype=np.float32)
+        nearest = np.empty(len(placed))
         if sparse.issparse(X):
             X = X.tocsr()
         for start in range(0, len(placed), _BLOCK_ROWS):
             rows = slice(start, min(start + _BLOCK_ROWS, len(placed)))
-            placed[rows] = self._place(X[rows], index, perplexity, n_threads)
-        return placed
+            placed[rows], nearest[rows] = self._place(X[rows], index, perplexity, n_threads)
+        if not return_scores:
+            return placed
+        with np.errstate(over="ignore"):
+            return placed, nearest / self._unit_of_scores(index, n_threads)
 
     def prepare(self, perplexity: float | None = None, *, n_threads: int = 1) -> None:
         """Make now what `place` would make at its first use, for example to pickle it.
@@ -181,12 +204,12 @@ class Placement:
         self._index_for(n_neighbors, n_threads)
         self._frozen_map(n_threads)
 
-    def _neighborhood(self, perplexity: float | None) -> tuple[float, int]:
+    def _neighborhood(self, perplexity: Any) -> tuple[float, int]:
         """Return the perplexity, checked, and its number of neighbours."""
         n_samples = len(self.embedding)
         if perplexity is None:
             perplexity = self.perplexity
-        elif np.ndim(perplexity) or not 0.0 < float(perplexity) < n_samples:
+        elif not (isinstance(perplexity, Real) and 0.0 < float(perplexity) < n_samples):
             raise ValueError(
                 f"perplexity ({perplexity!r}) must be greater than 0 and less than the number of "
                 f"samples that the map was fitted on ({n_samples})"
@@ -195,8 +218,8 @@ class Placement:
 
     def _place(
         self, X: Any, index: NeighborIndex, perplexity: float, n_threads: int
-    ) -> NDArray[np.float32]:
-        indices, squared_distances = index.query(X, n_threads=n_threads)
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        indices, squared_distances = index.squares(X, n_threads=n_threads)
         placed = np.empty((len(indices), self.embedding.shape[1]), dtype=np.float32)
         # A sample of the map keeps its place; of several equal ones the first counts.
         same = squared_distances == 0.0
@@ -210,7 +233,8 @@ class Placement:
             placed[~known] = self._frozen_map(n_threads).place(
                 indices[~known], conditional, 1.0, _MAX_ITER, _SHORTEST_STEP, n_threads
             )
-        return placed
+            np.clip(placed, *self._limits, out=placed)  # nothing holds samples unlike all others
+        return placed, np.sqrt(squared_distances[:, 0])
 
     def _index_for(self, n_neighbors: int, n_threads: int) -> NeighborIndex:
         kept = self._index
@@ -228,7 +252,18 @@ class Placement:
             )
         return kept[1]
 
+    def _unit_of_scores(self, index: NeighborIndex, n_threads: int) -> float:
+        if self._unit == 0.0:
+            some = self.X[:: max(1, self.X.shape[0] // _SAMPLE_ROWS)]
+            _, squares = index.squares(some, n_threads=n_threads)
+            nearest = np.sqrt(squares[:, :2].max(axis=1))  # the first is the sample itself
+            self._unit = max(float(np.quantile(nearest, _USUAL)), _LEAST)
+        return self._unit
+
     def _frozen_map(self, n_threads: int) -> FrozenMap:
         if self._frozen is None:
+            low, high = self.embedding.min(axis=0), self.embedding.max(axis=0)
+            margin = _MARGIN * (high - low)
+            self._limits = low - margin, high + margin
             self._frozen = FrozenMap(self.embedding, self.degrees_of_freedom, self.angle, n_threads)
         return self._frozen

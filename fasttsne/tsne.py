@@ -39,7 +39,7 @@ from fasttsne.descent.kl_per_sample import kl_per_copy
 from fasttsne.descent.loop import Callback, Rules, optimize
 from fasttsne.descent.schedule import Schedule, check_exaggeration, standard_schedule
 from fasttsne.descent.state import Descent
-from fasttsne.initialization.start import check_start, initial_embedding
+from fasttsne.initialization.start import check_start, initial_embedding, warn_of_wide
 from fasttsne.neighbors.metrics import METRICS, Metric
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.progress import check_progress
@@ -96,15 +96,16 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     metric : str or callable, default="euclidean"
         Any metric of `sklearn.neighbors.NearestNeighbors`, a function of two samples, or
         "precomputed". Distances are squared for every metric. Euclidean and cosine distances
-        have fast kernels.
+        have fast kernels. "precomputed_affinity" is another name of ``affinity="precomputed"``.
     metric_params : dict, default=None
-        Further arguments of the metric.
+        Further arguments of the metric: `p` and `w` of "minkowski", `V` of "seuclidean", `V` or
+        `VI` of "mahalanobis". Variances and covariances are by default those of `X`.
     init : {"pca", "random", "spectral"} or ndarray of shape (n_samples, n_components), \
             default="pca"
         First coordinates: principal components, the first with a standard deviation of 1e-4;
         Gaussian noise of that standard deviation; eigenvectors of the normalised Laplacian of P,
-        scaled alike; or an array, which is copied. "pca" needs samples: choose another with
-        ``metric="precomputed"`` or ``affinity="precomputed"``.
+        scaled alike; or an array, which is copied, best of that width. "pca" needs samples:
+        choose another with ``metric="precomputed"`` or ``affinity="precomputed"``.
     verbose : int, default=0
         Print the stages at 1, and at 2 also the progress after early exaggeration.
     random_state : int, RandomState instance or None, default=None
@@ -129,8 +130,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         0.99 of them, with exact distances, in a fraction of the time, for dense `X` and Euclidean
         or cosine distances. "auto" uses it where it is possible and the exact search would be
         slow, from about 15,000 samples at 50 features, 5,000 at 784. Two arrays of shape
-        (n_samples, at least the neighbours needed) are given neighbours and their distances, not
-        squared; rows may list their own sample. `X` is then used for the start only.
+        (n_samples, k) are given neighbours and their distances, not squared; a sparse matrix has
+        them as stored entries. Rows may list their own sample. `X` is then used for the start
+        only. Fewer neighbours than the perplexity asks for lower it to (k - 1) / 3, with a warning.
     affinity : {"gaussian", "uniform", "precomputed"}, default="gaussian"
         How p_j|i falls with the distance: as a Gaussian, or not at all among the `n_neighbors`
         nearest. Uniform affinities are symmetrised by the maximum, so that all edges of the
@@ -143,7 +145,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     n_neighbors : int, default=None
         Number of neighbours that P is made of. None is the number for `perplexity` above, or with
         ``affinity="uniform"`` the perplexity, rounded. ``method="exact"`` with Gaussian affinities
-        uses all pairs.
+        uses all pairs. A perplexity that this many cannot have is lowered, with a warning.
     label_weight : float, default=0.0
         How much the labels `y` count in `fit`, from 0 (ignored) to 1: p_j|i loses this share
         where two known classes meet, and the other neighbours gain it. A row of which nothing
@@ -262,7 +264,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         "max_iter": [Interval(Integral, 1, None, closed="left")],  # and see _check_max_iter
         "n_iter_without_progress": [Interval(Integral, -1, None, closed="left")],
         "min_grad_norm": [Interval(Real, 0, None, closed="left")],
-        "metric": [StrOptions(METRICS), callable],
+        "metric": [StrOptions(METRICS | {"precomputed_affinity"}), callable],
         "metric_params": [dict, None],
         "init": [StrOptions({"pca", "random", "spectral"}), np.ndarray],
         "verbose": ["verbose"],
@@ -275,7 +277,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             StrOptions({"auto"}),
             Interval(Real, 1e-3, 1e3, closed="both"),
         ],
-        "neighbors": [StrOptions({"auto", "exact", "approximate"}), tuple, list],
+        "neighbors": [StrOptions({"auto", "exact", "approximate"}), tuple, list, "sparse matrix"],
         "affinity": [StrOptions({"gaussian", "uniform", "precomputed"})],
         "sigma": [Interval(Real, 0, _LARGEST, closed="right"), None],
         "n_neighbors": [Interval(Integral, 1, None, closed="left"), None],
@@ -382,8 +384,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples. With ``metric="precomputed"`` their distances, (n_samples, n_samples): a dense
-            matrix, or for ``method="barnes_hut"`` a sparse graph of at least
-            int(3 * perplexity + 1) neighbours and the sample itself in each row. With
+            matrix, or for ``method="barnes_hut"`` a sparse graph of int(3 * perplexity + 1)
+            neighbours in each row, the sample itself not counted; fewer lower the perplexity. With
             ``affinity="precomputed"`` their affinities, dense or sparse.
         y : array-like of shape (n_samples,), default=None
             Labels of classes, for `label_weight`; -1, NaN and None are missing. Ignored where
@@ -409,8 +411,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self._check_max_iter(descent)
         check_progress(self.progress)
 
-        parameters = AffinityParameters.of(self)
         original = self._samples(X, y, sample_weight, fixed, descent)
+        parameters = AffinityParameters.of(self).of_samples(original)
         samples = collapse(original) if parameters.equal_rows_are_equal_samples else original
         if descent is not None:
             descent.check_continues(original.X.shape[0], self.n_components, samples.point_of_sample)
@@ -440,19 +442,22 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             raise RuntimeError(_DRAWN_ALREADY)
         try:
             self._kept_forces = (key, forces) if self.warm_start else None
-            self._descend(descent, forces, schedule, original, samples)
+            self._descend(descent, forces, schedule, original, samples, parameters)
         finally:
             descent.lock.release()
         return self.embedding_
 
     @with_plain_numbers
-    def transform(self, X: Any, *, perplexity: float | None = None) -> NDArray[np.float32]:
+    def transform(
+        self, X: Any, *, perplexity: float | None = None, return_scores: bool = False
+    ) -> Any:
         """Place new samples on the map, which does not change.
 
         Every sample starts at the weighted median of its neighbours on the map and descends on
         its own KL(p_j|i || q_j|i) over the map's points. Each is placed independently: one at a
         time gives the same bits as a batch. A sample at distance 0 from a sample of the fit gets
-        that sample's place.
+        that sample's place. A sample unlike all those of the fit says little by its place: it
+        goes to the rim, at most a quarter of the map's width beyond it. Scores tell such samples.
 
         Parameters
         ----------
@@ -463,11 +468,16 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         perplexity : float or None, default=None
             Effective number of neighbours that decide where a sample goes. None is that of the
             fit, at most 10: with more, fewer digits lie among their like.
+        return_scores : bool, default=False
+            Also return `scores`. Not after ``metric="precomputed"``.
 
         Returns
         -------
         placed : ndarray of float32, shape (n_new, n_components)
             Places of the samples.
+        scores : ndarray of float64, shape (n_new,)
+            Distance to the nearest sample of the fit, in units of the distance within which 99 %
+            of those have another one. A sample of score far above 1 is unlike all of the fit.
 
         Raises
         ------
@@ -501,7 +511,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             X, placement.X, placement.n_columns, placement.exponent, estimator=self
         )
         n_threads = effective_n_threads(self.n_jobs)
-        return placement.place(X, perplexity=perplexity, n_threads=n_threads)
+        return placement.place(
+            X, perplexity=perplexity, return_scores=return_scores, n_threads=n_threads
+        )
 
     # ---- What fit_transform is made of ---------------------------------------------------------
 
@@ -509,12 +521,14 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self, X: Any, y: Any, sample_weight: Any, fixed: Any, descent: Descent | None
     ) -> Samples:
         """Return the samples, and what is known of them, checked."""
-        check_start(self.init, self.method, self.n_components, self.metric, self.affinity)
+        known = AffinityParameters.of(self)
+        metric, affinity = known.metric, known.affinity
+        check_start(self.init, self.method, self.n_components, metric, affinity)
         X, exponent = check_samples(
             X,
-            metric=self.metric,
+            metric=metric,
             method=self.method,
-            is_affinity=self.affinity == "precomputed",
+            is_affinity=known.is_given,
             estimator=self,
             reset=descent is None,
         )
@@ -525,6 +539,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 "fixed needs to know where points are pinned: give init an array with their"
                 f" positions, not {self.init!r}, or go on with a map by warm_start=True"
             )
+        goes_on = self.early_exaggeration == 1.0 or self.early_exaggeration_iter == 0
+        if fixed is None and descent is None and not goes_on:
+            warn_of_wide(self.init)
         classes = None
         if self.label_weight > 0.0:
             if y is None:
@@ -556,6 +573,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         schedule: Schedule,
         original: Samples,
         samples: Samples,
+        parameters: AffinityParameters,
     ) -> None:
         """Optimise the map and set the fitted attributes, also where the run is interrupted."""
         if self.degrees_of_freedom != "auto":
@@ -588,15 +606,15 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 "keep degrees_of_freedom near 1, and give an init array values of about 1e-4."
             ) from error
         except BaseException:
-            self._conclude(descent, forces, original, samples)
+            self._conclude(descent, forces, original, parameters)
             raise
-        self._conclude(descent, forces, original, samples)
+        self._conclude(descent, forces, original, parameters)
         descent.end_run()
         if not self.warm_start:
             forget_descent(self)
 
     def _conclude(
-        self, descent: Descent, forces: Forces, original: Samples, samples: Samples
+        self, descent: Descent, forces: Forces, original: Samples, parameters: AffinityParameters
     ) -> None:
         """Set the fitted attributes from the outcome of a run."""
         outcome = descent.outcome
@@ -610,9 +628,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.placement_ = Placement.of_fit(
             original,
             outcome.embedding,
-            AffinityParameters.of(self),
-            n_copies=samples.n_copies,
-            weighted=samples.counts is not None,
+            parameters,
             degrees_of_freedom=outcome.degrees_of_freedom,
             angle=self.angle,
         )
@@ -653,7 +669,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.pairwise = "precomputed" in (self.metric, self.affinity)
+        parameters = AffinityParameters.of(self)
+        tags.input_tags.pairwise = "precomputed" in (parameters.metric, parameters.affinity)
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float32"]  # other dtypes become float32
         return tags

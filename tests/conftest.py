@@ -58,8 +58,8 @@ def small_digits(digits):
 @pytest.fixture(scope="session")
 def digits_graph(digits):
     """P of all digits at perplexity 30: an object with indptr, indices and data."""
-    indices, squared = neighbors.nearest_neighbors(digits, 91, n_threads=2)
-    conditional, _ = affinity.conditional_probabilities(squared, 30.0, n_threads=2)
+    indices, distances = neighbors.nearest_neighbors(digits, 91, n_threads=2)
+    conditional, _ = affinity.conditional_probabilities(distances**2, 30.0, n_threads=2)
     return affinity.joint_probabilities(indices, conditional, n_threads=2)
 
 

@@ -12,7 +12,7 @@ from scipy import optimize, sparse
 
 from fasttsne import TSNE, ContrastiveTSNE, _kernels
 from fasttsne.affinity import conditional_probabilities
-from fasttsne.neighbors import nearest_neighbors
+from fasttsne.neighbors.search import squared_neighbors
 from fasttsne.quality import neighbor_recall
 
 LOSSES = ["neg", "nce", "infonce"]
@@ -251,7 +251,7 @@ def test_more_negatives_come_nearer_to_tsne(digits):
 
 def test_kl_divergence_is_that_of_tsne(small_digits):
     model = fit(small_digits)
-    indices, squared_distances = nearest_neighbors(small_digits, 91)
+    indices, squared_distances = squared_neighbors(small_digits, 91)
     conditional, _ = conditional_probabilities(squared_distances, 30.0)
     P = reference.joint_probabilities(indices, conditional)
     assert model.kl_divergence_ == pytest.approx(

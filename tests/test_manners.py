@@ -16,6 +16,7 @@ from sklearn.neighbors import KNeighborsTransformer
 @both_methods
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("metric", ["euclidean", "cosine", "manhattan", "precomputed"])
+@pytest.mark.filterwarnings("ignore:init has a standard deviation")
 def test_x_and_init_are_not_modified(X, method, dtype, metric):
     # scikit-learn squares precomputed distances in place.
     data = (pairwise_distances(X) if metric == "precomputed" else X).astype(dtype)

@@ -17,8 +17,8 @@ from sklearn.neighbors import KNeighborsTransformer
 from fasttsne import TSNE, _kernels
 from fasttsne import transform as placement
 from fasttsne.affinity import conditional_probabilities
-from fasttsne.neighbors import nearest_neighbors
 from fasttsne.neighbors.index import neighbor_index
+from fasttsne.neighbors.search import squared_neighbors
 from fasttsne.transform import Placement
 
 every_isa = pytest.mark.usefixtures("isa")
@@ -134,7 +134,7 @@ def test_a_point_ends_where_its_divergence_is_least_around(dim, nu):
     n, n_new = 1000, 30
     X = points("normal", n + n_new, 6, seed=12)
     Y = np.ascontiguousarray(3 * X[:n, :dim], dtype=np.float32)
-    indices, squared = neighbor_index(X[:n], 31).query(X[n:])
+    indices, squared = neighbor_index(X[:n], 31).squares(X[n:])
     conditional, _ = conditional_probabilities(squared, 10.0)
     frozen = _kernels.FrozenMap(Y, nu, 0.5)
     start = frozen.place(indices, conditional, 1.0, 0, 1e-4, 1)
@@ -339,7 +339,7 @@ def test_values_of_extreme_magnitude(parts):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_exact_neighbors_of_others_are_those_of_the_reference(kind, dtype):
     X = points(kind, 500, 7, seed=21).astype(dtype)
-    indices, squared = neighbor_index(X[:400], 12, method="exact").query(X[400:])
+    indices, squared = neighbor_index(X[:400], 12, method="exact").squares(X[400:])
     distances = reference.squared_distances(X)[400:, :400]
     expected = np.argsort(distances, axis=1, kind="stable")[:, :12]
     assert_array_equal(indices, expected)
@@ -367,8 +367,8 @@ def test_most_neighbors_of_others_are_found_in_the_lists(make, argument):
     X, new = make(argument)
     index = neighbor_index(X, 30, method="approximate")
     assert index.lists is not None
-    indices, squared = index.query(new)
-    _, expected = neighbor_index(X, 30, method="exact").query(new)
+    indices, squared = index.squares(new)
+    _, expected = neighbor_index(X, 30, method="exact").squares(new)
     assert np.all(np.diff(np.sort(indices, axis=1), axis=1) > 0)
     assert np.all(np.diff(squared, axis=1) >= 0)
     assert np.mean(squared <= expected[:, -1:] * (1 + 1e-9)) > 0.97
@@ -376,9 +376,9 @@ def test_most_neighbors_of_others_are_found_in_the_lists(make, argument):
 
 def test_all_samples_may_be_neighbors_and_a_zero_vector_has_no_direction():
     X = points("normal", 30, 3, seed=24)
-    indices, _ = neighbor_index(X, 30, method="approximate").query(X + 0.1)
+    indices, _ = neighbor_index(X, 30, method="approximate").squares(X + 0.1)
     assert_array_equal(np.sort(indices, axis=1), np.tile(np.arange(30), (30, 1)))
-    _, squared = neighbor_index(X, 5, metric="cosine").query(np.zeros((2, 3)))
+    _, squared = neighbor_index(X, 5, metric="cosine").squares(np.zeros((2, 3)))
     assert_array_equal(squared, 1.0)
 
 
@@ -386,16 +386,16 @@ def test_all_samples_may_be_neighbors_and_a_zero_vector_has_no_direction():
 def test_lengths_whose_squares_overflow_have_a_direction(scale):
     X, new = split(points("normal", 60, 4, seed=25), 50, 10)
     index = neighbor_index(X, 5, metric="cosine")
-    indices, squared = index.query(new)
+    indices, squared = index.squares(new)
     scaled = new * scale
     some = neighbor_index(X * scale, 5, metric="cosine")
     # Where only subnormal numbers are left, digits are lost.
     tolerance = {"rtol": 1e-3, "atol": 1e-6} if scale == 2.0**-1060 else {"rtol": 1e-12}
-    for found, distances in (index.query(scaled), some.query(new), some.query(scaled)):
+    for found, distances in (index.squares(scaled), some.squares(new), some.squares(scaled)):
         assert_array_equal(found, indices)
         assert_allclose(distances, squared, **tolerance)
-    indices, squared = nearest_neighbors(X * scale, 5, metric="cosine", method="approximate")
-    expected, distances = nearest_neighbors(X, 5, metric="cosine", method="approximate")
+    indices, squared = squared_neighbors(X * scale, 5, metric="cosine", method="approximate")
+    expected, distances = squared_neighbors(X, 5, metric="cosine", method="approximate")
     assert_array_equal(indices, expected)
     assert_allclose(squared, distances, **tolerance)
 
@@ -410,8 +410,8 @@ def test_metrics_of_booleans_convert_without_a_word():
 
 def test_the_search_of_the_fit_and_the_index_agree(small_digits):
     for metric in ("euclidean", "cosine", "manhattan"):
-        _, squared = neighbor_index(small_digits, 11, metric=metric).query(small_digits)
-        _, expected = nearest_neighbors(small_digits, 10, metric=metric)
+        _, squared = neighbor_index(small_digits, 11, metric=metric).squares(small_digits)
+        _, expected = squared_neighbors(small_digits, 10, metric=metric)
         assert_allclose(squared[:, 1:], expected, rtol=1e-8, atol=1e-12)
 
 

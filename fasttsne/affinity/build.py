@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -29,10 +30,10 @@ from fasttsne.affinity.weights import (
     of_pairs,
     weighted_joint,
 )
-from fasttsne.neighbors.given import checked_neighbors
-from fasttsne.neighbors.metrics import Metric, pairwise_squared_distances
+from fasttsne.neighbors.given import checked_neighbors, nearest_in_graph
+from fasttsne.neighbors.metrics import Found, Metric, complete_metric, pairwise_squared_distances
 from fasttsne.neighbors.screen import n_axes_for_search, uses_axes
-from fasttsne.neighbors.search import nearest_neighbors
+from fasttsne.neighbors.search import squared_neighbors
 from fasttsne.runtime.memory import physical_memory
 from fasttsne.samples.checks import Samples
 from fasttsne.samples.principal_axes import PrincipalAxes, principal_axes
@@ -52,6 +53,8 @@ class AffinityParameters:
     ----------
     perplexity, metric, metric_params, method, neighbors, affinity, sigma, n_neighbors, label_weight
         See `fasttsne.TSNE`.
+    given : tuple of ndarray or None
+        Neighbours that the user brings, and their squared distances; set by `of_samples`.
 
     Examples
     --------
@@ -64,17 +67,56 @@ class AffinityParameters:
     metric: Metric = "euclidean"
     metric_params: Mapping[str, Any] | None = None
     method: str = "barnes_hut"
-    neighbors: str | tuple[ArrayLike, ArrayLike] = "auto"
+    neighbors: str | tuple[ArrayLike, ArrayLike] | Any = "auto"
     affinity: str = "gaussian"
     sigma: float | None = None
     n_neighbors: int | None = None
     label_weight: float = 0.0
+    given: Found | None = None
 
     @classmethod
     def of(cls, estimator: Any) -> AffinityParameters:
         """Return the parameters that an estimator has; the others keep their defaults."""
         names = [field.name for field in fields(cls)]
-        return cls(**{name: getattr(estimator, name) for name in names if hasattr(estimator, name)})
+        known = {name: getattr(estimator, name) for name in names if hasattr(estimator, name)}
+        if isinstance(known["metric"], str) and known["metric"] == "precomputed_affinity":
+            known.update(metric="euclidean", affinity="precomputed")
+        return cls(**known)
+
+    def of_samples(self, samples: Samples) -> AffinityParameters:
+        """Return the parameters with what they leave to the samples; warn of a lower perplexity.
+
+        A metric gets its parameters, and given neighbours are checked. A perplexity that asks for
+        more than k given neighbours, or that `n_neighbors` = k cannot have, becomes (k - 1) / 3.
+        """
+        if self.is_given:
+            return self
+        X, counts, given = samples.X, samples.counts, None
+        metric, metric_params = complete_metric(self.metric, self.metric_params, X, counts)
+        if self.method != "exact" and not isinstance(self.neighbors, str):
+            given = checked_neighbors(self.neighbors, X.shape[0], None)
+        elif self.method != "exact" and metric == "precomputed" and sparse.issparse(X):
+            given = nearest_in_graph(X, None)
+        known = replace(self, metric=metric, metric_params=metric_params, given=given)
+        wanted = self.neighborhood(samples.n_copies, weighted=counts is not None)
+        k = wanted.n_neighbors
+        short = self.n_neighbors is not None and max(wanted.perplexities, default=0.0) >= k
+        if given is not None and counts is None and given[0].shape[1] < k:
+            k = given[0].shape[1]
+            if self.n_neighbors is not None:
+                raise ValueError(f"n_neighbors={self.n_neighbors}, but {k} neighbors are given")
+        if k < wanted.n_neighbors or (short and self.method != "exact"):
+            limit = float(k) if wanted.uniform else (k - 1) / 3.0
+            if limit < 1.0:
+                raise ValueError(f"perplexity={self.perplexity} needs more than {k} neighbors")
+            lowered = tuple(min(p, limit) for p in wanted.perplexities) or (limit,)
+            warnings.warn(
+                f"perplexity={self.perplexity} is lowered to {max(lowered):.4g}: a sample has only "
+                f"{k} neighbors",
+                stacklevel=2,
+            )
+            known = replace(known, perplexity=lowered)
+        return known
 
     @property
     def is_given(self) -> bool:
@@ -198,11 +240,11 @@ def neighbors_of(
     verbose: int = 0,
 ) -> Neighbors:
     """Return the neighbours of every sample: k nearest, those given, or all pairs ("exact")."""
-    X, counts, given = samples.X, samples.counts, not isinstance(parameters.neighbors, str)
+    X, counts, given = samples.X, samples.counts, parameters.given is not None
     n_neighbors, weighted = neighborhood.n_neighbors, counts is not None
     metric: Any = {"metric": parameters.metric, "metric_params": parameters.metric_params}
     if parameters.method == "exact":
-        if given:
+        if not isinstance(parameters.neighbors, str):
             raise ValueError(
                 'neighbors=(indices, distances) is for method="barnes_hut"; method="exact" takes '
                 "all pairs"
@@ -212,10 +254,11 @@ def neighbors_of(
         distances = pairwise_squared_distances(X, **metric, n_threads=n_threads)
         return Neighbors(None, distances, None if counts is None else counts_of_all_pairs(counts))
 
-    def search(k: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        if given:
-            return checked_neighbors(parameters.neighbors, X.shape[0], None if weighted else k)
-        return nearest_neighbors(
+    def search(k: int) -> Found:
+        if parameters.given is not None:
+            indices, squares = (part if weighted else part[:, :k] for part in parameters.given)
+            return np.ascontiguousarray(indices), np.ascontiguousarray(squares)
+        return squared_neighbors(
             X,
             k,
             **metric,

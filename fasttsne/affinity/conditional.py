@@ -62,7 +62,8 @@ def conditional_probabilities(
     Raises
     ------
     ValueError
-        If a perplexity is not greater than 0, or there is none.
+        If a perplexity is not greater than 0, or there is none, or if `squared_distances` has NaN,
+        infinity or negative values.
 
     Notes
     -----
@@ -88,6 +89,9 @@ def conditional_probabilities(
     >>> print(f"{conditional.sum():.4f}")
     1.0000
     """
+    values: Any = squared_distances
+    if not 0.0 <= np.min(values, initial=0.0) <= np.max(values, initial=0.0) < np.inf:
+        raise ValueError("squared_distances must be finite and not negative")
     if np.ndim(perplexity) == 0:
         return _kernels.calibrate(
             squared_distances, _positive(perplexity), skip_diagonal, n_threads, counts

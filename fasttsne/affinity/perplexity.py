@@ -94,6 +94,8 @@ def neighborhood_of(
             f"n_neighbors ({n_neighbors}) must be less than {total} ({n_samples:g}): a sample is "
             "not its own neighbour"
         )
+    if affinity not in ("gaussian", "uniform"):
+        raise ValueError(f"affinity={affinity!r} must be 'gaussian', 'uniform' or 'precomputed'")
     if affinity == "uniform":
         if sigma is not None:
             raise ValueError(

@@ -169,7 +169,7 @@ def _try_drawing(path: Path) -> None:
 
 def check_metric(name: str) -> None:
     """Check that a metric exists and can be given by its name alone."""
-    known = [*_USUAL_METRICS, *sorted(METRICS - {"pyfunc", *_USUAL_METRICS})]
+    known = [*_USUAL_METRICS, *sorted(METRICS - {*_USUAL_METRICS})]
     if name not in known:
         raise unknown_name("metric", name, known, "fasttsne")
     if name in _NEED_PARAMETERS:

@@ -62,7 +62,7 @@ _MERGED = 16
 _MOST_SAMPLES = 2**31 - 1
 
 # Metrics whose parameter scikit-learn would derive from each block.
-_DERIVED_PARAMETERS = {"seuclidean": "V", "mahalanobis": "VI"}
+_DERIVED_PARAMETERS = {"seuclidean": ("V",), "mahalanobis": ("VI", "V")}
 
 
 @with_plain_numbers
@@ -76,7 +76,7 @@ def quality(
     n_neighbors: int = 10,
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
-    random_state: RandomState = None,
+    random_state: RandomState = 0,
     n_jobs: int | None = None,
 ) -> Report:
     """Report how good a large map is, from a sample of its points ranked against all points.
@@ -196,9 +196,10 @@ def _check_metric(metric: Metric, metric_params: Mapping[str, Any] | None) -> No
     if metric == "precomputed":
         raise ValueError(f"metric={metric!r}: blocks of rows require a metric of samples")
     needed = _DERIVED_PARAMETERS.get(metric) if isinstance(metric, str) else None
-    if needed is not None and needed not in (metric_params or {}):
+    if needed and not any((metric_params or {}).get(name) is not None for name in needed):
         raise ValueError(
-            f"metric={metric!r} would differ between blocks; set metric_params={{{needed!r}: ...}}"
+            f"metric={metric!r} would differ between blocks; set "
+            f"metric_params={{{needed[0]!r}: ...}}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ __all__ = ["initial_embedding"]
 
 # Standard deviation of the first component: so small that all pairs attract each other.
 STANDARD_DEVIATION = 1e-4
+
+# An array this many times wider keeps points apart that should be near.
+_FAR_WIDER = 100.0
 
 # Sparse data of at most this many values become dense for their principal components.
 _SMALL_SPARSE = 1 << 22
@@ -226,3 +230,16 @@ def check_start(init: Any, method: str, n_components: int, metric: Any, affinity
             f'The parameter init="pca" cannot be used with {given}="precomputed".'
             ' Use init="random", init="spectral" or an array.'
         )
+
+
+def warn_of_wide(init: Any) -> None:
+    """Warn of an array of first coordinates whose points are too far apart to find each other."""
+    if isinstance(init, np.ndarray) and init.dtype.kind in "fiu" and init.size:
+        with np.errstate(all="ignore"):
+            width = float(init.std(axis=0).max())
+        if width > _FAR_WIDER * STANDARD_DEVIATION:
+            warnings.warn(
+                f"init has a standard deviation of {width:.3g}, at which neighbours may not find "
+                "each other; scale it to about 1e-4 (a map goes on with early_exaggeration_iter=0)",
+                stacklevel=2,
+            )

@@ -5,31 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy import sparse
 
-from fasttsne.neighbors.metrics import squared
+from fasttsne.neighbors.metrics import Found, squared
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.samples.arrays import as_array
+from fasttsne.samples.checks import check_readable
 
 __all__ = ["checked_neighbors"]
 
 
 @with_plain_numbers
-def checked_neighbors(
-    neighbors: Any, n_samples: int, n_neighbors: int | None
-) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+def checked_neighbors(neighbors: Any, n_samples: int, n_neighbors: int | None) -> Found:
     """Return the k nearest of the neighbours that the user passes.
 
     Parameters
     ----------
-    neighbors : tuple (indices, distances)
-        Two arrays of shape (n_samples, n_neighbors). Most indices return them in this order;
-        scikit-learn's `kneighbors` does not. Distances are not squared. A row may list its own
-        sample, and may be in any order.
+    neighbors : tuple (indices, distances) or sparse matrix of shape (n_samples, n_samples)
+        Two arrays of shape (n_samples, n_neighbors), or a graph whose stored entries are distances.
+        Most indices return the arrays in this order; scikit-learn's `kneighbors` does not.
+        Distances are not squared. A row may list its own sample, and may be in any order.
     n_samples : int
         Number of samples.
     n_neighbors : int or None
-        k, the number of neighbours to return; None returns all.
+        k, the number of neighbours to return; None is the number that every row has.
 
     Returns
     -------
@@ -52,10 +51,12 @@ def checked_neighbors(
     >>> checked_neighbors((indices, np.array([[0.0, 3.0], [0.0, 3.0], [0.0, 4.0]])), 3, 1)
     (array([[1], [0], [1]], dtype=int32), array([[ 9.], [ 9.], [16.]]))
     """
+    if sparse.issparse(neighbors):
+        return nearest_in_graph(neighbors, n_neighbors, n_samples, name="neighbors")
     if not (isinstance(neighbors, (tuple, list)) and len(neighbors) == 2):
         raise ValueError(
-            "neighbors must be 'auto', 'exact', 'approximate' or a pair of arrays, "
-            "(indices, distances)"
+            "neighbors must be 'auto', 'exact', 'approximate', a pair of arrays, "
+            "(indices, distances), or a sparse matrix of distances"
         )
     indices, distances = (as_array(part, "neighbors") for part in neighbors)
     if indices.ndim != 2 or indices.shape != distances.shape or len(indices) != n_samples:
@@ -107,22 +108,38 @@ def checked_neighbors(
     )
 
 
-def check_graph(graph: Any, n_neighbors: int) -> None:
-    """Raise ValueError if a row of a precomputed graph has too few neighbours, or one twice."""
-    graph = graph.tocsr()
-    fewest = np.diff(graph.indptr).min()
-    if fewest <= n_neighbors:
+def nearest_in_graph(
+    graph: Any, n_neighbors: int | None, n_samples: int | None = None, *, name: str = "X"
+) -> Found:
+    """Return `checked_neighbors` of a graph, which errors call `name`; the diagonal is left out."""
+    graph = check_readable(graph, name).tocsr()
+    n_samples = graph.shape[0] if n_samples is None else n_samples
+    if graph.shape != (n_samples, n_samples):
         raise ValueError(
-            f"{n_neighbors + 1} neighbors per samples are required, but some samples have only "
-            f"{fewest} neighbors in the precomputed graph X, themselves included. Lower perplexity "
-            "or make the graph with more neighbors."
+            f"{name}, a neighbour graph, has shape {graph.shape}, not {(n_samples, n_samples)}"
         )
-    rows = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
-    order = np.lexsort((graph.indices, rows))
-    columns = graph.indices[order]
-    twice = np.flatnonzero((columns[1:] == columns[:-1]) & (rows[1:] == rows[:-1]))
-    if len(twice):
+    rows = np.repeat(np.arange(n_samples, dtype=np.int32), np.diff(graph.indptr))
+    other = graph.indices != rows
+    rows, columns = rows[other], graph.indices[other].astype(np.int32)
+    squares = squared(graph.data[other])
+    counts = np.bincount(rows, minlength=n_samples)
+    fewest = int(counts.min())
+    if fewest < (n_neighbors or 1):
         raise ValueError(
-            f"X, the precomputed neighbour graph, has duplicate entries in row {rows[twice[0]]}; "
+            f"{name}, a neighbour graph, has only {fewest} neighbors in row {counts.argmin()}, "
+            f"itself left out, but {n_neighbors or 1} are required; lower perplexity (or "
+            "n_neighbors), or make the graph with more neighbors"
+        )
+    order = np.lexsort((columns, rows))
+    twice = (columns[order][1:] == columns[order][:-1]) & (rows[1:] == rows[:-1])
+    if twice.any():
+        raise ValueError(
+            f"{name}, a neighbour graph, has duplicate entries in row {rows[np.argmax(twice)]}; "
             "store each neighbour once (X.sum_duplicates() adds them up)"
         )
+    if ((squares[1:] < squares[:-1]) & (rows[1:] == rows[:-1])).any():
+        order = np.lexsort((squares, rows))
+        columns, squares = columns[order], squares[order]
+    first = np.cumsum(counts) - counts
+    nearest = first[:, None] + np.arange(n_neighbors or fewest)
+    return columns[nearest], squares[nearest]

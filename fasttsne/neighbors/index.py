@@ -15,9 +15,10 @@ from fasttsne.neighbors.metrics import (
     Found,
     Metric,
     ScikitLearnSearch,
-    as_metric_takes,
     check_method,
     checked_points,
+    checked_rows,
+    complete_metric,
     directions_of,
     kernel_metric,
     squared,
@@ -31,7 +32,6 @@ from fasttsne.neighbors.screen import (
 )
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import single_threaded_blas
-from fasttsne.samples.checks import check_readable
 from fasttsne.samples.scaling import Centering
 
 __all__ = ["neighbor_index"]
@@ -49,7 +49,6 @@ class NeighborIndex(ABC):
     An index can be pickled, and queried from several threads at once.
     """
 
-    @abstractmethod
     def query(self, X: Any, *, n_threads: int = 1) -> Found:
         """Return the k nearest samples of the index for every row of `X`.
 
@@ -65,13 +64,19 @@ class NeighborIndex(ABC):
         -------
         indices : ndarray of int32, shape (n_queries, n_neighbors)
             Neighbours, the nearest first.
-        squared_distances : ndarray of float64, shape (n_queries, n_neighbors)
-            Squares of the distances, for every metric.
+        distances : ndarray of float64, shape (n_queries, n_neighbors)
+            Their distances, not squared.
 
         Notes
         -----
         A row's result depends neither on the other rows nor on the number of threads, bit for bit.
         """
+        indices, squares = self.squares(checked_rows(X), n_threads=n_threads)
+        return indices, np.sqrt(squares)
+
+    @abstractmethod
+    def squares(self, X: Any, *, n_threads: int = 1) -> Found:
+        """Return the indices of `query` and squared distances, of rows that are checked."""
 
 
 @with_plain_numbers
@@ -113,20 +118,21 @@ def neighbor_index(
     >>> import numpy as np
     >>> from fasttsne.neighbors.index import neighbor_index
     >>> index = neighbor_index(np.array([[0.0], [1.0], [3.0], [7.0]]), 2)
-    >>> indices, squared_distances = index.query(np.array([[1.25], [9.0]]))
+    >>> indices, distances = index.query(np.array([[1.25], [9.0]]))
     >>> indices
     array([[1, 0],
            [3, 2]], dtype=int32)
-    >>> squared_distances
-    array([[ 0.0625,  1.5625],
-           [ 4.    , 36.    ]])
+    >>> distances
+    array([[0.25, 1.25],
+           [2.  , 6.  ]])
     """
     if metric == "precomputed":
         return _Precomputed(n_neighbors)
-    X = check_readable(X)
+    X = checked_rows(X)
     n_samples = X.shape[0]
     if not 1 <= n_neighbors <= n_samples:
         raise ValueError(f"n_neighbors={n_neighbors} must be in 1 .. n_samples={n_samples}")
+    metric, metric_params = complete_metric(metric, metric_params, X)
     check_method(method, X, metric, metric_params)
     kernel = kernel_metric(X, metric, metric_params)
     if kernel == "euclidean":
@@ -154,7 +160,7 @@ class _Euclidean(NeighborIndex):
         if self.lists is not None:
             self.screen = None
 
-    def query(self, X: NDArray[np.floating], *, n_threads: int = 1) -> Found:
+    def squares(self, X: NDArray[np.floating], *, n_threads: int = 1) -> Found:
         with np.errstate(over="ignore"):
             queries = np.asarray(X, dtype=self.points.dtype)
         if np.isinf(queries).any():
@@ -257,8 +263,8 @@ class _Cosine(NeighborIndex):
     ) -> None:
         self.directions = _Euclidean(directions_of(X), n_neighbors, method, n_threads)
 
-    def query(self, X: NDArray[np.floating], *, n_threads: int = 1) -> Found:
-        indices, chords = self.directions.query(directions_of(X), n_threads=n_threads)
+    def squares(self, X: NDArray[np.floating], *, n_threads: int = 1) -> Found:
+        indices, chords = self.directions.squares(directions_of(X), n_threads=n_threads)
         squares = (0.5 * chords) ** 2  # 1 - cos = |u - v|^2 / 2
         # A zero vector has no direction: scikit-learn's distance to all is then 1.
         lost = ~X.any(axis=1)
@@ -272,12 +278,9 @@ class _ByScikitLearn(NeighborIndex):
     def __init__(
         self, X: Any, n_neighbors: int, metric: Metric, metric_params: Mapping[str, Any] | None
     ) -> None:
-        self.metric = metric
-        X = as_metric_takes(X, metric)
         self.search = ScikitLearnSearch(X, n_neighbors, metric, metric_params)
 
-    def query(self, X: Any, *, n_threads: int = 1) -> Found:
-        X = as_metric_takes(X, self.metric)
+    def squares(self, X: Any, *, n_threads: int = 1) -> Found:
         indices, distances = self.search.query(X, _BLOCK_ROWS, one_by_one=True, n_threads=n_threads)
         return indices, squared(distances)
 
@@ -288,7 +291,7 @@ class _Precomputed(NeighborIndex):
     def __init__(self, n_neighbors: int) -> None:
         self.n_neighbors = n_neighbors
 
-    def query(self, X: Any, *, n_threads: int = 1) -> Found:
+    def squares(self, X: Any, *, n_threads: int = 1) -> Found:
         k = self.n_neighbors
         indices = np.empty((X.shape[0], k), dtype=np.int32)
         distances = np.empty((X.shape[0], k))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, nullcontext
 from typing import Any
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.metrics import pairwise_distances
 from sklearn.metrics.pairwise import PAIRWISE_BOOLEAN_FUNCTIONS, euclidean_distances
-from sklearn.neighbors import VALID_METRICS, NearestNeighbors
+from sklearn.neighbors import VALID_METRICS, VALID_METRICS_SPARSE, NearestNeighbors
+from sklearn.utils import check_array
 from sklearn.utils.extmath import row_norms
 from threadpoolctl import ThreadpoolController
 
@@ -26,13 +28,92 @@ Metric = str | Callable[..., float]
 Found = tuple[NDArray[np.int32], NDArray[np.float64]]
 
 # The names that `metric` accepts.
-METRICS = set().union(*VALID_METRICS.values()) | {"precomputed"}
+METRICS = set().union(*VALID_METRICS.values()) - {"pyfunc"} | {"precomputed"}
+
+# Some searches of scikit-learn know a metric by one name only.
+_SYNONYMS = {"p": "minkowski", "infinity": "chebyshev", "sokalmichener": "rogerstanimoto"}
+_MINKOWSKI = {1.0: "manhattan", 2.0: "euclidean", np.inf: "chebyshev"}
+
+# What `metric_params` may name. scikit-learn ignores others in some searches.
+_PARAMETERS = {"minkowski": ("p", "w"), "seuclidean": ("V",), "mahalanobis": ("V", "VI")}
+
+# Trees find the nearest by these. Others break the triangle inequality, which trees rely on.
+_IN_TREES = frozenset(VALID_METRICS["kd_tree"]) | {
+    *("seuclidean", "mahalanobis", "hamming", "canberra", "haversine")
+}
+
+# 0 / 0 between two rows of zeros.
+_NOT_OF_ZEROS = ("braycurtis", "dice", "sokalsneath")
 
 # Squares of larger values overflow double precision.
 LARGEST_VALUE = 1e150
 
 # Rows of a matrix of all distances that are computed at once, so that Ctrl-C need not wait long.
 _DENSE_ROWS = 256
+
+
+def complete_metric(
+    metric: Metric,
+    metric_params: Mapping[str, Any] | None,
+    X: Any,
+    counts: NDArray[np.float64] | None = None,
+) -> tuple[Metric, Mapping[str, Any] | None]:
+    """Return a metric's name and parameters as every search takes them, or raise ValueError.
+
+    Variances and covariances that are not given are those of `X`, whose rows count `counts` times.
+    """
+    if callable(metric) or metric == "precomputed":
+        return metric, metric_params
+    if metric not in METRICS:
+        hint = "; P itself is for TSNE(affinity='precomputed')" if "affin" in metric else ""
+        raise ValueError(f"metric={metric!r} must be one of {sorted(METRICS)}{hint}")
+    name, params = _SYNONYMS.get(metric, metric), dict(metric_params or {})
+    if not set(params) <= set(_PARAMETERS.get(name, ())):
+        raise ValueError(
+            f"metric={metric!r} takes metric_params of {list(_PARAMETERS.get(name, ()))}, "
+            f"got {sorted(params)}"
+        )
+    p: Any = params.get("p", 2)
+    if not (isinstance(p, int | float | np.number) and p > 0):
+        raise ValueError(f"metric={metric!r} takes p greater than 0 in metric_params, got {p!r}")
+    if name == "minkowski" and params.get("w") is None:
+        name = _MINKOWSKI.get(float(p), name)
+        params = {"p": p} if name == "minkowski" else {}
+    if sparse.issparse(X):
+        if name not in VALID_METRICS_SPARSE["brute"]:
+            raise ValueError(f"metric={metric!r} takes no sparse X; pass X.toarray()")
+    elif name in _NOT_OF_ZEROS and np.count_nonzero(~X.any(axis=1)) > 1:
+        raise ValueError(f"metric={metric!r} is undefined between rows of zeros; leave these out")
+    n = X.shape[0] if counts is None else counts.sum()
+    if name == "seuclidean" and params.get("V") is None:
+        deviations = X - np.average(X.astype(np.float64), axis=0, weights=counts)
+        V = np.average(deviations**2, axis=0, weights=counts) * (n / (n - 1.0))
+        params["V"] = np.where(V > 0.0, V, 1.0)
+    if name == "mahalanobis" and params.get("VI") is None:
+        V = params.pop("V", None)
+        if V is None:
+            with single_threaded_blas():
+                V = np.cov(X.T.astype(np.float64), aweights=counts, ddof=0) * (n / (n - 1.0))
+        V = np.atleast_2d(np.asarray(V, dtype=np.float64))
+        if V.shape != 2 * X.shape[1:] or np.linalg.matrix_rank(V) < len(V):
+            raise ValueError(
+                "metric='mahalanobis' needs a covariance of all features that has an inverse; drop "
+                "constant and dependent columns of X, or give metric_params={'VI': ...}"
+            )
+        params = {"VI": np.linalg.inv(V)}
+    if params or name == "haversine":
+        try:
+            pairwise_distances(X[:1], X[-1:], metric=name, **params)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"metric={metric!r} with metric_params of {sorted(params)} does not fit X: {error}"
+            ) from error
+    return name, params or None
+
+
+def checked_rows(X: Any) -> Any:
+    """Return samples of any container as floats in memory that kernels can read."""
+    return check_array(check_readable(X), accept_sparse="csr", dtype=[np.float64, np.float32])
 
 
 def kernel_metric(X: Any, metric: Metric, metric_params: Mapping[str, Any] | None) -> str | None:
@@ -106,8 +187,8 @@ def squared(distances: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def as_metric_takes(X: Any, metric: Metric) -> Any:
     """Return boolean samples for boolean metrics: scikit-learn warns at every conversion."""
-    boolean = metric in PAIRWISE_BOOLEAN_FUNCTIONS and not sparse.issparse(X)
-    return X.astype(bool) if boolean else X
+    boolean = not callable(metric) and metric in PAIRWISE_BOOLEAN_FUNCTIONS
+    return X.astype(bool) if boolean and not sparse.issparse(X) else X
 
 
 class ScikitLearnSearch:
@@ -122,18 +203,24 @@ class ScikitLearnSearch:
         self, X: Any, n_neighbors: int, metric: Metric, metric_params: Mapping[str, Any] | None
     ) -> None:
         self.metric = metric
+        params = dict(metric_params or {})
+        p = params.pop("p", 2) if metric == "minkowski" else 2
         self.search = NearestNeighbors(
             n_neighbors=n_neighbors,
             metric=metric,
-            metric_params=metric_params,
-            # The user's function need not obey the triangle inequality, which trees rely on.
-            algorithm="brute" if callable(metric) else "auto",
-        ).fit(X)
+            p=p,
+            metric_params=params or None,
+            algorithm="auto" if metric in _IN_TREES and 1 <= p < np.inf else "brute",
+        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Mind that for 0 < p < 1", UserWarning)
+            self.search.fit(as_metric_takes(X, metric))
 
     def query(
         self, X: Any, block_rows: int, *, one_by_one: bool, n_threads: int
     ) -> tuple[NDArray[np.int32], NDArray[np.floating]]:
         """Return indices and distances; with `one_by_one` no row depends on the others."""
+        X = as_metric_takes(X, self.metric)
         controller = ThreadpoolController().select(user_api="openmp")
 
         def block_from(first: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:
@@ -194,13 +281,15 @@ def pairwise_squared_distances(
     array([[0., 9.],
            [9., 0.]])
     """
-    X = check_readable(X)
     if metric == "precomputed":
         distances = np.array(X, dtype=np.float64)
         np.fill_diagonal(distances, 0.0)  # not read, so never a reason for an error
         return squared(distances)
+    X = checked_rows(X)
+    metric, metric_params = complete_metric(metric, metric_params, X)
     if metric == "euclidean" and not metric_params:
         return _squared_euclidean_distances(X, n_threads)
+    X = as_metric_takes(X, metric)
     with nullcontext() if callable(metric) else single_threaded_blas():
         # On one thread: cut into slices, some metrics round differently.
         return squared(pairwise_distances(X, metric=metric, **(metric_params or {})))

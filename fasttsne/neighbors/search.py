@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fasttsne import _kernels
-from fasttsne.neighbors.given import check_graph
+from fasttsne.neighbors.given import nearest_in_graph
 from fasttsne.neighbors.metrics import (
     Found,
     Metric,
     ScikitLearnSearch,
     check_method,
     checked_points,
+    complete_metric,
     directions_of,
     kernel_metric,
     squared,
@@ -24,7 +25,7 @@ from fasttsne.neighbors.metrics import (
 from fasttsne.neighbors.screen import Screen, n_lists_for_search, resolved_method
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import single_threaded_blas
-from fasttsne.samples.checks import check_readable
+from fasttsne.samples.checks import check_samples
 from fasttsne.samples.principal_axes import PrincipalAxes
 from fasttsne.samples.scaling import center_and_scale
 
@@ -46,18 +47,16 @@ def nearest_neighbors(
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
     method: str = "auto",
-    centered: NDArray[np.float32] | None = None,
-    axes: PrincipalAxes | None = None,
     n_threads: int = 1,
-) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+) -> Found:
     """Find the k nearest neighbours of every sample among the others.
 
     Parameters
     ----------
-    X : {ndarray, sparse matrix} of shape (n_samples, n_features) or (n_samples, n_samples)
-        Finite float32 or float64 values. With ``metric="precomputed"`` distances, dense or as a
-        sparse graph with at least `n_neighbors` + 1 stored entries a row, the point itself
-        included, as `sklearn.neighbors.KNeighborsTransformer` makes it.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, n_samples)
+        Finite values. With ``metric="precomputed"`` distances, dense or as a sparse graph with at
+        least `n_neighbors` stored entries a row, not counting the diagonal, as
+        `sklearn.neighbors.KNeighborsTransformer` makes it.
     n_neighbors : int
         k, at least 1 and less than n_samples.
     metric : str or callable, default="euclidean"
@@ -71,10 +70,6 @@ def nearest_neighbors(
         also compared with all. It needs dense `X` and Euclidean or cosine distances. "auto" is
         "exact" where the other is not possible, and up to a number of samples that depends on
         the number of features: 14,900 at 50.
-    centered : ndarray of float32, shape (n_samples, n_features), default=None
-        ``center_and_scale(X)`` where it is known, for Euclidean distances. Not changed.
-    axes : PrincipalAxes, default=None
-        Its axes where they are known.
     n_threads : int, default=1
         Number of threads.
 
@@ -83,8 +78,9 @@ def nearest_neighbors(
     indices : ndarray of int32, shape (n_samples, n_neighbors)
         Neighbours, the nearest first. A sample is not its own neighbour, even where others
         coincide with it. Euclidean ties go to the smaller index.
-    squared_distances : ndarray of float64, shape (n_samples, n_neighbors)
-        Squares of the distances, whatever the metric, in its squared unit.
+    distances : ndarray of float64, shape (n_samples, n_neighbors)
+        Their distances, not squared: the pair is what ``TSNE(neighbors=)`` takes.
+        `fasttsne.affinity.conditional_probabilities` takes their squares.
 
     Raises
     ------
@@ -112,22 +108,45 @@ def nearest_neighbors(
     >>> import numpy as np
     >>> from fasttsne.neighbors import nearest_neighbors
     >>> X = np.array([[0.0], [1.0], [3.0], [7.0]])
-    >>> indices, squared_distances = nearest_neighbors(X, 2)
+    >>> indices, distances = nearest_neighbors(X, 2)
     >>> indices
     array([[1, 2],
            [0, 2],
            [1, 0],
            [2, 1]], dtype=int32)
-    >>> squared_distances[3]
-    array([16., 36.])
+    >>> distances[3]
+    array([4., 6.])
     """
-    X = check_readable(X)
+    X, exponent = check_samples(X, metric=metric)
+    how: Any = {"metric": metric, "metric_params": metric_params, "method": method}
+    indices, squares = squared_neighbors(X, n_neighbors, **how, n_threads=n_threads)
+    return indices, np.ldexp(np.sqrt(squares), 0 if metric == "cosine" else exponent)
+
+
+def squared_neighbors(
+    X: Any,
+    n_neighbors: int,
+    *,
+    metric: Metric = "euclidean",
+    metric_params: Mapping[str, Any] | None = None,
+    method: str = "auto",
+    centered: NDArray[np.float32] | None = None,
+    axes: PrincipalAxes | None = None,
+    n_threads: int = 1,
+) -> Found:
+    """Return the indices of `nearest_neighbors` and squared distances, for checked samples.
+
+    `centered` is ``center_and_scale(X)`` and `axes` are its axes, where they are known.
+    """
     n_samples = X.shape[0]
     if not 1 <= n_neighbors < n_samples:
         raise ValueError(
             f"n_neighbors={n_neighbors} must be at least 1 and less than n_samples={n_samples}"
         )
+    metric, metric_params = complete_metric(metric, metric_params, X)
     check_method(method, X, metric, metric_params)
+    if metric == "precomputed" and sparse.issparse(X):
+        return nearest_in_graph(X, n_neighbors)
     if metric == "cosine" and n_samples <= _SMALL_COSINE and method != "approximate":
         return _by_scikit_learn(X, n_neighbors, metric, metric_params, n_threads)
     kernel = kernel_metric(X, metric, metric_params)
@@ -178,8 +197,6 @@ def _by_scikit_learn(
     n_threads: int,
 ) -> Found:
     """Search one neighbour more than wanted, and leave out the sample itself."""
-    if metric == "precomputed" and sparse.issparse(X):
-        check_graph(X, n_neighbors)
     search = ScikitLearnSearch(X, n_neighbors + 1, metric, metric_params)
     indices, distances = search.query(X, _BLOCK_ROWS, one_by_one=False, n_threads=n_threads)
     own = indices == np.arange(len(indices))[:, None]

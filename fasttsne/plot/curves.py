@@ -25,7 +25,7 @@ def r_nx_curve(
     *,
     metric: str = "euclidean",
     sample: Any = None,
-    random_state: Any = None,
+    random_state: Any = 0,
     n_jobs: int | None = None,
     ax: Axes | None = None,
     title: str | None = None,

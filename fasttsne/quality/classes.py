@@ -31,7 +31,7 @@ def knn_accuracy(
     *,
     n_neighbors: int = 10,
     sample: Sample = None,
-    random_state: RandomState = None,
+    random_state: RandomState = 0,
     per_sample: bool = False,
     n_jobs: int | None = None,
 ) -> float | Any:

@@ -32,7 +32,7 @@ def distance_correlation(
     n_pairs: int = 100_000,
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
-    random_state: RandomState = None,
+    random_state: RandomState = 0,
     n_jobs: int | None = None,
 ) -> float:
     """Return Spearman's rank correlation between distances in the data and on the map.
@@ -49,8 +49,8 @@ def distance_correlation(
         pairs are used.
     metric, metric_params
         See `trustworthiness`.
-    random_state : int, RandomState instance or None, default=None
-        Seed of the random pairs; an integer gives the same pairs at every call.
+    random_state : int, RandomState instance or None, default=0
+        Seed of the random pairs; None draws others at every call.
     n_jobs : int or None, default=None
         Number of threads. The result does not depend on it.
 

@@ -37,7 +37,7 @@ def q_nx(
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
     sample: Sample = None,
-    random_state: RandomState = None,
+    random_state: RandomState = 0,
     n_jobs: int | None = None,
 ) -> tuple[Sizes, Floats]:
     r"""Return the share of the K nearest neighbours that the map keeps, for every K.
@@ -95,7 +95,7 @@ def r_nx(
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
     sample: Sample = None,
-    random_state: RandomState = None,
+    random_state: RandomState = 0,
     n_jobs: int | None = None,
 ) -> tuple[Sizes, Floats]:
     r"""Return how much better than chance the map keeps the K nearest neighbours, for every K.
@@ -142,7 +142,7 @@ def r_nx_auc(
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
     sample: Sample = None,
-    random_state: RandomState = None,
+    random_state: RandomState = 0,
     n_jobs: int | None = None,
 ) -> float:
     r"""Return the area under the curve of `r_nx` over log K: one number for all scales.

@@ -19,8 +19,8 @@ from sklearn.utils import check_array, gen_batches
 from sklearn.utils.extmath import row_norms
 
 from fasttsne import _kernels
-from fasttsne.neighbors.metrics import Metric, as_metric_takes, squared
-from fasttsne.neighbors.search import nearest_neighbors
+from fasttsne.neighbors.given import nearest_in_graph
+from fasttsne.neighbors.metrics import Metric, as_metric_takes, complete_metric, squared
 from fasttsne.quality.checks import Anchors, Floats, as_embedding, blocks_of, check_same_length
 from fasttsne.runtime.threads import in_threads, single_threaded_blas
 from fasttsne.samples.arrays import as_array
@@ -28,9 +28,6 @@ from fasttsne.samples.checks import check_readable, without_duplicates
 from fasttsne.samples.scaling import in_safe_range
 
 _EUCLIDEAN = ("euclidean", "l2", "sqeuclidean")
-
-# Names that the estimator's neighbour search takes and scikit-learn does not.
-_ALIASES = {"p": "minkowski", "infinity": "chebyshev"}
 
 # A tree is faster for few features, few neighbours and many pairs.
 _FEW_FEATURES = 3
@@ -231,9 +228,7 @@ class Known(Distances):
         """Return the nearest other points, nearest first."""
         found = self.neighbors
         if sparse.issparse(found):
-            found, _ = nearest_neighbors(
-                found, n_neighbors, metric="precomputed", n_threads=n_threads
-            )
+            found, _ = nearest_in_graph(found, n_neighbors)
         return np.ascontiguousarray(found[anchors, :n_neighbors])
 
 
@@ -255,6 +250,7 @@ def as_distances(
                 f"X must be a square matrix of distances with metric='precomputed'; got {X.shape}"
             )
         return Known(X) if sparse.issparse(X) else Precomputed(X)
+    metric, metric_params = complete_metric(metric, metric_params, X)
     dense = not sparse.issparse(X)
     if not dense:
         X = without_duplicates(X).astype(np.float64, copy=False)
@@ -266,8 +262,6 @@ def as_distances(
             norms = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64))
             if norms.all():  # scikit-learn defines the angle to a zero vector
                 return Points(X / norms[:, np.newaxis], "cosine")
-    if isinstance(metric, str):
-        metric = _ALIASES.get(metric, metric)
     return Pairwise(X, metric, metric_params or {})
 
 

@@ -42,7 +42,7 @@ def trustworthiness(
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
     sample: Sample = None,
-    random_state: RandomState = None,
+    random_state: RandomState = 0,
     per_sample: bool = False,
     n_jobs: int | None = None,
 ) -> float | Any:
@@ -69,8 +69,8 @@ def trustworthiness(
     sample : int, float or array-like of int, default=None
         Evaluate this many random points, this share of the points, or these rows, each against all
         points. None evaluates all.
-    random_state : int, RandomState instance or None, default=None
-        Seed of the random sample.
+    random_state : int, RandomState instance or None, default=0
+        Seed of the random sample; None draws another at every call.
     per_sample : bool, default=False
         Return the value of every evaluated point instead of the mean.
     n_jobs : int or None, default=None
@@ -128,7 +128,7 @@ def continuity(
     metric_params: Mapping[str, Any] | None = None,
     data_neighbors: ArrayLike | None = None,
     sample: Sample = None,
-    random_state: RandomState = None,
+    random_state: RandomState = 0,
     per_sample: bool = False,
     n_jobs: int | None = None,
 ) -> float | Any:
@@ -188,7 +188,7 @@ def neighbor_recall(
     metric_params: Mapping[str, Any] | None = None,
     data_neighbors: ArrayLike | None = None,
     sample: Sample = None,
-    random_state: RandomState = None,
+    random_state: RandomState = 0,
     per_sample: bool = False,
     n_jobs: int | None = None,
 ) -> float | Any:
@@ -249,7 +249,7 @@ def neighborhood_ndcg(
     metric_params: Mapping[str, Any] | None = None,
     data_neighbors: ArrayLike | None = None,
     sample: Sample = None,
-    random_state: RandomState = None,
+    random_state: RandomState = 0,
     per_sample: bool = False,
     n_jobs: int | None = None,
 ) -> float | Any:

@@ -179,7 +179,7 @@ def report(
     sample: Sample = None,
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
-    random_state: RandomState = None,
+    random_state: RandomState = 0,
     n_jobs: int | None = None,
 ) -> Report:
     """Evaluate a map by every measure of `fasttsne.quality` except the KL divergence.
@@ -200,11 +200,10 @@ def report(
     sample, metric, metric_params
         See `trustworthiness`. All points take time that grows with the square of `n_samples`. For
         more than about 10,000 points, ``sample=5000`` is enough.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState instance or None, default=0
         Seed of the random sample, and of the 100,000 random pairs of points whose distances are
-        correlated if there are more pairs than that. An integer gives the same report at every
-        call; with None reports differ by about the standard errors, which the table shows after
-        "±".
+        correlated if there are more pairs than that. With None reports differ by about the standard
+        errors, which the table shows after "±".
     n_jobs : int or None, default=None
         Number of threads. The result does not depend on it.
 

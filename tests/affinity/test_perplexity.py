@@ -8,13 +8,13 @@ from reference import tsne as reference
 
 from fasttsne import TSNE, _kernels, affinity
 from fasttsne.affinity.perplexity import counts_of_nearest, neighborhood_of
-from fasttsne.neighbors import nearest_neighbors
+from fasttsne.neighbors.search import squared_neighbors
 
 
 @pytest.fixture(scope="module")
 def digits_neighbors(digits):
     """300 exact neighbours of each of the digits."""
-    return nearest_neighbors(digits, 300, method="exact", n_threads=2)
+    return squared_neighbors(digits, 300, method="exact", n_threads=2)
 
 
 def gaps(n=50, k=40, seed=0):

@@ -10,12 +10,12 @@ from scipy import sparse
 from fasttsne import TSNE
 from fasttsne.affinity import as_csr, conditional_probabilities, joint_probabilities
 from fasttsne.affinity.supervised import guide_joint, guided_by_labels
-from fasttsne.neighbors import nearest_neighbors
+from fasttsne.neighbors.search import squared_neighbors
 
 
 @pytest.fixture(scope="module")
 def neighbors(X):
-    indices, squared = nearest_neighbors(X, 31)
+    indices, squared = squared_neighbors(X, 31)
     return indices, conditional_probabilities(squared, 10.0)[0]
 
 
@@ -98,7 +98,7 @@ def test_labels_part_classes_that_the_data_mix(method, given):
     hidden = np.where(rng.uniform(size=200) < 0.3, -1, y)
     params = {"method": method, "init": "random"}
     if given == "affinities":
-        indices, squared = nearest_neighbors(X, 31)
+        indices, squared = squared_neighbors(X, 31)
         X = as_csr(joint_probabilities(indices, conditional_probabilities(squared, 10.0)[0]))
         params["affinity"] = "precomputed"
     purity = []

@@ -11,7 +11,7 @@ from scipy.special import rel_entr, xlogy
 from fasttsne import TSNE, _kernels, affinity
 from fasttsne.affinity.weights import counts_of_all_pairs, weighted_joint, with_own_copies
 from fasttsne.initialization.start import initial_embedding
-from fasttsne.neighbors import nearest_neighbors
+from fasttsne.neighbors.search import squared_neighbors
 
 # One for each sample of the fixture X.
 W = np.random.default_rng(3).integers(1, 4, size=120)
@@ -36,7 +36,7 @@ def repeated_p(X, counts, perplexity):
 def weighted_p(X, counts, perplexity):
     n_copies = min(counts.sum() - 1, int(3 * perplexity + 1))
     counts = counts.astype(float)
-    found = nearest_neighbors(X, min(len(X) - 1, n_copies))
+    found = squared_neighbors(X, min(len(X) - 1, n_copies))
     indices, squared, copies = with_own_copies(*found, counts, n_copies)
     conditional, _ = affinity.conditional_probabilities(squared, perplexity, counts=copies)
     return weighted_joint(indices, conditional, counts)
@@ -302,7 +302,7 @@ def test_given_distances_neighbors_and_affinities_take_weights(X, method):
     given = calm(distances, start, W, method=method, metric="precomputed", angle=0.0)
     assert_maps_close(given.embedding_, expected)
     if method == "barnes_hut":
-        indices, squared = nearest_neighbors(X, 31)
+        indices, squared = squared_neighbors(X, 31)
         graph = (indices, np.sqrt(squared))
         assert_maps_close(calm(X, start, W, neighbors=graph, angle=0.0).embedding_, expected)
         with pytest.raises(ValueError, match="31 copies"):

@@ -14,7 +14,7 @@ from fasttsne import TSNE, _kernels
 from fasttsne import tsne as pipeline
 from fasttsne.affinity import conditional_probabilities, joint_probabilities
 from fasttsne.descent import loop, state
-from fasttsne.neighbors import nearest_neighbors
+from fasttsne.neighbors.search import squared_neighbors
 
 PARAMS = {**SHORT, "max_iter": 420}
 pytestmark = pytest.mark.usefixtures("endless")
@@ -133,7 +133,7 @@ def test_signals_at_random_moments_change_no_bit(digits, method, alarm):
 @pytest.mark.nosan
 def test_kernels_are_left_between_two_iterations(alarm):
     X = np.random.default_rng(0).normal(size=(4000, 4))
-    indices, squared = nearest_neighbors(X, 90, n_threads=2)
+    indices, squared = squared_neighbors(X, 90, n_threads=2)
     conditional, _ = conditional_probabilities(squared, 30.0, n_threads=2)
     joint = joint_probabilities(indices, conditional, n_threads=2)
 

@@ -64,7 +64,7 @@ APPROXIMATED = {
 
 
 def approximate(X, n_neighbors, **params):
-    return neighbors.nearest_neighbors(X, n_neighbors, method="approximate", **params)
+    return neighbors.squared_neighbors(X, n_neighbors, method="approximate", **params)
 
 
 def assert_sound(X, indices, squared):
@@ -84,7 +84,7 @@ def assert_sound(X, indices, squared):
 def recall(X, squared, metric="euclidean"):
     """The share of neighbours found that are as near as the true ones."""
     n_neighbors = squared.shape[1]
-    expected = neighbors.nearest_neighbors(X, n_neighbors, method="exact", metric=metric)[1]
+    expected = neighbors.squared_neighbors(X, n_neighbors, method="exact", metric=metric)[1]
     return np.mean(squared <= expected[:, -1:] * (1 + 1e-9))
 
 
@@ -204,7 +204,7 @@ def test_auto_is_exact_for_few_points_and_approximate_for_many(monkeypatch):
         (few, "approximate", 1),
         (many, "auto", 2),
     ]:
-        neighbors.nearest_neighbors(X, 10, method=method)
+        neighbors.squared_neighbors(X, 10, method=method)
         assert len(calls) == n_calls
 
 
@@ -212,7 +212,7 @@ def test_auto_is_exact_for_few_points_and_approximate_for_many(monkeypatch):
 def test_an_unknown_method_is_refused(method):
     X = points("normal", 50, 3, seed=0)
     with pytest.raises(ValueError, match="'auto', 'exact' or 'approximate'"):
-        neighbors.nearest_neighbors(X, 5, method=method)
+        neighbors.squared_neighbors(X, 5, method=method)
     with pytest.raises(ValueError, match="neighbors"):
         TSNE(neighbors=method, perplexity=5).fit(X)
 
@@ -232,7 +232,7 @@ def test_where_there_is_no_approximate_search_it_is_refused(metric, metric_param
     params = {"metric": metric, "metric_params": metric_params}
     with pytest.raises(ValueError, match="use neighbors='auto' or 'exact'"):
         approximate(X, 5, **params)
-    neighbors.nearest_neighbors(X, 5, method="auto", **params)
+    neighbors.squared_neighbors(X, 5, method="auto", **params)
 
 
 @pytest.mark.parametrize("choice", ["auto", "exact", "approximate"])

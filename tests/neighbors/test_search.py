@@ -30,7 +30,7 @@ def assert_found(found, expected, rtol=RTOL):
 
 
 def assert_exact(X, n_neighbors):
-    found = neighbors.nearest_neighbors(X, n_neighbors)
+    found = neighbors.squared_neighbors(X, n_neighbors)
     assert_found(found, reference.nearest_neighbors(X, n_neighbors))
 
 
@@ -65,7 +65,7 @@ def points_and_neighbors(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_neighbors_equal_the_reference_beyond_one_block(kind):
     X, *expected = points_and_neighbors(kind)
-    assert_found(neighbors.nearest_neighbors(X, 91, n_threads=2), expected)
+    assert_found(neighbors.squared_neighbors(X, 91, n_threads=2), expected)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def digits_neighbors(digits):
 @every_isa
 @pytest.mark.parametrize("n_neighbors", [1, 91, 1796])
 def test_digits_with_their_many_ties(digits, digits_neighbors, n_neighbors):
-    indices, squared = neighbors.nearest_neighbors(digits, n_neighbors)
+    indices, squared = neighbors.squared_neighbors(digits, n_neighbors)
     assert_array_equal(indices, digits_neighbors[0][:, :n_neighbors])
     assert_array_equal(squared, digits_neighbors[1][:, :n_neighbors])
 
@@ -127,8 +127,8 @@ def test_hard_points_have_the_neighbors_of_the_reference(kind, dtype):
 @pytest.mark.parametrize("exponent", [-90, 90])
 def test_scaling_by_a_power_of_two_scales_only_the_distances(dtype, exponent):
     X = points("normal", 200, 7, seed=3).astype(dtype)
-    indices, squared = neighbors.nearest_neighbors(X, 20)
-    scaled = neighbors.nearest_neighbors(X * dtype(2.0**exponent), 20)
+    indices, squared = neighbors.squared_neighbors(X, 20)
+    scaled = neighbors.squared_neighbors(X * dtype(2.0**exponent), 20)
     assert_found(scaled, (indices, squared * 2.0 ** (2 * exponent)))
 
 
@@ -146,9 +146,9 @@ def test_scaling_by_a_power_of_two_scales_only_the_distances(dtype, exponent):
 )
 def test_same_bits_with_any_number_of_threads(metric, kind, n, d):
     X = points(kind, n, d, seed=16)  # of ties it must always take the same
-    indices, squared = neighbors.nearest_neighbors(X, 40, metric=metric, n_threads=1)
+    indices, squared = neighbors.squared_neighbors(X, 40, metric=metric, n_threads=1)
     for n_threads in (2, 3, 8):
-        found = neighbors.nearest_neighbors(X, 40, metric=metric, n_threads=n_threads)
+        found = neighbors.squared_neighbors(X, 40, metric=metric, n_threads=n_threads)
         assert_array_equal(found[0], indices)
         assert found[1].tobytes() == squared.tobytes()
 
@@ -160,7 +160,7 @@ def test_input_is_not_modified(metric, dtype):
     if metric == "precomputed":
         X = pairwise_distances(X)
     before = X.copy()
-    neighbors.nearest_neighbors(X, 10, metric=metric)
+    neighbors.squared_neighbors(X, 10, metric=metric)
     assert_array_equal(X, before)
 
 
@@ -192,7 +192,7 @@ def canberra(x, y):
 def test_other_metrics_equal_scikit_learn(metric, metric_params):
     X = points("normal", 80, 6, seed=6)
     params = {"metric": metric, "metric_params": metric_params}
-    found = neighbors.nearest_neighbors(X, 15, **params)
+    found = neighbors.squared_neighbors(X, 15, **params)
     assert_found(found, sklearn_neighbors(X, 15, **params), rtol=1e-9)
 
 
@@ -214,14 +214,14 @@ def cosine_neighbors(n):
 )
 def test_cosine_equals_scikit_learn(n, dtype, rtol):
     X, *expected = cosine_neighbors(n)
-    assert_found(neighbors.nearest_neighbors(X.astype(dtype), 30, metric="cosine"), expected, rtol)
+    assert_found(neighbors.squared_neighbors(X.astype(dtype), 30, metric="cosine"), expected, rtol)
 
 
 @pytest.mark.parametrize("n", [50, 2100])
 def test_cosine_distance_from_a_zero_vector_is_one(n):
     X = points("normal", n, 3, seed=8)
     X[[4, 17]] = 0.0
-    indices, squared = neighbors.nearest_neighbors(X, n - 1, metric="cosine")
+    indices, squared = neighbors.squared_neighbors(X, n - 1, metric="cosine")
     assert_allclose(squared[[4, 17]], 1.0)
     assert_allclose(squared[indices == 4], 1.0)
 
@@ -230,8 +230,8 @@ def test_cosine_distance_from_a_zero_vector_is_one(n):
 def test_cosine_ignores_lengths(n, exponent):
     X = points("normal", n, 5, seed=9)
     lengths = 2.0 ** np.random.default_rng(0).integers(-exponent, exponent, size=(n, 1))
-    indices, squared = neighbors.nearest_neighbors(X, 20, metric="cosine")
-    scaled_indices, scaled_squared = neighbors.nearest_neighbors(X * lengths, 20, metric="cosine")
+    indices, squared = neighbors.squared_neighbors(X, 20, metric="cosine")
+    scaled_indices, scaled_squared = neighbors.squared_neighbors(X * lengths, 20, metric="cosine")
     assert_array_equal(scaled_indices, indices)
     # scikit-learn's 1 - cos cancels: near neighbours keep fewer digits
     assert_allclose(scaled_squared, squared, rtol=1e-9, atol=1e-15)
@@ -254,14 +254,14 @@ def test_cosine_ignores_lengths(n, exponent):
 )
 def test_precomputed_distances_give_the_neighbors_of_the_points(form):
     X = points("normal", 90, 4, seed=11)
-    found = neighbors.nearest_neighbors(form(X), 20, metric="precomputed")
+    found = neighbors.squared_neighbors(form(X), 20, metric="precomputed")
     assert_found(found, reference.nearest_neighbors(X, 20), rtol=1e-9)
 
 
 def test_precomputed_distances_need_not_be_symmetric():
     D = np.random.default_rng(0).uniform(1, 2, size=(40, 40))
     indices, expected = reference.nearest_of(D, 10)
-    found = neighbors.nearest_neighbors(D, 10, metric="precomputed")
+    found = neighbors.squared_neighbors(D, 10, metric="precomputed")
     assert_found(found, (indices, expected**2))
 
 
@@ -278,7 +278,7 @@ def test_precomputed_distances_need_not_be_symmetric():
 )
 def test_self_is_left_out_by_index_among_duplicates(form, metric):
     X = np.repeat(points("normal", 6, 3, seed=13), 5, axis=0)  # 5 copies of each of 6 points
-    indices, _ = neighbors.nearest_neighbors(form(X), 4, metric=metric)
+    indices, _ = neighbors.squared_neighbors(form(X), 4, metric=metric)
     own_copies = [[j for j in range(5 * (i // 5), 5 * (i // 5) + 5) if j != i] for i in range(30)]
     assert_array_equal(np.sort(indices, axis=1), own_copies)
 
@@ -288,7 +288,7 @@ def test_other_metrics_list_the_smallest_distances_ascending_among_ties(metric):
     X = points("grid", 60, 3, seed=14)
     D = pairwise_distances(X, metric="manhattan")
     data = D if metric == "precomputed" else X
-    indices, squared = neighbors.nearest_neighbors(data, 20, metric=metric)
+    indices, squared = neighbors.squared_neighbors(data, 20, metric=metric)
     expected = reference.nearest_of(D, 20)[1] ** 2
     assert_array_equal(squared, expected)
     assert_array_equal(np.take_along_axis(D, indices.astype(np.int64), axis=1) ** 2, expected)
@@ -299,5 +299,5 @@ def test_other_metrics_list_the_smallest_distances_ascending_among_ties(metric):
 def test_sparse_input_gives_the_neighbors_of_the_dense(container, metric):
     rng = np.random.default_rng(15)
     X = rng.normal(size=(100, 30)) * (rng.uniform(size=(100, 30)) < 0.3)
-    found = neighbors.nearest_neighbors(container(X), 12, metric=metric)
-    assert_found(found, neighbors.nearest_neighbors(X, 12, metric=metric), rtol=1e-9)
+    found = neighbors.squared_neighbors(container(X), 12, metric=metric)
+    assert_found(found, neighbors.squared_neighbors(X, 12, metric=metric), rtol=1e-9)
