@@ -282,7 +282,7 @@ def pairwise_squared_distances(
            [9., 0.]])
     """
     if metric == "precomputed":
-        distances = np.array(X, dtype=np.float64)
+        distances = np.array(check_readable(X), dtype=np.float64)
         np.fill_diagonal(distances, 0.0)  # not read, so never a reason for an error
         return squared(distances)
     X = checked_rows(X)
