@@ -214,7 +214,7 @@ class Placement:
                 f"perplexity ({perplexity!r}) must be greater than 0 and less than the number of "
                 f"samples that the map was fitted on ({n_samples})"
             )
-        return perplexity, min(n_samples, n_neighbors_for(perplexity))
+        return perplexity, min(n_samples, max(2, n_neighbors_for(perplexity)))
 
     def _place(
         self, X: Any, index: NeighborIndex, perplexity: float, n_threads: int
