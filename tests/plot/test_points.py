@@ -370,7 +370,7 @@ def test_inputs_and_the_global_style_are_left_alone():
     Y, labels = rings(3)
     before = Y.copy(), labels.copy(), dict(matplotlib.rcParams)
     ax = scatter(Y, labels)
-    assert ax.figure.get_size_inches().max() == 6
+    assert ax.figure.get_size_inches().max() == pytest.approx(6)
     pyplot.close(ax.figure)
     np.testing.assert_array_equal(Y, before[0])
     np.testing.assert_array_equal(labels, before[1])
