@@ -218,7 +218,7 @@ def test_standard_input_and_output(here, capsys, monkeypatch):
     piped("a,b,c\n" + BODY)
     assert mapped("-", "-o", "-", "--keep", "c") == 0
     written = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert list(written[0]) == ["tsne_1", "tsne_2", "c"]
+    assert list(written[0]) == ["tsne0", "tsne1", "c"]
     assert [row["c"] for row in written] == [str(value) for value in X[:, 2]]
     piped("")
     assert error_of(capsys, "-", "-o", "-") == "standard input is empty"
