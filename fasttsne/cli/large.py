@@ -330,7 +330,8 @@ class _Run:
             ours = dict(zip(self.coordinates, np.ascontiguousarray(Y.T), strict=True))
             beside = self.source.beside(*self.source.block(number))
             beside = {name: beside.column(name) for name in beside.column_names}
-            self.unfinished.save_part(number, pyarrow.table({**ours, **beside}))
+            part = write.indexed(pyarrow.table({**ours, **beside}), self.source.along.row_names)
+            self.unfinished.save_part(number, part)
             done += len(Y)
             speed = done / (time.perf_counter() - start)
             self.progress.show(
@@ -395,7 +396,8 @@ class _Run:
         args = self.args
         if not args.as_folder:
             check_output(args.output, False, args.force)  # again: it may have been made meanwhile
-            join(args.output, self._parts, self.source.shape[0], len(self.coordinates))
+            shape = self.source.shape[0], len(self.coordinates)
+            join(args.output, self._parts, *shape, self.source.along.row_names)
         self.progress.note(f"map: {args.output}{'/' if args.as_folder else ''}")
 
     def _parts(self, names: Sequence[str] | None = None) -> Iterator[Any]:

@@ -21,8 +21,8 @@ from fasttsne.cli.read import (
     check_matrix,
     choose,
     columns_beside,
-    index_columns,
     is_arrow_number,
+    with_index,
 )
 from fasttsne.cli.text import Format
 
@@ -349,7 +349,7 @@ class ParquetSource(Source):
         self._files = self.files()
         self._streams: dict[tuple[str, ...], tuple[int, Any, Any]] = {}
         schema, path = self._read_footers(), self.path
-        choice = choose(schema.names, settings, path, Format())
+        choice = with_index(choose(schema.names, settings, path, Format()), schema)
         self.along = choice.along
         if self._starts[-1] == 0:
             raise Refusal(f"{path} has column names and no rows")
@@ -495,8 +495,6 @@ def _features(
             if _is_list(kinds[name]) and len(chosen) > 1:
                 raise Refusal(f"--features: {name!r} holds lists, so it must be the only feature")
         return list(chosen), []
-    index = index_columns(schema)
-    rest = [name for name in rest if name not in index]
     numbers = [name for name in rest if is_arrow_number(kinds[name])]
     lists = [name for name in rest if _is_list(kinds[name])]
     if not numbers and len(lists) == 1:

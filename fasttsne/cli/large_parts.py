@@ -171,7 +171,9 @@ class Unfinished:
         """Save the map of a block, a pyarrow.Table."""
         from pyarrow.parquet import write_table
 
-        marked = part.replace_schema_metadata({"fasttsne": self._digest()})
+        marked = part.replace_schema_metadata(
+            {**(part.schema.metadata or {}), "fasttsne": self._digest()}
+        )
         with _writing(self._part(number)) as file:
             write_table(marked, file)
 
@@ -272,12 +274,18 @@ def check_room(path: Path, source: Source, n_components: int) -> None:
     write.check_columns(path, columns, n_components, in_parts=True)
 
 
-def join(path: Path, parts: Callable[[], Iterator[Any]], n_rows: int, n_components: int) -> None:
+def join(
+    path: Path,
+    parts: Callable[[], Iterator[Any]],
+    n_rows: int,
+    n_components: int,
+    index: Sequence[str] = (),
+) -> None:
     """Join parts, pyarrow.Tables whose first columns are the map, into a file or a Zarr store."""
     kind = path.suffix.lower()
     with (_replacing_store if kind == ".zarr" else replacing)(path) as unfinished:
         if kind == ".parquet":
-            _write_parquet(unfinished, parts())
+            _write_parquet(unfinished, parts(), index)
         elif kind == ".npy":
             form = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, n_components)}
             with open(unfinished, "wb") as file:
@@ -285,7 +293,8 @@ def join(path: Path, parts: Callable[[], Iterator[Any]], n_rows: int, n_componen
                 for part in parts():
                     file.write(places(part, n_components).astype("<f4").data)
         elif kind in (".csv", ".tsv"):
-            _write_text(unfinished, parts(), n_components, "\t" if kind == ".tsv" else ",")
+            separator = "\t" if kind == ".tsv" else ","
+            _write_text(unfinished, parts(), n_components, separator, index)
         elif kind == ".zarr":
             group = imported("zarr", "writing", path).open_group(str(unfinished), mode="w")
             create = getattr(group, "create_array", None) or group.create_dataset  # zarr 3, zarr 2
@@ -315,22 +324,24 @@ def places(part: Any, n_components: int) -> NDArray[np.float32]:
     return np.stack([part.column(k).to_numpy() for k in range(n_components)], axis=1)
 
 
-def _write_parquet(path: Path, parts: Iterator[Any]) -> None:
+def _write_parquet(path: Path, parts: Iterator[Any], index: Sequence[str]) -> None:
     """Write one row group per part."""
     from pyarrow.parquet import ParquetWriter
 
-    first = next(parts)
+    first = write.indexed(next(parts), index)
     with ParquetWriter(path, first.schema) as writer:
         for part in chain([first], parts):
             writer.write_table(part.cast(first.schema), row_group_size=len(part))
 
 
-def _write_text(path: Path, parts: Iterator[Any], n_components: int, separator: str) -> None:
+def _write_text(
+    path: Path, parts: Iterator[Any], n_components: int, separator: str, index: Sequence[str]
+) -> None:
     with open(path, "w", encoding="utf-8", newline="") as file:
         for number, part in enumerate(parts):
             beside = part.select(part.column_names[n_components:])
             columns = dict(zip(beside.column_names, beside.columns, strict=True))
-            frame = write.frame_of_text(places(part, n_components), columns)
+            frame = write.frame_of_text(places(part, n_components), columns, index)
             frame.to_csv(file, sep=separator, header=number == 0, index=False)
 
 

@@ -299,13 +299,13 @@ def _write(
     complete: list[Path],
 ) -> None:
     """Write the map, then the other outputs; append each complete file to `complete`."""
-    Y, labels = tsne.embedding_, table.labels
+    Y, labels, index = tsne.embedding_, table.labels, table.along.row_names
     try:
-        write.write_map(args.output, Y, table.columns, args.input, tsne.get_params())
+        write.write_map(args.output, Y, table.columns, args.input, tsne.get_params(), index)
         complete.append(args.output)
     except KeyboardInterrupt:  # writing takes a moment, and the map would be lost
         say("\nwriting the map before exiting; Ctrl-C again gives it up")
-        write.write_map(args.output, Y, table.columns, args.input, tsne.get_params())
+        write.write_map(args.output, Y, table.columns, args.input, tsne.get_params(), index)
         complete.append(args.output)
         raise
     except Exception as error:

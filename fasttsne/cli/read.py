@@ -53,11 +53,13 @@ class Along(NamedTuple):
 
     label: str | None = None
     kept: Sequence[str] = ()
+    row_names: Sequence[str] = ()  # columns of them, as of a DataFrame, which go along unasked
 
     @property
     def names(self) -> list[str]:
-        """All names, the label first."""
-        return list(dict.fromkeys([*([] if self.label is None else [self.label]), *self.kept]))
+        """All names, those of the index first and then the label."""
+        label = [] if self.label is None else [self.label]
+        return list(dict.fromkeys([*self.row_names, *label, *self.kept]))
 
 
 def _row(number: int) -> str:
@@ -467,13 +469,16 @@ def _read_h5ad(path: Path, wanted: Mapping[str, Any], array: str | None) -> Tabl
         array = "X_pca" if "X_pca" in data.obsm else "X"
     if array not in known:
         raise unknown_name("array", array, known, str(path))
-    along = columns_beside(wanted, list(data.obs), f"the observations of {path}")
+    index = str(data.obs.index.name or "index")
+    observed = {index: data.obs_names.to_series(), **data.obs}
+    along = columns_beside(wanted, list(observed), f"the observations of {path}")
+    along = along._replace(row_names=[index])
     X = data.X if array == "X" else (data.obsm if array in data.obsm else data.layers)[array]
     if X is None:
         raise Refusal(f"{path} has no X; choose one of {', '.join(known[1:])} with --array")
     if hasattr(X, "to_numpy"):  # obsm may hold a DataFrame
         X = X.to_numpy()
-    columns = {name: data.obs[name].reset_index(drop=True) for name in along.names}
+    columns = {name: observed[name].reset_index(drop=True) for name in along.names}
     return Table(X, columns, [f"mapping {array} of {path.name}"], along=along)
 
 
@@ -564,10 +569,9 @@ def _parquet(path: Path) -> Any:
 
 def _read_parquet(path: Path, wanted: Mapping[str, Any]) -> Table:
     data = _parquet(path)
-    choice = choose(data.column_names, wanted, path, _PLAIN)
-    index, notes = index_columns(data.schema), []
+    choice = with_index(choose(data.column_names, wanted, path, _PLAIN), data.schema)
+    rest, notes = choice.rest, []
     if choice.features is None:
-        rest = [name for name in choice.rest if name not in index]
         found = [name for name in rest if is_arrow_number(data.schema.field(name).type)]
         if len(found) < len(rest):
             others = set(rest) - set(found)
@@ -581,13 +585,16 @@ def _read_parquet(path: Path, wanted: Mapping[str, Any]) -> Table:
     return table
 
 
-def index_columns(schema: Any) -> set[str]:
-    """Return the columns of a Parquet schema that were the index of a DataFrame."""
+def with_index(choice: Choice, schema: Any) -> Choice:
+    """Let the columns of a Parquet schema go along that were the index of a DataFrame."""
     try:
-        index = (schema.pandas_metadata or {}).get("index_columns", ())
+        found = (schema.pandas_metadata or {}).get("index_columns", ())
     except ValueError:  # metadata that pandas did not write
-        return set()
-    return {name for name in index if isinstance(name, str)}
+        return choice
+    there = {*choice.rest, *choice.along.kept} - {*(choice.features or ()), choice.along.label}
+    index = [name for name in found if isinstance(name, str) and name in there]
+    rest = [name for name in choice.rest if name not in index]
+    return choice._replace(along=choice.along._replace(row_names=index), rest=rest)
 
 
 def is_arrow_number(kind: Any) -> bool:

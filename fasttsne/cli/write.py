@@ -192,15 +192,36 @@ def coordinates(n_components: int) -> list[str]:
     return [f"tsne{i}" for i in range(n_components)]
 
 
-def frame_of_text(Y: NDArray[np.float32], columns: Mapping[str, Any]) -> Any:
-    """Return a DataFrame to write as text: coordinates of six digits, other columns unchanged."""
+def indexed(table: Any, index: Sequence[str]) -> Any:
+    """Return a table of pyarrow whose columns `index` pandas reads as names of rows."""
+    import pyarrow
+
+    if not index:
+        return table
+    frame = table.slice(0, 0).to_pandas().set_index(list(index))
+    frame.index.names = [None if name.startswith("__index_level_") else name for name in index]
+    schema = pyarrow.Schema.from_pandas(frame, preserve_index=True)
+    return table.replace_schema_metadata(schema.metadata if {*index} <= {*schema.names} else None)
+
+
+def frame_of_text(
+    Y: NDArray[np.float32], columns: Mapping[str, Any], index: Sequence[str] = ()
+) -> Any:
+    """Return a DataFrame to write as text, with the names of rows first.
+
+    Coordinates have six digits, and other columns are unchanged.
+    """
     import pandas
 
     places = {
         name: [f"{value:.6g}" for value in column.tolist()]
         for name, column in zip(coordinates(Y.shape[1]), Y.T, strict=True)
     }
-    return pandas.DataFrame({**places, **{name: _objects(columns[name]) for name in columns}})
+    beside = {name: _objects(column) for name, column in columns.items()}
+    names = {name: beside.pop(name) for name in index}
+    if "index" not in beside and "__index_level_0__" in names:  # an index without a name
+        names = {"index": names.pop("__index_level_0__"), **names}
+    return pandas.DataFrame({**names, **places, **beside})
 
 
 def _objects(column: Any) -> Any:
@@ -218,14 +239,15 @@ def write_map(
     columns: Mapping[str, Any],
     source: Path,
     parameters: Mapping[str, Any] | None = None,
+    index: Sequence[str] = (),
 ) -> None:
-    """Write a map with the columns that go along; an .h5ad file is a copy of `source`.
+    """Write a map with the columns that go along, of which those of `index` are names of rows.
 
-    The copy also gets the parameters of the estimator.
+    An .h5ad file is a copy of `source`, which also gets the parameters of the estimator.
     """
     kind = kind_of(path)
     if str(path) == "-":
-        _write_text_table(sys.stdout, ",", Y, columns)
+        _write_text_table(sys.stdout, ",", Y, columns, index)
         return
     with replacing(path) as unfinished:
         if kind == ".npy":
@@ -243,16 +265,21 @@ def write_map(
 
             places = dict(zip(coordinates(Y.shape[1]), np.ascontiguousarray(Y.T), strict=True))
             beside = {name: _arrow(values) for name, values in columns.items()}
-            write_table(pyarrow.table({**places, **beside}), unfinished)
+            write_table(indexed(pyarrow.table({**places, **beside}), index), unfinished)
         else:
-            _write_text_table(unfinished, "\t" if kind.startswith(".tsv") else ",", Y, columns)
+            separator = "\t" if kind.startswith(".tsv") else ","
+            _write_text_table(unfinished, separator, Y, columns, index)
 
 
 def _write_text_table(
-    path: Path | IO[str], separator: str, Y: NDArray[np.float32], columns: Mapping[str, Any]
+    path: Path | IO[str],
+    separator: str,
+    Y: NDArray[np.float32],
+    columns: Mapping[str, Any],
+    index: Sequence[str],
 ) -> None:
     if columns:
-        frame_of_text(Y, columns).to_csv(path, sep=separator, index=False)
+        frame_of_text(Y, columns, index).to_csv(path, sep=separator, index=False)
     else:  # needs no pandas
         header = separator.join(coordinates(Y.shape[1]))
         np.savetxt(path, Y, fmt="%.6g", delimiter=separator, header=header, comments="")

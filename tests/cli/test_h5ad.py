@@ -95,6 +95,22 @@ def test_labels_and_columns_go_along_into_a_table(cells, capsys):
     assert "90 points" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", [None, "barcode"])
+def test_barcodes_go_along(cells, anndata, name):
+    pytest.importorskip("pyarrow")
+    cells.obs_names.name = name
+    save(cells)
+    wanted = ["--label", "kind", "--keep", name or "index"]
+    assert mapped("cells.h5ad", "-o", "map.csv", *wanted) == 0
+    written = pd.read_csv("map.csv", index_col=name or "index")
+    assert written.columns.tolist() == ["tsne0", "tsne1", "kind"]
+    assert written.index.tolist() == cells.obs_names.tolist()
+    for output in ("map.parquet", "map.npz"):
+        assert mapped("cells.h5ad", "-o", output) == 0
+    assert pd.read_parquet("map.parquet").index.tolist() == cells.obs_names.tolist()
+    assert np.load("map.npz")[name or "index"].tolist() == cells.obs_names.tolist()
+
+
 def test_parameters_are_written_beside_the_map(cells, anndata):
     wanted = ["--perplexity", "5,20", "--max-iter", 250, "--metric", "cosine"]
     assert run("map", "cells.h5ad", "-o", "out.h5ad", *wanted) == 0

@@ -56,6 +56,31 @@ def test_coordinates_are_named_as_in_python(array):
     assert names == fitted.get_feature_names_out().tolist()
 
 
+@pytest.mark.parametrize("name", [None, "cell"])
+@pytest.mark.parametrize("route", [[], ["--landmarks", 50]])
+@pytest.mark.parametrize("kind", ["csv", "parquet", "folder"])
+def test_the_index_of_a_frame_survives(here, name, route, kind):
+    pytest.importorskip("pyarrow")
+    pytest.importorskip("dask")
+    X, labels = make_blobs(60, 5, centers=3, random_state=0)
+    index = pd.Index([f"{k:04}" for k in range(60)], name=name)
+    pd.DataFrame(X, index=index, columns=list("abcde")).assign(kind=labels).to_parquet("in.parquet")
+    if kind == "folder" and not route:
+        return
+    output = {"folder": "out/"}.get(kind, f"out.{kind}")
+    keep = ["--keep", "cell"] if name else []
+    assert mapped("in.parquet", "-o", output, "--label", "kind", *route, *keep) == 0
+    if kind == "csv":
+        written = pd.read_csv("out.csv", dtype={0: str}).set_index(name or "index")
+        written.index.name = name
+    else:
+        written = pd.read_parquet(output.rstrip("/"))
+    pd.testing.assert_index_equal(written.index, index)
+    assert written.columns.tolist() == ["tsne0", "tsne1", "kind"]
+    assert mapped("in.parquet", "-o", "bare.csv", "--drop", name or "__index_level_0__") == 0
+    assert pd.read_csv("bare.csv").columns.tolist() == ["tsne0", "tsne1"]
+
+
 @pytest.mark.parametrize("kind", ["csv", "tsv", "npy", "npz", "parquet"])
 def test_every_kind_is_read_and_written(here, kind):
     if kind == "parquet":
