@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
             "judge; is it the right file?"
         )
     report = write.report_of(
-        table.X,
+        read.scaled(table.X, args),
         Y,
         table.labels,
         metric=args.metric,

@@ -129,9 +129,6 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
             options = {"type": reader, "metavar": metavar}
         text = f"{meaning} (default: {default})" if default is not None else meaning
         group.add_argument(f"--{name}", help=text, default=argparse.SUPPRESS, **options)
-    group.add_argument(
-        "--standardize", action="store_true", help="scale all columns to mean 0 and variance 1"
-    )
     large = parser.add_argument_group(
         "more rows than fit in memory",
         _LARGE,
@@ -186,6 +183,8 @@ def run(args: argparse.Namespace) -> int:
     elif args.resume and not args.checkpoint:
         kept = args.resume
     if args.landmarks is not None or (args.resume and (args.resume.is_dir() or args.as_folder)):
+        if args.transpose or args.log1p or args.pca is not None:
+            raise Refusal("--transpose, --log1p and --pca read all of INPUT; leave out --landmarks")
         return large.run(args, given, args.resume or kept)
     for option in ("landmark_selection", "block_rows", "dask"):
         if vars(args)[option] is not None:
@@ -200,7 +199,7 @@ def run(args: argparse.Namespace) -> int:
         progress.note(note)
     if args.report is not None and table.X.shape[0] < 3:
         raise Refusal("--report compares neighbours and requires at least 3 rows; leave it out")
-    X = _standardized(table.X) if args.standardize else table.X
+    X = read.scaled(table.X, args)
     tsne = _resumed(args.resume, X, given, progress) if args.resume else TSNE(**given)
     progress.max_iter = tsne.max_iter
     progress.note(f"mapping {table.description()}")
@@ -250,7 +249,8 @@ def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) ->
     )
     write.check_metric(given.get("metric", "euclidean"))
     write.check_output(args.output, "--output", write.KINDS, args.force)
-    if args.output.suffix.lower() == ".h5ad" and args.input.suffix.lower() != ".h5ad":
+    copies = args.output.suffix.lower() == ".h5ad"
+    if copies and (args.transpose or args.input.suffix.lower() != ".h5ad"):
         raise Refusal("--output .h5ad is a copy of an .h5ad INPUT; choose .csv or .npz")
     if args.report is not None:
         write.check_judgeable(given.get("affinity", ""))
@@ -270,13 +270,6 @@ def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) ->
         raise Refusal(
             f"{kept} is left from an earlier run; --resume {kept} goes on, --force starts anew"
         )
-
-
-def _standardized(X: Any) -> Any:
-    from scipy import sparse
-    from sklearn.preprocessing import StandardScaler
-
-    return StandardScaler(with_mean=not sparse.issparse(X)).fit_transform(X)
 
 
 def _resumed(path: Path, X: Any, given: dict[str, Any], progress: Progress) -> TSNE:

@@ -148,6 +148,16 @@ def add_columns(parser: argparse.ArgumentParser, *, judging: bool = False) -> No
         "refuse them)",
     )
 
+    group = parser.add_argument_group("preparation, in this order")
+    group.add_argument(
+        "--transpose", action="store_true", help="map the columns, as of a table of genes by cells"
+    )
+    group.add_argument("--log1p", action="store_true", help="replace x by log(1 + x)")
+    group.add_argument(
+        "--standardize", action="store_true", help="scale all columns to mean 0 and variance 1"
+    )
+    group.add_argument("--pca", type=int, metavar="N", help="map N principal components")
+
 
 def _filling(text: str) -> str | float:
     if text in ("mean", "median"):
@@ -162,7 +172,35 @@ _filling.__name__ = "mean, median or number"  # which argparse shows in an error
 
 def read_input(args: argparse.Namespace, path: Path) -> Table:
     """Read a file with the options of `add_columns`."""
-    return read_table(path, vars(args), array=args.array, written=text_format(args), fill=args.fill)
+    if args.transpose and (args.label or args.keep):
+        raise Refusal("--label and --keep name columns, which --transpose maps; leave them out")
+    written, wanted = text_format(args), vars(args)
+    table = read_table(path, wanted, array=args.array, written=written, fill=args.fill)
+    if args.transpose:
+        columns = {"index": np.array(table.names)} if table.names else {}
+        table = Table(table.X.T, columns, table.notes, along=Along(row_names=list(columns)))
+    if args.log1p:
+        least = table.X.min()
+        if least < 0:
+            raise Refusal(f"--log1p needs numbers of at least 0, and {path} holds {least:g}")
+        table.X = np.log1p(table.X)
+    return table
+
+
+def scaled(X: Any, args: argparse.Namespace) -> Any:
+    """Return what --standardize and --pca make of rows of numbers."""
+    if args.standardize:
+        from sklearn.preprocessing import StandardScaler
+
+        X = StandardScaler(with_mean=not sparse.issparse(X)).fit_transform(X)
+    if args.pca is None:
+        return X
+    from sklearn.decomposition import PCA
+
+    most = min(X.shape) - sparse.issparse(X)
+    if not 1 <= args.pca <= most:
+        raise Refusal(f"--pca {args.pca}: these data have 1 to {most:,} components")
+    return PCA(args.pca, random_state=0).fit_transform(X)
 
 
 def columns_beside(

@@ -10,6 +10,7 @@ import pytest
 from commands import error_of, expected_map, mapped, run
 from scipy import sparse
 from sklearn.datasets import make_blobs
+from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 import fasttsne
@@ -54,6 +55,49 @@ def test_coordinates_are_named_as_in_python(array):
     fitted = fasttsne.TSNE(3, perplexity=10).fit(array)
     names = Path("map.csv").read_text().splitlines()[0].split(",")
     assert names == fitted.get_feature_names_out().tolist()
+
+
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_counts_are_prepared(here, capsys, is_sparse):
+    counts = np.random.default_rng(0).poisson(3.0, size=(60, 12)).astype(float)
+    if is_sparse:
+        sparse.save_npz("x.npz", sparse.csr_matrix(counts.T))
+    else:
+        frame = pd.DataFrame(counts.T, columns=[f"cell {k}" for k in range(60)])
+        frame.insert(0, "gene", [f"gene {k}" for k in range(12)])
+        frame.to_csv("x.csv", index=False)
+    source = "x.npz" if is_sparse else "x.csv"
+    wanted = ["--transpose", "--log1p", "--pca", "5"]
+    assert mapped(source, "-o", "map.csv", *wanted) == 0
+    assert "mapping 60 rows of 12 columns" in capsys.readouterr().err
+    written = pd.read_csv("map.csv")
+    assert is_sparse or written.pop("index").tolist() == frame.columns[1:].tolist()
+    np.save("prepared.npy", PCA(5, random_state=0).fit_transform(np.log1p(counts)))
+    printed = []
+    for data, options in [(source, wanted), ("prepared.npy", [])]:
+        capsys.readouterr()
+        assert run("judge", data, "map.csv", *options) == 0
+        printed.append(capsys.readouterr().out)
+    if not is_sparse:
+        assert printed[0] == printed[1]
+        np.testing.assert_allclose(written, expected_map(np.load("prepared.npy")), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--log1p"], "--log1p needs numbers of at least 0, and x.npy holds -"),
+        (["--pca", "4"], "--pca 4: these data have 1 to 3 components"),
+        (["--pca", "0"], "--pca 0: these data have 1 to 3 components"),
+        (["--pca", "2", "--landmarks", "20"], "--pca reads all of INPUT; leave out --landmarks"),
+        (
+            ["--transpose", "--label", "a"],
+            "--label and --keep name columns, which --transpose maps",
+        ),
+    ],
+)
+def test_what_cannot_be_prepared(array, capsys, untouched, given, message):
+    assert error_of(capsys, "x.npy", "-o", "map.npy", *given).startswith(message)
 
 
 @pytest.mark.parametrize("name", [None, "cell"])
