@@ -55,13 +55,10 @@ def window_around(Y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def map_size(Y: NDArray[Any], side: float) -> tuple[float, float]:
-    """Return the width and height in inches of a figure for a map, the longer one `side`.
-
-    A narrow map gets half of it, for names.
-    """
+    """Return the width and height in inches of a figure for a map, the longer one `side`."""
     low, high = window_around(Y)
     size = side * (high - low) / np.max(high - low)
-    width, height = np.maximum(size, [side / 2, side / 3])
+    width, height = np.maximum(size, [side / 2, side / 3])  # wide enough for names
     return float(width), float(height)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,20 +111,18 @@ def _classes(texts: list[str], codes: NDArray[np.int64], *, natural: bool) -> Cl
 
 def _in_natural_order(names: list[str]) -> list[str]:
     """Return names with their numbers by value, so that 2 is before 10, and dates by date."""
-    dates = [re.fullmatch(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})", name) for name in names]
-    if names and all(dates):
-        fields = {date[0]: (int(date[1]), int(date[3]), date[4]) for date in dates if date}
-        if names[0].count(".") or max(field[0] for field in fields.values()) > 12:  # day first
-            fields = {name: (month, day, year) for name, (day, month, year) in fields.items()}
-        return sorted(names, key=lambda name: (fields[name][2], fields[name]))
-    try:
-        values = {name: float(name) for name in names}
-        if all(map(np.isfinite, values.values())):
-            return sorted(names, key=lambda name: (values[name], name))
-    except ValueError:
-        pass
-    padded = {name: re.sub(r"\d+", lambda digits: digits[0].zfill(_DIGITS), name) for name in names}
-    return sorted(names, key=lambda name: (padded[name], name))
+    with suppress(ValueError):
+        if all(np.isfinite(float(name)) for name in names):
+            return sorted(names, key=lambda name: (float(name), name))
+    date = re.compile(r"^(\d{1,2})([./-])(\d{1,2})\2(\d{4})\b")
+    day_first = any(d and (d[2] == "." or int(d[1]) > 12) for d in map(date.match, names))
+    year_first = r"\4-\3-\1" if day_first else r"\4-\1-\3"
+
+    def key(name: str) -> tuple[str, str]:
+        dated = date.sub(year_first, name)
+        return re.sub(r"\d+", lambda digits: digits[0].zfill(_DIGITS), dated), name
+
+    return sorted(names, key=key)
 
 
 def _in_largest_unit(durations: NDArray[np.timedelta64]) -> NDArray[np.timedelta64]:

@@ -48,7 +48,7 @@ def write_names(
     ax: Axes,
     Y: NDArray[Any],
     classes: Classes,
-    looks: tuple[NDArray[np.float64], NDArray[Any], list[str]],
+    shapes: tuple[NDArray[np.float64], NDArray[Any], list[str]],
     chosen: NDArray[np.intp],
 ) -> NDArray[np.intp]:
     """Write the names of chosen classes near their medians, or above a small class to be seen.
@@ -58,7 +58,7 @@ def write_names(
     """
     from matplotlib.patheffects import withStroke
 
-    medians, radii, colors = looks
+    medians, radii, colors = shapes
     window = drawn_window(ax)
     low, high = np.array(window.min), np.array(window.max)
     order, rest = chosen[:_MAX_NAMES], chosen[_MAX_NAMES:]

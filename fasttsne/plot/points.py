@@ -129,20 +129,20 @@ def scatter(
     in_legend = False
     if isinstance(what, Classes):
         medians, radii = what.medians_and_radii(Y)
-        colors, marks = class_looks(medians, what.counts())
+        colors, marks = looks = class_looks(medians, what.counts())
         if _is_image(len(Y), size):
             marks[:] = 0  # an image has no marks
         largest = np.argsort(-what.counts(), kind="stable")
         in_legend = names == "legend"
         if in_legend:
-            _write_legend(ax, what, colors, marks, largest)
+            _write_legend(ax, what, looks, largest)
         rgb = to_rgba_array([*colors, MISSING])[:, :3]
         _draw(ax, Y, rgb[what.codes], what.missing, size, alpha, np.append(marks, 0)[what.codes])
-        on_map, looks = largest if names == "map" else largest[:0], (medians, radii, colors)
+        on_map, shapes = largest if names == "map" else largest[:0], (medians, radii, colors)
         # Each legend narrows the map, so that its names are placed again.
-        while len(on_map) and len(homeless := write_names(ax, Y, what, looks, on_map)):
+        while len(on_map) and len(homeless := write_names(ax, Y, what, shapes, on_map)):
             in_legend, on_map = True, on_map[~np.isin(on_map, homeless)]
-            _write_legend(ax, what, colors, marks, largest[~np.isin(largest, on_map)])
+            _write_legend(ax, what, looks, largest[~np.isin(largest, on_map)])
     elif isinstance(what, Quantity):
         _draw(ax, Y, _scaled(ax, what, cmap), what.missing, size, alpha)
     else:
@@ -308,16 +308,11 @@ def _scaled(
     return colors
 
 
-def _write_legend(
-    ax: Axes,
-    classes: Classes,
-    colors: list[str],
-    marks: NDArray[np.intp],
-    largest: NDArray[np.intp],
-) -> None:
+def _write_legend(ax: Axes, classes: Classes, looks: Any, largest: NDArray[np.intp]) -> None:
     """Name the first of the largest classes beside the map, in the order of the classes."""
     from matplotlib.lines import Line2D
 
+    colors, marks = looks
     listed = np.sort(largest[:_MAX_LEGEND])
     entries = [(classes.names[i], colors[i], MARKERS[marks[i]]) for i in listed]
     if len(largest) > _MAX_LEGEND:
