@@ -64,7 +64,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         type=int,
         default=5_000,
         metavar="N",
-        help="points to judge, each against all; 0 judges all (default: %(default)s)",
+        help="points to judge, each against all, or 0 for all points (default: %(default)s)",
     )
     group.add_argument("--n-jobs", type=int, metavar="N", help="threads (default: all cores)")
     return parser

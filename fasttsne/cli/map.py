@@ -45,11 +45,11 @@ _PARAMETERS: tuple[tuple[str, Any, str, str], ...] = (
         "perplexity",
         "numbers or auto",
         "P",
-        "effective number of neighbours per point, 5 to 100; several as 30,300; auto",
+        "effective number of neighbours per point, 5 to 100, several as 30,300, or auto",
     ),
     ("early-exaggeration", float, "F", "factor on the attraction at the start"),
     ("early-exaggeration-iter", int, "N", "iterations over which that factor fades (default: 150)"),
-    ("exaggeration", float, "F", "later factor; more than 1 draws clusters together"),
+    ("exaggeration", float, "F", "later factor, above 1 to draw clusters together"),
     ("learning-rate", "number or auto", "RATE", "step size"),
     ("max-iter", int, "N", "maximum number of iterations"),
     ("metric", str, "NAME", "distance between rows, such as euclidean, cosine or manhattan"),
@@ -57,10 +57,10 @@ _PARAMETERS: tuple[tuple[str, Any, str, str], ...] = (
         "affinity",
         str,
         "NAME",
-        "weight of neighbours: gaussian, uniform; precomputed: INPUT is P",
+        "weight of neighbours: gaussian or uniform, or precomputed where INPUT is P",
     ),
     ("init", ("pca", "spectral", "random"), "", "initial coordinates"),
-    ("method", ("barnes_hut", "exact"), "", "forces; exact is for a few thousand rows"),
+    ("method", ("barnes_hut", "exact"), "", "forces, exact for a few thousand rows"),
     ("angle", float, "A", "approximation of barnes_hut, 0 (exact) to 1 (fast)"),
     ("neighbors", ("auto", "exact", "approximate"), "", "search for neighbours"),
     ("n-components", int, "N", "dimensions of the map"),
@@ -68,9 +68,9 @@ _PARAMETERS: tuple[tuple[str, Any, str, str], ...] = (
         "degrees-of-freedom",
         "number or auto",
         "NU",
-        "tail of the map's kernel; less splits more (default: 1 in 2 dimensions)",
+        "tail of the map's kernel, smaller to split clusters (default: 1 in 2 dimensions)",
     ),
-    ("random-state", int, "SEED", "seed; the same one gives the same map (default: random)"),
+    ("random-state", int, "SEED", "seed, the same for the same map (default: random)"),
     ("n-jobs", int, "N", "threads (default: all cores)"),
 )
 
@@ -98,7 +98,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "input", type=Path, metavar="INPUT", help="the data; - for CSV from standard input"
+        "input", type=Path, metavar="INPUT", help="the data, or - for CSV from standard input"
     )
     files = parser.add_argument_group("output")
     files.add_argument(
@@ -106,8 +106,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--output",
         metavar="OUT",
         required=True,
-        help=f"the map: {', '.join(write.KINDS)}; - for a .csv to standard output; with "
-        "--landmarks also .zarr, .h5, or a folder with a slash at its end",
+        help=f"the map as {', '.join(write.KINDS)}, or - for CSV to standard output (with "
+        "--landmarks also .zarr, .h5, or a folder with a slash at its end)",
     )
     files.add_argument("--plot", type=Path, metavar="FILE", help="a picture: .png, .pdf, .svg ...")
     files.add_argument(
@@ -147,8 +147,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     large.add_argument(
         "--dask",
         metavar="ADDRESS",
-        help="Dask cluster whose workers place blocks, such as tcp://host:8786; they must see "
-        "INPUT under the same name (default: this process)",
+        help="Dask cluster whose workers place blocks and see INPUT under the same name, such as "
+        "tcp://host:8786 (default: this process)",
     )
     long = parser.add_argument_group("long runs")
     long.add_argument("--quiet", action="store_true", help="print errors only")
@@ -156,8 +156,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--checkpoint",
         type=Path,
         metavar="FILE",
-        help="checkpoint, written every minute and on Ctrl-C (default: OUT.checkpoint, on Ctrl-C "
-        "only); with --landmarks a folder, always up to date",
+        help="checkpoint, written every minute and on Ctrl-C, or with --landmarks a folder "
+        "(default: OUT.checkpoint, on Ctrl-C only)",
     )
     long.add_argument(
         "--resume",

@@ -96,11 +96,11 @@ class Table:
 
 def add_columns(parser: argparse.ArgumentParser, *, judging: bool = False) -> None:
     """Add the options that say what each column of the input is."""
-    label = "class of each row; shown, not mapped"
+    label = "class of each row, shown and not mapped"
     keep = "columns that are not mapped, and are copied into OUT and the page"
     features = "columns to map (default: all columns of numbers)"
     if judging:
-        label = "class of each row, for the kNN accuracy; no feature"
+        label = "class of each row, for the kNN accuracy and no feature"
         keep = "columns that are no features, as for map"
         features = "the features (default: all columns of numbers)"
     group = parser.add_argument_group(f"columns of {'X' if judging else 'INPUT'}")

@@ -75,6 +75,14 @@ def test_help_fits_a_line_of_100_columns(command, capsys):
     assert command == ["map"] or "OUT" not in printed
 
 
+def test_help_of_an_option_is_one_sentence():
+    parser = cli._parser("fasttsne")
+    (commands,) = [action for action in parser._actions if action.choices]
+    for command in commands.choices.values():
+        for action in command._actions:
+            assert action.help and not re.search(r"[;.] ", action.help.replace("... ", ""))
+
+
 def test_python_m_fasttsne_is_the_same(here):
     assert python("-m", "fasttsne", "--version").stdout == f"fasttsne {fasttsne.__version__}\n"
     ended = python("-m", "fasttsne")
