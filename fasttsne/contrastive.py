@@ -26,6 +26,7 @@ from fasttsne.neighbors.metrics import METRICS, Metric
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
 from fasttsne.samples.checks import Samples, check_samples
+from fasttsne.transform import LARGEST_COORDINATE
 from fasttsne.tsne import joint_and_start
 
 __all__ = ["ContrastiveTSNE"]
@@ -37,9 +38,8 @@ _EXAGGERATED = 0.3
 # Share of the way to its target, on a logarithmic scale, that Z goes at a time.
 _Z_RATE = 0.5
 _MOMENTUM = 0.8
-# The kernels' limits for m xi Z, and for coordinates that they can square.
+# The kernels' limits for m xi Z.
 _LEAST_ODDS, _MOST_ODDS = 1e-30, 1e30
-_LARGEST_COORDINATE = 1e13
 
 
 class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -264,7 +264,7 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             verbose=self.verbose,
         )
         assert isinstance(joint, JointProbabilities) and start is not None
-        if np.abs(start).max() > _LARGEST_COORDINATE:
+        if np.abs(start).max() > LARGEST_COORDINATE:
             raise ValueError(
                 "init has values that are too large to be squared in single precision; give "
                 "positions of about 1e-4"
@@ -307,7 +307,8 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 except DivergedError as error:
                     raise ValueError(
                         f"The map diverged with learning_rate={self.learning_rate} and "
-                        f"early_exaggeration={self.early_exaggeration:g}; lower them"
+                        f"early_exaggeration={self.early_exaggeration:g}; lower them, and give an"
+                        " init array values of about 1e-4"
                     ) from error
                 epoch += n_iter
                 self._set_normalization(forces, z, n_pairs)
@@ -360,7 +361,7 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         else:
             # NCE's derivative by log Z is E_p (1 - h) - m E_xi h: 0 where both are alike.
             ratio = self.n_negatives * mean_h / forces.missed(embedding)
-        if not np.isfinite(ratio):
+        if not 0.0 < ratio < np.inf:
             raise DivergedError(f"the mean of q is {mean_q}")
         return float(z * ratio**_Z_RATE)
 

@@ -32,6 +32,9 @@ _USUAL = 0.99
 _SAMPLE_ROWS = 1024
 _LEAST = float(np.finfo(np.float64).tiny)
 
+# Kernels square coordinates up to this.
+LARGEST_COORDINATE = 1e13
+
 # The descent of a point ends with a step shorter than this; the kernel's width is 1.
 _SHORTEST_STEP = 1e-3
 _MAX_ITER = 200
@@ -176,6 +179,12 @@ class Placement:
         scores : ndarray of float64, shape (n_new,)
             How unlike the samples of the map they are, with ``return_scores=True``.
         """
+        largest = np.abs(self.embedding).max()
+        if not largest < LARGEST_COORDINATE:
+            raise ValueError(
+                f"embedding_ has NaN or values up to {largest:g}: nothing can be placed on such a"
+                " map; fit again"
+            )
         perplexity, n_neighbors = self._neighborhood(perplexity)
         if return_scores and self.X is None:
             raise ValueError('return_scores=True is not possible after metric="precomputed"')
@@ -214,6 +223,7 @@ class Placement:
                 f"perplexity ({perplexity!r}) must be greater than 0 and less than the number of "
                 f"samples that the map was fitted on ({n_samples})"
             )
+        perplexity = float(perplexity)
         return perplexity, min(n_samples, max(2, n_neighbors_for(perplexity)))
 
     def _place(

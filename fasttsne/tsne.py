@@ -228,8 +228,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     ``warm_start=True``, set then at the latest, the next call first takes the remaining
     iterations of the interrupted one, also after a pickle, to the same bits as without an
     interruption; so 500 iterations equal two runs of 250. The iterations that settle a map are a
-    side branch: a further call continues from before them. A converged descent stays as it is
-    until its objective changes: by a new perplexity, exaggeration or X of the same shape.
+    side branch: a further call continues from before them, but with `fixed` from after them. A
+    converged descent stays as it is until its objective changes: by a new perplexity, exaggeration
+    or X of the same shape.
 
     Results are the same for any number of threads. Between processor models they may differ in
     the last bits, which iterations amplify. A process forked after the import of fasttsne runs on
@@ -578,6 +579,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """Optimise the map and set the fitted attributes, also where the run is interrupted."""
         if self.degrees_of_freedom != "auto":
             forces.degrees_of_freedom = self._nu()
+        descent.pin(samples.fixed)
         descent.outcome = None
         self._descent = descent
         self.learning_rate_ = schedule.phases[-1].last.learning_rate

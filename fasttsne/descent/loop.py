@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils import check_scalar
 
 from fasttsne._kernels import DivergedError, ExactForces, Forces, descend
 from fasttsne.descent.degrees_of_freedom import (
@@ -122,11 +123,20 @@ def optimize_embedding(
     >>> descent.outcome.embedding.shape, descent.outcome.n_iter
     ((20, 2), 300)
     """
+    check_scalar(n_iter_check, "n_iter_check", int, min_val=1)
+    check_scalar(callback_every, "callback_every", int, min_val=1)
     descent = start if isinstance(start, Descent) else Descent.at_rest(start)
     n_samples, n_components = descent.state.embedding.shape
     nu = first_degrees_of_freedom(degrees_of_freedom, n_components)
+    forces = make_forces(joint, n_components, nu, angle=angle, n_threads=n_threads)
+    if len(forces.order) != n_samples:
+        raise ValueError(
+            f"joint is of {len(forces.order)} samples, but start is a map of {n_samples}; both"
+            " must be of the same samples"
+        )
+    descent.pin(fixed)
     optimize(
-        make_forces(joint, n_components, nu, angle=angle, n_threads=n_threads),
+        forces,
         descent,
         schedule or standard_schedule(float(n_samples)),
         max_iter=max_iter,
@@ -192,8 +202,6 @@ def optimize(
     The run counts as interrupted until `descent.end_run()`.
     """
     state = descent.state
-    if fixed is not None and fixed.shape != state.order.shape:
-        raise ValueError(f"fixed must have shape {state.order.shape}, got {fixed.shape}")
     if isinstance(forces, ExactForces):  # which keep the caller's order
         state = state.in_callers_order()
     if not learns or np.isnan(state.degrees_of_freedom):

@@ -183,6 +183,27 @@ class Descent:
                 " than in X; to start again, set warm_start=False"
             )
 
+    def pin(self, fixed: NDArray[np.bool_] | None) -> None:
+        """Continue from the last outcome if points are to stay where they are and it moved them.
+
+        Parameters
+        ----------
+        fixed : ndarray of bool, shape (n_points,), or None
+            True for points that do not move.
+        """
+        state, outcome = self.state, self.outcome
+        if fixed is not None and fixed.shape != state.order.shape:
+            raise ValueError(f"fixed must have shape {state.order.shape}, got {fixed.shape}")
+        if fixed is None or outcome is None:
+            return
+        points = slice(None) if self.point_of_sample is None else self.point_of_sample
+        shown = np.empty_like(state.embedding)
+        shown[points] = outcome.embedding
+        shown, pinned = shown[state.order], fixed[state.order]
+        if not np.array_equal(shown[pinned], state.embedding[pinned]):  # the map settled
+            rest = np.zeros_like(state.velocity)
+            self.state = replace(state, embedding=shown, velocity=rest)
+
     def end_run(self) -> None:
         """Mark the last run as ended: the next one takes `max_iter` iterations after it."""
         assert self.outcome is not None

@@ -30,6 +30,7 @@ from sklearn.utils import check_random_state
 from fasttsne.metric_learning import checks
 from fasttsne.metric_learning.checks import Floats, Gradient, Indices, Reduction
 from fasttsne.metric_learning.losses.softmax import cross_entropy
+from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.samples.arrays import as_array
 
 __all__ = ["NoiseDistribution", "nce_loss", "negative_sampling_loss", "sampled_softmax_loss"]
@@ -98,7 +99,7 @@ class NoiseDistribution:
         noise : NoiseDistribution
             With probabilities of 1 / n_classes.
         """
-        n_classes = checks.check_count("n_classes", n_classes)
+        checks.check_count("n_classes", n_classes)
         return cls(np.ones(n_classes))
 
     @classmethod
@@ -135,7 +136,7 @@ class NoiseDistribution:
         noise : NoiseDistribution
             With probabilities log((i + 2) / (i + 1)) / log(n_classes + 1), i from 0.
         """
-        n_classes = checks.check_count("n_classes", n_classes)
+        checks.check_count("n_classes", n_classes)
         return cls(np.log1p(1.0 / np.arange(1.0, n_classes + 1.0)))
 
     def sample(
@@ -186,6 +187,7 @@ def _alias_table(probabilities: Floats) -> tuple[Floats, Indices]:
     return thresholds, aliases
 
 
+@with_plain_numbers
 def negative_sampling_loss(
     inputs: ArrayLike, positives: ArrayLike, negatives: ArrayLike, *, reduction: Reduction = "mean"
 ) -> tuple[float | Floats, tuple[Gradient, Gradient, Gradient]]:
@@ -238,6 +240,7 @@ def negative_sampling_loss(
     )
 
 
+@with_plain_numbers
 def nce_loss(
     target_scores: ArrayLike,
     noise_scores: ArrayLike,
@@ -302,6 +305,7 @@ def nce_loss(
     )
 
 
+@with_plain_numbers
 def sampled_softmax_loss(
     target_scores: ArrayLike,
     noise_scores: ArrayLike,

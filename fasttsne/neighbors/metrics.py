@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -191,6 +192,15 @@ def as_metric_takes(X: Any, metric: Metric) -> Any:
     return X.astype(bool) if boolean and not sparse.issparse(X) else X
 
 
+def on_copies(metric: Metric) -> Metric:
+    """Return the metric; a user's function gets copies of samples, in case it writes into them."""
+    return partial(_on_copies, metric) if callable(metric) else metric
+
+
+def _on_copies(metric: Callable[..., float], a: Any, b: Any, **params: Any) -> float:
+    return metric(a.copy(), b.copy(), **params)
+
+
 class ScikitLearnSearch:
     """Neighbours by scikit-learn: any metric, dense or sparse samples, precomputed distances.
 
@@ -207,7 +217,7 @@ class ScikitLearnSearch:
         p = params.pop("p", 2) if metric == "minkowski" else 2
         self.search = NearestNeighbors(
             n_neighbors=n_neighbors,
-            metric=metric,
+            metric=on_copies(metric),
             p=p,
             metric_params=params or None,
             algorithm="auto" if metric in _IN_TREES and 1 <= p < np.inf else "brute",
@@ -292,7 +302,7 @@ def pairwise_squared_distances(
     X = as_metric_takes(X, metric)
     with nullcontext() if callable(metric) else single_threaded_blas():
         # On one thread: cut into slices, some metrics round differently.
-        return squared(pairwise_distances(X, metric=metric, **(metric_params or {})))
+        return squared(pairwise_distances(X, metric=on_copies(metric), **(metric_params or {})))
 
 
 def _squared_euclidean_distances(X: Any, n_threads: int) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from sklearn.utils.extmath import row_norms
 
 from fasttsne import _kernels
 from fasttsne.neighbors.given import nearest_in_graph
-from fasttsne.neighbors.metrics import Metric, as_metric_takes, complete_metric, squared
+from fasttsne.neighbors.metrics import Metric, as_metric_takes, complete_metric, on_copies, squared
 from fasttsne.quality.checks import Anchors, Floats, as_embedding, blocks_of, check_same_length
 from fasttsne.runtime.threads import in_threads, single_threaded_blas
 from fasttsne.samples.arrays import as_array
@@ -149,7 +149,7 @@ class Pairwise(Distances):
     def __init__(self, X: Any, metric: Metric, metric_params: Mapping[str, Any]) -> None:
         super().__init__(X.shape[0])
         X = as_metric_takes(X, metric)
-        self.X, self.metric, self.metric_params = X, metric, metric_params
+        self.X, self.metric, self.metric_params = X, on_copies(metric), metric_params
 
     def rows(self, anchors: Anchors, n_threads: int) -> Floats:
         """Return the distances from the anchors to all points."""

@@ -7,6 +7,7 @@ from functools import wraps
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
+import numpy as np
 from sklearn.base import BaseEstimator
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -20,7 +21,10 @@ def plain(value: Any) -> Any:
 
 
 def with_plain_numbers(function: Function) -> Function:
-    """Make numbers among the arguments plain, and parameters of an estimator during the call."""
+    """Make numbers among the arguments plain, and parameters of an estimator during the call.
+
+    Underflow is no error in it, whatever `numpy.seterr` was told.
+    """
 
     @wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
@@ -33,7 +37,8 @@ def with_plain_numbers(function: Function) -> Function:
         for name, value in given.items():
             setattr(first, name, plain(value))
         try:
-            return function(*map(plain, args), **{name: plain(kwargs[name]) for name in kwargs})
+            with np.errstate(under="ignore"):
+                return function(*map(plain, args), **{name: plain(kwargs[name]) for name in kwargs})
         finally:
             for name, value in given.items():
                 setattr(first, name, value)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import RLock
-from typing import TypeVar
+from threading import RLock, Thread
+from typing import Any, TypeVar
 
 import joblib
 from joblib.parallel import get_active_backend
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from fasttsne import _kernels
 
@@ -54,14 +53,47 @@ def in_threads(
     """Return ``[function(item) for item in items]``, computed on several threads.
 
     Always threads, whatever joblib's backend, because functions write into arrays of the caller.
-    No thread runs on after a return or an exception.
+    No thread runs on after a return or an exception. Executors do not start once the main thread
+    has ended; these threads do.
     """
     items = list(items)
     n_threads = min(n_threads, len(items))
     if n_threads <= 1:
         return [function(item) for item in items]
-    with ThreadPoolExecutor(n_threads) as pool:
-        return list(pool.map(function, items))  # cancels the rest if one fails
+    results: list[Any] = [None] * len(items)
+    errors: dict[int, BaseException] = {}
+    places = iter(range(len(items)))
+
+    def work() -> None:
+        for place in places:
+            try:
+                results[place] = function(items[place])
+            except BaseException as error:
+                errors[place] = error
+            if errors:
+                return
+
+    threads = []
+    try:
+        for _ in range(n_threads):
+            thread = Thread(target=work)
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no more threads
+                break
+            threads.append(thread)
+        if not threads:
+            work()
+        for thread in threads:
+            thread.join()
+    finally:  # after Ctrl-C no further item is begun
+        for _ in places:
+            pass
+        for thread in threads:
+            thread.join()
+    if errors:
+        raise errors[min(errors)]
+    return results
 
 
 @contextmanager
@@ -72,11 +104,12 @@ def single_threaded_blas() -> Iterator[None]:
     That number belongs to the process, so fits in several Python threads take turns: otherwise one
     would reset it under another. Functions of the user do not run inside, as they may fit a map.
     """
-    with _blas_lock, threadpool_limits(limits=1, user_api="blas"):
+    with _blas_lock, _libraries.limit(limits=1, user_api="blas"):
         yield
 
 
 _blas_lock = RLock()
+_libraries = ThreadpoolController()
 
 
 def _renew_lock() -> None:

@@ -48,12 +48,32 @@ def test_with_all_pinned_the_map_is_the_one_given(X, init, method):
 @both_methods
 def test_points_may_be_pinned_where_they_are(X, method):
     estimator = fit(X, method=method, warm_start=True, learning_rate=20.0)
-    # the map from which a further call goes on, before it settled
     fixed = np.arange(len(X)) < 60
-    place = estimator._descent.state.of_samples(None)
+    place = estimator.embedding_.copy()
     estimator.set_params(max_iter=100).fit(X, fixed=fixed)
     assert_array_equal(estimator.embedding_[fixed], place[fixed])
     assert np.abs(estimator.embedding_[~fixed] - place[~fixed]).max() > 1e-3
+    place = estimator.embedding_.copy()
+    estimator.fit(X, fixed=~fixed)
+    assert_array_equal(estimator.embedding_[~fixed], place[~fixed])
+    assert_array_equal(estimator.fit(X, fixed=fixed | ~fixed).embedding_, estimator.embedding_)
+
+
+@both_methods
+def test_with_all_pinned_after_a_fit_the_map_stays(X, method):
+    copies = np.repeat(X[:60], 2, axis=0)  # copies share a point
+    for data in (X, copies):
+        estimator = fit(data, method=method, warm_start=True)
+        place = estimator.embedding_.copy()
+        estimator.fit(data, fixed=np.ones(len(data), dtype=bool))
+        assert_array_equal(estimator.embedding_, place)
+
+
+def test_runs_with_the_same_pins_continue_each_other(X, init):
+    fixed = np.arange(len(X)) < 60
+    params = {"init": init, "learning_rate": 20.0, "warm_start": True}
+    halves = TSNE(perplexity=10, max_iter=250, **params).fit(X, fixed=fixed).fit(X, fixed=fixed)
+    assert_same_bits(halves, TSNE(perplexity=10, max_iter=500, **params).fit(X, fixed=fixed))
 
 
 @pytest.mark.parametrize(

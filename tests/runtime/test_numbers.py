@@ -12,7 +12,7 @@ from fasttsne.affinity import conditional_probabilities, joint_probabilities_den
 from fasttsne.descent import optimize_embedding, standard_schedule
 from fasttsne.initialization import initial_embedding, laplacian_eigenmap
 from fasttsne.metric_learning.learners import LinearMetricLearner, LinearRanker
-from fasttsne.metric_learning.learning_to_rank import lambdarank_loss
+from fasttsne.metric_learning.learning_to_rank import lambdarank_loss, listnet_loss, logistic_loss
 from fasttsne.metric_learning.losses import multi_similarity_loss, nt_xent_loss, triplet_loss
 from fasttsne.metric_learning.ranking import ndcg_score, precision_at_k
 from fasttsne.neighbors import nearest_neighbors
@@ -154,3 +154,31 @@ def test_more_epochs_than_anyone_waits_for_are_refused(n_epochs):
 
 def test_iterations_without_end_converge():
     assert TSNE(max_iter=10**30, n_iter_without_progress=10**30).fit(X).n_iter_ < 2000
+
+
+TINY, FAR = np.where(LABELS[:, None], 1e-200 * X, X)[:80], 1e4 * Y[:80]
+UNDERFLOWS = {
+    "principal axes": lambda: TSNE(max_iter=250).fit_transform(TINY),
+    "spectral start": lambda: TSNE(init="spectral", max_iter=250).fit_transform(TINY),
+    "exact": lambda: TSNE(method="exact", max_iter=250).fit_transform(TINY),
+    "cosine": lambda: TSNE(metric="cosine", max_iter=250).fit_transform(TINY),
+    "weights": lambda: TSNE(max_iter=250).fit_transform(
+        TINY, sample_weight=np.where(LABELS[:80], 1e-12, 2.5)
+    ),
+    "sigma": lambda: TSNE(sigma=0.01, max_iter=250).fit_transform(TINY),
+    "transform": lambda: TSNE(max_iter=250).fit(TINY).transform(1.01 * TINY),
+    "ContrastiveTSNE": lambda: ContrastiveTSNE(n_epochs=50, random_state=0).fit_transform(TINY),
+    "report": lambda: report(TINY, FAR, LABELS[:80]).per_sample["continuity"],
+    "kl_divergence": lambda: kl_divergence(TINY, FAR, perplexity=5),
+    "nt_xent_loss": lambda: nt_xent_loss(Y, np.arange(260).reshape(-1, 2), temperature=1e-3)[1],
+    "lambdarank_loss": lambda: lambdarank_loss(1e3 * SCORES, RELEVANCE)[1],
+    "listnet_loss": lambda: listnet_loss(1e3 * SCORES, RELEVANCE)[1],
+    "logistic_loss": lambda: logistic_loss(1e3 * SCORES, RELEVANCE > 1)[1],
+}
+
+
+@pytest.mark.parametrize("call", UNDERFLOWS.values(), ids=UNDERFLOWS)
+def test_underflow_is_no_error_whatever_numpy_was_told(call):
+    expected = call()
+    with np.errstate(all="raise"):
+        assert_array_equal(call(), expected)

@@ -6,6 +6,7 @@ import time
 import joblib
 import numpy as np
 import pytest
+from fits import run_python
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from fasttsne import _kernels
@@ -100,3 +101,39 @@ def test_a_metric_that_raises_leaves_blas_as_it_was():
         with pytest.raises(RuntimeError, match="no distance"):
             nearest_neighbors(X, 5, metric=metric, n_threads=2)
         assert blas_threads() == before
+
+
+def test_a_system_without_more_threads_uses_those_it_has(monkeypatch):
+    def fail(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    assert in_threads(lambda i: i * i, range(50), 2) == [i * i for i in range(50)]
+
+
+def test_the_error_is_that_of_the_first_item_that_fails():
+    def work(item):
+        time.sleep(0.01 * (item == 3))
+        raise RuntimeError(f"item {item}")
+
+    for _ in range(5):
+        with pytest.raises(RuntimeError, match="item 0"):
+            in_threads(work, range(8), 4)
+
+
+def test_a_thread_that_outlives_the_main_thread_can_fit():
+    code = """
+import threading
+import numpy as np
+from fasttsne import TSNE
+from fasttsne.runtime.threads import in_threads
+
+def late():
+    threading.main_thread().join()
+    X = np.random.default_rng(0).normal(size=(300, 4))
+    map = TSNE(metric="manhattan", max_iter=250, n_jobs=2).fit(X)
+    print(map.transform(X + 0.1).shape, in_threads(abs, [-1, 2], 2))
+
+threading.Thread(target=late).start()
+"""
+    assert run_python(code).strip() == "(300, 2) [1, 2]"

@@ -10,6 +10,7 @@ from fasttsne.metric_learning.checks import Floats, Loss, Reduction, check_count
 from fasttsne.metric_learning.queries import Block, Part, differences, loss_of_queries
 from fasttsne.metric_learning.ranking.ndcg import Gain, discount, normalized_gain
 from fasttsne.metric_learning.ties import Ties
+from fasttsne.runtime.numbers import with_plain_numbers
 
 # Leads, in units of 2 sigma, beyond which the order is certain in double precision.
 _CERTAIN = 40.0
@@ -18,6 +19,7 @@ _CERTAIN = 40.0
 _RANK_VALUES = 1 << 22
 
 
+@with_plain_numbers
 def listnet_loss(
     scores: ArrayLike,
     relevance: ArrayLike,
@@ -54,6 +56,7 @@ def listnet_loss(
     return loss_of_queries(scores, relevance, groups, part, reduction)
 
 
+@with_plain_numbers
 def listmle_loss(
     scores: ArrayLike,
     relevance: ArrayLike,
@@ -110,6 +113,7 @@ def listmle_loss(
     return loss_of_queries(scores, relevance, groups, part, reduction)
 
 
+@with_plain_numbers
 def approx_ndcg_loss(
     scores: ArrayLike,
     relevance: ArrayLike,
@@ -142,7 +146,7 @@ def approx_ndcg_loss(
     >>> round(loss, 4)
     -0.8499
     """
-    alpha = check_positive("alpha", alpha)
+    check_positive("alpha", alpha)
 
     def part(block: Block) -> Part:
         gains = normalized_gain(block.relevance, gain, None)
@@ -157,6 +161,7 @@ def approx_ndcg_loss(
     return loss_of_queries(scores, relevance, groups, part, reduction, of_pairs=True)
 
 
+@with_plain_numbers
 def soft_rank_loss(
     scores: ArrayLike,
     relevance: ArrayLike,
@@ -193,8 +198,8 @@ def soft_rank_loss(
     >>> round(loss, 4), gradient.round(4)
     (-0.8155, array([-0.1041,  0.1041]))
     """
-    sigma = check_positive("sigma", sigma)
-    k = check_count("k", k, optional=True)
+    check_positive("sigma", sigma)
+    check_count("k", k, optional=True)
 
     def part(block: Block) -> Part:
         gains = normalized_gain(block.relevance, gain, k)

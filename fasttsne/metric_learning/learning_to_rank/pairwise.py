@@ -12,8 +12,10 @@ from fasttsne.metric_learning.checks import Floats, Loss, Reduction, check_count
 from fasttsne.metric_learning.queries import Block, Part, differences, loss_of_queries
 from fasttsne.metric_learning.ranking.ndcg import Gain, descending, discount, normalized_gain
 from fasttsne.metric_learning.ties import Ties
+from fasttsne.runtime.numbers import with_plain_numbers
 
 
+@with_plain_numbers
 def hinge_loss(
     scores: ArrayLike,
     relevance: ArrayLike,
@@ -46,7 +48,7 @@ def hinge_loss(
     >>> loss, gradient
     (0.5, array([-1.,  1.]))
     """
-    margin = check_positive("margin", margin)
+    check_positive("margin", margin)
 
     def slope(lead: Floats, _: Block) -> tuple[Floats, Floats]:
         return np.maximum(margin - lead, 0.0), np.where(lead < margin, -1.0, 0.0)
@@ -54,6 +56,7 @@ def hinge_loss(
     return _loss(scores, relevance, groups, slope, reduction)
 
 
+@with_plain_numbers
 def ranknet_loss(
     scores: ArrayLike,
     relevance: ArrayLike,
@@ -84,7 +87,7 @@ def ranknet_loss(
     >>> round(loss, 4)
     1.1963
     """
-    sigma = check_positive("sigma", sigma)
+    check_positive("sigma", sigma)
 
     def slope(lead: Floats, _: Block) -> tuple[Floats, Floats]:
         return np.logaddexp(0.0, -sigma * lead), -sigma * expit(-sigma * lead)
@@ -92,6 +95,7 @@ def ranknet_loss(
     return _loss(scores, relevance, groups, slope, reduction)
 
 
+@with_plain_numbers
 def lambdarank_loss(
     scores: ArrayLike,
     relevance: ArrayLike,
@@ -127,8 +131,8 @@ def lambdarank_loss(
     >>> round(loss, 4), gradient.round(4)
     (0.4847, array([-0.2698,  0.2698]))
     """
-    sigma = check_positive("sigma", sigma)
-    k = check_count("k", k, optional=True)
+    check_positive("sigma", sigma)
+    check_count("k", k, optional=True)
 
     def slope(lead: Floats, block: Block) -> tuple[Floats, Floats]:
         weights = _swaps(block, k, gain)

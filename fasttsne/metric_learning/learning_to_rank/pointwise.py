@@ -9,8 +9,10 @@ from scipy.special import expit
 from fasttsne.metric_learning import checks
 from fasttsne.metric_learning.checks import Floats, Gradient, Loss, Reduction
 from fasttsne.metric_learning.queries import Block, Part, loss_of_queries
+from fasttsne.runtime.numbers import with_plain_numbers
 
 
+@with_plain_numbers
 def squared_loss(
     scores: ArrayLike,
     relevance: ArrayLike,
@@ -58,6 +60,7 @@ def squared_loss(
     return loss_of_queries(scores, relevance, groups, part, reduction)
 
 
+@with_plain_numbers
 def logistic_loss(
     scores: ArrayLike,
     relevance: ArrayLike,
@@ -96,6 +99,7 @@ def logistic_loss(
     return loss_of_queries(scores, relevance, groups, part, reduction)
 
 
+@with_plain_numbers
 def ordinal_loss(
     scores: ArrayLike,
     relevance: ArrayLike,

@@ -15,8 +15,10 @@ from fasttsne.metric_learning.distances import (
     summed_by_row,
     through_normalized,
 )
+from fasttsne.runtime.numbers import with_plain_numbers
 
 
+@with_plain_numbers
 def contrastive_loss(
     X: ArrayLike,
     labels: ArrayLike | None = None,
@@ -74,7 +76,7 @@ def contrastive_loss(
     (1.0973, (4, 2))
     """
     given, X = X, checks.as_embeddings(X)
-    margin = checks.check_positive("margin", margin)
+    checks.check_positive("margin", margin)
     checks.check_choice("similar_label", similar_label, (0, 1))
     if labels is not None and pairs is None:
         losses, gradient, n_nonzero = _of_classes(
@@ -136,6 +138,7 @@ def _loss_of(
     return np.where(similar, distances, short), np.where(similar, 1.0, -np.sign(short))
 
 
+@with_plain_numbers
 def lifted_structure_loss(
     X: ArrayLike, labels: ArrayLike, *, margin: float = 1.0, reduction: PairReduction = "mean"
 ) -> Loss:
@@ -168,7 +171,7 @@ def lifted_structure_loss(
     >>> round(loss, 4), gradient.shape
     (2.881, (4, 2))
     """
-    margin = checks.check_positive("margin", margin)
+    checks.check_positive("margin", margin)
     Z = checks.as_embeddings(X)
     classes = checks.as_classes(labels, len(Z))
     batch, rows = Batch(Z), np.arange(len(Z))
@@ -197,6 +200,7 @@ def lifted_structure_loss(
     return loss, checks.same_type(batch.gradient / count, X)
 
 
+@with_plain_numbers
 def multi_similarity_loss(
     X: ArrayLike,
     labels: ArrayLike,
@@ -235,8 +239,8 @@ def multi_similarity_loss(
     >>> round(loss, 4), gradient.shape
     (0.158, (4, 2))
     """
-    alpha = checks.check_positive("alpha", alpha)
-    beta = checks.check_positive("beta", beta)
+    checks.check_positive("alpha", alpha)
+    checks.check_positive("beta", beta)
     if not np.isfinite(threshold):
         raise ValueError(f"threshold={threshold!r} must be a finite number")
     Z = checks.as_embeddings(X)

@@ -13,10 +13,12 @@ from scipy.special import logsumexp
 from fasttsne.metric_learning import checks
 from fasttsne.metric_learning.checks import Floats, Gradient, Indices, Loss, Reduction
 from fasttsne.metric_learning.distances import normalized, through_normalized
+from fasttsne.runtime.numbers import with_plain_numbers
 
 LossOfTwo = tuple[float | Floats, tuple[Gradient, Gradient]]
 
 
+@with_plain_numbers
 def softmax_loss(logits: ArrayLike, target: ArrayLike, *, reduction: Reduction = "mean") -> Loss:
     """Return the cross-entropy of a softmax, log sum_j e^(s_j) - s_target, and its gradient.
 
@@ -49,6 +51,7 @@ def softmax_loss(logits: ArrayLike, target: ArrayLike, *, reduction: Reduction =
     return loss, checks.same_type(by_logits * (1.0 / count), logits)
 
 
+@with_plain_numbers
 def n_pair_loss(
     anchors: ArrayLike, positives: ArrayLike, *, reduction: Reduction = "mean"
 ) -> LossOfTwo:
@@ -84,6 +87,7 @@ def n_pair_loss(
     return info_nce_loss(anchors, positives, 1.0, normalize=False, reduction=reduction)
 
 
+@with_plain_numbers
 def info_nce_loss(
     queries: ArrayLike,
     keys: ArrayLike,
@@ -122,7 +126,7 @@ def info_nce_loss(
     >>> round(loss, 4)
     0.3133
     """
-    temperature = checks.check_positive("temperature", temperature)
+    checks.check_positive("temperature", temperature)
     Q, K = _two(queries, keys, "queries", "keys")
     if not normalize:
         checks.check_squares(Q, "queries")
@@ -141,6 +145,7 @@ def info_nce_loss(
     return loss, (checks.same_type(by_q, queries), checks.same_type(by_k, keys))
 
 
+@with_plain_numbers
 def nt_xent_loss(
     X: ArrayLike, pairs: ArrayLike, temperature: float = 0.5, *, reduction: Reduction = "mean"
 ) -> Loss:
@@ -172,7 +177,7 @@ def nt_xent_loss(
     >>> round(loss, 4)
     0.536
     """
-    temperature = checks.check_positive("temperature", temperature)
+    checks.check_positive("temperature", temperature)
     Z = checks.as_embeddings(X)
     numbers = checks.as_indices(pairs, 2, len(Z), "pairs")
     if (numbers[:, 0] == numbers[:, 1]).any():
@@ -189,6 +194,7 @@ def nt_xent_loss(
     return loss, checks.same_type(through_normalized(by_units, units, lengths), X)
 
 
+@with_plain_numbers
 def supervised_contrastive_loss(
     X: ArrayLike, labels: ArrayLike, temperature: float = 0.1, *, reduction: Reduction = "mean"
 ) -> Loss:
@@ -218,7 +224,7 @@ def supervised_contrastive_loss(
     >>> round(loss, 4)
     0.5978
     """
-    temperature = checks.check_positive("temperature", temperature)
+    checks.check_positive("temperature", temperature)
     Z = checks.as_embeddings(X)
     classes = checks.as_classes(labels, len(Z))
     units, lengths = normalized(Z)
@@ -240,6 +246,7 @@ def supervised_contrastive_loss(
     return loss, checks.same_type(through_normalized(by_units, units, lengths), X)
 
 
+@with_plain_numbers
 def proxy_loss(
     X: ArrayLike,
     target: ArrayLike,

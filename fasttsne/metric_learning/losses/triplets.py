@@ -17,8 +17,10 @@ from fasttsne.metric_learning import checks
 from fasttsne.metric_learning.checks import Floats, Indices, Loss, PairReduction
 from fasttsne.metric_learning.distances import Batch, block_rows, by_squared_of, summed_by_row
 from fasttsne.metric_learning.mining import Strategy, mine_triplets
+from fasttsne.runtime.numbers import with_plain_numbers
 
 
+@with_plain_numbers
 def triplet_loss(
     X: ArrayLike,
     labels: ArrayLike | None = None,
@@ -80,7 +82,7 @@ def triplet_loss(
     (1.7537, (4, 2))
     """
     given, X = X, checks.as_embeddings(X)
-    margin = checks.check_positive("margin", margin)
+    checks.check_positive("margin", margin)
     checks.check_choice("mining", mining, get_args(Strategy))
     checks.check_squares(X, "X")
     if triplets is not None and labels is None:
