@@ -33,7 +33,7 @@ def as_array(values: Any, name: str) -> NDArray[Any]:
     unmasked(values, name)
     try:
         array: NDArray[Any] = np.asarray(values)
-    except ValueError as error:  # rows of unequal lengths
+    except (ValueError, RuntimeError) as error:  # rows of unequal lengths; tensors with gradients
         raise ValueError(f"{name} is not an array: {error}") from error
     if array.dtype.kind != "O":
         return array

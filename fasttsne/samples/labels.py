@@ -155,11 +155,11 @@ def _as_array(labels: Any) -> NDArray[Any]:
             return array
         # NumPy would turn None and NaN among strings into text.
         return _filled(labels) if array.ndim == 1 else np.array(labels, dtype=object)
+    if hasattr(labels, "to_pylist") and getattr(labels, "null_count", 0):  # of pyarrow
+        return _filled(labels.to_pylist())
     array = np.asarray(labels)
-    if array.dtype.kind == "f" and hasattr(labels, "null_count"):
-        # Integers with nulls of pyarrow or polars, which floats could merge.
-        listed = labels.to_pylist if hasattr(labels, "to_pylist") else labels.to_list
-        return _filled(listed())
+    if array.dtype.kind == "f" and hasattr(labels, "null_count") and hasattr(labels, "to_list"):
+        return _filled(labels.to_list())  # integers with nulls of polars, which floats could merge
     return array
 
 

@@ -92,7 +92,7 @@ TAKEN = {
     "pyarrow": arrow,
     "no mask": lambda a: np.ma.array(a, mask=np.zeros(a.shape, dtype=bool)),
 }
-if hasattr(pd, "ArrowDtype"):
+if int(pd.__version__.split(".")[0]) >= 2:
     TAKEN["arrow"] = lambda a: frame(a).convert_dtypes(dtype_backend="pyarrow")
 
 
@@ -130,6 +130,26 @@ def test_masked_labels_are_missing(use):
     with pytest.raises(ValueError, match=f"{name} contains missing values"):
         function(hidden(Y))
     assert knn_accuracy(X, hidden(Y)) == knn_accuracy(X, np.where(hidden(Y).mask, np.nan, Y))
+
+
+@pytest.mark.parametrize("missing", [np.nan, None, pd.NA, pd.NaT, np.ma.masked])
+@pytest.mark.parametrize("container", [list, tuple, pd.Index, lambda y: [[label] for label in y]])
+def test_no_missing_label_is_a_class(missing, container):
+    text = [missing if label == 3 else "abc"[label] for label in Y]
+    labels = container(text)
+    for function, name in (LABELS["triplets"], LABELS["learner"]):
+        with pytest.raises(ValueError, match=f"{name} contains missing values"):
+            function(labels)
+    assert knn_accuracy(X, labels) == knn_accuracy(X, np.where(Y == 3, np.nan, Y))
+
+
+@pytest.mark.parametrize("make", [list, np.array, pd.array, pa.array, pl.Series, pd.Categorical])
+def test_a_learner_has_the_classes_of_every_container(make):
+    learner = LinearMetricLearner(max_epochs=1)
+    for classes in (["a", "b", "c", "d"], [1, 2, 4, 8]):
+        found = learner.fit(X, make([classes[label] for label in Y])).classes_
+        assert found.tolist() == classes
+        assert found.dtype == np.asarray(classes).dtype
 
 
 @pytest.mark.parametrize("use", LABELS)

@@ -27,6 +27,8 @@ from fasttsne.metric_learning.losses import proxy_loss
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import single_threaded_blas
 from fasttsne.samples.arrays import unmasked
+from fasttsne.samples.labels import as_numbers as plain_numbers
+from fasttsne.samples.labels import label_values
 
 __all__ = ["LinearMetricLearner"]
 
@@ -216,10 +218,13 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             If X or y hold NaN or infinity, shapes disagree, there are too few classes or features,
             all samples are equal, or a parameter is out of range.
         """
-        given, dtype = y, [np.float64, np.float32]
-        X, y = validate_data(self, unmasked(X, "X"), y, dtype=dtype, ensure_min_samples=2)
+        if y is None:
+            validate_data(self, X, y)  # raises scikit-learn's error
+        dtype = [np.float64, np.float32]
+        X = validate_data(self, unmasked(X, "X"), dtype=dtype, ensure_min_samples=2)
         losses.check_loss(self.loss, self.mining, self.loss_params or {})
-        self.classes_, classes = _classes(given, y)
+        y, classes = _classes(y, len(X))
+        self.classes_ = y[np.unique(classes, return_index=True)[1]]
         n_components = self.n_components or X.shape[1]
         if n_components > X.shape[1]:
             raise ValueError(
@@ -394,17 +399,20 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return int(self.components_.shape[0])
 
 
-def _classes(given: Any, y: NDArray[Any]) -> tuple[NDArray[Any], Indices]:
-    """Return the labels that occur, and for every sample the number of its label."""
-    classes = as_classes(given, len(y), "y")
-    labels = y[np.unique(classes, return_index=True)[1]]
-    if len(labels) < 2:
+def _classes(y: Any, n_samples: int) -> tuple[NDArray[Any], Indices]:
+    """Return the label of every sample, and the number of its class."""
+    classes = as_classes(y, n_samples, "y")
+    labels = label_values(y)[0].ravel()
+    if all(isinstance(label, str) for label in labels):
+        labels = labels.astype(str)
+    sizes = np.bincount(classes)
+    if len(sizes) < 2:
         raise ValueError(f"y has 1 class, {labels[0]!r}; a metric needs at least 2")
-    if np.bincount(classes).max() < 2:
+    if sizes.max() < 2:
         raise ValueError(
-            f"y has {len(labels)} classes of one sample each; a metric needs a class of at least 2"
+            f"y has {len(sizes)} classes of one sample each; a metric needs a class of at least 2"
         )
-    return labels, classes
+    return plain_numbers(labels), classes
 
 
 def _choose_axes(

@@ -279,7 +279,7 @@ def hit_rate(
     Returns
     -------
     hit_rate : float, or ndarray of shape (n_queries,)
-        0 or 1 for a query.
+        0 or 1 for a query, or the share of orders with a hit if documents tie at rank `k`.
 
     Examples
     --------
