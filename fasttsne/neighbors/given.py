@@ -52,7 +52,7 @@ def checked_neighbors(neighbors: Any, n_samples: int, n_neighbors: int | None) -
     (array([[1], [0], [1]], dtype=int32), array([[ 9.], [ 9.], [16.]]))
     """
     if sparse.issparse(neighbors):
-        return nearest_in_graph(neighbors, n_neighbors, n_samples, name="neighbors")
+        return nearest_in_graph(neighbors, n_samples, n_neighbors, "neighbors")
     if not (isinstance(neighbors, (tuple, list)) and len(neighbors) == 2):
         raise ValueError(
             "neighbors must be 'auto', 'exact', 'approximate', a pair of arrays, "
@@ -80,45 +80,28 @@ def checked_neighbors(neighbors: Any, n_samples: int, n_neighbors: int | None) -
         )
     if not (np.isfinite(distances).all() and (distances >= 0).all()):
         raise ValueError("neighbors: distances must be finite and not negative")
-    indices = indices.astype(np.int32)
-    squares = squared(distances)
-    ascending = np.sort(indices, axis=1)
-    twice = (ascending[:, 1:] == ascending[:, :-1]).any(axis=1)
-    if twice.any():
-        raise ValueError(f"neighbors: row {np.argmax(twice)} lists a neighbour twice")
-
-    own = indices == np.arange(n_samples)[:, None]
-    n_given = indices.shape[1] - int(own.any())
-    if n_neighbors is None:
-        n_neighbors = max(n_given, 1)
-    if n_given < n_neighbors:
-        raise ValueError(
-            f"neighbors: {n_neighbors} neighbours a sample are needed, itself not counted, but "
-            f"there are only {n_given}; lower perplexity (or n_neighbors), or search for more"
-        )
-    # Itself to the end, which is cut off; where it is not listed, the farthest stands there.
-    squares[own] = np.inf
-    if (squares[:, 1:] < squares[:, :-1]).any():
-        order = np.argsort(squares, axis=1, kind="stable")
-        indices = np.take_along_axis(indices, order, axis=1)
-        squares = np.take_along_axis(squares, order, axis=1)
-    return (
-        np.ascontiguousarray(indices[:, :n_neighbors]),
-        np.ascontiguousarray(squares[:, :n_neighbors]),
+    pointers = np.arange(0, indices.size + 1, indices.shape[1])
+    graph = sparse.csr_matrix(
+        (distances.ravel(), indices.ravel(), pointers), shape=(n_samples, n_samples)
     )
+    return nearest_in_graph(graph, n_samples, n_neighbors, "neighbors")
 
 
-def nearest_in_graph(
-    graph: Any, n_neighbors: int | None, n_samples: int | None = None, *, name: str = "X"
-) -> Found:
+def nearest_in_graph(graph: Any, n_samples: int, n_neighbors: int | None, name: str = "X") -> Found:
     """Return `checked_neighbors` of a graph, which errors call `name`; the diagonal is left out."""
     graph = check_readable(graph, name).tocsr()
-    n_samples = graph.shape[0] if n_samples is None else n_samples
     if graph.shape != (n_samples, n_samples):
         raise ValueError(
             f"{name}, a neighbour graph, has shape {graph.shape}, not {(n_samples, n_samples)}"
         )
     rows = np.repeat(np.arange(n_samples, dtype=np.int32), np.diff(graph.indptr))
+    columns = graph.sorted_indices().indices
+    twice = (columns[1:] == columns[:-1]) & (rows[1:] == rows[:-1])
+    if twice.any():
+        raise ValueError(
+            f"{name}, a neighbour graph, has duplicate entries in row {rows[np.argmax(twice)]}; "
+            "store each neighbour once (X.sum_duplicates() adds them up)"
+        )
     other = graph.indices != rows
     rows, columns = rows[other], graph.indices[other].astype(np.int32)
     squares = squared(graph.data[other])
@@ -129,13 +112,6 @@ def nearest_in_graph(
             f"{name}, a neighbour graph, has only {fewest} neighbors in row {counts.argmin()}, "
             f"itself left out, but {n_neighbors or 1} are required; lower perplexity (or "
             "n_neighbors), or make the graph with more neighbors"
-        )
-    order = np.lexsort((columns, rows))
-    twice = (columns[order][1:] == columns[order][:-1]) & (rows[1:] == rows[:-1])
-    if twice.any():
-        raise ValueError(
-            f"{name}, a neighbour graph, has duplicate entries in row {rows[np.argmax(twice)]}; "
-            "store each neighbour once (X.sum_duplicates() adds them up)"
         )
     if ((squares[1:] < squares[:-1]) & (rows[1:] == rows[:-1])).any():
         order = np.lexsort((squares, rows))

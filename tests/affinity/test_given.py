@@ -162,7 +162,7 @@ def test_a_row_that_does_not_list_itself_loses_the_farthest():
         (lambda i, d: (i[:, :0], d[:, :0]), "empty"),
         (lambda i, d: (i - 1, d), "0 .. 119"),
         (lambda i, d: (i + 1, d), "0 .. 119"),
-        (lambda i, d: (np.where(i == i[5, 3], i[5, 2], i), d), "twice"),
+        (lambda i, d: (np.where(i == i[5, 3], i[5, 2], i), d), "duplicate entries in row"),
         (lambda i, d: (i, -d), "not negative"),
         (lambda i, d: (i, np.where(d > d[5, 3], np.nan, d)), "finite"),
         (lambda i, d: (i, np.where(d > d[5, 3], np.inf, d)), "finite"),
