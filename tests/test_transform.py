@@ -496,3 +496,48 @@ def test_n_neighbors_of_an_index_must_be_possible():
             neighbor_index(X, k)
     with pytest.raises(ValueError, match="needs dense X"):
         neighbor_index(X, 5, metric="manhattan", method="approximate")
+
+
+FAR = {
+    "negative": lambda X: -X[:20],
+    "far": lambda X: X[:20] * 1e8,
+    "farther": lambda X: X[:20] * 1e60,
+    "zeros": lambda X: np.zeros((2, X.shape[1])),
+    "noise": lambda X: np.random.default_rng(0).uniform(0, 16, (20, X.shape[1])),
+}
+
+
+@pytest.mark.parametrize("kind", FAR)
+@pytest.mark.parametrize(
+    "params", [{}, {"metric": "manhattan"}, {"method": "exact"}, {"n_components": 3}]
+)
+def test_samples_unlike_all_others_stay_within_reach_and_have_large_scores(digits, params, kind):
+    X = digits[:400]
+    tsne = TSNE(max_iter=250, random_state=0, **params).fit(X)
+    low, high = tsne.embedding_.min(axis=0), tsne.embedding_.max(axis=0)
+    margin = 0.25 * (high - low) + 1e-4
+    placed, scores = tsne.transform(FAR[kind](X), return_scores=True)
+    assert np.all((placed >= low - margin) & (placed <= high + margin))
+    assert scores.min() > 1.0
+    assert_array_equal(placed, tsne.transform(FAR[kind](X)))
+
+
+def test_scores_are_distances_in_units_of_usual_ones(digits):
+    X, new = digits[:400], digits[400:500]
+    tsne = TSNE(max_iter=250, random_state=0).fit(X)
+    _, scores = tsne.transform(np.vstack([X[:5], new]), return_scores=True)
+    usual = np.quantile(reference.nearest_neighbors(X, 1)[1] ** 0.5, 0.99)
+    assert_array_equal(scores[:5], 0.0)
+    assert_allclose(scores[5:], pairwise_distances(new, X).min(axis=1) / usual, rtol=1e-9)
+    assert np.median(scores[5:]) < 1.0
+    precomputed = TSNE(max_iter=250, metric="precomputed", init="random", random_state=0)
+    D = pairwise_distances(X)
+    with pytest.raises(ValueError, match="return_scores=True is not possible"):
+        precomputed.fit(D).transform(D, return_scores=True)
+
+
+@pytest.mark.parametrize("perplexity", ["3", [3], 0, np.nan])
+def test_a_perplexity_that_is_none_is_named(digits, perplexity):
+    tsne = TSNE(max_iter=250, random_state=0).fit(digits[:100])
+    with pytest.raises(ValueError, match="perplexity"):
+        tsne.transform(digits[:2], perplexity=perplexity)

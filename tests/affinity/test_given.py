@@ -10,6 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from fasttsne import TSNE
 from fasttsne.affinity import (
+    AffinityParameters,
     as_csr,
     conditional_probabilities,
     joint_probabilities,
@@ -17,7 +18,7 @@ from fasttsne.affinity import (
 )
 from fasttsne.affinity.given import checked_affinities
 from fasttsne.initialization.start import initial_embedding
-from fasttsne.neighbors import pairwise_squared_distances
+from fasttsne.neighbors import nearest_neighbors, pairwise_squared_distances
 from fasttsne.neighbors.given import checked_neighbors
 from fasttsne.neighbors.search import squared_neighbors
 
@@ -186,3 +187,65 @@ def test_the_functions_compose_to_the_map_of_the_estimator(X):
     joint = joint_probabilities(indices, conditional)
     start = initial_embedding(X, "spectral", 2, np.random.RandomState(0), joint=joint)
     assert_same_bits(tsne.fit(X), embed_affinities(as_csr(joint), init=start))
+
+
+def as_graph(indices, distances, *, diagonal):
+    """The pair of arrays as a sparse matrix, as scanpy and scikit-learn store it."""
+    n = len(indices)
+    if diagonal:
+        indices = np.hstack([np.arange(n)[:, None], indices])
+        distances = np.hstack([np.zeros((n, 1)), distances])
+    rows = np.repeat(np.arange(n), indices.shape[1])
+    return sparse.csr_matrix((distances.ravel(), (rows, indices.ravel())), shape=(n, n))
+
+
+@pytest.mark.parametrize("diagonal", [False, True])
+@pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csr_array, sparse.coo_matrix])
+def test_a_graph_gives_the_map_of_its_arrays(X, graph, start, form, diagonal):
+    expected = fit(X, neighbors=graph, init=start)
+    matrix = form(as_graph(*graph, diagonal=diagonal))
+    assert_same_bits(fit(X, neighbors=matrix, init=start), expected)
+    assert_same_bits(fit(matrix, metric="precomputed", init=start), expected)
+
+
+@pytest.mark.parametrize("affinity", ["gaussian", "uniform"])
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_all_stored_neighbors_count(X, graph, affinity, diagonal):
+    matrix = as_graph(*(part[:, :14] for part in graph), diagonal=diagonal)
+    params = {"n_neighbors": 14, "perplexity": 4, "affinity": affinity, "init": "random"}
+    assert_same_bits(fit(matrix, metric="precomputed", **params), fit(X, neighbors=graph, **params))
+
+
+@pytest.mark.parametrize("perplexity", [16, 30, 100, [5, 100]])
+def test_too_few_given_neighbors_lower_the_perplexity(X, graph, perplexity):
+    few = tuple(part[:, :16] for part in graph)
+    expected = fit(X, neighbors=few, perplexity=[5, 5] if perplexity == [5, 100] else 5)
+    with pytest.warns(UserWarning, match=r"perplexity=.* is lowered to 5: .* only 16 neighbors"):
+        assert_same_bits(fit(X, neighbors=few, perplexity=perplexity), expected)
+    with pytest.warns(UserWarning, match="is lowered to 5"):
+        searched = fit(X, n_neighbors=16, perplexity=perplexity)
+    assert_allclose(searched.kl_divergence_, expected.kl_divergence_, rtol=0.02)
+
+
+def test_a_perplexity_that_no_neighbors_can_have_is_refused(X, graph):
+    with pytest.raises(ValueError, match="perplexity=30 needs more than 3 neighbors"):
+        fit(X, n_neighbors=3, perplexity=30)
+    with pytest.raises(ValueError, match="n_neighbors=20, but 16 neighbors are given"):
+        fit(X, neighbors=tuple(part[:, :16] for part in graph), n_neighbors=20)
+    with pytest.raises(ValueError, match="affinity='zz' must be"):
+        AffinityParameters(affinity="zz").neighborhood(100)
+
+
+def test_what_nearest_neighbors_returns_is_what_neighbors_takes(X):
+    assert_same_bits(fit(X, neighbors=nearest_neighbors(X, 31)), fit(X))
+
+
+def test_precomputed_affinity_is_affinity_precomputed(P, start):
+    params = {"init": start, "max_iter": 250}
+    assert_same_bits(fit(P, metric="precomputed_affinity", **params), embed_affinities(P, **params))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
+def test_distances_that_are_none_have_no_probabilities(value):
+    with pytest.raises(ValueError, match="squared_distances must be finite and not negative"):
+        conditional_probabilities(np.array([[1.0, value, 2.0]]), 1.5)

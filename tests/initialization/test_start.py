@@ -6,7 +6,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from points import unaligned
 from reference import tsne as reference
 from scipy import sparse
+from sklearn.base import clone
 
+from fasttsne import TSNE, ContrastiveTSNE
 from fasttsne.initialization import start as initialization
 
 
@@ -174,3 +176,19 @@ def test_array_that_is_not_finite_in_single_precision_is_refused_by_name(bad, dt
 def test_array_of_no_numbers_is_refused_by_name():
     with pytest.raises(ValueError, match="init must have a float or integer dtype"):
         initial_embedding(np.zeros((20, 3)), np.full((20, 2), "a"), 2, 0)
+
+
+@pytest.mark.parametrize("model", [TSNE(perplexity=5, max_iter=250), ContrastiveTSNE(n_epochs=5)])
+def test_a_wide_array_is_told(model):
+    X = elongated(60)
+    wide = np.random.default_rng(0).normal(size=(60, 2))
+    with pytest.warns(UserWarning, match=r"init has a standard deviation of .*scale it to"):
+        clone(model).set_params(init=wide).fit(X)
+    clone(model).set_params(init=1e-3 * wide).fit(X)
+
+
+def test_a_wide_array_that_goes_on_is_welcome():
+    X, wide = elongated(60), np.random.default_rng(0).normal(size=(60, 2))
+    tsne = TSNE(perplexity=5, max_iter=250, init=wide)
+    clone(tsne).fit(X, fixed=np.arange(60) < 9)
+    clone(tsne).set_params(early_exaggeration_iter=0).fit(X)

@@ -236,3 +236,21 @@ def test_ctrl_c_ends_a_judgement(call):
         finally:
             process.kill()
     assert waited < 5.0
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        *BY_NAME,
+        "r_nx_auc",
+        "distance_correlation",
+        lambda X, Y, **how: repr(report(X, Y, **how)),
+    ],
+)
+def test_sampled_measures_are_the_same_twice(measure):
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(500, 4)), rng.normal(size=(500, 2))
+    how = {} if measure == "distance_correlation" else {"sample": 100}
+    measure = getattr(quality, measure) if isinstance(measure, str) else measure
+    assert measure(X, Y, **how) == measure(X, Y, **how)
+    assert measure(X, Y, **how) != measure(X, Y, **how, random_state=1)
