@@ -96,7 +96,7 @@ class AffinityParameters:
         if self.method != "exact" and not isinstance(self.neighbors, str):
             given = checked_neighbors(self.neighbors, X.shape[0], None)
         elif self.method != "exact" and metric == "precomputed" and sparse.issparse(X):
-            given = nearest_in_graph(X, X.shape[0], None)
+            given = nearest_in_graph(X, X.shape, None)
         known = replace(self, metric=metric, metric_params=metric_params, given=given)
         wanted = self.neighborhood(samples.n_copies, weighted=counts is not None)
         k = wanted.n_neighbors

@@ -51,8 +51,9 @@ def checked_neighbors(neighbors: Any, n_samples: int, n_neighbors: int | None) -
     >>> checked_neighbors((indices, np.array([[0.0, 3.0], [0.0, 3.0], [0.0, 4.0]])), 3, 1)
     (array([[1], [0], [1]], dtype=int32), array([[ 9.], [ 9.], [16.]]))
     """
+    shape = n_samples, n_samples
     if sparse.issparse(neighbors):
-        return nearest_in_graph(neighbors, n_samples, n_neighbors, "neighbors")
+        return nearest_in_graph(neighbors, shape, n_neighbors, name="neighbors")
     if not (isinstance(neighbors, (tuple, list)) and len(neighbors) == 2):
         raise ValueError(
             "neighbors must be 'auto', 'exact', 'approximate', a pair of arrays, "
@@ -81,20 +82,26 @@ def checked_neighbors(neighbors: Any, n_samples: int, n_neighbors: int | None) -
     if not (np.isfinite(distances).all() and (distances >= 0).all()):
         raise ValueError("neighbors: distances must be finite and not negative")
     pointers = np.arange(0, indices.size + 1, indices.shape[1])
-    graph = sparse.csr_matrix(
-        (distances.ravel(), indices.ravel(), pointers), shape=(n_samples, n_samples)
-    )
-    return nearest_in_graph(graph, n_samples, n_neighbors, "neighbors")
+    graph = sparse.csr_matrix((distances.ravel(), indices.ravel(), pointers), shape=shape)
+    return nearest_in_graph(graph, shape, n_neighbors, name="neighbors")
 
 
-def nearest_in_graph(graph: Any, n_samples: int, n_neighbors: int | None, name: str = "X") -> Found:
-    """Return `checked_neighbors` of a graph, which errors call `name`; the diagonal is left out."""
+def nearest_in_graph(
+    graph: Any,
+    shape: tuple[int, ...],
+    n_neighbors: int | None,
+    *,
+    name: str = "X",
+    itself: bool = False,
+) -> Found:
+    """Return the k nearest in every row of a graph, which errors call `name`.
+
+    The diagonal counts with `itself`, for rows that are new samples.
+    """
     graph = check_readable(graph, name).tocsr()
-    if graph.shape != (n_samples, n_samples):
-        raise ValueError(
-            f"{name}, a neighbour graph, has shape {graph.shape}, not {(n_samples, n_samples)}"
-        )
-    rows = np.repeat(np.arange(n_samples, dtype=np.int32), np.diff(graph.indptr))
+    if graph.shape != shape:
+        raise ValueError(f"{name}, a neighbour graph, has shape {graph.shape}, not {shape}")
+    rows = np.repeat(np.arange(shape[0], dtype=np.int32), np.diff(graph.indptr))
     columns = graph.sorted_indices().indices
     twice = (columns[1:] == columns[:-1]) & (rows[1:] == rows[:-1])
     if twice.any():
@@ -102,15 +109,15 @@ def nearest_in_graph(graph: Any, n_samples: int, n_neighbors: int | None, name: 
             f"{name}, a neighbour graph, has duplicate entries in row {rows[np.argmax(twice)]}; "
             "store each neighbour once (X.sum_duplicates() adds them up)"
         )
-    other = graph.indices != rows
+    other = (graph.indices != rows) | itself
     rows, columns = rows[other], graph.indices[other].astype(np.int32)
     squares = squared(graph.data[other])
-    counts = np.bincount(rows, minlength=n_samples)
+    counts = np.bincount(rows, minlength=shape[0])
     fewest = int(counts.min())
     if fewest < (n_neighbors or 1):
         raise ValueError(
-            f"{name}, a neighbour graph, has only {fewest} neighbors in row {counts.argmin()}, "
-            f"itself left out, but {n_neighbors or 1} are required; lower perplexity (or "
+            f"{name}, a neighbour graph, has only {fewest} neighbors in row {counts.argmin()}, but "
+            f"{n_neighbors or 1} are required, itself not counted; lower perplexity (or "
             "n_neighbors), or make the graph with more neighbors"
         )
     if ((squares[1:] < squares[:-1]) & (rows[1:] == rows[:-1])).any():

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fasttsne import _kernels
+from fasttsne.neighbors.given import nearest_in_graph
 from fasttsne.neighbors.metrics import (
     Found,
     Metric,
@@ -293,30 +294,12 @@ class _Precomputed(NeighborIndex):
 
     def squares(self, X: Any, *, n_threads: int = 1) -> Found:
         k = self.n_neighbors
+        if sparse.issparse(X):
+            return nearest_in_graph(X.sorted_indices(), X.shape, k, itself=True)
         indices = np.empty((X.shape[0], k), dtype=np.int32)
         distances = np.empty((X.shape[0], k))
-        for row in range(X.shape[0]):
-            columns, values = _entries(X, row)
-            if len(values) < k:
-                raise ValueError(
-                    f"X has {len(values)} neighbours in row {row}, but {k} are required; make the "
-                    "graph with more neighbors, or lower perplexity"
-                )
+        for row, values in enumerate(X):
             within = np.flatnonzero(values <= np.partition(values, k - 1)[k - 1])
-            nearest = within[np.lexsort((columns[within], values[within]))][:k]
-            indices[row], distances[row] = columns[nearest], values[nearest]
+            nearest = within[np.argsort(values[within], kind="stable")][:k]
+            indices[row], distances[row] = nearest, values[nearest]
         return indices, squared(distances)
-
-
-def _entries(X: Any, row: int) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
-    """Return columns and values of a row, of a sparse row the stored ones."""
-    if not sparse.issparse(X):
-        return np.arange(X.shape[1]), X[row]
-    stored = slice(X.indptr[row], X.indptr[row + 1])
-    columns = X.indices[stored]
-    if len(np.unique(columns)) < len(columns):
-        raise ValueError(
-            f"X, the precomputed neighbour graph, has duplicate entries in row {row}; store each "
-            "neighbour once (X.sum_duplicates() adds them up)"
-        )
-    return columns, X.data[stored]

@@ -146,7 +146,7 @@ def squared_neighbors(
     metric, metric_params = complete_metric(metric, metric_params, X)
     check_method(method, X, metric, metric_params)
     if metric == "precomputed" and sparse.issparse(X):
-        return nearest_in_graph(X, n_samples, n_neighbors)
+        return nearest_in_graph(X, X.shape, n_neighbors)
     if metric == "cosine" and n_samples <= _SMALL_COSINE and method != "approximate":
         return _by_scikit_learn(X, n_neighbors, metric, metric_params, n_threads)
     kernel = kernel_metric(X, metric, metric_params)
