@@ -82,9 +82,9 @@ def stages_of(path, maps, n_threads, repeats, whole):
             stages[name] = min(stages[name], again)
         return result
 
-    indices, squared = stage("neighbours", nearest_neighbors, X, k, n_threads=n_threads)
+    indices, distances = stage("neighbours", nearest_neighbors, X, k, n_threads=n_threads)
     conditional, _ = stage(
-        "calibration", conditional_probabilities, squared, 30.0, n_threads=n_threads
+        "calibration", conditional_probabilities, distances**2, 30.0, n_threads=n_threads
     )
     joint = stage("symmetrisation", joint_probabilities, indices, conditional, n_threads=n_threads)
     start = stage("PCA start", initial_embedding, X, "pca", 2, np.random.RandomState(0))

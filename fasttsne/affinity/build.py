@@ -84,10 +84,25 @@ class AffinityParameters:
         return cls(**known)
 
     def of_samples(self, samples: Samples) -> AffinityParameters:
-        """Return the parameters with what they leave to the samples; warn of a lower perplexity.
+        """Return the parameters with what they leave to the samples.
 
         A metric gets its parameters, and given neighbours are checked. A perplexity that asks for
         more than k given neighbours, or that `n_neighbors` = k cannot have, becomes (k - 1) / 3.
+
+        Parameters
+        ----------
+        samples : Samples
+            Their X and counts.
+
+        Returns
+        -------
+        parameters : AffinityParameters
+            The same ones for a given P.
+
+        Warns
+        -----
+        UserWarning
+            If the perplexity is lowered.
         """
         if self.is_given:
             return self
