@@ -170,6 +170,8 @@ def write_arrays(file: IO[bytes], facts: dict[str, Any], arrays: dict[str, NDArr
 def read_arrays(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return what `write_arrays` of this version has written; raise any error for other files."""
     with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+        if sum(part.file_size for part in file.zip.infolist()) > path.stat().st_size:
+            raise ValueError("compressed")  # perhaps to more than memory holds
         arrays = dict(file)
     facts = json.loads(arrays.pop("facts").tobytes())
     if (facts["format"], facts["fasttsne"]) != (_FORMAT, __version__):

@@ -30,6 +30,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command to argparse's subparsers, and return its parser."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "judge",
+        usage="%(prog)s [options] X [MAP]",
         help="measure how much of the data a map keeps",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,

@@ -92,6 +92,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command to argparse's subparsers, and return its parser."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "map",
+        usage="%(prog)s [options] INPUT -o OUT",
         help="draw a map of your data",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,

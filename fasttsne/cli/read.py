@@ -454,6 +454,7 @@ def _read_npz(path: Path, wanted: Mapping[str, Any], array: str | None) -> Table
     try:
         with np.load(path, allow_pickle=False) as file:
             names = list(file.files)
+            _check_fits(sum(part.file_size for part in file.zip.infolist()), path)
             if {"format", "shape", "data"} <= set(names):
                 return Table(sparse.load_npz(path).tocsr())
             along = columns_beside(wanted, names, str(path), "array")
@@ -469,6 +470,15 @@ def _read_npz(path: Path, wanted: Mapping[str, Any], array: str | None) -> Table
         raise Refusal(
             f"cannot read {path}: not arrays of numbers written by numpy.savez"
         ) from error
+
+
+def _check_fits(n_bytes: int, path: Path) -> None:
+    """Check that arrays fit in memory, before they are read."""
+    if n_bytes > physical_memory():
+        raise Refusal(
+            f"cannot read {path}: its arrays take {n_bytes / 1e9:,.0f} GB of memory; write fewer "
+            "rows into it"
+        )
 
 
 def _only_matrix(file: Any, path: Path, extra: Sequence[str]) -> str:
@@ -493,11 +503,10 @@ def _read_h5ad(path: Path, wanted: Mapping[str, Any], array: str | None) -> Tabl
     try:
         with h5py.File(path) as file:
             file.visititems(lambda name, item: sizes.append(getattr(item, "nbytes", 0)))
-        if sum(sizes) > physical_memory():
-            raise MemoryError(f"its arrays take {sum(sizes) / 1e9:,.0f} GB of memory")
+        _check_fits(sum(sizes), path)
         data = anndata.read_h5ad(path)
-    except MemoryError as error:
-        raise Refusal(f"cannot read {path}: {error}; write a smaller array into it") from error
+    except Refusal:
+        raise
     except Exception as error:  # h5py, pandas and anndata raise different ones
         raise Refusal(
             f"cannot read {path} by {_versions()}: {error}; is it a file written by AnnData?"

@@ -93,6 +93,10 @@ class _Evil:
         return os.mkdir, ("evil",)
 
 
+def _add_zeros(facts, arrays):  # compressed to a thousandth
+    arrays.update(more=np.zeros(10**6))
+
+
 def _changed(change):
     """Change an array or a fact of the checkpoint."""
     facts, arrays = checkpoint.read_arrays(Path("map.npy.checkpoint"))
@@ -105,6 +109,7 @@ def _changed(change):
     [
         lambda facts, arrays: facts.update(fasttsne="0.0.1"),
         lambda facts, arrays: facts.update(format="fasttsne checkpoint 1"),
+        _add_zeros,
         lambda facts, arrays: facts.update(parameters=None),
         lambda facts, arrays: facts["parameters"].pop("degrees_of_freedom"),
         lambda facts, arrays: facts["parameters"].update(other=1),
@@ -142,7 +147,7 @@ def test_damaged_and_crafted_checkpoints(array, capsys, monkeypatch, change):
     else:
         content = _changed(change)
         with open(path, "wb") as file:
-            np.savez(file, **content)
+            (np.savez_compressed if change is _add_zeros else np.savez)(file, **content)
     said = error_of(capsys, *MAP, "--resume")
     assert said == (
         "map.npy.checkpoint is no checkpoint of this version of fasttsne; start without --resume"

@@ -186,6 +186,4 @@ def test_sizes_are_looked_at_before_anything_is_read(here, anndata, capsys, unto
         del file["X"]
         file.create_dataset("X", (2 * 10**12, 2), "f4", chunks=(1000, 2)).attrs.update(facts)
     said = error_of(capsys, "x.h5ad", "-o", "map.npy")
-    assert said.startswith(
-        "cannot read x.h5ad: its arrays take 16,000 GB of memory; write a smaller"
-    )
+    assert said.startswith("cannot read x.h5ad: its arrays take 16,000 GB of memory; write fewer")

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from commands import N_ROWS, error_of, expected_map, mapped, rows, table
 
+from fasttsne.cli import read
+
 pd = pytest.importorskip("pandas")
 
 MAP = ["x.csv", "-o", "map.npy"]
@@ -162,3 +164,10 @@ def test_columns_are_named_and_doubtful_ones_are_noted(here, capsys):
     for chosen in (["--drop", "id", "--standardize"], ["--features", "a,id"]):
         said = said_of(capsys, *MAP, "--force", *chosen)
         assert "counts upwards" not in said and "varies" not in said
+
+
+def test_arrays_larger_than_memory(here, capsys, untouched, monkeypatch):
+    np.savez_compressed("x.npz", X=np.zeros((10**4, 100)))
+    monkeypatch.setattr(read, "physical_memory", lambda: 1e6)
+    said = error_of(capsys, "x.npz", "-o", "map.npy")
+    assert said == "cannot read x.npz: its arrays take 0 GB of memory; write fewer rows into it"
