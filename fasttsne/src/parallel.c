@@ -2,8 +2,11 @@
  *
  * Any thread may take any chunk of work, so no result may depend on which one does.
  *
- * libgomp hangs when a forked child opens a parallel region after its parent, or any library in
- * its parent, has done so. A forked child therefore always runs on one thread. */
+ * On POSIX the threads are our own: libgomp takes the size of their stacks from OMP_STACKSIZE, where
+ * a small one crashes kernels, and ends the process if it cannot start a thread. With fewer threads
+ * than wanted work goes on. OpenMP still says how many to use.
+ *
+ * A forked child always runs on one thread: BLAS and OpenMP libraries of its parent can hang in it. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "fasttsne.h"
@@ -20,6 +23,7 @@
 #endif
 
 #define POLL_SECONDS 0.04
+#define STACK_BYTES (2 << 20)
 #define COST_PER_THREAD 2e4 /* nanoseconds of work below which a further thread does not pay */
 #define SPINS 1000          /* checks of an empty queue before a thread yields its core */
 
@@ -79,8 +83,8 @@ int ft_parallel_stopped(ft_run *run, int thread)
 
 /* ---- The team ----------------------------------------------------------------------------------
  *
- * An OpenMP barrier also waits for an idle thread that the operating system has suspended: on a
- * busy machine thousands of short barriers cost a time slice each. So one OpenMP region surrounds
+ * A barrier also waits for an idle thread that the operating system has suspended: on a
+ * busy machine thousands of short barriers cost a time slice each. So one team surrounds
  * the whole descent. In it the leader posts jobs, all threads take chunks, and the leader waits for
  * chunks, not for threads.
  *
@@ -150,8 +154,15 @@ static void lead(ft_team *team, int n_threads, int64_t n_chunks, ft_task task, v
 }
 
 #ifdef _OPENMP
-static void follow(ft_team *team, int thread)
+typedef struct {
+    ft_team *team;
+    int thread;
+} follower;
+
+static void *follow(void *argument)
 {
+    ft_team *team = ((follower *)argument)->team;
+    int thread = ((follower *)argument)->thread;
     uint64_t job = 0;
     int spins = 0;
     while (!atomic_load(&team->closed)) {
@@ -164,6 +175,7 @@ static void follow(ft_team *team, int thread)
         spins = 0;
         work(team, thread);
     }
+    return NULL;
 }
 #endif
 
@@ -175,16 +187,36 @@ ft_status ft_parallel_team(ft_run *run, ft_status (*body)(void *context), void *
 #ifdef _OPENMP
     ft_team team = {.ticket = NO_CHUNK, .done = 0, .closed = 0, .run = run};
     run->team = &team;
-#pragma omp parallel num_threads(n_threads) default(none) shared(team, body, context, status)
+    follower followers[FT_MAX_THREADS];
+    for (int thread = 1; thread < n_threads; thread++)
+        followers[thread] = (follower){&team, thread};
+#ifdef _WIN32
+#pragma omp parallel num_threads(n_threads) default(none) \
+    shared(team, body, context, status, followers)
     {
         int thread = omp_get_thread_num();
         if (thread == 0) {
             status = body(context);
             atomic_store(&team.closed, 1);
         } else {
-            follow(&team, thread);
+            follow(&followers[thread]);
         }
     }
+#else
+    pthread_t threads[FT_MAX_THREADS];
+    pthread_attr_t attributes;
+    int n_running = 1;
+    if (pthread_attr_init(&attributes) == 0) {
+        pthread_attr_setstacksize(&attributes, STACK_BYTES);
+        while (n_running < n_threads &&
+               pthread_create(&threads[n_running], &attributes, follow, &followers[n_running]) == 0)
+            n_running++;
+        pthread_attr_destroy(&attributes);
+    }
+    status = body(context);
+    atomic_store(&team.closed, 1);
+    while (--n_running > 0) pthread_join(threads[n_running], NULL);
+#endif
     run->team = NULL;
 #endif
     return status;

@@ -6,7 +6,7 @@ import time
 import joblib
 import numpy as np
 import pytest
-from fits import run_python
+from fits import needs_fork, run_python
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from fasttsne import _kernels
@@ -137,3 +137,48 @@ def late():
 threading.Thread(target=late).start()
 """
     assert run_python(code).strip() == "(300, 2) [1, 2]"
+
+
+@pytest.mark.nosan
+@pytest.mark.parametrize("size", ["16K", "32K", "1000000G"])
+def test_stacks_do_not_depend_on_the_environment(size):
+    code = """
+import numpy as np
+from fasttsne import TSNE
+from fasttsne.quality import report
+X = np.random.default_rng(0).normal(size=(1500, 20))
+map = TSNE(n_jobs=2, max_iter=250, random_state=0).fit(X)
+print(map.transform(1.1 * X[:200]).sum(), report(X, map.embedding_).trustworthiness)
+"""
+    assert run_python(code, OMP_STACKSIZE=size) == run_python(code)
+
+
+@needs_fork
+@pytest.mark.nosan
+@pytest.mark.parametrize("work", ["TSNE(**params).fit(X)", "fitted.transform(X + 0.1)"])
+def test_a_child_forked_while_another_thread_works_does_not_hang(work):
+    code = f"""
+import os, threading, time, warnings
+import numpy as np
+from fasttsne import TSNE
+warnings.simplefilter("ignore")
+X = np.random.default_rng(0).normal(size=(600, 20))
+params = dict(perplexity=10, max_iter=250, n_jobs=2)
+fitted = TSNE(**params).fit(X)
+
+def forever():
+    while True:
+        {work}
+
+threading.Thread(target=forever, daemon=True).start()
+for _ in range(10):
+    time.sleep(0.03)
+    child = os.fork()
+    if child == 0:
+        {work}
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+print("done", flush=True)
+os._exit(0)
+"""
+    assert run_python(code, timeout=60) == "done\n"
