@@ -19,6 +19,7 @@ from sklearn.neighbors import KNeighborsTransformer, NearestNeighbors
 from sklearn.utils._param_validation import InvalidParameterError
 
 from fasttsne import TSNE
+from fasttsne.quality import report
 
 N = 40
 
@@ -587,6 +588,7 @@ def test_more_than_memory_holds_is_a_clear_memory_error_at_once(params, named):
 import resource
 import numpy as np
 from fasttsne import TSNE
+from fasttsne.quality import report
 
 X = np.random.default_rng(0).normal(size=(200_000, 2))
 with open("/proc/self/statm") as statm:
@@ -599,3 +601,46 @@ except MemoryError as error:
 """
     # Any long computation before the error runs into the limit of time.
     assert named in run_python(code, timeout=60, OPENBLAS_NUM_THREADS="1")
+
+
+# What a user's code does -------------------------------------------------------------
+
+
+@both_methods
+def test_a_metric_that_writes_into_its_arguments_changes_neither_x_nor_the_map(X, method):
+    def metric(a, b, scratch=True):
+        difference = a - b
+        if scratch:
+            a -= b
+            b[:] = 0.0
+        return np.abs(difference).sum()
+
+    before, given = X.copy(), {"method": method, "metric": metric}
+    tsne = TSNE(perplexity=5, max_iter=250, random_state=0, **given).fit(X)
+    tsne.transform(X[:3] + 0.5)
+    assert report(X, tsne.embedding_, metric=metric).trustworthiness > 0.9
+    assert_array_equal(X, before)
+    expected = embed(X, **given, metric_params={"scratch": False})
+    assert_array_equal(tsne.embedding_, expected)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+@pytest.mark.parametrize("prepared", [False, True])
+def test_nothing_is_placed_on_a_map_without_places(X, value, prepared):
+    tsne = TSNE(perplexity=5, max_iter=250).fit(X)
+    if prepared:
+        tsne.transform(X)
+    tsne.embedding_[3] = value
+    with pytest.raises(ValueError, match="embedding_ has NaN or values up to"):
+        tsne.transform(X)
+
+
+@pytest.mark.parametrize("dtype", ["datetime64[ns]", "datetime64[ns, UTC]", "timedelta64[ns]"])
+def test_a_column_of_dates_is_named(X, dtype):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(X, columns=list("abcd")).assign(when=pd.Series(range(N)).astype(dtype))
+    tsne = TSNE(perplexity=5, max_iter=250)
+    with pytest.raises(ValueError, match="dates or durations in column 'when'"):
+        tsne.fit(frame)
+    with pytest.raises(ValueError, match="dates or durations in column 'when'"):
+        report(frame, X[:, :2])

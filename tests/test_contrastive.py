@@ -354,3 +354,15 @@ def test_parameters_are_documented_with_their_defaults():
         lines = [line for line in section.splitlines() if line.startswith(f"{name} : ")]
         assert len(lines) == 1, name
         assert lines[0].endswith(f"default={written}"), name
+
+
+@pytest.mark.filterwarnings("ignore:init has a standard deviation")
+@pytest.mark.parametrize("loss", ["neg", "nce", "infonce"])
+def test_a_start_far_too_wide_is_a_map_or_a_clear_error(loss):
+    X, init = np.random.default_rng(0).normal(size=(2, 60, 2))
+    try:
+        fitted = ContrastiveTSNE(loss=loss, init=1e12 * init, perplexity=5, n_epochs=50).fit(X)
+    except ValueError as error:
+        assert "init" in str(error)
+    else:
+        assert np.isfinite(fitted.embedding_).all()

@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from reference import tsne as reference
 
 from fasttsne import _kernels
+from fasttsne.descent import optimize_embedding
 from fasttsne.descent.forces import make_forces
 from fasttsne.descent.loop import Rules, optimize
 from fasttsne.descent.schedule import N_ITER_HELD, Phase, Schedule, Settings
@@ -144,3 +145,17 @@ def test_map_that_flies_apart_raises():
     Y[0] = 1e30
     with pytest.raises(FloatingPointError):
         minimize(forces, Y, [steady(100)])
+
+
+@pytest.mark.parametrize("name", ["n_iter_check", "callback_every"])
+def test_periods_are_at_least_one(name):
+    P = np.full((20, 20), 1 / 380) - np.eye(20) / 380
+    with pytest.raises(ValueError, match=f"{name} == 0, must be >= 1"):
+        optimize_embedding(P, np.eye(20, 2), callback=lambda state: None, **{name: 0})
+
+
+def test_a_descent_continues_with_as_many_samples():
+    P, Q = (np.full((n, n), 1 / (n * n - n)) - np.eye(n) / (n * n - n) for n in (20, 21))
+    descent = optimize_embedding(P, np.random.default_rng(0).normal(size=(20, 2)), max_iter=10)
+    with pytest.raises(ValueError, match="joint is of 21 samples, but start is a map of 20"):
+        optimize_embedding(Q, descent)
