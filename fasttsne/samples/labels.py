@@ -155,7 +155,7 @@ def _as_array(labels: Any) -> NDArray[Any]:
             return array
         # NumPy would turn None and NaN among strings into text.
         return _filled(labels) if array.ndim == 1 else np.array(labels, dtype=object)
-    if hasattr(labels, "to_pylist") and getattr(labels, "null_count", 0):  # of pyarrow
+    if hasattr(labels, "to_pylist") and getattr(labels, "null_count", None):  # of pyarrow
         return _filled(labels.to_pylist())
     array = np.asarray(labels)
     if array.dtype.kind == "f" and hasattr(labels, "null_count") and hasattr(labels, "to_list"):
