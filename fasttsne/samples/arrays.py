@@ -15,6 +15,8 @@ from fasttsne.samples.labels import label_values
 
 def unmasked(values: Any, name: str) -> Any:
     """Return `values`, or raise ValueError if a mask hides some: NumPy would ignore it."""
+    if hasattr(values, "to_pandas") and not hasattr(values, "__array__"):
+        values = values.to_pandas()  # tables of older pyarrow, which NumPy would transpose
     parts = values if isinstance(values, list | tuple) else [values]
     if any(np.ma.isMA(part) and np.ma.is_masked(part) for part in parts):
         raise ValueError(
@@ -30,7 +32,7 @@ def as_array(values: Any, name: str) -> NDArray[Any]:
     """
     if sparse.issparse(values):
         raise TypeError(f"{name} is sparse, but must be dense; pass {name}.toarray()")
-    unmasked(values, name)
+    values = unmasked(values, name)
     try:
         array: NDArray[Any] = np.asarray(values)
     except (ValueError, RuntimeError) as error:  # rows of unequal lengths; tensors with gradients
