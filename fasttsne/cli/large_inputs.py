@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from fasttsne.cli.messages import Refusal, shortened, unknown_name
 from fasttsne.cli.read import (
     Along,
+    Choice,
     check_exists,
     check_kind,
     check_matrix,
     choose,
     columns_beside,
-    is_arrow_number,
-    with_index,
 )
 from fasttsne.cli.text import Format
 
@@ -152,8 +151,8 @@ class Source:
         """Return the first row of a block and the one after its last."""
         return int(self.bounds[number]), int(self.bounds[number + 1])
 
-    def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Return rows of finite numbers."""
+    def read(self, start: int, stop: int, *, finite: bool = True) -> NDArray[Any]:
+        """Return rows of numbers, after a check that they are finite unless told otherwise."""
         try:
             rows = self._read(start, stop).astype(self.dtype, copy=False)
         except (OSError, EOFError, ValueError, LookupError) as error:
@@ -167,10 +166,10 @@ class Source:
                 f"{self.path} changed while it was read: rows {start + 1:,} to {stop:,} are no "
                 "longer all there; start again with --force"
             )
-        finite = np.isfinite(rows)
-        if not finite.all():
-            faulty = np.flatnonzero(~finite.all(axis=1))
-            first, column = faulty[0], int(np.argmin(finite[faulty[0]]))
+        are_finite = np.isfinite(rows) if finite else np.ones((1, 1), dtype=bool)
+        if not are_finite.all():
+            faulty = np.flatnonzero(~are_finite.all(axis=1))
+            first, column = faulty[0], int(np.argmin(are_finite[faulty[0]]))
             where = f"row {start + first + 1:,}"
             if len(faulty) > 1:
                 where = f"rows {start + first + 1:,} to {start + faulty[-1] + 1:,}"
@@ -349,7 +348,7 @@ class ParquetSource(Source):
         self._files = self.files()
         self._streams: dict[tuple[str, ...], tuple[int, Any, Any]] = {}
         schema, path = self._read_footers(), self.path
-        choice = with_index(choose(schema.names, settings, path, Format()), schema)
+        choice = _with_index(choose(schema.names, settings, path, Format()), schema)
         self.along = choice.along
         if self._starts[-1] == 0:
             raise Refusal(f"{path} has column names and no rows")
@@ -418,7 +417,10 @@ class ParquetSource(Source):
                 target[...] = self._lists(batch.column(0), start + done)
             else:
                 for number, column in enumerate(batch.columns):  # a missing number becomes NaN
-                    target[:, number] = column.to_numpy(zero_copy_only=False)
+                    values = column.to_numpy(zero_copy_only=False)
+                    if values.dtype == object:  # decimals, and booleans beside gaps
+                        values = np.where(column.is_null(), np.nan, values)
+                    target[:, number] = values
             done += len(batch)
         return rows[:done]
 
@@ -475,6 +477,18 @@ class ParquetSource(Source):
         return {**super().__getstate__(), "_streams": {}}
 
 
+def _with_index(choice: Choice, schema: Any) -> Choice:
+    """Let the columns of a Parquet schema go along that were the index of a DataFrame."""
+    try:
+        found = (schema.pandas_metadata or {}).get("index_columns", ())
+    except ValueError:  # metadata that pandas did not write
+        return choice
+    there = {*choice.rest, *choice.along.kept} - {*(choice.features or ()), choice.along.label}
+    index = [name for name in found if isinstance(name, str) and name in there]
+    rest = [name for name in choice.rest if name not in index]
+    return choice._replace(along=choice.along._replace(row_names=index), rest=rest)
+
+
 def _natural(name: Path) -> list[tuple[int, str]]:
     """Return a key that sorts part 10 after part 9."""
     parts = re.split(r"(\d+)", name.as_posix())
@@ -488,29 +502,36 @@ def _features(
     kinds = dict(zip(schema.names, schema.types, strict=True))
     if chosen is not None:
         for name in chosen:
-            if not is_arrow_number(kinds[name]) and not _is_list(kinds[name]):
+            if not _is_number(kinds[name]) and not _is_list(kinds[name]):
                 raise Refusal(
                     f"{path}: column {name!r} holds {kinds[name]}, not numbers; leave it out"
                 )
             if _is_list(kinds[name]) and len(chosen) > 1:
                 raise Refusal(f"--features: {name!r} holds lists, so it must be the only feature")
         return list(chosen), []
-    numbers = [name for name in rest if is_arrow_number(kinds[name])]
+    numbers = [name for name in rest if _is_number(kinds[name])]
     lists = [name for name in rest if _is_list(kinds[name])]
     if not numbers and len(lists) == 1:
         return lists, [f"mapping the lists of column {lists[0]}"]
     if not numbers:
         hint = f"; choose one of {', '.join(lists)} with --features" if lists else ""
         raise Refusal(f"{path} has no column of numbers{hint}")
-    others = [name for name in rest if not is_arrow_number(kinds[name])]
+    others = [name for name in rest if not _is_number(kinds[name])]
     return numbers, [f"left out, not numbers: {shortened(others)}"] if others else []
+
+
+def _is_number(kind: Any) -> bool:
+    from pyarrow import types
+
+    checks = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal)
+    return any(check(kind) for check in checks)
 
 
 def _is_list(kind: Any) -> bool:
     from pyarrow import types
 
     checks = (types.is_list, types.is_large_list, types.is_fixed_size_list)
-    return any(check(kind) for check in checks) and is_arrow_number(kind.value_type)
+    return any(check(kind) for check in checks) and _is_number(kind.value_type)
 
 
 _KINDS: dict[str, type[Source]] = {".npy": NpySource, ".h5": StoreSource, ".hdf5": StoreSource}

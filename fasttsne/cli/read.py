@@ -21,7 +21,6 @@ from scipy import sparse
 
 from fasttsne.cli.messages import Refusal, shortened, unknown_name
 from fasttsne.cli.text import (
-    SAMPLED,
     TEXT,
     UNITS,
     Cells,
@@ -29,11 +28,9 @@ from fasttsne.cli.text import (
     TextTable,
     as_printed,
     comma_remedy,
-    first_line,
     import_pandas,
     kind_of,
     numbers,
-    without_empty_end,
 )
 from fasttsne.runtime.memory import physical_memory
 
@@ -109,23 +106,14 @@ def add_columns(parser: argparse.ArgumentParser, *, judging: bool = False) -> No
     group.add_argument("--keep", default=[], help=keep, **several)
     group.add_argument("--features", help=features, **several)
     group.add_argument("--drop", default=[], help="columns to ignore", **several)
-    group.add_argument(
-        "--array",
-        metavar="NAME",
-        help="array of an .npz or .h5ad file, sheet of an .xlsx (map --landmarks: array of .zarr "
-        "or .h5)",
-    )
-    group.add_argument(
-        "--sep",
-        metavar="SIGN",
-        help="separator of a .csv or .tsv, such as ';', tab or space (default: by the ending)",
-    )
-    group.add_argument(
-        "--decimal", metavar="SIGN", help="decimal point of a .csv or .tsv (default: .)"
-    )
-    group.add_argument(
-        "--thousands", metavar="SIGN", help="sign between groups of three digits (default: none)"
-    )
+    for option, metavar, meaning in (
+        ("--array", "NAME", "array of .npz, .h5ad (with --landmarks: .zarr, .h5), sheet of .xlsx"),
+        ("--sep", "SIGN", "separator of a .csv or .tsv: ';', tab, space ... (default: by ending)"),
+        ("--decimal", "SIGN", "decimal point of a .csv or .tsv (default: .)"),
+        ("--thousands", "SIGN", "sign between groups of three digits (default: none)"),
+        ("--encoding", "NAME", "of a .csv or .tsv, as cp1252 (default: by first bytes or utf-8)"),
+    ):
+        group.add_argument(option, metavar=metavar, help=meaning)
     group.add_argument(
         "--header",
         choices=("yes", "no", "auto"),
@@ -136,16 +124,10 @@ def add_columns(parser: argparse.ArgumentParser, *, judging: bool = False) -> No
         "--no-header", dest="header", action="store_const", const="no", help="as --header no"
     )
     group.add_argument(
-        "--encoding",
-        metavar="NAME",
-        help="encoding of a .csv or .tsv, such as cp1252 (default: by its first bytes, else utf-8)",
-    )
-    group.add_argument(
         "--fill",
         type=_filling,
         metavar="WITH",
-        help="value for empty cells and NaN: mean or median of the column, or a number (default: "
-        "refuse them)",
+        help="mean, median or a number for empty cells and NaN (default: an error)",
     )
 
     group = parser.add_argument_group("preparation, in this order")
@@ -247,15 +229,11 @@ def text_format(args: argparse.Namespace) -> Format:
     """Return how a table of text is written, by the options of `add_columns`."""
     names = {"\\t": "\t", "tab": "\t", "space": " "}
     separator, decimal = names.get(args.sep, args.sep), args.decimal or "."
-    for option, sign in (
-        ("--sep", separator),
-        ("--decimal", args.decimal),
-        ("--thousands", args.thousands),
-    ):
+    signs = {"--sep": separator, "--decimal": args.decimal, "--thousands": args.thousands}
+    for option, sign in signs.items():
         if sign is not None and (len(sign) != 1 or sign.isalnum() or sign in '\r\n\0"'):
             raise Refusal(f"{option} must be one sign, such as ';'; got {sign!r}")
-    for option, sign in (("--sep", separator), ("--thousands", args.thousands)):
-        if sign == decimal:
+        if sign == decimal and option != "--decimal":
             raise Refusal(f"{option} and --decimal are both {decimal!r}; they must differ")
     encoding = args.encoding
     try:
@@ -305,10 +283,10 @@ def read_table(
             table = _read_h5ad(path, wanted, array)
         elif kind == ".parquet":
             table = _read_parquet(path, wanted)
-        elif kind == ".xlsx":
-            table = _read_excel(path, wanted, array, written)
         else:
-            table = _read_text(path, wanted, written)
+            content, notes = _read_excel(path, array) if kind == ".xlsx" else (None, [])
+            table = _read_text(path, wanted, written, content)
+            table.notes = notes + table.notes
             path = Path("standard input") if str(path) == "-" else path
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or "it is not what its ending says"
@@ -323,7 +301,7 @@ def column_names(path: Path) -> list[str]:
     if not path.is_file() or path.stat().st_size == 0:
         return []
     if kind == ".parquet":
-        return [str(name) for name in _parquet(path).column_names]
+        return list(_parquet(path, {}).names)
     return TextTable(path, _PLAIN).names if kind in TEXT else []
 
 
@@ -592,8 +570,10 @@ def _check_unique(names: Sequence[str], path: Path, written: Format = _PLAIN) ->
             raise Refusal(f"{path} has more than one column {name!r}; give each its own name{data}")
 
 
-def _read_text(path: Path, wanted: Mapping[str, Any], written: Format) -> Table:
-    text = TextTable(path, written)
+def _read_text(
+    path: Path, wanted: Mapping[str, Any], written: Format, content: bytes | None
+) -> Table:
+    text = TextTable(path, written, content)
     path = text.path
     choice = choose(text.names, wanted, path, written, text.hint())
     frame, columns = text.frame(choice.along.names)
@@ -602,58 +582,26 @@ def _read_text(path: Path, wanted: Mapping[str, Any], written: Format) -> Table:
     return table
 
 
-def _parquet(path: Path) -> Any:
-    import_pandas(".parquet")
+def _parquet(path: Path, wanted: Mapping[str, Any]) -> Any:
+    from fasttsne.cli.large_inputs import open_source
+
     try:
-        from pyarrow.parquet import ParquetFile
+        return open_source(path, wanted)
     except ImportError as error:
         raise Refusal("reading .parquet needs pyarrow: pip install 'fasttsne[tables]'") from error
-    try:
-        return ParquetFile(path).read()
-    except Exception as error:  # pyarrow raises its own
-        raise Refusal(f"cannot read {path}: not a Parquet file") from error
 
 
 def _read_parquet(path: Path, wanted: Mapping[str, Any]) -> Table:
-    data = _parquet(path)
-    choice = with_index(choose(data.column_names, wanted, path, _PLAIN), data.schema)
-    rest, notes = choice.rest, []
-    if choice.features is None:
-        found = [name for name in rest if is_arrow_number(data.schema.field(name).type)]
-        if len(found) < len(rest):
-            others = set(rest) - set(found)
-            left_out = shortened([name for name in rest if name in others])
-            notes.append(f"left out, not numbers: {left_out}")
-        choice = choice._replace(rest=found)
-    frame = data.select(choice.features or choice.rest).to_pandas(ignore_metadata=True)
-    table = _from_frame(frame, choice, path, _PLAIN, _row)
-    table.columns = {name: data.column(name) for name in choice.along.names}
-    table.notes = notes + table.notes
-    return table
+    source = _parquet(path, wanted)
+    beside = source.beside(0, source.shape[0])
+    columns = dict(zip(beside.column_names, beside.columns, strict=True))
+    X = source.read(0, source.shape[0], finite=False).astype(np.float64)
+    return Table(X, columns, list(source.notes), list(source.names), along=source.along)
 
 
-def with_index(choice: Choice, schema: Any) -> Choice:
-    """Let the columns of a Parquet schema go along that were the index of a DataFrame."""
-    try:
-        found = (schema.pandas_metadata or {}).get("index_columns", ())
-    except ValueError:  # metadata that pandas did not write
-        return choice
-    there = {*choice.rest, *choice.along.kept} - {*(choice.features or ()), choice.along.label}
-    index = [name for name in found if isinstance(name, str) and name in there]
-    rest = [name for name in choice.rest if name not in index]
-    return choice._replace(along=choice.along._replace(row_names=index), rest=rest)
-
-
-def is_arrow_number(kind: Any) -> bool:
-    """Return whether a type of pyarrow is a number."""
-    from pyarrow import types
-
-    checks = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal)
-    return any(check(kind) for check in checks)
-
-
-def _read_excel(path: Path, wanted: Mapping[str, Any], sheet: str | None, written: Format) -> Table:
-    pandas, notes = import_pandas(".xlsx"), []
+def _read_excel(path: Path, sheet: str | None) -> tuple[bytes, list[str]]:
+    """Return a sheet as the text of a .csv, and a note on other sheets."""
+    pandas = import_pandas(".xlsx")
     try:
         book = pandas.ExcelFile(path, engine="openpyxl")
     except ImportError as error:
@@ -661,27 +609,14 @@ def _read_excel(path: Path, wanted: Mapping[str, Any], sheet: str | None, writte
     except Exception as error:  # zipfile and openpyxl have their own
         raise Refusal(f"cannot read {path}: not a workbook of Excel") from error
     with book:
-        if sheet is not None and sheet not in book.sheet_names:
-            raise unknown_name("sheet", sheet, book.sheet_names, str(path))
-        if sheet is None and len(book.sheet_names) > 1:
-            notes.append(f"reading sheet {book.sheet_names[0]!r}; --array names another")
+        sheets = book.sheet_names
+        if sheet is not None and sheet not in sheets:
+            raise unknown_name("sheet", sheet, sheets, str(path))
         text = {"dtype": object, "keep_default_na": False, "na_values": [""]}
         cells = book.parse(sheet or 0, header=None, **text)
-    if len(cells) == 0:
-        raise Refusal(f"{path} is empty")
-    lines = cells.iloc[: 1 + SAMPLED].to_numpy(dtype=object)
-    lines = [["" if pandas.isna(cell) else str(cell) for cell in line] for line in lines]
-    cells.columns, has_names, more = first_line(lines, written)
-    choice = choose(list(cells.columns), wanted, path, written)
-    cells = without_empty_end(cells.iloc[int(has_names) :]).reset_index(drop=True)
-    frame = cells.infer_objects()
-    # As objects, for whole numbers would become floats beside empty cells.
-    whole = [name for name in choice.along.names if not cells[name].isna().any()]
-    columns = {name: (frame if name in whole else cells)[name] for name in choice.along.names}
-    frame = frame[choice.features or choice.rest]
-    table = _from_frame(frame, choice, path, written, lambda row: _row(row + has_names))
-    table.columns, table.notes = columns, notes + more + table.notes
-    return table
+    is_open = sheet is None and len(sheets) > 1
+    notes = [f"reading sheet {sheets[0]!r}; --array names another"] if is_open else []
+    return cells.to_csv(header=False, index=False).encode(), notes
 
 
 def _from_frame(
@@ -718,8 +653,9 @@ def _from_frame(
             if units := "".join(sign for sign in UNITS if there and all(sign in t for t in there)):
                 values[:, k], _ = numbers(cells[:, k], written, units)
                 words = np.isnan(values[:, k]) & ~missing[:, k]
-                row = int(np.argmin(missing[:, k]))
-                as_read.append(f"{there[0]} as {values[row, k]:g} in {name!r}")
+                if not words.any():
+                    row = int(np.argmin(missing[:, k]))
+                    as_read.append(f"{there[0]} as {values[row, k]:g} in {name!r}")
             remedy = comma_remedy(there, written)
             is_text = np.isnan(values[:, k]).all()
             if is_text and choice.features is None and not remedy:

@@ -27,8 +27,7 @@ MISSING = ("", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NaT", "NULL", 
 _SEPARATORS = {";": "';'", "\t": "tab", "|": "'|'", ",": "','", " ": "' '"}  # as options
 #: Signs beside numbers that are left out where all cells of a column have them.
 UNITS = "%$€£¥"
-#: Lines below the first, which show whether it names the columns.
-SAMPLED = 20
+_SAMPLED = 20  # lines below the first, which show whether it names the columns
 _BYTE_ORDER_MARKS = {
     b"\xff\xfe\0\0": "utf-32",
     b"\0\0\xfe\xff": "utf-32",
@@ -71,9 +70,9 @@ def import_pandas(kind: str) -> Any:
 class TextTable:
     """A table of text, of which some lines have been read."""
 
-    def __init__(self, path: Path, written: Format) -> None:
+    def __init__(self, path: Path, written: Format, content: bytes | None = None) -> None:
         import_pandas(kind_of(path))
-        self.path, self._written, self._content = path, written, None
+        self.path, self._written, self._content = path, written, content
         if str(path) == "-":
             self.path, self._content = Path("standard input"), sys.stdin.buffer.read()
         usual = "\t" if kind_of(path).startswith(".tsv") else ","
@@ -95,7 +94,7 @@ class TextTable:
             self._head = self._first_lines()
         if not self._head:
             raise Refusal(f"{self.path} is empty")
-        self.names, self.has_names, self.notes = first_line(self._head, written)
+        self.names, self.has_names, self.notes = _first_line(self._head, written)
         width = max(map(len, self._head))
         self._surplus = [f"Unnamed: {i}" for i in range(len(self.names), width)]
 
@@ -136,7 +135,7 @@ class TextTable:
             raise self._ragged(self._longer(len(names)) or reason) from error
         if frame[self._surplus].notna().any(axis=None):
             raise self._ragged(self._longer(len(self.names)))
-        frame = without_empty_end(frame)
+        frame = _without_empty_end(frame)
         columns = {  # a row that is too short has NaN
             name: Cells([cell if isinstance(cell, str) else "" for cell in frame[name]])
             for name in as_text
@@ -163,7 +162,7 @@ class TextTable:
 
     def _first_lines(self) -> list[list[str]]:
         with self._text() as text:
-            return [cells for cells, _ in islice(self._records(text), 1 + SAMPLED)]
+            return [cells for cells, _ in islice(self._records(text), 1 + _SAMPLED)]
 
     def _longer(self, width: int) -> str:
         """Return which line is the first with more cells; "" if there is none."""
@@ -210,23 +209,18 @@ class TextTable:
                 yield cells, lines.line_num
 
 
-def without_empty_end(frame: Any) -> Any:
+def _without_empty_end(frame: Any) -> Any:
     """Return a DataFrame without the rows at its end that have no value."""
-    if len(frame) and not _has_values(frame.iloc[-1:]).any():
-        rows = np.flatnonzero(_has_values(frame))
+    if len(frame) and not (frame.iloc[-1].notna() & (frame.iloc[-1] != "")).any():
+        rows = np.flatnonzero((frame.notna() & (frame != "")).any(axis=1))
         return frame.iloc[: rows[-1] + 1 if len(rows) else 0]
     return frame
-
-
-def _has_values(frame: Any) -> NDArray[np.bool_]:
-    values: NDArray[np.bool_] = (frame.notna() & (frame != "")).any(axis=1).to_numpy()
-    return values
 
 
 # ---- the first line -----------------------------------------------------------------------------
 
 
-def first_line(head: list[list[str]], written: Format) -> tuple[list[str], bool, list[str]]:
+def _first_line(head: list[list[str]], written: Format) -> tuple[list[str], bool, list[str]]:
     """Return the names of the columns, whether the first line has them, and notes on doubts."""
     is_header, notes = _is_header(head, written)
     if is_header:
@@ -257,10 +251,7 @@ def _is_header(head: list[list[str]], written: Format) -> tuple[bool, list[str]]
 
 
 def _are_names(
-    cells: list[str],
-    values: NDArray[np.float64],
-    below: list[list[str]],
-    data: list[NDArray[np.float64]],
+    cells: list[str], values: NDArray[Any], below: list[list[str]], data: list[NDArray[Any]]
 ) -> bool:
     """Return whether numbers are names of columns, unlike the lines below them.
 
@@ -269,9 +260,10 @@ def _are_names(
     """
     if len(set(cells)) < len(cells) or len(cells) < 2 or not below:
         return False
-    if 2 * np.count_nonzero(np.isfinite(values)) < len(cells):
-        return True
-    if _ascend(cells, values) and not any(map(_are_integers, below)):
+    if not np.isfinite(values).all():
+        return 2 * int(np.isfinite(values).sum()) < len(cells)
+    ascend = _are_integers(cells) and bool((np.diff(values) > 0).all())
+    if ascend and not any(map(_are_integers, below)):
         return True
     if _are_even(values) and not any(map(_are_even, data)):
         return True
@@ -286,18 +278,11 @@ def _are_integers(cells: list[str]) -> bool:
     return all(re.fullmatch(r"[-+]?\d+", cell.strip()) for cell in cells)
 
 
-def _ascend(cells: list[str], values: NDArray[np.float64]) -> bool:
-    return _are_integers(cells) and bool((np.diff(values) > 0).all())
-
-
-def _are_even(values: NDArray[np.float64]) -> bool:
+def _are_even(values: NDArray[Any]) -> bool:
     """Return whether numbers have the same distances; three must be 0, 1, 2 or 1, 2, 3."""
-    if not np.isfinite(values).all() or len(values) < 3:
-        return False
     steps = np.diff(values)
-    if len(values) == 3 and not (steps[0] == 1 and values[0] in (0, 1)):
-        return False
-    return steps[0] != 0 and bool(np.allclose(steps, steps[0], rtol=1e-6, atol=0))
+    known = len(values) > 3 or (len(values) == 3 and steps[0] == 1 and values[0] in (0, 1))
+    return bool(known and steps[0] != 0 and np.allclose(steps, steps[0], rtol=1e-6, atol=0))
 
 
 # ---- cells that are numbers ---------------------------------------------------------------------

@@ -50,7 +50,7 @@ def said_of(capsys, *args):
         ("x.csv", b"\xff\xfe\x00a,b\n1,2\n", "x.csv is not text in UTF-16"),
         ("x.npy", b"not numpy", "cannot read x.npy: not an array of numbers"),
         ("x.npz", b"PK not a zip", "cannot read x.npz: not arrays of numbers"),
-        ("x.parquet", b"PAR1 nonsense", "cannot read x.parquet: not a Parquet file|needs"),
+        ("x.parquet", b"PAR1 nonsense", "cannot read x.parquet: its ending does not fit|needs"),
         ("x.h5ad", b"nonsense", "cannot read x.h5ad: not a file written by AnnData|needs anndata"),
         ("x.xlsx", b"nonsense", "cannot read x.xlsx: not a workbook of Excel|needs openpyxl"),
         ("x.docx", b"nonsense", "unknown ending '.docx'"),
