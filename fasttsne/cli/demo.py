@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from fasttsne import TSNE, __version__
-from fasttsne.cli.messages import say
+from fasttsne.cli.messages import Refusal, say
+from fasttsne.cli.write import check_output
 from fasttsne.plot import PALETTE, scatter
 from fasttsne.quality import kl_divergence, knn_accuracy, neighbor_recall
 from fasttsne.runtime.files import replacing
@@ -118,26 +118,14 @@ def _check_arguments(args: argparse.Namespace, n_samples: int) -> None:
 
 def _check_output(args: argparse.Namespace, output: Path) -> bool:
     """Check the path of the picture, and return whether matplotlib is installed."""
-    parser: argparse.ArgumentParser = args.parser
-
-    def refuse(reason: str) -> NoReturn:
-        parser.error(f"argument --output: cannot write {output}: {reason}")
-
-    if output.is_dir():
-        refuse("it is a directory")
-    if not output.parent.is_dir():
-        refuse(f"there is no directory {output.parent}")
-    if args.output is not None and output.exists() and not args.force:
-        refuse("it exists; --force replaces it")
-    if not os.access(output if output.exists() else output.parent, os.W_OK):
-        refuse("permission denied")
+    check_output(output, "--output", (), args.output is None or args.force)
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         return False
     formats = Figure().canvas.get_supported_filetypes()
     if output.suffix and output.suffix[1:].lower() not in formats:
-        refuse(f"unknown kind of picture; known are {', '.join(sorted(formats))}")
+        raise Refusal(f"--output {output}: the ending must be one of {', '.join(sorted(formats))}")
     return True
 
 

@@ -117,9 +117,11 @@ def run(args: argparse.Namespace) -> int:
 def _read_map(path: Path, embedding: str | None) -> NDArray[Any]:
     """Read the output of ``fasttsne map``, or any table or array of numbers."""
     kind = kind_of(path)
-    if embedding or kind in (".npz", ".h5ad"):
+    if kind in (".npz", ".h5ad"):
         array = embedding or ("embedding" if kind == ".npz" else "X_tsne")
         return np.asarray(read.read_table(path, array=array).X)
+    if embedding:
+        raise Refusal(f"--embedding is for .npz and .h5ad; {path.name} holds one table")
     if kind == ".npy":
         return np.asarray(read.read_table(path).X)
     names = read.column_names(path)

@@ -252,7 +252,7 @@ def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) ->
     write.check_output(args.output, "--output", write.KINDS, args.force)
     copies = args.output.suffix.lower() == ".h5ad"
     if copies and (args.transpose or args.input.suffix.lower() != ".h5ad"):
-        raise Refusal("--output .h5ad is a copy of an .h5ad INPUT; choose .csv or .npz")
+        raise Refusal("--output .h5ad is a copy of an .h5ad INPUT as it is; choose .csv or .npz")
     if args.report is not None:
         write.check_judgeable(given.get("affinity", ""))
     n_components = given.get("n_components", 2)
