@@ -6,7 +6,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from threading import RLock, Thread
+from threading import RLock, Thread, local
 from typing import Any, TypeVar
 
 import joblib
@@ -112,6 +112,22 @@ _blas_lock = RLock()
 _libraries = ThreadpoolController()
 
 
+# Seconds that a fork waits for other threads to leave BLAS.
+_PATIENCE = 10.0
+
+_forking = local()
+
+
+def _wait_for_others() -> None:
+    """Fork outside of BLAS and ARPACK: locks of theirs that a thread holds hang in the child."""
+    _forking.has_lock = _blas_lock.acquire(timeout=_PATIENCE)
+
+
+def _go_on() -> None:
+    if getattr(_forking, "has_lock", False):
+        _blas_lock.release()
+
+
 def _renew_lock() -> None:
     """Replace the lock in a forked child, where the thread that holds it does not exist."""
     global _blas_lock
@@ -119,4 +135,4 @@ def _renew_lock() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
+    os.register_at_fork(before=_wait_for_others, after_in_parent=_go_on, after_in_child=_renew_lock)

@@ -182,3 +182,29 @@ print("done", flush=True)
 os._exit(0)
 """
     assert run_python(code, timeout=60) == "done\n"
+
+
+@needs_fork
+@pytest.mark.nosan
+def test_a_fork_waits_until_no_other_thread_is_in_blas():
+    code = """
+import os, threading, time, warnings
+from fasttsne.runtime.threads import single_threaded_blas
+warnings.simplefilter("ignore")
+inside, left = threading.Event(), []
+
+def hold():
+    with single_threaded_blas():
+        inside.set()
+        time.sleep(0.3)
+        left.append(True)
+
+threading.Thread(target=hold).start()
+inside.wait()
+child = os.fork()
+with single_threaded_blas():
+    if child == 0:
+        os._exit(len(left))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert run_python(code, timeout=60) == "1\n"
