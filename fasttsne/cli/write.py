@@ -361,6 +361,8 @@ def arrow_values(column: Any, has_gaps: bool, wide: bool) -> NDArray[Any]:
         column = column.cast(kind := kind.value_type)
     if types.is_floating(kind):
         return np.asarray(column.to_numpy())
+    if types.is_decimal(kind):  # which old versions of pyarrow do not cast to text
+        column, kind = pyarrow.array(_texts(column.to_pandas()), pyarrow.string()), pyarrow.string()
     if (not types.is_integer(kind) and not types.is_boolean(kind)) or (has_gaps and wide):
         text = column.cast(pyarrow.string()).fill_null("")
         return np.asarray(text.to_numpy(), dtype=object)

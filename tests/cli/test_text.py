@@ -222,8 +222,9 @@ def test_standard_input_and_output(here, capsys, monkeypatch):
     assert [row["c"] for row in written] == [str(value) for value in X[:, 2]]
     piped("")
     assert error_of(capsys, "-", "-o", "-") == "standard input is empty"
-    assert "--landmarks reads INPUT" in error_of(capsys, "-", "-o", "a.npy", "--landmarks", "9")
     assert not list(here.iterdir())
+    pytest.importorskip("distributed")
+    assert "--landmarks reads INPUT" in error_of(capsys, "-", "-o", "a.npy", "--landmarks", "9")
 
 
 def test_workbooks_are_read(here):
@@ -308,8 +309,8 @@ def test_columns_that_go_along_are_as_they_were(here, kind):
         with np.load("map.npz") as arrays:
             back = {name: arrays[name] for name in KEPT}
     else:
-        back = pd.read_parquet("map.parquet", dtype_backend="numpy_nullable")
-        assert back["id"].dtype == "Int64" and back["share"].dtype == "Float64"
+        back = pytest.importorskip("pyarrow.parquet").read_table("map.parquet").to_pydict()
+        assert type(back["id"][0]) is int and type(back["share"][1]) is float
     for name, cells in KEPT.items():
         assert ["" if pd.isna(cell) else str(cell) for cell in back[name]] == cells
 
@@ -337,7 +338,7 @@ def test_text_becomes_numbers_only_where_these_print_the_same():
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
 def test_types_of_parquet_are_kept_on_every_route(here, kind):
-    pytest.importorskip("dask")
+    pytest.importorskip("distributed")
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     from datetime import date
     from decimal import Decimal
