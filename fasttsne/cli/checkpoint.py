@@ -116,7 +116,7 @@ def load(path: Path, X: Any) -> TSNE:
         ) from error
     if not same_data:
         raise Refusal(
-            f"{path} is a checkpoint of other data; give the same INPUT, columns and --standardize"
+            f"{path} is a checkpoint of other data; give the same INPUT, columns and preparation"
         )
     return tsne
 

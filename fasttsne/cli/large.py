@@ -120,6 +120,7 @@ def _check_files(args: argparse.Namespace, kept: Path) -> None:
     for option, path in (("--output", args.output), ("--checkpoint", kept)):
         if Path(os.path.realpath(args.input)) in Path(os.path.realpath(path)).parents:
             raise Refusal(f"{option} {path} lies in INPUT; choose a place outside of it")
+    read.check_kind(kept, f"--checkpoint {kept}")
     if checkpoint.is_one(kept):
         raise Refusal(
             f"{kept} is left from an earlier run without --landmarks; choose another --checkpoint"

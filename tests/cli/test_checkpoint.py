@@ -83,7 +83,7 @@ def test_options_that_come_too_late_are_noted(array, capsys, monkeypatch):
 def test_a_checkpoint_of_other_data(flowers, capsys, monkeypatch, change):
     interrupted(monkeypatch, "flowers.csv", "-o", "map.npy", "--checkpoint", "one")
     said = error_of(capsys, "flowers.csv", "-o", "map.npy", "--resume", "one", *change)
-    assert said.startswith("one is a checkpoint of other data; give the same INPUT, columns and --")
+    assert said.startswith("one is a checkpoint of other data; give the same INPUT, columns and")
 
 
 class _Evil:

@@ -309,6 +309,8 @@ def test_what_is_no_file_is_refused(array, capsys, untouched, make, reason):
         refused("odd", *to, option, "odd")
     for module in ("dask", "distributed", "h5py", "zarr"):
         pytest.importorskip(module)
+    for option in ("--resume", "--checkpoint"):
+        refused("odd", *to, option, "odd", "--landmarks", 20)
     for kind in ("npy", "parquet", "h5", "zarr"):
         refused(f"odd.{kind}", f"odd.{kind}", "-o", "map.npy", "--landmarks", 20)
         refused(f"odd.{kind}", "x.npy", "-o", f"odd.{kind}", "--landmarks", 20)
