@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fasttsne import _kernels
 from fasttsne.runtime.numbers import with_plain_numbers
+from fasttsne.samples.arrays import unmasked
 
 __all__ = ["conditional_probabilities", "gaussian_probabilities", "uniform_probabilities"]
 
@@ -89,7 +90,7 @@ def conditional_probabilities(
     >>> print(f"{conditional.sum():.4f}")
     1.0000
     """
-    values: Any = squared_distances
+    values: Any = unmasked(squared_distances, "squared_distances")
     if not 0.0 <= np.min(values, initial=0.0) <= np.max(values, initial=0.0) < np.inf:
         raise ValueError("squared_distances must be finite and not negative")
     if np.ndim(perplexity) == 0:
@@ -154,6 +155,7 @@ def gaussian_probabilities(
     """
     if not (np.isfinite(sigma) and sigma > 0.0):
         raise ValueError(f"sigma={sigma} must be a number greater than 0")
+    unmasked(squared_distances, "squared_distances")
     conditional = np.empty(squared_distances.shape, dtype=np.float32)
     for start in range(0, len(conditional), _BLOCK_ROWS):
         rows = slice(start, start + _BLOCK_ROWS)

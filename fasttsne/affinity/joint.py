@@ -10,6 +10,7 @@ from scipy import sparse
 
 from fasttsne import _kernels
 from fasttsne.affinity.conditional import conditional_probabilities
+from fasttsne.samples.arrays import unmasked
 from fasttsne.samples.checks import check_readable
 
 __all__ = [
@@ -98,6 +99,7 @@ def joint_probabilities(
     array([0.25, 0.25, 0.25, 0.25], dtype=float32)
     """
     _check_symmetrization(symmetrization)
+    unmasked([indices, conditional], "indices or conditional")
     if symmetrization == "mean":
         return JointProbabilities(*_kernels.symmetrize(indices, conditional, n_threads))
     n_samples, n_neighbors = indices.shape

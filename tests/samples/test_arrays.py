@@ -11,13 +11,18 @@ from numpy.testing import assert_allclose
 from scipy import sparse
 
 from fasttsne import TSNE
+from fasttsne.affinity import (
+    conditional_probabilities,
+    gaussian_probabilities,
+    joint_probabilities,
+)
 from fasttsne.initialization import initial_embedding
 from fasttsne.metric_learning import average_precision, ndcg_score
 from fasttsne.metric_learning.learners import LinearMetricLearner, LinearRanker
 from fasttsne.metric_learning.learning_to_rank import ranknet_loss
 from fasttsne.metric_learning.losses import softmax_loss, triplet_loss
 from fasttsne.metric_learning.sampling import NoiseDistribution
-from fasttsne.neighbors import nearest_neighbors
+from fasttsne.neighbors import nearest_neighbors, neighbor_index
 from fasttsne.quality import knn_accuracy, report
 from fasttsne.samples.arrays import as_array
 
@@ -122,6 +127,20 @@ def test_masked_values_are_refused(masked, use):
     plain = X if use in MATRICES else Y + 1
     with pytest.raises(ValueError, match=f"{name} has masked values; leave these samples out, or"):
         function(masked(plain))
+
+
+def test_masked_arrays_between_stages_are_refused():
+    indices, distances = nearest_neighbors(X, 5)
+    conditional, _ = conditional_probabilities(distances**2, 2.0)
+    for call in (
+        lambda: conditional_probabilities(hidden(distances**2), 2.0),
+        lambda: gaussian_probabilities(hidden(distances**2), 1.0),
+        lambda: joint_probabilities(indices, hidden(conditional)),
+        lambda: joint_probabilities(hidden(indices), conditional),
+        lambda: neighbor_index(X, 5).query(hidden(X)),
+    ):
+        with pytest.raises(ValueError, match="has masked values"):
+            call()
 
 
 @pytest.mark.parametrize("use", ["triplets", "learner"])
