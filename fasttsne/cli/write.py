@@ -362,10 +362,11 @@ def arrow_values(column: Any, has_gaps: bool, wide: bool) -> NDArray[Any]:
     if types.is_floating(kind):
         return np.asarray(column.to_numpy())
     if types.is_decimal(kind):  # which old versions of pyarrow do not cast to text
-        column, kind = pyarrow.array(_texts(column.to_pandas()), pyarrow.string()), pyarrow.string()
+        text = ["" if value is None else str(value) for value in column.to_pylist()]
+        return np.array(text, dtype=object)
     if (not types.is_integer(kind) and not types.is_boolean(kind)) or (has_gaps and wide):
-        text = column.cast(pyarrow.string()).fill_null("")
-        return np.asarray(text.to_numpy(), dtype=object)
+        filled = column.cast(pyarrow.string()).fill_null("")
+        return np.asarray(filled.to_numpy(), dtype=object)
     if has_gaps:
         return np.asarray(column.cast(pyarrow.float64()).to_numpy())
     return np.asarray(column.to_numpy(), dtype=kind.to_pandas_dtype())
