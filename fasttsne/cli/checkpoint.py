@@ -81,7 +81,7 @@ def save(tsne: TSNE, X: Any, path: Path) -> None:
     numbers = state.gradient_norm, state.degrees_of_freedom, state.learned_at, state.seconds
     checks = [[*check[:5], *check.problem, *check[6:]] for check in state.checks]
     arrays = {name: getattr(state, name) for name in _ARRAYS}
-    arrays |= {"copies": np.arange(len(state.order)) if copies is None else copies}
+    arrays |= {"copies": np.arange(len(state.order), dtype=np.int64) if copies is None else copies}
     arrays |= {"numbers": np.array([state.iteration, *numbers])}
     arrays |= {"checks": np.array(checks, dtype=np.float64).reshape(-1, 10)}
     with replacing(path) as unfinished, open(unfinished, "wb") as file:
