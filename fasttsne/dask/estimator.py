@@ -21,7 +21,6 @@ from fasttsne.dask.transform import place, transform
 from fasttsne.dask.workers import check_workers_hold
 from fasttsne.descent.loop import Callback
 from fasttsne.neighbors.metrics import Metric
-from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.samples.labels import class_codes
 
 __all__ = ["TSNE"]
@@ -177,7 +176,6 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
         self.progress = progress
         self.kl_per_sample = kl_per_sample
 
-    @with_plain_numbers
     def fit(self, X: Any, y: Any = None) -> TSNE:
         """Draw landmarks from `X` and fit their map; see `fit_transform`.
 
@@ -189,7 +187,6 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
         self._fit(as_rows(X), y)
         return self
 
-    @with_plain_numbers
     def fit_transform(self, X: Any, y: Any = None) -> Any:
         """Draw landmarks from `X`, fit their map, and place all other rows on it.
 

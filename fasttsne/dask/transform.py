@@ -13,13 +13,11 @@ from sklearn.utils.validation import check_is_fitted
 import fasttsne.tsne
 from fasttsne.dask.blocks import Rows, as_rows, first_few
 from fasttsne.dask.workers import Shared, share, share_of_threads
-from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
 
 __all__ = ["transform"]
 
 
-@with_plain_numbers
 def transform(model: Any, X: Any, *, perplexity: float | None = None) -> Any:
     """Place the rows of a large matrix on a fitted map, block by block.
 

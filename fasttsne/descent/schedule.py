@@ -108,6 +108,12 @@ class Phase:
         )
 
 
+def _plain(phase: Phase) -> Phase:
+    """Return a phase with Python's numbers."""
+    first, last = (Settings(*map(float, settings)) for settings in (phase.first, phase.last))
+    return Phase(int(phase.n_iter), first, last, float(phase.least_gain))
+
+
 class Schedule:
     """The phases of a descent, one after the other.
 
@@ -144,13 +150,13 @@ class Schedule:
     def __init__(
         self, phases: Sequence[Phase], *, n_iter_early: int = 0, n_iter_settling: int = 0
     ) -> None:
-        some = [phase for phase in phases if phase.n_iter > 0]
+        some = [_plain(phase) for phase in phases if phase.n_iter > 0]
         last = some[-1]
         if last.first == last.last:
             some.pop()
         self.phases = (*some, Phase(ENDLESS, last.last, last.last, last.least_gain))
-        self.n_iter_early = n_iter_early
-        self.n_iter_settling = n_iter_settling
+        self.n_iter_early = int(n_iter_early)
+        self.n_iter_settling = int(n_iter_settling)
         self._begins = [0, *accumulate(phase.n_iter for phase in some)]
 
     @property
@@ -294,7 +300,7 @@ def check_exaggeration(exaggeration: Any) -> float | list[tuple[int, float]]:
     except (TypeError, ValueError):
         stretches = []
     if not stretches or not all(
-        n_iter > 0 and 0 < factor <= sys.float_info.max for n_iter, factor in stretches
+        0 < n_iter < 2**31 and 0 < factor <= sys.float_info.max for n_iter, factor in stretches
     ):
         raise ValueError(
             "exaggeration must be a number above 0 or a list of pairs, a number of iterations"

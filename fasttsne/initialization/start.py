@@ -14,7 +14,6 @@ from sklearn.utils.extmath import row_norms
 
 from fasttsne.affinity import JointProbabilities, as_csr
 from fasttsne.initialization.spectral import laplacian_eigenmap
-from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import single_threaded_blas
 from fasttsne.samples.arrays import as_array
 from fasttsne.samples.checks import check_readable
@@ -36,7 +35,6 @@ _SMALL_SPARSE = 1 << 22
 _ROUNDING = 1e-12
 
 
-@with_plain_numbers
 def initial_embedding(
     X: Any,
     init: str | NDArray[Any],

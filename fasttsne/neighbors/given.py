@@ -8,14 +8,12 @@ import numpy as np
 from scipy import sparse
 
 from fasttsne.neighbors.metrics import Found, squared
-from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.samples.arrays import as_array
 from fasttsne.samples.checks import check_readable
 
 __all__ = ["checked_neighbors"]
 
 
-@with_plain_numbers
 def checked_neighbors(neighbors: Any, n_samples: int, n_neighbors: int | None) -> Found:
     """Return the k nearest of the neighbours that the user passes.
 

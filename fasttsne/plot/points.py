@@ -19,7 +19,6 @@ from fasttsne.plot.colors import INK, MARKERS, MISSING, PALETTE, class_looks
 from fasttsne.plot.density import grid_cells, shade
 from fasttsne.plot.groups import Classes, Quantity, read_labels
 from fasttsne.plot.names import plain, write_names
-from fasttsne.runtime.numbers import with_plain_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +29,6 @@ _MAX_LEGEND = 40  # entries
 _GREY = "#555555"
 
 
-@with_plain_numbers
 def scatter(
     Y: ArrayLike,
     labels: ArrayLike | None = None,
@@ -152,7 +150,6 @@ def scatter(
     return ax
 
 
-@with_plain_numbers
 def quality_map(
     X: Any,
     Y: ArrayLike,

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas, eigh
 
-from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import in_threads, single_threaded_blas
 
 __all__ = ["principal_axes"]
@@ -73,7 +72,6 @@ class PrincipalAxes:
         return rest
 
 
-@with_plain_numbers
 def principal_axes(
     centered: NDArray[np.float32],
     n_axes: int,

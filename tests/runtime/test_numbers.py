@@ -9,7 +9,7 @@ from scipy import sparse
 
 from fasttsne import TSNE, ContrastiveTSNE
 from fasttsne.affinity import conditional_probabilities, joint_probabilities_dense
-from fasttsne.descent import optimize_embedding, standard_schedule
+from fasttsne.descent import Phase, Schedule, Settings, optimize_embedding, standard_schedule
 from fasttsne.initialization import initial_embedding, laplacian_eigenmap
 from fasttsne.metric_learning.learners import LinearMetricLearner, LinearRanker
 from fasttsne.metric_learning.learning_to_rank import lambdarank_loss, listnet_loss, logistic_loss
@@ -90,6 +90,13 @@ CALLS = {
             n_threads=i(1),
         ).outcome.embedding
     ),
+    "Schedule": lambda i, f: [
+        Schedule(
+            [Phase(i(120), Settings(f(50), f(0.7), f(11)), Settings(f(90), f(0.8), f(1)))] * 3,
+            n_iter_early=i(120),
+        ).at(iteration)[0]
+        for iteration in (55, 130, 300, 400)
+    ],
     "conditional_probabilities": lambda i, f: conditional_probabilities(SQUARES, f(5.3))[0],
     "nearest_neighbors": lambda i, f: nearest_neighbors(X, i(127), metric="manhattan")[1],
     "neighbor_index": lambda i, f: neighbor_index(X, i(127), n_threads=i(1)).query(X)[1],
