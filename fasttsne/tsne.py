@@ -99,7 +99,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         have fast kernels. "precomputed_affinity" is another name of ``affinity="precomputed"``.
     metric_params : dict, default=None
         Further arguments of the metric: `p` and `w` of "minkowski", `V` of "seuclidean", `V` or
-        `VI` of "mahalanobis". Variances and covariances are by default those of `X`.
+        `VI` of "mahalanobis", its inverse. "seuclidean" takes the variances of `X` by default.
     init : {"pca", "random", "spectral"} or ndarray of shape (n_samples, n_components), \
             default="pca"
         First coordinates: principal components, the first with a standard deviation of 1e-4;

@@ -412,6 +412,7 @@ def test_a_metric_that_is_gone_is_named(X, method, metric):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
+        ({"metric": "mahalanobis"}, "VI"),
         ({"metric": "mahalanobis", "metric_params": {"V": np.zeros((2, 2))}}, "VI"),
         ({"metric": "manhattan", "metric_params": {"unheard": 3}}, "unheard"),
     ],

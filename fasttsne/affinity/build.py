@@ -118,8 +118,12 @@ class AffinityParameters:
         short = self.n_neighbors is not None and max(wanted.perplexities, default=0.0) >= k
         if given is not None and counts is None and given[0].shape[1] < k:
             k = given[0].shape[1]
-            if self.n_neighbors is not None:
-                raise ValueError(f"n_neighbors={self.n_neighbors}, but {k} neighbors are given")
+            if self.n_neighbors is not None or k < 4:
+                raise ValueError(
+                    f"{wanted.n_neighbors + 1} neighbors per samples are required, but some samples"
+                    f" have only {k + 1} neighbors, themselves included; lower perplexity or "
+                    "n_neighbors, or give more neighbors"
+                )
         if k < wanted.n_neighbors or (short and self.method != "exact"):
             limit = float(k) if wanted.uniform else (k - 1) / 3.0
             if limit < 1.0:

@@ -112,15 +112,15 @@ def nearest_in_graph(
     squares = squared(graph.data[other])
     counts = np.bincount(rows, minlength=shape[0])
     fewest = int(counts.min())
-    if fewest < (n_neighbors or 1):
+    if fewest < (n_neighbors or 0):
         raise ValueError(
             f"{name}, a neighbour graph, has only {fewest} neighbors in row {counts.argmin()}, but "
-            f"{n_neighbors or 1} are required, itself not counted; lower perplexity (or "
+            f"{n_neighbors} are required, itself not counted; lower perplexity (or "
             "n_neighbors), or make the graph with more neighbors"
         )
     if ((squares[1:] < squares[:-1]) & (rows[1:] == rows[:-1])).any():
         order = np.lexsort((squares, rows))
         columns, squares = columns[order], squares[order]
     first = np.cumsum(counts) - counts
-    nearest = first[:, None] + np.arange(n_neighbors or fewest)
+    nearest = first[:, None] + np.arange(fewest if n_neighbors is None else n_neighbors)
     return columns[nearest], squares[nearest]

@@ -85,21 +85,22 @@ def complete_metric(
             raise ValueError(f"metric={metric!r} takes no sparse X; pass X.toarray()")
     elif name in _NOT_OF_ZEROS and np.count_nonzero(~X.any(axis=1)) > 1:
         raise ValueError(f"metric={metric!r} is undefined between rows of zeros; leave these out")
-    n = X.shape[0] if counts is None else counts.sum()
     if name == "seuclidean" and params.get("V") is None:
+        n = X.shape[0] if counts is None else counts.sum()
         deviations = X - np.average(X.astype(np.float64), axis=0, weights=counts)
         V = np.average(deviations**2, axis=0, weights=counts) * (n / (n - 1.0))
         params["V"] = np.where(V > 0.0, V, 1.0)
     if name == "mahalanobis" and params.get("VI") is None:
         V = params.pop("V", None)
         if V is None:
-            with single_threaded_blas():
-                V = np.cov(X.T.astype(np.float64), aweights=counts, ddof=0) * (n / (n - 1.0))
-        V = np.atleast_2d(np.asarray(V, dtype=np.float64))
-        if V.shape != 2 * X.shape[1:] or np.linalg.matrix_rank(V) < len(V):
             raise ValueError(
-                "metric='mahalanobis' needs a covariance of all features that has an inverse; drop "
-                "constant and dependent columns of X, or give metric_params={'VI': ...}"
+                "Must provide either V or VI for Mahalanobis distance: metric_params={'V': ...}, "
+                "such as np.cov(X.T)"
+            )
+        if np.shape(V) != 2 * X.shape[1:] or np.linalg.matrix_rank(V) < len(V):
+            raise ValueError(
+                "metric='mahalanobis' needs V of all features with an inverse; drop constant and "
+                "dependent columns of X, or give metric_params={'VI': ...}"
             )
         params = {"VI": np.linalg.inv(V)}
     if params or name == "haversine":

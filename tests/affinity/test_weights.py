@@ -387,11 +387,13 @@ def test_few_duplicates_are_drawn_as_they_are(X):
     ],
     ids=["init", "labels", "callable"],
 )
+@pytest.mark.filterwarnings("ignore:init has a standard deviation")
 def test_rows_that_something_tells_apart_are_not_collapsed(X, params, y):
     embedding = TSNE(**SHORT, **params).fit_transform(np.r_[X, X], y)
     assert not np.array_equal(embedding[:120], embedding[120:])
 
 
+@pytest.mark.filterwarnings("ignore:init has a standard deviation")
 def test_copies_that_start_together_with_the_same_label_are_collapsed(X):
     start, y = np.random.default_rng(0).normal(size=(120, 2)), np.arange(120) % 3
     params = {**SHORT, "label_weight": 0.5}
