@@ -381,7 +381,7 @@ def test_few_duplicates_are_drawn_as_they_are(X):
 @pytest.mark.parametrize(
     ("params", "y"),
     [
-        ({"init": np.random.default_rng(0).normal(size=(240, 2))}, None),
+        ({"init": 1e-4 * np.random.default_rng(0).normal(size=(240, 2))}, None),
         ({"label_weight": 0.5}, np.repeat([0, 1], 120)),
         ({"metric": lambda a, b: np.abs(a - b).sum(), "method": "exact"}, None),
     ],
@@ -395,7 +395,7 @@ def test_rows_that_something_tells_apart_are_not_collapsed(X, params, y):
 
 @pytest.mark.filterwarnings("ignore:init has a standard deviation")
 def test_copies_that_start_together_with_the_same_label_are_collapsed(X):
-    start, y = np.random.default_rng(0).normal(size=(120, 2)), np.arange(120) % 3
+    start, y = 1e-4 * np.random.default_rng(0).normal(size=(120, 2)), np.arange(120) % 3
     params = {**SHORT, "label_weight": 0.5}
     twice = TSNE(**params, init=np.r_[start, start]).fit_transform(np.r_[X, X], np.r_[y, y])
     weighted = TSNE(**params, init=start).fit(X, y, sample_weight=np.full(120, 2.0)).embedding_
