@@ -99,7 +99,7 @@ class TextTable:
         self._surplus = [f"Unnamed: {i}" for i in range(len(self.names), width)]
 
     def frame(self, as_text: Collection[str]) -> tuple[Any, dict[str, Cells]]:
-        """Return the columns as a DataFrame, but those in `as_text` cell for cell."""
+        """Return the columns as a DataFrame, and those in `as_text` also cell for cell."""
         pandas = import_pandas(kind_of(self.path))
         names, missing = [*self.names, *self._surplus], cast(Any, list(MISSING))
         if as_text:
@@ -127,6 +127,7 @@ class TextTable:
             raise Refusal(f"{self.path} has column names and no rows") from error
         except (pandas.errors.ParserError, pandas.errors.ParserWarning) as error:
             reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
+            reason = "a quote is not closed" if "EOF inside string" in reason else reason
             with self._text() as text:
                 width = max(len(cells) for cells, _ in self._records(text))
             if width > len(names) and not self._longer(len(names)):  # by empty cells alone
@@ -142,7 +143,7 @@ class TextTable:
         }
         unnamed = [name for name, cell in zip(self.names, self._head[0], strict=False) if not cell]
         unnamed = [name for name in unnamed if name not in as_text and frame[name].isna().all()]
-        return frame.drop(columns=[*self._surplus, *unnamed, *columns]), columns
+        return frame.drop(columns=[*self._surplus, *unnamed]), columns
 
     def line(self, row: int) -> str:
         """Return text like "line 7", where a row of the table is in the file."""
@@ -334,13 +335,15 @@ def _prints_as(value: float | None, cell: str) -> bool:
 
 def comma_remedy(cells: Sequence[str], written: Format) -> str:
     """Return options that read cells with commas as numbers; "" if there are none."""
-    commas = [cell.strip() for cell in cells if "," in cell]
-    if not commas or written.decimal == "," or written.thousands:
+    sign, name = (".", "point") if written.decimal == "," else (",", "comma")
+    marked = [cell.strip() for cell in cells if sign in cell]
+    if not marked or written.thousands:
         return ""
-    if all(re.fullmatch(r"[-+−]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?", cell) for cell in commas):
-        is_sure = len(commas) < len(cells) or any(re.search(r",.*[,.]", cell) for cell in commas)
-        other = "" if is_sure else ", or --decimal , if it is the decimal point"
-        return f"--thousands , if the comma separates thousands{other}"
-    if all(re.fullmatch(r"[-+−]?\d*,\d*", cell) for cell in commas):
-        return "--decimal , if the comma is the decimal point"
+    grouped = rf"[-+−]?[1-9]\d{{0,2}}([{sign}]\d{{3}})+([{written.decimal}]\d*)?"
+    if all(re.fullmatch(grouped, cell) for cell in marked):
+        is_sure = len(marked) < len(cells) or any(re.search(r"[,.].*[,.]", cell) for cell in marked)
+        other = "" if is_sure else f", or --decimal {sign} if it is the decimal point"
+        return f"--thousands {sign} if the {name} separates thousands{other}"
+    if all(re.fullmatch(rf"[-+−]?\d*[{sign}]\d*", cell) for cell in marked):
+        return f"--decimal {sign} if the {name} is the decimal point"
     return ""

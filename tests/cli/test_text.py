@@ -153,6 +153,17 @@ def test_a_remedy_is_given_only_where_it_is_right():
     assert comma_remedy(["1,000", "3.5"], Format()).endswith("separates thousands")
     assert comma_remedy(["0,123", "1,234"], Format()).startswith("--decimal ,")
     assert comma_remedy(["1,5", "1,234,567"], Format()) == ""
+    european = Format(decimal=",")
+    assert (
+        comma_remedy(["1.000", "3,5"], european) == "--thousands . if the point separates thousands"
+    )
+    assert comma_remedy(["1.5", "3"], european) == "--decimal . if the point is the decimal point"
+
+
+def test_a_column_can_be_mapped_and_go_along(here):
+    table = read("a,b,c\n" + BODY, wanted={"features": ["a", "b"], "keep": ["a"]})
+    np.testing.assert_array_equal(table.X, X[:, :2])
+    assert table.columns["a"] == [str(value) for value in X[:, 0]]
 
 
 @pytest.mark.parametrize(
