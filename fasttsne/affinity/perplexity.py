@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from fasttsne.affinity.conditional import (
     gaussian_probabilities,
     uniform_probabilities,
 )
+from fasttsne.runtime.numbers import plain
 
 # perplexity="auto" where there are samples enough.
 USUAL_PERPLEXITY = 30.0
@@ -142,12 +142,12 @@ def counts_of_nearest(
 def _perplexities(perplexity: Any, n_samples: float, total: str) -> tuple[float, ...]:
     if isinstance(perplexity, str):  # "auto"
         return (max(1.0, min(USUAL_PERPLEXITY, (n_samples - 1.0) / 3.0)),)
-    numbers = [perplexity] if np.ndim(perplexity) == 0 else list(perplexity)
+    numbers = [*map(plain, [perplexity] if np.ndim(perplexity) == 0 else perplexity)]
     if not numbers:
         raise ValueError("perplexity is an empty list; give at least one number")
     for number in numbers:
-        if isinstance(number, bool) or not (isinstance(number, Real) and float(number) > 0.0):
+        if isinstance(number, bool) or not (isinstance(number, int | float) and number > 0.0):
             raise ValueError(f"perplexity={perplexity!r} must consist of numbers greater than 0")
-        if float(number) >= n_samples:
+        if number >= n_samples:
             raise ValueError(f"perplexity ({number}) must be less than {total} ({n_samples:g})")
     return tuple(float(number) for number in numbers)

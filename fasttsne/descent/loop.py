@@ -29,6 +29,7 @@ from fasttsne.descent.schedule import Schedule, standard_schedule
 from fasttsne.descent.state import Check, Descent, Outcome, Problem, Snapshot, State
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.progress import complete, progress_bar
+from fasttsne.samples.checks import check_fixed
 
 __all__ = ["optimize_embedding"]
 
@@ -123,8 +124,9 @@ def optimize_embedding(
     >>> descent.outcome.embedding.shape, descent.outcome.n_iter
     ((20, 2), 300)
     """
-    check_scalar(n_iter_check, "n_iter_check", int, min_val=1)
-    check_scalar(callback_every, "callback_every", int, min_val=1)
+    counts = {"n_iter_check": n_iter_check, "callback_every": callback_every}
+    for name, count in {"max_iter": max_iter, "n_threads": n_threads, **counts}.items():
+        check_scalar(count, name, int, min_val=1, max_val=None if name == "max_iter" else 2**31 - 1)
     descent = start if isinstance(start, Descent) else Descent.at_rest(start)
     n_samples, n_components = descent.state.embedding.shape
     nu = first_degrees_of_freedom(degrees_of_freedom, n_components)
@@ -134,6 +136,7 @@ def optimize_embedding(
             f"joint is of {len(forces.order)} samples, but start is a map of {n_samples}; both"
             " must be of the same samples"
         )
+    fixed = check_fixed(fixed, n_samples)
     descent.pin(fixed)
     optimize(
         forces,

@@ -153,10 +153,20 @@ def test_a_fit_leaves_the_parameters_as_they_were():
     assert all(tsne.get_params()[name] is value for name, value in before.items())
 
 
-@pytest.mark.parametrize("n_epochs", [0, 10**30])
-def test_more_epochs_than_anyone_waits_for_are_refused(n_epochs):
-    with pytest.raises(ValueError, match="n_epochs"):
-        ContrastiveTSNE(n_epochs=n_epochs).fit(X)
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: ContrastiveTSNE(n_epochs=10**30).fit(X), "n_epochs"),
+        (lambda: LinearMetricLearner(max_epochs=10**30).fit(X, LABELS), "max_epochs"),
+        (lambda: LinearRanker(max_iter=10**30).fit(X, LABELS, GROUPS), "max_iter"),
+        (lambda: TSNE(exaggeration=[(10**30, 1.0), (100, 4.0)]).fit(X), "exaggeration"),
+        (lambda: TSNE(perplexity=10**400).fit(X), "perplexity"),
+        (lambda: optimize_embedding(P, Y, n_threads=10**30), "n_threads"),
+    ],
+)
+def test_numbers_that_never_end_or_fit_are_refused(call, name):
+    with pytest.raises(ValueError, match=name):
+        call()
 
 
 def test_iterations_without_end_converge():

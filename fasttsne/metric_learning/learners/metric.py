@@ -151,7 +151,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         "init": [StrOptions({"auto", "pca", "lda", "identity", "random"}), "array-like"],
         "standardize": [bool, StrOptions({"auto"})],
         "batch_size": [Interval(Integral, 4, None, closed="left"), StrOptions({"auto"})],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, 10**6, closed="both")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],

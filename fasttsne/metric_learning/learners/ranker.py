@@ -209,7 +209,7 @@ class LinearRanker(BaseEstimator):
         "alpha": [Interval(Real, 0, None, closed="left")],
         "loss_params": [dict, None],
         "solver": [StrOptions({"auto", "lbfgs", "adam"})],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, 10**6, closed="both")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
