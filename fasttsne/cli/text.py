@@ -138,7 +138,7 @@ class TextTable:
             raise self._ragged(self._longer(len(self.names)))
         frame = _without_empty_end(frame)
         columns = {  # a row that is too short has NaN
-            name: Cells([cell if isinstance(cell, str) else "" for cell in frame[name]])
+            name: Cells(cell if isinstance(cell, str) else "" for cell in frame[name])
             for name in as_text
         }
         unnamed = [name for name, cell in zip(self.names, self._head[0], strict=False) if not cell]
@@ -322,15 +322,11 @@ def as_printed(cells: Sequence[str]) -> list[int | float | None] | None:
     for kind in (int, float):
         with suppress(ValueError):
             values = [kind(cell) if cell else None for cell in cells]
-            # int64 holds -2**63 to 2**63 - 1; no number prints as "nan"
-            fit = all(value is None or abs(value) < 2**63 for value in values)
-            if fit and any(cells) and all(map(_prints_as, values, cells)):
+            pairs = zip(values, cells, strict=True)
+            # int64 holds numbers below 2**63; NaN is not below.
+            if any(cells) and all(v is None or (abs(v) < 2**63 and str(v) == c) for v, c in pairs):
                 return values
     return None
-
-
-def _prints_as(value: float | None, cell: str) -> bool:
-    return value is None or str(value) == cell
 
 
 def comma_remedy(cells: Sequence[str], written: Format) -> str:
