@@ -85,6 +85,7 @@ def test_finite_data_have_a_finite_map(form, choices, data):
     assert_sound(TSNE(**params).fit(form(X)), len(X))
 
 
+@pytest.mark.filterwarnings("ignore:init has a standard deviation")
 @given(st.data())
 def test_an_init_array_has_a_finite_map(data):
     X = data.draw(points())
