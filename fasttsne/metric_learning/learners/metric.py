@@ -81,7 +81,8 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Samples per batch, about equally many of each class in it. "auto" is a tenth of the samples,
         from 50 to 1000.
     max_epochs : int, default=30
-        Passes over the samples, each of at least ten batches. Steps shrink to 0 until the last.
+        Passes over the samples, at most a million, each of at least ten batches. Steps shrink to 0
+        until the last.
     learning_rate : float, default=0.05
         Largest move of a typical sample along a component in one of the first steps, as a share of
         the root mean square length of embeddings at the start.

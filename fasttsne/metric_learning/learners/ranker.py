@@ -144,7 +144,7 @@ class LinearRanker(BaseEstimator):
         "auto" is L-BFGS if possible, and Adam with `early_stopping`.
     max_iter : int, default=200
         Largest number of iterations or epochs; for "lambdarank" without `early_stopping` the number
-        of epochs. The steps of Adam shrink to 0 until the last.
+        of epochs. At most a million. The steps of Adam shrink to 0 until the last.
     tol : float, default=1e-5
         L-BFGS stops when no entry of the gradient is larger. Adam stops after `n_iter_no_change`
         epochs in which the objective, or with `early_stopping` the score, has not improved by
