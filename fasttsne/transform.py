@@ -219,7 +219,8 @@ class Placement:
         if perplexity is None:
             perplexity = self.perplexity
         elif not (isinstance(perplexity, Real) and 0.0 < float(perplexity) < n_samples):
-            raise ValueError(
+            kind = TypeError if isinstance(perplexity, str) else ValueError
+            raise kind(
                 f"perplexity ({perplexity!r}) must be greater than 0 and less than the number of "
                 f"samples that the map was fitted on ({n_samples})"
             )
