@@ -37,7 +37,7 @@ from fasttsne.descent.degrees_of_freedom import first_degrees_of_freedom
 from fasttsne.descent.forces import make_forces
 from fasttsne.descent.kl_per_sample import kl_per_copy
 from fasttsne.descent.loop import Callback, Rules, optimize
-from fasttsne.descent.schedule import Schedule, check_exaggeration, standard_schedule
+from fasttsne.descent.schedule import LEAST_GAIN, Schedule, check_exaggeration, standard_schedule
 from fasttsne.descent.state import Descent
 from fasttsne.initialization.start import check_start, initial_embedding, warn_of_wide
 from fasttsne.neighbors.metrics import METRICS, Metric
@@ -51,7 +51,9 @@ from fasttsne.samples.weights import check_sample_weight
 from fasttsne.transform import Placement
 
 _LARGEST = sys.float_info.max
-_LOW_RATE = 1 / 20  # of the automatic learning rate; below, the KL divergence is visibly higher
+_LOW_RATE = (
+    1 / 4
+)  # of the automatic learning rate; below, KL divergence is 2 per cent higher or more
 _DRAWN_ALREADY = (
     "with warm_start=True this map is being drawn already, in another thread or around the"
     " callback; wait for that fit to end, or use a clone of the estimator"
@@ -81,8 +83,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     learning_rate : float or "auto", default="auto"
         Step length at the start, under early exaggeration. It rises as the exaggeration falls, in
         inverse proportion. "auto" is n_samples / `early_exaggeration`, so n_samples after early
-        exaggeration. A number above "auto" has the effect of "auto"; one far below, such as 10 for
-        20,000 samples, raises a warning.
+        exaggeration. A number above "auto" has the effect of "auto"; one below a quarter of it
+        raises a warning.
     max_iter : int, default=1000
         Maximum number of iterations, at least 250. 350 to 500 are usually enough, and fewer for a
         few hundred samples. With `warm_start` it counts the iterations of each call, and a further
@@ -644,20 +646,24 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return first_degrees_of_freedom(self.degrees_of_freedom, self.n_components)
 
     def _schedule(self, n_samples: float) -> Schedule:
-        rate, n_iter = float(n_samples), self.early_exaggeration_iter
+        n_iter, rate = self.early_exaggeration_iter, float(n_samples)
+        if n_iter is None:
+            n_iter = self._EXPLORATION_MAX_ITER
         if not isinstance(self.learning_rate, str):
-            rate = min(rate, self.learning_rate * self.early_exaggeration)
-            if rate < _LOW_RATE * n_samples:
-                warnings.warn(
-                    f"learning_rate={self.learning_rate:g} is low for {n_samples:g} samples: the"
-                    ' map may stop before its clusters form. Use learning_rate="auto".',
-                    stacklevel=4,
-                )
+            rate = min(rate, self.learning_rate * (self.early_exaggeration if n_iter else 1.0))
+        share = rate / n_samples  # of the automatic learning rate
+        if share < _LOW_RATE:
+            warnings.warn(
+                f"learning_rate={self.learning_rate:g} is low for {n_samples:g} samples;"
+                ' learning_rate="auto" gives a map of lower KL divergence.',
+                stacklevel=4,
+            )
         return standard_schedule(
             rate,
             early_exaggeration=self.early_exaggeration,
-            early_exaggeration_iter=self._EXPLORATION_MAX_ITER if n_iter is None else n_iter,
+            early_exaggeration_iter=n_iter,
             exaggeration=check_exaggeration(self.exaggeration),
+            least_gain=LEAST_GAIN * max(share, 0.5),  # small steps gain less
         )
 
     @property

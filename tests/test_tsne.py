@@ -70,8 +70,8 @@ def test_no_learning_rate_makes_worse_maps_or_takes_longer(digits, learning_rate
 
 
 def test_a_learning_rate_far_too_low_warns(X):
-    with pytest.warns(UserWarning, match='learning_rate=0.09 is low .* Use learning_rate="auto"'):
-        fit(X, learning_rate=0.09)
+    with pytest.warns(UserWarning, match='learning_rate=2 is low .* learning_rate="auto"'):
+        fit(X, learning_rate=2.0)
 
 
 @both_methods

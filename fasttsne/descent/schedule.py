@@ -233,12 +233,13 @@ def standard_schedule(
     early_exaggeration: float = 12.0,
     early_exaggeration_iter: int = N_ITER_EARLY,
     exaggeration: float | Sequence[tuple[int, float]] = 1.0,
+    least_gain: float = LEAST_GAIN,
 ) -> Schedule:
     """Return the schedule of `TSNE`: exaggeration that fades, then speed, and rest at the end.
 
     Early exaggeration fades at momentum 0.8. Then the momentum rises to 0.97 over 50 iterations
-    and stays there until the descent ends, or converges: until an iteration lowers KL(P||Q) by
-    less than 1/4000 of it. The map settles in 50 iterations at momentum 0.8.
+    and stays there until the descent converges or ends. The map settles in 50 iterations at
+    momentum 0.8.
 
     Parameters
     ----------
@@ -251,6 +252,8 @@ def standard_schedule(
     exaggeration : float or sequence of (int, float), default=1.0
         Factor on the attraction afterwards. A sequence gives several, each with its number of
         iterations; the last one holds until the end.
+    least_gain : float, default=1/4000
+        The descent has converged when an iteration lowers KL(P||Q) by less than this share of it.
 
     Returns
     -------
@@ -287,7 +290,7 @@ def standard_schedule(
         factor = factors[bisect_right(begins, begin) - 1]
         first = settings(momentum(begin), factor)
         phases.append(Phase(end - begin, first, settings(momentum(end), factor)))
-    phases[-1] = replace(phases[-1], least_gain=LEAST_GAIN)
+    phases[-1] = replace(phases[-1], least_gain=least_gain)
     return Schedule(phases, n_iter_early=early_exaggeration_iter, n_iter_settling=N_ITER_SETTLING)
 
 

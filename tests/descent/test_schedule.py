@@ -78,8 +78,8 @@ def test_late_exaggeration_holds_for_as_long_as_it_says(exaggeration, early):
 
 @both_methods
 @pytest.mark.parametrize("n_iter", [0, 1, 151, 199, 200, 220, 250, 10_000])
-def test_no_length_of_early_exaggeration_overruns_max_iter(X, method, n_iter, capsys):
-    params = {"max_iter": 250, "learning_rate": 9.0, "verbose": 1}
+def test_no_length_of_early_exaggeration_overruns_max_iter(X, method, n_iter, capsys, endless):
+    params = {"max_iter": 250, "verbose": 1}
     fitted = fit(X, method=method, early_exaggeration_iter=n_iter, **params)
     assert fitted.n_iter_ == 249
     assert np.isfinite(fitted.embedding_).all()

@@ -74,13 +74,13 @@ pickle.dump(estimator, open({str(last)!r}, "wb"))
     assert_same_run(pickle.loads(last.read_bytes()), fit(X, max_iter=350, **LONG))
 
 
-def test_what_has_converged_stays(X, monkeypatch):
+def test_what_has_converged_stays(X, request):
     whole = fit(X, max_iter=1000)
     assert whole.n_iter_ < 900
     estimator = warm(X, [1000, 300])
     assert_same_run(estimator, whole)
     # until more is asked of it
-    monkeypatch.setattr("fasttsne.descent.schedule.LEAST_GAIN", -np.inf)
+    request.getfixturevalue("endless")
     estimator.set_params(max_iter=300).fit(X)
     assert estimator.n_iter_ == whole.n_iter_ + 300
 
