@@ -613,7 +613,7 @@ def _read_excel(path: Path, sheet: str | None) -> tuple[bytes, list[str]]:
         if sheet is not None and sheet not in sheets:
             raise unknown_name("sheet", sheet, sheets, str(path))
         text = {"dtype": object, "keep_default_na": False, "na_values": [""]}
-        cells = book.parse(sheet or 0, header=None, **text)
+        cells = pandas.read_excel(book, sheet_name=sheet or 0, header=None, **text)
     is_open = sheet is None and len(sheets) > 1
     notes = [f"reading sheet {sheets[0]!r}; --array names another"] if is_open else []
     return cells.to_csv(header=False, index=False).encode(), notes

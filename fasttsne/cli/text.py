@@ -299,9 +299,10 @@ def numbers(
     """
     import pandas
 
-    text = pandas.Series(cells, dtype=object).astype(str).str.strip().str.replace("−", "-")
+    # Not astype(str), by which missing cells stay missing in pandas 3.
+    text = pandas.Series(list(map(str, cells)), dtype=object).str.strip().str.replace("−", "-")
     missing: NDArray[np.bool_] = text.isin(MISSING).to_numpy()
-    values: NDArray[np.float64] = pandas.to_numeric(text, errors="coerce").to_numpy(np.float64)
+    values = _as_floats(text)
     if written.decimal == "." and not (np.isnan(values) & ~missing).any():
         return values, missing
     if units:
@@ -314,7 +315,14 @@ def numbers(
     if written.decimal != ".":
         text = text.where(~text.str.contains(".", regex=False), "")
         text = text.str.replace(written.decimal, ".", regex=False)
-    return pandas.to_numeric(text, errors="coerce").to_numpy(np.float64), missing
+    return _as_floats(text), missing
+
+
+def _as_floats(text: Any) -> NDArray[np.float64]:
+    """Return a Series of text as numbers, NaN where it is none, in an array to write to."""
+    import pandas
+
+    return np.array(pandas.to_numeric(text, errors="coerce"), dtype=np.float64)
 
 
 def as_printed(cells: Sequence[str]) -> list[int | float | None] | None:

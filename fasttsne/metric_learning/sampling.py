@@ -240,7 +240,7 @@ def negative_sampling_loss(
     )
 
 
-@with_plain_numbers
+@np.errstate(under="ignore")
 def nce_loss(
     target_scores: ArrayLike,
     noise_scores: ArrayLike,
