@@ -195,6 +195,7 @@ def uniform_probabilities(counts: NDArray[np.floating]) -> NDArray[np.float32]:
     array([[0.5 , 0.5 , 0.  ],
            [0.75, 0.25, 0.  ]], dtype=float32)
     """
+    unmasked(counts, "counts")
     total = counts.sum(axis=1, dtype=np.float64, keepdims=True)
     return np.asarray(counts / total, dtype=np.float32)
 

@@ -220,6 +220,7 @@ def symmetrize_dense(
            [0.5, 0. ]], dtype=float32)
     """
     _check_symmetrization(symmetrization)
+    unmasked(conditional, "conditional")
     if symmetrization == "max":
         np.maximum(conditional, conditional.T.copy(), out=conditional)
         conditional *= len(conditional) / conditional.sum(dtype=np.float64)

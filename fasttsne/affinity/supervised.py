@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fasttsne.affinity.joint import JointProbabilities, from_csr
+from fasttsne.samples.arrays import unmasked
 
 __all__ = ["guided_by_labels"]
 
@@ -62,6 +63,8 @@ def guided_by_labels(
            [0.33333334, 0.6666667 ],
            [0.5       , 0.5       ]], dtype=float32)
     """
+    unmasked(conditional, "conditional")
+    unmasked(classes, "classes")
     guided = conditional.copy()
     for start in range(0, len(guided), _BLOCK_ROWS):
         rows = slice(start, start + _BLOCK_ROWS)

@@ -29,6 +29,7 @@ from fasttsne.descent.schedule import Schedule, standard_schedule
 from fasttsne.descent.state import Check, Descent, Outcome, Problem, Snapshot, State
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.progress import complete, progress_bar
+from fasttsne.samples.arrays import as_array
 from fasttsne.samples.checks import check_fixed
 
 __all__ = ["optimize_embedding"]
@@ -127,7 +128,16 @@ def optimize_embedding(
     counts = {"n_iter_check": n_iter_check, "callback_every": callback_every}
     for name, count in {"max_iter": max_iter, "n_threads": n_threads, **counts}.items():
         check_scalar(count, name, int, min_val=1, max_val=None if name == "max_iter" else 2**31 - 1)
-    descent = start if isinstance(start, Descent) else Descent.at_rest(start)
+    if isinstance(start, Descent):
+        descent = start
+    else:
+        first = as_array(start, "start")
+        if first.ndim != 2 or first.dtype.kind not in "fiub":
+            raise ValueError(
+                "start must be numbers of shape (n_samples, n_components), got an array of"
+                f" {first.dtype} and shape {first.shape}"
+            )
+        descent = Descent.at_rest(first)
     n_samples, n_components = descent.state.embedding.shape
     nu = first_degrees_of_freedom(degrees_of_freedom, n_components)
     forces = make_forces(joint, n_components, nu, angle=angle, n_threads=n_threads)

@@ -159,3 +159,16 @@ def test_a_descent_continues_with_as_many_samples():
     descent = optimize_embedding(P, np.random.default_rng(0).normal(size=(20, 2)), max_iter=10)
     with pytest.raises(ValueError, match="joint is of 21 samples, but start is a map of 20"):
         optimize_embedding(Q, descent)
+
+
+@pytest.mark.parametrize(
+    ("joint", "start", "message"),
+    [
+        (np.eye(9), np.ones(9), r"start must be numbers of shape \(n_samples, n_components\)"),
+        (np.eye(9), np.full((9, 2), "a"), "start must be numbers"),
+        ("joint", np.ones((9, 2)), "joint must be JointProbabilities or a matrix.*got str"),
+    ],
+)
+def test_arguments_that_are_no_matrices_are_named(joint, start, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        optimize_embedding(joint, start)

@@ -14,8 +14,12 @@ from fasttsne import TSNE
 from fasttsne.affinity import (
     conditional_probabilities,
     gaussian_probabilities,
+    guided_by_labels,
     joint_probabilities,
+    symmetrize_dense,
+    uniform_probabilities,
 )
+from fasttsne.descent import optimize_embedding
 from fasttsne.initialization import initial_embedding
 from fasttsne.metric_learning import average_precision, ndcg_score
 from fasttsne.metric_learning.learners import LinearMetricLearner, LinearRanker
@@ -138,6 +142,12 @@ def test_masked_arrays_between_stages_are_refused():
         lambda: joint_probabilities(indices, hidden(conditional)),
         lambda: joint_probabilities(hidden(indices), conditional),
         lambda: neighbor_index(X, 5).query(hidden(X)),
+        lambda: uniform_probabilities(hidden(np.ones((N, 5)))),
+        lambda: symmetrize_dense(hidden(np.ones((N, N), dtype=np.float32))),
+        lambda: guided_by_labels(hidden(conditional), np.zeros(N, int), 0.5, indices=indices),
+        lambda: guided_by_labels(conditional, hidden(np.zeros(N, int)), 0.5, indices=indices),
+        lambda: optimize_embedding(np.ones((N, N)), hidden(X[:, :2])),
+        lambda: optimize_embedding(hidden(np.ones((N, N))), X[:, :2]),
     ):
         with pytest.raises(ValueError, match="has masked values"):
             call()
