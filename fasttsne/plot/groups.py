@@ -110,7 +110,7 @@ def _classes(texts: list[str], codes: NDArray[np.int64], *, natural: bool) -> Cl
 
 
 def _in_natural_order(names: list[str]) -> list[str]:
-    """Return names with their numbers by value, so that 2 is before 10, and dates by date."""
+    """Return names in the order of dictionaries: numbers by value, dates by date, any case."""
     with suppress(ValueError):
         if all(np.isfinite(float(name)) for name in names):
             return sorted(names, key=lambda name: (float(name), name))
@@ -120,7 +120,7 @@ def _in_natural_order(names: list[str]) -> list[str]:
 
     def key(name: str) -> tuple[str, str]:
         dated = date.sub(year_first, name)
-        return re.sub(r"\d+", lambda digits: digits[0].zfill(_DIGITS), dated), name
+        return re.sub(r"\d+", lambda digits: digits[0].zfill(_DIGITS), dated.casefold()), name
 
     return sorted(names, key=key)
 
