@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from fasttsne.cli import read, write
 from fasttsne.cli.messages import Refusal, say
+from fasttsne.cli.options import add_columns
 from fasttsne.cli.text import kind_of
 
 _DESCRIPTION = """\
@@ -49,7 +49,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--report", type=Path, metavar="FILE", help="write the report, too: .txt or .json"
     )
     parser.add_argument("--force", action="store_true", help="overwrite an existing FILE")
-    read.add_columns(parser, judging=True)
+    add_columns(parser, judging=True)
     group = parser.add_argument_group("parameters")
     group.add_argument(
         "--metric", metavar="NAME", default="euclidean", help="distance in X (default: %(default)s)"
@@ -116,14 +116,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _read_map(path: Path, embedding: str | None) -> NDArray[Any]:
     """Read the output of ``fasttsne map``, or any table or array of numbers."""
-    kind = kind_of(path)
-    if kind in (".npz", ".h5ad"):
-        array = embedding or ("embedding" if kind == ".npz" else "X_tsne")
-        return np.asarray(read.read_table(path, array=array).X)
-    if embedding:
+    usual = {".npz": "embedding", ".h5ad": "X_tsne"}.get(kind_of(path))
+    if embedding and not usual:
         raise Refusal(f"--embedding is for .npz and .h5ad; {path.name} holds one table")
-    if kind == ".npy":
-        return np.asarray(read.read_table(path).X)
-    names = read.column_names(path)
-    ours = [name for name in names if re.fullmatch(r"tsne\d+", name)]
-    return np.asarray(read.read_table(path, {"features": ours}).X)
+    wanted = {"preferred": r"tsne\d+"}
+    return np.asarray(read.read_table(path, wanted, array=embedding or usual).X)

@@ -28,6 +28,7 @@ from fasttsne.cli import checkpoint, read, write
 from fasttsne.cli.large_inputs import Source, open_source
 from fasttsne.cli.large_parts import STATE, Unfinished, check_output, check_room, join, places
 from fasttsne.cli.messages import Progress, Refusal, say, shortened
+from fasttsne.cli.options import check_plain, text_format
 from fasttsne.samples.labels import has_fractions
 from fasttsne.transform import Placement
 
@@ -113,7 +114,7 @@ def _check_files(args: argparse.Namespace, kept: Path) -> None:
     named = {"--output": args.output, "--plot": args.plot, "--html": args.html}
     named |= {"--report": args.report, "--checkpoint or --resume": kept}
     write.check_distinct({"INPUT": args.input, **named})
-    read.check_plain(read.text_format(args), args.input)
+    check_plain(text_format(args), args.input)
     if args.fill is not None:
         raise Refusal("--fill reads the whole of INPUT; fill it before, or leave out --landmarks")
     check_output(args.output, args.as_folder, args.force)

@@ -14,15 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasttsne.cli.messages import Refusal, shortened, unknown_name
-from fasttsne.cli.read import (
-    Along,
-    Choice,
-    check_exists,
-    check_kind,
-    check_matrix,
-    choose,
-    columns_beside,
-)
+from fasttsne.cli.options import Along, choose, columns_beside
+from fasttsne.cli.read import check_exists, check_kind, check_matrix
 from fasttsne.cli.text import Format
 
 _READ = (".parquet", ".pq", ".npy", ".zarr", ".h5", ".hdf5")
@@ -348,11 +341,15 @@ class ParquetSource(Source):
         self._files = self.files()
         self._streams: dict[tuple[str, ...], tuple[int, Any, Any]] = {}
         schema, path = self._read_footers(), self.path
-        choice = _with_index(choose(schema.names, settings, path, Format()), schema)
-        self.along = choice.along
+        along, features, rest = choose(schema.names, settings, path, Format())
+        # The index of a DataFrame goes along, unless it was asked for or left out.
+        there = {*rest, *along.kept} - {*(features or ()), along.label}
+        index = [name for name in _index(schema) if isinstance(name, str) and name in there]
+        self.along = along._replace(row_names=index)
+        rest = [name for name in rest if name not in index]
         if self._starts[-1] == 0:
             raise Refusal(f"{path} has column names and no rows")
-        self._features, self.notes = _features(schema, choice.rest, choice.features, path)
+        self._features, self.notes = _features(schema, rest, features, path)
         kinds = [schema.field(name).type for name in self._features]
         self._listed, width = _is_list(kinds[0]), len(kinds)
         if self._listed:
@@ -477,16 +474,12 @@ class ParquetSource(Source):
         return {**super().__getstate__(), "_streams": {}}
 
 
-def _with_index(choice: Choice, schema: Any) -> Choice:
-    """Let the columns of a Parquet schema go along that were the index of a DataFrame."""
+def _index(schema: Any) -> list[Any]:
+    """Return the columns of a Parquet schema that were the index of a DataFrame."""
     try:
-        found = (schema.pandas_metadata or {}).get("index_columns", ())
+        return list((schema.pandas_metadata or {}).get("index_columns", ()))
     except ValueError:  # metadata that pandas did not write
-        return choice
-    there = {*choice.rest, *choice.along.kept} - {*(choice.features or ()), choice.along.label}
-    index = [name for name in found if isinstance(name, str) and name in there]
-    rest = [name for name in choice.rest if name not in index]
-    return choice._replace(along=choice.along._replace(row_names=index), rest=rest)
+        return []
 
 
 def _natural(name: Path) -> list[tuple[int, str]]:

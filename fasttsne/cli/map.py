@@ -12,6 +12,7 @@ from typing import Any
 from fasttsne import TSNE
 from fasttsne.cli import checkpoint, read, write
 from fasttsne.cli.messages import Progress, Refusal, one_line, rounded, say
+from fasttsne.cli.options import add_columns
 from fasttsne.samples.labels import has_fractions
 
 _DESCRIPTION = """\
@@ -119,7 +120,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--report", type=Path, metavar="FILE", help="measures of the map: .txt or .json"
     )
     files.add_argument("--force", action="store_true", help="overwrite existing files")
-    read.add_columns(parser)
+    add_columns(parser)
     group = parser.add_argument_group("parameters", "Defaults are those of fasttsne.TSNE.")
     defaults = TSNE().get_params()
     for name, kind, metavar, meaning in _PARAMETERS:
@@ -253,8 +254,10 @@ def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) ->
     copies = args.output.suffix.lower() == ".h5ad"
     if copies and (args.transpose or args.input.suffix.lower() != ".h5ad"):
         raise Refusal("--output .h5ad is a copy of an .h5ad INPUT as it is; choose .csv or .npz")
-    if args.report is not None:
-        write.check_judgeable(given.get("affinity", ""))
+    if args.report is not None and given.get("affinity") == "precomputed":
+        raise Refusal(
+            "a map is judged by the data or their distances, not by affinities; leave out --report"
+        )
     n_components = given.get("n_components", 2)
     write.check_pictures(args, flat=n_components == 2)
     if kept.is_dir() and (kept / "manifest.json").exists():

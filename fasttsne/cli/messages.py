@@ -19,6 +19,12 @@ class Refusal(Exception):
     """A user error: one line says what is wrong and what to do, and the status is 2."""
 
 
+def check_package(purpose: str, module: str, extra: str) -> None:
+    """Check that a package of an extra is installed."""
+    if find_spec(module) is None:
+        raise Refusal(f"{purpose} needs {module}: pip install 'fasttsne[{extra}]'")
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str], where: str) -> Refusal:
     """Return an error for a name that does not exist, which suggests the nearest known one."""
     names = list(dict.fromkeys(known))

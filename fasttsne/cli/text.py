@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -12,27 +13,27 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fasttsne.cli.messages import Refusal, shortened
+from fasttsne.cli.messages import Refusal, check_package, shortened
 
 #: Endings of tables of text.
 TEXT = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 #: Cells that are missing where a number is expected.
-MISSING = ("", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NaT", "NULL", "null", "None")
+MISSING = {"", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NaT", "NULL", "null", "None"}
 
 _SEPARATORS = {";": "';'", "\t": "tab", "|": "'|'", ",": "','", " ": "' '"}  # as options
-#: Signs beside numbers that are left out where all cells of a column have them.
-UNITS = "%$€£¥"
+_UNITS = "%$€£¥"  # left out where all cells of a column have them
 _SAMPLED = 20  # lines below the first, which show whether it names the columns
-_BYTE_ORDER_MARKS = {
-    b"\xff\xfe\0\0": "utf-32",
-    b"\0\0\xfe\xff": "utf-32",
-    b"\xff\xfe": "utf-16",
-    b"\xfe\xff": "utf-16",
+_CELLS = 1 << 20  # that are converted at a time
+_BYTE_ORDER_MARKS = {  # the longer ones first, as others begin them
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
 }
 
 
@@ -46,10 +47,6 @@ class Format(NamedTuple):
     encoding: str | None = None  # None: by the byte order mark, else UTF-8
 
 
-class Cells(list[str]):
-    """A column of text, cell for cell; "" is missing."""
-
-
 def kind_of(path: Path) -> str:
     """Return the ending that shows what a file holds; "-" is a .csv, and .csv.gz is an ending."""
     if str(path) == "-":
@@ -58,92 +55,86 @@ def kind_of(path: Path) -> str:
     return Path(path.stem).suffix.lower() + ending if ending == ".gz" else ending
 
 
-def import_pandas(kind: str) -> Any:
-    """Import pandas, or raise an error that says what to install."""
-    try:
-        import pandas
-    except ModuleNotFoundError as error:
-        raise Refusal(f"reading {kind} needs pandas: pip install 'fasttsne[tables]'") from error
-    return pandas
-
-
 class TextTable:
     """A table of text, of which some lines have been read."""
 
     def __init__(self, path: Path, written: Format, content: bytes | None = None) -> None:
-        import_pandas(kind_of(path))
-        self.path, self._written, self._content = path, written, content
+        check_package(f"reading {kind_of(path)}", "pandas", "tables")
+        self.path, self.written, self._content = path, written, content
         if str(path) == "-":
             self.path, self._content = Path("standard input"), sys.stdin.buffer.read()
         usual = "\t" if kind_of(path).startswith(".tsv") else ","
         self._separator = written.separator or usual
         with self._bytes() as file:
             first = file.read(4)
-        marked = [name for mark, name in _BYTE_ORDER_MARKS.items() if first.startswith(mark)]
-        self.encoding = written.encoding or (marked or ["utf-8-sig"])[0]
+        marked = (name for mark, name in _BYTE_ORDER_MARKS.items() if first.startswith(mark))
+        self._encoding = written.encoding or next(marked, "utf-8-sig")
         with self._text() as text:
-            start = text.read(1 << 16)
-        if "\0" in start:
-            raise self._not_text()
-        self._spaced = False
+            if "\0" in text.read(1 << 16):
+                raise UnicodeError
+        self._spaced = self._separator == " "
         self._head = self._first_lines()
         # A quote after a space opens a quoted cell only if the space is skipped.
-        cells = (cell for line in self._head for cell in line if cell[:1] == " ")
-        if any(cell.lstrip().startswith('"') for cell in cells):
+        if any(re.match(' +"', cell) for line in self._head for cell in line):
             self._spaced = True
             self._head = self._first_lines()
         if not self._head:
             raise Refusal(f"{self.path} is empty")
-        self.names, self.has_names, self.notes = _first_line(self._head, written)
-        width = max(map(len, self._head))
-        self._surplus = [f"Unnamed: {i}" for i in range(len(self.names), width)]
+        self.has_names, note = _is_header(self._head, written)
+        self.names = [cell or f"Unnamed: {i}" for i, cell in enumerate(self._head[0])]
+        if not self.has_names:
+            self.names = [f"column {i + 1}" for i in range(max(map(len, self._head)))]
+        self.notes = [note] if note else []
 
-    def frame(self, as_text: Collection[str]) -> tuple[Any, dict[str, Cells]]:
-        """Return the columns as a DataFrame, and those in `as_text` also cell for cell."""
-        pandas = import_pandas(kind_of(self.path))
-        names, missing = [*self.names, *self._surplus], cast(Any, list(MISSING))
-        if as_text:
-            missing = {name: missing for name in names if name not in as_text}
-        try:
-            with self._text() as text, warnings.catch_warnings():
-                # pandas warns of rows longer than the header, and cuts them.
-                warnings.simplefilter("error", pandas.errors.ParserWarning)
-                if self.has_names:
-                    next(self._records(text))
-                frame = pandas.read_csv(
-                    text,
-                    sep=r"\s+" if self._separator == " " else self._separator,
-                    decimal=self._written.decimal,
-                    header=None,
-                    names=names,
-                    index_col=False,
-                    skipinitialspace=self._spaced,
-                    dtype=dict.fromkeys(as_text, object),
-                    na_values=missing,
-                    keep_default_na=False,
-                    low_memory=False,
-                )
-        except pandas.errors.EmptyDataError as error:
-            raise Refusal(f"{self.path} has column names and no rows") from error
-        except (pandas.errors.ParserError, pandas.errors.ParserWarning) as error:
-            reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
-            reason = "a quote is not closed" if "EOF inside string" in reason else reason
-            with self._text() as text:
-                width = max(len(cells) for cells, _ in self._records(text))
-            if width > len(names) and not self._longer(len(names)):  # by empty cells alone
-                self._surplus = [f"Unnamed: {i}" for i in range(len(self.names), width)]
-                return self.frame(as_text)
-            raise self._ragged(self._longer(len(names)) or reason) from error
-        if frame[self._surplus].notna().any(axis=None):
-            raise self._ragged(self._longer(len(self.names)))
-        frame = _without_empty_end(frame)
-        columns = {  # a row that is too short has NaN
-            name: Cells(cell if isinstance(cell, str) else "" for cell in frame[name])
-            for name in as_text
-        }
-        unnamed = [name for name, cell in zip(self.names, self._head[0], strict=False) if not cell]
-        unnamed = [name for name in unnamed if name not in as_text and frame[name].isna().all()]
-        return frame.drop(columns=[*self._surplus, *unnamed]), columns
+    def numbers(
+        self, features: Sequence[str] | None, rest: Collection[str], beside: Collection[str]
+    ) -> tuple[NDArray[np.float64], list[str], dict[str, NDArray[Any]]]:
+        """Return the columns `features` as numbers, their names, and the columns `beside`.
+
+        Without features, return all columns of numbers among `rest`. Doubts become notes.
+        """
+        frame, columns = self._frame(beside)
+        if len(frame) == 0:
+            raise Refusal(f"{self.path} has column names and no rows")
+        rest = set(rest)
+        frame = frame[features or [name for name in frame.columns if name in rest]]
+        X = np.empty(frame.shape)
+        are_numbers = np.array([dtype.kind in "biuf" for dtype in frame.dtypes], dtype=bool)
+        X[:, are_numbers] = frame.loc[:, are_numbers].to_numpy(dtype=np.float64)
+        is_text, as_read = np.zeros(len(are_numbers), dtype=bool), list[str]()
+        others, size = np.flatnonzero(~are_numbers), max(1, _CELLS // len(frame))
+        # Many columns at once, because pandas is slow for each.
+        for some in (others[i : i + size] for i in range(0, len(others), size)):
+            cells = frame.iloc[:, some].to_numpy(dtype=object)
+            values, missing = (part.reshape(cells.shape) for part in numbers(cells, self.written))
+            are_words = np.isnan(values) & ~missing
+            for k in np.flatnonzero(are_words.any(axis=0)):
+                name, present = frame.columns[some[k]], list(map(str, cells[~missing[:, k], k]))
+                if units := "".join(sign for sign in _UNITS if all(sign in c for c in present)):
+                    values[:, k], _ = numbers(cells[:, k], self.written, units)
+                words = np.isnan(values[:, k]) & ~missing[:, k]
+                remedy, only_text = comma_remedy(present, self.written), words.sum() == len(present)
+                if not words.any():
+                    value = values[np.argmin(missing[:, k]), k]
+                    as_read.append(f"{present[0]} as {value:g} in {name!r}")
+                elif features or remedy or not only_text:
+                    row = int(np.argmax(words))
+                    holds = "holds text" if only_text else "mixes numbers and text"
+                    raise Refusal(
+                        f"{self.path}: column {name!r} {holds}, {str(cells[row, k])[:40]!r} in "
+                        f"{self.line(row)}; {remedy or 'correct it'}, or leave the column out "
+                        "(--drop, or not among --features)"
+                    )
+            X[:, some] = values
+            is_text[some] = np.isnan(values).all(axis=0) & (features is None)
+        if as_read:
+            self.notes.append(f"read without the sign: {shortened(as_read)}")
+        if is_text.any():
+            self.notes.append(f"columns of text, left out: {shortened([*frame.columns[is_text]])}")
+            X = X.compress(~is_text, axis=1)
+        if is_text.all():
+            raise Refusal(f"{self.path} has no column of numbers{self.hint()}")
+        return X, list(frame.columns[~is_text]), columns
 
     def line(self, row: int) -> str:
         """Return text like "line 7", where a row of the table is in the file."""
@@ -161,29 +152,66 @@ class TextTable:
                 return f"; are its cells separated by {option}? --sep {option}"
         return ""
 
+    def _frame(
+        self, beside: Collection[str], usecols: Any = None
+    ) -> tuple[Any, dict[str, NDArray[Any]]]:
+        """Return the columns as a DataFrame, and those of `beside` also as they are printed."""
+        import pandas
+
+        missing: Any = list(MISSING)
+        if beside:
+            missing = {name: [""] if name in beside else missing for name in self.names}
+        try:
+            with self._text() as text, warnings.catch_warnings():
+                # pandas warns of rows longer than the header, and cuts them.
+                warnings.simplefilter("error", pandas.errors.ParserWarning)
+                if self.has_names:
+                    next(self._records(text))
+                frame = pandas.read_csv(
+                    text,
+                    sep=r"\s+" if self._separator == " " else self._separator,
+                    decimal=self.written.decimal,
+                    header=None,
+                    names=self.names,
+                    index_col=False,
+                    usecols=usecols,
+                    skipinitialspace=self._spaced,
+                    dtype=dict.fromkeys(beside, object),
+                    na_values=missing,
+                    keep_default_na=False,
+                    low_memory=False,
+                )
+        except pandas.errors.EmptyDataError:
+            frame = pandas.DataFrame(columns=self.names)
+        except (pandas.errors.ParserError, pandas.errors.ParserWarning) as error:
+            reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
+            if "EOF inside string" in reason:
+                reason = "a quote is not closed"
+            elif longer := self._longer():
+                reason = longer
+            elif usecols is None:  # only empty cells are too many; usecols leaves them out
+                return self._frame(beside, range(len(self.names)))
+            kind = kind_of(self.path)[1:4].upper() or "CSV"
+            raise Refusal(f"{self.path} is ragged or not {kind}: {reason}{self.hint()}") from error
+        last = frame.last_valid_index()  # rows of separators alone may end a file
+        frame = frame.iloc[: 0 if last is None else last + 1]
+        cells = {name: frame[name].fillna("").tolist() for name in beside}
+        columns = {name: as_printed(text, self.written.decimal) for name, text in cells.items()}
+        unnamed = [name for name, cell in zip(self.names, self._head[0], strict=False) if not cell]
+        unnamed = [name for name in unnamed if name not in beside and frame[name].isna().all()]
+        return frame.drop(columns=unnamed), columns
+
     def _first_lines(self) -> list[list[str]]:
         with self._text() as text:
             return [cells for cells, _ in islice(self._records(text), 1 + _SAMPLED)]
 
-    def _longer(self, width: int) -> str:
-        """Return which line is the first with more cells; "" if there is none."""
+    def _longer(self) -> str:
+        """Return which line is the first with more cells than names; "" if there is none."""
+        width, first = len(self.names), "header" if self.has_names else "first"
         with self._text() as text:
             lines = (number for cells, number in self._records(text) if any(cells[width:]))
             number = next(lines, None)
-        first = "header" if self.has_names else "first"
         return f"line {number} is longer than the {first}" if number else ""
-
-    def _ragged(self, reason: str) -> Refusal:
-        kind = kind_of(self.path)[1:4].upper() or "CSV"
-        return Refusal(f"{self.path} is ragged or not {kind}: {reason}{self.hint()}")
-
-    def _not_text(self) -> Refusal:
-        """Return the error for bytes that are not text in the encoding."""
-        encoding = self.encoding.removesuffix("-sig").upper()
-        return Refusal(
-            f"{self.path} is not text in {encoding}; --encoding names another, such as cp1252, "
-            "latin-1 or utf-16"
-        )
 
     def _bytes(self) -> Any:
         if self._content is not None:
@@ -192,17 +220,20 @@ class TextTable:
 
     @contextmanager
     def _text(self) -> Iterator[IO[str]]:
-        with io.TextIOWrapper(self._bytes(), encoding=self.encoding, newline="") as text:
+        with io.TextIOWrapper(self._bytes(), encoding=self._encoding, newline="") as text:
             try:
                 yield text
             except UnicodeError as error:
-                raise self._not_text() from error
+                encoding = self._encoding.removesuffix("-sig").upper()
+                raise Refusal(
+                    f"{self.path} is not text in {encoding}; --encoding names another, such as "
+                    "cp1252, latin-1 or utf-16"
+                ) from error
 
     def _records(self, text: IO[str]) -> Iterator[tuple[list[str], int]]:
         """Yield the cells of every line that is not blank, and the number of the line."""
         csv.field_size_limit(2**31 - 1)  # a whole line is one cell if the separator is another
-        spaced = self._spaced or self._separator == " "
-        lines = csv.reader(text, delimiter=self._separator, skipinitialspace=spaced)
+        lines = csv.reader(text, delimiter=self._separator, skipinitialspace=self._spaced)
         for cells in lines:
             if self._separator == " " and cells and not cells[-1]:
                 cells.pop()
@@ -210,73 +241,55 @@ class TextTable:
                 yield cells, lines.line_num
 
 
-def _without_empty_end(frame: Any) -> Any:
-    """Return a DataFrame without the rows at its end that have no value."""
-    if len(frame) and not (frame.iloc[-1].notna() & (frame.iloc[-1] != "")).any():
-        rows = np.flatnonzero((frame.notna() & (frame != "")).any(axis=1))
-        return frame.iloc[: rows[-1] + 1 if len(rows) else 0]
-    return frame
-
-
 # ---- the first line -----------------------------------------------------------------------------
 
 
-def _first_line(head: list[list[str]], written: Format) -> tuple[list[str], bool, list[str]]:
-    """Return the names of the columns, whether the first line has them, and notes on doubts."""
-    is_header, notes = _is_header(head, written)
-    if is_header:
-        return [cell or f"Unnamed: {i}" for i, cell in enumerate(head[0])], True, notes
-    return [f"column {i + 1}" for i in range(max(map(len, head)))], False, notes
-
-
-def _is_header(head: list[list[str]], written: Format) -> tuple[bool, list[str]]:
+def _is_header(head: list[list[str]], written: Format) -> tuple[bool, str]:
+    """Return whether the first line names the columns, and a note if that is in doubt."""
     if written.header != "auto":
-        return written.header == "yes", []
-    cells = [cell.strip() for cell in head[0] if cell.strip()]
-    values, missing = numbers(cells, written, UNITS)
-    are_numbers = ~np.isnan(values)
-    if not (are_numbers | missing).all():
-        if not are_numbers.any():
-            return True, []
-        example = cells[int(np.argmax(are_numbers))]
-        return True, [
-            f"the first line is read as names of columns, but {are_numbers.sum():,} of its "
-            f"{len(head[0]):,} are numbers, like {example!r}; if it is data: --header no"
-        ]
+        return written.header == "yes", ""
     named = [i for i, cell in enumerate(head[0]) if cell.strip()]
-    below = [[line[i] for i in named] for line in head[1:] if len(line) >= len(head[0])]
-    if _are_names(cells, values, below, [numbers(line, written, UNITS)[0] for line in below]):
-        few = shortened(cells)
-        return True, [f"the first line is read as names of columns: {few}; if not: --header no"]
-    return False, ["the first line is read as data; if it names the columns: --header yes"]
+    lines = [[line[i].strip() for i in named] for line in head if len(line) >= len(head[0])]
+    values, missing = numbers(lines[0], written, _UNITS)
+    are_numbers = ~np.isnan(values)
+    if (are_numbers | missing).all():
+        if not _are_names(lines, [numbers(line, written, _UNITS)[0] for line in lines]):
+            return False, "the first line is read as data; if it names the columns: --header yes"
+        few = shortened(lines[0])
+        return True, f"the first line is read as names of columns: {few}; if not: --header no"
+    if not are_numbers.any():
+        return True, ""
+    return True, (
+        f"the first line is read as names of columns, but {are_numbers.sum():,} of its "
+        f"{len(head[0]):,} are numbers, like {lines[0][int(np.argmax(are_numbers))]!r}; if it is "
+        "data: --header no"
+    )
 
 
-def _are_names(
-    cells: list[str], values: NDArray[Any], below: list[list[str]], data: list[NDArray[Any]]
-) -> bool:
-    """Return whether numbers are names of columns, unlike the lines below them.
+def _are_names(lines: list[list[str]], values: list[NDArray[Any]]) -> bool:
+    """Return whether the numbers in the first line are names, unlike those in the lines below.
 
     They are if only they are evenly spaced or ascending integers, if most are words like "inf", or
     if each is far from all numbers of its column.
     """
-    if len(set(cells)) < len(cells) or len(cells) < 2 or not below:
+    (names, *below), (first, *others) = lines, values
+    if len(set(names)) < max(2, len(names)) or not below:
         return False
-    if not np.isfinite(values).all():
-        return 2 * int(np.isfinite(values).sum()) < len(cells)
-    ascend = _are_integers(cells) and bool((np.diff(values) > 0).all())
-    if ascend and not any(map(_are_integers, below)):
+    if not np.isfinite(first).all():
+        return 2 * int(np.isfinite(first).sum()) < len(names)
+    only_integers = _are_integers(names) and not any(map(_are_integers, below))
+    only_even = _are_even(first) and not any(map(_are_even, others))
+    if only_even or (only_integers and (np.diff(first) > 0).all()):
         return True
-    if _are_even(values) and not any(map(_are_even, data)):
-        return True
-    table = np.array([line for line in data if np.isfinite(line).all()])
+    table = np.array([line for line in others if np.isfinite(line).all()])
     if len(table) < 3:
         return False
     low, high = table.min(axis=0), table.max(axis=0)
-    return bool((np.maximum(low - values, values - high) > high - low).all())
+    return bool((np.maximum(low - first, first - high) > high - low).all())
 
 
 def _are_integers(cells: list[str]) -> bool:
-    return all(re.fullmatch(r"[-+]?\d+", cell.strip()) for cell in cells)
+    return all(re.fullmatch(r"[-+]?\d+", cell) for cell in cells)
 
 
 def _are_even(values: NDArray[Any]) -> bool:
@@ -299,42 +312,51 @@ def numbers(
     """
     import pandas
 
-    # Not astype(str), by which missing cells stay missing in pandas 3.
-    text = pandas.Series(list(map(str, cells)), dtype=object).str.strip().str.replace("−", "-")
-    missing: NDArray[np.bool_] = text.isin(MISSING).to_numpy()
-    values = _as_floats(text)
-    if written.decimal == "." and not (np.isnan(values) & ~missing).any():
-        return values, missing
-    if units:
-        ends = rf"^([-+]?)\s*[{units}]\s*|\s*[{units}]$"
-        text = text.str.replace(ends, lambda found: found[1] or "", n=1, regex=True)
-    if written.thousands:
-        mark, point = re.escape(written.thousands), re.escape(written.decimal)
-        grouped = text.str.fullmatch(rf"[-+]?\d{{1,3}}({mark}\d{{3}})+({point}\d*)?")
-        text = text.where(~grouped, text.str.replace(written.thousands, "", regex=False))
-    if written.decimal != ".":
-        text = text.where(~text.str.contains(".", regex=False), "")
-        text = text.str.replace(written.decimal, ".", regex=False)
-    return _as_floats(text), missing
+    mark, point = re.escape(written.thousands or ""), re.escape(written.decimal)
+    grouped = rf"[-+]?\d{{1,3}}({mark}\d{{3}})+({point}\d*)?"
+    ends = rf"^([-+]?)\s*[{units}]\s*|\s*[{units}]$"
+
+    def plain(cell: Any) -> Any:
+        """Return text as pandas reads numbers, "" if it is none, and None if it is missing."""
+        if not isinstance(cell, str):  # a boolean beside empty cells
+            return cell
+        text = cell.strip().replace("−", "-")
+        if text in MISSING:
+            return None
+        if units:
+            text = re.sub(ends, r"\1", text, count=1)
+        if written.thousands and re.fullmatch(grouped, text):
+            text = text.replace(written.thousands, "")
+        if written.decimal != ".":
+            text = "" if "." in text else text.replace(written.decimal, ".")
+        return text
+
+    found = pandas.Series(list(map(plain, np.ravel(np.asarray(cells, dtype=object)))), dtype=object)
+    values = np.array(pandas.to_numeric(found, errors="coerce"), dtype=np.float64)  # to write to
+    return values, found.isna().to_numpy()
 
 
-def _as_floats(text: Any) -> NDArray[np.float64]:
-    """Return a Series of text as numbers, NaN where it is none, in an array to write to."""
-    import pandas
-
-    return np.array(pandas.to_numeric(text, errors="coerce"), dtype=np.float64)
-
-
-def as_printed(cells: Sequence[str]) -> list[int | float | None] | None:
-    """Return text as numbers that print as the same text, "" as None; None if some do not."""
-    for kind in (int, float):
+def as_printed(cells: Sequence[str], decimal: str = ".") -> NDArray[Any]:
+    """Return text as integers or as floats if they print as the same text; "" becomes None."""
+    for kind in (int, float) if decimal == "." else (int,):
         with suppress(ValueError):
             values = [kind(cell) if cell else None for cell in cells]
             pairs = zip(values, cells, strict=True)
             # int64 holds numbers below 2**63; NaN is not below.
             if any(cells) and all(v is None or (abs(v) < 2**63 and str(v) == c) for v, c in pairs):
-                return values
-    return None
+                return np.array(values)
+    return np.array([cell or None for cell in cells], dtype=object)
+
+
+def labels_of(column: NDArray[Any], written: Format) -> NDArray[Any]:
+    """Return labels of `as_printed` as numbers if all are, and none is a name such as "01"."""
+    if column.dtype != object:
+        return column
+    text = [str(cell) for cell in column if isinstance(cell, str | float)]
+    is_name = any(re.match(r"0\d", cell) for cell in text)
+    if not text or is_name or np.isnan(numbers(text, written)[0]).any():
+        return column
+    return numbers(column, written)[0]
 
 
 def comma_remedy(cells: Sequence[str], written: Format) -> str:

@@ -5,25 +5,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from importlib.util import find_spec
+from contextlib import contextmanager, nullcontext, suppress
 from io import BytesIO, FileIO
 from pathlib import Path
 from textwrap import fill
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
 from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fasttsne.cli.messages import Refusal, unknown_name
-from fasttsne.cli.read import check_kind, import_anndata
-from fasttsne.cli.text import TEXT, Cells, as_printed, kind_of
+from fasttsne.cli.messages import Refusal, check_package, unknown_name
+from fasttsne.cli.read import check_kind, import_anndata, values_of
+from fasttsne.cli.text import TEXT, kind_of
 from fasttsne.neighbors.metrics import METRICS
 from fasttsne.runtime.files import replacing
 from fasttsne.samples.labels import label_values
@@ -67,9 +68,8 @@ def check_output(path: Path, option: str, kinds: tuple[str, ...], force: bool) -
         reason = "no permission to write there" if denied else f"cannot write: {error.strerror}"
         raise Refusal(f"{option} {path}: {reason}; choose another place") from error
     # A checkpoint may have any ending, and needs no package.
-    module, extra = _NEEDS.get(path.suffix.lower() if kinds else "", ("numpy", ""))
-    if find_spec(module) is None:
-        raise Refusal(f"{option} {path} needs {module}: pip install 'fasttsne[{extra}]'")
+    if kinds and path.suffix.lower() in _NEEDS:
+        check_package(f"{option} {path}", *_NEEDS[path.suffix.lower()])
 
 
 def check_distinct(paths: Mapping[str, Path | None]) -> None:
@@ -132,37 +132,33 @@ def check_pictures(args: argparse.Namespace, *, flat: bool) -> None:
         if path is not None and not flat:
             raise Refusal(f"{option} draws in the plane; leave it out, or --n-components")
     if args.plot is not None:
-        try:
-            from matplotlib.figure import Figure
-        except ModuleNotFoundError as error:
-            raise Refusal("--plot needs matplotlib: pip install 'fasttsne[plot]'") from error
-        kinds = tuple(f".{kind}" for kind in sorted(Figure().canvas.get_supported_filetypes()))
-        check_output(args.plot, "--plot", kinds, args.force)
-        _try_drawing(args.plot)
+        check_package("--plot", "matplotlib", "plot")
+        _check_picture(args.plot, args.force)
     elif args.legend:
         raise Refusal("--legend goes with --plot; give both")
     if args.html is not None:
         check_output(args.html, "--html", (".html", ".htm"), args.force)
-        if find_spec("plotly") is None:
-            raise Refusal("--html needs plotly: pip install 'fasttsne[html]'")
+        check_package("--html", "plotly", "html")
     if args.report is not None:
         check_output(args.report, "--report", (".txt", ".json"), args.force)
 
 
-def _try_drawing(path: Path) -> None:
-    """Check that a picture of this kind can be drawn, which may require TeX or a codec."""
+def _check_picture(path: Path, force: bool) -> None:
+    """Check --plot by drawing a picture of its kind, which may require TeX or a codec."""
     from matplotlib.figure import Figure
 
-    figure, kind = Figure(figsize=(1, 1)), path.suffix.lower()
+    figure, kind = Figure(figsize=(1, 1)), path.suffix.lower().removeprefix(".")
+    known = sorted(figure.canvas.get_supported_filetypes())
+    check_output(path, "--plot", tuple(f".{kind}" for kind in known), force)
     figure.text(0, 0, "name")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            figure.savefig(BytesIO(), format=kind.removeprefix("."))
+            figure.savefig(BytesIO(), format=kind)
     except Exception as error:  # every format has errors of its own
         reason = f"{error}".strip().partition("\n")[0]
         raise Refusal(
-            f"--plot {path}: matplotlib cannot write {kind} here: {reason.rstrip('.')}; "
+            f"--plot {path}: matplotlib cannot write .{kind} here: {reason.rstrip('.')}; "
             "choose .png, .pdf or .svg"
         ) from error
 
@@ -174,14 +170,6 @@ def check_metric(name: str) -> None:
         raise unknown_name("metric", name, known, "fasttsne")
     if name in _NEED_PARAMETERS:
         raise Refusal(f"--metric {name} {_NEED_PARAMETERS[name]}")
-
-
-def check_judgeable(affinity: str) -> None:
-    """Check that a map can be judged by the data, which affinities do not allow."""
-    if affinity == "precomputed":
-        raise Refusal(
-            "a map is judged by the data or their distances, not by affinities; leave out --report"
-        )
 
 
 # ---- the map ------------------------------------------------------------------------------------
@@ -213,24 +201,12 @@ def frame_of_text(
     """
     import pandas
 
-    places = {
-        name: [f"{value:.6g}" for value in column.tolist()]
-        for name, column in zip(coordinates(Y.shape[1]), Y.T, strict=True)
-    }
-    beside = {name: _objects(column) for name, column in columns.items()}
+    places = dict(zip(coordinates(Y.shape[1]), np.char.mod("%.6g", Y.T), strict=True))
+    beside = {name: values_of(column) for name, column in columns.items()}
     names = {name: beside.pop(name) for name in index}
     if "index" not in beside and "__index_level_0__" in names:  # an index without a name
         names = {"index": names.pop("__index_level_0__"), **names}
     return pandas.DataFrame({**names, **places, **beside})
-
-
-def _objects(column: Any) -> Any:
-    """Return a column whose values print as they are: whole numbers stay so beside empty cells."""
-    if hasattr(column, "to_pandas"):  # of pyarrow
-        column = column.to_pandas(integer_object_nulls=True)
-    is_category = getattr(getattr(column, "dtype", None), "name", "") == "category"
-    is_text = isinstance(column, Cells)
-    return np.asarray(column, dtype=object) if is_category or is_text else np.asarray(column)
 
 
 def write_map(
@@ -245,17 +221,13 @@ def write_map(
 
     An .h5ad file is a copy of `source`, which also gets the parameters of the estimator.
     """
-    kind = kind_of(path)
-    if str(path) == "-":
-        _write_text_table(sys.stdout, ",", Y, columns, index)
-        return
-    with replacing(path) as unfinished:
+    kind, places = kind_of(path), coordinates(Y.shape[1])
+    output: Any = nullcontext(sys.stdout) if str(path) == "-" else replacing(path)
+    with output as unfinished:
         if kind == ".npy":
-            content = BytesIO()  # into a file numpy.save hides the error of a full disk by another
-            np.save(content, Y)
-            unfinished.write_bytes(content.getbuffer())
+            _write_npy(unfinished, Y)
         elif kind == ".npz":
-            arrays: dict[str, Any] = {name: _plain(values) for name, values in columns.items()}
+            arrays = {name: _plain(values) for name, values in columns.items()}
             _write_npz(unfinished, {**arrays, "embedding": Y})
         elif kind == ".h5ad":
             _copy_h5ad(source, unfinished, Y, parameters or {})
@@ -263,26 +235,22 @@ def write_map(
             import pyarrow
             from pyarrow.parquet import write_table
 
-            places = dict(zip(coordinates(Y.shape[1]), np.ascontiguousarray(Y.T), strict=True))
+            ours = dict(zip(places, np.ascontiguousarray(Y.T), strict=True))
             beside = {name: _arrow(values) for name, values in columns.items()}
-            write_table(indexed(pyarrow.table({**places, **beside}), index), unfinished)
+            write_table(indexed(pyarrow.table({**ours, **beside}), index), unfinished)
         else:
             separator = "\t" if kind.startswith(".tsv") else ","
-            _write_text_table(unfinished, separator, Y, columns, index)
+            if columns:
+                frame_of_text(Y, columns, index).to_csv(unfinished, sep=separator, index=False)
+            else:  # needs no pandas
+                header: Any = {"header": separator.join(places), "comments": ""}
+                np.savetxt(unfinished, Y, fmt="%.6g", delimiter=separator, **header)
 
 
-def _write_text_table(
-    path: Path | IO[str],
-    separator: str,
-    Y: NDArray[np.float32],
-    columns: Mapping[str, Any],
-    index: Sequence[str],
-) -> None:
-    if columns:
-        frame_of_text(Y, columns, index).to_csv(path, sep=separator, index=False)
-    else:  # needs no pandas
-        header = separator.join(coordinates(Y.shape[1]))
-        np.savetxt(path, Y, fmt="%.6g", delimiter=separator, header=header, comments="")
+def _write_npy(path: Path, Y: NDArray[np.float32]) -> None:
+    content = BytesIO()  # into a file numpy.save hides the error of a full disk by another
+    np.save(content, Y)
+    path.write_bytes(content.getbuffer())
 
 
 def _write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -296,39 +264,29 @@ def _write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 def rescued(path: Path, Y: NDArray[np.float32]) -> Path | None:
     """Write a map that cannot be written to `path` as a new .npy file in the next best place."""
     for folder in (path.parent, Path.cwd(), Path(tempfile.gettempdir()), Path.home()):
-        with suppress(OSError):
-            handle, name = tempfile.mkstemp(prefix="fasttsne-map-", suffix=".npy", dir=folder)
-            try:
-                with open(handle, "wb") as file:
-                    np.save(file, Y)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
-            return Path(name)
+        place = folder / f"fasttsne-map-{uuid4().hex[:8]}.npy"
+        with suppress(OSError), replacing(place) as unfinished:
+            _write_npy(unfinished, Y)
+        if place.exists():
+            return place
     return None
 
 
 def _arrow(column: Any) -> Any:
-    """Return a column for Parquet: text whose cells print as numbers does as numbers."""
+    """Return a column for Parquet."""
     import pyarrow
 
     if isinstance(column, pyarrow.ChunkedArray):
         return column
-    if isinstance(column, Cells):
-        values = as_printed(column)
-        text = [cell or None for cell in column]
-        return pyarrow.array(text, pyarrow.string()) if values is None else pyarrow.array(values)
-    try:
-        return pyarrow.array(column, from_pandas=True)
-    except (TypeError, ValueError):  # of objects of several types
-        return pyarrow.array(_texts(column))
+    with suppress(TypeError, ValueError):  # of objects of several types
+        array = pyarrow.array(column, from_pandas=True)
+        if not pyarrow.types.is_null(array.type):
+            return array
+    return pyarrow.array(_texts(column), pyarrow.string())
 
 
 def _plain(column: Any) -> NDArray[Any]:
     """Return an array that can be saved without pickle."""
-    if isinstance(column, Cells):
-        values = as_printed(column)
-        return np.array(list(column) if values is None or None in values else values)
     if hasattr(column, "to_pandas"):  # of pyarrow
         column = arrow_values(column, column.null_count > 0, is_wide(column))
     array = np.asarray(column)
@@ -345,10 +303,8 @@ def is_wide(column: Any) -> bool:
     """Return whether a column of pyarrow has integers that a float does not hold."""
     from pyarrow import compute, types
 
-    if not types.is_integer(column.type):
-        return False
-    ends = compute.min_max(column).as_py().values()
-    return any(value is not None and abs(value) > 2**53 for value in ends)
+    ends = compute.min_max(column).as_py() if types.is_integer(column.type) else {}
+    return any(value is not None and abs(value) > 2**53 for value in ends.values())
 
 
 def arrow_values(column: Any, has_gaps: bool, wide: bool) -> NDArray[Any]:
@@ -359,17 +315,17 @@ def arrow_values(column: Any, has_gaps: bool, wide: bool) -> NDArray[Any]:
     kind = column.type
     if types.is_dictionary(kind):
         column = column.cast(kind := kind.value_type)
-    if types.is_floating(kind):
-        return np.asarray(column.to_numpy())
     if types.is_decimal(kind):  # which old versions of pyarrow do not cast to text
         text = ["" if value is None else str(value) for value in column.to_pylist()]
         return np.array(text, dtype=object)
-    if (not types.is_integer(kind) and not types.is_boolean(kind)) or (has_gaps and wide):
-        filled = column.cast(pyarrow.string()).fill_null("")
-        return np.asarray(filled.to_numpy(), dtype=object)
-    if has_gaps:
-        return np.asarray(column.cast(pyarrow.float64()).to_numpy())
-    return np.asarray(column.to_numpy(), dtype=kind.to_pandas_dtype())
+    is_number = types.is_integer(kind) or types.is_boolean(kind)
+    if is_number and not has_gaps:
+        return np.asarray(column.to_numpy(), dtype=kind.to_pandas_dtype())
+    if is_number and not wide:
+        column = column.cast(pyarrow.float64())
+    elif not types.is_floating(kind):
+        column = column.cast(pyarrow.string()).fill_null("")
+    return np.asarray(column.to_numpy())
 
 
 def _copy_h5ad(
@@ -381,11 +337,7 @@ def _copy_h5ad(
     with hdf5_file(path, "r") as file:
         write_elem(file["obsm"], "X_tsne", Y)
         kinds = (str, int, float, list)
-        plain = {
-            name: np.array(value) if isinstance(value, list) else value
-            for name, value in parameters.items()
-            if isinstance(value, kinds)
-        }
+        plain = {name: value for name, value in parameters.items() if isinstance(value, kinds)}
         write_elem(file.require_group("uns"), "tsne", {"params": plain})
 
 
@@ -419,7 +371,7 @@ def hdf5_file(path: Path, mode: Literal["r", "w"]) -> Iterator[Any]:
 
     with _RawHDF5(path, f"{mode}+") as raw:
         try:
-            with h5py.File(raw, f"{mode}+".replace("w+", "w")) as file:
+            with h5py.File(raw, "w" if mode == "w" else "r+") as file:
                 yield file
         finally:
             if raw.error is not None:
@@ -457,22 +409,19 @@ def draw(args: argparse.Namespace, Y: NDArray[np.float32], labels: Any) -> bool:
     with replacing(path) as unfinished:
         unfinished.write_bytes(picture.getbuffer())
     # Glyphs are "missing from font(s) ..." or, in older versions, "missing from current font".
-    unknown = [w for w in caught if "missing from" in str(w.message) and "font" in str(w.message)]
-    for warning in caught:
-        if warning not in unknown:
-            warnings.warn_explicit(
-                warning.message, warning.category, warning.filename, warning.lineno
-            )
-    return not unknown
+    others = [w for w in caught if not re.search("missing from .*font", str(w.message))]
+    for w in others:
+        warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
+    return len(others) == len(caught)
 
 
 def hover_texts(columns: Mapping[str, Any], keep: Sequence[str]) -> list[str] | None:
     """Return the text of each point on the page, of the columns `keep`; None if there are none."""
     if not keep:
         return None
-    kept = [_objects(columns[name]).astype(object) for name in keep]
+    kept = [_texts(values_of(columns[name]).astype(object)) for name in keep]
     return [
-        "\n".join(f"{name}: {value}" for name, value in zip(keep, row, strict=True))
+        "\n".join(f"{name}: {text or ''}" for name, text in zip(keep, row, strict=True))
         for row in zip(*kept, strict=True)
     ]
 
@@ -482,25 +431,18 @@ def report_of(
     Y: NDArray[Any],
     labels: Any,
     *,
-    metric: Any = "euclidean",
     n_neighbors: int | None = None,
     sample: int | None = _JUDGED,
-    n_jobs: int | None = None,
+    **parameters: Any,
 ) -> Report:
     """Return `fasttsne.quality.report` of at most `sample` points, 10 neighbours each or fewer."""
     from fasttsne.quality import report
 
-    n_samples = len(Y)
-    return report(
-        X,
-        Y,
-        labels,
-        metric=metric,
-        n_neighbors=min(10, (n_samples - 1) // 2) if n_neighbors is None else n_neighbors,
-        sample=None if sample is None or n_samples <= sample else sample,
-        random_state=0,
-        n_jobs=n_jobs,
-    )
+    if n_neighbors is None:
+        n_neighbors = min(10, (len(Y) - 1) // 2)
+    sample = None if sample is None or len(Y) <= sample else sample
+    parameters |= {"n_neighbors": n_neighbors, "sample": sample, "random_state": 0}
+    return report(X, Y, labels, **parameters)
 
 
 def write_report(path: Path, report: Report) -> None:

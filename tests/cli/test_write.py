@@ -78,6 +78,28 @@ def test_kept_numbers_keep_their_digits(here, kind):
     assert written["tsne0"].tolist() == [f"{value:.6g}" for value in Y[:, 0]]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "values"),
+    [
+        ("category", [1, None, 3]),
+        ("Int64", [1, None, 3]),
+        ("float64", [0.5, None, 2.0]),
+        ("datetime64[ns]", ["2020-01-01", None, "2020-01-03"]),
+        ("boolean", [True, None, False]),
+        (object, ["a", None, 3]),
+    ],
+)
+def test_columns_of_every_type_print_as_they_are(dtype, values):
+    pd = pytest.importorskip("pandas")
+    columns = {"x": pd.Series(pd.array(values, dtype=object).astype(dtype))}
+    lines = write.frame_of_text(np.zeros((3, 2)), columns).to_csv(index=False).splitlines()
+    texts = ["" if value is None else str(value) for value in values]
+    assert [line.split(",")[2] for line in lines] == ["x", *texts]
+    days = " 00:00:00" if dtype == "datetime64[ns]" else ""
+    shown = [f"x: {text}{days}" if text else "x: " for text in texts]
+    assert write.hover_texts(columns, ["x"]) == shown
+
+
 def test_missing_labels_are_drawn_grey_and_kept_empty(here):
     pytest.importorskip("matplotlib")
     table(kind=[None, "a"] * (N_ROWS // 2))
