@@ -436,10 +436,7 @@ def _read_npz(path: Path, wanted: Mapping[str, Any], array: str | None) -> Table
             if {"format", "shape", "data"} <= set(names):
                 return Table(sparse.load_npz(path).tocsr())
             along = columns_beside(wanted, names, str(path), "array")
-            if array is None:
-                array = _only_matrix(file, path, along.names)
-            if array not in names:
-                raise unknown_name("array", array, names, str(path))
+            array = chosen_array(file, array, along.names, path)
             columns = {name: file[name] for name in along.names}
             return Table(file[array], columns, along=along)
     except Refusal:
@@ -459,16 +456,20 @@ def _check_fits(n_bytes: int, path: Path) -> None:
         )
 
 
-def _only_matrix(file: Any, path: Path, extra: Sequence[str]) -> str:
-    """Return the name of the array to map where --array names none."""
-    if "X" in file.files:
-        return "X"
-    matrices = [name for name in file.files if name not in extra and file[name].ndim == 2]
+def chosen_array(
+    arrays: Mapping[str, Any], array: str | None, extra: Sequence[str], path: Path
+) -> str:
+    """Return the name of the array to map: that of --array, else X, else the only matrix."""
+    for name in ("X", "") if array is None else (array,):
+        if name in arrays:
+            return name
+    if array is not None:
+        raise unknown_name("array", array, arrays, str(path))
+    matrices = [name for name in arrays if name not in extra and len(arrays[name].shape) == 2]
     if len(matrices) != 1:
-        names = ", ".join(matrices or file.files)
+        names = shortened(matrices or list(arrays)) or "none"
         raise Refusal(f"{path} holds {len(matrices)} tables ({names}); choose one with --array")
-    name: str = matrices[0]
-    return name
+    return matrices[0]
 
 
 def _read_h5ad(path: Path, wanted: Mapping[str, Any], array: str | None) -> Table:
@@ -593,8 +594,7 @@ def _parquet(path: Path, wanted: Mapping[str, Any]) -> Any:
 
 def _read_parquet(path: Path, wanted: Mapping[str, Any]) -> Table:
     source = _parquet(path, wanted)
-    beside = source.beside(0, source.shape[0])
-    columns = dict(zip(beside.column_names, beside.columns, strict=True))
+    columns = source.beside(0, source.shape[0])
     X = source.read(0, source.shape[0], finite=False).astype(np.float64)
     return Table(X, columns, list(source.notes), list(source.names), along=source.along)
 
