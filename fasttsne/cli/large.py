@@ -57,6 +57,7 @@ def run(args: argparse.Namespace, given: Mapping[str, Any], kept: Path) -> int:
     n_components = settings.get("n_components", 2)
     write.check_pictures(args, flat=n_components == 2)
     source = open_source(args.input.absolute() if args.dask else args.input, settings)
+    args.label = source.along.label  # which a resumed run need not be given
     try:  # whether parts and OUT can hold the columns, by the first row
         write.check_columns(args.output, source.beside(0, 1), n_components, in_parts=True)
     except (TypeError, ValueError, NotImplementedError) as error:  # as pyarrow's are
@@ -349,19 +350,19 @@ class _Run:
 
     def draw(self) -> None:
         """Draw the picture and the page."""
-        args, label = self.args, self.source.along.label
+        args = self.args
         if args.plot is not None:
-            Y, beside, some = self._some(_DRAWN, [label] if label else [])
-            write.draw(args, Y, read.values_of(beside.get(label)))
+            Y, beside, some = self._some(_DRAWN, [args.label] if args.label else [])
+            write.draw(args, Y, read.values_of(beside.get(args.label)))
             self.progress.note(f"picture{some}: {args.plot}")
         if args.html is not None:
             from fasttsne.plot import html
 
             Y, beside, some = self._some(_ON_PAGE, self.source.along.names)
             hover = write.hover_texts(beside, self.source.along.kept)
-            labels = read.values_of(beside.get(label))
+            labels = read.values_of(beside.get(args.label))
             title = write.title_of(args, len(Y))
-            html(Y, labels, args.html, hover=hover, title=title, label_name=label)
+            html(Y, labels, args.html, hover=hover, title=title, label_name=args.label)
             self.progress.note(f"page{some}: {args.html}")
 
     def _some(self, size: int, names: Sequence[str]) -> tuple[NDArray[np.float32], Any, str]:
@@ -387,10 +388,9 @@ class _Run:
 
         from fasttsne.dask import quality
 
-        label = self.source.along.label
-        names = [*self.coordinates, *([label] if label else [])]
+        names = [*self.coordinates, *([self.args.label] if self.args.label else [])]
         Y, beside = split(pyarrow.concat_tables(self._parts(names)), len(self.coordinates))
-        labels = read.values_of(beside[label]) if label else None
+        labels = read.values_of(beside.get(self.args.label))
         labels = None if labels is None or has_fractions(labels) else labels
         X, metric = self._rows().array, self.tsne.metric
         with self._reading("judging"):

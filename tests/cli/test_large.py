@@ -741,6 +741,13 @@ def test_what_is_done_is_not_done_again(inputs, capsys, monkeypatch, reads):
     assert reads == [400, 500, 600, 700, 800]
 
 
+def test_a_resumed_run_knows_the_label(inputs, monkeypatch):
+    pytest.importorskip("plotly")
+    begun(monkeypatch)
+    assert run("x.parquet", "-o", "map.parquet", "--resume", "--html", "a.html") == 0
+    assert "coloured by class" in Path("a.html").read_text(encoding="utf-8")
+
+
 def test_parts_that_are_cut_off_or_of_another_map_are_written_again(whole, inputs, monkeypatch):
     other = [*SETTINGS[:-4], "--random-state", 4, *SETTINGS[-2:]]
     assert run("x.parquet", "-o", "other/", *other, "--label", "class") == 0
