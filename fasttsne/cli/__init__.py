@@ -24,6 +24,7 @@ examples
 'fasttsne COMMAND --help' lists the options of a command.
 """
 _BROKEN_PIPE = 141  # 128 + SIGPIPE, as a shell reports it
+_RAW = argparse.RawDescriptionHelpFormatter  # keeps line breaks
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "fasttsne") -> int:
@@ -119,16 +120,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     # These imports take a second or two; here _run catches a Ctrl-C.
     from fasttsne.cli import demo, info, judge, map
 
-    parser = _Parser(
-        prog=prog,
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = _Parser(prog=prog, description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=_RAW)
     parser.add_argument("--version", action="version", version=f"fasttsne {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in (map, judge, demo, info):
-        subparser = command.add_parser(commands)
+    for name, command in {"map": map, "judge": judge, "demo": demo, "info": info}.items():
+        subparser = commands.add_parser(name, formatter_class=_RAW, **command.ABOUT)
+        command.add_options(subparser)
         subparser.add_argument("--debug", action="store_true", help="print tracebacks of errors")
         subparser.set_defaults(run=command.run, parser=subparser)
     return parser

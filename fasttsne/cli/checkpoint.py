@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+import joblib
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from fasttsne import TSNE, __version__
-from fasttsne.cli.messages import Progress, Refusal
+from fasttsne.cli.messages import Progress, Refusal, reason_of, rounded
 from fasttsne.cli.read import check_kind
 from fasttsne.descent.state import Check, Descent, Problem, State
 from fasttsne.runtime.files import replacing
-from fasttsne.tsne import forget_descent
 
 _FORMAT = "fasttsne checkpoint 2"
 _EVERY = 60.0  # seconds
@@ -31,11 +31,9 @@ class _Due(Exception):
 def fit_with_checkpoints(
     tsne: TSNE, X: Any, path: Path, *, progress: Progress, regularly: bool
 ) -> None:
-    """Fit; write a checkpoint on Ctrl-C, which is raised again, and if `regularly` every minute.
-
-    `tsne` is a new estimator, or one that `load` returned.
-    """
-    written, paused_at = time.monotonic(), 0
+    """Fit; write a checkpoint on Ctrl-C, which is raised again, and if `regularly` every minute."""
+    start = written = time.monotonic()
+    paused_at = 0
 
     def callback(state: Any) -> None:
         nonlocal paused_at
@@ -46,6 +44,7 @@ def fit_with_checkpoints(
             raise _Due
 
     tsne.set_params(warm_start=True, callback=callback, callback_every=10)
+    progress.max_iter = tsne.max_iter
     try:
         while True:
             try:
@@ -56,7 +55,7 @@ def fit_with_checkpoints(
                 try:
                     save(tsne, X, path)
                 except OSError as error:
-                    progress.note(f"no checkpoint written to {path}: {error.strerror}")
+                    progress.note(f"no checkpoint written to {path}: {reason_of(error)}")
                 written = time.monotonic()
     except KeyboardInterrupt:
         if hasattr(tsne, "embedding_"):
@@ -64,12 +63,10 @@ def fit_with_checkpoints(
         raise
     finally:
         progress.close()
-
-
-def concluded(tsne: TSNE) -> TSNE:
-    """Return the estimator without what only a further fit needs, above all P."""
-    fitted: TSNE = forget_descent(tsne).set_params(warm_start=False, callback=None)
-    return fitted
+    progress.note(
+        f"KL divergence {rounded(tsne.kl_divergence_)} after {tsne.n_iter_ + 1} iterations, "
+        f"{time.monotonic() - start:.1f} s"
+    )
 
 
 def save(tsne: TSNE, X: Any, path: Path) -> None:
@@ -90,11 +87,9 @@ def save(tsne: TSNE, X: Any, path: Path) -> None:
 
 def is_one(path: Path) -> bool:
     """Return whether a file begins like a checkpoint of any version, without loading it."""
-    try:
-        with open(path, "rb") as file:
-            return _FORMAT.rstrip("0123456789").encode() in file.read(1000)
-    except OSError:
-        return False
+    with suppress(OSError), open(path, "rb") as file:
+        return _FORMAT.rstrip("0123456789").encode() in file.read(1000)
+    return False
 
 
 def load(path: Path, X: Any) -> TSNE:
@@ -109,7 +104,7 @@ def load(path: Path, X: Any) -> TSNE:
             tsne.embedding_ = descent.state.of_samples(descent.point_of_sample)
             tsne.n_features_in_ = X.shape[1]
     except OSError as error:
-        raise Refusal(f"cannot read the checkpoint {path}: {error.strerror}") from error
+        raise Refusal(f"cannot read the checkpoint {path}: {reason_of(error)}") from error
     except Exception as error:  # a damaged file can fail in any way
         raise Refusal(
             f"{path} is no checkpoint of this version of fasttsne; start without --resume"
@@ -157,9 +152,6 @@ def _descent(facts: dict[str, Any], arrays: dict[str, NDArray[Any]], n_samples: 
     return Descent(state, None if len(order) == n_samples else copies)
 
 
-# ---- files --------------------------------------------------------------------------------------
-
-
 def write_arrays(file: IO[bytes], facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
     """Write arrays, and facts as JSON, in the format of .npz, which can hold no code."""
     text = json.dumps({"format": _FORMAT, "fasttsne": __version__, **facts})
@@ -181,8 +173,5 @@ def read_arrays(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
 def _digest(X: Any) -> str:
     """Return a hash of the shape and values of an array or sparse matrix."""
-    parts = (X.data, X.indices, X.indptr) if sparse.issparse(X) else (X,)
-    digest = hashlib.sha256(repr(X.shape).encode())
-    for part in parts:
-        digest.update(np.ascontiguousarray(part).data)
-    return digest.hexdigest()
+    parts = (X.data, X.indices, X.indptr) if sparse.issparse(X) else (X.ravel(),)
+    return str(joblib.hash((X.shape, *parts)))

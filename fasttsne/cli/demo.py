@@ -5,39 +5,32 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from numpy.typing import NDArray
 
 from fasttsne import TSNE, __version__
-from fasttsne.cli.messages import Refusal, say
+from fasttsne.cli.messages import Refusal, reason_of, say
 from fasttsne.cli.write import check_output
 from fasttsne.plot import PALETTE, scatter
 from fasttsne.quality import kl_divergence, knn_accuracy, neighbor_recall
 from fasttsne.runtime.files import replacing
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 _DEFAULT_OUTPUT = Path("fasttsne-demo.png")
 _METHODS = {"exact": "Exact", "barnes_hut": "Barnes-Hut"}
-_FIGURES = {
-    "seconds": ("seconds", "{:.2f}"),
-    "kl_divergence": ("KL divergence", "{:.3f}"),
-    "recall": ("neighbour recall@10", "{:.3f}"),
-    "accuracy": ("kNN accuracy@10", "{:.3f}"),
+
+
+#: What argparse shows of the command.
+ABOUT = {
+    "help": "map 1,797 handwritten digits, measure the map and draw it",
+    "description": "Map the 1,797 handwritten digits that ship with scikit-learn, exactly and by\n"
+    "Barnes-Hut; print time and quality of both maps, and draw them side by side.",
 }
 
 
-def add_parser(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to argparse's subparsers, and return its parser."""
-    demo: argparse.ArgumentParser = commands.add_parser(
-        "demo",
-        help="map 1,797 handwritten digits, measure the map and draw it",
-        description="Map the 1,797 handwritten digits that ship with scikit-learn, exactly and "
-        "by Barnes-Hut; print time and quality of both maps, and draw them side by side.",
-    )
-    picture = demo.add_mutually_exclusive_group()
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    picture = parser.add_mutually_exclusive_group()
     picture.add_argument(
         "--output",
         type=Path,
@@ -45,28 +38,21 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help=f"picture (default: {_DEFAULT_OUTPUT}, which the next demo overwrites)",
     )
     picture.add_argument("--no-plot", action="store_true", help="print the measures only")
-    demo.add_argument("--force", action="store_true", help="overwrite an existing FILE")
-    demo.add_argument(
-        "--perplexity",
-        type=float,
-        default=30.0,
-        metavar="P",
-        help="effective number of neighbours per point (default: %(default)s)",
-    )
-    demo.add_argument(
-        "--random-state",
-        type=int,
-        default=0,
-        metavar="SEED",
-        help="random seed (default: %(default)s)",
-    )
-    demo.add_argument("--n-jobs", type=int, metavar="N", help="threads (default: all cores)")
-    return demo
+    parser.add_argument("--force", action="store_true", help="overwrite an existing FILE")
+    for option, kind, default, metavar, meaning in (
+        ("--perplexity", float, 30.0, "P", "effective number of neighbours per point"),
+        ("--random-state", int, 0, "SEED", "random seed"),
+        ("--n-jobs", int, None, "N", "threads"),
+    ):
+        text = f"{meaning} (default: {'all cores' if default is None else default})"
+        parser.add_argument(option, type=kind, default=default, metavar=metavar, help=text)
 
 
 def run(args: argparse.Namespace) -> int:
     """Draw both maps, and return 0, or 1 if the picture of --output could not be written."""
-    digits = _load_digits()
+    from sklearn.datasets import load_digits
+
+    digits: Any = load_digits()
     n_samples, n_features = digits.data.shape
     _check_arguments(args, n_samples)
     output = args.output or _DEFAULT_OUTPUT
@@ -89,31 +75,23 @@ def run(args: argparse.Namespace) -> int:
         with replacing(output) as unfinished:
             figure.savefig(unfinished, format=output.suffix[1:] or "png")
     except OSError as error:
-        reason = error.strerror or error
-        say(f"{args.parser.prog}: error: cannot write {output}: {reason}")
+        say(f"{args.parser.prog}: error: cannot write {output}: {reason_of(error)}")
         return 1
     print(f"\nPicture: {output}")
     return 0
 
 
-def _load_digits() -> Any:
-    from sklearn.datasets import load_digits
-
-    return load_digits()
-
-
 def _check_arguments(args: argparse.Namespace, n_samples: int) -> None:
     """Check the arguments before any work; an error names the option."""
+    fault = None
     if not 0 < args.perplexity < n_samples:
-        args.parser.error(
-            f"argument --perplexity: must be above 0 and below {n_samples}; got {args.perplexity:g}"
-        )
-    if not 0 <= args.random_state < 2**32:
-        args.parser.error(
-            f"argument --random-state: must be from 0 to {2**32 - 1}; got {args.random_state}"
-        )
-    if args.n_jobs == 0:
-        args.parser.error("argument --n-jobs: must not be 0; -1 uses all cores")
+        fault = f"perplexity: must be above 0 and below {n_samples}; got {args.perplexity:g}"
+    elif not 0 <= args.random_state < 2**32:
+        fault = f"random-state: must be from 0 to {2**32 - 1}; got {args.random_state}"
+    elif args.n_jobs == 0:
+        fault = "n-jobs: must not be 0; -1 uses all cores"
+    if fault:
+        args.parser.error(f"argument --{fault}")
 
 
 def _check_output(args: argparse.Namespace, output: Path) -> bool:
@@ -131,41 +109,37 @@ def _check_output(args: argparse.Namespace, output: Path) -> bool:
 
 def _map_and_judge(
     digits: Any, method: str, args: argparse.Namespace
-) -> tuple[NDArray[Any], dict[str, float]]:
-    """Return a map and its measures: seconds of the fit, and three of the finished map."""
-    tsne = TSNE(
-        method=method,
-        perplexity=args.perplexity,
-        random_state=args.random_state,
-        n_jobs=args.n_jobs,
-    )
+) -> tuple[NDArray[Any], dict[str, str]]:
+    """Return a map and its measures as text: seconds of the fit, and three of the finished map."""
+    given = {name: vars(args)[name] for name in ("perplexity", "random_state", "n_jobs")}
+    tsne = TSNE(method=method, **given)
     start = time.perf_counter()
     embedding = tsne.fit_transform(digits.data)
     seconds = time.perf_counter() - start
+    divergence = kl_divergence(digits.data, embedding, perplexity=args.perplexity)
     return embedding, {
-        "seconds": seconds,
-        "kl_divergence": kl_divergence(digits.data, embedding, perplexity=args.perplexity),
-        "recall": neighbor_recall(digits.data, embedding, n_neighbors=10),
-        "accuracy": knn_accuracy(embedding, digits.target, n_neighbors=10),
+        "seconds": f"{seconds:.2f}",
+        "KL divergence": f"{divergence:.3f}",
+        "neighbour recall@10": f"{neighbor_recall(digits.data, embedding, n_neighbors=10):.3f}",
+        "kNN accuracy@10": f"{knn_accuracy(embedding, digits.target, n_neighbors=10):.3f}",
     }
 
 
-def _table(figures: dict[str, dict[str, float]]) -> str:
+def _table(figures: dict[str, dict[str, str]]) -> str:
     """Return the printed table: one row per measure, one column per method."""
-    lines = [" " * 20 + "".join(f"{_METHODS[method]:>12}" for method in figures)]
-    for key, (name, style) in _FIGURES.items():
-        cells = (f"{style.format(values[key]):>12}" for values in figures.values())
-        lines.append(f"{name:20}" + "".join(cells))
-    return "\n".join(lines)
+    rows = {"": [_METHODS[method] for method in figures]}
+    for name in figures["exact"]:
+        rows[name] = [values[name] for values in figures.values()]
+    return "\n".join(f"{name:20}{first:>12}{second:>12}" for name, (first, second) in rows.items())
 
 
 def _draw(
     digits: Any,
     maps: dict[str, NDArray[Any]],
-    figures: dict[str, dict[str, float]],
+    figures: dict[str, dict[str, str]],
     title: str,
     perplexity: float,
-) -> Figure:
+) -> Any:
     """Draw both maps side by side, their measures below, a digit of every class above."""
     from matplotlib.colors import to_rgb
     from matplotlib.figure import Figure
@@ -193,10 +167,10 @@ def _draw(
         ax = figure.add_axes((0.02 + 0.49 * i, 0.06, 0.47, 0.47 * width / height))
         scatter(embedding, digits.target, ax=ax)
         ax.set_title(_METHODS[method], loc="left", size=13, weight="bold", color=ink)
-        values = figures[method]
+        seconds, divergence, recall, accuracy = figures[method].values()
         caption = (
-            f"{values['seconds']:.2f} s    KL divergence {values['kl_divergence']:.3f}    "
-            f"recall@10 {values['recall']:.3f}    kNN accuracy@10 {values['accuracy']:.3f}"
+            f"{seconds} s    KL divergence {divergence}    "
+            f"recall@10 {recall}    kNN accuracy@10 {accuracy}"
         )
         ax.set_xlabel(caption, loc="left", size=10, color=grey, labelpad=8)
     return figure

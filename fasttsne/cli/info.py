@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 from importlib.util import find_spec
-from typing import Any
 
 from fasttsne import show_config
 
+#: What argparse shows of the command.
+ABOUT = {
+    "help": "print the build, the machine and the installed extras",
+    "description": "Print the instruction set, threads and BLAS in use, and which optional\n"
+    "packages are installed.",
+}
 _EXTRAS = {
     "plot": ("matplotlib",),
     "video": ("imageio_ffmpeg",),
@@ -22,15 +27,8 @@ _EXTRAS = {
 }
 
 
-def add_parser(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to argparse's subparsers, and return its parser."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "info",
-        help="print the build, the machine and the installed extras",
-        description="Print the instruction set, threads and BLAS in use, and which optional "
-        "packages are installed.",
-    )
-    return parser
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add nothing: the command has no options."""
 
 
 def run(args: argparse.Namespace) -> int:

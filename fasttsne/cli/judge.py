@@ -14,28 +14,25 @@ from fasttsne.cli.messages import Refusal, say
 from fasttsne.cli.options import add_columns
 from fasttsne.cli.text import kind_of
 
-_DESCRIPTION = """\
+#: What argparse shows of the command.
+ABOUT = {
+    "usage": "%(prog)s [options] X [MAP]",
+    "help": "measure how much of the data a map keeps",
+    "description": """\
 Compare the neighbourhoods of any map with those of the data. X is read like the INPUT of
 'fasttsne map'; MAP has one row for each row of X, in the same order.
-"""
-_EXAMPLES = """\
+""",
+    "epilog": """\
 examples
   fasttsne judge flowers.csv map.csv --label species
   fasttsne judge cells.h5ad --embedding X_umap --array X_pca --label cell_type
   fasttsne judge vectors.npy map.npy --metric cosine --report map.json
-"""
+""",
+}
 
 
-def add_parser(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to argparse's subparsers, and return its parser."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "judge",
-        usage="%(prog)s [options] X [MAP]",
-        help="measure how much of the data a map keeps",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
     parser.add_argument("data", type=Path, metavar="X", help="the data")
     parser.add_argument(
         "map", type=Path, nargs="?", metavar="MAP", help="the map, from any program (default: X)"
@@ -51,24 +48,14 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--force", action="store_true", help="overwrite an existing FILE")
     add_columns(parser, judging=True)
     group = parser.add_argument_group("parameters")
-    group.add_argument(
-        "--metric", metavar="NAME", default="euclidean", help="distance in X (default: %(default)s)"
-    )
-    group.add_argument(
-        "--n-neighbors",
-        type=int,
-        metavar="K",
-        help="size of a neighbourhood (default: 10, or fewer for fewer than 21 rows)",
-    )
-    group.add_argument(
-        "--sample",
-        type=int,
-        default=5_000,
-        metavar="N",
-        help="points to judge, each against all, or 0 for all points (default: %(default)s)",
-    )
-    group.add_argument("--n-jobs", type=int, metavar="N", help="threads (default: all cores)")
-    return parser
+    for option, kind, default, metavar, meaning in (
+        ("--metric", str, "euclidean", "NAME", "distance in X"),
+        ("--n-neighbors", int, None, "K", "neighbourhood size (default: 10, fewer below 21 rows)"),
+        ("--sample", int, 5000, "N", "points to judge, each against all, or 0 for all points"),
+        ("--n-jobs", int, None, "N", "threads (default: all cores)"),
+    ):
+        text = meaning if default is None else f"{meaning} (default: {default})"
+        group.add_argument(option, type=kind, default=default, metavar=metavar, help=text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -84,8 +71,7 @@ def run(args: argparse.Namespace) -> int:
         raise Refusal(f"--sample must be at least 1, or 0 for all points; got {args.sample}")
     write.check_metric(args.metric)
     table = read.read_input(args, args.data)
-    for note in [*table.notes, f"judging by {table.description()}"]:
-        say(note)
+    say("\n".join([*table.notes, f"judging by {table.description()}"]))
     Y = _read_map(args.map, args.embedding)
     if len(Y) != table.X.shape[0]:
         raise Refusal(
@@ -99,15 +85,9 @@ def run(args: argparse.Namespace) -> int:
             f"{args.map} is constant: all its points lie in one place, and there is nothing to "
             "judge; is it the right file?"
         )
-    report = write.report_of(
-        read.scaled(table.X, args),
-        Y,
-        table.labels,
-        metric=args.metric,
-        n_neighbors=args.n_neighbors,
-        sample=args.sample or None,
-        n_jobs=args.n_jobs,
-    )
+    X, sample = read.scaled(table.X, args), args.sample or None
+    given = {name: vars(args)[name] for name in ("metric", "n_neighbors", "n_jobs")}
+    report = write.report_of(X, Y, table.labels, sample=sample, **given)
     print(report)
     if args.report is not None:
         write.write_report(args.report, report)

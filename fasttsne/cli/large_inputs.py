@@ -6,19 +6,17 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fasttsne.cli.messages import Refusal, shortened, unknown_name
+from fasttsne.cli import read
+from fasttsne.cli.messages import Refusal, check_package, reason_of, shortened
 from fasttsne.cli.options import Along, choose, columns_beside
-from fasttsne.cli.read import check_exists, check_kind, check_matrix
 from fasttsne.cli.text import Format
 
-_READ = (".parquet", ".pq", ".npy", ".zarr", ".h5", ".hdf5")
 _BLOCK_BYTES = 32 << 20  # of a block, unless chunks of the file or --block-rows ask otherwise
 _BLOCK_ROWS = 1 << 18  # of a block at most
 _LARGEST_CHUNK_BYTES = 8 * _BLOCK_BYTES  # chunks up to this size are blocks
@@ -34,21 +32,16 @@ def open_source(path: Path, settings: Mapping[str, Any]) -> Source:
     ending = path.suffix.lower()
     if str(path) == "-":
         raise Refusal("--landmarks reads INPUT several times; write standard input to a file first")
-    check_exists(path, lambda other: other.suffix.lower() in _READ or other.is_dir())
-    kind: type[Source] = _KINDS.get(ending, ParquetSource)
+    read.check_exists(path, lambda other: other.suffix.lower() in _KINDS or other.is_dir())
     for file in path.rglob("*"):
-        check_kind(file, str(file))
+        read.check_kind(file, str(file))
+    kind = _KINDS.get(ending)
     if path.is_dir():
         kind = StoreSource if ending == ".zarr" or is_zarr(path) else ParquetSource
-    elif ending in (".csv", ".tsv", ".npz", ".h5ad"):
+    if kind is None:
         raise Refusal(
-            f"{path}: --landmarks reads files in blocks, which {ending} does not allow; convert it "
-            "to .parquet, .npy, .zarr or .h5, or leave out --landmarks"
-        )
-    elif ending not in _READ:
-        raise Refusal(
-            f"{path}: unknown ending {ending!r}; --landmarks reads {', '.join(_READ)} and folders "
-            "of .parquet files"
+            f"{path}: --landmarks reads files in blocks, not {ending!r} but {', '.join(_KINDS)} "
+            "and folders of .parquet files; convert it, or leave out --landmarks"
         )
     if settings.get("array") and kind is not StoreSource:
         raise Refusal(f"--array is for HDF5 and Zarr; {path.name} holds one table")
@@ -59,26 +52,15 @@ def open_source(path: Path, settings: Mapping[str, Any]) -> Source:
     except (Refusal, ImportError):
         raise
     except Exception as error:  # numpy, pyarrow, h5py and zarr have their own
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise Refusal(
-            f"cannot read {path}: its ending does not fit its content, or it is not whole: {reason}"
+            f"cannot read {path}: its ending does not fit its content, or it is not whole: "
+            f"{reason_of(error)}"
         ) from error
 
 
 def is_zarr(path: Path) -> bool:
     """Return whether a folder is a Zarr store."""
     return any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zarray"))
-
-
-def imported(module: str, purpose: str, path: Path) -> Any:
-    """Import h5py or zarr; the error names the extra to install."""
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        extra = {"h5py": "hdf5"}.get(module, module)
-        raise Refusal(
-            f"{purpose} {path} needs {module}: pip install 'fasttsne[{extra}]'"
-        ) from error
 
 
 class Source:
@@ -88,12 +70,15 @@ class Source:
     names: Sequence[str] = ()  # of the columns of numbers, where they have names
     notes: Sequence[str] = ()  # for the user, on how the input is read
     is_complete = True  # whether `files` hold all values
-    on_read: Callable[[int], None] | None = None  # called with the number of rows just read
+    on_read: Callable[[int], None] | None = None  # called with the row after the last one read
+    # Defined by every kind of input: shape, type of the numbers, and rows that are stored together;
+    _inspect: Callable[[Mapping[str, Any]], Any]
+    _read: Callable[[int, int], NDArray[Any]]  # and rows of numbers
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path, self.along = path, Along()
         shape, dtype, chunk_rows = self._inspect(settings)
-        check_matrix(shape, dtype, self)
+        read.check_matrix(shape, dtype, self)
         self.shape, self.dtype = (int(shape[0]), int(shape[1])), dtype.newbyteorder("=")
         row_bytes, wanted = self.shape[1] * dtype.itemsize, settings.get("block_rows")
         size = wanted or max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // row_bytes))
@@ -104,6 +89,7 @@ class Source:
                 size = chunk_rows
         self._check_size(row_bytes, size, min(chunk_rows or 1, self.shape[0]))
         self.bounds = np.append(np.arange(0, shape[0], size), shape[0])  # of blocks
+        self.lengths = tuple(np.diff(self.bounds).tolist())  # of blocks
 
     def _check_size(self, row_bytes: int, size: int, chunk_rows: int) -> None:
         """Refuse what would take days to read: rows that are not there, and chunks of many rows."""
@@ -126,19 +112,8 @@ class Source:
                 "parts of it, or give a larger --block-rows"
             )
 
-    def _inspect(
-        self, settings: Mapping[str, Any]
-    ) -> tuple[tuple[int, ...], np.dtype[Any], int | None]:
-        """Return shape and type of the numbers, and how many rows are stored together."""
-        raise NotImplementedError
-
     def __str__(self) -> str:
         return str(self.path)
-
-    @property
-    def n_blocks(self) -> int:
-        """Number of blocks."""
-        return len(self.bounds) - 1
 
     def block(self, number: int) -> tuple[int, int]:
         """Return the first row of a block and the one after its last."""
@@ -149,39 +124,31 @@ class Source:
         try:
             rows = self._read(start, stop).astype(self.dtype, copy=False)
         except (OSError, EOFError, ValueError, LookupError) as error:
-            reason = getattr(error, "strerror", None) or " ".join(str(error).split())
             raise Refusal(
-                f"cannot read rows {start + 1:,} to {stop:,} of {self.path}: {reason}; is the file "
-                "whole?"
+                f"cannot read rows {start + 1:,} to {stop:,} of {self.path}: {reason_of(error)}; "
+                "is the file whole?"
             ) from error
         if rows.shape != (stop - start, self.shape[1]):
             raise Refusal(
                 f"{self.path} changed while it was read: rows {start + 1:,} to {stop:,} are no "
                 "longer all there; start again with --force"
             )
-        are_finite = np.isfinite(rows) if finite else np.ones((1, 1), dtype=bool)
-        if not are_finite.all():
+        if finite and not (are_finite := np.isfinite(rows)).all():
             faulty = np.flatnonzero(~are_finite.all(axis=1))
-            first, column = faulty[0], int(np.argmin(are_finite[faulty[0]]))
-            where = f"row {start + first + 1:,}"
-            if len(faulty) > 1:
-                where = f"rows {start + first + 1:,} to {start + faulty[-1] + 1:,}"
+            row, column = faulty[0], int(np.argmin(are_finite[faulty[0]]))
+            first, last = start + 1 + faulty[[0, -1]]
+            where = f"row {first:,}" if first == last else f"rows {first:,} to {last:,}"
             raise Refusal(
-                f"{self.path} holds {rows[first, column]} in {where}, first in "
+                f"{self.path} holds {rows[row, column]} in {where}, first in "
                 f"{self._column_name(column)}; fill in missing values, or leave out these rows"
             )
         if self.on_read is not None:
-            self.on_read(len(rows))
+            self.on_read(stop)
         return rows
 
-    def _read(self, start: int, stop: int) -> NDArray[Any]:
-        raise NotImplementedError
-
-    def beside(self, start: int, stop: int) -> Any:
-        """Return rows of the columns beside the numbers, as a pyarrow.Table."""
-        import pyarrow
-
-        return pyarrow.table({})
+    def beside(self, start: int, stop: int) -> dict[str, Any]:
+        """Return rows of the columns beside the numbers, as pyarrow.ChunkedArrays."""
+        return {}
 
     def files(self) -> list[Path]:
         """List the files of the input as they are now."""
@@ -205,7 +172,7 @@ class Source:
         return f"column {column + 1}"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "on_read"}
+        return {**vars(self), "on_read": None, "_streams": {}}
 
     def __getitem__(self, index: tuple[slice, slice]) -> NDArray[Any]:
         """Return what slices of rows and columns select, as ``dask.array.from_array`` asks."""
@@ -217,11 +184,7 @@ class Source:
 
 
 class NpySource(Source):
-    """Rows of an ``.npy`` file.
-
-    The file is not mapped into memory: mapped pages count as memory of the process, and a mapped
-    file that is cut short kills it.
-    """
+    """Rows of an ``.npy`` file, not mapped: one that is cut short would kill the process."""
 
     def _inspect(self, settings: Mapping[str, Any]) -> Any:
         if named := [*filter(None, [settings.get("label")]), *settings.get("keep", ())]:
@@ -252,21 +215,19 @@ class StoreSource(Source):
     def _inspect(self, settings: Mapping[str, Any]) -> Any:
         with self._opened() as store:
             arrays = dict(_arrays(store))
-            shapes = {name: tuple(array.shape) for name, array in arrays.items()}
-            self.along = columns_beside(settings, list(shapes), str(self.path), "array")
-            self._array = _chosen(shapes, settings.get("array"), self.along.names, self.path)
-            chosen = arrays[self._array]
-            virtual = getattr(chosen, "is_virtual", False) or getattr(chosen, "external", None)
-            self.is_complete = not virtual
-            found = shapes[self._array], np.dtype(chosen.dtype), (chosen.chunks or [None])[0]
-        for name in self.along.names:
-            if shapes[name] != found[0][:1]:
-                raise Refusal(
-                    f"{self.path}, array {name!r} has shape {shapes[name]}; one value for each of "
-                    f"the {found[0][0]:,} rows is needed"
-                )
-        self.notes = [f"mapping {self._array} of {self.path.name}"] if self._array else []
-        return found
+            self.along = columns_beside(settings, list(arrays), str(self.path), "array")
+            wanted, beside = settings.get("array"), self.along.names
+            self._array = read.chosen_array(arrays, wanted, beside, self.path)
+            X = arrays[self._array]
+            self.is_complete = not (getattr(X, "is_virtual", False) or getattr(X, "external", None))
+            for name in beside:
+                if arrays[name].shape != X.shape[:1]:
+                    raise Refusal(
+                        f"{self.path}, array {name!r} has shape {arrays[name].shape}; one value "
+                        f"for each of the {X.shape[0]:,} rows is needed"
+                    )
+            self.notes = [f"mapping {self._array} of {self.path.name}"] if self._array else []
+            return X.shape, np.dtype(X.dtype), (X.chunks or [None])[0]
 
     def __str__(self) -> str:
         return f"{self.path}, array {self._array!r}," if self._array else str(self.path)
@@ -274,22 +235,25 @@ class StoreSource(Source):
     @contextmanager
     def _opened(self) -> Iterator[Any]:
         if self.path.is_dir():
-            yield imported("zarr", "reading", self.path).open(str(self.path), mode="r")
+            check_package(f"reading {self.path}", "zarr", "zarr")
+            import zarr
+
+            yield zarr.open(str(self.path), mode="r")
             return
-        with imported("h5py", "reading", self.path).File(self.path, "r") as file:
+        check_package(f"reading {self.path}", "h5py", "hdf5")
+        import h5py
+
+        with h5py.File(self.path, "r") as file:
             yield file
 
     def _read(self, start: int, stop: int) -> NDArray[Any]:
         with self._opened() as store:
             return np.asarray((store[self._array] if self._array else store)[start:stop])
 
-    def beside(self, start: int, stop: int) -> Any:
+    def beside(self, start: int, stop: int) -> dict[str, Any]:
         """Return arrays of one value per row."""
-        import pyarrow
-
         with self._opened() as store:
-            columns = {name: _column(store[name][start:stop]) for name in self.along.names}
-            return pyarrow.table(columns)
+            return {name: _column(store[name][start:stop]) for name in self.along.names}
 
 
 def _arrays(store: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -302,44 +266,29 @@ def _arrays(store: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from _arrays(store.get(name), f"{prefix}/{name}" if prefix else name)
 
 
-def _chosen(shapes: dict[str, Any], array: str | None, extra: Sequence[str], path: Path) -> str:
-    """Return the path of the array to map."""
-    matrices = [name for name, shape in shapes.items() if len(shape) == 2 and name not in extra]
-    if array is not None and array not in shapes:
-        raise unknown_name("array", array, shapes, str(path))
-    for name in (array, "", "X"):
-        if name in shapes:
-            return str(name)
-    if len(matrices) != 1:
-        names = ", ".join(list(matrices or shapes)[:8]) or "none"
-        raise Refusal(f"{path} holds {len(matrices)} tables ({names}); choose one with --array")
-    return matrices[0]
-
-
 def _column(values: Any) -> Any:
-    """Return values as a pyarrow.Array; HDF5 returns text as bytes."""
+    """Return values as a pyarrow.ChunkedArray; HDF5 returns text as bytes."""
     import pyarrow
 
     values = np.asarray(values)
     if values.dtype.kind in "OSUT":
         text = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values]
-        return pyarrow.array(text, pyarrow.string())
-    return pyarrow.array(values.astype(values.dtype.newbyteorder("="), copy=False))
+        return pyarrow.chunked_array([text], pyarrow.string())
+    return pyarrow.chunked_array([values.astype(values.dtype.newbyteorder("="), copy=False)])
 
 
 # ---- Parquet ------------------------------------------------------------------------------------
 
 
 class ParquetSource(Source):
-    """Rows of a Parquet file, or of all Parquet files in a folder in the order of their names.
+    """Rows of a Parquet file, or of all in a folder in the order of their names.
 
-    Opening reads the footers only. Row groups are decoded a batch at a time, because one row group
-    may be larger than memory.
+    Row groups are decoded a batch at a time, because one may be larger than memory.
     """
 
     def _inspect(self, settings: Mapping[str, Any]) -> Any:
         self._files = self.files()
-        self._streams: dict[tuple[str, ...], tuple[int, Any, Any]] = {}
+        self._streams: dict[tuple[str, ...], tuple[Any, int, Any]] = {}
         schema, path = self._read_footers(), self.path
         along, features, rest = choose(schema.names, settings, path, Format())
         # The index of a DataFrame goes along, unless it was asked for or left out.
@@ -353,9 +302,7 @@ class ParquetSource(Source):
         kinds = [schema.field(name).type for name in self._features]
         self._listed, width = _is_list(kinds[0]), len(kinds)
         if self._listed:
-            width = getattr(kinds[0], "list_size", -1)
-            if width < 0:  # not in the type: the first row decides
-                width = len(self._table(self._features, 0, 1).column(0)[0].as_py() or ())
+            width = len(self._table(self._features, 0, 1).column(0)[0].as_py() or ())
             if width < 1:
                 raise Refusal(f"{path}: column {self._features[0]!r} begins with an empty list")
             kinds = [kinds[0].value_type]
@@ -377,10 +324,11 @@ class ParquetSource(Source):
             raise Refusal(f"{self.path} is a directory without .parquet files, and no Zarr store")
         return [self.path / name for name in sorted(names, key=_natural)]
 
-    def beside(self, start: int, stop: int) -> Any:
+    def beside(self, start: int, stop: int) -> dict[str, Any]:
         """Return columns in the types that they have in the file."""
-        names = self.along.names
-        return self._table(names, start, stop) if names else super().beside(start, stop)
+        if not (names := self.along.names):
+            return {}
+        return dict(zip(names, self._table(names, start, stop).columns, strict=True))
 
     def _column_name(self, column: int) -> str:
         if self._listed:
@@ -407,33 +355,27 @@ class ParquetSource(Source):
         return schema
 
     def _read(self, start: int, stop: int) -> NDArray[Any]:
-        rows, done = np.empty((stop - start, self.shape[1]), dtype=self.dtype), 0
-        for batch in self._table(self._features, start, stop).to_batches():
-            target = rows[done : done + len(batch)]
-            if self._listed:
-                target[...] = self._lists(batch.column(0), start + done)
-            else:
-                for number, column in enumerate(batch.columns):  # a missing number becomes NaN
-                    values = column.to_numpy(zero_copy_only=False)
-                    if values.dtype == object:  # decimals, and booleans beside gaps
-                        values = np.where(column.is_null(), np.nan, values)
-                    target[:, number] = values
-            done += len(batch)
-        return rows[:done]
+        table = self._table(self._features, start, stop)
+        if self._listed:
+            return self._lists(table.column(0), start)
+        rows = np.empty((len(table), len(self._features)), dtype=self.dtype)
+        for number, column in enumerate(table.columns):
+            rows[:, number] = column.to_numpy()  # a missing number becomes NaN
+        return rows
 
-    def _lists(self, column: Any, row: int) -> NDArray[Any]:
+    def _lists(self, column: Any, start: int) -> NDArray[Any]:
         """Return lists of equal lengths as rows."""
         import pyarrow.compute
 
         width, lengths = self.shape[1], pyarrow.compute.list_value_length(column)
-        wrong = np.flatnonzero(lengths.to_numpy(zero_copy_only=False) != width)  # or NaN
+        wrong = np.flatnonzero(lengths.to_numpy() != width)  # or NaN
         if len(wrong):
             raise Refusal(
                 f"{self.path}: the list of column {self._features[0]!r} in row "
-                f"{row + wrong[0] + 1:,} does not have {width} numbers like the first; all lists "
+                f"{start + wrong[0] + 1:,} does not have {width} numbers like the first; all lists "
                 "must have the same length"
             )
-        values: NDArray[Any] = pyarrow.compute.list_flatten(column).to_numpy(zero_copy_only=False)
+        values: NDArray[Any] = pyarrow.compute.list_flatten(column).to_numpy()
         return values.reshape(-1, width)
 
     def _table(self, names: Sequence[str], start: int, stop: int) -> Any:
@@ -442,36 +384,34 @@ class ParquetSource(Source):
 
         key = tuple(names)
         # Out of the dict meanwhile: two threads must not share a stream.
-        position, rest, batches = self._streams.pop(key, (stop, None, None))
-        if position > start:
-            group = int(np.searchsorted(self._starts, start, side="right")) - 1
-            position, rest, batches = int(self._starts[group]), None, self._batches(group, names)
-        taken = []
-        while position < stop:
-            rest = rest or next(batches, None)
-            if rest is None:
-                raise EOFError("the file has become shorter")
-            first, last = max(start - position, 0), min(stop - position, len(rest))
-            if first < last:
-                taken.append(rest.slice(first, last - first))
-            position, rest = position + last, rest.slice(last) if last < len(rest) else None
-        self._streams[key] = position, rest, batches
-        return pyarrow.Table.from_batches(taken).select(list(names))
+        batches, row, batch = self._streams.pop(key, (None, start + 1, None))
+        if row > start:
+            batches = self._batches(names, start)
+            row, batch = next(batches)
+        while row + len(batch) <= start:
+            row, batch = next(batches)
+        skipped, taken = start - row, [batch]
+        while row + len(batch) < stop:
+            row, batch = next(batches)
+            taken.append(batch)
+        self._streams[key] = batches, row, batch
+        return pyarrow.Table.from_batches(taken).slice(skipped, stop - start).select(list(names))
 
-    def _batches(self, group: int, names: Sequence[str]) -> Iterator[Any]:
-        """Decode columns batch by batch, from a row group on to the end of the last file."""
+    def _batches(self, names: Sequence[str], start: int) -> Iterator[tuple[int, Any]]:
+        """Yield the first row and the values of every batch, from the row group of `start` on."""
         from pyarrow.parquet import ParquetFile
 
-        file, first = self._groups[group]
+        group = int(np.searchsorted(self._starts, start, side="right")) - 1
+        (file, first), row = self._groups[group], int(self._starts[group])
         for path in self._files[file:]:
             # By default pyarrow buffers whole row groups.
             opened = ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
             groups = list(range(first, opened.num_row_groups))
-            yield from opened.iter_batches(_BATCH, row_groups=groups, columns=list(names))
+            for batch in opened.iter_batches(_BATCH, row_groups=groups, columns=list(names)):
+                yield row, batch
+                row += len(batch)
             first = 0
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_streams": {}}
+        raise EOFError("the file has become shorter")
 
 
 def _index(schema: Any) -> list[Any]:
@@ -493,24 +433,22 @@ def _features(
 ) -> tuple[list[str], list[str]]:
     """Choose the columns to map by their types; also return notes for the user."""
     kinds = dict(zip(schema.names, schema.types, strict=True))
-    if chosen is not None:
-        for name in chosen:
-            if not _is_number(kinds[name]) and not _is_list(kinds[name]):
-                raise Refusal(
-                    f"{path}: column {name!r} holds {kinds[name]}, not numbers; leave it out"
-                )
-            if _is_list(kinds[name]) and len(chosen) > 1:
-                raise Refusal(f"--features: {name!r} holds lists, so it must be the only feature")
-        return list(chosen), []
-    numbers = [name for name in rest if _is_number(kinds[name])]
-    lists = [name for name in rest if _is_list(kinds[name])]
-    if not numbers and len(lists) == 1:
+    names = rest if chosen is None else chosen
+    numbers = [name for name in names if _is_number(kinds[name])]
+    lists = [name for name in names if _is_list(kinds[name])]
+    others = [name for name in names if not _is_number(kinds[name])]
+    if chosen is not None and others:
+        name = others[0]
+        if name not in lists:
+            raise Refusal(f"{path}: column {name!r} holds {kinds[name]}, not numbers; leave it out")
+        if len(chosen) > 1:
+            raise Refusal(f"--features: {name!r} holds lists, so it must be the only feature")
+    if numbers:
+        return numbers, [f"left out, not numbers: {shortened(others)}"] if others else []
+    if len(lists) == 1:
         return lists, [f"mapping the lists of column {lists[0]}"]
-    if not numbers:
-        hint = f"; choose one of {', '.join(lists)} with --features" if lists else ""
-        raise Refusal(f"{path} has no column of numbers{hint}")
-    others = [name for name in rest if not _is_number(kinds[name])]
-    return numbers, [f"left out, not numbers: {shortened(others)}"] if others else []
+    hint = f"; choose one of {', '.join(lists)} with --features" if lists else ""
+    raise Refusal(f"{path} has no column of numbers{hint}")
 
 
 def _is_number(kind: Any) -> bool:
@@ -527,4 +465,9 @@ def _is_list(kind: Any) -> bool:
     return any(check(kind) for check in checks) and _is_number(kind.value_type)
 
 
-_KINDS: dict[str, type[Source]] = {".npy": NpySource, ".h5": StoreSource, ".hdf5": StoreSource}
+#: Endings that can be read.
+_KINDS: dict[str, type[Source]] = {
+    **dict.fromkeys((".parquet", ".pq"), ParquetSource),
+    ".npy": NpySource,
+    **dict.fromkeys((".zarr", ".h5", ".hdf5"), StoreSource),
+}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from numpy.typing import NDArray
 
 from fasttsne import __version__
 from fasttsne.cli import checkpoint, write
-from fasttsne.cli.large_inputs import Source, imported, is_zarr
-from fasttsne.cli.messages import Refusal
+from fasttsne.cli.large_inputs import Source, is_zarr
+from fasttsne.cli.messages import Refusal, check_package
 from fasttsne.runtime.files import naming, replacing
 
 #: The folder in an output folder that has all of an unfinished run but its parts.
@@ -28,6 +29,8 @@ STATE = ".fasttsne"
 _FORMAT = "fasttsne parts 2"
 _KINDS = (".parquet", ".npy", ".zarr", ".h5", ".hdf5", ".csv", ".tsv")  # that parts are joined to
 _CHUNK_ROWS = 1 << 16  # of an array in HDF5 or Zarr
+
+_Parts = Callable[[], Iterator[Any]]  # pyarrow.Tables, whose first columns are the map
 
 # The names that a run writes. With a dot: what was being written when it was killed.
 _PART = re.compile(r"part-[0-9]{6,}\.parquet|\.part-[0-9]{6,}-\w{8}\.parquet")
@@ -40,9 +43,8 @@ _OURS = re.compile(
 class Unfinished:
     """The folder of a run and the folder of its parts, which may be the same.
 
-    Every file is written whole or not at all, so whatever is there counts. The manifest has the
-    settings and the identity of the input. Parts and the names of all other files contain its
-    digest, so files of two runs do not mix, even if both write to the same folder at the same time.
+    Every file is written whole or not at all. The manifest has the settings and the identity of the
+    input; parts and names of files contain its digest, so files of two runs do not mix.
     """
 
     def __init__(self, state: Path, parts: Path) -> None:
@@ -57,7 +59,7 @@ class Unfinished:
 
     def check(self, *, force: bool) -> None:
         """Refuse folders with files of others, or with those of an earlier run without --force."""
-        begun = bool(self._begun()) or self._is_damaged()
+        begun = self._begun() is not None
         if begun and not force:
             raise Refusal(
                 f"{self.state} belongs to a run that is active or was stopped; --resume continues "
@@ -78,15 +80,12 @@ class Unfinished:
                 raise Refusal(f"--output {self.parts}/: it holds a map; --force replaces it")
 
     def begin(self, settings: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
-        """Remove the state that an earlier run has left, and write the manifest.
-
-        The parts of an earlier map stay until there is a model: see `clear_parts`.
-        """
+        """Replace the state of an earlier run by a manifest; its parts stay: see `clear_parts`."""
         for folder in dict.fromkeys((self.parts, self.state)):
             if folder.is_dir() and not _names(folder):
                 self._kept.add(folder)
             folder.mkdir(exist_ok=True)
-        self._empty(self.state, _OURS)
+        self._empty()
         self._manifest = {"format": _FORMAT, "fasttsne": __version__}
         self._manifest |= {"settings": dict(settings), "input": dict(identity)}
         with _writing(self._path) as file:
@@ -94,20 +93,20 @@ class Unfinished:
 
     def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings of the run to continue; those given again must be the same."""
-        self._manifest = self._begun()
-        if not self._manifest and not self._is_damaged():
+        manifest = self._begun()
+        if manifest is None:
             raise Refusal(
                 f"{self.state} is no unfinished run with --landmarks; start again without --resume"
             )
-        if not all(isinstance(self._manifest.get(key), dict) for key in ("settings", "input")):
+        if not all(isinstance(manifest.get(key), dict) for key in ("settings", "input")):
             raise Refusal(f"{self._path} is damaged; start again with --force")
-        version = self._manifest.get("fasttsne")
-        if (self._manifest["format"], version) != (_FORMAT, __version__):
+        version = manifest.get("fasttsne")
+        if (manifest["format"], version) != (_FORMAT, __version__):
             raise Refusal(
                 f"{self.state} is of fasttsne {version}, and this is {__version__}; start again "
                 "with --force"
             )
-        settings: dict[str, Any] = self._manifest["settings"]
+        self._manifest, settings = manifest, dict(manifest["settings"])
         for name, value in given.items():
             before = settings.get(name)
             if before != value:
@@ -118,34 +117,33 @@ class Unfinished:
                 )
         return settings
 
-    def check_input(self, identity: Mapping[str, Any]) -> None:
-        """Refuse to continue with another input."""
-        if self._manifest["input"] != identity:
+    def check_input(self, source: Source) -> None:
+        """Refuse an input that is not, or is no longer, the one that the run began with."""
+        try:
+            same = source.identity() == self._manifest["input"]
+        except (OSError, Refusal):
+            same = False
+        if not same:
             raise Refusal(
-                f"INPUT is not the one that the run in {self.state} began with, or has changed "
-                "since; start again with --force"
+                f"{source.path} is another INPUT than that of the run in {self.state}, or has "
+                "changed since it began; start again with --force when nothing writes to it"
             )
 
-    def _begun(self) -> dict[str, Any]:
-        """Return the manifest of a run of any version; empty if there is none."""
-        if not self._path.is_file():  # a FIFO would wait
-            return {}
+    def _begun(self) -> dict[str, Any] | None:
+        """Return the manifest of a run of any version, {} if it is damaged; None for no run."""
         with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-            manifest: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
-            if str(manifest["format"]).startswith(_FORMAT.rstrip("0123456789")):
-                return manifest
-        return {}
-
-    def _is_damaged(self) -> bool:
-        """Return whether the folder is one of a run whose manifest cannot be read."""
+            if self._path.is_file():  # a FIFO would wait
+                manifest: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
+                if str(manifest["format"]).startswith(_FORMAT.rstrip("0123456789")):
+                    return manifest
         names = _names(self.state)
-        ours = all(_OURS.fullmatch(name) for name in names) and self._path.name in names
-        return ours and (self.state.name == STATE or len(names) > 1) and not self._begun()
+        is_run = self._path.name in names and all(map(_OURS.fullmatch, names))
+        return {} if is_run and (self.state.name == STATE or len(names) > 1) else None
 
     @property
     def is_of_use(self) -> bool:
         """Whether continuing the run would save work."""
-        return self.path("landmarks").exists() or self.path("model").exists()
+        return self.path("landmarks").exists()
 
     def save(self, name: str, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         """Save the landmarks or the model."""
@@ -162,7 +160,7 @@ class Unfinished:
             raise Refusal(f"cannot read {self.path(name)}; start again with --force") from error
 
     def clear_parts(self) -> None:
-        """Remove parts of other runs, and what a killed run was writing."""
+        """Remove parts of other runs, and what a killed run was writing, once there is a model."""
         for name in _names(self.parts):
             if _PART.fullmatch(name) and self._run_of(self.parts / name)[1] != self._digest():
                 (self.parts / name).unlink(missing_ok=True)
@@ -186,13 +184,11 @@ class Unfinished:
         from pyarrow import ArrowInvalid
         from pyarrow.parquet import read_metadata
 
-        if not path.is_file():
-            return 0, ""
-        try:
-            found = read_metadata(path)
-        except (OSError, ArrowInvalid):
-            return 0, ""
-        return found.num_rows, (found.metadata or {}).get(b"fasttsne", b"").decode()
+        if path.is_file():  # a FIFO would wait
+            with suppress(OSError, ArrowInvalid):
+                found = read_metadata(path)
+                return found.num_rows, (found.metadata or {}).get(b"fasttsne", b"").decode()
+        return 0, ""
 
     def part(self, number: int, length: int, names: Sequence[str] | None = None) -> Any:
         """Return columns of a part, or all, as a pyarrow.Table."""
@@ -204,17 +200,17 @@ class Unfinished:
 
     def remove(self) -> None:
         """Remove what the run has written, but not the parts in an output folder."""
-        self._empty(self.state, _OURS)
+        self._empty()
         for folder in (self.state, self.parts):
             with suppress(OSError):  # it is not empty
                 if folder not in self._kept:
                     folder.rmdir()
 
-    def _empty(self, folder: Path, ours: re.Pattern[str]) -> None:
+    def _empty(self) -> None:
         # The manifest last: until then the folder is known to be one of a run.
-        for name in sorted(_names(folder), key=lambda name: name == self._path.name):
-            if ours.fullmatch(name):
-                (folder / name).unlink(missing_ok=True)
+        for name in sorted(_names(self.state), key=lambda name: name == self._path.name):
+            if _OURS.fullmatch(name):
+                (self.state / name).unlink(missing_ok=True)
 
     def _part(self, number: int) -> Path:
         return self.parts / f"part-{number:06d}.parquet"
@@ -260,116 +256,83 @@ def check_output(path: Path, is_folder: bool, force: bool) -> None:
             raise Refusal(f"--output {path}: it is a directory and no Zarr store; move it away")
     else:
         write.check_output(path, "--output", _KINDS, force)
-    if kind in (".zarr", ".h5", ".hdf5"):
-        imported("zarr" if kind == ".zarr" else "h5py", "writing", path)
+    if kind == ".zarr":
+        check_package(f"writing {path}", "zarr", "zarr")
+    elif kind in (".h5", ".hdf5"):
+        check_package(f"writing {path}", "h5py", "hdf5")
 
 
-def check_room(path: Path, source: Source, n_components: int) -> None:
-    """Refuse columns that parts or OUT cannot hold, by their first row."""
-    try:
-        first = source.beside(0, 1)
-    except (TypeError, ValueError, NotImplementedError) as error:  # as pyarrow's are
-        raise Refusal(f"{source.path}: {error}; leave the column out") from error
-    columns = dict(zip(first.column_names, first.columns, strict=True))
-    write.check_columns(path, columns, n_components, in_parts=True)
-
-
-def join(
-    path: Path,
-    parts: Callable[[], Iterator[Any]],
-    n_rows: int,
-    n_components: int,
-    index: Sequence[str] = (),
-) -> None:
-    """Join parts, pyarrow.Tables whose first columns are the map, into a file or a Zarr store."""
+def join(path: Path, parts: _Parts, shape: tuple[int, int], index: Sequence[str] = ()) -> None:
+    """Join parts into a file or a Zarr store; `shape` is that of the map."""
     kind = path.suffix.lower()
     with (_replacing_store if kind == ".zarr" else replacing)(path) as unfinished:
         if kind == ".parquet":
-            _write_parquet(unfinished, parts(), index)
+            from pyarrow.parquet import ParquetWriter
+
+            tables = parts()
+            first = write.indexed(next(tables), index)
+            with ParquetWriter(unfinished, first.schema) as writer:
+                for part in chain([first], tables):  # a row group each
+                    writer.write_table(part.cast(first.schema), row_group_size=len(part))
         elif kind == ".npy":
-            form = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, n_components)}
+            form = {"descr": "<f4", "fortran_order": False, "shape": shape}
             with open(unfinished, "wb") as file:
                 np.lib.format.write_array_header_1_0(file, form)
                 for part in parts():
-                    file.write(places(part, n_components).astype("<f4").data)
+                    file.write(split(part, shape[1])[0].astype("<f4").data)
         elif kind in (".csv", ".tsv"):
             separator = "\t" if kind == ".tsv" else ","
-            _write_text(unfinished, parts(), n_components, separator, index)
+            with open(unfinished, "w", encoding="utf-8", newline="") as text:
+                for number, part in enumerate(parts()):
+                    frame = write.frame_of_text(*split(part, shape[1]), index)
+                    frame.to_csv(text, sep=separator, header=number == 0, index=False)
         elif kind == ".zarr":
-            group = imported("zarr", "writing", path).open_group(str(unfinished), mode="w")
+            import zarr
+
+            group = zarr.open_group(str(unfinished), mode="w")
             create = getattr(group, "create_array", None) or group.create_dataset  # zarr 3, zarr 2
-            _fill(create, parts, n_rows, n_components, str)
+            _fill(create, parts, shape, str)
         else:
-            h5py = imported("h5py", "writing", path)
+            import h5py
+
             with write.hdf5_file(unfinished, "w") as file:
-                _fill(file.create_dataset, parts, n_rows, n_components, h5py.string_dtype())
+                _fill(file.create_dataset, parts, shape, h5py.string_dtype())
 
 
 @contextmanager
 def _replacing_store(path: Path) -> Iterator[Path]:
     """Yield the name of a folder, which replaces `path` after the block."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)  # as a run that was killed leaves it
-    try:
-        with naming(path):
-            yield unfinished
+    with naming(path), TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+        unfinished = Path(folder, path.name)
+        yield unfinished
         shutil.rmtree(path, ignore_errors=True)  # a rename does not replace a folder
         os.replace(unfinished, path)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def places(part: Any, n_components: int) -> NDArray[np.float32]:
-    """Return the map of a part, which its first columns are."""
-    return np.stack([part.column(k).to_numpy() for k in range(n_components)], axis=1)
+def split(part: Any, n_components: int) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    """Return the map of a part, which its first columns are, and the columns beside it."""
+    columns = dict(zip(part.column_names, part.columns, strict=True))
+    ours = [columns.pop(name).to_numpy() for name in part.column_names[:n_components]]
+    return np.stack(ours, axis=1), columns
 
 
-def _write_parquet(path: Path, parts: Iterator[Any], index: Sequence[str]) -> None:
-    """Write one row group per part."""
-    from pyarrow.parquet import ParquetWriter
-
-    first = write.indexed(next(parts), index)
-    with ParquetWriter(path, first.schema) as writer:
-        for part in chain([first], parts):
-            writer.write_table(part.cast(first.schema), row_group_size=len(part))
-
-
-def _write_text(
-    path: Path, parts: Iterator[Any], n_components: int, separator: str, index: Sequence[str]
-) -> None:
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        for number, part in enumerate(parts):
-            beside = part.select(part.column_names[n_components:])
-            columns = dict(zip(beside.column_names, beside.columns, strict=True))
-            frame = write.frame_of_text(places(part, n_components), columns, index)
-            frame.to_csv(file, sep=separator, header=number == 0, index=False)
-
-
-def _fill(
-    create: Callable[..., Any],
-    parts: Callable[[], Iterator[Any]],
-    n_rows: int,
-    n_components: int,
-    text: Any,
-) -> None:
+def _fill(create: Callable[..., Any], parts: _Parts, shape: tuple[int, int], text: Any) -> None:
     """Create an array for the map and one per column, and fill them."""
     gaps = {name for part in parts() for name in part.column_names if part[name].null_count}
     wide = {name for part in parts() for name in gaps if write.is_wide(part[name])}
-    arrays: dict[str, Any] = {}
-    row = 0
+    arrays, row = dict[str, Any](), 0
     for part in parts():
-        beside = part.column_names[n_components:]
-        plain = {"embedding": places(part, n_components)}
-        plain |= {
-            name: write.arrow_values(part[name], name in gaps, name in wide) for name in beside
-        }
+        Y, beside = split(part, shape[1])
+        plain = {"embedding": Y}
+        for name, column in beside.items():
+            plain[name] = write.arrow_values(column, name in gaps, name in wide)
         for name, values in plain.items():
             if name not in arrays:
                 arrays[name] = create(
                     name,
-                    shape=(n_rows, *values.shape[1:]),
+                    shape=(shape[0], *values.shape[1:]),
                     dtype=text if values.dtype == object else values.dtype,
-                    chunks=(min(n_rows, _CHUNK_ROWS), *values.shape[1:]),
+                    chunks=(min(shape[0], _CHUNK_ROWS), *values.shape[1:]),
                 )
             arrays[name][row : row + len(part)] = values
         row += len(part)

@@ -5,23 +5,28 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from fasttsne import TSNE
-from fasttsne.cli import checkpoint, read, write
-from fasttsne.cli.messages import Progress, Refusal, one_line, rounded, say
+from fasttsne.cli import checkpoint, large, read, write
+from fasttsne.cli.large_parts import STATE
+from fasttsne.cli.messages import Progress, Refusal, one_line, say
 from fasttsne.cli.options import add_columns
 from fasttsne.samples.labels import has_fractions
 
-_DESCRIPTION = """\
+#: What argparse shows of the command.
+ABOUT = {
+    "usage": "%(prog)s [options] INPUT -o OUT",
+    "help": "draw a map of your data",
+    "description": """\
 Draw a t-SNE map: every row of INPUT becomes a point, and similar rows become neighbours.
 INPUT is a table (.csv, .tsv, .parquet, .xlsx), an array (.npy, .npz) or AnnData (.h5ad). In a
 table all columns of numbers are mapped except --label, --keep and --drop.
 With --landmarks, INPUT may be far larger than memory.
-"""
-_EXAMPLES = """\
+""",
+    "epilog": """\
 examples
   fasttsne map flowers.csv -o map.csv --label species --plot map.png --html map.html
   fasttsne map cells.h5ad -o mapped.h5ad --array X_pca --label cell_type --plot map.pdf
@@ -29,7 +34,8 @@ examples
   fasttsne map big.parquet -o map.parquet --landmarks 100000 --label class --plot map.png
 
 Ctrl-C leaves a checkpoint beside OUT; --resume continues from it to the same map.
-"""
+""",
+}
 _LARGE = """\
 With --landmarks, N rows are drawn and fitted; all others are placed on their map in
 blocks. Memory grows with N, not with INPUT. INPUT is .parquet or a folder of .parquet
@@ -40,40 +46,6 @@ OUT.checkpoint, or in the folder, until OUT is complete; after any interruption 
 continues. Needs the extra dask.
 """
 _DEFAULT = Path()  # --resume without a name
-# Parameters of the estimator as options: name, type, unit, help. Defaults but None are appended.
-_PARAMETERS: tuple[tuple[str, Any, str, str], ...] = (
-    (
-        "perplexity",
-        "numbers or auto",
-        "P",
-        "effective number of neighbours per point, 5 to 100, several as 30,300, or auto",
-    ),
-    ("early-exaggeration", float, "F", "factor on the attraction at the start"),
-    ("early-exaggeration-iter", int, "N", "iterations over which that factor fades (default: 150)"),
-    ("exaggeration", float, "F", "later factor, above 1 to draw clusters together"),
-    ("learning-rate", "number or auto", "RATE", "step size"),
-    ("max-iter", int, "N", "maximum number of iterations"),
-    ("metric", str, "NAME", "distance between rows, such as euclidean, cosine or manhattan"),
-    (
-        "affinity",
-        str,
-        "NAME",
-        "weight of neighbours: gaussian or uniform, or precomputed where INPUT is P",
-    ),
-    ("init", ("pca", "spectral", "random"), "", "initial coordinates"),
-    ("method", ("barnes_hut", "exact"), "", "forces, exact for a few thousand rows"),
-    ("angle", float, "A", "approximation of barnes_hut, 0 (exact) to 1 (fast)"),
-    ("neighbors", ("auto", "exact", "approximate"), "", "search for neighbours"),
-    ("n-components", int, "N", "dimensions of the map"),
-    (
-        "degrees-of-freedom",
-        "number or auto",
-        "NU",
-        "tail of the map's kernel, smaller to split clusters (default: 1 in 2 dimensions)",
-    ),
-    ("random-state", int, "SEED", "seed, the same for the same map (default: random)"),
-    ("n-jobs", int, "N", "threads (default: all cores)"),
-)
 
 
 def _number_or_auto(text: str) -> float | str:
@@ -84,21 +56,44 @@ def _numbers_or_auto(text: str) -> float | str | list[float]:
     return [float(number) for number in text.split(",")] if "," in text else _number_or_auto(text)
 
 
-_READERS = {"number or auto": _number_or_auto, "numbers or auto": _numbers_or_auto}
-for _kind, _reader in _READERS.items():
-    _reader.__name__ = _kind  # which argparse shows in an error
+# Which argparse shows in an error.
+_number_or_auto.__name__, _numbers_or_auto.__name__ = "number or auto", "numbers or auto"
+
+# Parameters of the estimator as options: name, type, unit, help. Defaults but None are appended.
+_PARAMETERS: tuple[tuple[str, Any, str, str], ...] = (
+    (
+        "perplexity",
+        _numbers_or_auto,
+        "P",
+        "effective number of neighbours per point, 5 to 100, several as 30,300, or auto",
+    ),
+    ("early-exaggeration", float, "F", "factor on the attraction at the start"),
+    ("early-exaggeration-iter", int, "N", "iterations over which that factor fades (default: 150)"),
+    ("exaggeration", float, "F", "later factor, above 1 to draw clusters together"),
+    ("learning-rate", _number_or_auto, "RATE", "step size"),
+    ("max-iter", int, "N", "maximum number of iterations"),
+    ("metric", str, "NAME", "distance between rows, such as euclidean, cosine or manhattan"),
+    ("affinity", str, "NAME", "weight of neighbours: gaussian, uniform, precomputed (INPUT is P)"),
+    ("init", ("pca", "spectral", "random"), "", "initial coordinates"),
+    ("method", ("barnes_hut", "exact"), "", "forces, exact for a few thousand rows"),
+    ("angle", float, "A", "approximation of barnes_hut, 0 (exact) to 1 (fast)"),
+    ("neighbors", ("auto", "exact", "approximate"), "", "search for neighbours"),
+    ("n-components", int, "N", "dimensions of the map"),
+    (
+        "degrees-of-freedom",
+        _number_or_auto,
+        "NU",
+        "tail of the map's kernel, smaller to split clusters (default: 1 in 2 dimensions)",
+    ),
+    ("random-state", int, "SEED", "seed, the same for the same map (default: random)"),
+    ("n-jobs", int, "N", "threads (default: all cores)"),
+)
 
 
-def add_parser(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to argparse's subparsers, and return its parser."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "map",
-        usage="%(prog)s [options] INPUT -o OUT",
-        help="draw a map of your data",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    file: dict[str, Any] = {"type": Path, "metavar": "FILE"}
+    number: dict[str, Any] = {"type": int, "metavar": "N"}
     parser.add_argument(
         "input", type=Path, metavar="INPUT", help="the data, or - for CSV from standard input"
     )
@@ -111,42 +106,32 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help=f"the map as {', '.join(write.KINDS)}, or - for CSV to standard output (with "
         "--landmarks also .zarr, .h5, or a folder with a slash at its end)",
     )
-    files.add_argument("--plot", type=Path, metavar="FILE", help="a picture: .png, .pdf, .svg ...")
+    files.add_argument("--plot", **file, help="a picture: .png, .pdf, .svg ...")
     files.add_argument(
         "--legend", action="store_true", help="name classes beside the picture, not on it"
     )
-    files.add_argument("--html", type=Path, metavar="FILE", help="a page to explore in a browser")
-    files.add_argument(
-        "--report", type=Path, metavar="FILE", help="measures of the map: .txt or .json"
-    )
+    files.add_argument("--html", **file, help="a page to explore in a browser")
+    files.add_argument("--report", **file, help="measures of the map: .txt or .json")
     files.add_argument("--force", action="store_true", help="overwrite existing files")
     add_columns(parser)
     group = parser.add_argument_group("parameters", "Defaults are those of fasttsne.TSNE.")
     defaults = TSNE().get_params()
     for name, kind, metavar, meaning in _PARAMETERS:
         default = defaults[name.replace("-", "_")]
-        options: dict[str, Any] = {"choices": kind} if isinstance(kind, tuple) else {}
-        if not options:
-            reader = _READERS.get(kind, kind)
-            options = {"type": reader, "metavar": metavar}
+        options: dict[str, Any] = {"type": kind, "metavar": metavar}
+        if isinstance(kind, tuple):
+            options = {"choices": kind}
         text = f"{meaning} (default: {default})" if default is not None else meaning
         group.add_argument(f"--{name}", help=text, default=argparse.SUPPRESS, **options)
-    large = parser.add_argument_group(
-        "more rows than fit in memory",
-        _LARGE,
-    )
-    large.add_argument(
-        "--landmarks", type=int, metavar="N", help="rows to fit, usually 20,000 to 200,000"
-    )
-    large.add_argument(
+    more = parser.add_argument_group("more rows than fit in memory", _LARGE)
+    more.add_argument("--landmarks", **number, help="rows to fit, usually 20,000 to 200,000")
+    more.add_argument(
         "--landmark-selection",
         choices=("uniform", "density"),
         help="every row alike, or more rows from sparse regions (default: uniform)",
     )
-    large.add_argument(
-        "--block-rows", type=int, metavar="N", help="rows per block (default: about 32 MB)"
-    )
-    large.add_argument(
+    more.add_argument("--block-rows", **number, help="rows per block (default: about 32 MB)")
+    more.add_argument(
         "--dask",
         metavar="ADDRESS",
         help="Dask cluster whose workers place blocks and see INPUT under the same name, such as "
@@ -156,30 +141,28 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     long.add_argument("--quiet", action="store_true", help="print errors only")
     long.add_argument(
         "--checkpoint",
-        type=Path,
-        metavar="FILE",
+        **file,
         help="checkpoint, written every minute and on Ctrl-C, or with --landmarks a folder "
         "(default: OUT.checkpoint, on Ctrl-C only)",
     )
     long.add_argument(
         "--resume",
-        type=Path,
+        **file,
         nargs="?",
         const=_DEFAULT,
-        metavar="FILE",
         help="continue from a checkpoint (default: OUT.checkpoint)",
     )
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Draw the map, and return 0, or 130 after Ctrl-C."""
     names = [name.replace("-", "_") for name, *_ in _PARAMETERS]
     given: dict[str, Any] = {name: vars(args)[name] for name in names if name in vars(args)}
-    from fasttsne.cli import large
-
-    args.as_folder, args.output = large.is_folder(args.output), Path(args.output)
-    kept = args.checkpoint or large.default_checkpoint(args.output, args.as_folder)
+    is_named = args.output.endswith(("/", os.sep)) or os.path.isdir(args.output)
+    args.output = Path(args.output)
+    args.as_folder = is_named and args.output.suffix.lower() != ".zarr"  # OUT is a folder of parts
+    usual = args.output / STATE if args.as_folder else Path(f"{args.output}.checkpoint")
+    kept = args.checkpoint or usual
     if args.resume == _DEFAULT:
         args.resume = kept
     elif args.resume and not args.checkpoint:
@@ -192,23 +175,19 @@ def run(args: argparse.Namespace) -> int:
         if vars(args)[option] is not None:
             raise Refusal(f"--{option.replace('_', '-')} goes with --landmarks; give both")
     _check_files(args, kept, given)
-    progress = Progress(given.get("max_iter", TSNE().max_iter), args.quiet)
+    progress = Progress(args.quiet)
     table = read.read_input(args, args.input)
     if args.output.suffix.lower() == ".h5ad":
         write.check_copy(args.input)
     write.check_columns(args.output, table.columns, given.get("n_components", 2))
-    for note in table.notes:
-        progress.note(note)
+    progress.note(*table.notes)
     if args.report is not None and table.X.shape[0] < 3:
         raise Refusal("--report compares neighbours and requires at least 3 rows; leave it out")
     X = read.scaled(table.X, args)
     tsne = _resumed(args.resume, X, given, progress) if args.resume else TSNE(**given)
-    progress.max_iter = tsne.max_iter
     progress.note(f"mapping {table.description()}")
     if not str(tsne.metric).startswith("precomputed") and tsne.affinity != "precomputed":
-        for note in read.doubts(table, chosen=bool(args.features), scaled=args.standardize):
-            progress.note(note)
-    start = time.perf_counter()
+        progress.note(*read.doubts(table, chosen=bool(args.features), scaled=args.standardize))
     try:
         checkpoint.fit_with_checkpoints(
             tsne, X, kept, progress=progress, regularly=args.checkpoint is not None
@@ -220,13 +199,14 @@ def run(args: argparse.Namespace) -> int:
         else:
             say("\ninterrupted before the first iteration; nothing was written")
         return 130
-    progress.note(
-        f"KL divergence {rounded(tsne.kl_divergence_)} after {tsne.n_iter_ + 1} iterations, "
-        f"{time.perf_counter() - start:.1f} s"
-    )
     complete: list[Path] = []
+
+    def done(what: str, path: Path) -> None:
+        complete.append(path)
+        progress.note(f"{what}: {path}")
+
     try:
-        _write(args, table, X, tsne, progress, complete)
+        _write(args, table, X, tsne, done)
     except KeyboardInterrupt:
         there = ", ".join(map(str, complete)) or "nothing"
         say(f"\ninterrupted after the fit; complete and written: {there}")
@@ -238,17 +218,9 @@ def run(args: argparse.Namespace) -> int:
 def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) -> None:
     """Check the metric and all files to be written."""
     same = bool(args.resume) and os.path.realpath(args.resume) == os.path.realpath(kept)
-    write.check_distinct(
-        {
-            "INPUT": args.input,
-            "--output": args.output,
-            "--plot": args.plot,
-            "--html": args.html,
-            "--report": args.report,
-            "--resume": args.resume,
-            "--checkpoint": None if same else kept,
-        }
-    )
+    named = {f"--{name}": vars(args)[name] for name in ("output", "plot", "html", "report")}
+    named |= {"--resume": args.resume, "--checkpoint": None if same else kept}
+    write.check_distinct({"INPUT": args.input, **named})
     write.check_metric(given.get("metric", "euclidean"))
     write.check_output(args.output, "--output", write.KINDS, args.force)
     copies = args.output.suffix.lower() == ".h5ad"
@@ -258,8 +230,7 @@ def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) ->
         raise Refusal(
             "a map is judged by the data or their distances, not by affinities; leave out --report"
         )
-    n_components = given.get("n_components", 2)
-    write.check_pictures(args, flat=n_components == 2)
+    write.check_pictures(args, flat=given.get("n_components", 2) == 2)
     if kept.is_dir() and (kept / "manifest.json").exists():
         raise Refusal(
             f"{kept} is left from an earlier run with --landmarks; --resume {kept} goes on, "
@@ -292,41 +263,39 @@ def _write(
     table: read.Table,
     X: Any,
     tsne: TSNE,
-    progress: Progress,
-    complete: list[Path],
+    done: Callable[[str, Path], None],
 ) -> None:
-    """Write the map, then the other outputs; append each complete file to `complete`."""
+    """Write the map, then the other outputs; call `done` for every file."""
     Y, labels, index = tsne.embedding_, table.labels, table.along.row_names
-    try:
+
+    def write_map() -> None:
         write.write_map(args.output, Y, table.columns, args.input, tsne.get_params(), index)
-        complete.append(args.output)
+        done("map", args.output)
+
+    try:
+        write_map()
     except KeyboardInterrupt:  # writing takes a moment, and the map would be lost
         say("\nwriting the map before exiting; Ctrl-C again gives it up")
-        write.write_map(args.output, Y, table.columns, args.input, tsne.get_params(), index)
-        complete.append(args.output)
+        write_map()
         raise
     except Exception as error:
         place = None if isinstance(error, BrokenPipeError) else write.rescued(args.output, Y)
         if place is None:
             raise
         raise Refusal(f"{one_line(error)}; the coordinates of the map are in {place}") from error
-    progress.note(f"map: {args.output}")
     if args.plot is not None:
         legible = write.draw(args, Y, labels)
-        complete.append(args.plot)
-        progress.note(f"picture: {args.plot}")
-        if not legible:
-            progress.note("  with boxes for characters that matplotlib's font does not have")
+        boxes = " with boxes for characters that matplotlib's font does not have"
+        done(f"picture{'' if legible else boxes}", args.plot)
     if args.html is not None:
         from fasttsne.plot import html
 
         hover = write.hover_texts(table.columns, table.along.kept)
         title = write.title_of(args, len(Y))
         html(Y, labels, args.html, hover=hover, title=title, label_name=args.label)
-        complete.append(args.html)
-        progress.note(f"page: {args.html}")
+        done("page", args.html)
     if args.report is not None:
         classes = None if labels is None or has_fractions(labels) else labels
         report = write.report_of(X, Y, classes, metric=tsne.metric, n_jobs=tsne.n_jobs)
         write.write_report(args.report, report)
-        progress.note(f"report: {args.report}")
+        done("report", args.report)

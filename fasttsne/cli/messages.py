@@ -7,8 +7,11 @@ import os
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import IO, Any
+
+from fasttsne.runtime.progress import progress_bar
 
 _SECONDS_IN_LOG = 10.0
 _MOST_COMPARED = 5_000  # names, as a comparison takes a tenth of a millisecond
@@ -48,6 +51,11 @@ def rounded(divergence: float) -> str:
     return f"{round(divergence, 3) + 0.0:.3f}"
 
 
+def reason_of(error: Exception) -> str:
+    """Return what the system or a library reports, in one line."""
+    return getattr(error, "strerror", None) or " ".join(str(error).split())
+
+
 def one_line(error: Exception) -> str:
     """Return what went wrong and what to do, in one line."""
     text = " ".join(str(error).split())
@@ -57,21 +65,15 @@ def one_line(error: Exception) -> str:
         return text or "not enough memory; use fewer rows or a lower perplexity"
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror or text}; free space or choose another place"
+        return f"{where}{reason_of(error)}; free space or choose another place"
     return f"unexpected {type(error).__name__}: {text}; run again with --debug, and report it"
-
-
-# ---- streams ------------------------------------------------------------------------------------
 
 
 def open_missing() -> None:
     """Open standard streams that are closed, so that no other file gets their descriptors."""
-    if sys.stdin is None:
-        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115
-    if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def say(text: str = "", end: str = "\n") -> None:
@@ -84,57 +86,43 @@ def say(text: str = "", end: str = "\n") -> None:
 
 def flush() -> None:
     """Write what is buffered; raise OSError if standard output is closed or the disk is full."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        _silence(sys.stdout)  # else the interpreter reports the error again when it exits
-        raise
-    finally:
+    for stream in (sys.stderr, sys.stdout):
         try:
-            sys.stderr.flush()
+            stream.flush()
         except OSError:
-            _silence(sys.stderr)
+            _silence(stream)  # else the interpreter reports the error again when it exits
+            if stream is sys.stdout:
+                raise
 
 
 def _silence(stream: IO[str]) -> None:
     """Send the rest of a stream to the null device."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
+    with suppress(OSError):  # a stream without a file
         os.dup2(nowhere, stream.fileno())
-    except OSError:  # a stream without a file
-        pass
-    finally:
-        os.close(nowhere)
-
-
-# ---- progress -----------------------------------------------------------------------------------
+    os.close(nowhere)
 
 
 class Progress:
-    """Show how far a run is: a bar on a terminal, a line every 10 seconds in a log.
+    """Show how far a run is, by tqdm's bar on a terminal, else by a line every 10 seconds."""
 
-    The bar is tqdm's; without tqdm there are lines on a terminal, too.
-    """
-
-    def __init__(self, max_iter: int, quiet: bool = False) -> None:
-        self.max_iter = max_iter
+    def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
+        self.max_iter = 1  # of a descent
         self._draws = sys.stderr.isatty() and find_spec("tqdm") is not None
         self._written = time.monotonic()
         self._bar: Any = None
 
-    def note(self, text: str) -> None:
-        """Write a line, unless quiet."""
-        if not self.quiet:
+    def note(self, *texts: str) -> None:
+        """Write lines, unless quiet."""
+        if texts and not self.quiet:
             self.close()
-            say(text)
+            say("\n".join(texts))
 
     def __call__(self, state: Any) -> None:
         """Show the state of a descent, as a callback of the estimator."""
-        text = (
-            f"iteration {state.iteration:,}, KL divergence {rounded(state.kl_divergence)}, "
-            f"{state.seconds:.0f} s"
-        )
+        loss = f"KL divergence {rounded(state.kl_divergence)}"
+        text = f"iteration {state.iteration:,}, {loss}, {state.seconds:.0f} s"
         self.show(state.iteration / self.max_iter, text)
 
     def show(self, done: float, text: str) -> None:
@@ -143,8 +131,6 @@ class Progress:
             return
         if self._draws:
             if self._bar is None:
-                from fasttsne.runtime.progress import progress_bar
-
                 style = {"bar_format": "[{bar:24}] {desc}", "ascii": ".#", "file": sys.stderr}
                 self._bar = progress_bar(True, 0, 1, desc=text, **style)
             self._bar.n = min(done, 1.0)

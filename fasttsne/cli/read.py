@@ -273,8 +273,7 @@ def _read_parquet(path: Path, wanted: Mapping[str, Any]) -> Table:
 
     check_package("reading .parquet", "pyarrow", "tables")
     source = open_source(path, wanted)
-    beside = source.beside(0, source.shape[0])
-    columns = dict(zip(beside.column_names, beside.columns, strict=True))
+    columns = source.beside(0, source.shape[0])
     X = source.read(0, source.shape[0], finite=False).astype(np.float64)
     return Table(X, columns, list(source.notes), list(source.names), source.along)
 

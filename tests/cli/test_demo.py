@@ -27,7 +27,7 @@ def digits(here, monkeypatch):
     data, images, target = (load_digits()[name] for name in ("data", "images", "target"))
     n = N_SAMPLES
     few = Bunch(data=data[:n], images=images[:n], target=target[:n])
-    monkeypatch.setattr(cli_demo, "_load_digits", lambda: few)
+    monkeypatch.setattr("sklearn.datasets.load_digits", lambda: few)
     return few.data
 
 

@@ -164,23 +164,23 @@ def test_blocks_are_the_rows_of_the_file(inputs, data, name, settings, block_row
     source = pickle.loads(pickle.dumps(source))
     assert source.shape == X.shape and source.dtype == np.float32
     if block_rows:
-        assert np.diff(source.bounds).max() <= block_rows
-    blocks = [source.read(*source.block(number)) for number in range(source.n_blocks)]
+        assert max(source.lengths) <= block_rows
+    blocks = [source.read(*source.block(number)) for number in range(len(source.lengths))]
     assert_array_equal(np.concatenate(blocks), X)
     for start, stop in [(240, 333), (255, 260), (10, 900)]:  # in any order
         assert_array_equal(source.read(start, stop), X[start:stop])
     assert_array_equal(source[10:90:3, 1:4], X[10:90:3, 1:4])
-    assert source.beside(240, 333).column_names == list(settings.values())
+    assert list(source.beside(240, 333)) == list(settings.values())
     if settings:
         assert_array_equal(source.beside(240, 333)["class"], classes[240:333])
 
 
 def test_chunks_are_read_whole(inputs, untouched, monkeypatch):
     monkeypatch.setattr("fasttsne.cli.large_inputs._BLOCK_ROWS", 200)
-    assert np.diff(open_source(Path("x.zarr"), {}).bounds)[0] == 192  # of 64 rows
+    assert open_source(Path("x.zarr"), {}).lengths[0] == 192  # of 64 rows
     monkeypatch.setattr("fasttsne.cli.large_inputs._BLOCK_ROWS", 10)
-    assert np.diff(open_source(Path("x.zarr"), {}).bounds)[0] == 64
-    assert np.diff(open_source(Path("x.zarr"), {"block_rows": 30}).bounds)[0] == 30
+    assert open_source(Path("x.zarr"), {}).lengths[0] == 64
+    assert open_source(Path("x.zarr"), {"block_rows": 30}).lengths[0] == 30
 
 
 def test_files_are_read_from_front_to_back(inputs, reads):
@@ -405,7 +405,10 @@ def test_a_file_that_changes_under_the_run(inputs, capsys, monkeypatch, name, mo
     monkeypatch.setattr(Unfinished, moment, changing)
     assert run(name, "-o", "map.npy", *SETTINGS) == 2
     said = capsys.readouterr().err.splitlines()[-1]
-    assert f"{name} has changed since this run began; start again with --force" in said
+    assert f"{name} is another INPUT than that of the run in map.npy.checkpoint, or has ch" in said
+    assert said.endswith(
+        "changed since it began; start again with --force when nothing writes to it"
+    )
     assert not Path("map.npy").exists()
 
 
@@ -421,7 +424,7 @@ def test_a_file_that_becomes_shorter_is_no_crash(inputs, data, capsys, monkeypat
             file["X"].resize(450, axis=0)
 
     monkeypatch.setattr(Unfinished, "save", cut)
-    monkeypatch.setattr(large._Run, "check_unchanged", lambda self: None)
+    monkeypatch.setattr(Unfinished, "check_input", lambda *args: None)
     assert run(name, "-o", "map.npy", *SETTINGS) == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert f"{name} changed while it was read: rows 401 to 500 are no longer all there" in said
@@ -463,8 +466,8 @@ def test_gaps_and_lists_of_unequal_lengths_are_named(here, capsys, column, messa
         (["x.parq"], "there is no file 'x.parq' in .; did you mean 'x.parquet'?"),
         (["no/x.npy"], "there is no directory no"),
         (["."], "directory without .parquet files, and no Zarr store|lies in INPUT"),
-        (["x.csv"], "--landmarks reads files in blocks, which .csv does not allow; convert it"),
-        (["x.docx"], "x.docx: unknown ending '.docx'; --landmarks reads .parquet, .pq, .npy"),
+        (["x.csv"], "--landmarks reads files in blocks, not '.csv' but .parquet, .pq, .npy, "),
+        (["x.docx"], "x.docx: --landmarks reads files in blocks, not '.docx' but .parquet, "),
         (["empty.npy"], "empty.npy is empty"),
         (["broken.npy"], "cannot read broken.npy: "),
         (["broken.zarr"], "cannot read broken.zarr: "),
@@ -738,6 +741,13 @@ def test_what_is_done_is_not_done_again(inputs, capsys, monkeypatch, reads):
     assert reads == [400, 500, 600, 700, 800]
 
 
+def test_a_resumed_run_knows_the_label(inputs, monkeypatch):
+    pytest.importorskip("plotly")
+    begun(monkeypatch)
+    assert run("x.parquet", "-o", "map.parquet", "--resume", "--html", "a.html") == 0
+    assert "coloured by class" in Path("a.html").read_text(encoding="utf-8")
+
+
 def test_parts_that_are_cut_off_or_of_another_map_are_written_again(whole, inputs, monkeypatch):
     other = [*SETTINGS[:-4], "--random-state", 4, *SETTINGS[-2:]]
     assert run("x.parquet", "-o", "other/", *other, "--label", "class") == 0
@@ -782,21 +792,21 @@ def test_what_is_not_the_run_that_was_begun_is_refused(inputs, capsys, monkeypat
         said = error_of(capsys, *again, "--resume")
         assert said == f"{manifest} is damaged; start again with --force"
     manifest.write_text(text)
-    model = next(manifest.parent.glob("model-*"))
-    facts, arrays = checkpoint.read_arrays(model)
-    for name, array in [
-        ("rows", arrays["rows"][::-1]),
-        ("X", arrays["X"][:-1]),
-        ("embedding", arrays["embedding"] * np.float32(np.nan)),
+    for name, damage in [
+        ("embedding", lambda array: array * np.float32(np.nan)),
+        ("rows", lambda array: array[::-1]),
+        ("X", lambda array: array[:-1]),
     ]:
+        model = next(manifest.parent.glob("model-*" if name == "embedding" else "landmarks-*"))
+        facts, arrays = checkpoint.read_arrays(model)
         with open(model, "wb") as file:
-            checkpoint.write_arrays(file, facts, {**arrays, name: array})
+            checkpoint.write_arrays(file, facts, {**arrays, name: damage(arrays[name])})
         assert "cannot read" in error_of(capsys, *again, "--resume")
     model.write_bytes(pickle.dumps((1, 2, 3)))
     assert ".npz; start again with --force" in error_of(capsys, *again, "--resume")
     os.utime("x.parquet", ns=(0, os.stat("x.parquet").st_mtime_ns + 1))
     said = error_of(capsys, *again, "--resume")
-    assert "INPUT is not the one that the run in map.parquet.checkpoint began with" in said
+    assert "x.parquet is another INPUT than that of the run in map.parquet.checkpoint, or" in said
     assert run(*again, *SETTINGS, "--force", "--quiet") == 0
 
 
@@ -879,13 +889,13 @@ def test_two_runs_in_one_folder_do_not_mix(whole, inputs, capsys, monkeypatch, m
 
 
 def test_a_map_that_another_run_has_written_meanwhile_stays(inputs, capsys, monkeypatch):
-    fitted = large._Run.fitted
+    fit = large._Run.fit
 
     def late(self):
         Path("map.npy").write_text("dear")
-        return fitted(self)
+        return fit(self)
 
-    monkeypatch.setattr(large._Run, "fitted", late)
+    monkeypatch.setattr(large._Run, "fit", late)
     assert run("x.npy", "-o", "map.npy", *SETTINGS) == 2
     assert "--output map.npy: it exists; --force replaces it" in capsys.readouterr().err
     assert Path("map.npy").read_text() == "dear"

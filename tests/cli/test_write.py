@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 
 import fasttsne
 from fasttsne import plot
-from fasttsne.cli import checkpoint, demo, write
+from fasttsne.cli import checkpoint, write
 
 NOBODY = 65_534
 LIMIT = 48  # bytes: less than anything that is written
@@ -160,7 +160,7 @@ def test_a_folder_of_the_system(array, capsys, untouched):
 @pytest.mark.parametrize("command", ["map", "judge", "demo"])
 def test_a_folder_without_permission(array, here, capsys, monkeypatch, untouched, command):
     digits = load_digits()  # read before stepping down, as the package may be the superuser's own
-    monkeypatch.setattr(demo, "_load_digits", lambda: digits)
+    monkeypatch.setattr("sklearn.datasets.load_digits", lambda: digits)
     here.chmod(0o755)
     (here / "closed").mkdir(mode=0o555)
     args = {
@@ -241,7 +241,7 @@ def test_parts_are_joined_on_a_full_disk(here, kind, limit):
     with full_disk_on_call(limit) as fill:
         fill()
         with pytest.raises(OSError, match=f"File too large: '{path}'"):
-            join(path, lambda: iter([part, part]), 100_000, 2)
+            join(path, lambda: iter([part, part]), (100_000, 2))
     assert os.listdir() == []
 
 
