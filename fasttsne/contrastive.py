@@ -18,16 +18,16 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from fasttsne._kernels import ContrastiveForces, DivergedError, descend
-from fasttsne.affinity.build import AffinityParameters
+from fasttsne.affinity.build import AffinityParameters, completed
 from fasttsne.affinity.joint import JointProbabilities
 from fasttsne.descent.schedule import N_ITER_HELD, Phase, Settings
 from fasttsne.initialization.start import check_start, warn_of_wide
 from fasttsne.neighbors.metrics import METRICS, Metric
+from fasttsne.pipeline import joint_and_start
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
 from fasttsne.samples.checks import Samples, check_samples
 from fasttsne.transform import LARGEST_COORDINATE
-from fasttsne.tsne import joint_and_start
 
 __all__ = ["ContrastiveTSNE"]
 
@@ -257,7 +257,7 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         samples = Samples(X, exponent, init=self.init)
         joint, start = joint_and_start(
             samples,
-            AffinityParameters.of(self).of_samples(samples),
+            completed(AffinityParameters.of(self), samples),
             self.n_components,
             random_state,
             n_threads=n_threads,

@@ -21,26 +21,16 @@ from sklearn.utils._param_validation import Interval, InvalidParameterError, Str
 from sklearn.utils.validation import check_is_fitted
 
 from fasttsne._kernels import DivergedError, Forces
-from fasttsne.affinity.build import (
-    AffinityParameters,
-    Joint,
-    axes_for_search,
-    centered_samples,
-    check_memory,
-    conditional_of,
-    given_joint,
-    joint_of,
-    neighbors_of,
-)
-from fasttsne.affinity.weights import WeightedJoint
+from fasttsne.affinity.build import AffinityParameters, completed, key_of
 from fasttsne.descent.degrees_of_freedom import first_degrees_of_freedom
 from fasttsne.descent.forces import make_forces
 from fasttsne.descent.kl_per_sample import kl_per_copy
 from fasttsne.descent.loop import Callback, Rules, optimize
 from fasttsne.descent.schedule import LEAST_GAIN, Schedule, check_exaggeration, standard_schedule
-from fasttsne.descent.state import Descent
-from fasttsne.initialization.start import check_start, initial_embedding, warn_of_wide
+from fasttsne.descent.state import Descent, check_continues, pin
+from fasttsne.initialization.start import check_start, warn_of_wide
 from fasttsne.neighbors.metrics import METRICS, Metric
+from fasttsne.pipeline import joint_and_start
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.progress import check_progress
 from fasttsne.runtime.threads import effective_n_threads
@@ -415,14 +405,15 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         check_progress(self.progress)
 
         original = self._samples(X, y, sample_weight, fixed, descent)
-        parameters = AffinityParameters.of(self).of_samples(original)
+        parameters = completed(AffinityParameters.of(self), original)
         samples = collapse(original) if parameters.equal_rows_are_equal_samples else original
         if descent is not None:
-            descent.check_continues(original.X.shape[0], self.n_components, samples.point_of_sample)
+            n_samples = original.X.shape[0]
+            check_continues(descent, n_samples, self.n_components, samples.point_of_sample)
         schedule = self._schedule(samples.n_copies)
         random_state = check_random_state(self.random_state)
 
-        key = parameters.key(samples, self.angle, n_threads) if self.warm_start else None
+        key = key_of(parameters, samples, self.angle, n_threads) if self.warm_start else None
         forces = self._forces_under(key) if descent is not None else None
         if forces is None:
             joint, start = joint_and_start(
@@ -581,7 +572,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """Optimise the map and set the fitted attributes, also where the run is interrupted."""
         if self.degrees_of_freedom != "auto":
             forces.degrees_of_freedom = self._nu()
-        descent.pin(samples.fixed)
+        pin(descent, samples.fixed)
         descent.outcome = None
         self._descent = descent
         self.learning_rate_ = schedule.phases[-1].last.learning_rate
@@ -689,44 +680,3 @@ def forget_descent(tsne: TSNE) -> TSNE:
     for name in ("_descent", "_kept_forces"):
         tsne.__dict__.pop(name, None)
     return tsne
-
-
-def joint_and_start(
-    samples: Samples,
-    parameters: AffinityParameters,
-    n_components: int,
-    random_state: np.random.RandomState,
-    *,
-    needs_start: bool = True,
-    n_threads: int = 1,
-    verbose: int = 0,
-) -> tuple[Joint, NDArray[np.float32] | None]:
-    """Return P and the first coordinates of the map: all that comes before the descent."""
-    X, counts = samples.X, samples.counts
-    neighborhood = parameters.neighborhood(samples.n_copies, weighted=counts is not None)
-    check_memory(X, parameters, neighborhood)
-    # The search for neighbours and the start share these.
-    centered = centered_samples(X, parameters, n_threads)
-    axes = axes_for_search(samples, centered, parameters, n_components, n_threads)
-
-    def start_of(**known: Any) -> NDArray[np.float32]:
-        args = X, samples.init, n_components, random_state
-        return initial_embedding(*args, counts=counts, n_threads=n_threads, **known)
-
-    start, from_joint = None, isinstance(samples.init, str) and samples.init == "spectral"
-    if needs_start and not from_joint:
-        start = start_of(centered=centered, axes=axes)
-
-    if parameters.is_given:
-        joint = given_joint(samples, parameters)
-    else:
-        how: Any = {"n_threads": n_threads, "verbose": verbose}
-        neighbors = neighbors_of(samples, parameters, neighborhood, centered, axes, **how)
-        del centered, axes
-        conditional = conditional_of(neighbors, neighborhood, samples, parameters, **how)
-        indices = neighbors.indices
-        del neighbors
-        joint = joint_of(indices, conditional, counts, neighborhood.symmetrization, **how)
-    if needs_start and from_joint:
-        start = start_of(joint=joint.joint() if isinstance(joint, WeightedJoint) else joint)
-    return joint, start

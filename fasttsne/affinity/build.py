@@ -54,7 +54,7 @@ class AffinityParameters:
     perplexity, metric, metric_params, method, neighbors, affinity, sigma, n_neighbors, label_weight
         See `fasttsne.TSNE`.
     given : tuple of ndarray or None
-        Neighbours that the user brings, and their squared distances; set by `of_samples`.
+        Neighbours that the user brings, and their squared distances; set by `completed`.
 
     Examples
     --------
@@ -82,60 +82,6 @@ class AffinityParameters:
         if isinstance(known["metric"], str) and known["metric"] == "precomputed_affinity":
             known.update(metric="euclidean", affinity="precomputed")
         return cls(**known)
-
-    def of_samples(self, samples: Samples) -> AffinityParameters:
-        """Return the parameters with what they leave to the samples.
-
-        A metric gets its parameters, and given neighbours are checked. A perplexity that asks for
-        more than k given neighbours, or that `n_neighbors` = k cannot have, becomes (k - 1) / 3.
-
-        Parameters
-        ----------
-        samples : Samples
-            Their X and counts.
-
-        Returns
-        -------
-        parameters : AffinityParameters
-            The same ones for a given P.
-
-        Warns
-        -----
-        UserWarning
-            If the perplexity is lowered.
-        """
-        if self.is_given:
-            return self
-        X, counts, given = samples.X, samples.counts, None
-        metric, metric_params = complete_metric(self.metric, self.metric_params, X, counts)
-        if self.method != "exact" and not isinstance(self.neighbors, str):
-            given = checked_neighbors(self.neighbors, X.shape[0], None)
-        elif self.method != "exact" and metric == "precomputed" and sparse.issparse(X):
-            given = nearest_in_graph(X, X.shape, None)
-        known = replace(self, metric=metric, metric_params=metric_params, given=given)
-        wanted = self.neighborhood(samples.n_copies, weighted=counts is not None)
-        k = wanted.n_neighbors
-        short = self.n_neighbors is not None and max(wanted.perplexities, default=0.0) >= k
-        if given is not None and counts is None and given[0].shape[1] < k:
-            k = given[0].shape[1]
-            if self.n_neighbors is not None or k < 4:
-                raise ValueError(
-                    f"{wanted.n_neighbors + 1} neighbors per samples are required, but some samples"
-                    f" have only {k + 1} neighbors, themselves included; lower perplexity or "
-                    "n_neighbors, or give more neighbors"
-                )
-        if k < wanted.n_neighbors or (short and self.method != "exact"):
-            limit = float(k) if wanted.uniform else (k - 1) / 3.0
-            if limit < 1.0:
-                raise ValueError(f"perplexity={self.perplexity} needs more than {k} neighbors")
-            lowered = tuple(min(p, limit) for p in wanted.perplexities) or (limit,)
-            warnings.warn(
-                f"perplexity={self.perplexity} is lowered to {max(lowered):.4g}: a sample has only "
-                f"{k} neighbors",
-                stacklevel=2,
-            )
-            known = replace(known, perplexity=lowered)
-        return known
 
     @property
     def is_given(self) -> bool:
@@ -183,26 +129,54 @@ class AffinityParameters:
             total="the sum of sample_weight" if weighted else "n_samples",
         )
 
-    def key(self, samples: Samples, *others: Any) -> str | None:
-        """Return a digest of all that P depends on.
 
-        Parameters
-        ----------
-        samples : Samples
-            Their X, classes and counts.
-        *others : object
-            What else the caller's use of P depends on.
+def completed(parameters: AffinityParameters, samples: Samples) -> AffinityParameters:
+    """Return the parameters with what they leave to the samples.
 
-        Returns
-        -------
-        key : str or None
-            None where a metric cannot be pickled.
-        """
-        try:
-            everything = self, samples.X, samples.classes, samples.counts, others
-            return str(joblib.hash(everything, coerce_mmap=True))
-        except Exception:  # pickling a user's function can raise anything
-            return None
+    A metric gets its parameters, and given neighbours are checked. A perplexity that k given
+    neighbours, or `n_neighbors` = k, cannot have becomes (k - 1) / 3, with a warning.
+    """
+    if parameters.is_given:
+        return parameters
+    X, counts, given = samples.X, samples.counts, None
+    metric, metric_params = complete_metric(parameters.metric, parameters.metric_params, X, counts)
+    if parameters.method != "exact" and not isinstance(parameters.neighbors, str):
+        given = checked_neighbors(parameters.neighbors, X.shape[0])
+    elif parameters.method != "exact" and metric == "precomputed" and sparse.issparse(X):
+        given = nearest_in_graph(X)
+    known = replace(parameters, metric=metric, metric_params=metric_params, given=given)
+    wanted = known.neighborhood(samples.n_copies, weighted=counts is not None)
+    k = wanted.n_neighbors
+    short = known.n_neighbors is not None and max(wanted.perplexities, default=0.0) >= k
+    if given is not None and counts is None and given[0].shape[1] < k:
+        k = given[0].shape[1]
+        if known.n_neighbors is not None or k < 4:
+            raise ValueError(
+                f"{wanted.n_neighbors + 1} neighbors per samples are required, but some samples"
+                f" have only {k + 1} neighbors, themselves included; lower perplexity or "
+                "n_neighbors, or give more neighbors"
+            )
+    if k == wanted.n_neighbors and (not short or known.method == "exact"):
+        return known
+    limit = float(k) if wanted.uniform else (k - 1) / 3.0
+    if limit < 1.0:
+        raise ValueError(f"perplexity={known.perplexity} needs more than {k} neighbors")
+    lowered = tuple(min(p, limit) for p in wanted.perplexities) or (limit,)
+    warnings.warn(
+        f"perplexity={known.perplexity} is lowered to {max(lowered):.4g}: a sample has only "
+        f"{k} neighbors",
+        stacklevel=2,
+    )
+    return replace(known, perplexity=lowered)
+
+
+def key_of(parameters: AffinityParameters, samples: Samples, *others: Any) -> str | None:
+    """Return a digest of `others` and all that P depends on; None if a metric is not picklable."""
+    try:
+        everything = parameters, samples.X, samples.classes, samples.counts, others
+        return str(joblib.hash(everything, coerce_mmap=True))
+    except Exception:  # pickling a user's function can raise anything
+        return None
 
 
 class Neighbors(NamedTuple):

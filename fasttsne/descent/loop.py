@@ -26,7 +26,7 @@ from fasttsne.descent.degrees_of_freedom import (
 )
 from fasttsne.descent.forces import make_forces
 from fasttsne.descent.schedule import Schedule, standard_schedule
-from fasttsne.descent.state import Check, Descent, Outcome, Problem, Snapshot, State
+from fasttsne.descent.state import Check, Descent, Outcome, Problem, Snapshot, State, pin
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.progress import complete, progress_bar
 from fasttsne.samples.arrays import as_array
@@ -147,7 +147,7 @@ def optimize_embedding(
             " must be of the same samples"
         )
     fixed = check_fixed(fixed, n_samples)
-    descent.pin(fixed)
+    pin(descent, fixed)
     optimize(
         forces,
         descent,

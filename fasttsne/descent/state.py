@@ -153,57 +153,6 @@ class Descent:
             point_of_sample,
         )
 
-    def check_continues(
-        self, n_samples: int, n_components: int, point_of_sample: NDArray[np.int64] | None
-    ) -> None:
-        """Raise ValueError if samples cannot be those of this map.
-
-        Parameters
-        ----------
-        n_samples : int
-            Number of samples.
-        n_components : int
-            Dimension of the map to be continued.
-        point_of_sample : ndarray of int64, shape (n_samples,), or None
-            Point of each sample.
-        """
-        n_points, n_components_before = self.state.embedding.shape
-        before = np.arange(n_points) if self.point_of_sample is None else self.point_of_sample
-        if (len(before), n_components_before) != (n_samples, n_components):
-            raise ValueError(
-                f"warm_start=True continues a map of {len(before)} samples and n_components="
-                f"{n_components_before}, but X has {n_samples} samples and n_components is"
-                f" {n_components}; to start again, set warm_start=False"
-            )
-        if not np.array_equal(
-            np.arange(n_samples) if point_of_sample is None else point_of_sample, before
-        ):
-            raise ValueError(
-                "warm_start=True continues a map on which other samples are copies of each other"
-                " than in X; to start again, set warm_start=False"
-            )
-
-    def pin(self, fixed: NDArray[np.bool_] | None) -> None:
-        """Continue from the last outcome if points are to stay where they are and it moved them.
-
-        Parameters
-        ----------
-        fixed : ndarray of bool, shape (n_points,), or None
-            True for points that do not move.
-        """
-        state, outcome = self.state, self.outcome
-        if fixed is not None and fixed.shape != state.order.shape:
-            raise ValueError(f"fixed must have shape {state.order.shape}, got {fixed.shape}")
-        if fixed is None or outcome is None:
-            return
-        points = slice(None) if self.point_of_sample is None else self.point_of_sample
-        shown = np.empty_like(state.embedding)
-        shown[points] = outcome.embedding
-        shown, pinned = shown[state.order], fixed[state.order]
-        if not np.array_equal(shown[pinned], state.embedding[pinned]):  # the map settled
-            rest = np.zeros_like(state.velocity)
-            self.state = replace(state, embedding=shown, velocity=rest)
-
     def end_run(self) -> None:
         """Mark the last run as ended: the next one takes `max_iter` iterations after it."""
         assert self.outcome is not None
@@ -211,6 +160,39 @@ class Descent:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Descent, (self.state, self.point_of_sample, self.n_iter_ended, self.outcome)
+
+
+def check_continues(
+    descent: Descent, n_samples: int, n_components: int, point_of_sample: NDArray[np.int64] | None
+) -> None:
+    """Raise ValueError if samples, at these points, cannot be those of the map."""
+    n_points, n_components_before = descent.state.embedding.shape
+    before = np.arange(n_points) if descent.point_of_sample is None else descent.point_of_sample
+    if (len(before), n_components_before) != (n_samples, n_components):
+        raise ValueError(
+            f"warm_start=True continues a map of {len(before)} samples and n_components="
+            f"{n_components_before}, but X has {n_samples} samples and n_components is"
+            f" {n_components}; to start again, set warm_start=False"
+        )
+    now = np.arange(n_samples) if point_of_sample is None else point_of_sample
+    if not np.array_equal(now, before):
+        raise ValueError(
+            "warm_start=True continues a map on which other samples are copies of each other"
+            " than in X; to start again, set warm_start=False"
+        )
+
+
+def pin(descent: Descent, fixed: NDArray[np.bool_] | None) -> None:
+    """Continue from the last outcome if the map settled and moved points that are to stay there."""
+    state, outcome = descent.state, descent.outcome
+    if fixed is None or outcome is None:
+        return
+    points = slice(None) if descent.point_of_sample is None else descent.point_of_sample
+    shown = np.empty_like(state.embedding)
+    shown[points] = outcome.embedding
+    shown, pinned = shown[state.order], fixed[state.order]
+    if not np.array_equal(shown[pinned], state.embedding[pinned]):
+        descent.state = replace(state, embedding=shown, velocity=np.zeros_like(state.velocity))
 
 
 @dataclass(frozen=True)

@@ -11,47 +11,18 @@ from fasttsne.neighbors.metrics import Found, squared
 from fasttsne.samples.arrays import as_array
 from fasttsne.samples.checks import check_readable
 
-__all__ = ["checked_neighbors"]
 
+def checked_neighbors(neighbors: Any, n_samples: int) -> Found:
+    """Return the neighbours that the user passes, nearest first: as many as every row has.
 
-def checked_neighbors(neighbors: Any, n_samples: int, n_neighbors: int | None) -> Found:
-    """Return the k nearest of the neighbours that the user passes.
-
-    Parameters
-    ----------
-    neighbors : tuple (indices, distances) or sparse matrix of shape (n_samples, n_samples)
-        Two arrays of shape (n_samples, n_neighbors), or a graph whose stored entries are distances.
-        Most indices return the arrays in this order; scikit-learn's `kneighbors` does not.
-        Distances are not squared. A row may list its own sample, and may be in any order.
-    n_samples : int
-        Number of samples.
-    n_neighbors : int or None
-        k, the number of neighbours to return; None is the number that every row has.
-
-    Returns
-    -------
-    indices : ndarray of int32, shape (n_samples, n_neighbors)
-        The k nearest neighbours, the nearest first. A sample is not its own neighbour.
-    squared_distances : ndarray of float64, like `indices`
-        Squares of the distances.
-
-    Raises
-    ------
-    ValueError
-        If `neighbors` is not a pair of such arrays, an index is out of range or twice in a row, a
-        distance is negative or not finite, or a row has too few neighbours.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fasttsne.neighbors.given import checked_neighbors
-    >>> indices = np.array([[0, 1], [1, 0], [2, 1]])
-    >>> checked_neighbors((indices, np.array([[0.0, 3.0], [0.0, 3.0], [0.0, 4.0]])), 3, 1)
-    (array([[1], [0], [1]], dtype=int32), array([[ 9.], [ 9.], [16.]]))
+    `neighbors` is a graph whose stored entries are distances, or a pair of arrays in the order of
+    most indices, (indices, distances). scikit-learn's `kneighbors` returns the other order.
     """
     shape = n_samples, n_samples
     if sparse.issparse(neighbors):
-        return nearest_in_graph(neighbors, shape, n_neighbors, name="neighbors")
+        if neighbors.shape != shape:
+            raise ValueError(f"neighbors, a graph, has shape {neighbors.shape}, not {shape}")
+        return nearest_in_graph(neighbors, name="neighbors")
     if not (isinstance(neighbors, (tuple, list)) and len(neighbors) == 2):
         raise ValueError(
             "neighbors must be 'auto', 'exact', 'approximate', a pair of arrays, "
@@ -81,25 +52,19 @@ def checked_neighbors(neighbors: Any, n_samples: int, n_neighbors: int | None) -
         raise ValueError("neighbors: distances must be finite and not negative")
     pointers = np.arange(0, indices.size + 1, indices.shape[1])
     graph = sparse.csr_matrix((distances.ravel(), indices.ravel(), pointers), shape=shape)
-    return nearest_in_graph(graph, shape, n_neighbors, name="neighbors")
+    return nearest_in_graph(graph, name="neighbors")
 
 
 def nearest_in_graph(
-    graph: Any,
-    shape: tuple[int, ...],
-    n_neighbors: int | None,
-    *,
-    name: str = "X",
-    itself: bool = False,
+    graph: Any, n_neighbors: int | None = None, *, name: str = "X", itself: bool = False
 ) -> Found:
-    """Return the k nearest in every row of a graph, which errors call `name`.
+    """Return the k nearest in every row of a graph, by default as many as every row has.
 
-    The diagonal counts with `itself`, for rows that are new samples.
+    Errors call the graph `name`. The diagonal counts with `itself`, for rows that are new samples.
     """
     graph = check_readable(graph, name).tocsr()
-    if graph.shape != shape:
-        raise ValueError(f"{name}, a neighbour graph, has shape {graph.shape}, not {shape}")
-    rows = np.repeat(np.arange(shape[0], dtype=np.int32), np.diff(graph.indptr))
+    n_rows = graph.shape[0]
+    rows = np.repeat(np.arange(n_rows, dtype=np.int32), np.diff(graph.indptr))
     columns = graph.sorted_indices().indices
     twice = (columns[1:] == columns[:-1]) & (rows[1:] == rows[:-1])
     if twice.any():
@@ -110,7 +75,7 @@ def nearest_in_graph(
     other = (graph.indices != rows) | itself
     rows, columns = rows[other], graph.indices[other].astype(np.int32)
     squares = squared(graph.data[other])
-    counts = np.bincount(rows, minlength=shape[0])
+    counts = np.bincount(rows, minlength=n_rows)
     fewest = int(counts.min())
     if fewest < (n_neighbors or 0):
         raise ValueError(

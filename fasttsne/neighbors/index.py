@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from fasttsne.neighbors.metrics import (
     Found,
     Metric,
     ScikitLearnSearch,
-    check_method,
     checked_points,
     checked_rows,
     complete_metric,
@@ -135,8 +134,7 @@ def neighbor_index(
     if not 1 <= n_neighbors <= n_samples:
         raise ValueError(f"n_neighbors={n_neighbors} must be in 1 .. n_samples={n_samples}")
     metric, metric_params = complete_metric(metric, metric_params, X)
-    check_method(method, X, metric, metric_params)
-    kernel = kernel_metric(X, metric, metric_params)
+    kernel = kernel_metric(X, metric, metric_params, method)
     if kernel == "euclidean":
         return _Euclidean(X, n_neighbors, method, n_threads)
     if kernel == "cosine":
@@ -205,23 +203,15 @@ class _Euclidean(NeighborIndex):
         )
 
 
-class _Lists:
+class _Lists(NamedTuple):
     """Inverted lists of the samples, and how queries are brought to them."""
 
-    def __init__(
-        self,
-        centering: Centering,
-        reach: float,
-        screen: Screen,
-        inverted: _kernels.InvertedLists,
-    ) -> None:
-        self.centering, self.reach, self.inverted = centering, reach, inverted
-        self.n_candidates = screen.n_candidates
-        self.matrix = self.shift = None
-        if screen.axes is not None:
-            components = screen.axes.components[: screen.coordinates.shape[1]]
-            self.matrix = np.ascontiguousarray(components.T, dtype=np.float32)
-            self.shift = (components @ screen.axes.mean).astype(np.float32)
+    inverted: _kernels.InvertedLists
+    centering: Centering
+    reach: float  # of the search in single precision
+    n_candidates: int
+    matrix: NDArray[np.float32] | None  # from features to the screen; None leaves them as they are
+    shift: NDArray[np.float32] | None
 
     @classmethod
     def of(
@@ -248,7 +238,12 @@ class _Lists:
         drawn_in = points if screen.limits is None else np.clip(points, *screen.limits)
         centering = Centering.of(drawn_in, n_threads=n_threads)
         reach = _FAR * usual_extent(centering.apply(some_of(points)))
-        return cls(centering, reach, screen, inverted)
+        if screen.axes is None:
+            return cls(inverted, centering, reach, screen.n_candidates, None, None)
+        components = screen.axes.components[: screen.coordinates.shape[1]]
+        matrix = np.ascontiguousarray(components.T, dtype=np.float32)
+        shift = (components @ screen.axes.mean).astype(np.float32)
+        return cls(inverted, centering, reach, screen.n_candidates, matrix, shift)
 
     def project(self, images: NDArray[np.float32], n_threads: int) -> NDArray[np.float32]:
         """Coordinates on the screen of what the centering made of queries."""
@@ -296,7 +291,7 @@ class _Precomputed(NeighborIndex):
     def squares(self, X: Any, *, n_threads: int = 1) -> Found:
         k = self.n_neighbors
         if sparse.issparse(X):
-            return nearest_in_graph(X.sorted_indices(), X.shape, k, itself=True)
+            return nearest_in_graph(X.sorted_indices(), k, itself=True)
         indices = np.empty((X.shape[0], k), dtype=np.int32)
         distances = np.empty((X.shape[0], k))
         for row, values in enumerate(X):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -118,32 +118,25 @@ def checked_rows(X: Any) -> Any:
     return check_array(check_readable(X), accept_sparse="csr", dtype=[np.float64, np.float32])
 
 
-def kernel_metric(X: Any, metric: Metric, metric_params: Mapping[str, Any] | None) -> str | None:
-    """Return "euclidean" or "cosine" where our kernels compute the metric, else None.
+def kernel_metric(X: Any, metric: Metric, metric_params: Any, method: str) -> str | None:
+    """Return "euclidean" or "cosine" where our kernels compute the metric, None for scikit-learn.
 
-    None stands for scikit-learn. Cosine needs rows that are not zero: the angle to a zero vector
-    is a convention, and scikit-learn's holds.
+    Cosine needs rows that are not zero: the angle to a zero vector is a convention, and
+    scikit-learn's holds. Raises ValueError for a search method that is unknown or impossible.
     """
-    if sparse.issparse(X) or metric_params:
-        return None
-    if metric == "euclidean" or (metric == "cosine" and X.any(axis=1).all()):
-        return str(metric)
-    return None
-
-
-def check_method(method: str, X: Any, metric: Metric, metric_params: Any) -> None:
-    """Raise ValueError if the search method is unknown, or impossible for the metric."""
     if method not in ("auto", "exact", "approximate"):
         raise ValueError(
             f"neighbors={method!r} must be 'auto', 'exact' or 'approximate' (the parameter method "
             "of nearest_neighbors)"
         )
-    fast = not sparse.issparse(X) and not metric_params and metric in ("euclidean", "cosine")
-    if method == "approximate" and not fast:
-        raise ValueError(
-            "neighbors='approximate' needs dense X, metric='euclidean' or 'cosine' and no "
-            "metric_params; use neighbors='auto' or 'exact'"
-        )
+    if sparse.issparse(X) or metric_params or metric not in ("euclidean", "cosine"):
+        if method == "approximate":
+            raise ValueError(
+                "neighbors='approximate' needs dense X, metric='euclidean' or 'cosine' and no "
+                "metric_params; use neighbors='auto' or 'exact'"
+            )
+        return None
+    return None if metric == "cosine" and not X.any(axis=1).all() else str(metric)
 
 
 def checked_points(X: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -243,9 +236,7 @@ class ScikitLearnSearch:
 
         # scikit-learn's ball tree shares one work buffer among threads for this metric.
         n_threads = 1 if self.metric == "mahalanobis" else n_threads
-        with ExitStack() as limits:
-            if not callable(self.metric):
-                limits.enter_context(single_threaded_blas())
+        with nullcontext() if callable(self.metric) else single_threaded_blas():
             blocks = in_threads(block_from, range(0, X.shape[0], block_rows), n_threads)
         distances, indices = (
             np.concatenate(parts)

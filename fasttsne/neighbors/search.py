@@ -15,7 +15,6 @@ from fasttsne.neighbors.metrics import (
     Found,
     Metric,
     ScikitLearnSearch,
-    check_method,
     checked_points,
     complete_metric,
     directions_of,
@@ -144,15 +143,12 @@ def squared_neighbors(
             f"n_neighbors={n_neighbors} must be at least 1 and less than n_samples={n_samples}"
         )
     metric, metric_params = complete_metric(metric, metric_params, X)
-    check_method(method, X, metric, metric_params)
+    kernel = kernel_metric(X, metric, metric_params, method)
     if metric == "precomputed" and sparse.issparse(X):
-        return nearest_in_graph(X, X.shape, n_neighbors)
-    if metric == "cosine" and n_samples <= _SMALL_COSINE and method != "approximate":
-        return _by_scikit_learn(X, n_neighbors, metric, metric_params, n_threads)
-    kernel = kernel_metric(X, metric, metric_params)
+        return nearest_in_graph(X, n_neighbors)
     if kernel == "euclidean":
         return _euclidean(X, n_neighbors, method, centered, axes, n_threads)
-    if kernel == "cosine":
+    if kernel == "cosine" and (n_samples > _SMALL_COSINE or method == "approximate"):
         directions = directions_of(X)
         indices, chords = _euclidean(directions, n_neighbors, method, None, None, n_threads)
         return indices, (0.5 * chords) ** 2  # 1 - cos = |u - v|^2 / 2, chords are squared

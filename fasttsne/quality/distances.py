@@ -228,7 +228,7 @@ class Known(Distances):
         """Return the nearest other points, nearest first."""
         found = self.neighbors
         if sparse.issparse(found):
-            found, _ = nearest_in_graph(found, found.shape, n_neighbors)
+            found, _ = nearest_in_graph(found, n_neighbors)
         return np.ascontiguousarray(found[anchors, :n_neighbors])
 
 

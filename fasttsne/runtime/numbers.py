@@ -20,6 +20,10 @@ def plain(value: Any) -> Any:
     return int(value) if isinstance(value, Integral) else float(value)
 
 
+def _plain_values(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: plain(value) for name, value in values.items()}
+
+
 def with_plain_numbers(function: Function) -> Function:
     """Make numbers among the arguments plain, and parameters of an estimator during the call.
 
@@ -28,19 +32,14 @@ def with_plain_numbers(function: Function) -> Function:
 
     @wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
-        first = args[0] if args else None
-        given = {
-            name: value
-            for name, value in (vars(first) if isinstance(first, BaseEstimator) else {}).items()
-            if plain(value) is not value and not name.endswith("_")
-        }
-        for name, value in given.items():
-            setattr(first, name, plain(value))
+        attributes = vars(args[0]) if args and isinstance(args[0], BaseEstimator) else {}
+        given = {name: value for name, value in attributes.items() if not name.endswith("_")}
+        given = {name: value for name, value in given.items() if plain(value) is not value}
+        attributes.update(_plain_values(given))
         try:
             with np.errstate(under="ignore"):
-                return function(*map(plain, args), **{name: plain(kwargs[name]) for name in kwargs})
+                return function(*map(plain, args), **_plain_values(kwargs))
         finally:
-            for name, value in given.items():
-                setattr(first, name, value)
+            attributes.update(given)
 
     return called  # type: ignore[return-value]

@@ -18,8 +18,6 @@ from sklearn.utils.validation import check_non_negative, validate_data
 from fasttsne.samples.arrays import as_array, unmasked
 from fasttsne.samples.scaling import safe_exponent, times_power_of_two
 
-__all__ = ["check_samples"]
-
 _FLOATS = [np.float64, np.float32]
 
 # Of sparse samples; some steps need memory for every column.
@@ -72,46 +70,11 @@ def check_samples(
     estimator: Any = None,
     reset: bool = True,
 ) -> tuple[Any, int]:
-    """Check samples and bring them into the form in which neighbours are searched.
+    """Return samples as float32 or float64 in memory, and the exponent that they are scaled by.
 
-    Parameters
-    ----------
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Samples; distances with ``metric="precomputed"``; P with `is_affinity`.
-    metric : str or callable, default="euclidean"
-        The metric of the samples.
-    method : {"barnes_hut", "exact"}, default="barnes_hut"
-        The method that will draw the map.
-    is_affinity : bool, default=False
-        Whether `X` is P itself.
-    estimator : estimator, default=None
-        Gets `n_features_in_` and `feature_names_in_`, as scikit-learn's estimators do.
-    reset : bool, default=True
-        Whether `estimator` takes these anew, or checks that they are as before.
-
-    Returns
-    -------
-    X : {ndarray, sparse matrix} of shape (n_samples, n_features)
-        Float32 or float64, never the caller's array if it had to change. Values too large or too
-        small to square are scaled by a power of two, which rounds nothing; Euclidean and cosine
-        neighbours do not depend on scale.
-    exponent : int
-        `X` was multiplied by 2**-exponent.
-
-    Raises
-    ------
-    ValueError
-        If `X` has fewer than two samples, NaN, infinity or malformed sparse indices, or if a
-        precomputed matrix is not square or has negative values.
-    TypeError
-        If ``method="exact"`` meets a sparse matrix of distances.
-
-    Examples
-    --------
-    >>> from fasttsne.samples.checks import check_samples
-    >>> X, exponent = check_samples([[0, 1], [2, 3]])
-    >>> X.dtype, exponent
-    (dtype('float64'), 0)
+    Euclidean and cosine neighbours do not depend on scale: values too large or too small to square
+    are multiplied by 2**-exponent, which rounds nothing. `estimator` gets `n_features_in_` and
+    `feature_names_in_`, or with ``reset=False`` must have the same ones.
     """
     X = check_readable(X)
     check = check_array if estimator is None else partial(validate_data, estimator, reset=reset)

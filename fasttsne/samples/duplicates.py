@@ -15,8 +15,6 @@ from scipy import sparse
 
 from fasttsne.samples.checks import Samples
 
-__all__ = ["collapse"]
-
 # Duplicates are collapsed where at least this share of the samples are copies of others.
 MANY = 0.25
 
@@ -27,25 +25,8 @@ _BLOCK_ROWS = 4096
 def collapse(samples: Samples) -> Samples:
     """Return samples each once if many are copies of others, otherwise `samples` itself.
 
-    Parameters
-    ----------
-    samples : Samples
-        Without `point_of_sample`. Copies agree in X, classes, fixed and an `init` array.
-
-    Returns
-    -------
-    samples : Samples
-        Distinct samples in order of first appearance, with their `counts` and `point_of_sample`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fasttsne.samples.checks import Samples
-    >>> from fasttsne.samples.duplicates import collapse
-    >>> X = np.array([[1.0, 2.0], [0.0, 3.0], [1.0, 2.0], [1.0, 2.0]])
-    >>> samples = collapse(Samples(X))
-    >>> samples.counts, samples.point_of_sample
-    (array([3., 1.]), array([0, 1, 0, 0]))
+    Distinct samples are in order of first appearance. Copies agree in X, classes, fixed and an
+    `init` array.
     """
     X, init = samples.X, samples.init
     n_samples = X.shape[0]

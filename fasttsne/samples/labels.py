@@ -39,39 +39,11 @@ def class_codes(
     minus_one_is_missing: bool = False,
     any_numbers: bool = False,
 ) -> NDArray[np.int64]:
-    """Return the number of every sample's class, from 0, and -1 where the label is missing.
+    """Return the number of every sample's class, from 0, int64, and -1 where the label is missing.
 
-    Parameters
-    ----------
-    labels : array-like of shape (n_samples,) or (n_samples, 1)
-        As for `label_values`.
-    n_samples : int
-        Number of samples.
-    name : str, default="labels"
-        Name of the argument in error messages.
-    minus_one_is_missing : bool, default=False
-        Whether the number -1 also marks a missing label, as in scikit-learn's semi-supervised
-        estimators.
-    any_numbers : bool, default=False
-        Whether numbers with fractions are accepted: they are quantities, not classes.
-
-    Returns
-    -------
-    codes : ndarray of int64, shape (n_samples,)
-        Classes in ascending order; in order of appearance where labels of mixed types have no
-        order.
-
-    Raises
-    ------
-    ValueError
-        If there is not one label per sample, or if labels are complex, infinite or, unless
-        `any_numbers`, numbers with fractions.
-
-    Examples
-    --------
-    >>> from fasttsne.samples.labels import class_codes
-    >>> class_codes(["dog", None, "cat", "dog"], 4)
-    array([ 1, -1,  0,  1])
+    Classes ascend, or are in order of appearance where labels of mixed types have no order. With
+    `minus_one_is_missing` the number -1 marks a missing label too, as in scikit-learn. Errors call
+    the labels `name`. Fractions are quantities and no classes, unless `any_numbers`.
     """
     if sparse.issparse(labels):
         raise ValueError(f"{name} is sparse, but must be dense; pass {name}.toarray().ravel()")

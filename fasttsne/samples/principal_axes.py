@@ -13,8 +13,6 @@ from scipy.linalg import blas, eigh
 
 from fasttsne.runtime.threads import in_threads, single_threaded_blas
 
-__all__ = ["principal_axes"]
-
 # With more features the covariance costs more than a few axes; scikit-learn's PCA serves then.
 LARGEST_N_FEATURES = 1024
 
@@ -79,32 +77,10 @@ def principal_axes(
     counts: NDArray[np.float64] | None = None,
     n_threads: int = 1,
 ) -> PrincipalAxes:
-    """Return the leading principal axes, from the covariance.
+    """Return the leading principal axes, from the covariance of rows that count `counts` times.
 
-    Parameters
-    ----------
-    centered : ndarray of float32, shape (n_samples, n_features)
-        Data near the origin, as `fasttsne.samples.scaling.center_and_scale` gives them, with at
-        most `LARGEST_N_FEATURES` features.
-    n_axes : int
-        How many axes, at most n_features.
-    counts : ndarray of float64, shape (n_samples,), default=None
-        Number of copies of each row; None means 1 each.
-    n_threads : int, default=1
-        Number of threads. The result does not depend on it.
-
-    Returns
-    -------
-    axes : PrincipalAxes
-        The axes, in the unit of `centered`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fasttsne.samples.principal_axes import principal_axes
-    >>> X = np.array([[-2.0, 0.0], [2.0, 0.0], [0.0, 1.0], [0.0, -1.0]], dtype=np.float32)
-    >>> principal_axes(X, 1).variances
-    array([2.])
+    `centered` comes from `center_and_scale` and has at most `LARGEST_N_FEATURES` features. The
+    result does not depend on the number of threads.
     """
     n_samples, n_features = centered.shape
     double = n_samples * n_features**2 <= _DOUBLE_WORK

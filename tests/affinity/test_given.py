@@ -147,7 +147,7 @@ def test_one_graph_serves_several_perplexities(X, graph):
 def test_a_row_that_does_not_list_itself_loses_the_farthest():
     indices = np.array([[0, 1, 2], [0, 2, 3], [3, 2, 1], [2, 3, 1]])
     distances = np.array([[0.0, 1.0, 2.0], [1.0, 1.5, 0.5], [1.0, 0.0, 1.5], [1.0, 0.0, 3.0]])
-    found, squared = checked_neighbors((indices, distances), 4, 2)
+    found, squared = checked_neighbors((indices, distances), 4)
     assert_array_equal(found, [[1, 2], [3, 0], [3, 1], [2, 1]])
     assert_array_equal(squared, [[1, 4], [0.25, 1], [1, 2.25], [1, 9]])
 

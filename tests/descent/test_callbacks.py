@@ -9,8 +9,7 @@ from fits import SHORT, assert_same_bits, both_methods, fit
 from numpy.testing import assert_array_equal
 from reference import tsne as reference
 
-from fasttsne import TSNE
-from fasttsne import tsne as pipeline
+from fasttsne import TSNE, pipeline
 
 
 @both_methods

@@ -10,8 +10,7 @@ import pytest
 from fits import SHORT, assert_same_bits, both_methods, fit, needs_sigint
 from numpy.testing import assert_array_equal
 
-from fasttsne import TSNE, _kernels
-from fasttsne import tsne as pipeline
+from fasttsne import TSNE, _kernels, pipeline
 from fasttsne.affinity import conditional_probabilities, joint_probabilities
 from fasttsne.descent import loop, state
 from fasttsne.neighbors.search import squared_neighbors

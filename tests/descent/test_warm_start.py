@@ -8,8 +8,7 @@ import pytest
 from fits import SHORT, assert_same_bits, both_methods, fit, run_python
 from numpy.testing import assert_array_equal
 
-from fasttsne import TSNE
-from fasttsne import tsne as pipeline
+from fasttsne import TSNE, pipeline
 from fasttsne.affinity import joint_probabilities_dense
 from fasttsne.descent.loop import optimize_embedding
 from fasttsne.descent.schedule import standard_schedule
