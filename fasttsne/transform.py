@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from sklearn.utils import gen_batches
 
 from fasttsne._kernels import FrozenMap
 from fasttsne.affinity.build import AffinityParameters
@@ -17,8 +18,6 @@ from fasttsne.affinity.perplexity import n_neighbors_for
 from fasttsne.neighbors.index import NeighborIndex, neighbor_index
 from fasttsne.neighbors.metrics import Metric
 from fasttsne.samples.checks import Samples
-
-__all__ = ["Placement"]
 
 # Largest effective number of neighbours that decide where a new sample goes: of 3 to 30, with 10
 # most digits lie among digits of their class (benchmarks/transform.py).
@@ -44,46 +43,10 @@ _BLOCK_ROWS = 1 << 16
 
 
 class Placement:
-    """A fitted map, as new samples are placed on it.
+    """A fitted map, as new samples are placed on it: see `fasttsne.TSNE.transform`.
 
     The search index and the tree are made at the first use and kept. A placement can be pickled,
     and used from several threads at once.
-
-    Parameters
-    ----------
-    X : {ndarray, sparse matrix} of shape (n_samples, n_features) or None
-        The samples of the map; a reference is kept. None where there are none: with
-        ``metric="precomputed"`` and ``affinity="precomputed"``.
-    embedding : ndarray of float32, shape (n_samples, n_components)
-        The map. Never changed.
-    perplexity : float
-        That of the map; at most 10 is used.
-    degrees_of_freedom : float, default=1.0
-        nu of the map's kernel.
-    angle : float, default=0.5
-        How much the tree approximates, 0 for not at all.
-    metric, metric_params, method
-        As for `fasttsne.neighbors.nearest_neighbors`.
-    exponent : int, default=0
-        `X` is the user's data times 2**-exponent, and new samples must be scaled alike.
-    is_affinity : bool, default=False
-        Whether the map was fitted to a given P, so that nothing can be placed.
-
-    Attributes
-    ----------
-    X, embedding, perplexity, degrees_of_freedom, angle, metric, metric_params, method, exponent, \
-            is_affinity
-        As given, except that `perplexity` is at most 10.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fasttsne.transform import Placement
-    >>> X = np.arange(10.0)[:, None]
-    >>> placement = Placement(X, X.astype(np.float32), perplexity=2.0)
-    >>> placement.place(np.array([[4.0], [6.5]])).round(1)
-    array([[4. ],
-           [6.5]], dtype=float32)
     """
 
     def __init__(
@@ -100,11 +63,12 @@ class Placement:
         exponent: int = 0,
         is_affinity: bool = False,
     ) -> None:
-        self.X, self.embedding = X, embedding
+        self.X, self.embedding = X, embedding  # X is None after a fit to distances or affinities
         self.perplexity = min(float(perplexity), LARGEST_PERPLEXITY)
         self.degrees_of_freedom, self.angle = degrees_of_freedom, angle
         self.metric, self.metric_params, self.method = metric, metric_params, method
-        self.exponent, self.is_affinity = exponent, is_affinity
+        self.exponent = exponent  # X is the user's data times 2**-exponent
+        self.is_affinity = is_affinity
         self._index: tuple[int, NeighborIndex] | None = None
         self._frozen: FrozenMap | None = None
         self._unit = 0.0
@@ -158,26 +122,9 @@ class Placement:
         return_scores: bool = False,
         n_threads: int = 1,
     ) -> Any:
-        """Return the places of new samples, each placed independently.
+        """Return the places of new samples, and on request their scores, as `TSNE.transform` does.
 
-        Parameters
-        ----------
-        X : {ndarray, sparse matrix} of shape (n_new, n_features)
-            New samples, or with ``metric="precomputed"`` their distances to those of the map.
-        perplexity : float or None, default=None
-            Effective number of neighbours that decide, less than the number of samples of the
-            map. None is that of the map, at most 10.
-        return_scores : bool, default=False
-            Also return the scores; see `fasttsne.TSNE.transform`.
-        n_threads : int, default=1
-            Number of threads.
-
-        Returns
-        -------
-        placed : ndarray of float32, shape (n_new, n_components)
-            No row depends on the others or on `n_threads`, bit for bit.
-        scores : ndarray of float64, shape (n_new,)
-            How unlike the samples of the map they are, with ``return_scores=True``.
+        No row depends on the others or on `n_threads`, bit for bit.
         """
         largest = np.abs(self.embedding).max()
         if not largest < LARGEST_COORDINATE:
@@ -193,8 +140,7 @@ class Placement:
         nearest = np.empty(len(placed))
         if sparse.issparse(X):
             X = X.tocsr()
-        for start in range(0, len(placed), _BLOCK_ROWS):
-            rows = slice(start, min(start + _BLOCK_ROWS, len(placed)))
+        for rows in gen_batches(len(placed), _BLOCK_ROWS):
             placed[rows], nearest[rows] = self._place(X[rows], index, perplexity, n_threads)
         if not return_scores:
             return placed
@@ -202,13 +148,7 @@ class Placement:
             return placed, nearest / self._unit_of_scores(index, n_threads)
 
     def prepare(self, perplexity: float | None = None, *, n_threads: int = 1) -> None:
-        """Make now what `place` would make at its first use, for example to pickle it.
-
-        Parameters
-        ----------
-        perplexity, n_threads
-            As for `place`.
-        """
+        """Make now what `place` would make at its first use, for example to pickle it."""
         _, n_neighbors = self._neighborhood(perplexity)
         self._index_for(n_neighbors, n_threads)
         self._frozen_map(n_threads)

@@ -41,9 +41,8 @@ from fasttsne.samples.weights import check_sample_weight
 from fasttsne.transform import Placement
 
 _LARGEST = sys.float_info.max
-_LOW_RATE = (
-    1 / 4
-)  # of the automatic learning rate; below, KL divergence is 2 per cent higher or more
+# Below this share of the automatic learning rate KL divergence is 2 per cent higher or more.
+_LOW_RATE = 1 / 4
 _DRAWN_ALREADY = (
     "with warm_start=True this map is being drawn already, in another thread or around the"
     " callback; wait for that fit to end, or use a clone of the estimator"
@@ -414,8 +413,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         random_state = check_random_state(self.random_state)
 
         key = key_of(parameters, samples, self.angle, n_threads) if self.warm_start else None
-        forces = self._forces_under(key) if descent is not None else None
-        if forces is None:
+        kept_key, forces = self._kept_forces or (None, None)
+        if descent is None or forces is None or key is None or key != kept_key:
             joint, start = joint_and_start(
                 samples,
                 parameters,
@@ -514,27 +513,21 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _samples(
         self, X: Any, y: Any, sample_weight: Any, fixed: Any, descent: Descent | None
     ) -> Samples:
-        """Return the samples, and what is known of them, checked."""
+        """Return the samples and what is known of each, checked; a new map has no `descent`."""
         known = AffinityParameters.of(self)
-        metric, affinity = known.metric, known.affinity
-        check_start(self.init, self.method, self.n_components, metric, affinity)
+        check_start(self.init, self.method, self.n_components, known.metric, known.affinity)
         X, exponent = check_samples(
             X,
-            metric=metric,
+            metric=known.metric,
             method=self.method,
             is_affinity=known.is_given,
             estimator=self,
             reset=descent is None,
         )
         n_samples = X.shape[0]
-        fixed = check_fixed(fixed, n_samples)
-        if fixed is not None and fixed.any() and descent is None and isinstance(self.init, str):
-            raise ValueError(
-                "fixed needs to know where points are pinned: give init an array with their"
-                f" positions, not {self.init!r}, or go on with a map by warm_start=True"
-            )
-        goes_on = self.early_exaggeration == 1.0 or self.early_exaggeration_iter == 0
-        if fixed is None and descent is None and not goes_on:
+        fixed = check_fixed(fixed, n_samples, self.init if descent is None else None)
+        is_exaggerated = self.early_exaggeration != 1.0 and self.early_exaggeration_iter != 0
+        if descent is None and fixed is None and is_exaggerated:
             warn_of_wide(self.init)
         classes = None
         if self.label_weight > 0.0:
@@ -554,12 +547,6 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 f" [{self._LEAST_MAX_ITER}, inf). Got {self.max_iter} instead."
             )
 
-    def _forces_under(self, key: str | None) -> Forces | None:
-        """Return the forces of the last call, if they would be made again just the same."""
-        if key is None or self._kept_forces is None or self._kept_forces[0] != key:
-            return None
-        return self._kept_forces[1]
-
     def _descend(
         self,
         descent: Descent,
@@ -576,14 +563,13 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         descent.outcome = None
         self._descent = descent
         self.learning_rate_ = schedule.phases[-1].last.learning_rate
-        rules = Rules(self.n_iter_without_progress, self.min_grad_norm, self._N_ITER_CHECK)
         try:
             optimize(
                 forces,
                 descent,
                 schedule,
                 max_iter=self.max_iter,
-                rules=rules,
+                rules=Rules(self.n_iter_without_progress, self.min_grad_norm, self._N_ITER_CHECK),
                 learns=self.degrees_of_freedom == "auto",
                 fixed=samples.fixed,
                 callback=self.callback,
@@ -637,12 +623,15 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return first_degrees_of_freedom(self.degrees_of_freedom, self.n_components)
 
     def _schedule(self, n_samples: float) -> Schedule:
-        n_iter, rate = self.early_exaggeration_iter, float(n_samples)
-        if n_iter is None:
-            n_iter = self._EXPLORATION_MAX_ITER
+        """Return the schedule by the parameters; the automatic learning rate is `n_samples`."""
+        n_iter_early = self.early_exaggeration_iter
+        if n_iter_early is None:
+            n_iter_early = self._EXPLORATION_MAX_ITER
+        rate = automatic = float(n_samples)
         if not isinstance(self.learning_rate, str):
-            rate = min(rate, self.learning_rate * (self.early_exaggeration if n_iter else 1.0))
-        share = rate / n_samples  # of the automatic learning rate
+            rise = self.early_exaggeration if n_iter_early else 1.0
+            rate = min(automatic, self.learning_rate * rise)
+        share = rate / automatic
         if share < _LOW_RATE:
             warnings.warn(
                 f"learning_rate={self.learning_rate:g} is low for {n_samples:g} samples;"
@@ -652,7 +641,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return standard_schedule(
             rate,
             early_exaggeration=self.early_exaggeration,
-            early_exaggeration_iter=n_iter,
+            early_exaggeration_iter=n_iter_early,
             exaggeration=check_exaggeration(self.exaggeration),
             least_gain=LEAST_GAIN * max(share, 0.5),  # small steps gain less
         )

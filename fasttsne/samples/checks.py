@@ -132,8 +132,8 @@ def check_new_samples(X: Any, known: Any, n_columns: int, exponent: int, *, esti
     return times_power_of_two(X, -exponent)
 
 
-def check_fixed(fixed: Any, n_samples: int) -> NDArray[np.bool_] | None:
-    """Return the mask of pinned points, or None; raise ValueError if it is no mask."""
+def check_fixed(fixed: Any, n_samples: int, init: Any = None) -> NDArray[np.bool_] | None:
+    """Return the mask of pinned points, or None; raise ValueError if `init` has no places."""
     if fixed is None:
         return None
     mask = as_array(fixed, "fixed")
@@ -141,6 +141,11 @@ def check_fixed(fixed: Any, n_samples: int) -> NDArray[np.bool_] | None:
         raise ValueError(
             f"fixed must be a mask, {n_samples} booleans with True for samples that do not"
             f" move; got an array of {mask.dtype} and shape {mask.shape}"
+        )
+    if isinstance(init, str) and mask.any():
+        raise ValueError(
+            "fixed needs to know where points are pinned: give init an array with their"
+            f" positions, not {init!r}, or go on with a map by warm_start=True"
         )
     return mask
 
