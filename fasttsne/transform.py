@@ -17,7 +17,7 @@ from fasttsne.affinity.conditional import conditional_probabilities
 from fasttsne.affinity.perplexity import n_neighbors_for
 from fasttsne.neighbors.index import NeighborIndex, neighbor_index
 from fasttsne.neighbors.metrics import Metric
-from fasttsne.samples.checks import Samples
+from fasttsne.samples.checks import Samples, check_new_samples
 
 # Largest effective number of neighbours that decide where a new sample goes: of 3 to 30, with 10
 # most digits lie among digits of their class (benchmarks/transform.py).
@@ -101,18 +101,15 @@ class Placement:
             is_affinity=parameters.is_given,
         )
 
-    @property
-    def n_columns(self) -> int:
-        """Number of columns of new samples: features, or distances to the samples of the map."""
-        return int(len(self.embedding) if self.X is None else self.X.shape[1])
-
-    def check_can_place(self) -> None:
-        """Raise ValueError after a fit to a given P, which has no samples."""
+    def checked(self, X: Any, *, estimator: Any) -> Any:
+        """Return new samples in the form of those of the map; ValueError if they cannot be."""
         if self.is_affinity:
             raise ValueError(
                 "transform needs samples or their distances, but the fit was given affinities by"
                 ' affinity="precomputed"'
             )
+        n_columns = len(self.embedding) if self.X is None else self.X.shape[1]
+        return check_new_samples(X, self.X, n_columns, self.exponent, estimator=estimator)
 
     def place(
         self,

@@ -34,7 +34,7 @@ from fasttsne.pipeline import joint_and_start
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.progress import check_progress
 from fasttsne.runtime.threads import effective_n_threads
-from fasttsne.samples.checks import Samples, check_fixed, check_new_samples, check_samples
+from fasttsne.samples.checks import Samples, check_fixed, check_samples
 from fasttsne.samples.duplicates import collapse
 from fasttsne.samples.labels import class_codes
 from fasttsne.samples.weights import check_sample_weight
@@ -498,14 +498,11 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         (100, 2)
         """
         check_is_fitted(self, "embedding_")
-        placement = self.placement_
-        placement.check_can_place()
-        X = check_new_samples(
-            X, placement.X, placement.n_columns, placement.exponent, estimator=self
-        )
-        n_threads = effective_n_threads(self.n_jobs)
-        return placement.place(
-            X, perplexity=perplexity, return_scores=return_scores, n_threads=n_threads
+        return self.placement_.place(
+            self.placement_.checked(X, estimator=self),
+            perplexity=perplexity,
+            return_scores=return_scores,
+            n_threads=effective_n_threads(self.n_jobs),
         )
 
     # ---- What fit_transform is made of ---------------------------------------------------------

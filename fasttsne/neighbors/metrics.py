@@ -61,7 +61,7 @@ def complete_metric(
 ) -> tuple[Metric, Mapping[str, Any] | None]:
     """Return a metric's name and parameters as every search takes them, or raise ValueError.
 
-    Variances and covariances that are not given are those of `X`, whose rows count `counts` times.
+    Variances that are not given are those of `X`, whose rows count `counts` times.
     """
     if callable(metric) or metric == "precomputed":
         return metric, metric_params

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-__all__: list[str] = []
-
 
 def physical_memory() -> float:
     """Return the bytes of memory of this machine, or infinity where they are unknown."""
