@@ -41,9 +41,12 @@ def as_array(values: Any, name: str) -> NDArray[Any]:
         return array
     numbers, missing = label_values(array)
     numbers = np.where(missing, np.nan, numbers)
-    if not all(isinstance(value, Real | np.bool_ | Decimal) for value in numbers.flat):
+    types = {*map(type, numbers.flat)}
+    if not all(issubclass(kind, Real | np.bool_ | Decimal) for kind in types):
         return array
-    whole = all(isinstance(value, Integral) for value in numbers.flat)
+    if types and types <= {bool, np.bool_}:
+        return numbers.astype(bool)
+    whole = all(issubclass(kind, Integral) for kind in types)
     try:
         return numbers.astype(np.int64 if whole else np.float64)
     except OverflowError:

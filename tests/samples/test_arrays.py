@@ -239,6 +239,7 @@ def test_columns_are_not_queries_of_one_document(column):
         (np.array([1, 2.5, np.True_, Decimal("0.5")], dtype=object), [1, 2.5, 1, 0.5], "f"),
         (np.array([1, None, pd.NA, np.nan], dtype=object), [1, np.nan, np.nan, np.nan], "f"),
         (np.array([2**70, 1], dtype=object), [2.0**70, 1], "f"),
+        (np.array([True, np.False_], dtype=object), [1, 0], "b"),
     ],
 )
 def test_objects_that_are_numbers(values, expected, kind):
