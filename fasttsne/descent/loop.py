@@ -125,9 +125,10 @@ def optimize_embedding(
     >>> descent.outcome.embedding.shape, descent.outcome.n_iter
     ((20, 2), 300)
     """
-    counts = {"n_iter_check": n_iter_check, "callback_every": callback_every}
-    for name, count in {"max_iter": max_iter, "n_threads": n_threads, **counts}.items():
-        check_scalar(count, name, int, min_val=1, max_val=None if name == "max_iter" else 2**31 - 1)
+    check_scalar(max_iter, "max_iter", int, min_val=1)
+    few = {"n_threads": n_threads, "n_iter_check": n_iter_check, "callback_every": callback_every}
+    for name, count in few.items():
+        check_scalar(count, name, int, min_val=1, max_val=2**31 - 1)
     if isinstance(start, Descent):
         descent = start
     else:

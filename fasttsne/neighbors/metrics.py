@@ -69,10 +69,10 @@ def complete_metric(
         hint = "; P itself is for TSNE(affinity='precomputed')" if "affin" in metric else ""
         raise ValueError(f"metric={metric!r} must be one of {sorted(METRICS)}{hint}")
     name, params = _SYNONYMS.get(metric, metric), dict(metric_params or {})
-    if not set(params) <= set(_PARAMETERS.get(name, ())):
+    known = _PARAMETERS.get(name, ())
+    if not {*params} <= {*known}:
         raise ValueError(
-            f"metric={metric!r} takes metric_params of {list(_PARAMETERS.get(name, ()))}, "
-            f"got {sorted(params)}"
+            f"metric={metric!r} takes metric_params of {[*known]}, got {sorted(params)}"
         )
     p: Any = params.get("p", 2)
     if not (isinstance(p, int | float | np.number) and p > 0):
