@@ -63,10 +63,8 @@ def animate(
 
     Raises
     ------
-    ImportError
-        If matplotlib is not installed.
-    RuntimeError
-        If `path` ends in ``.mp4`` and the program ffmpeg is not found or fails.
+    ImportError, RuntimeError
+        If matplotlib is not installed; for MP4 if the program ffmpeg is not found or fails.
     ValueError
         If there is no snapshot, if snapshots differ in their number of points, if there is not one
         title per snapshot, or if `path` has another ending.

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _DASHES = ("-", "--", ":", "-.")  # keep curves apart in black and white
-_GREY = "#777777"
 
 
 def r_nx_curve(
@@ -50,7 +49,6 @@ def r_nx_curve(
     Returns
     -------
     ax : matplotlib.axes.Axes
-        The axes.
 
     Raises
     ------
@@ -102,14 +100,11 @@ def history(fitted: Any, *, ax: Axes | None = None, title: str | None = None) ->
     Returns
     -------
     ax : matplotlib.axes.Axes
-        The axes.
 
     Raises
     ------
-    ImportError
-        If matplotlib is not installed.
-    ValueError
-        If the estimator is not fitted, or its history is empty.
+    ImportError, ValueError
+        If matplotlib is not installed, the estimator not fitted, or its history empty.
 
     Examples
     --------
@@ -129,12 +124,7 @@ def history(fitted: Any, *, ax: Axes | None = None, title: str | None = None) ->
     ax = ax or new_axes(6, 4)
     prepare_curve(ax, title, "iteration", "KL divergence")
     ax.plot(iteration, divergence, color=PALETTE[0], marker="o", markersize=3)
-    ax.annotate(
-        f"{divergence[-1]:.3f}",
-        (iteration[-1], divergence[-1]),
-        xytext=(0, 7),
-        textcoords="offset points",
-        ha="right",
-        color=_GREY,
-    )
+    last = iteration[-1], divergence[-1]
+    above: dict[str, Any] = {"xytext": (0, 7), "textcoords": "offset points", "ha": "right"}
+    ax.annotate(f"{divergence[-1]:.3f}", last, color="#777777", **above)
     return ax

@@ -87,7 +87,9 @@ def read_labels(labels: Any, n_samples: int, name: str | None = None) -> Classes
     members = as_numbers(members)
     is_number = members.dtype.kind in "iuf"
     if is_number and (len(members) > _MAX_CLASSES or np.any(members != np.round(members))):
-        name = _name_of(labels) if name is None else name
+        if name is None and hasattr(labels, "to_numpy"):  # a column of pandas or polars
+            own = getattr(labels, "name", None)
+            name = own if isinstance(own, str) and own else None
         return Quantity(np.append(members, np.nan)[codes], name)
     if members.dtype.kind == "M":
         unit: Any = np.datetime_data(members.dtype)[0]
@@ -133,9 +135,3 @@ def _in_largest_unit(durations: NDArray[np.timedelta64]) -> NDArray[np.timedelta
         if (converted.astype(durations.dtype) == durations).all():
             return converted
     return durations
-
-
-def _name_of(labels: Any) -> str | None:
-    """Return the name of a column of pandas or polars."""
-    name = getattr(labels, "name", None) if hasattr(labels, "to_numpy") else None
-    return name if isinstance(name, str) and name else None

@@ -65,25 +65,13 @@ def write_names(
     positions = _name_places(Y, classes.codes, medians, order)
     anchors = ax.transData.transform(positions)
     radii = radii[order] * ((high[0] - low[0]) / np.ptp(ax.get_xlim()))  # in pixels
-    texts = [
-        ax.text(
-            float(x),
-            float(y),
-            _broken(classes.names[k]),
-            ha="center",
-            va="center_baseline",
-            multialignment="center",
-            linespacing=1.1,
-            color=INK,
-            weight="bold",
-            zorder=5,
-            path_effects=[
-                withStroke(linewidth=4.5, foreground=colors[k]),
-                withStroke(linewidth=2.5, foreground="white"),
-            ],
-        )
-        for k, (x, y) in zip(order, positions, strict=True)
-    ]
+    middle: dict[str, Any] = {"ha": "center", "va": "center_baseline", "multialignment": "center"}
+    style = {**middle, "linespacing": 1.1, "color": INK, "weight": "bold", "zorder": 5}
+    inner = withStroke(linewidth=2.5, foreground="white")
+    texts = []
+    for k, (x, y) in zip(order, positions.tolist(), strict=True):
+        outline = [withStroke(linewidth=4.5, foreground=colors[k]), inner]
+        texts.append(ax.text(x, y, _broken(classes.names[k]), path_effects=outline, **style))
     halo = 4.5 * ax.figure.dpi / 72
     skipped = (len(order) > _FEW) + (len(order) > _SOME)
     for font_size in _FONT_SIZES[skipped:]:

@@ -167,10 +167,8 @@ def quality_map(
 
     Parameters
     ----------
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        The data, one sample per row.
-    Y : array-like of shape (n_samples, 2)
-        The map, rows in the order of `X`.
+    X, Y
+        See :func:`fasttsne.quality.trustworthiness`; `Y` with two columns.
     measure : {"neighbor_recall", "kl_divergence"}, default="neighbor_recall"
         What the colour of a point shows: the share of its nearest neighbours in the data that are
         nearest on the map too, or its part of the KL divergence over all pairs of points. The scale
@@ -183,7 +181,6 @@ def quality_map(
     Returns
     -------
     ax : matplotlib.axes.Axes
-        The axes.
 
     Raises
     ------
@@ -245,15 +242,8 @@ def _draw(
     if below is not None:
         order = np.concatenate([order[below[order]], order[~below[order]]])
     x, y = Y[order].T
-    marks = ax.scatter(
-        x,
-        y,
-        color=colors[order],
-        s=size,
-        alpha=alpha,
-        linewidths=0,
-        rasterized=n_samples > _RASTERIZED,
-    )
+    marks = ax.scatter(x, y, color=colors[order], s=size, alpha=alpha, linewidths=0)
+    marks.set_rasterized(n_samples > _RASTERIZED)
     if shapes is not None and shapes.any():
         from matplotlib.markers import MarkerStyle
 
@@ -275,14 +265,9 @@ def _draw_density(
     rows, columns = max(shape[0], 1), max(shape[1], 1)
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
     cells = grid_cells(Y, np.array([left, bottom]), np.array([right, top]), (rows, columns))
-    ax.imshow(
-        shade(cells, colors, rows * columns).reshape(rows, columns, 4),
-        origin="lower",
-        extent=(left, right, bottom, top),
-        alpha=alpha,
-        interpolation="antialiased",
-        zorder=1,
-    )
+    image = shade(cells, colors, rows * columns).reshape(rows, columns, 4)
+    style: dict[str, Any] = {"origin": "lower", "interpolation": "antialiased", "zorder": 1}
+    ax.imshow(image, extent=(left, right, bottom, top), alpha=alpha, **style)
 
 
 def _scaled(
@@ -324,13 +309,6 @@ def _write_legend(ax: Axes, classes: Classes, looks: Any, largest: NDArray[np.in
     width, height = np.divide(ax.figure.bbox.size, ax.figure.dpi)  # in inches
     n_columns = int(-(-len(entries) * font_size * 1.75 // (72 * height)))
     n_letters = int(np.clip(6 * width / n_columns, 20, 40))
-    write_legend(
-        ax,
-        handles,
-        [plain(name, n_letters) for name, _, _ in entries],
-        loc="center left",
-        bbox_to_anchor=(1.0, 0.5),
-        handletextpad=0.2,
-        fontsize=font_size,
-        ncol=n_columns,
-    )
+    names = [plain(name, n_letters) for name, _, _ in entries]
+    beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "handletextpad": 0.2}
+    write_legend(ax, handles, names, fontsize=font_size, ncol=n_columns, **beside)
