@@ -120,6 +120,8 @@ def kl_divergence(
     check_scalar(
         degrees_of_freedom, "degrees_of_freedom", Real, min_val=0, include_boundaries="neither"
     )
+    if not np.isfinite(degrees_of_freedom):
+        raise ValueError(f"degrees_of_freedom must be finite; got {degrees_of_freedom}")
     n_threads = effective_n_threads(n_jobs)
     joint: _Given | _Gaussian
     if perplexity is None:
@@ -128,7 +130,7 @@ def kl_divergence(
         check_scalar(perplexity, "perplexity", Real, min_val=0, include_boundaries="neither")
         data = as_distances(X, metric, metric_params)
         check_same_length(data.n_samples, len(Y))
-        if perplexity >= len(Y):
+        if not perplexity < len(Y):  # or NaN
             raise ValueError(f"perplexity ({perplexity}) must be less than n_samples ({len(Y)})")
         joint = _Gaussian(data, float(perplexity), n_threads)
     shares = _shares(joint, Points(Y), float(degrees_of_freedom), n_threads)

@@ -91,6 +91,9 @@ def test_a_map_of_equal_points_fits_equal_probabilities():
         ((P, Y), {"perplexity": "30"}, TypeError, "perplexity must be an instance of"),
         ((P, Y), {"degrees_of_freedom": 0}, ValueError, "degrees_of_freedom == 0"),
         ((P, Y), {"degrees_of_freedom": "a"}, TypeError, "degrees_of_freedom must be"),
+        ((P, Y), {"degrees_of_freedom": np.inf}, ValueError, "degrees_of_freedom must be finite"),
+        ((P, Y), {"degrees_of_freedom": np.nan}, ValueError, "degrees_of_freedom must be finite"),
+        ((P, Y), {"perplexity": np.nan}, ValueError, r"perplexity \(nan\) must be less than"),
     ],
 )
 def test_bad_arguments(arguments, parameters, error, message):
