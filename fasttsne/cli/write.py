@@ -403,9 +403,13 @@ def draw(args: argparse.Namespace, Y: NDArray[np.float32], labels: Any) -> bool:
         names: Any = "legend" if args.legend else "map"
         ax = figure.add_subplot()
         scatter(Y, labels, ax=ax, title=title, names=names, label_name=args.label)
+        has_legend = ax.get_legend() is not None
+        if has_legend:
+            figure.set_size_inches(size[0] + 3.0, size[1])
         # In memory first: some versions of matplotlib hide the error of a full disk by another.
         picture = BytesIO()
-        figure.savefig(picture, format=path.suffix.lower().removeprefix("."))
+        kind = path.suffix.lower().removeprefix(".")
+        figure.savefig(picture, format=kind, bbox_inches="tight" if has_legend else None)
     with replacing(path) as unfinished:
         unfinished.write_bytes(picture.getbuffer())
     # Glyphs are "missing from font(s) ..." or, in older versions, "missing from current font".

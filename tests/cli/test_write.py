@@ -131,6 +131,8 @@ def test_a_picture_has_a_title_and_names_or_a_legend(here, monkeypatch, legend):
     assert [text.get_text() for text in texts] == ["T2", "T10"]
     assert (ax.get_legend() is not None) == legend
     assert bool(ax.texts) != legend
+    shape = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
+    assert max(shape.width, shape.height) > 7  # inches: a legend takes no room from the map
 
 
 def test_a_kind_of_picture_that_matplotlib_cannot_write_here_is_refused(array, capsys, monkeypatch):
