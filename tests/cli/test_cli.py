@@ -59,8 +59,8 @@ def test_a_wrong_option_is_one_line(args, capsys):
 
 def test_hints_name_extras_that_exist():
     tomllib = pytest.importorskip("tomllib")
-    package = Path(fasttsne.__file__).parent
-    facts = tomllib.loads((package.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    package, project = Path(fasttsne.__file__).parent, Path(__file__).parents[2]
+    facts = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
     sources = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
     named = set(re.findall(r"fasttsne\[(\w+)\]", sources))
     assert named and named <= facts["project"]["optional-dependencies"].keys()
