@@ -449,8 +449,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Every sample starts at the weighted median of its neighbours on the map and descends on
         its own KL(p_j|i || q_j|i) over the map's points. Each is placed independently: one at a
         time gives the same bits as a batch. A sample at distance 0 from a sample of the fit gets
-        that sample's place. A sample unlike all those of the fit says little by its place: it
-        goes to the rim, at most a quarter of the map's width beyond it. Scores tell such samples.
+        that sample's place. The place of a sample unlike all those of the fit means little: it is
+        on the rim, at most a quarter of the map's width beyond it. Scores show such samples.
 
         Parameters
         ----------

@@ -32,7 +32,6 @@ from fasttsne.neighbors.screen import (
 )
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import single_threaded_blas
-from fasttsne.samples.arrays import unmasked
 from fasttsne.samples.scaling import Centering
 
 __all__ = ["neighbor_index"]
@@ -162,7 +161,7 @@ class _Euclidean(NeighborIndex):
 
     def squares(self, X: NDArray[np.floating], *, n_threads: int = 1) -> Found:
         with np.errstate(over="ignore"):
-            queries = np.asarray(unmasked(X, "X"), dtype=self.points.dtype)
+            queries = np.asarray(X, dtype=self.points.dtype)
         if np.isinf(queries).any():
             raise ValueError(
                 f"X has values of magnitude above {np.finfo(queries.dtype).max:.1g}, beyond "

@@ -185,7 +185,7 @@ def check_readable(X: Any, name: str = "X") -> Any:
         if X.format != "coo":
             X = copy(X)
             for known in ("_has_sorted_indices", "_has_canonical_format"):
-                vars(X).pop(known, None)  # whoever changed the arrays may not have reset these
+                vars(X).pop(known, None)  # may be stale after the arrays changed
             if not {X.indices.dtype.kind, X.indptr.dtype.kind} <= {*"iu"}:
                 raise ValueError("indices and indptr must be integers")
             X.check_format()

@@ -3,8 +3,8 @@
  * Any thread may take any chunk of work, so no result may depend on which one does.
  *
  * On POSIX the threads are our own: libgomp takes the size of their stacks from OMP_STACKSIZE, where
- * a small one crashes kernels, and ends the process if it cannot start a thread. With fewer threads
- * than wanted work goes on. OpenMP still says how many to use.
+ * a small one crashes kernels, and ends the process if it cannot start a thread. Work goes on with
+ * fewer threads than wanted. OpenMP still gives their number.
  *
  * A forked child always runs on one thread: BLAS and OpenMP libraries of its parent can hang in it. */
 #define _POSIX_C_SOURCE 200809L

@@ -1,5 +1,7 @@
 """fasttsne.initialization.start: where the points start."""
 
+import warnings
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -190,5 +192,8 @@ def test_a_wide_array_is_told(model):
 def test_a_wide_array_that_goes_on_is_welcome():
     X, wide = elongated(60), np.random.default_rng(0).normal(size=(60, 2))
     tsne = TSNE(perplexity=5, max_iter=250, init=wide)
-    clone(tsne).fit(X, fixed=np.arange(60) < 9)
-    clone(tsne).set_params(early_exaggeration_iter=0).fit(X)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        clone(tsne).fit(X, fixed=np.arange(60) < 9)
+        clone(tsne).set_params(early_exaggeration_iter=0).fit(X)
+    assert caught == []
