@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
@@ -42,6 +43,7 @@ _MAX_ITER = 200
 _BLOCK_ROWS = 1 << 16
 
 
+@dataclass(eq=False, repr=False)
 class Placement:
     """A fitted map, as new samples are placed on it: see `fasttsne.TSNE.transform`.
 
@@ -49,29 +51,19 @@ class Placement:
     and used from several threads at once.
     """
 
-    def __init__(
-        self,
-        X: Any,
-        embedding: NDArray[np.float32],
-        *,
-        perplexity: float,
-        degrees_of_freedom: float = 1.0,
-        angle: float = 0.5,
-        metric: Metric = "euclidean",
-        metric_params: Mapping[str, Any] | None = None,
-        method: str = "auto",
-        exponent: int = 0,
-        is_affinity: bool = False,
-    ) -> None:
-        self.X, self.embedding = X, embedding  # X is None after a fit to distances or affinities
-        self.perplexity = min(float(perplexity), LARGEST_PERPLEXITY)
-        self.degrees_of_freedom, self.angle = degrees_of_freedom, angle
-        self.metric, self.metric_params, self.method = metric, metric_params, method
-        self.exponent = exponent  # X is the user's data times 2**-exponent
-        self.is_affinity = is_affinity
-        self._index: tuple[int, NeighborIndex] | None = None
-        self._frozen: FrozenMap | None = None
-        self._unit = 0.0
+    X: Any  # None after a fit to distances or affinities
+    embedding: NDArray[np.float32]
+    perplexity: float  # of the fit
+    degrees_of_freedom: float = 1.0
+    angle: float = 0.5
+    metric: Metric = "euclidean"
+    metric_params: Mapping[str, Any] | None = None
+    method: str = "auto"
+    exponent: int = 0  # X is the user's data times 2**-exponent
+    is_affinity: bool = False
+    _index: tuple[int, NeighborIndex] | None = field(default=None, init=False)
+    _frozen: FrozenMap | None = field(default=None, init=False)
+    _unit: float = field(default=0.0, init=False)
 
     @classmethod
     def of_fit(
@@ -154,7 +146,7 @@ class Placement:
         """Return the perplexity, checked, and its number of neighbours."""
         n_samples = len(self.embedding)
         if perplexity is None:
-            perplexity = self.perplexity
+            perplexity = min(self.perplexity, LARGEST_PERPLEXITY)
         elif not (isinstance(perplexity, Real) and 0.0 < float(perplexity) < n_samples):
             kind = TypeError if isinstance(perplexity, str) else ValueError
             raise kind(

@@ -57,7 +57,7 @@ def class_codes(
             f"({n_samples},){remedy}"
         )
     if minus_one_is_missing:
-        missing[~missing] = [_is_minus_one(label) for label in values[~missing]]
+        missing[~missing] = [_is_number(label) and label == -1 for label in values[~missing]]
     present = as_numbers(values[~missing])
     objects = present if present.dtype.kind in "cO" else present[:0]
     if any(isinstance(label, complex | np.complexfloating) for label in objects):
@@ -158,7 +158,3 @@ def _is_missing(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, Real | Decimal) and not isinstance(value, bool | np.bool_)
-
-
-def _is_minus_one(label: Any) -> bool:
-    return _is_number(label) and bool(label == -1)

@@ -136,11 +136,8 @@ def precision_at_k(
     0.5
     """
     k = check_count("k", k)
-
-    def measure(ranking: _Ranking) -> Any:
-        return ranking.n_found(k) / k
-
-    return _mean(measure, y_true, y_score, ties, groups, sample_weight, per_query)
+    arguments = y_true, y_score, ties, groups, sample_weight, per_query
+    return _mean(lambda ranking: ranking.n_found(k) / k, *arguments)
 
 
 def recall_at_k(
@@ -174,11 +171,8 @@ def recall_at_k(
     1.0
     """
     k = check_count("k", k)
-
-    def measure(ranking: _Ranking) -> Any:
-        return ranking.n_found(k) / ranking.n_relevant
-
-    return _mean(measure, y_true, y_score, ties, groups, sample_weight, per_query, undefined)
+    arguments = y_true, y_score, ties, groups, sample_weight, per_query, undefined
+    return _mean(lambda ranking: ranking.n_found(k) / ranking.n_relevant, *arguments)
 
 
 def r_precision(
