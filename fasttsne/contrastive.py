@@ -21,12 +21,11 @@ from fasttsne._kernels import ContrastiveForces, DivergedError, descend
 from fasttsne.affinity.build import AffinityParameters, completed
 from fasttsne.affinity.joint import JointProbabilities
 from fasttsne.descent.schedule import N_ITER_HELD, Phase, Settings
-from fasttsne.initialization.start import check_start, warn_of_wide
+from fasttsne.initialization.start import warn_of_wide
 from fasttsne.neighbors.metrics import METRICS, Metric
-from fasttsne.pipeline import joint_and_start
+from fasttsne.pipeline import checked_samples, joint_and_start
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
-from fasttsne.samples.checks import Samples, check_samples
 from fasttsne.transform import LARGEST_COORDINATE
 
 __all__ = ["ContrastiveTSNE"]
@@ -252,9 +251,7 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             )
         n_threads = effective_n_threads(self.n_jobs)
         random_state = check_random_state(self.random_state)
-        check_start(self.init, "barnes_hut", self.n_components, self.metric, "gaussian")
-        X, exponent = check_samples(X, metric=self.metric, estimator=self)
-        samples = Samples(X, exponent, init=self.init)
+        samples = checked_samples(self, X)
         joint, start = joint_and_start(
             samples,
             completed(AffinityParameters.of(self), samples),

@@ -1,7 +1,8 @@
-"""Samples -> P and the first coordinates of the map: all that comes before the descent."""
+"""X -> samples -> P and the first coordinates of the map: all that comes before the descent."""
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from typing import Any
 
@@ -20,8 +21,71 @@ from fasttsne.affinity.build import (
     neighbors_of,
 )
 from fasttsne.affinity.weights import WeightedJoint
-from fasttsne.initialization.start import initial_embedding
-from fasttsne.samples.checks import Samples
+from fasttsne.descent.schedule import LEAST_GAIN, Schedule, check_exaggeration, standard_schedule
+from fasttsne.initialization.start import check_start, initial_embedding
+from fasttsne.samples.checks import Samples, check_fixed, check_samples
+from fasttsne.samples.labels import class_codes
+from fasttsne.samples.weights import check_sample_weight
+
+# Below this share of the automatic learning rate KL divergence is 2 per cent higher or more.
+_LOW_RATE = 1 / 4
+
+
+def checked_samples(
+    estimator: Any,
+    X: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    fixed: Any = None,
+    *,
+    is_new: bool = True,
+) -> Samples:
+    """Return the samples and what is known of each; a map that is not new has its init."""
+    known, init = AffinityParameters.of(estimator), estimator.init
+    check_start(init, known.method, estimator.n_components, known.metric, known.affinity)
+    X, exponent = check_samples(
+        X,
+        metric=known.metric,
+        method=known.method,
+        is_affinity=known.is_given,
+        estimator=estimator,
+        reset=is_new,
+    )
+    n_samples = X.shape[0]
+    fixed = check_fixed(fixed, n_samples, init if is_new else None)
+    classes = None
+    if known.label_weight > 0.0:
+        if y is None:
+            raise ValueError(
+                f"label_weight={known.label_weight} needs labels: call fit(X, y), or leave it at 0"
+            )
+        classes = class_codes(y, n_samples, name="y", minus_one_is_missing=True)
+    counts = check_sample_weight(sample_weight, n_samples)
+    return Samples(X, exponent, classes, counts, init, fixed)
+
+
+def schedule_of(tsne: Any, n_samples: float, n_iter_early: int) -> Schedule:
+    """Return the schedule of an estimator; its automatic learning rate is `n_samples`."""
+    if tsne.early_exaggeration_iter is not None:
+        n_iter_early = tsne.early_exaggeration_iter
+    rate = automatic = float(n_samples)
+    if not isinstance(tsne.learning_rate, str):
+        rise = tsne.early_exaggeration if n_iter_early else 1.0
+        rate = min(automatic, tsne.learning_rate * rise)
+    share = rate / automatic
+    if share < _LOW_RATE:
+        warnings.warn(
+            f"learning_rate={tsne.learning_rate:g} is low for {n_samples:g} samples;"
+            ' learning_rate="auto" gives a map of lower KL divergence.',
+            stacklevel=4,
+        )
+    return standard_schedule(
+        rate,
+        early_exaggeration=tsne.early_exaggeration,
+        early_exaggeration_iter=n_iter_early,
+        exaggeration=check_exaggeration(tsne.exaggeration),
+        least_gain=LEAST_GAIN * max(share, 0.5),  # small steps gain less
+    )
 
 
 def joint_and_start(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -26,23 +25,20 @@ from fasttsne.descent.degrees_of_freedom import first_degrees_of_freedom
 from fasttsne.descent.forces import make_forces
 from fasttsne.descent.kl_per_sample import kl_per_copy
 from fasttsne.descent.loop import Callback, Rules, optimize
-from fasttsne.descent.schedule import LEAST_GAIN, Schedule, check_exaggeration, standard_schedule
+from fasttsne.descent.schedule import Schedule
 from fasttsne.descent.state import Descent, check_continues, pin
-from fasttsne.initialization.start import check_start, warn_of_wide
+from fasttsne.initialization.start import warn_of_wide
 from fasttsne.neighbors.metrics import METRICS, Metric
-from fasttsne.pipeline import joint_and_start
+from fasttsne.pipeline import checked_samples, joint_and_start, schedule_of
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.progress import check_progress
 from fasttsne.runtime.threads import effective_n_threads
-from fasttsne.samples.checks import Samples, check_fixed, check_samples
+from fasttsne.samples.checks import Samples
 from fasttsne.samples.duplicates import collapse
-from fasttsne.samples.labels import class_codes
-from fasttsne.samples.weights import check_sample_weight
 from fasttsne.transform import Placement
 
 _LARGEST = sys.float_info.max
-# Below this share of the automatic learning rate KL divergence is 2 per cent higher or more.
-_LOW_RATE = 1 / 4
+_AUTO = StrOptions({"auto"})
 _DRAWN_ALREADY = (
     "with warm_start=True this map is being drawn already, in another thread or around the"
     " callback; wait for that fit to end, or use a clone of the estimator"
@@ -246,14 +242,10 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "perplexity": [
-            Interval(Real, 0, None, closed="neither"),
-            StrOptions({"auto"}),
-            "array-like",
-        ],
+        "perplexity": [Interval(Real, 0, None, closed="neither"), _AUTO, "array-like"],
         "early_exaggeration": [Interval(Real, 1, _LARGEST, closed="both")],
-        "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, _LARGEST, closed="right")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],  # and see _check_max_iter
+        "learning_rate": [_AUTO, Interval(Real, 0, _LARGEST, closed="right")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],  # and see `fit_transform`
         "n_iter_without_progress": [Interval(Integral, -1, None, closed="left")],
         "min_grad_norm": [Interval(Real, 0, None, closed="left")],
         "metric": [StrOptions(METRICS | {"precomputed_affinity"}), callable],
@@ -264,11 +256,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         "method": [StrOptions({"barnes_hut", "exact"})],
         "angle": [Interval(Real, 0, 1, closed="both")],
         "n_jobs": [None, Integral],
-        "degrees_of_freedom": [
-            None,
-            StrOptions({"auto"}),
-            Interval(Real, 1e-3, 1e3, closed="both"),
-        ],
+        "degrees_of_freedom": [None, _AUTO, Interval(Real, 1e-3, 1e3, closed="both")],
         "neighbors": [StrOptions({"auto", "exact", "approximate"}), tuple, list, "sparse matrix"],
         "affinity": [StrOptions({"gaussian", "uniform", "precomputed"})],
         "sigma": [Interval(Real, 0, _LARGEST, closed="right"), None],
@@ -400,16 +388,24 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         descent = self._descent if self.warm_start else None
         if descent is not None and descent.lock.locked():
             raise RuntimeError(_DRAWN_ALREADY)
-        self._check_max_iter(descent)
+        is_new = descent is None
+        if is_new and self.max_iter < self._LEAST_MAX_ITER:
+            raise InvalidParameterError(
+                f"The 'max_iter' parameter of TSNE must be an int in the range"
+                f" [{self._LEAST_MAX_ITER}, inf). Got {self.max_iter} instead."
+            )
         check_progress(self.progress)
 
-        original = self._samples(X, y, sample_weight, fixed, descent)
+        original = checked_samples(self, X, y, sample_weight, fixed, is_new=is_new)
+        is_exaggerated = self.early_exaggeration != 1.0 and self.early_exaggeration_iter != 0
+        if is_new and fixed is None and is_exaggerated:
+            warn_of_wide(self.init)
         parameters = completed(AffinityParameters.of(self), original)
         samples = collapse(original) if parameters.equal_rows_are_equal_samples else original
         if descent is not None:
             n_samples = original.X.shape[0]
             check_continues(descent, n_samples, self.n_components, samples.point_of_sample)
-        schedule = self._schedule(samples.n_copies)
+        schedule = schedule_of(self, samples.n_copies, self._EXPLORATION_MAX_ITER)
         random_state = check_random_state(self.random_state)
 
         key = key_of(parameters, samples, self.angle, n_threads) if self.warm_start else None
@@ -507,43 +503,6 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     # ---- What fit_transform is made of ---------------------------------------------------------
 
-    def _samples(
-        self, X: Any, y: Any, sample_weight: Any, fixed: Any, descent: Descent | None
-    ) -> Samples:
-        """Return the samples and what is known of each, checked; a new map has no `descent`."""
-        known = AffinityParameters.of(self)
-        check_start(self.init, self.method, self.n_components, known.metric, known.affinity)
-        X, exponent = check_samples(
-            X,
-            metric=known.metric,
-            method=self.method,
-            is_affinity=known.is_given,
-            estimator=self,
-            reset=descent is None,
-        )
-        n_samples = X.shape[0]
-        fixed = check_fixed(fixed, n_samples, self.init if descent is None else None)
-        is_exaggerated = self.early_exaggeration != 1.0 and self.early_exaggeration_iter != 0
-        if descent is None and fixed is None and is_exaggerated:
-            warn_of_wide(self.init)
-        classes = None
-        if self.label_weight > 0.0:
-            if y is None:
-                raise ValueError(
-                    f"label_weight={self.label_weight} needs labels: call fit(X, y), or leave it"
-                    " at 0"
-                )
-            classes = class_codes(y, n_samples, name="y", minus_one_is_missing=True)
-        counts = check_sample_weight(sample_weight, n_samples)
-        return Samples(X, exponent, classes, counts, self.init, fixed)
-
-    def _check_max_iter(self, descent: Descent | None) -> None:
-        if descent is None and self.max_iter < self._LEAST_MAX_ITER:
-            raise InvalidParameterError(
-                f"The 'max_iter' parameter of TSNE must be an int in the range"
-                f" [{self._LEAST_MAX_ITER}, inf). Got {self.max_iter} instead."
-            )
-
     def _descend(
         self,
         descent: Descent,
@@ -583,10 +542,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 f"degrees_of_freedom={forces.degrees_of_freedom:g}. Lower the first three, "
                 "keep degrees_of_freedom near 1, and give an init array values of about 1e-4."
             ) from error
-        except BaseException:
+        finally:
             self._conclude(descent, forces, original, parameters)
-            raise
-        self._conclude(descent, forces, original, parameters)
         descent.end_run()
         if not self.warm_start:
             forget_descent(self)
@@ -596,7 +553,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     ) -> None:
         """Set the fitted attributes from the outcome of a run."""
         outcome = descent.outcome
-        if outcome is None:  # interrupted before the first iteration
+        if outcome is None:  # interrupted before the first iteration, or diverged
             return
         self.embedding_ = outcome.embedding
         self.kl_divergence_ = outcome.kl_divergence
@@ -618,30 +575,6 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _nu(self) -> float:
         return first_degrees_of_freedom(self.degrees_of_freedom, self.n_components)
-
-    def _schedule(self, n_samples: float) -> Schedule:
-        """Return the schedule by the parameters; the automatic learning rate is `n_samples`."""
-        n_iter_early = self.early_exaggeration_iter
-        if n_iter_early is None:
-            n_iter_early = self._EXPLORATION_MAX_ITER
-        rate = automatic = float(n_samples)
-        if not isinstance(self.learning_rate, str):
-            rise = self.early_exaggeration if n_iter_early else 1.0
-            rate = min(automatic, self.learning_rate * rise)
-        share = rate / automatic
-        if share < _LOW_RATE:
-            warnings.warn(
-                f"learning_rate={self.learning_rate:g} is low for {n_samples:g} samples;"
-                ' learning_rate="auto" gives a map of lower KL divergence.',
-                stacklevel=4,
-            )
-        return standard_schedule(
-            rate,
-            early_exaggeration=self.early_exaggeration,
-            early_exaggeration_iter=n_iter_early,
-            exaggeration=check_exaggeration(self.exaggeration),
-            least_gain=LEAST_GAIN * max(share, 0.5),  # small steps gain less
-        )
 
     @property
     def _n_features_out(self) -> int:

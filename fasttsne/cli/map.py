@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -200,13 +200,10 @@ def run(args: argparse.Namespace) -> int:
             say("\ninterrupted before the first iteration; nothing was written")
         return 130
     complete: list[Path] = []
-
-    def done(what: str, path: Path) -> None:
-        complete.append(path)
-        progress.note(f"{what}: {path}")
-
     try:
-        _write(args, table, X, tsne, done)
+        for what, path in _written(args, table, X, tsne):
+            complete.append(path)
+            progress.note(f"{what}: {path}")
     except KeyboardInterrupt:
         there = ", ".join(map(str, complete)) or "nothing"
         say(f"\ninterrupted after the fit; complete and written: {there}")
@@ -258,44 +255,38 @@ def _resumed(path: Path, X: Any, given: dict[str, Any], progress: Progress) -> T
     return tsne
 
 
-def _write(
-    args: argparse.Namespace,
-    table: read.Table,
-    X: Any,
-    tsne: TSNE,
-    done: Callable[[str, Path], None],
-) -> None:
-    """Write the map, then the other outputs; call `done` for every file."""
+def _written(
+    args: argparse.Namespace, table: read.Table, X: Any, tsne: TSNE
+) -> Iterator[tuple[str, Path]]:
+    """Write the map, then the other outputs; yield what each is, and its file."""
     Y, labels, index = tsne.embedding_, table.labels, table.along.row_names
-
-    def write_map() -> None:
-        write.write_map(args.output, Y, table.columns, args.input, tsne.get_params(), index)
-        done("map", args.output)
-
+    content = Y, table.columns, args.input, tsne.get_params(), index
     try:
-        write_map()
+        write.write_map(args.output, *content)
     except KeyboardInterrupt:  # writing takes a moment, and the map would be lost
         say("\nwriting the map before exiting; Ctrl-C again gives it up")
-        write_map()
+        write.write_map(args.output, *content)
+        yield "map", args.output
         raise
     except Exception as error:
         place = None if isinstance(error, BrokenPipeError) else write.rescued(args.output, Y)
         if place is None:
             raise
         raise Refusal(f"{one_line(error)}; the coordinates of the map are in {place}") from error
+    yield "map", args.output
     if args.plot is not None:
         legible = write.draw(args, Y, labels)
         boxes = " with boxes for characters that matplotlib's font does not have"
-        done(f"picture{'' if legible else boxes}", args.plot)
+        yield f"picture{'' if legible else boxes}", args.plot
     if args.html is not None:
         from fasttsne.plot import html
 
         hover = write.hover_texts(table.columns, table.along.kept)
         title = write.title_of(args, len(Y))
         html(Y, labels, args.html, hover=hover, title=title, label_name=args.label)
-        done("page", args.html)
+        yield "page", args.html
     if args.report is not None:
         classes = None if labels is None or has_fractions(labels) else labels
         report = write.report_of(X, Y, classes, metric=tsne.metric, n_jobs=tsne.n_jobs)
         write.write_report(args.report, report)
-        done("report", args.report)
+        yield "report", args.report

@@ -31,11 +31,11 @@ def check_package(purpose: str, module: str, extra: str) -> None:
 def unknown_name(kind: str, name: str, known: Iterable[str], where: str) -> Refusal:
     """Return an error for a name that does not exist, which suggests the nearest known one."""
     names = list(dict.fromkeys(known))
-    near = difflib.get_close_matches(name, names[:_MOST_COMPARED], n=1, cutoff=0.5)
-    if not near:  # difflib takes "SPECIES" and "species" for different in every letter
-        near = [other for other in names if other.lower() == name.lower()][:1]
+    # difflib takes "SPECIES" and "species" for different in every letter.
+    lowered = {other.lower(): other for other in names[:_MOST_COMPARED]}
+    near = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
     if near:
-        hint = f"did you mean {near[0][:_LONGEST_NAME]!r}?"
+        hint = f"did you mean {lowered[near[0]][:_LONGEST_NAME]!r}?"
         return Refusal(f"there is no {kind} {name!r} in {where}; {hint}")
     return Refusal(f"there is no {kind} {name!r} in {where}; it has {shortened(names) or 'none'}")
 

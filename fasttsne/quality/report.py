@@ -274,22 +274,20 @@ def assembled(
     if counts is not None:
         sizes, improvement = over_chance(*curve_of(counts, len(anchors)))
         area = area_under(sizes, improvement)
-    hits = per_sample.get("knn_accuracy", np.array([np.nan]))
+    known = {name: values[~np.isnan(values)] for name, values in per_sample.items()}
+    means = {name: float(values.mean()) for name, values in known.items() if len(values)}
     return Report(
         n_samples=n_samples,
         n_neighbors=int(n_neighbors),
         metric=metric if isinstance(metric, str) else getattr(metric, "__name__", "function"),
-        trustworthiness=float(per_sample["trustworthiness"].mean()),
-        continuity=float(per_sample["continuity"].mean()),
-        neighbor_recall=float(per_sample["neighbor_recall"].mean()),
-        neighborhood_ndcg=float(per_sample["neighborhood_ndcg"].mean()),
         r_nx_auc=area,
         distance_correlation=correlation,
-        knn_accuracy=None if np.isnan(hits).all() else float(np.nanmean(hits)),
         rows=anchors,
         sizes=sizes,
         r_nx=improvement,
         per_sample=per_sample,
+        knn_accuracy=means.pop("knn_accuracy", None),
+        **means,
     )
 
 

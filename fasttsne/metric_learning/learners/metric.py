@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -153,13 +153,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         "standardize": [bool, StrOptions({"auto"})],
         "batch_size": [Interval(Integral, 4, None, closed="left"), StrOptions({"auto"})],
         "max_epochs": [Interval(Integral, 1, 10**6, closed="both")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
+        **training.CONSTRAINTS,
     }
 
     def __init__(
@@ -242,8 +236,9 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             start = self._start(Z[kept], classes[kept], axes, chance)
 
             def score(parameters: Floats) -> float:
-                W = parameters[: start.size].reshape(start.shape)
-                return _agreement(Z[kept] @ W, classes[kept], Z[aside] @ W, classes[aside])
+                W, both = parameters[: start.size], np.append(aside, kept[:_N_COMPARED])
+                E = Z[both] @ W.reshape(start.shape)
+                return _agreement(E, classes[both], len(aside), first=len(aside))
 
             judge = training.Judge("validation_score", score) if aside.size else None
             W, self.history_ = self._train(Z[kept], y[kept], classes[kept], start, chance, judge)
@@ -431,7 +426,7 @@ def _choose_axes(
 
     def share(axes: features.Axes) -> float:
         E = axes.coordinates(X[some]) @ _principal(axes, n_components)
-        return _own_agreement(E, classes[some])
+        return _agreement(E, classes[some], len(some), first=0)
 
     own, common = (
         features.principal_axes_of(X, scaling) for scaling in (standard, features.common_scaling(X))
@@ -481,21 +476,12 @@ def _typical_length(E: Floats) -> float:
     return float(np.sqrt(np.mean(np.einsum("ij,ij->i", E, E))))
 
 
-def _agreement(E: Floats, classes: Indices, judged: Floats, expected: Indices) -> float:
-    """Return the share of judged samples whose nearest other sample has their class."""
-    E, n_judged, n_right = E[:_N_COMPARED], len(judged), 0
-    batch = Batch(np.vstack([judged, E]))
-    for rows in batch.blocks(np.arange(n_judged)):
-        nearest = np.argmin(batch.squared_distances(rows)[:, n_judged:], axis=1)
-        n_right += int(np.count_nonzero(classes[nearest] == expected[rows]))
-    return n_right / n_judged
-
-
-def _own_agreement(E: Floats, classes: Indices) -> float:
-    """Return the share of samples whose nearest other sample has their class."""
+def _agreement(E: Floats, classes: Indices, n_judged: int, *, first: int) -> float:
+    """Return the share of the first samples that have the class of the nearest from `first` on."""
     batch, n_right = Batch(E), 0
-    for rows in batch.blocks():
+    for rows in batch.blocks(np.arange(n_judged)):
         squared = batch.squared_distances(rows)
-        squared[np.arange(len(rows)), rows] = np.inf
-        n_right += int(np.count_nonzero(classes[np.argmin(squared, axis=1)] == classes[rows]))
-    return n_right / len(E)
+        squared[np.arange(len(rows)), rows] = np.inf  # no sample is its own neighbour
+        nearest = first + np.argmin(squared[:, first:], axis=1)
+        n_right += int(np.count_nonzero(classes[nearest] == classes[rows]))
+    return n_right / n_judged

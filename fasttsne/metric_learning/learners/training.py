@@ -7,16 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.random import RandomState
+from sklearn.utils._param_validation import Interval
 
 from fasttsne.metric_learning.checks import Floats, Indices
 
 Objective = Callable[[Floats], tuple[float, Floats]]
 History = dict[str, list[float]]
+
+# Of the parameters that both learners have, as scikit-learn checks them.
+CONSTRAINTS: dict[str, list[Any]] = {
+    "learning_rate": [Interval(Real, 0, None, closed="neither")],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
 
 # Samples of each class in a batch if the batch has room.
 _LEAST_PER_CLASS = 4
