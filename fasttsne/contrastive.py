@@ -28,8 +28,6 @@ from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
 from fasttsne.transform import LARGEST_COORDINATE
 
-__all__ = ["ContrastiveTSNE"]
-
 # Least number of pairs that an epoch draws per row: few negatives are drawn several times.
 _DRAWS = 32
 # Share of the epochs in which early exaggeration falls to 1.

@@ -16,8 +16,6 @@ from fasttsne import _kernels
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.samples.arrays import unmasked
 
-__all__ = ["conditional_probabilities", "gaussian_probabilities", "uniform_probabilities"]
-
 # Rows computed at once.
 _BLOCK_ROWS = 1024
 

@@ -10,8 +10,6 @@ from scipy import sparse
 from fasttsne.affinity.joint import JointProbabilities, from_csr
 from fasttsne.samples.checks import check_readable
 
-__all__ = ["checked_affinities"]
-
 # Affinities that differ by less than this share of the largest differ by rounding.
 _ROUNDING = 1e-5
 

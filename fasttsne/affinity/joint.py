@@ -13,13 +13,6 @@ from fasttsne.affinity.conditional import conditional_probabilities
 from fasttsne.samples.arrays import unmasked
 from fasttsne.samples.checks import check_readable
 
-__all__ = [
-    "as_csr",
-    "joint_probabilities",
-    "joint_probabilities_dense",
-    "symmetrize_dense",
-]
-
 
 class JointProbabilities(NamedTuple):
     """A sparse P as CSR arrays: symmetric, stored whole, with sum 1.

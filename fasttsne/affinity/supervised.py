@@ -9,8 +9,6 @@ from scipy import sparse
 from fasttsne.affinity.joint import JointProbabilities, from_csr
 from fasttsne.samples.arrays import unmasked
 
-__all__ = ["guided_by_labels"]
-
 # Rows computed at once.
 _BLOCK_ROWS = 4096
 

@@ -72,8 +72,7 @@ def _run(argv: Sequence[str] | None, prog: str) -> int:
     args = argparse.Namespace(debug=False, parser=argparse.Namespace(prog=prog))
     try:
         _parser(prog).parse_args(argv, args)
-        status: int = args.run(args)
-        return status
+        return args.run(args)
     except KeyboardInterrupt:
         say("\ninterrupted")
         return 130

@@ -375,8 +375,7 @@ class ParquetSource(Source):
                 f"{start + wrong[0] + 1:,} does not have {width} numbers like the first; all lists "
                 "must have the same length"
             )
-        values: NDArray[Any] = pyarrow.compute.list_flatten(column).to_numpy()
-        return values.reshape(-1, width)
+        return pyarrow.compute.list_flatten(column).to_numpy().reshape(-1, width)
 
     def _table(self, names: Sequence[str], start: int, stop: int) -> Any:
         """Decode rows, going on from where the last call for these columns stopped if possible."""

@@ -363,8 +363,7 @@ def import_anndata(purpose: str) -> ModuleType:
             f"{purpose} needs anndata, and {_versions()} do not work together ({error}); "
             "pip install --upgrade anndata"
         ) from error
-    module: ModuleType = anndata
-    return module
+    return anndata
 
 
 def _versions() -> str:

@@ -23,8 +23,6 @@ from fasttsne.descent.loop import Callback
 from fasttsne.neighbors.metrics import Metric
 from fasttsne.samples.labels import class_codes
 
-__all__ = ["TSNE"]
-
 # What a worker receives per landmark, in rows of the data: the samples and the index for the
 # search. And in bytes: the map.
 _ROWS_PER_LANDMARK = 2.5

@@ -46,8 +46,6 @@ from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
 from fasttsne.samples.scaling import safe_exponent
 
-__all__ = ["quality"]
-
 Indices = NDArray[np.int64]
 
 # Bytes, at a time, of the rows of the pairs whose distances are correlated, and of the distances of

@@ -15,8 +15,6 @@ from fasttsne.dask.blocks import Rows, as_rows, first_few
 from fasttsne.dask.workers import Shared, share, share_of_threads
 from fasttsne.runtime.threads import effective_n_threads
 
-__all__ = ["transform"]
-
 
 def transform(model: Any, X: Any, *, perplexity: float | None = None) -> Any:
     """Place the rows of a large matrix on a fitted map, block by block.

@@ -98,8 +98,7 @@ def active_client() -> Any:
 
 def _pickled(value: Any) -> bytes:
     """Return a pickle that contains the classes and functions of a script by value."""
-    payload: bytes = cloudpickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
-    return payload
+    return cloudpickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
 
 
 def _restore(payload: bytes) -> Shared:

@@ -12,8 +12,6 @@ from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import single_threaded_blas
 from fasttsne.samples.checks import check_readable
 
-__all__ = ["laplacian_eigenmap"]
-
 # Up to this many samples a dense solver is fast, and it always converges.
 _SMALL = 200
 

@@ -20,8 +20,6 @@ from fasttsne.samples.checks import check_readable
 from fasttsne.samples.principal_axes import LARGEST_N_FEATURES, PrincipalAxes, principal_axes
 from fasttsne.samples.scaling import center_and_scale, in_safe_range
 
-__all__ = ["initial_embedding"]
-
 # Standard deviation of the first component: so small that all pairs attract each other.
 STANDARD_DEVIATION = 1e-4
 

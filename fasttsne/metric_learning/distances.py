@@ -71,8 +71,7 @@ def summed_by_row(rows: Indices, values: Floats, n_rows: int) -> Floats:
     """Add up values, (n, n_features), of the same row: (n_rows, n_features)."""
     n = len(rows)
     places = sparse.csr_matrix((np.ones(n), (rows, np.arange(n))), shape=(n_rows, n))
-    summed: Floats = places @ values
-    return summed
+    return places @ values
 
 
 def by_squared_of(by_distance: Floats, distances: Floats) -> Floats:

@@ -159,8 +159,7 @@ class NoiseDistribution:
         chance = check_random_state(random_state)
         places = chance.randint(len(self.probabilities), size=size)
         stays = chance.random_sample(size) < self._thresholds[places]
-        classes: Indices = np.where(stays, places, self._aliases[places])
-        return classes
+        return np.where(stays, places, self._aliases[places])
 
 
 def _alias_table(probabilities: Floats) -> tuple[Floats, Indices]:

@@ -34,8 +34,6 @@ from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import single_threaded_blas
 from fasttsne.samples.scaling import Centering
 
-__all__ = ["neighbor_index"]
-
 # Beyond this many extents of most samples single precision cannot tell which are nearer.
 _FAR = 2.0**10
 

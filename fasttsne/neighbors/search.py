@@ -28,8 +28,6 @@ from fasttsne.samples.checks import check_samples
 from fasttsne.samples.principal_axes import PrincipalAxes
 from fasttsne.samples.scaling import center_and_scale
 
-__all__ = ["nearest_neighbors"]
-
 # Up to this many samples scikit-learn's dense cosine distances cost nothing, and give the same
 # bits as distances that the user passes with metric="precomputed".
 _SMALL_COSINE = 2048

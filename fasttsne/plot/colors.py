@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PALETTE"]
-
 #: Ten colours found by search: all pairs differ clearly in normal vision and under protanopia,
 #: deuteranopia and tritanopia, and no two have the same lightness.
 PALETTE = (

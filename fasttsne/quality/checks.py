@@ -24,13 +24,12 @@ _FEWEST_ROWS = 16
 
 def as_embedding(embedding: ArrayLike) -> NDArray[np.floating]:
     """Return a map as a two-dimensional array of finite floats, or raise ValueError."""
-    checked: NDArray[np.floating] = check_array(
+    return check_array(
         unmasked(embedding, "embedding"),
         dtype=[np.float64, np.float32],
         order="C",
         input_name="embedding",
     )
-    return checked
 
 
 def check_same_length(n_samples: int, n_points: int, name: str = "X") -> None:

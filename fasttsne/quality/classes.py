@@ -21,8 +21,6 @@ from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
 from fasttsne.samples.labels import class_codes
 
-__all__ = ["knn_accuracy"]
-
 
 @with_plain_numbers
 def knn_accuracy(

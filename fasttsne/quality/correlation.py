@@ -17,8 +17,6 @@ from fasttsne.quality.distances import Distances, both_sides
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
 
-__all__ = ["distance_correlation"]
-
 
 class NoOrder(ValueError):
     """All distances are equal, so that they have no order to correlate."""

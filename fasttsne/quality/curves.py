@@ -25,8 +25,6 @@ from fasttsne.quality.checks import (
 from fasttsne.quality.distances import both_sides
 from fasttsne.runtime.threads import effective_n_threads
 
-__all__ = ["q_nx", "r_nx", "r_nx_auc"]
-
 Sizes = NDArray[np.int64]
 
 

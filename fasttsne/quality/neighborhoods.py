@@ -30,8 +30,6 @@ from fasttsne.quality.distances import Distances, as_distances, as_known, both_s
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
 
-__all__ = ["continuity", "neighbor_recall", "neighborhood_ndcg", "trustworthiness"]
-
 
 @with_plain_numbers
 def trustworthiness(

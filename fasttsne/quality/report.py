@@ -31,8 +31,6 @@ from fasttsne.quality.neighborhoods import ndcgs, rank_penalties
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
 
-__all__ = ["Report", "report"]
-
 N_PAIRS = 100_000  # pairs of points for the correlation of distances
 
 # Title and meaning of each measure in the table.

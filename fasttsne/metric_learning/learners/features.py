@@ -76,8 +76,7 @@ class Axes:
 
     def from_scaled(self, components: Floats) -> Floats:
         """Return a map of coordinates, (n_axes, n_components), from one of scaled features."""
-        W: Floats = self.lengths[:, np.newaxis] * (self.directions.T @ components.T)
-        return W
+        return self.lengths[:, np.newaxis] * (self.directions.T @ components.T)
 
 
 def principal_axes_of(X: Floats, scaling: Scaling) -> Axes:

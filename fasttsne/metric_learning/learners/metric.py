@@ -30,8 +30,6 @@ from fasttsne.samples.arrays import unmasked
 from fasttsne.samples.labels import as_numbers as plain_numbers
 from fasttsne.samples.labels import label_values
 
-__all__ = ["LinearMetricLearner"]
-
 # Length of embeddings at the start of a triplet loss, in margins of 1.
 _MARGINS = 7.0
 
@@ -262,8 +260,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         check_is_fitted(self)
         X = validate_data(self, unmasked(X, "X"), dtype=[np.float64, np.float32], reset=False)
         centred = X - self.mean_.astype(X.dtype, copy=False)
-        embeddings: NDArray[np.floating] = centred @ self.components_.T.astype(X.dtype, copy=False)
-        return embeddings
+        return centred @ self.components_.T.astype(X.dtype, copy=False)
 
     def get_mahalanobis_matrix(self) -> NDArray[np.floating]:
         """Return the matrix M of the learned distance sqrt((x - x')' M (x - x')).
@@ -274,8 +271,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             L'L, symmetric and positive semi-definite.
         """
         check_is_fitted(self)
-        M: NDArray[np.floating] = self.components_.T @ self.components_
-        return M
+        return self.components_.T @ self.components_
 
     def _split(self, classes: Indices, chance: RandomState) -> tuple[Indices, Indices]:
         """Return the samples to train on, and those that are held out: a share of each class."""
@@ -460,8 +456,7 @@ def _class_means(Z: Floats, classes: Indices) -> Floats:
     """Return the mean of every class, (n_classes, n_axes)."""
     sums = np.zeros((classes.max() + 1, Z.shape[1]))
     np.add.at(sums, classes, Z)
-    means: Floats = sums / np.bincount(classes)[:, np.newaxis]
-    return means
+    return sums / np.bincount(classes)[:, np.newaxis]
 
 
 def _first_proxies(E: Floats, classes: Indices, chance: RandomState) -> Floats:

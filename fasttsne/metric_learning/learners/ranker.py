@@ -30,8 +30,6 @@ from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import single_threaded_blas
 from fasttsne.samples.arrays import unmasked
 
-__all__ = ["LinearRanker"]
-
 LOSSES: dict[str, Callable[..., Any]] = {
     name.removesuffix("_loss"): getattr(learning_to_rank, name) for name in learning_to_rank.__all__
 }
@@ -311,8 +309,7 @@ class LinearRanker(BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, unmasked(X, "X"), dtype=np.float64, reset=False)
-        scores: Floats = X @ self.coef_ + self.intercept_
-        return scores
+        return X @ self.coef_ + self.intercept_
 
     def score(
         self,

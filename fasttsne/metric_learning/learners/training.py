@@ -121,8 +121,7 @@ class Adam:
         self._square += (1.0 - _DECAYS[1]) * (gradient**2 - self._square)
         mean = self._mean / (1.0 - _DECAYS[0] ** self._n_steps)
         square = self._square / (1.0 - _DECAYS[1] ** self._n_steps)
-        change: Floats = -learning_rate * mean / (np.sqrt(square) + _EPSILON)
-        return change
+        return -learning_rate * mean / (np.sqrt(square) + _EPSILON)
 
 
 @dataclass

@@ -187,8 +187,7 @@ def discount(n_ranks: int, k: int | None) -> Floats:
 
 def ideal_dcg(gains: Floats, k: int | None) -> Floats:
     """Return the DCG of every query when its documents are ranked by gain, (n_queries,)."""
-    dcg: Floats = -np.sort(-gains, axis=1) @ discount(gains.shape[1], k)
-    return dcg
+    return -np.sort(-gains, axis=1) @ discount(gains.shape[1], k)
 
 
 def normalized_gain(relevance: Floats, gain: Gain, k: int | None) -> Floats:
@@ -213,5 +212,4 @@ def _dcg(gains: Floats, scores: Floats, k: int | None, ties: str) -> Floats:
         if tied.size:
             runs = Ties(by_rank[tied])
             ranked[tied] = runs.sums(ranked[tied]) / runs.sizes
-    dcg: Floats = ranked @ discount(ranked.shape[1], k)
-    return dcg
+    return ranked @ discount(ranked.shape[1], k)
