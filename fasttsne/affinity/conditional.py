@@ -123,9 +123,7 @@ def gaussian_probabilities(
         Finite and not negative, in any order within a row.
     sigma : float
         Standard deviation of the Gaussian, greater than 0, in the unit of the distances.
-    counts : ndarray of float32, shape (n_samples, n_neighbors), default=None
-        See `conditional_probabilities`.
-    skip_diagonal : bool, default=False
+    counts, skip_diagonal
         See `conditional_probabilities`.
 
     Returns

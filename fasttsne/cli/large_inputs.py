@@ -293,7 +293,8 @@ class ParquetSource(Source):
         along, features, rest = choose(schema.names, settings, path, Format())
         # The index of a DataFrame goes along, unless it was asked for or left out.
         there = {*rest, *along.kept} - {*(features or ()), along.label}
-        index = [name for name in _index(schema) if isinstance(name, str) and name in there]
+        index = (schema.pandas_metadata or {}).get("index_columns", ())
+        index = [name for name in index if isinstance(name, str) and name in there]
         self.along = along._replace(row_names=index)
         rest = [name for name in rest if name not in index]
         if self._starts[-1] == 0:
@@ -411,14 +412,6 @@ class ParquetSource(Source):
                 row += len(batch)
             first = 0
         raise EOFError("the file has become shorter")
-
-
-def _index(schema: Any) -> list[Any]:
-    """Return the columns of a Parquet schema that were the index of a DataFrame."""
-    try:
-        return list((schema.pandas_metadata or {}).get("index_columns", ()))
-    except ValueError:  # metadata that pandas did not write
-        return []
 
 
 def _natural(name: Path) -> list[tuple[int, str]]:

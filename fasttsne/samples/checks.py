@@ -26,33 +26,15 @@ _LARGEST_N_COLUMNS = 1 << 24
 
 @dataclass(frozen=True)
 class Samples:
-    """Checked samples, and what is known of each.
+    """Checked samples, and what is known of each, (n_samples,)."""
 
-    Attributes
-    ----------
-    X : {ndarray, sparse matrix} of shape (n_samples, n_features)
-        Samples, or a precomputed matrix of distances or affinities.
-    exponent : int
-        `X` is the caller's array times 2**-exponent.
-    classes : ndarray of int64, shape (n_samples,), or None
-        Classes, -1 where unknown; None where labels do not count.
-    counts : ndarray of float64, shape (n_samples,), or None
-        How many copies each sample stands for; None is one each.
-    init : str or ndarray of shape (n_samples, n_components)
-        Where the map starts.
-    fixed : ndarray of bool, shape (n_samples,), or None
-        Which points stay where they are.
-    point_of_sample : ndarray of int64, or None
-        Where equal samples were collapsed (`fasttsne.samples.duplicates`): the row here of each of
-        the caller's samples.
-    """
-
-    X: Any
-    exponent: int = 0
-    classes: NDArray[np.int64] | None = None
-    counts: NDArray[np.float64] | None = None
-    init: str | NDArray[Any] = "pca"
-    fixed: NDArray[np.bool_] | None = None
+    X: Any  # (n_samples, n_features), or a precomputed matrix of distances or affinities
+    exponent: int = 0  # X is the caller's array times 2**-exponent
+    classes: NDArray[np.int64] | None = None  # -1 where unknown; None where labels do not count
+    counts: NDArray[np.float64] | None = None  # copies each stands for; None is one each
+    init: str | NDArray[Any] = "pca"  # where the map starts, (n_samples, n_components)
+    fixed: NDArray[np.bool_] | None = None  # which points stay where they are
+    # The row here of each of the caller's samples, where equal ones were collapsed (duplicates.py).
     point_of_sample: NDArray[np.int64] | None = None
 
     @property
