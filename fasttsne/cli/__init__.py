@@ -11,8 +11,6 @@ from typing import Any, NoReturn
 from fasttsne import __version__
 from fasttsne.cli.messages import Refusal, flush, one_line, open_missing, say
 
-__all__ = ["main"]
-
 _DESCRIPTION = "Draw t-SNE maps of your data, fast, and judge how trustworthy they are."
 _EXAMPLES = """\
 examples
@@ -28,36 +26,10 @@ _RAW = argparse.RawDescriptionHelpFormatter  # keeps line breaks
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "fasttsne") -> int:
-    """Run the command line.
+    """Run a command and return its status; docs/command-line.md lists them.
 
-    Parameters
-    ----------
-    argv : list of str, default=None
-        Arguments. None takes those of the process.
-
-    prog : str, default="fasttsne"
-        Name shown in help and errors.
-
-    Returns
-    -------
-    status : int
-        0 on success, 1 if ``demo`` could not draw its picture, 2 on a user error, 130 after
-        Ctrl-C, 141 if the reader of standard output has closed it.
-
-    Raises
-    ------
-    SystemExit
-        With status 2 on bad arguments, with status 0 after ``--help`` and ``--version``.
-
-    Examples
-    --------
-    >>> from fasttsne.cli import main
-    >>> try:
-    ...     main(["--version"])
-    ... except SystemExit as finished:
-    ...     print("status", finished.code)
-    fasttsne ...
-    status 0
+    None takes the arguments of the process. Bad arguments, ``--help`` and ``--version`` raise
+    SystemExit with the status.
     """
     open_missing()
     try:

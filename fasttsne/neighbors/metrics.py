@@ -21,8 +21,6 @@ from threadpoolctl import ThreadpoolController
 from fasttsne.runtime.threads import in_threads, single_threaded_blas
 from fasttsne.samples.checks import check_readable
 
-__all__ = ["METRICS", "pairwise_squared_distances"]
-
 Metric = str | Callable[..., float]
 
 # k nearest neighbours of some rows: int32 indices and float64 squared distances, nearest first.
