@@ -99,24 +99,16 @@ class DivergedError(FloatingPointError): ...
 
 class Forces:
     degrees_of_freedom: float
-    @property
-    def attractive(self) -> Float32: ...  # (n, d) sum_j p_ij u_ij (y_i - y_j)
-    @property
-    def repulsive(self) -> Float32: ...  # (n, d) sum_j w_ij u_ij (y_i - y_j), not divided by sum_q
-    @property
-    def sum_q(self) -> float: ...  # Z: sum of w_ij over all ordered pairs
-    @property
-    def kl_divergence(self) -> float: ...  # at the last evaluation with compute_kl
-    @property
-    def masses(self) -> Float32 | None: ...  # (n,) points per row, in the order of the arrays here
-    @property
-    def order(self) -> Int32: ...  # row of the arrays here -> row of the caller
-    @property
-    def negative_entropy(self) -> float: ...  # sum of p log p
-    @property
-    def n_steps(self) -> int: ...  # taken by `descend`
-    @property
-    def grad_norm(self) -> float: ...  # the last result of `descend`
+    # Read only:
+    attractive: Float32  # (n, d) sum_j p_ij u_ij (y_i - y_j)
+    repulsive: Float32  # (n, d) sum_j w_ij u_ij (y_i - y_j), not divided by sum_q
+    sum_q: float  # Z: sum of w_ij over all ordered pairs
+    kl_divergence: float  # at the last evaluation with compute_kl
+    masses: Float32 | None  # (n,) points per row, in the order of the arrays here
+    order: Int32  # row of the arrays here -> row of the caller
+    negative_entropy: float  # sum of p log p
+    n_steps: int  # taken by `descend`
+    grad_norm: float  # the last result of `descend`
     def kl_divergence_exaggerated(self, exaggeration: float) -> float: ...
     def objective(self, exaggeration: float) -> float: ...  # of a descent
     def evaluate(self, embedding: Float32, compute_kl: bool) -> None: ...
@@ -124,8 +116,7 @@ class Forces:
     def restore_order(self, order: Int32) -> None: ...
 
 class BarnesHutForces(Forces):
-    @property
-    def joint(self) -> tuple[Int64, Int32, Float32]: ...  # CSR, in the order of the arrays here
+    joint: tuple[Int64, Int32, Float32]  # CSR, in the order of the arrays here
     def __init__(
         self,
         indptr: Int64,
@@ -141,8 +132,7 @@ class BarnesHutForces(Forces):
     ) -> None: ...
 
 class ExactForces(Forces):
-    @property
-    def joint(self) -> Float32: ...  # (n, n)
+    joint: Float32  # (n, n)
     def __init__(
         self,
         joint: Float32,  # (n, n)

@@ -132,8 +132,9 @@ def continuity(
 ) -> float | Any:
     r"""Return to what degree neighbours in the data stay neighbours on the map.
 
-    This is `trustworthiness` with data and map exchanged. A point among the k nearest in the data
-    but not on the map is penalised by how far its rank on the map exceeds k:
+    This is `trustworthiness` with data and map exchanged, equation 2 of its reference. A point
+    among the k nearest in the data but not on the map is penalised by how far its rank on the map
+    exceeds k:
 
     .. math:: C(k) = 1 - \frac{2}{n k (2n - 3k - 1)} \sum_i \sum_{j: \rho_{ij} \le k}
         \max(0, r_{ij} - k)
@@ -156,11 +157,6 @@ def continuity(
     -------
     continuity : float, or ndarray of shape (n_judged,)
         From 0 to 1; larger is better. Order as in `trustworthiness`.
-
-    References
-    ----------
-    .. [1] J. Venna, S. Kaski (2001). Neighborhood preservation in nonlinear projection methods:
-       an experimental study. Artificial Neural Networks - ICANN 2001, 485-491. Equation 2.
 
     Examples
     --------

@@ -58,7 +58,8 @@ def _first_equal(parts: list[Any]) -> NDArray[np.int64]:
     probes = np.random.RandomState(0)
     products = np.zeros(parts[0].shape[0])
     for part in parts:
-        products += _products(part, probes.standard_normal(part.shape[1]))
+        probe = probes.standard_normal(part.shape[1])
+        products += part @ probe if sparse.issparse(part) else np.einsum("ij,j->i", part, probe)
     order = np.argsort(products, kind="stable")
     same = np.concatenate(([False], products[order[1:]] == products[order[:-1]]))
     candidates = np.flatnonzero(same)
@@ -71,10 +72,6 @@ def _first_equal(parts: list[Any]) -> NDArray[np.int64]:
     first = np.empty(len(order), dtype=np.int64)
     first[order] = np.repeat(order[starts], np.diff(np.append(starts, len(order))))
     return first
-
-
-def _products(part: Any, probe: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(part @ probe if sparse.issparse(part) else np.einsum("ij,j->i", part, probe))
 
 
 def _rows_equal(A: Any, B: Any) -> NDArray[np.bool_]:
