@@ -79,7 +79,7 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         As in `TSNE`.
     metric_params : dict, default=None
         Further arguments of the metric.
-    init : {"pca", "random", "spectral"} or ndarray of shape (n_samples, n_components), \
+    init : {"pca", "random", "spectral"} or array-like of shape (n_samples, n_components), \
             default="pca"
         First coordinates, as in `TSNE`.
     random_state : int, RandomState instance or None, default=None
@@ -171,7 +171,7 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         "n_epochs": [Interval(Integral, 1, 10**6, closed="both")],
         "metric": [StrOptions(METRICS), callable],
         "metric_params": [dict, None],
-        "init": [StrOptions({"pca", "random", "spectral"}), np.ndarray],
+        "init": [StrOptions({"pca", "random", "spectral"}), "array-like"],
         "random_state": ["random_state"],
         "n_jobs": [None, Integral],
         "neighbors": [StrOptions({"auto", "exact", "approximate"})],
@@ -264,7 +264,7 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 "init has values that are too large to be squared in single precision; give "
                 "positions of about 1e-4"
             )
-        warn_of_wide(self.init)
+        warn_of_wide(samples.init)
         forces = ContrastiveForces(
             *joint,
             self.n_components,

@@ -23,6 +23,7 @@ from fasttsne.affinity.build import (
 from fasttsne.affinity.weights import WeightedJoint
 from fasttsne.descent.schedule import LEAST_GAIN, Schedule, check_exaggeration, standard_schedule
 from fasttsne.initialization.start import check_start, initial_embedding
+from fasttsne.samples.arrays import as_array
 from fasttsne.samples.checks import Samples, check_fixed, check_samples
 from fasttsne.samples.labels import class_codes
 from fasttsne.samples.weights import check_sample_weight
@@ -42,6 +43,7 @@ def checked_samples(
 ) -> Samples:
     """Return the samples and what is known of each; a map that is not new has its init."""
     known, init = AffinityParameters.of(estimator), estimator.init
+    init = init if isinstance(init, str) else as_array(init, "init")
     check_start(init, known.method, estimator.n_components, known.metric, known.affinity)
     X, exponent = check_samples(
         X,

@@ -87,7 +87,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     metric_params : dict, default=None
         Further arguments of the metric: `p` and `w` of "minkowski", `V` of "seuclidean", `V` or
         `VI` of "mahalanobis", its inverse. "seuclidean" takes the variances of `X` by default.
-    init : {"pca", "random", "spectral"} or ndarray of shape (n_samples, n_components), \
+    init : {"pca", "random", "spectral"} or array-like of shape (n_samples, n_components), \
             default="pca"
         First coordinates: principal components, the first with a standard deviation of 1e-4;
         Gaussian noise of that standard deviation; eigenvectors of the normalised Laplacian of P,
@@ -250,7 +250,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         "min_grad_norm": [Interval(Real, 0, None, closed="left")],
         "metric": [StrOptions(METRICS | {"precomputed_affinity"}), callable],
         "metric_params": [dict, None],
-        "init": [StrOptions({"pca", "random", "spectral"}), np.ndarray],
+        "init": [StrOptions({"pca", "random", "spectral"}), "array-like"],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
         "method": [StrOptions({"barnes_hut", "exact"})],
@@ -399,7 +399,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         original = checked_samples(self, X, y, sample_weight, fixed, is_new=is_new)
         is_exaggerated = self.early_exaggeration != 1.0 and self.early_exaggeration_iter != 0
         if is_new and fixed is None and is_exaggerated:
-            warn_of_wide(self.init)
+            warn_of_wide(original.init)
         parameters = completed(AffinityParameters.of(self), original)
         samples = collapse(original) if parameters.equal_rows_are_equal_samples else original
         if descent is not None:
@@ -445,8 +445,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Every sample starts at the weighted median of its neighbours on the map and descends on
         its own KL(p_j|i || q_j|i) over the map's points. Each is placed independently: one at a
         time gives the same bits as a batch. A sample at distance 0 from a sample of the fit gets
-        that sample's place. The place of a sample unlike all those of the fit means little: it is
-        on the rim, at most a quarter of the map's width beyond it. Scores show such samples.
+        that sample's place. The place of a sample unlike all those of the fit means little: it may
+        be anywhere on the map, or up to a quarter of its width beyond. Scores show such samples.
 
         Parameters
         ----------

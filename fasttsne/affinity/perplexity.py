@@ -149,5 +149,8 @@ def _perplexities(perplexity: Any, n_samples: float, total: str) -> tuple[float,
         if isinstance(number, bool) or not (isinstance(number, int | float) and number > 0.0):
             raise ValueError(f"perplexity={perplexity!r} must consist of numbers greater than 0")
         if number >= n_samples:
-            raise ValueError(f"perplexity ({number}) must be less than {total} ({n_samples:g})")
+            raise ValueError(
+                f"perplexity ({number}) must be less than {total} ({n_samples:g}); lower it, such "
+                f"as to {max(1.0, (n_samples - 1.0) / 3.0):.3g}"
+            )
     return tuple(float(number) for number in numbers)

@@ -130,6 +130,11 @@ def _from_array(init: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float3
             "init contains NaN, infinity or a value too large for float32; "
             "give finite positions, best with a standard deviation of about 1e-4"
         )
+    if len(embedding) > 1 and (embedding == embedding[0]).all():
+        raise ValueError(
+            "init puts all points in one place, where no force parts them; give different "
+            "positions, best with a standard deviation of about 1e-4"
+        )
     return embedding
 
 

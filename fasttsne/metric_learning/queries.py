@@ -116,15 +116,20 @@ def as_queries(
 
 def _as_sizes(groups: ArrayLike, n_documents: int) -> Indices:
     sizes = as_array(groups, "groups")
+    remedy = ""
+    if sizes.shape == (n_documents,):
+        remedy = "; ids of queries, in order, become sizes by np.unique(ids, return_counts=True)[1]"
     if sizes.ndim != 1 or sizes.dtype.kind not in "iu":
         raise ValueError(
             "groups must be a row of integers, the sizes of the queries; got "
-            f"shape {sizes.shape}, dtype {sizes.dtype}"
+            f"shape {sizes.shape}, dtype {sizes.dtype}{remedy}"
         )
     if sizes.size and sizes.min() < 1:
-        raise ValueError("groups must hold sizes of at least 1; leave out empty queries")
+        raise ValueError(f"groups must hold sizes of at least 1; leave out empty queries{remedy}")
     if sizes.sum() != n_documents:
-        raise ValueError(f"groups sum to {sizes.sum()}, but there are {n_documents} documents")
+        raise ValueError(
+            f"groups sum to {sizes.sum()}, but there are {n_documents} documents{remedy}"
+        )
     return sizes.astype(np.int64)
 
 

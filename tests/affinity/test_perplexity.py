@@ -215,7 +215,10 @@ def test_how_many_neighbors_count(params, n_neighbors):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"perplexity": [5, 120]}, r"perplexity \(120\) must be less than n_samples \(120\)"),
+        (
+            {"perplexity": [5, 120]},
+            r"perplexity \(120\) must be less than n_samples \(120\); lower it, such as to 39.7",
+        ),
         ({"perplexity": []}, "perplexity"),
         ({"perplexity": [5, -1]}, "perplexity"),
         ({"perplexity": [5, np.nan]}, "perplexity"),

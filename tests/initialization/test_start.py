@@ -197,3 +197,29 @@ def test_a_wide_array_that_goes_on_is_welcome():
         clone(tsne).fit(X, fixed=np.arange(60) < 9)
         clone(tsne).set_params(early_exaggeration_iter=0).fit(X)
     assert caught == []
+
+
+@pytest.mark.parametrize("estimator", [TSNE, ContrastiveTSNE])
+@pytest.mark.parametrize("init", [np.zeros((50, 2)), np.tile([3.0, 1.0], (50, 1))])
+def test_an_array_of_one_place_is_refused(estimator, init):
+    with pytest.raises(ValueError, match="init puts all points in one place"):
+        estimator(init=init).fit(elongated(50))
+
+
+def test_all_points_pinned_in_one_place_are_refused_too():
+    pinned = np.ones(50, dtype=bool)
+    with pytest.raises(ValueError, match="in one place"):
+        TSNE(init=np.zeros((50, 2))).fit(elongated(50), fixed=pinned)
+
+
+@pytest.mark.parametrize("estimator", [TSNE, ContrastiveTSNE])
+def test_first_coordinates_may_be_a_list_or_a_frame(estimator):
+    pandas = pytest.importorskip("pandas")
+    X = elongated(50)
+    init = initial_embedding(X, "random", 2, 0)
+    maps = [
+        estimator(init=given, random_state=0).fit_transform(X)
+        for given in (init, init.tolist(), pandas.DataFrame(init))
+    ]
+    assert_array_equal(maps[0], maps[1])
+    assert_array_equal(maps[0], maps[2])

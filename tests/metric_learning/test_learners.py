@@ -375,7 +375,7 @@ LBFGS = {"loss": "ranknet", "solver": "lbfgs"}
 @pytest.mark.parametrize(
     ("params", "y", "message"),
     [
-        ({}, np.zeros(8), "y has 1 class"),
+        ({}, np.zeros(8), "y has 1 class, 0.0;"),
         ({}, np.arange(8), "y has 8 classes of one sample each"),
         ({"n_components": 4}, HALVES, "n_components=4 must not exceed the number of features, 3"),
         ({"n_components": 2, "init": "lda"}, HALVES, "init='lda' gives 1 components"),
@@ -403,6 +403,20 @@ def test_samples_that_are_all_the_same_have_no_metric():
     ("params", "y", "groups", "message"),
     [
         ({}, LEVELS, [3, 4], "groups sum to 7, but there are 8"),
+        (
+            {},
+            LEVELS,
+            [0, 0, 0, 1, 1, 1, 1, 1],
+            r"np.unique\(ids, return_counts=True\)\[1\]",
+        ),
+        (
+            {},
+            LEVELS,
+            [7, 7, 7, 8, 8, 8, 8, 8],
+            r"np.unique\(ids, return_counts=True\)\[1\]",
+        ),
+        ({}, LEVELS, [*"aaabbbbb"], r"np.unique\(ids, return_counts=True\)\[1\]"),
+        ({}, LEVELS, [1] * 8, "no query has two documents"),
         ({}, LEVELS - 1, None, "y has negative values"),
         ({"loss_params": {"sigm": 1.0}}, LEVELS, None, "loss_params has 'sigm'.*'sigma'"),
         ({"solver": "lbfgs"}, LEVELS, None, "solver='lbfgs' needs a smooth loss"),

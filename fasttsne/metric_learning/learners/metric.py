@@ -399,7 +399,7 @@ def _classes(y: Any, n_samples: int) -> tuple[NDArray[Any], Indices]:
         labels = labels.astype(str)
     sizes = np.bincount(classes)
     if len(sizes) < 2:
-        raise ValueError(f"y has 1 class, {labels[0]!r}; a metric needs at least 2")
+        raise ValueError(f"y has 1 class, {labels[0]}; a metric needs at least 2")
     if sizes.max() < 2:
         raise ValueError(
             f"y has {len(sizes)} classes of one sample each; a metric needs a class of at least 2"

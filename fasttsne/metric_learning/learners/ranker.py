@@ -36,6 +36,7 @@ LOSSES: dict[str, Callable[..., Any]] = {
 
 # Losses that depend on scores, and not only on their differences.
 _WITH_INTERCEPT = ("squared", "logistic")
+_POINTWISE = (*_WITH_INTERCEPT, "ordinal")
 # Losses weighted by the present ranking: the objective changes from one step to the next, so its
 # value does not show progress.
 _CHANGING = ("lambdarank",)
@@ -272,6 +273,11 @@ class LinearRanker(BaseEstimator):
         if np.max(y) > _LARGEST_RELEVANCE:
             raise ValueError(f"y has values above {_LARGEST_RELEVANCE:g}; rescale relevance")
         sizes = as_queries(y, np.zeros(len(X)), groups, names=("y", "X")).sizes
+        if len(sizes) > 1 == sizes.max() and self.loss in {*LOSSES} - {*_POINTWISE}:
+            raise ValueError(
+                f"no query has two documents, which loss={self.loss!r} ranks; groups are sizes of "
+                "queries, to which np.unique(ids, return_counts=True)[1] turns ids in order"
+            )
         params = dict(self.loss_params or {})
         if isinstance(self.loss, str):
             check_params(self.loss, LOSSES[self.loss], params, _OURS)
