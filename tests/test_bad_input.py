@@ -15,7 +15,7 @@ from scipy import sparse
 from sklearn.datasets import make_blobs
 from sklearn.manifold import trustworthiness
 from sklearn.metrics import pairwise_distances
-from sklearn.neighbors import KNeighborsTransformer, NearestNeighbors
+from sklearn.neighbors import NearestNeighbors
 from sklearn.utils._param_validation import InvalidParameterError
 
 from fasttsne import TSNE
@@ -35,21 +35,9 @@ def init():
     return np.random.default_rng(0).normal(size=(N, 2)).astype(np.float32)
 
 
-@pytest.fixture
-def graph(X):
-    """A graph as scikit-learn makes it, without ties, of more neighbours than the fits need."""
-    noise = np.random.default_rng(0).normal(size=X.shape)
-    graph = KNeighborsTransformer(n_neighbors=25).fit_transform(X + noise)
-    return sparse.csr_array(graph)
-
-
 def embed(X, **params):
     short = {"perplexity": 5, "max_iter": 250, "random_state": 0, "n_jobs": 1}
     return TSNE(**{**short, **params}).fit_transform(X)
-
-
-def embed_graph(graph, **params):
-    return embed(graph, metric="precomputed", init="random", **params)
 
 
 def assert_a_map(embedding, n, n_components=2):
@@ -448,7 +436,7 @@ def test_any_degrees_of_freedom_are_a_map_or_an_error(X, method, degrees_of_free
     assert_a_map_or_an_error_about(params, X, **params)
 
 
-# Precomputed distances and graphs ----------------------------------------------------
+# Precomputed distances; graphs are in tests/neighbors/test_given.py ----------------------
 
 
 @both_methods
@@ -462,114 +450,17 @@ def test_distances_of_other_types_or_with_a_diagonal_give_the_same_map(X, method
     assert_array_equal(embed(changed_type, **params), expected)
 
 
-def fewer(graph, kept):
-    """The graph with only the first entries of each row."""
-    data, indices = (part.reshape(N, 26)[:, :kept].ravel() for part in (graph.data, graph.indices))
-    return sparse.csr_array((data, indices, np.arange(N + 1) * kept), shape=(N, N))
-
-
-def one_row_short(graph):
-    graph.indptr[-1] -= 20
-    return sparse.csr_array((graph.data[:-20], graph.indices[:-20], graph.indptr), shape=(N, N))
-
-
-def shuffled(graph):
-    """The same graph with the entries of each row in another order."""
-    rng = np.random.default_rng(0)
-    order = np.concatenate(
-        [rng.permutation(np.arange(*graph.indptr[row : row + 2])) for row in range(N)]
-    )
-    return sparse.csr_array((graph.data[order], graph.indices[order], graph.indptr), shape=(N, N))
-
-
-def wide(graph, dtype=np.int64):
-    """The same graph with indices of another type."""
-    graph = graph.copy()
-    graph.indices, graph.indptr = graph.indices.astype(dtype), graph.indptr.astype(dtype)
-    return graph
-
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.EfficiencyWarning")
-@pytest.mark.parametrize(
-    "form",
-    [
-        shuffled,
-        wide,
-        sparse.csc_array,
-        sparse.coo_array,
-        sparse.lil_array,
-        lambda graph: graph.astype(np.float32),
-        lambda graph: graph.astype(np.int64),
-    ],
-    ids=["unsorted", "wide", "csc", "coo", "lil", "float32", "int64"],
-)
-def test_a_graph_may_have_any_form(graph, form):
-    graph.data = np.round(1000 * graph.data)
-    assert_array_equal(embed_graph(form(graph)), embed_graph(graph))
-
-
-TOO_FEW = "neighbors"
-NO_COLUMN = r"ind(ex|ices)|column"
-
-
-def with_a_column_twice(graph):
-    graph.indices[1] = graph.indices[2]
-    graph.has_canonical_format = False
-    return graph
-
-
-def with_value(graph, part, place, value, index_dtype=np.int32):
-    """The graph with one value of data, indices or indptr changed."""
-    graph = wide(graph, index_dtype)
-    getattr(graph, part)[place] = value
-    return graph
-
-
 @both_methods
 def test_columns_of_sparse_x_must_exist(X, method):
     for column in (4, 2**31 - 1, -1):
         compressed = sparse.csr_array(X)
         compressed.indices[3] = column
-        with pytest.raises(ValueError, match=NO_COLUMN):
+        with pytest.raises(ValueError, match=r"ind(ex|ices)|column"):
             embed(compressed, method=method)
     lists = sparse.lil_array(X)
     lists.rows[0], lists.data[0] = [10**8], [1.0]
     with pytest.raises(ValueError, match="malformed"):
         embed(lists, method=method)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "arguments", "message"),
-    [
-        *((fewer, (kept,), TOO_FEW) for kept in (0, 1, 3)),
-        (lambda graph: graph[:, :-1], (), "square"),
-        (with_a_column_twice, (), r"duplicate|twice|more than once"),
-        (with_value, ("data", 9, -1.0), "positive"),
-        *(
-            (with_value, ("indices", 3, column, np.int32), NO_COLUMN)
-            for column in (N, N + 5, 2**31 - 1, -1, -(2**31))
-        ),
-        *((with_value, ("indices", 3, column, np.int64), NO_COLUMN) for column in (N, 2**40, -1)),
-        *(
-            (with_value, ("indptr", 5, pointer), r"ind(ex|ptr)|pointer")
-            for pointer in (-1, 10, 10**9)
-        ),
-    ],
-)
-def test_a_bad_graph_is_a_clear_error(graph, spoil, arguments, message):
-    with pytest.raises(ValueError, match=message):
-        embed_graph(spoil(graph, *arguments))
-
-
-@pytest.mark.parametrize(("spoil", "arguments"), [(fewer, (10,)), (one_row_short, ())])
-def test_a_graph_of_too_few_neighbors_lowers_the_perplexity(graph, spoil, arguments):
-    with pytest.warns(UserWarning, match="perplexity=5 is lowered to .* only . neighbors"):
-        assert np.isfinite(embed_graph(spoil(graph, *arguments))).all()
-
-
-def test_a_graph_of_zeros_is_a_map(graph):
-    graph.data[:] = 0.0
-    assert_a_map(embed_graph(graph), N)
 
 
 # Too much ----------------------------------------------------------------------------
