@@ -126,8 +126,8 @@ class BarnesHutForces(Forces):
         degrees_of_freedom: float,
         angle: float,
         n_threads: int,
-        masses: Float32
-        | None = None,  # (n,) points per row; data: one of the row, all of the column
+        # (n,) points per row; data are of one of the row with all of the column
+        masses: Float32 | None = None,
         negative_entropy: float = 0.0,  # sum of p log p over all pairs of points
     ) -> None: ...
 

@@ -131,16 +131,12 @@ def _call_on_checked(
     shape, here = (stop - start, int(block_info[0]["shape"][1])), _range(start, stop - start)
     if not sparse.issparse(block) and not isinstance(block, np.ndarray):
         raise TypeError(f"{here} of {name} are a {type(block).__name__}, not an array")
-    if block.shape != shape:
-        raise ValueError(
-            f"{here} of {name} have the shape {block.shape}, but {name} declares {shape}; correct"
-            " the declared shape, or the blocks"
-        )
-    if block.dtype != dtype:
-        raise ValueError(
-            f"{here} of {name} have the dtype {block.dtype}, but {name} declares {dtype}; convert"
-            " the blocks where they are made"
-        )
+    for what, declared in {"shape": shape, "dtype": dtype}.items():
+        if getattr(block, what) != declared:
+            raise ValueError(
+                f"{here} of {name} have the {what} {getattr(block, what)}, but {name} declares"
+                f" {declared}; correct one of them where the blocks are made"
+            )
     block = check_readable(block, f"{name}, {here},")
     if sparse.issparse(block):
         block = block.tocsr()
