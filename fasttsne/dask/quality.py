@@ -27,16 +27,8 @@ from fasttsne.dask.blocks import Rows, as_rows, joined
 from fasttsne.dask.landmarks import take, uniform_rows
 from fasttsne.dask.workers import Shared, active_client, share, share_of_threads
 from fasttsne.neighbors.metrics import Metric
-from fasttsne.quality import Report
-from fasttsne.quality.checks import (
-    Floats,
-    RandomState,
-    blocks_of,
-    check_at_least,
-    check_less_than_half,
-    check_same_length,
-    chosen_anchors,
-)
+from fasttsne.quality import Report, checks
+from fasttsne.quality.checks import Floats, RandomState
 from fasttsne.quality.classes import as_classes, elected
 from fasttsne.quality.correlation import NoOrder, correlation_between, drawn_pairs
 from fasttsne.quality.distances import as_distances
@@ -131,8 +123,8 @@ def quality(
     n_samples = rows.n_samples
     if n_samples > _MOST_SAMPLES:
         raise ValueError(f"X has {n_samples:,} rows, more than the {_MOST_SAMPLES:,} of a report")
-    check_at_least(3, n_samples)
-    check_less_than_half(n_neighbors, n_samples)
+    checks.check_at_least(3, n_samples)
+    checks.check_less_than_half(n_neighbors, n_samples)
     _check_metric(metric, metric_params)
     labels = labels.compute() if isinstance(labels, da.Array) else labels
     classes = None if labels is None else as_classes(labels, n_samples, n_neighbors)
@@ -177,14 +169,14 @@ def quality(
 def _map_in_blocks_of(rows: Rows, Y: Any) -> Rows:
     """Return the map in the blocks of the data."""
     if isinstance(Y, np.ndarray):
-        check_same_length(rows.n_samples, len(Y))
+        checks.check_same_length(rows.n_samples, len(Y))
         Y = da.from_array(Y, chunks=(rows.lengths, *Y.shape[1:]))
         if active_client() is not None:  # send it to the cluster once, not in every pass
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
                 Y = Y.persist()
     places = as_rows(Y, "Y")
-    check_same_length(rows.n_samples, places.n_samples)
+    checks.check_same_length(rows.n_samples, places.n_samples)
     if places.array.dtype not in (np.float32, np.float64):
         raise TypeError(f"Y must be of float32 or float64; got {places.array.dtype}")
     return Rows(places.array.rechunk({0: rows.array.chunks[0]}), None, "Y")
@@ -210,7 +202,7 @@ def _draw_anchors(
     elif isinstance(sample, int | np.integer) and not isinstance(sample, bool) and sample >= 1:
         size = min(int(sample), n_samples)
     else:
-        return chosen_anchors(n_samples, sample, random_state).astype(np.int64)
+        return checks.chosen_anchors(n_samples, sample, random_state).astype(np.int64)
     return uniform_rows(n_samples, size, random_state)
 
 
@@ -265,7 +257,9 @@ class _Anchors:
         on_map = as_distances(joined((self.places, map_block)))
         within = (self.numbers >= start) & (self.numbers < start + n_rows)
         own = np.where(within, self.numbers - start, n_rows)
-        for part, anchors in blocks_of(np.arange(n_anchors, dtype=np.int32), n_anchors + n_rows):
+        for part, anchors in checks.blocks_of(
+            np.arange(n_anchors, dtype=np.int32), n_anchors + n_rows
+        ):
             sides = []
             for side in (in_data, on_map):
                 measured = np.full((len(anchors), n_rows + 1), np.inf)

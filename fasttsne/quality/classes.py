@@ -7,15 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fasttsne.quality.checks import (
-    Anchors,
-    Floats,
-    RandomState,
-    Sample,
-    as_embedding,
-    check_n_neighbors,
-    chosen_anchors,
-)
+from fasttsne.quality import checks
+from fasttsne.quality.checks import Anchors, Floats, RandomState, Sample
 from fasttsne.quality.distances import as_distances
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
@@ -86,9 +79,9 @@ def knn_accuracy(
     >>> knn_accuracy(embedding, ["a", "a", "a", "b", "b", "b", None], n_neighbors=2)
     1.0
     """
-    Y = as_embedding(embedding)
+    Y = checks.as_embedding(embedding)
     classes = as_classes(labels, len(Y), n_neighbors)
-    anchors = chosen_anchors(len(Y), sample, random_state)
+    anchors = checks.chosen_anchors(len(Y), sample, random_state)
     hits = knn_hits(Y, classes, anchors, n_neighbors, effective_n_threads(n_jobs))
     if np.isnan(hits).all():
         raise ValueError("labels are missing for all points in sample")
@@ -98,7 +91,7 @@ def knn_accuracy(
 def as_classes(labels: ArrayLike, n_samples: int, n_neighbors: Any) -> NDArray[np.int64]:
     """Return the class of every point, -1 if missing; more than n_neighbors must be known."""
     classes = class_codes(labels, n_samples)
-    check_n_neighbors(n_neighbors, n_samples)
+    checks.check_n_neighbors(n_neighbors, n_samples)
     n_known = int((classes >= 0).sum())
     if n_known == 0:
         raise ValueError("labels are all missing: None or NaN")

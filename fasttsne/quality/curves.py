@@ -14,14 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fasttsne import _kernels
 from fasttsne.neighbors.metrics import Metric
-from fasttsne.quality.checks import (
-    Floats,
-    RandomState,
-    Sample,
-    blocks_of,
-    check_at_least,
-    chosen_anchors,
-)
+from fasttsne.quality import checks
+from fasttsne.quality.checks import Floats, RandomState, Sample
 from fasttsne.quality.distances import both_sides
 from fasttsne.runtime.threads import effective_n_threads
 
@@ -190,11 +184,11 @@ def _curve(
 ) -> tuple[Sizes, Floats]:
     """Return K and Q_NX, see `q_nx`."""
     data, on_map = both_sides(X, embedding, metric, metric_params)
-    check_at_least(3, data.n_samples)
-    anchors = chosen_anchors(data.n_samples, sample, random_state)
+    checks.check_at_least(3, data.n_samples)
+    anchors = checks.chosen_anchors(data.n_samples, sample, random_state)
     n_threads = effective_n_threads(n_jobs)
     counts = np.zeros(data.n_samples, dtype=np.int64)
-    for _, rows in blocks_of(anchors, data.n_samples):
+    for _, rows in checks.blocks_of(anchors, data.n_samples):
         in_data = _kernels.all_ranks_in_rows(data.rows(rows, n_threads), rows, n_threads)
         there = _kernels.all_ranks_in_rows(on_map.rows(rows, n_threads), rows, n_threads)
         _kernels.count_larger_ranks(in_data, there, counts, n_threads)

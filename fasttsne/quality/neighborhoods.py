@@ -16,16 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from fasttsne import _kernels
 from fasttsne.metric_learning.ranking.ndcg import discount
 from fasttsne.neighbors.metrics import Metric
-from fasttsne.quality.checks import (
-    Floats,
-    RandomState,
-    Sample,
-    as_embedding,
-    blocks_of,
-    check_less_than_half,
-    check_n_neighbors,
-    chosen_anchors,
-)
+from fasttsne.quality import checks
+from fasttsne.quality.checks import Floats, RandomState, Sample
 from fasttsne.quality.distances import Distances, as_distances, as_known, both_sides
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
@@ -111,7 +103,7 @@ def trustworthiness(
     0.9125
     """
     data, on_map = _sides(X, embedding, n_neighbors, metric, metric_params, None)
-    check_less_than_half(n_neighbors, data.n_samples)
+    checks.check_less_than_half(n_neighbors, data.n_samples)
     ranks = _ranks(data, on_map, n_neighbors, sample, random_state, n_jobs)
     return _summary(rank_penalties(ranks, data.n_samples), per_sample)
 
@@ -167,7 +159,7 @@ def continuity(
     True
     """
     data, on_map = _sides(X, embedding, n_neighbors, metric, metric_params, data_neighbors)
-    check_less_than_half(n_neighbors, data.n_samples)
+    checks.check_less_than_half(n_neighbors, data.n_samples)
     ranks = _ranks(on_map, data, n_neighbors, sample, random_state, n_jobs)
     return _summary(rank_penalties(ranks, data.n_samples), per_sample)
 
@@ -227,7 +219,7 @@ def neighbor_recall(
     0.25
     """
     sides = _sides(X, embedding, n_neighbors, metric, metric_params, data_neighbors)
-    anchors = chosen_anchors(sides[0].n_samples, sample, random_state)
+    anchors = checks.chosen_anchors(sides[0].n_samples, sample, random_state)
     n_threads = effective_n_threads(n_jobs)
     in_data, on_map = (side.nearest(anchors, n_neighbors, n_threads) for side in sides)
     return _summary(recalls(in_data, on_map), per_sample)
@@ -336,8 +328,8 @@ def _sides(
     data_neighbors: ArrayLike | None,
 ) -> tuple[Distances, Distances]:
     """Return the distances of the data, or the known neighbours, and the distances of the map."""
-    Y = as_embedding(embedding)
-    check_n_neighbors(n_neighbors, len(Y))
+    Y = checks.as_embedding(embedding)
+    checks.check_n_neighbors(n_neighbors, len(Y))
     if data_neighbors is not None:
         return as_known(data_neighbors, len(Y), n_neighbors), as_distances(Y)
     return both_sides(X, Y, metric, metric_params)
@@ -352,11 +344,11 @@ def _ranks(
     n_jobs: int | None,
 ) -> NDArray[np.int32]:
     """Return per evaluated point the ranks in `where` of its k nearest in `nearest`, in order."""
-    anchors = chosen_anchors(where.n_samples, sample, random_state)
+    anchors = checks.chosen_anchors(where.n_samples, sample, random_state)
     n_threads = effective_n_threads(n_jobs)
     neighbors = nearest.nearest(anchors, k, n_threads)
     ranks = np.empty_like(neighbors)
-    for block, rows in blocks_of(anchors, where.n_samples):
+    for block, rows in checks.blocks_of(anchors, where.n_samples):
         distances = where.rows(rows, n_threads)
         ranks[block] = _kernels.ranks_in_rows(distances, rows, neighbors[block], n_threads)
     return ranks

@@ -12,17 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fasttsne import _kernels
 from fasttsne.neighbors.metrics import Metric
-from fasttsne.quality.checks import (
-    Anchors,
-    Floats,
-    RandomState,
-    Sample,
-    as_embedding,
-    blocks_of,
-    check_at_least,
-    check_less_than_half,
-    chosen_anchors,
-)
+from fasttsne.quality import checks
+from fasttsne.quality.checks import Anchors, Floats, RandomState, Sample
 from fasttsne.quality.classes import as_classes, knn_hits
 from fasttsne.quality.correlation import NoOrder, correlation_of_pairs, standard_error
 from fasttsne.quality.curves import area_under, curve_of, over_chance
@@ -234,12 +225,12 @@ def report(
     trustworthiness       0.9378  neighbours on the map are near in the data
     ...
     """
-    Y = as_embedding(embedding)
+    Y = checks.as_embedding(embedding)
     data, on_map = both_sides(X, Y, metric, metric_params)
-    check_at_least(3, len(Y))
-    check_less_than_half(n_neighbors, len(Y))
+    checks.check_at_least(3, len(Y))
+    checks.check_less_than_half(n_neighbors, len(Y))
     classes = None if labels is None else as_classes(labels, len(Y), n_neighbors)
-    anchors = chosen_anchors(len(Y), sample, random_state)
+    anchors = checks.chosen_anchors(len(Y), sample, random_state)
     n_threads = effective_n_threads(n_jobs)
     try:
         correlation = correlation_of_pairs(data, on_map, N_PAIRS, random_state, n_threads)
@@ -295,7 +286,7 @@ def _ranks(
     """Return the ranks on each side of the k nearest on the other, and counts of larger ranks."""
     in_data, there = (np.empty((len(anchors), k), np.int32) for _ in range(2))
     counts = np.zeros(data.n_samples, dtype=np.int64)
-    for block, rows in blocks_of(anchors, data.n_samples):
+    for block, rows in checks.blocks_of(anchors, data.n_samples):
         distances = data.rows(rows, n_threads)
         near_in_data = _kernels.nearest_in_rows(distances, rows, k, n_threads)
         ranks_in_data = _kernels.all_ranks_in_rows(distances, rows, n_threads)

@@ -9,7 +9,8 @@ from fits import SHORT, assert_same_bits, both_methods, fit
 from numpy.testing import assert_array_equal
 from reference import tsne as reference
 
-from fasttsne import TSNE, pipeline
+from fasttsne import TSNE
+from fasttsne.affinity import build
 
 
 @both_methods
@@ -152,6 +153,6 @@ def test_the_bar_of_a_converged_descent_ends_at_100_percent(X, capsys):
 
 def test_without_tqdm_the_extra_is_named_before_any_work(X, monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
-    monkeypatch.setattr(pipeline, "neighbors_of", None)
+    monkeypatch.setattr(build, "neighbors_of", None)
     with pytest.raises(ImportError, match=r"fasttsne\[progress\]"):
         fit(X, progress=True)

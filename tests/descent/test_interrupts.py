@@ -10,8 +10,8 @@ import pytest
 from fits import SHORT, assert_same_bits, both_methods, fit, needs_sigint
 from numpy.testing import assert_array_equal
 
-from fasttsne import TSNE, _kernels, pipeline
-from fasttsne.affinity import conditional_probabilities, joint_probabilities
+from fasttsne import TSNE, _kernels
+from fasttsne.affinity import build, conditional_probabilities, joint_probabilities
 from fasttsne.descent import loop, state
 from fasttsne.neighbors.search import squared_neighbors
 
@@ -204,7 +204,7 @@ def test_an_interruption_before_the_descent_keeps_what_there_was(X, monkeypatch)
     estimator = fit(X, warm_start=True)
     before = pickle.loads(pickle.dumps(estimator))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(pipeline, "neighbors_of", interrupt)
+        patch.setattr(build, "neighbors_of", interrupt)
         estimator.set_params(perplexity=12).fit(X)
     assert_same_bits(estimator, before)
     for one in (estimator, before):

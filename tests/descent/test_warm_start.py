@@ -8,8 +8,8 @@ import pytest
 from fits import SHORT, assert_same_bits, both_methods, fit, run_python
 from numpy.testing import assert_array_equal
 
-from fasttsne import TSNE, pipeline
-from fasttsne.affinity import joint_probabilities_dense
+from fasttsne import TSNE
+from fasttsne.affinity import build, joint_probabilities_dense
 from fasttsne.descent.loop import optimize_embedding
 from fasttsne.descent.schedule import standard_schedule
 from fasttsne.neighbors import pairwise_squared_distances
@@ -134,9 +134,9 @@ def test_the_method_may_change(digits, first, then):
 
 
 def test_p_is_made_anew_only_when_it_has_to_be(X, monkeypatch):
-    made, find = [], pipeline.neighbors_of
+    made, find = [], build.neighbors_of
     monkeypatch.setattr(
-        pipeline, "neighbors_of", lambda *args, **params: made.append(1) or find(*args, **params)
+        build, "neighbors_of", lambda *args, **params: made.append(1) or find(*args, **params)
     )
     estimator = warm(X, [250])
     estimator.set_params(exaggeration=2.0, max_iter=50).fit(X)
