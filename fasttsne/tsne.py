@@ -406,7 +406,6 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             n_samples = original.X.shape[0]
             check_continues(descent, n_samples, self.n_components, samples.point_of_sample)
         schedule = schedule_of(self, samples.n_copies, self._EXPLORATION_MAX_ITER)
-        random_state = check_random_state(self.random_state)
 
         key = key_of(parameters, samples, self.angle, n_threads) if self.warm_start else None
         kept_key, forces = self._kept_forces or (None, None)
@@ -415,7 +414,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 samples,
                 parameters,
                 self.n_components,
-                random_state,
+                check_random_state(self.random_state),
                 needs_start=descent is None,
                 n_threads=n_threads,
                 verbose=self.verbose,
