@@ -320,7 +320,7 @@ def test_sparse_and_precomputed(small_digits):
         ({"perplexity": 400}, "perplexity"),
         ({"init": np.zeros((3, 2))}, "init has shape"),
         ({"early_exaggeration": 1e100}, r"diverged with .*early_exaggeration=1e.100"),
-        ({"init": np.full((300, 2), 1e20)}, "init has values that are too large"),
+        ({"init": 1e20 * np.eye(300, 2)}, "init has values that are too large"),
         ({"n_jobs": 0}, "n_jobs"),
     ],
 )
