@@ -1,4 +1,4 @@
-"""X -> samples -> P and the first coordinates of the map: all that comes before the descent."""
+"""X -> samples -> P, the first coordinates and the schedule: all that comes before the descent."""
 
 from __future__ import annotations
 
