@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from fasttsne import __version__
-from fasttsne.cli.messages import Refusal, flush, one_line, open_missing, say
+from fasttsne.cli.messages import Refusal, as_options, flush, one_line, open_missing, say
 
 _DESCRIPTION = "Draw t-SNE maps of your data, fast, and judge how trustworthy they are."
 _EXAMPLES = """\
@@ -43,8 +44,12 @@ def _run(argv: Sequence[str] | None, prog: str) -> int:
     """Run a command and return its status; print an exception as one line."""
     args = argparse.Namespace(debug=False, parser=argparse.Namespace(prog=prog))
     try:
-        _parser(prog).parse_args(argv, args)
-        return args.run(args)
+        _, unknown = _parser(prog).parse_known_args(argv, args)
+        if unknown:  # the command's parser, unlike that of all commands, knows the options
+            args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda text, *_: say(f"warning: {as_options(str(text))}")
+            return args.run(args)
     except KeyboardInterrupt:
         say("\ninterrupted")
         return 130

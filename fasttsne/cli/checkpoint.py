@@ -63,6 +63,7 @@ def fit_with_checkpoints(
         raise
     finally:
         progress.close()
+        tsne.set_params(warm_start=False, callback=None)
     progress.note(
         f"KL divergence {rounded(tsne.kl_divergence_)} after {tsne.n_iter_ + 1} iterations, "
         f"{time.monotonic() - start:.1f} s"

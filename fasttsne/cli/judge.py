@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fasttsne.cli import read, write
-from fasttsne.cli.messages import Refusal, say
+from fasttsne.cli.large_inputs import is_zarr, open_source
+from fasttsne.cli.messages import Refusal, counted, say, shortened
 from fasttsne.cli.options import add_columns
 from fasttsne.cli.text import kind_of
 
@@ -71,15 +71,25 @@ def run(args: argparse.Namespace) -> int:
         raise Refusal(f"--sample must be at least 1, or 0 for all points; got {args.sample}")
     write.check_metric(args.metric)
     table = read.read_input(args, args.data)
+    placed = _read_map(args.map, args.embedding)
+    Y, own = np.asarray(placed.X), ~np.isin(table.names, placed.all_names)
+    # A table with all columns of X is X beside its map.
+    if own.any() and not own.all() and args.features is None:
+        along = [name for name in table.names if name in placed.all_names]
+        table.X, table.names = table.X[:, own], [*np.array(table.names, dtype=object)[own]]
+        table.notes.append(f"no features, as {args.map} carries them along: {shortened(along)}")
+    if args.metric != "precomputed":
+        table.notes += read.doubts(table, chosen=bool(args.features), scaled=args.standardize)
     say("\n".join([*table.notes, f"judging by {table.description()}"]))
-    Y = _read_map(args.map, args.embedding)
     if len(Y) != table.X.shape[0]:
         raise Refusal(
             f"{args.data} has {table.X.shape[0]:,} rows and {args.map} {len(Y):,}; a map has one "
             "for each row of its data, in the same order"
         )
     if len(Y) < 3:
-        raise Refusal(f"{args.map} has {len(Y)} rows; neighbours of at least 3 can be judged")
+        raise Refusal(
+            f"{args.map} has {counted(len(Y), 'row')}; neighbours of at least 3 can be judged"
+        )
     if (Y[0] == Y).all():
         raise Refusal(
             f"{args.map} is constant: all its points lie in one place, and there is nothing to "
@@ -94,10 +104,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _read_map(path: Path, embedding: str | None) -> NDArray[Any]:
+def _read_map(path: Path, embedding: str | None) -> read.Table:
     """Read the output of ``fasttsne map``, or any table or array of numbers."""
+    wanted: dict[str, Any] = {"preferred": read.COORDINATE}
+    if path.is_dir() or kind_of(path) in (".h5", ".hdf5"):
+        stored = None if path.is_dir() and not is_zarr(path) else "embedding"
+        source = open_source(path, wanted | {"array": embedding or stored})
+        return read.Table(source.read(0, source.shape[0]), all_names=source.all_names)
     usual = {".npz": "embedding", ".h5ad": "X_tsne"}.get(kind_of(path))
     if embedding and not usual:
         raise Refusal(f"--embedding is for .npz and .h5ad; {path.name} holds one table")
-    wanted = {"preferred": r"tsne\d+"}
-    return np.asarray(read.read_table(path, wanted, array=embedding or usual).X)
+    return read.read_table(path, wanted, array=embedding or usual)

@@ -27,7 +27,7 @@ from fasttsne import TSNE, __version__
 from fasttsne.cli import checkpoint, read, write
 from fasttsne.cli.large_inputs import Source, open_source
 from fasttsne.cli.large_parts import Unfinished, check_output, join, split
-from fasttsne.cli.messages import Progress, Refusal, check_package, say, shortened
+from fasttsne.cli.messages import Progress, Refusal, check_package, counted, say, shortened
 from fasttsne.cli.options import check_plain, text_format
 from fasttsne.samples.checks import check_samples
 from fasttsne.samples.labels import has_fractions
@@ -173,7 +173,8 @@ class _Run:
 
         source, (n_rows, n_features) = self.source, self.source.shape
         named = f": {shortened(list(source.names))}" if source.names else ""
-        what = f"{n_rows:,} rows of {n_features:,} columns in {len(source.lengths):,} blocks{named}"
+        what = f"{counted(n_rows, 'row')} of {counted(n_features, 'column')}"
+        what += f" in {counted(len(source.lengths), 'block')}{named}"
         self.progress.note(*source.notes, f"mapping {what}")
         estimator = LandmarkTSNE(landmarks=self.settings["landmarks"], **self._parameters())
         try:
@@ -195,7 +196,7 @@ class _Run:
         self.progress.note(f"fitting {len(samples):,} landmarks")
         checkpoint.fit_with_checkpoints(tsne, samples, path, progress=self.progress, regularly=True)
         self.unfinished.check_input(self.source)
-        self.tsne = forget_descent(tsne).set_params(warm_start=False, callback=None)
+        self.tsne = forget_descent(tsne)
         placement = {name: getattr(tsne.placement_, name) for name in _PLACEMENT}
         facts = {"parameters": tsne.get_params(), "placement": placement}
         self.unfinished.save("model", facts, {"embedding": tsne.embedding_})

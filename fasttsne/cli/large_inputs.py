@@ -68,6 +68,7 @@ class Source:
 
     ndim = 2
     names: Sequence[str] = ()  # of the columns of numbers, where they have names
+    all_names: Sequence[str] = ()  # of all columns
     notes: Sequence[str] = ()  # for the user, on how the input is read
     is_complete = True  # whether `files` hold all values
     on_read: Callable[[int], None] | None = None  # called with the row after the last one read
@@ -226,7 +227,7 @@ class StoreSource(Source):
                         f"{self.path}, array {name!r} has shape {arrays[name].shape}; one value "
                         f"for each of the {X.shape[0]:,} rows is needed"
                     )
-            self.notes = [f"mapping {self._array} of {self.path.name}"] if self._array else []
+            self.notes = [f"reading {self._array} of {self.path.name}"] if self._array else []
             return X.shape, np.dtype(X.dtype), (X.chunks or [None])[0]
 
     def __str__(self) -> str:
@@ -290,6 +291,7 @@ class ParquetSource(Source):
         self._files = self.files()
         self._streams: dict[tuple[str, ...], tuple[Any, int, Any]] = {}
         schema, path = self._read_footers(), self.path
+        self.all_names = schema.names
         along, features, rest = choose(schema.names, settings, path, Format())
         # The index of a DataFrame goes along, unless it was asked for or left out.
         there = {*rest, *along.kept} - {*(features or ()), along.label}

@@ -270,7 +270,7 @@ def join(path: Path, parts: _Parts, shape: tuple[int, int], index: Sequence[str]
             from pyarrow.parquet import ParquetWriter
 
             tables = parts()
-            first = write.indexed(next(tables), index)
+            first = write.indexed(next(tables), index, _gaps(parts))
             with ParquetWriter(unfinished, first.schema) as writer:
                 for part in chain([first], tables):  # a row group each
                     writer.write_table(part.cast(first.schema), row_group_size=len(part))
@@ -316,9 +316,13 @@ def split(part: Any, n_components: int) -> tuple[NDArray[np.float32], dict[str, 
     return np.stack(ours, axis=1), columns
 
 
+def _gaps(parts: _Parts) -> set[str]:
+    return {name for part in parts() for name in part.column_names if part[name].null_count}
+
+
 def _fill(create: Callable[..., Any], parts: _Parts, shape: tuple[int, int], text: Any) -> None:
     """Create an array for the map and one per column, and fill them."""
-    gaps = {name for part in parts() for name in part.column_names if part[name].null_count}
+    gaps = _gaps(parts)
     wide = {name for part in parts() for name in gaps if write.is_wide(part[name])}
     arrays, row = dict[str, Any](), 0
     for part in parts():

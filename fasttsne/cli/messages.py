@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable
@@ -33,7 +34,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str], where: str) -> Refu
     names = list(dict.fromkeys(known))
     # difflib takes "SPECIES" and "species" for different in every letter.
     lowered = {other.lower(): other for other in names[:_MOST_COMPARED]}
-    near = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
     if near:
         hint = f"did you mean {lowered[near[0]][:_LONGEST_NAME]!r}?"
         return Refusal(f"there is no {kind} {name!r} in {where}; {hint}")
@@ -44,6 +45,22 @@ def shortened(names: list[str]) -> str:
     """Return the first eight names, separated by commas, and long ones cut."""
     few = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in names[:8]]
     return ", ".join(few) + (", …" if len(names) > 8 else "")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return text like "1 row" or "1,000 rows"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def as_options(text: str) -> str:
+    """Return a message of the library with parameters as the command line has them."""
+
+    def option(found: re.Match[str]) -> str:
+        name, value = found[1] or found[2] or found[3], f" {found[5]}" if found[5] else ""
+        return f"--{name.replace('_', '-')}{value}"
+
+    pattern = r"The '(\w+)' parameter of \w+|'(\w+_\w+)'|\b(\w+)=(['\"]?)([\w.+-]*\w)\4"
+    return re.sub(pattern, option, text)
 
 
 def rounded(divergence: float) -> str:
@@ -59,8 +76,10 @@ def reason_of(error: Exception) -> str:
 def one_line(error: Exception) -> str:
     """Return what went wrong and what to do, in one line."""
     text = " ".join(str(error).split())
-    if isinstance(error, Refusal | ValueError | TypeError | ImportError):
+    if isinstance(error, Refusal | ImportError):
         return text
+    if isinstance(error, ValueError | TypeError):
+        return as_options(text)
     if isinstance(error, MemoryError):
         return text or "not enough memory; use fewer rows or a lower perplexity"
     if isinstance(error, OSError):

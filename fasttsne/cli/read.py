@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import stat
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fasttsne.cli.messages import Refusal, check_package, shortened, unknown_name
+from fasttsne.cli.messages import Refusal, check_package, counted, shortened, unknown_name
 from fasttsne.cli.options import Along, check_plain, choose, columns_beside, text_format
 from fasttsne.cli.text import TEXT, Format, TextTable, kind_of, labels_of
 from fasttsne.runtime.memory import physical_memory
@@ -30,6 +31,7 @@ _NOT_AS_NAMED = {  # of files whose libraries raise another exception for each f
     ".xlsx": "not a workbook of Excel",
     ".h5ad": "not a file written by AnnData",
 }
+COORDINATE = r"tsne\d+"  # a name of a column of a map
 _LEAST_ROWS_TO_COUNT = 10  # fewer integers may be in order by chance
 _LARGE_RATIO = 100.0  # of standard deviations
 
@@ -42,6 +44,7 @@ class Table:
     columns: dict[str, Any] = field(default_factory=dict)  # that go along, by name
     notes: list[str] = field(default_factory=list)  # what the user should know of the reading
     names: list[str] = field(default_factory=list)  # of the columns of X; empty without names
+    all_names: Sequence[str] = ()  # of all columns of the file
     along: Along = field(default_factory=Along)  # names of `columns`
     where: Callable[[int], str] = lambda row: f"row {row + 1:,}"  # as a message names it
     written: Format | None = None  # of a table of text
@@ -58,7 +61,7 @@ class Table:
         """Return text like "150 rows of 2 columns: length, width"."""
         n_rows, n_columns = self.X.shape
         named = f": {shortened(self.names)}" if self.names else ""
-        return f"{n_rows:,} rows of {n_columns:,} columns{named}"
+        return f"{counted(n_rows, 'row')} of {counted(n_columns, 'column')}{named}"
 
 
 def values_of(column: Any) -> Any:
@@ -222,8 +225,10 @@ def _check_numbers(table: Table, path: str, fill: str | float | None) -> None:
     if not table.names:
         raise Refusal(f"{path} {holds}, column {column + 1}; {remedy}, or leave out the row")
     if np.isnan(X[row, column]):
-        count = np.count_nonzero(empty[:, column])
-        holds = f"has {count:,} empty cells, the first in {table.where(row)}"
+        count = int(empty[:, column].sum())
+        if count == len(X):
+            raise Refusal(f"{path}: column {table.names[column]!r} is empty; leave it out (--drop)")
+        holds = f"has {counted(count, 'empty cell')}, the first in {table.where(row)}"
     raise Refusal(
         f"{path}: column {table.names[column]!r} {holds}; {remedy}, --drop leaves the column out"
     )
@@ -236,7 +241,8 @@ def _filled(table: Table, empty: NDArray[np.bool_], fill: str | float, path: str
         if (nothing := empty.all(axis=axis)).any():
             where = what(int(np.argmax(nothing)))
             raise Refusal(f"{path}: {where} has no value, which --fill requires; leave it out")
-    table.notes.append(f"filled {np.count_nonzero(empty):,} empty cells with --fill {fill}")
+    cells = counted(int(empty.sum()), "empty cell")
+    table.notes.append(f"filled {cells} with --fill {fill}")
     value = getattr(np, f"nan{fill}")(table.X, axis=0) if isinstance(fill, str) else fill
     return np.where(empty, value, table.X)
 
@@ -247,7 +253,7 @@ def _filled(table: Table, empty: NDArray[np.bool_], fill: str | float, path: str
 def _read_text(text: TextTable, wanted: Mapping[str, Any]) -> Table:
     along, features, rest = choose(text.names, wanted, text.path, text.written, text.hint())
     X, names, columns = text.numbers(features, rest, along.names)
-    return Table(X, columns, text.notes, names, along, text.line, text.written)
+    return Table(X, columns, text.notes, names, text.names, along, text.line, text.written)
 
 
 def _read_excel(path: Path, wanted: Mapping[str, Any], sheet: str | None, written: Format) -> Table:
@@ -275,7 +281,8 @@ def _read_parquet(path: Path, wanted: Mapping[str, Any]) -> Table:
     source = open_source(path, wanted)
     columns = source.beside(0, source.shape[0])
     X = source.read(0, source.shape[0], finite=False).astype(np.float64)
-    return Table(X, columns, list(source.notes), list(source.names), source.along)
+    names = list(source.names)
+    return Table(X, columns, list(source.notes), names, source.all_names, source.along)
 
 
 def _read_npy(path: Path, wanted: Mapping[str, Any]) -> Table:
@@ -348,7 +355,7 @@ def _read_h5ad(path: Path, wanted: Mapping[str, Any], array: str | None) -> Tabl
     if hasattr(X, "to_numpy"):  # obsm may hold a DataFrame
         X = X.to_numpy()
     columns = {name: observed[name].reset_index(drop=True) for name in along.names}
-    return Table(X, columns, [f"mapping {array} of {path.name}"], along=along)
+    return Table(X, columns, [f"reading {array} of {path.name}"], along=along)
 
 
 def import_anndata(purpose: str) -> ModuleType:
@@ -384,16 +391,15 @@ def doubts(table: Table, *, chosen: bool, scaled: bool) -> list[str]:
         # The first rows tell for nearly all columns, and cost little.
         rising = (np.diff(X[:_LEAST_ROWS_TO_COUNT], axis=0) > 0).all(axis=0)
         counting = [names[k] for k in np.flatnonzero(rising) if _counts(X[:, k])]
-        if len(counting) == 1:
-            notes.append(
-                f"column {counting[0]!r} only counts upwards, as identifiers do; "
-                f"--drop {counting[0]!r} leaves it out"
-            )
-        elif counting:
-            notes.append(
-                f"{len(counting):,} columns only count upwards, as identifiers do: "
-                f"{shortened(counting)}; --drop leaves them out"
-            )
+        suspects = {
+            "that only count upwards, as identifiers do": counting,
+            "of an earlier map": [name for name in names if re.fullmatch(COORDINATE, name)],
+        }
+        notes += [
+            f"columns {which}: {shortened(columns)}; --drop leaves them out"
+            for which, columns in suspects.items()
+            if columns
+        ]
     if names and not scaled:
         deviation = X.std(axis=0)
         order = np.argsort(deviation, kind="stable")[np.count_nonzero(deviation == 0) :]

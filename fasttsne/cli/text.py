@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -28,6 +28,7 @@ MISSING = {"", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NaT", "NULL", 
 _SEPARATORS = {";": "';'", "\t": "tab", "|": "'|'", ",": "','", " ": "' '"}  # as options
 _UNITS = "%$€£¥"  # left out where all cells of a column have them
 _SAMPLED = 20  # lines below the first, which show whether it names the columns
+_CODE = re.compile(r"0\d+$")  # a number that is a name
 _CELLS = 1 << 20  # that are converted at a time
 _BYTE_ORDER_MARKS = {  # the longer ones first, as others begin them
     codecs.BOM_UTF32_LE: "utf-32",
@@ -132,6 +133,13 @@ class TextTable:
         if is_text.any():
             self.notes.append(f"columns of text, left out: {shortened([*frame.columns[is_text]])}")
             X = X.compress(~is_text, axis=1)
+        by_column = zip_longest(*self._head[self.has_names :], fillvalue="")
+        heads = zip(self.names, by_column, strict=False)
+        codes = {name for name, cells in heads if any(map(_CODE.match, cells))}
+        are_codes = [name for name in frame.columns[~is_text] if name in codes]
+        if are_codes and not features:
+            few = f"{shortened(are_codes)}; --drop leaves them out"
+            self.notes.append(f"columns with leading zeros, as codes have: {few}")
         if is_text.all():
             raise Refusal(f"{self.path} has no column of numbers{self.hint()}")
         return X, list(frame.columns[~is_text]), columns
@@ -144,6 +152,8 @@ class TextTable:
 
     def hint(self) -> str:
         """Return a guess which separator the file has, to append to a message."""
+        if self._head[0][0].startswith("#"):
+            return "; leave out the comments (#) before the names of columns"
         cells = [cell for line in self._head[:2] for cell in line[:100]]
         alone = all(len(line) == 1 for line in self._head[:2])
         for sign, option in _SEPARATORS.items():

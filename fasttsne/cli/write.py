@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from io import BytesIO, FileIO
 from pathlib import Path
@@ -106,7 +106,7 @@ def check_columns(
             raise Refusal(f"--output {path}: no array there can be called {name!r}; rename it")
         if hasattr(column, "null_count") and (is_store or kind in (*TEXT, ".npz")):
             try:
-                arrow_values(column.slice(0, 1), False, False)
+                arrow_values(column.slice(0, 0), False, False)
             except (ValueError, NotImplementedError) as error:  # as pyarrow's are
                 raise Refusal(
                     f"--output {path}: column {name!r} holds {column.type}, which has no place "
@@ -180,15 +180,23 @@ def coordinates(n_components: int) -> list[str]:
     return [f"tsne{i}" for i in range(n_components)]
 
 
-def indexed(table: Any, index: Sequence[str]) -> Any:
-    """Return a table of pyarrow whose columns `index` pandas reads as names of rows."""
+def indexed(table: Any, index: Sequence[str], gaps: Collection[str] = ()) -> Any:
+    """Return a table of pyarrow for pandas: columns `index` name rows, integers may have gaps.
+
+    `gaps` are columns of which other parts have some.
+    """
     import pyarrow
 
-    if not index:
+    whole = {f.name: str(f.type) for f in table.schema if pyarrow.types.is_integer(f.type)}
+    with_gaps = [name for name in whole if name in gaps or table[name].null_count]
+    if not index and not with_gaps:
         return table
-    frame = table.slice(0, 0).to_pandas().set_index(list(index))
-    frame.index.names = [None if name.startswith("__index_level_") else name for name in index]
-    schema = pyarrow.Schema.from_pandas(frame, preserve_index=True)
+    kinds = {name: whole[name].replace("int", "Int").replace("u", "U") for name in with_gaps}
+    frame = table.slice(0, 0).to_pandas().astype(kinds)  # else integers become floats
+    if index:
+        frame = frame.set_index(list(index))
+        frame.index.names = [None if name.startswith("__index_level_") else name for name in index]
+    schema = pyarrow.Schema.from_pandas(frame, preserve_index=bool(index))
     return table.replace_schema_metadata(schema.metadata if {*index} <= {*schema.names} else None)
 
 
@@ -197,11 +205,11 @@ def frame_of_text(
 ) -> Any:
     """Return a DataFrame to write as text, with the names of rows first.
 
-    Coordinates have six digits, and other columns are unchanged.
+    Coordinates have nine digits, which is all; other columns are unchanged.
     """
     import pandas
 
-    places = dict(zip(coordinates(Y.shape[1]), np.char.mod("%.6g", Y.T), strict=True))
+    places = dict(zip(coordinates(Y.shape[1]), np.char.mod("%.9g", Y.T), strict=True))
     beside = {name: values_of(column) for name, column in columns.items()}
     names = {name: beside.pop(name) for name in index}
     if "index" not in beside and "__index_level_0__" in names:  # an index without a name
@@ -244,7 +252,7 @@ def write_map(
                 frame_of_text(Y, columns, index).to_csv(unfinished, sep=separator, index=False)
             else:  # needs no pandas
                 header: Any = {"header": separator.join(places), "comments": ""}
-                np.savetxt(unfinished, Y, fmt="%.6g", delimiter=separator, **header)
+                np.savetxt(unfinished, Y, fmt="%.9g", delimiter=separator, **header)
 
 
 def _write_npy(path: Path, Y: NDArray[np.float32]) -> None:

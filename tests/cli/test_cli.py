@@ -153,3 +153,21 @@ def test_a_process_without_streams_gets_some(monkeypatch):
     with sys.stdout, sys.stderr:
         assert sys.stdout.name == sys.stderr.name == os.devnull
         messages.say("nothing")
+
+
+@pytest.mark.parametrize("command", ["map", "judge"])
+def test_an_unknown_option_names_the_help_of_its_command(command, capsys):
+    output = ["-o", "map.csv"] if command == "map" else []
+    assert status_of(command, "x.csv", *output, "--lable", "kind") == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"fasttsne {command}: error: unrecognized arguments: --lable")
+    assert said.endswith(f"'fasttsne {command} --help' lists the options\n")
+
+
+@pytest.mark.filterwarnings("default:learning_rate")
+def test_warnings_are_a_line_without_python(array, capsys):
+    assert run("map", "x.npy", "-o", "map.npy", "--perplexity", "10", "--learning-rate", ".5") == 0
+    said = capsys.readouterr().err
+    line = "warning: --learning-rate 0.5 is low for 40 samples; --learning-rate auto gives a map of"
+    assert next(part for part in said.splitlines() if "learning" in part).startswith(line)
+    assert ".py" not in said

@@ -382,10 +382,10 @@ def test_columns_are_named_and_doubtful_ones_noted(inputs, data, capsys):
     assert run(*wanted) == 0
     said = capsys.readouterr().err
     assert "mapping 900 rows of 7 columns in 9 blocks: x.0, x.1" in said
-    assert "column 'id' only counts upwards" in said
+    assert "columns that only count upwards, as identifiers do: id;" in said
     assert "--standardize gives all columns the same weight" in said
     assert run(*wanted, "--force", "--features", "x.0,x.1") == 0
-    assert "counts upwards" not in capsys.readouterr().err
+    assert "count upwards" not in capsys.readouterr().err
 
 
 # ---- bad input ----------------------------------------------------------------------------------

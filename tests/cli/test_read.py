@@ -33,7 +33,7 @@ def said_of(capsys, *args):
         ("x.csv", b"a,b\n", "x.csv has column names and no rows"),
         ("x.csv", b"a,b\n1,2\n3,4,5\n", "ragged or not CSV: line 3 is longer than the header"),
         ("x.csv", b"a,b\n1,2,3\n3,4,5\n", "ragged or not CSV: line 2 is longer than the header"),
-        ("x.csv", b"a,b\n1,2\n3\n", "'b' has 1 empty cells, the first in line 3; --fill mean"),
+        ("x.csv", b"a,b\n1,2\n3\n", "'b' has 1 empty cell, the first in line 3; --fill mean"),
         ("x.csv", b"a,b\n1,2\n3,oops\n", "column 'b' mixes numbers and text, 'oops' in line 3"),
         (
             "x.csv",
@@ -159,11 +159,11 @@ def test_columns_are_named_and_doubtful_ones_are_noted(here, capsys):
     ratio = np.std(frame["income"]) / np.std(frame["c"])
     said = said_of(capsys, *MAP)
     assert f"mapping {N_ROWS} rows of 5 columns: a, b, c, id, income\n" in said
-    assert "column 'id' only counts upwards, as identifiers do; --drop 'id' leaves it out" in said
+    assert "columns that only count upwards, as identifiers do: id; --drop leaves them out" in said
     assert f"column 'income' varies {ratio:,.0f} times as much as 'c'; --standardize" in said
     for chosen in (["--drop", "id", "--standardize"], ["--features", "a,id"]):
         said = said_of(capsys, *MAP, "--force", *chosen)
-        assert "counts upwards" not in said and "varies" not in said
+        assert "count upwards" not in said and "varies" not in said
 
 
 def test_arrays_larger_than_memory(here, capsys, untouched, monkeypatch):

@@ -138,7 +138,7 @@ def test_numbers_of_every_style(here, cells, written, expected):
         (["1.5", "1,000"], {"decimal": ","}, "mixes numbers and text, '1.5' in line 2"),
         (["5%", "0.05"], {}, "mixes numbers and text, '5%' in line 2; correct it, or leave the"),
         (["1_1", "2"], {}, "mixes numbers and text, '1_1' in line 2"),
-        (["", "2"], {}, "has 1 empty cells, the first in line 2; --fill mean fills it in"),
+        (["", "2"], {}, "has 1 empty cell, the first in line 2; --fill mean fills it in"),
         (["1", "-inf"], {}, "holds -inf in line 3; correct it"),
     ],
 )
@@ -199,7 +199,7 @@ def test_long_cells_are_no_harm(here):
 def test_empty_cells_are_filled(here, fill, expected):
     table = read("a,b\n1,1\n3,2\n8,3\n,4\n", fill=fill)
     np.testing.assert_array_equal(table.X[:, 0], [1, 3, 8, expected])
-    assert f"filled 1 empty cells with --fill {fill}" in table.notes
+    assert f"filled 1 empty cell with --fill {fill}" in table.notes
     np.save("x.npy", [[1.0, np.nan], [2.0, 5.0]])
     assert read_table(Path("x.npy"), fill="mean").X.tolist() == [[1, 5], [2, 5]]
     for content, message in (("a,b\n1,\n2,\n", "column 'b'"), ("a,b\n1,2\n,\n3,4\n", "line 3")):
@@ -251,7 +251,7 @@ def test_workbooks_are_read(here):
     assert table.columns["zip"].tolist() == list(frame["zip"])
     assert table.columns["id"].tolist() == [None if i == 3 else i for i in range(N_ROWS)]
     assert read_table(Path("x.xlsx"), array="two").names == ["0", "1", "2"]
-    with pytest.raises(Refusal, match="has 1 empty cells, the first in line 5; --fill"):
+    with pytest.raises(Refusal, match="has 1 empty cell, the first in line 5; --fill"):
         read_table(Path("x.xlsx"))
 
 
@@ -376,3 +376,26 @@ def test_the_index_of_a_frame_can_go_along(here):
     assert read_table(Path("x.parquet")).names == ["a", "b", "c"]
     table = read_table(Path("x.parquet"), {"keep": ["barcode"]})
     assert table.columns["barcode"].to_pylist() == list(frame.index)
+
+
+def test_leading_zeros_are_doubted(here):
+    Path("x.csv").write_text("a,zip,c\n1,02138,0\n2,10001,0.5\n")
+    table = read_table(Path("x.csv"))
+    assert table.notes == ["columns with leading zeros, as codes have: zip; --drop leaves them out"]
+    assert table.X[:, 1].tolist() == [2138, 10001]
+    assert not read_table(Path("x.csv"), {"features": ["a", "zip"]}).notes
+
+
+@pytest.mark.parametrize("text", ["# by X\n# 2024\na,b\n1,2\n3,4\n", "# by X\na b\n1 2\n"])
+def test_comments_are_named_as_what_they_are(here, text):
+    Path("x.csv").write_text(text)
+    with pytest.raises(Refusal, match=r"; leave out the comments \(#\) before the names"):
+        read_table(Path("x.csv"))
+
+
+@pytest.mark.parametrize("fill", [None, "mean"])
+def test_an_empty_column_has_one_remedy(here, fill):
+    Path("x.csv").write_text("a,b,c\n1,2,\n3,4,\n")
+    with pytest.raises(Refusal, match=r"column 'c' (is empty|has no value)") as refused:
+        read_table(Path("x.csv"), fill=fill)
+    assert "--fill mean fills" not in str(refused.value)
