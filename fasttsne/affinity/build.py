@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from time import perf_counter
@@ -35,6 +34,7 @@ from fasttsne.neighbors.metrics import Found, Metric, complete_metric, pairwise_
 from fasttsne.neighbors.screen import n_axes_for_search, uses_axes
 from fasttsne.neighbors.search import squared_neighbors
 from fasttsne.runtime.memory import physical_memory
+from fasttsne.runtime.warn import warn
 from fasttsne.samples.checks import Samples
 from fasttsne.samples.principal_axes import PrincipalAxes, principal_axes
 from fasttsne.samples.scaling import center_and_scale
@@ -162,10 +162,9 @@ def completed(parameters: AffinityParameters, samples: Samples) -> AffinityParam
     if limit < 1.0:
         raise ValueError(f"perplexity={known.perplexity} needs more than {k} neighbors")
     lowered = tuple(min(p, limit) for p in wanted.perplexities) or (limit,)
-    warnings.warn(
+    warn(
         f"perplexity={known.perplexity} is lowered to {max(lowered):.4g}: a sample has only "
         f"{k} neighbors",
-        stacklevel=2,
     )
     return replace(known, perplexity=lowered)
 

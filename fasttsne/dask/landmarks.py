@@ -6,7 +6,6 @@ not depend on how the rows are cut into blocks.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 import dask
@@ -21,6 +20,7 @@ from threadpoolctl import threadpool_limits
 from fasttsne.dask.blocks import Rows, joined
 from fasttsne.dask.workers import Shared, share, share_of_threads
 from fasttsne.neighbors.index import NeighborIndex, neighbor_index
+from fasttsne.runtime.warn import warn
 
 RandomState = int | np.random.RandomState | None
 
@@ -52,10 +52,9 @@ def draw_landmarks(
     Every block is checked on the way.
     """
     if size >= rows.n_samples:
-        warnings.warn(
+        warn(
             f"landmarks={size} is no less than the number of rows, {rows.n_samples}: all rows are"
             " fitted, in memory",
-            stacklevel=4,
         )
         numbers = np.arange(rows.n_samples)
     elif selection == "density":
