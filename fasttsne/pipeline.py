@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import partial
 from typing import Any
 
@@ -14,6 +13,7 @@ from fasttsne.affinity.build import AffinityParameters, Joint
 from fasttsne.affinity.weights import WeightedJoint
 from fasttsne.descent.schedule import LEAST_GAIN, Schedule, check_exaggeration, standard_schedule
 from fasttsne.initialization.start import check_start, initial_embedding
+from fasttsne.runtime.warn import warn
 from fasttsne.samples.arrays import as_array
 from fasttsne.samples.checks import Samples, check_fixed, check_samples
 from fasttsne.samples.labels import class_codes
@@ -67,10 +67,9 @@ def schedule_of(tsne: Any, n_samples: float, n_iter_early: int) -> Schedule:
         rate = min(automatic, tsne.learning_rate * rise)
     share = rate / automatic
     if share < _LOW_RATE:
-        warnings.warn(
+        warn(
             f"learning_rate={tsne.learning_rate:g} is low for {n_samples:g} samples;"
             ' learning_rate="auto" gives a map of lower KL divergence.',
-            stacklevel=4,
         )
     return standard_schedule(
         rate,

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from sklearn.utils import gen_batches
 
 from fasttsne._kernels import FrozenMap
@@ -58,7 +56,7 @@ class Placement:
     angle: float = 0.5
     metric: Metric = "euclidean"
     metric_params: Mapping[str, Any] | None = None
-    method: str = "auto"
+    method: Any = "auto"
     exponent: int = 0  # X is the user's data times 2**-exponent
     is_affinity: bool = False
     _index: tuple[int, NeighborIndex] | None = field(default=None, init=False)
@@ -127,8 +125,6 @@ class Placement:
         index = self._index_for(n_neighbors, n_threads)
         placed = np.empty((X.shape[0], self.embedding.shape[1]), dtype=np.float32)
         nearest = np.empty(len(placed))
-        if sparse.issparse(X):
-            X = X.tocsr()
         for rows in gen_batches(len(placed), _BLOCK_ROWS):
             placed[rows], nearest[rows] = self._place(X[rows], index, perplexity, n_threads)
         if not return_scores:
@@ -142,14 +138,13 @@ class Placement:
         self._index_for(n_neighbors, n_threads)
         self._frozen_map(n_threads)
 
-    def _neighborhood(self, perplexity: Any) -> tuple[float, int]:
+    def _neighborhood(self, perplexity: float | None) -> tuple[float, int]:
         """Return the perplexity, checked, and its number of neighbours."""
         n_samples = len(self.embedding)
         if perplexity is None:
             perplexity = min(self.perplexity, LARGEST_PERPLEXITY)
-        elif not (isinstance(perplexity, Real) and 0.0 < float(perplexity) < n_samples):
-            kind = TypeError if isinstance(perplexity, str) else ValueError
-            raise kind(
+        elif not 0.0 < perplexity < n_samples:
+            raise ValueError(
                 f"perplexity ({perplexity!r}) must be greater than 0 and less than the number of "
                 f"samples that the map was fitted on ({n_samples})"
             )

@@ -401,7 +401,7 @@ def test_a_metric_that_is_gone_is_named(X, method, metric):
     ("params", "message"),
     [
         ({"metric": "mahalanobis"}, "VI"),
-        ({"metric": "mahalanobis", "metric_params": {"V": np.zeros((2, 2))}}, "VI"),
+        ({"metric": "mahalanobis", "metric_params": {"V": np.zeros((2, 2))}}, "takes V of shape"),
         ({"metric": "manhattan", "metric_params": {"unheard": 3}}, "unheard"),
     ],
 )

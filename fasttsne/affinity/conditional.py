@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasttsne import _kernels
-from fasttsne.runtime.numbers import with_plain_numbers
+from fasttsne.runtime.numbers import Positive, with_plain_numbers
 from fasttsne.samples.arrays import unmasked
 
 # Rows computed at once.
@@ -110,7 +110,7 @@ def conditional_probabilities(
 @with_plain_numbers
 def gaussian_probabilities(
     squared_distances: NDArray[np.float64] | NDArray[np.float32],
-    sigma: float,
+    sigma: Positive,
     *,
     counts: NDArray[np.float32] | None = None,
     skip_diagonal: bool = False,
@@ -149,8 +149,6 @@ def gaussian_probabilities(
     >>> gaussian_probabilities(squared_distances, 1.0)
     array([[0.75, 0.25]], dtype=float32)
     """
-    if not (np.isfinite(sigma) and sigma > 0.0):
-        raise ValueError(f"sigma={sigma} must be a number greater than 0")
     unmasked(squared_distances, "squared_distances")
     conditional = np.empty(squared_distances.shape, dtype=np.float32)
     for start in range(0, len(conditional), _BLOCK_ROWS):

@@ -54,7 +54,10 @@ def checked_affinities(affinities: Any) -> JointProbabilities:
         raise ValueError("X, the precomputed affinities, contains NaN or infinity")
     if (graph.data < 0.0).any():
         raise ValueError("X, the precomputed affinities, has negative values; they must be >= 0")
-    graph = _without_diagonal(graph)
+    pairs = graph.tocoo()
+    off = pairs.row != pairs.col
+    places = pairs.row[off], pairs.col[off]
+    graph = sparse.csr_matrix((pairs.data[off], places), shape=graph.shape)
     if not graph.data.any():
         raise ValueError("X, the precomputed affinities, has no positive value off the diagonal")
     largest = graph.data.max()
@@ -81,12 +84,3 @@ def checked_affinities(affinities: Any) -> JointProbabilities:
             "nothing would hold that sample in the map; leave it out or give it a neighbour"
         )
     return joint
-
-
-def _without_diagonal(graph: sparse.csr_matrix) -> sparse.csr_matrix:
-    rows = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
-    off = graph.indices != rows
-    if off.all():
-        return graph
-    indptr = np.concatenate(([0], np.cumsum(off)))[graph.indptr]
-    return sparse.csr_matrix((graph.data[off], graph.indices[off], indptr), shape=graph.shape)

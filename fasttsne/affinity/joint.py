@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,11 @@ from scipy import sparse
 
 from fasttsne import _kernels
 from fasttsne.affinity.conditional import conditional_probabilities
+from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.samples.arrays import unmasked
 from fasttsne.samples.checks import check_readable
+
+Symmetrization = Literal["mean", "max"]
 
 
 class JointProbabilities(NamedTuple):
@@ -43,11 +46,12 @@ class JointProbabilities(NamedTuple):
     data: NDArray[np.float32]
 
 
+@with_plain_numbers
 def joint_probabilities(
     indices: NDArray[np.int32],
     conditional: NDArray[np.float32],
     *,
-    symmetrization: str = "mean",
+    symmetrization: Symmetrization = "mean",
     n_threads: int = 1,
 ) -> JointProbabilities:
     """Return P, symmetric: p_ij = (p_j|i + p_i|j) / 2n.
@@ -91,7 +95,6 @@ def joint_probabilities(
     >>> joint_probabilities(indices, conditional, symmetrization="max").data
     array([0.25, 0.25, 0.25, 0.25], dtype=float32)
     """
-    _check_symmetrization(symmetrization)
     unmasked([indices, conditional], "indices or conditional")
     if symmetrization == "mean":
         return JointProbabilities(*_kernels.symmetrize(indices, conditional, n_threads))
@@ -185,8 +188,9 @@ def joint_probabilities_dense(
     return symmetrize_dense(conditional, n_threads=n_threads)
 
 
+@with_plain_numbers
 def symmetrize_dense(
-    conditional: NDArray[np.float32], *, symmetrization: str = "mean", n_threads: int = 1
+    conditional: NDArray[np.float32], *, symmetrization: Symmetrization = "mean", n_threads: int = 1
 ) -> NDArray[np.float32]:
     """Return P over all pairs, as `joint_probabilities` does over neighbours.
 
@@ -212,14 +216,8 @@ def symmetrize_dense(
     array([[0. , 0.5],
            [0.5, 0. ]], dtype=float32)
     """
-    _check_symmetrization(symmetrization)
     unmasked(conditional, "conditional")
     if symmetrization == "max":
         np.maximum(conditional, conditional.T.copy(), out=conditional)
         conditional *= len(conditional) / conditional.sum(dtype=np.float64)
     return _kernels.symmetrize_dense(conditional, n_threads)
-
-
-def _check_symmetrization(symmetrization: str) -> None:
-    if symmetrization not in ("mean", "max"):
-        raise ValueError(f"symmetrization={symmetrization!r} must be 'mean' or 'max'")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fasttsne.affinity.joint import JointProbabilities, as_csr, joint_probabilities
+from fasttsne.affinity.joint import JointProbabilities, Symmetrization, as_csr, joint_probabilities
 from fasttsne.samples.weights import LEAST_COUNT, own_copies
 
 
@@ -99,7 +99,7 @@ def weighted_joint(
     conditional: NDArray[np.float32],
     counts: NDArray[np.float64],
     *,
-    symmetrization: str = "mean",
+    symmetrization: Symmetrization = "mean",
     n_threads: int = 1,
 ) -> WeightedJoint:
     """Symmetrise over copies: s_ij = (p_j|i / w_j + p_i|j / w_i) / 2 sum(w).

@@ -51,9 +51,6 @@ _MERGED = 16
 # Row numbers of a report have 32 bits.
 _MOST_SAMPLES = 2**31 - 1
 
-# Metrics whose parameter scikit-learn would derive from each block.
-_DERIVED_PARAMETERS = {"seuclidean": ("V",), "mahalanobis": ("VI", "V")}
-
 
 @with_plain_numbers
 def quality(
@@ -125,7 +122,12 @@ def quality(
         raise ValueError(f"X has {n_samples:,} rows, more than the {_MOST_SAMPLES:,} of a report")
     checks.check_at_least(3, n_samples)
     checks.check_less_than_half(n_neighbors, n_samples)
-    _check_metric(metric, metric_params)
+    if metric == "precomputed":
+        raise ValueError(f"metric={metric!r}: blocks of rows require a metric of samples")
+    if metric == "seuclidean" and (metric_params or {}).get("V") is None:
+        raise ValueError(
+            f"metric={metric!r} would differ between blocks; set metric_params={{'V': ...}}"
+        )
     labels = labels.compute() if isinstance(labels, da.Array) else labels
     classes = None if labels is None else as_classes(labels, n_samples, n_neighbors)
     numbers = _draw_anchors(n_samples, sample, random_state)
@@ -180,17 +182,6 @@ def _map_in_blocks_of(rows: Rows, Y: Any) -> Rows:
     if places.array.dtype not in (np.float32, np.float64):
         raise TypeError(f"Y must be of float32 or float64; got {places.array.dtype}")
     return Rows(places.array.rechunk({0: rows.array.chunks[0]}), None, "Y")
-
-
-def _check_metric(metric: Metric, metric_params: Mapping[str, Any] | None) -> None:
-    if metric == "precomputed":
-        raise ValueError(f"metric={metric!r}: blocks of rows require a metric of samples")
-    needed = _DERIVED_PARAMETERS.get(metric) if isinstance(metric, str) else None
-    if needed and not any((metric_params or {}).get(name) is not None for name in needed):
-        raise ValueError(
-            f"metric={metric!r} would differ between blocks; set "
-            f"metric_params={{{needed[0]!r}: ...}}"
-        )
 
 
 def _draw_anchors(

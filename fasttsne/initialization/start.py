@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,9 @@ from sklearn.utils.extmath import row_norms
 
 from fasttsne.affinity import JointProbabilities, as_csr
 from fasttsne.initialization.spectral import laplacian_eigenmap
+from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import single_threaded_blas
+from fasttsne.runtime.warn import warn
 from fasttsne.samples.arrays import as_array
 from fasttsne.samples.checks import check_readable
 from fasttsne.samples.principal_axes import LARGEST_N_FEATURES, PrincipalAxes, principal_axes
@@ -33,6 +34,7 @@ _SMALL_SPARSE = 1 << 22
 _ROUNDING = 1e-12
 
 
+@with_plain_numbers
 def initial_embedding(
     X: Any,
     init: str | NDArray[Any],
@@ -239,8 +241,7 @@ def warn_of_wide(init: Any) -> None:
         with np.errstate(all="ignore"):
             width = float(init.std(axis=0).max())
         if width > _FAR_WIDER * STANDARD_DEVIATION:
-            warnings.warn(
+            warn(
                 f"init has a standard deviation of {width:.3g}, at which neighbours may not find "
                 "each other; scale it to about 1e-4 (a map goes on with early_exaggeration_iter=0)",
-                stacklevel=2,
             )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fasttsne.samples.arrays import as_array
+from fasttsne.samples.arrays import as_array, row_numbers
 from fasttsne.samples.labels import class_codes
 
 Floats = NDArray[np.float64]
@@ -18,6 +16,7 @@ Gradient = NDArray[np.floating]
 Loss = tuple[float | Floats, Gradient]
 Reduction = Literal["mean", "sum", "none"]
 PairReduction = Literal["mean", "mean_nonzero", "sum", "none"]
+SimilarLabel = Literal[0, 1]
 
 # Near the square root of the largest number in double precision.
 _LARGEST = 1e152
@@ -61,19 +60,12 @@ def as_classes(labels: ArrayLike, n_samples: int, name: str = "labels") -> Indic
 
 def as_indices(indices: ArrayLike, width: int, n_samples: int, name: str) -> Indices:
     """Return rows of sample numbers, (n, width)."""
-    array = as_array(indices, name)
+    array = row_numbers(indices, name, n_samples)
     if not array.size:
         return np.empty((0, width), dtype=np.int64)
-    if array.ndim != 2 or array.shape[1] != width or array.dtype.kind not in "iu":
-        raise ValueError(
-            f"{name} must be integers of shape (n, {width}), got {array.dtype} of {array.shape}"
-        )
-    if array.min() < 0 or array.max() >= n_samples:
-        raise ValueError(
-            f"{name} must hold numbers from 0 to {n_samples - 1}; got {array.min()} to "
-            f"{array.max()}"
-        )
-    return array.astype(np.int64)
+    if array.ndim != 2 or array.shape[1] != width:
+        raise ValueError(f"{name} must be of shape (n, {width}), got {array.shape}")
+    return array
 
 
 def as_targets(target: ArrayLike, n_samples: int, n_classes: int) -> Indices:
@@ -86,30 +78,6 @@ def as_targets(target: ArrayLike, n_samples: int, n_classes: int) -> Indices:
     return as_indices(targets.reshape(-1, 1), 1, n_classes, "target")[:, 0]
 
 
-def check_positive(name: str, value: Any) -> float:
-    """Return a parameter as float; raise ValueError unless it is a finite number above 0."""
-    number = isinstance(value, int | float | np.integer | np.floating)
-    if not number or isinstance(value, bool) or not 0.0 < value < np.inf:
-        raise ValueError(f"{name}={value!r} must be a finite number above 0")
-    return float(value)
-
-
-def check_count(name: str, value: Any, *, optional: bool = False) -> Any:
-    """Return a parameter as int, at least 1, or None if `optional`; else raise ValueError."""
-    if value is None and optional:
-        return None
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"{name}={value!r} must be an integer of at least 1")
-    return int(value)
-
-
-def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
-    """Check that a parameter is one of these values."""
-    known = tuple(choices)
-    if value not in known:
-        raise ValueError(f"{name}={value!r} must be one of {', '.join(map(repr, known))}")
-
-
 def reduced(
     losses: Floats, reduction: Any, n_terms: float | None = None, n_nonzero: float | None = None
 ) -> tuple[float | Floats, float]:
@@ -120,7 +88,6 @@ def reduced(
     counts = {"mean": len(losses) if n_terms is None else n_terms, "sum": 1.0, "none": 1.0}
     if n_nonzero is not None:
         counts["mean_nonzero"] = n_nonzero
-    check_choice("reduction", reduction, counts)
     count = max(float(counts[reduction]), 1.0)
     return (losses if reduction == "none" else float(losses.sum()) / count), count
 

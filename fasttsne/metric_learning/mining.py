@@ -15,11 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from fasttsne.metric_learning import checks
-from fasttsne.metric_learning.checks import Floats, Indices
+from fasttsne.metric_learning.checks import Floats, Indices, SimilarLabel
 from fasttsne.metric_learning.distances import Batch, normalized
+from fasttsne.runtime.numbers import Positive, with_plain_numbers
 
 __all__ = ["mine_pairs", "mine_triplets"]
 
+PairStrategy = Literal["all", "hard", "easy", "random"]
 Strategy = Literal["all", "hard", "semihard", "easy", "distance_weighted", "random"]
 Rows = tuple[Indices, Indices, Indices]
 
@@ -29,12 +31,13 @@ _LEAST_DISTANCE = 0.5
 _LARGEST_DISTANCE = 1.4
 
 
+@with_plain_numbers
 def mine_pairs(
     X: ArrayLike,
     labels: ArrayLike,
-    strategy: Literal["all", "hard", "easy", "random"] = "hard",
+    strategy: PairStrategy = "hard",
     *,
-    similar_label: int = 0,
+    similar_label: SimilarLabel = 0,
     random_state: int | RandomState | None = None,
 ) -> Indices:
     """Return pairs of a batch, chosen by plain Euclidean distances.
@@ -68,8 +71,6 @@ def mine_pairs(
     """
     Z = checks.as_embeddings(X)
     classes = checks.as_classes(labels, len(Z))
-    checks.check_choice("similar_label", similar_label, (0, 1))
-    checks.check_choice("strategy", strategy, ("all", "hard", "easy", "random"))
     if strategy == "all":
         return _all_pairs(classes, similar_label)
     chance = check_random_state(random_state)
@@ -88,12 +89,13 @@ def mine_pairs(
     return np.vstack(found[similar_label] + found[1 - similar_label])
 
 
+@with_plain_numbers
 def mine_triplets(
     X: ArrayLike,
     labels: ArrayLike,
     strategy: Strategy = "semihard",
     *,
-    margin: float = 1.0,
+    margin: Positive = 1.0,
     random_state: int | RandomState | None = None,
 ) -> Indices:
     """Return triplets of a batch, chosen by plain Euclidean distances D.
@@ -130,8 +132,6 @@ def mine_triplets(
     """
     Z = checks.as_embeddings(X)
     classes = checks.as_classes(labels, len(Z))
-    margin = checks.check_positive("margin", margin)
-    checks.check_choice("strategy", strategy, _STRATEGIES)
     if strategy == "distance_weighted":
         Z, _ = normalized(Z)
     chance = check_random_state(random_state)
@@ -142,7 +142,7 @@ def mine_triplets(
     return np.vstack(found)
 
 
-def _all_pairs(classes: Indices, similar_label: int) -> Indices:
+def _all_pairs(classes: Indices, similar_label: SimilarLabel) -> Indices:
     n = len(classes)
     pairs = np.empty((n * (n - 1) // 2, 3), dtype=np.int64)
     end = 0

@@ -155,7 +155,7 @@ def mean_of_queries(
             f"sample_weight must hold {len(values)} finite weights of at least 0, one per query; "
             f"got shape {weights.shape}"
         )
-    if not isinstance(undefined, Real) and undefined != "skip":
+    if not isinstance(undefined, Real) and not (isinstance(undefined, str) and undefined == "skip"):
         raise ValueError(f"undefined={undefined!r} must be a number or 'skip'")
     missing = np.isnan(values)
     if isinstance(undefined, Real):
@@ -182,6 +182,9 @@ def loss_of_queries(
 ) -> Loss:
     """Return the reduced loss of all queries, `part` being that of a block, and its gradient."""
     queries = as_queries(relevance, scores, groups, names=("relevance", "scores"))
+    largest = np.abs(queries.scores).max()
+    if largest > 1e300:
+        raise ValueError(f"scores has values up to {largest:.3g}, whose sums overflow; scale it")
     losses, gradient = np.empty(len(queries)), np.empty(queries.scores.size)
     n_terms = 0.0
     for block in queries.blocks(of_pairs=of_pairs):

@@ -30,7 +30,7 @@ from sklearn.utils import check_random_state
 from fasttsne.metric_learning import checks
 from fasttsne.metric_learning.checks import Floats, Gradient, Indices, Reduction
 from fasttsne.metric_learning.losses.softmax import cross_entropy
-from fasttsne.runtime.numbers import with_plain_numbers
+from fasttsne.runtime.numbers import Count, with_plain_numbers
 from fasttsne.samples.arrays import as_array
 
 __all__ = ["NoiseDistribution", "nce_loss", "negative_sampling_loss", "sampled_softmax_loss"]
@@ -86,7 +86,8 @@ class NoiseDistribution:
         self._thresholds, self._aliases = _alias_table(self.probabilities)
 
     @classmethod
-    def uniform(cls, n_classes: int) -> NoiseDistribution:
+    @with_plain_numbers
+    def uniform(cls, n_classes: Count) -> NoiseDistribution:
         """Return the distribution that gives all classes the same probability.
 
         Parameters
@@ -99,10 +100,10 @@ class NoiseDistribution:
         noise : NoiseDistribution
             With probabilities of 1 / n_classes.
         """
-        checks.check_count("n_classes", n_classes)
         return cls(np.ones(n_classes))
 
     @classmethod
+    @with_plain_numbers
     def unigram(cls, counts: ArrayLike, power: float = 0.75) -> NoiseDistribution:
         """Return the distribution proportional to counts^power (Mikolov et al. 2013).
 
@@ -124,7 +125,8 @@ class NoiseDistribution:
         return cls(np.power(plain, power, where=plain > 0.0, out=np.zeros_like(plain)))
 
     @classmethod
-    def log_uniform(cls, n_classes: int) -> NoiseDistribution:
+    @with_plain_numbers
+    def log_uniform(cls, n_classes: Count) -> NoiseDistribution:
         """Return Zipf's law for classes sorted by falling frequency.
 
         Parameters
@@ -136,7 +138,6 @@ class NoiseDistribution:
         noise : NoiseDistribution
             With probabilities log((i + 2) / (i + 1)) / log(n_classes + 1), i from 0.
         """
-        checks.check_count("n_classes", n_classes)
         return cls(np.log1p(1.0 / np.arange(1.0, n_classes + 1.0)))
 
     def sample(
@@ -239,7 +240,7 @@ def negative_sampling_loss(
     )
 
 
-@np.errstate(under="ignore")
+@with_plain_numbers
 def nce_loss(
     target_scores: ArrayLike,
     noise_scores: ArrayLike,

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from fasttsne.neighbors.metrics import Found, squared
-from fasttsne.samples.arrays import as_array
+from fasttsne.samples.arrays import as_array, row_numbers
 from fasttsne.samples.checks import check_readable
 
 
@@ -43,13 +43,7 @@ def checked_neighbors(neighbors: Any, n_samples: int) -> Found:
         )
     if indices.size == 0:
         raise ValueError("neighbors: rows are empty; every sample needs neighbours")
-    if indices.min() < 0 or indices.max() >= n_samples:
-        raise ValueError(
-            f"neighbors: indices must lie in 0 .. {n_samples - 1}, found {indices.min()} .. "
-            f"{indices.max()}"
-        )
-    if not (np.isfinite(distances).all() and (distances >= 0).all()):
-        raise ValueError("neighbors: distances must be finite and not negative")
+    indices = row_numbers(indices, "indices of neighbors", n_samples)
     pointers = np.arange(0, indices.size + 1, indices.shape[1])
     graph = sparse.csr_matrix((distances.ravel(), indices.ravel(), pointers), shape=shape)
     return nearest_in_graph(graph, name="neighbors")
@@ -74,7 +68,10 @@ def nearest_in_graph(
         )
     other = (graph.indices != rows) | itself
     rows, columns = rows[other], graph.indices[other].astype(np.int32)
-    squares = squared(graph.data[other])
+    distances = graph.data[other]
+    if not (np.isfinite(distances).all() and (distances >= 0).all()):
+        raise ValueError(f"{name}: distances must be finite and not negative")
+    squares = squared(distances)
     counts = np.bincount(rows, minlength=n_rows)
     fewest = int(counts.min())
     if fewest < (n_neighbors or 0):

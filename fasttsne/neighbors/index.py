@@ -16,6 +16,7 @@ from fasttsne.neighbors.metrics import (
     Found,
     Metric,
     ScikitLearnSearch,
+    SearchMethod,
     checked_points,
     checked_rows,
     complete_metric,
@@ -84,7 +85,7 @@ def neighbor_index(
     *,
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
-    method: str = "auto",
+    method: SearchMethod = "auto",
     n_threads: int = 1,
 ) -> NeighborIndex:
     """Prepare samples for searches of their k nearest for other samples.

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,14 @@ from sklearn.utils import check_array
 from sklearn.utils.extmath import row_norms
 from threadpoolctl import ThreadpoolController
 
+from fasttsne.runtime.numbers import plain, with_plain_numbers
 from fasttsne.runtime.threads import in_threads, single_threaded_blas
+from fasttsne.samples.arrays import as_array
 from fasttsne.samples.checks import check_readable
 
+Array = TypeVar("Array", bound=NDArray[Any])
 Metric = str | Callable[..., float]
+SearchMethod = Literal["auto", "exact", "approximate"]
 
 # k nearest neighbours of some rows: int32 indices and float64 squared distances, nearest first.
 Found = tuple[NDArray[np.int32], NDArray[np.float64]]
@@ -31,6 +35,7 @@ METRICS = set().union(*VALID_METRICS.values()) - {"pyfunc"} | {"precomputed"}
 
 # Some searches of scikit-learn know a metric by one name only.
 _SYNONYMS = {"p": "minkowski", "infinity": "chebyshev", "sokalmichener": "rogerstanimoto"}
+_SYNONYMS |= {"nan_euclidean": "euclidean"}  # no sample has NaN
 _MINKOWSKI = {1.0: "manhattan", 2.0: "euclidean", np.inf: "chebyshev"}
 
 # What `metric_params` may name. scikit-learn ignores others in some searches.
@@ -61,72 +66,89 @@ def complete_metric(
 
     Variances that are not given are those of `X`, whose rows count `counts` times.
     """
+    if not isinstance(metric_params, Mapping | None):
+        raise TypeError(f"metric_params must be a dict or None, got {metric_params!r}")
     if callable(metric) or metric == "precomputed":
         return metric, metric_params
-    if metric not in METRICS:
-        hint = "; P itself is for TSNE(affinity='precomputed')" if "affin" in metric else ""
+    if not isinstance(metric, str) or metric not in METRICS:
+        hint = "; P itself is for TSNE(affinity='precomputed')" if "affin" in str(metric) else ""
         raise ValueError(f"metric={metric!r} must be one of {sorted(METRICS)}{hint}")
-    name, params = _SYNONYMS.get(metric, metric), dict(metric_params or {})
+    name = _SYNONYMS.get(metric, metric)
+    given = {key: value for key, value in (metric_params or {}).items() if value is not None}
     known = _PARAMETERS.get(name, ())
-    if not {*params} <= {*known}:
+    if not {*given} <= {*known}:
         raise ValueError(
-            f"metric={metric!r} takes metric_params of {[*known]}, got {sorted(params)}"
+            f"metric={metric!r} takes metric_params of {[*known]}, got {sorted(given)}"
         )
-    p: Any = params.get("p", 2)
-    if not (isinstance(p, int | float | np.number) and p > 0):
-        raise ValueError(f"metric={metric!r} takes p greater than 0 in metric_params, got {p!r}")
-    if name == "minkowski" and params.get("w") is None:
-        name = _MINKOWSKI.get(float(p), name)
-        params = {"p": p} if name == "minkowski" else {}
+    p = plain(given.pop("p", 2))
+    if not (isinstance(p, int | float) and p > 0 and (p < np.inf or not given)):
+        raise ValueError(
+            f"metric={metric!r} takes p greater than 0 in metric_params, finite beside w; got {p!r}"
+        )
+    if "VI" in given:
+        given.pop("V", None)
+    params: dict[str, Any] = {
+        key: _checked_parameter(name, key, value, X) for key, value in given.items()
+    }
+    if name == "minkowski" and not params:
+        name = _MINKOWSKI.get(p, name)
+    if name == "minkowski":
+        params["p"] = p
     if sparse.issparse(X):
         if name not in VALID_METRICS_SPARSE["brute"]:
             raise ValueError(f"metric={metric!r} takes no sparse X; pass X.toarray()")
     elif name in _NOT_OF_ZEROS and np.count_nonzero(~X.any(axis=1)) > 1:
         raise ValueError(f"metric={metric!r} is undefined between rows of zeros; leave these out")
-    if name == "seuclidean" and params.get("V") is None:
+    elif name == "braycurtis" and X.min() < 0:  # scikit-learn has two definitions for these
+        raise ValueError(f"metric={metric!r} takes no negative values in X")
+    elif name == "haversine" and X.shape[1] != 2:
+        raise ValueError(f"metric={metric!r} takes X of 2 features, latitude and longitude")
+    if name == "seuclidean" and not params:
         n = X.shape[0] if counts is None else counts.sum()
         deviations = X - np.average(X.astype(np.float64), axis=0, weights=counts)
         V = np.average(deviations**2, axis=0, weights=counts) * (n / (n - 1.0))
         params["V"] = np.where(V > 0.0, V, 1.0)
-    if name == "mahalanobis" and params.get("VI") is None:
-        V = params.pop("V", None)
-        if V is None:
+    if name == "mahalanobis" and "VI" not in params:
+        if not params:
             raise ValueError(
                 "Must provide either V or VI for Mahalanobis distance: metric_params={'V': ...}, "
                 "such as np.cov(X.T)"
             )
-        if np.shape(V) != 2 * X.shape[1:] or np.linalg.matrix_rank(V) < len(V):
+        if np.linalg.matrix_rank(params["V"]) < X.shape[1]:
             raise ValueError(
                 "metric='mahalanobis' needs V of all features with an inverse; drop constant and "
                 "dependent columns of X, or give metric_params={'VI': ...}"
             )
-        params = {"VI": np.linalg.inv(V)}
-    if params or name == "haversine":
-        try:
-            pairwise_distances(X[:1], X[-1:], metric=name, **params)
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"metric={metric!r} with metric_params of {sorted(params)} does not fit X: {error}"
-            ) from error
+        params["VI"] = np.linalg.inv(params.pop("V"))
     return name, params or None
 
 
-def checked_rows(X: Any) -> Any:
+def _checked_parameter(metric: str, key: str, value: Any, X: Any) -> NDArray[np.float64]:
+    """Return an array of `metric_params`; scikit-learn checks it in some searches only."""
+    array = as_array(value, f"metric_params[{key!r}]")
+    shape = X.shape[1:] * (2 if metric == "mahalanobis" else 1)
+    sign = {"seuclidean": " above 0", "minkowski": " of at least 0"}.get(metric, "")
+    fits = array.shape == shape and array.dtype.kind in "fiub" and np.isfinite(array).all()
+    if not fits or (sign and array.min() < 0) or (metric == "seuclidean" and not array.all()):
+        raise ValueError(
+            f"metric={metric!r} takes {key} of shape {shape} in metric_params, finite numbers"
+            f"{sign}; got {array.dtype} of shape {array.shape}"
+        )
+    return array.astype(np.float64)
+
+
+def checked_rows(X: Any, order: str | None = None) -> Any:
     """Return samples of any container as floats in memory that kernels can read."""
-    return check_array(check_readable(X), accept_sparse="csr", dtype=[np.float64, np.float32])
+    kinds: Any = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "input_name": "X"}
+    return check_array(check_readable(X), order=order, **kinds)
 
 
 def kernel_metric(X: Any, metric: Metric, metric_params: Any, method: str) -> str | None:
     """Return "euclidean" or "cosine" where our kernels compute the metric, None for scikit-learn.
 
     Cosine needs rows that are not zero: the angle to a zero vector is a convention, and
-    scikit-learn's holds. Raises ValueError for a search method that is unknown or impossible.
+    scikit-learn's holds. Raises ValueError for a search method that is impossible.
     """
-    if method not in ("auto", "exact", "approximate"):
-        raise ValueError(
-            f"neighbors={method!r} must be 'auto', 'exact' or 'approximate' (the parameter method "
-            "of nearest_neighbors)"
-        )
     if sparse.issparse(X) or metric_params or metric not in ("euclidean", "cosine"):
         if method == "approximate":
             raise ValueError(
@@ -161,20 +183,27 @@ def directions_of(X: NDArray[np.floating]) -> NDArray[np.float64]:
     return rows
 
 
-def squared(distances: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return squares in double precision; raise ValueError for NaN, negative or huge values."""
-    if np.isnan(distances).any():
-        raise ValueError("The metric gave NaN for some distances; check metric and metric_params")
+def checked_distances(distances: Array) -> Array:
+    """Return distances, or raise ValueError if some are NaN, infinite or negative."""
+    if not np.isfinite(distances).all():
+        raise ValueError(
+            "The metric gave distances that are NaN or infinite; check metric, metric_params and "
+            "the scale of X"
+        )
     if (distances < 0).any():
         raise ValueError(
-            "All distances should be positive, the metric given is not correct: check metric"
+            "All distances should be positive, the metric given is not correct: check metric, and "
+            "X if precomputed"
         )
+    return distances
+
+
+def squared(distances: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return squares in double precision; raise ValueError for NaN, negative or huge values."""
     with np.errstate(over="ignore"):
-        squares = distances.astype(np.float64) ** 2
-    if not np.isfinite(squares).all():
-        raise ValueError(
-            "The metric gave distances that are infinite or too large to square; rescale X"
-        )
+        squares: NDArray[np.float64] = checked_distances(distances).astype(np.float64) ** 2
+    if np.isinf(squares).any():
+        raise ValueError("The metric gave distances that are too large to square; rescale X")
     return squares
 
 
@@ -243,6 +272,7 @@ class ScikitLearnSearch:
         return indices.astype(np.int32), distances
 
 
+@with_plain_numbers
 def pairwise_squared_distances(
     X: Any,
     *,
@@ -282,7 +312,7 @@ def pairwise_squared_distances(
            [9., 0.]])
     """
     if metric == "precomputed":
-        distances = np.array(check_readable(X), dtype=np.float64)
+        distances = as_array(X, "X").astype(np.float64)
         np.fill_diagonal(distances, 0.0)  # not read, so never a reason for an error
         return squared(distances)
     X = checked_rows(X)

@@ -15,6 +15,7 @@ from fasttsne.neighbors.metrics import (
     Found,
     Metric,
     ScikitLearnSearch,
+    SearchMethod,
     checked_points,
     complete_metric,
     directions_of,
@@ -43,7 +44,7 @@ def nearest_neighbors(
     *,
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
-    method: str = "auto",
+    method: SearchMethod = "auto",
     n_threads: int = 1,
 ) -> Found:
     """Find the k nearest neighbours of every sample among the others.
@@ -193,8 +194,9 @@ def _by_scikit_learn(
     """Search one neighbour more than wanted, and leave out the sample itself."""
     search = ScikitLearnSearch(X, n_neighbors + 1, metric, metric_params)
     indices, distances = search.query(X, _BLOCK_ROWS, one_by_one=False, n_threads=n_threads)
+    squares = squared(distances)
     own = indices == np.arange(len(indices))[:, None]
     # Where many samples coincide, the sample itself need not be among those found.
     own[~own.any(axis=1), -1] = True
     shape = (len(indices), n_neighbors)
-    return indices[~own].reshape(shape), squared(distances[~own].reshape(shape))
+    return indices[~own].reshape(shape), squares[~own].reshape(shape)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from numbers import Integral, Real
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array, check_random_state, check_scalar, gen_batches
+from sklearn.utils import check_array, check_random_state, gen_batches
 
-from fasttsne.samples.arrays import as_array, unmasked
+from fasttsne.samples.arrays import row_numbers, unmasked
 
 Sample = int | float | ArrayLike | None
 RandomState = int | np.random.RandomState | None
@@ -47,19 +45,16 @@ def check_at_least(fewest: int, n_points: int) -> None:
         raise ValueError(f"X and embedding must have at least {fewest} samples; got {n_points}")
 
 
-def check_n_neighbors(n_neighbors: Any, n_samples: int) -> None:
-    """Raise TypeError or ValueError unless n_neighbors is from 1 to n_samples - 1."""
-    if isinstance(n_neighbors, bool | np.bool_):  # bool is a subclass of int
-        raise TypeError(f"n_neighbors must be an integer; got {n_neighbors!r}")
-    check_scalar(n_neighbors, "n_neighbors", Integral, min_val=1)
-    if n_neighbors >= n_samples:
+def check_n_neighbors(n_neighbors: int, n_samples: int) -> None:
+    """Raise ValueError unless n_neighbors is from 1 to n_samples - 1."""
+    if not 1 <= n_neighbors < n_samples:
         raise ValueError(
-            f"n_neighbors ({n_neighbors}) must be less than n_samples ({n_samples}): "
-            "a point is not its own neighbour"
+            f"n_neighbors ({n_neighbors}) must be at least 1 and less than n_samples "
+            f"({n_samples}): a point is not its own neighbour"
         )
 
 
-def check_less_than_half(n_neighbors: Any, n_samples: int) -> None:
+def check_less_than_half(n_neighbors: int, n_samples: int) -> None:
     """Check n_neighbors for trustworthiness and continuity, whose scale needs n_samples > 2 k."""
     check_n_neighbors(n_neighbors, n_samples)
     if 2 * n_neighbors >= n_samples:
@@ -73,35 +68,31 @@ def chosen_anchors(n_samples: int, sample: Sample, random_state: RandomState) ->
     """Return the rows to evaluate: all, a random sample in ascending order, or the rows given."""
     if sample is None:
         sample = n_samples
-    if isinstance(sample, bool | np.bool_ | str):
-        raise TypeError(f"sample must be an integer, a float, or rows; got {sample!r}")
-    if isinstance(sample, Integral):
-        size = int(sample)
+    if type(sample) is int:
+        size = sample
         if not 1 <= size <= n_samples:
             raise ValueError(f"sample={sample} must be from 1 to n_samples ({n_samples})")
-    elif isinstance(sample, Real):
-        if not 0.0 < float(sample) <= 1.0:
+    elif type(sample) is float:
+        if not 0.0 < sample <= 1.0:
             raise ValueError(
                 f"sample={sample} must be above 0 and at most 1 as a share of the points; "
                 "give a number of points as an integer"
             )
-        size = max(1, round(float(sample) * n_samples))
+        size = max(1, round(sample * n_samples))
     else:
-        return _given_anchors(as_array(sample, "sample"), n_samples)
+        return _given_anchors(row_numbers(sample, "sample", n_samples))
     if size == n_samples:
         return np.arange(n_samples, dtype=np.int32)
     drawn = check_random_state(random_state).choice(n_samples, size, replace=False)
     return np.sort(drawn).astype(np.int32)
 
 
-def _given_anchors(rows: NDArray[Any], n_samples: int) -> Anchors:
-    if rows.ndim != 1 or rows.dtype.kind not in "iu":
-        raise TypeError(
-            "sample must be an integer, a float, or a one-dimensional array of rows; got an array "
-            f"of {rows.dtype} of shape {rows.shape}"
+def _given_anchors(rows: NDArray[np.int64]) -> Anchors:
+    if rows.ndim != 1 or not rows.size:
+        raise ValueError(
+            "sample must be an integer, a float, or a one-dimensional array of at least one row; "
+            f"got shape {rows.shape}"
         )
-    if not rows.size or rows.min() < 0 or rows.max() >= n_samples:
-        raise ValueError(f"sample must contain rows from 0 to {n_samples - 1}, and at least one")
     if len(np.unique(rows)) < len(rows):
         raise ValueError("sample must not contain a row twice")
     return rows.astype(np.int32)

@@ -15,16 +15,24 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.spatial import cKDTree
 from sklearn.metrics import pairwise_distances
-from sklearn.utils import check_array, gen_batches
+from sklearn.utils import gen_batches
 from sklearn.utils.extmath import row_norms
 
 from fasttsne import _kernels
 from fasttsne.neighbors.given import nearest_in_graph
-from fasttsne.neighbors.metrics import Metric, as_metric_takes, complete_metric, on_copies, squared
+from fasttsne.neighbors.metrics import (
+    Metric,
+    as_metric_takes,
+    checked_distances,
+    checked_rows,
+    complete_metric,
+    on_copies,
+    squared,
+)
 from fasttsne.quality.checks import Anchors, Floats, as_embedding, blocks_of, check_same_length
 from fasttsne.runtime.threads import in_threads, single_threaded_blas
-from fasttsne.samples.arrays import as_array
-from fasttsne.samples.checks import check_readable, without_duplicates
+from fasttsne.samples.arrays import row_numbers
+from fasttsne.samples.checks import without_duplicates
 from fasttsne.samples.scaling import in_safe_range
 
 _EUCLIDEAN = ("euclidean", "l2", "sqeuclidean")
@@ -159,7 +167,8 @@ class Pairwise(Distances):
             distances[part] = self._between(self.X[anchors[part]], self.X)
 
         self._in_threads(fill, gen_batches(len(anchors), _BLOCK_ROWS), n_threads)
-        return checked(distances)
+        distances[np.arange(len(anchors)), anchors] = 0.0  # 0 / 0 for a row of zeros
+        return checked_distances(distances)
 
     def pairs(self, first: Anchors, second: Anchors, n_threads: int) -> Floats:
         """Return the distances from first[i] to second[i]."""
@@ -174,7 +183,7 @@ class Pairwise(Distances):
                 distances[part] = np.diagonal(self._between(a, b))
 
         self._in_threads(fill, gen_batches(len(first), _BLOCK_PAIRS), n_threads)
-        return checked(distances)
+        return checked_distances(distances)
 
     def _between(self, A: Any, B: Any) -> Floats:
         return np.asarray(pairwise_distances(A, B, metric=self.metric, **self.metric_params))
@@ -195,7 +204,7 @@ class Precomputed(Distances):
 
     def rows(self, anchors: Anchors, n_threads: int) -> Floats:
         """Return the distances from the anchors to all points."""
-        return checked(self.X[anchors].astype(np.float64))
+        return checked_distances(self.X[anchors].astype(np.float64))
 
     def squares_back(self, anchors: Anchors) -> Floats:
         """Return the squared distances from all points to the anchors, one row per anchor."""
@@ -203,7 +212,7 @@ class Precomputed(Distances):
 
     def pairs(self, first: Anchors, second: Anchors, n_threads: int) -> Floats:
         """Return the distances from first[i] to second[i]."""
-        return checked(self.X[first, second].astype(np.float64))
+        return checked_distances(self.X[first, second].astype(np.float64))
 
 
 class Known(Distances):
@@ -236,14 +245,9 @@ def as_distances(
     X: Any, metric: Metric = "euclidean", metric_params: Mapping[str, Any] | None = None
 ) -> Distances:
     """Check data as `fasttsne.TSNE` does, and return the class that computes their distances."""
-    if not isinstance(metric, str) and not callable(metric):
-        raise TypeError(f"metric must be a string or a function; got {metric!r}")
-    X = check_readable(X)
     # A matrix of distances is not copied into another order: a copy would be as large.
-    order = None if isinstance(metric, str) and metric == "precomputed" else "C"
-    X = check_array(
-        X, accept_sparse="csr", dtype=[np.float64, np.float32], order=order, input_name="X"
-    )
+    order = None if metric == "precomputed" else "C"
+    X = checked_rows(X, order)
     if order is None:
         if X.shape[0] != X.shape[1]:
             raise ValueError(
@@ -277,11 +281,10 @@ def both_sides(
 
 def as_known(data_neighbors: ArrayLike, n_samples: int, n_neighbors: int) -> Known:
     """Check `data_neighbors`, and return the first n_neighbors of every point."""
-    indices = as_array(data_neighbors, "data_neighbors")
-    if indices.ndim != 2 or indices.dtype.kind not in "iu":
+    indices = row_numbers(data_neighbors, "data_neighbors", n_samples)
+    if indices.ndim != 2:
         raise ValueError(
-            "data_neighbors must be integers of shape (n_samples, n_neighbors); got "
-            f"{indices.dtype} of shape {indices.shape}"
+            f"data_neighbors must have shape (n_samples, n_neighbors); got {indices.shape}"
         )
     check_same_length(len(indices), n_samples, "data_neighbors")
     if indices.shape[1] < n_neighbors:
@@ -290,8 +293,6 @@ def as_known(data_neighbors: ArrayLike, n_samples: int, n_neighbors: int) -> Kno
             f"({n_neighbors})"
         )
     indices = indices[:, :n_neighbors]
-    if not indices.size or indices.min() < 0 or indices.max() >= n_samples:
-        raise ValueError(f"data_neighbors must contain rows from 0 to {n_samples - 1}")
     ordered = np.sort(indices, axis=1)
     own = indices == np.arange(n_samples)[:, np.newaxis]
     if own.any() or (ordered[:, 1:] == ordered[:, :-1]).any():
@@ -299,17 +300,3 @@ def as_known(data_neighbors: ArrayLike, n_samples: int, n_neighbors: int) -> Kno
             "data_neighbors must be distinct in every row, and without the sample itself"
         )
     return Known(indices.astype(np.int32))
-
-
-def checked(distances: Floats) -> Floats:
-    """Return distances, or raise ValueError if some are NaN, infinite or negative."""
-    if not np.isfinite(distances).all():
-        raise ValueError(
-            "The metric returned distances that are NaN or infinite; check metric, metric_params "
-            "and the scale of X"
-        )
-    if distances.size and distances.min() < 0.0:
-        raise ValueError(
-            "The metric returned negative distances; check metric, and X if precomputed"
-        )
-    return distances

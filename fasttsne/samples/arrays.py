@@ -51,3 +51,14 @@ def as_array(values: Any, name: str) -> NDArray[Any]:
         return numbers.astype(np.int64 if whole else np.float64)
     except OverflowError:
         return numbers.astype(np.float64)
+
+
+def row_numbers(values: Any, name: str, n_rows: int) -> NDArray[np.int64]:
+    """Return row numbers; raise ValueError if they are no integers, or out of range."""
+    array = as_array(values, name)
+    if not array.size:
+        return array.astype(np.int64)
+    found = f"{array.min()} to {array.max()}" if array.dtype.kind in "iu" else str(array.dtype)
+    if array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= n_rows:
+        raise ValueError(f"{name} must hold integers from 0 to {n_rows - 1}; got {found}")
+    return array.astype(np.int64)

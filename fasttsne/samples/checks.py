@@ -59,7 +59,9 @@ def check_samples(
     `feature_names_in_`, or with ``reset=False`` must have the same ones.
     """
     X = check_readable(X)
-    check = check_array if estimator is None else partial(validate_data, estimator, reset=reset)
+    check = partial(check_array, input_name="X")
+    if estimator is not None:
+        check = partial(validate_data, estimator, reset=reset)
     X = check(
         X,
         accept_sparse=["csr"] if method == "barnes_hut" else ["csr", "csc", "coo"],
@@ -154,6 +156,8 @@ def check_readable(X: Any, name: str = "X") -> Any:
             f" ones: {name}[:, np.unique({name}.nonzero()[1])]"
         )
     try:
+        if X.dtype.kind not in "biuf":
+            raise ValueError(f"values are of {X.dtype}")
         if X.format == "lil":
             lengths = [[len(row) for row in part] for part in (X.rows, X.data)]
             if lengths[0] != lengths[1] or len(X.rows) != X.shape[0]:
@@ -171,7 +175,7 @@ def check_readable(X: Any, name: str = "X") -> Any:
             if not {X.indices.dtype.kind, X.indptr.dtype.kind} <= {*"iu"}:
                 raise ValueError("indices and indptr must be integers")
             X.check_format()
-    except (ValueError, TypeError, ArithmeticError, LookupError) as error:
+    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
         raise ValueError(f"{name} is a malformed sparse matrix: {error}") from error
     return X
 

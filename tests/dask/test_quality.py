@@ -99,7 +99,7 @@ def test_pairs_and_anchors_in_parts(monkeypatch):
         ),
         ({"n_neighbors": 50}, ValueError, "n_neighbors"),
         ({"sample": 0}, ValueError, "sample"),
-        ({"sample": True}, TypeError, "sample"),
+        ({"sample": True}, ValueError, "sample"),
         ({"sample": [3, 3]}, ValueError, "twice"),
         ({"sample": 1.5}, ValueError, "at most 1"),
         ({"metric": "precomputed"}, ValueError, "require a metric of samples"),

@@ -211,8 +211,8 @@ def test_auto_is_exact_for_few_points_and_approximate_for_many(monkeypatch):
 @pytest.mark.parametrize("method", ["fast", None, 1])
 def test_an_unknown_method_is_refused(method):
     X = points("normal", 50, 3, seed=0)
-    with pytest.raises(ValueError, match="'auto', 'exact' or 'approximate'"):
-        neighbors.squared_neighbors(X, 5, method=method)
+    with pytest.raises(ValueError, match="'auto', 'exact', 'approximate'"):
+        neighbors.nearest_neighbors(X, 5, method=method)
     with pytest.raises(ValueError, match="neighbors"):
         TSNE(neighbors=method, perplexity=5).fit(X)
 

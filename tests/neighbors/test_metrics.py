@@ -91,11 +91,20 @@ ZEROS = np.vstack([np.zeros((2, 4)), np.eye(4), np.ones((3, 4))])
     [
         (np.eye(9), "mahalanobis", None, "Must provide either V or VI"),
         (np.eye(9), "mahalanobis", {"V": np.eye(9) * (np.arange(9) > 0)}, "V .* with an inverse"),
-        (np.eye(9), "mahalanobis", {"V": np.eye(4)}, "V of all features with an inverse"),
+        (np.eye(9), "mahalanobis", {"V": np.eye(4)}, r"'mahalanobis' takes V of shape \(9, 9\)"),
+        (np.eye(9), "mahalanobis", {"VI": np.eye(4)}, "'mahalanobis' takes VI of shape"),
+        (np.eye(9), "mahalanobis", {"VI": 2}, "'mahalanobis' takes VI of shape"),
+        (np.eye(9), "mahalanobis", {"VI": np.full((9, 9), np.nan)}, "VI .*, finite numbers"),
         (np.eye(9), "haversine", None, "'haversine'"),
         (np.eye(9), "minkowski", {"p": -1}, "'minkowski' takes p greater than 0"),
         (np.eye(9), "manhattan", {"w": np.ones(9)}, "'manhattan' takes metric_params of .*'w'"),
-        (np.eye(9), "seuclidean", {"V": np.ones(3)}, "'seuclidean'.*'V'"),
+        (np.eye(9), "minkowski", {"p": np.inf, "w": np.ones(9)}, "finite beside w"),
+        (np.eye(9), "minkowski", {"p": 3, "w": np.full(9, np.nan)}, "takes w .*, finite numbers"),
+        (np.eye(9), "minkowski", {"p": 3, "w": -np.ones(9)}, "takes w .* of at least 0"),
+        (np.eye(9), "seuclidean", {"V": np.ones(3)}, "'seuclidean' takes V of shape"),
+        (np.eye(9), "seuclidean", {"V": -np.ones(9)}, "'seuclidean' takes V .* above 0"),
+        (np.eye(9), "seuclidean", {"V": np.zeros(9)}, "'seuclidean' takes V .* above 0"),
+        (-np.eye(9), "braycurtis", None, "'braycurtis' takes no negative values"),
         (sparse.eye(9, format="csr"), "canberra", None, "'canberra' takes no sparse X"),
         (ZEROS, "dice", None, "'dice' is undefined between rows of zeros"),
         (ZEROS, "braycurtis", None, "'braycurtis' is undefined between rows of zeros"),
@@ -118,6 +127,23 @@ def test_a_metric_that_does_not_fit_is_refused_in_every_search(X, metric, params
     for search in searches:
         with pytest.raises(ValueError, match=message):
             search()
+
+
+def test_missing_values_take_no_precision_from_others():
+    X = np.array([[0.0, 1.0], [3.0, 1.0], [7.0, 2.0]]) + 1e8
+    for metric in ("euclidean", "nan_euclidean"):
+        assert_array_equal(nearest_neighbors(X, 1, metric=metric)[1][:, 0], [3, 3, np.sqrt(17)])
+
+
+@pytest.mark.parametrize("metric", ["braycurtis", "dice", "sokalsneath"])
+def test_a_report_holds_one_row_of_zeros(metric):
+    found = report(ZEROS[1:], np.arange(16.0).reshape(8, 2), n_neighbors=2, metric=metric)
+    assert 0.0 <= found.trustworthiness <= 1.0
+
+
+def test_a_sparse_matrix_of_all_distances_is_refused():
+    with pytest.raises(TypeError, match="X is sparse"):
+        pairwise_squared_distances(sparse.eye(4, format="csr"), metric="precomputed")
 
 
 def test_the_stages_take_lists():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
+from sklearn.pipeline import make_pipeline
 
 from fasttsne import TSNE, ContrastiveTSNE
 from fasttsne.affinity import conditional_probabilities, joint_probabilities_dense
@@ -14,7 +15,9 @@ from fasttsne.initialization import initial_embedding, laplacian_eigenmap
 from fasttsne.metric_learning.learners import LinearMetricLearner, LinearRanker
 from fasttsne.metric_learning.learning_to_rank import lambdarank_loss, listnet_loss, logistic_loss
 from fasttsne.metric_learning.losses import multi_similarity_loss, nt_xent_loss, triplet_loss
+from fasttsne.metric_learning.mining import mine_triplets
 from fasttsne.metric_learning.ranking import ndcg_score, precision_at_k
+from fasttsne.metric_learning.sampling import NoiseDistribution
 from fasttsne.neighbors import nearest_neighbors
 from fasttsne.neighbors.index import neighbor_index
 from fasttsne.quality import kl_divergence, knn_accuracy, neighborhood_ndcg, report
@@ -199,3 +202,65 @@ def test_underflow_is_no_error_whatever_numpy_was_told(call):
     expected = call()
     with np.errstate(all="raise"):
         assert_array_equal(call(), expected)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: triplet_loss(X, LABELS, margin="1"), "margin='1' must be a finite number above 0"),
+        (lambda: triplet_loss(X, LABELS, margin=10**400), "margin=10+ must be a finite"),
+        (lambda: triplet_loss(X, LABELS, squared="no"), "squared='no' must be True or False"),
+        (lambda: triplet_loss(X, LABELS, mining=np.ones(2)), "mining=.* must be one of 'all'"),
+        (lambda: nt_xent_loss(X, [(0, 1)], temperature=np.ones(2)), "temperature=.* must be a fin"),
+        (lambda: nt_xent_loss(X, [(0, 1)], reduction=np.ones(2)), "reduction=.* must be one of"),
+        (lambda: multi_similarity_loss(X, LABELS, threshold="a"), "threshold='a' must be a finite"),
+        (lambda: multi_similarity_loss(X, LABELS, threshold=np.nan), "threshold=nan must be"),
+        (lambda: lambdarank_loss(SCORES, RELEVANCE, gain=5), "gain=5 must be 'linear'"),
+        (
+            lambda: lambdarank_loss(SCORES, RELEVANCE, gain=lambda y: y * 1j),
+            "gain returned must",
+        ),
+        (lambda: lambdarank_loss(SCORES, RELEVANCE, k=10**30), "k=10+ must be an integer"),
+        (
+            lambda: ndcg_score(RELEVANCE, SCORES, ties=np.ones(2)),
+            "ties=.* must be one of",
+        ),
+        (lambda: ndcg_score(RELEVANCE, SCORES, per_query=[1, 2]), "per_query=.* must be True or"),
+        (
+            lambda: precision_at_k(RELEVANCE, SCORES, k=True),
+            "k=True must be an integer of at",
+        ),
+        (lambda: mine_triplets(X, LABELS, margin="x"), "margin='x' must be a finite number"),
+        (lambda: NoiseDistribution.log_uniform(10**30), "n_classes=10+ must be an integer"),
+        (lambda: NoiseDistribution.unigram([1, 2], power="x"), "power='x' must be a finite number"),
+        (lambda: nearest_neighbors(X, "5"), "n_neighbors='5' must be an integer"),
+        (lambda: nearest_neighbors(X, 5, n_threads=2**40), "n_threads=.* must be an integer below"),
+        (lambda: neighborhood_ndcg(X, Y, n_neighbors=np.ones(2)), "n_neighbors=.* must be an int"),
+        (lambda: kl_divergence(X, Y, perplexity="30"), "perplexity='30' must be a finite number"),
+        (lambda: initial_embedding(X, "pca", 2.5, RNG), "n_components=2.5 must be an integer"),
+    ],
+)
+def test_wrong_arguments_are_refused_by_name(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_scores_whose_sums_overflow_are_refused():
+    for loss in (listnet_loss, logistic_loss, lambdarank_loss):
+        with pytest.raises(ValueError, match=r"scores has values up to 1e\+308"):
+            loss([1e308, -1e308, 0.0], [0, 1, 2])
+
+
+def test_warnings_name_the_line_of_the_caller():
+    calls = [
+        lambda: TSNE(learning_rate=1.0, max_iter=250, perplexity=5).fit(X[:50]),
+        lambda: TSNE(init=X[:50, :2], max_iter=250, perplexity=5).fit_transform(X[:50]),
+        lambda: make_pipeline(TSNE(n_neighbors=10, max_iter=250)).fit(X[:50]),
+        lambda: LinearRanker("ranknet", max_iter=1).fit(X, RELEVANCE.ravel()[:260], groups=GROUPS),
+    ]
+    for call in calls:
+        with pytest.warns(UserWarning) as warned:
+            call()
+        assert [(found.filename, found.lineno) for found in warned] == [
+            (__file__, call.__code__.co_firstlineno)
+        ]

@@ -40,6 +40,8 @@ DAMAGE = [
     ("lil", put("rows", 3, [1, 2, 3])),
     ("lil", put("rows", 3, [99] * 6)),
     ("dok", put_beside),
+    *((form, lambda matrix: setattr(matrix, "data", None)) for form in (*FORMS, "coo")),
+    *((form, lambda matrix: setattr(matrix, "data", matrix.data * 1j)) for form in FORMS),
 ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +27,7 @@ from fasttsne.metric_learning.queries import as_queries
 from fasttsne.metric_learning.ranking.ndcg import Gain, ndcg_score
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import single_threaded_blas
+from fasttsne.runtime.warn import warn
 from fasttsne.samples.arrays import unmasked
 
 LOSSES: dict[str, Callable[..., Any]] = {
@@ -368,11 +368,10 @@ class LinearRanker(BaseEstimator):
         if not log.history:  # the start is the minimum
             log.add(loss=float(result.fun))
         if result.status == 1:
-            warnings.warn(
+            warn(
                 f"L-BFGS did not converge in {result.nit} iterations; raise max_iter="
                 f"{self.max_iter}, tol={self.tol} or alpha={self.alpha}",
                 ConvergenceWarning,
-                stacklevel=3,
             )
         return result.x, log.history
 

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import erfc, expit, log_softmax, softmax
 
-from fasttsne.metric_learning.checks import Floats, Loss, Reduction, check_count, check_positive
+from fasttsne.metric_learning.checks import Floats, Loss, Reduction
 from fasttsne.metric_learning.queries import Block, Part, differences, loss_of_queries
 from fasttsne.metric_learning.ranking.ndcg import Gain, discount, normalized_gain
 from fasttsne.metric_learning.ties import Ties
-from fasttsne.runtime.numbers import with_plain_numbers
+from fasttsne.runtime.numbers import Count, Positive, with_plain_numbers
 
 # Leads, in units of 2 sigma, beyond which the order is certain in double precision.
 _CERTAIN = 40.0
@@ -119,7 +119,7 @@ def approx_ndcg_loss(
     relevance: ArrayLike,
     groups: ArrayLike | None = None,
     *,
-    alpha: float = 10.0,
+    alpha: Positive = 10.0,
     gain: Gain = "exponential",
     reduction: Reduction = "mean",
 ) -> Loss:
@@ -146,7 +146,6 @@ def approx_ndcg_loss(
     >>> round(loss, 4)
     -0.8499
     """
-    check_positive("alpha", alpha)
 
     def part(block: Block) -> Part:
         gains = normalized_gain(block.relevance, gain, None)
@@ -167,8 +166,8 @@ def soft_rank_loss(
     relevance: ArrayLike,
     groups: ArrayLike | None = None,
     *,
-    sigma: float = 1.0,
-    k: int | None = None,
+    sigma: Positive = 1.0,
+    k: Count | None = None,
     gain: Gain = "exponential",
     reduction: Reduction = "mean",
 ) -> Loss:
@@ -198,8 +197,6 @@ def soft_rank_loss(
     >>> round(loss, 4), gradient.round(4)
     (-0.8155, array([-0.1041,  0.1041]))
     """
-    check_positive("sigma", sigma)
-    check_count("k", k, optional=True)
 
     def part(block: Block) -> Part:
         gains = normalized_gain(block.relevance, gain, k)

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
-from fasttsne.metric_learning.checks import Floats, Loss, Reduction, check_count, check_positive
+from fasttsne.metric_learning.checks import Floats, Loss, Reduction
 from fasttsne.metric_learning.queries import Block, Part, differences, loss_of_queries
 from fasttsne.metric_learning.ranking.ndcg import Gain, descending, discount, normalized_gain
 from fasttsne.metric_learning.ties import Ties
-from fasttsne.runtime.numbers import with_plain_numbers
+from fasttsne.runtime.numbers import Count, Positive, with_plain_numbers
 
 
 @with_plain_numbers
@@ -21,7 +21,7 @@ def hinge_loss(
     relevance: ArrayLike,
     groups: ArrayLike | None = None,
     *,
-    margin: float = 1.0,
+    margin: Positive = 1.0,
     reduction: Reduction = "mean",
 ) -> Loss:
     """Return the hinge loss of pairs (Herbrich et al. 2000).
@@ -48,7 +48,6 @@ def hinge_loss(
     >>> loss, gradient
     (0.5, array([-1.,  1.]))
     """
-    check_positive("margin", margin)
 
     def slope(lead: Floats, _: Block) -> tuple[Floats, Floats]:
         return np.maximum(margin - lead, 0.0), np.where(lead < margin, -1.0, 0.0)
@@ -62,7 +61,7 @@ def ranknet_loss(
     relevance: ArrayLike,
     groups: ArrayLike | None = None,
     *,
-    sigma: float = 1.0,
+    sigma: Positive = 1.0,
     reduction: Reduction = "mean",
 ) -> Loss:
     """Return RankNet's loss, the cross-entropy of pairs (Burges et al. 2005).
@@ -87,7 +86,6 @@ def ranknet_loss(
     >>> round(loss, 4)
     1.1963
     """
-    check_positive("sigma", sigma)
 
     def slope(lead: Floats, _: Block) -> tuple[Floats, Floats]:
         return np.logaddexp(0.0, -sigma * lead), -sigma * expit(-sigma * lead)
@@ -101,8 +99,8 @@ def lambdarank_loss(
     relevance: ArrayLike,
     groups: ArrayLike | None = None,
     *,
-    sigma: float = 1.0,
-    k: int | None = None,
+    sigma: Positive = 1.0,
+    k: Count | None = None,
     gain: Gain = "exponential",
     reduction: Reduction = "mean",
 ) -> Loss:
@@ -131,8 +129,6 @@ def lambdarank_loss(
     >>> round(loss, 4), gradient.round(4)
     (0.4847, array([-0.2698,  0.2698]))
     """
-    check_positive("sigma", sigma)
-    check_count("k", k, optional=True)
 
     def slope(lead: Floats, block: Block) -> tuple[Floats, Floats]:
         weights = _swaps(block, k, gain)

@@ -7,7 +7,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
 from fasttsne.metric_learning import checks
-from fasttsne.metric_learning.checks import Floats, Indices, Loss, PairReduction, Reduction
+from fasttsne.metric_learning.checks import (
+    Floats,
+    Indices,
+    Loss,
+    PairReduction,
+    Reduction,
+    SimilarLabel,
+)
 from fasttsne.metric_learning.distances import (
     Batch,
     by_squared_of,
@@ -15,7 +22,7 @@ from fasttsne.metric_learning.distances import (
     summed_by_row,
     through_normalized,
 )
-from fasttsne.runtime.numbers import with_plain_numbers
+from fasttsne.runtime.numbers import Positive, with_plain_numbers
 
 
 @with_plain_numbers
@@ -24,9 +31,9 @@ def contrastive_loss(
     labels: ArrayLike | None = None,
     *,
     pairs: ArrayLike | None = None,
-    margin: float = 1.0,
+    margin: Positive = 1.0,
     squared: bool = True,
-    similar_label: int = 0,
+    similar_label: SimilarLabel = 0,
     reduction: PairReduction = "mean",
 ) -> Loss:
     """Return the contrastive loss of pairs of samples, and its gradient.
@@ -76,8 +83,6 @@ def contrastive_loss(
     (1.0973, (4, 2))
     """
     given, X = X, checks.as_embeddings(X)
-    checks.check_positive("margin", margin)
-    checks.check_choice("similar_label", similar_label, (0, 1))
     if labels is not None and pairs is None:
         losses, gradient, n_nonzero = _of_classes(
             X, checks.as_classes(labels, len(X)), margin, squared
@@ -113,7 +118,7 @@ def _of_classes(
 
 
 def _of_pairs(
-    X: Floats, pairs: Indices, margin: float, squared: bool, similar_label: int
+    X: Floats, pairs: Indices, margin: float, squared: bool, similar_label: SimilarLabel
 ) -> tuple[Floats, Floats]:
     """Return the losses per pair, and the gradient of their sum."""
     i, j, label = pairs.T
@@ -140,7 +145,7 @@ def _loss_of(
 
 @with_plain_numbers
 def lifted_structure_loss(
-    X: ArrayLike, labels: ArrayLike, *, margin: float = 1.0, reduction: PairReduction = "mean"
+    X: ArrayLike, labels: ArrayLike, *, margin: Positive = 1.0, reduction: PairReduction = "mean"
 ) -> Loss:
     """Return the lifted structure loss, and its gradient.
 
@@ -171,7 +176,6 @@ def lifted_structure_loss(
     >>> round(loss, 4), gradient.shape
     (2.881, (4, 2))
     """
-    checks.check_positive("margin", margin)
     Z = checks.as_embeddings(X)
     classes = checks.as_classes(labels, len(Z))
     batch, rows = Batch(Z), np.arange(len(Z))
@@ -205,8 +209,8 @@ def multi_similarity_loss(
     X: ArrayLike,
     labels: ArrayLike,
     *,
-    alpha: float = 2.0,
-    beta: float = 50.0,
+    alpha: Positive = 2.0,
+    beta: Positive = 50.0,
     threshold: float = 0.5,
     reduction: Reduction = "mean",
 ) -> Loss:
@@ -239,10 +243,6 @@ def multi_similarity_loss(
     >>> round(loss, 4), gradient.shape
     (0.158, (4, 2))
     """
-    checks.check_positive("alpha", alpha)
-    checks.check_positive("beta", beta)
-    if not np.isfinite(threshold):
-        raise ValueError(f"threshold={threshold!r} must be a finite number")
     Z = checks.as_embeddings(X)
     classes = checks.as_classes(labels, len(Z))
     units, lengths = normalized(Z)

@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 from fasttsne.metric_learning import checks
 from fasttsne.metric_learning.checks import Floats, Gradient, Indices, Loss, Reduction
 from fasttsne.metric_learning.distances import normalized, through_normalized
-from fasttsne.runtime.numbers import with_plain_numbers
+from fasttsne.runtime.numbers import Positive, with_plain_numbers
 
 LossOfTwo = tuple[float | Floats, tuple[Gradient, Gradient]]
 
@@ -91,7 +91,7 @@ def n_pair_loss(
 def info_nce_loss(
     queries: ArrayLike,
     keys: ArrayLike,
-    temperature: float = 0.1,
+    temperature: Positive = 0.1,
     *,
     normalize: bool = True,
     reduction: Reduction = "mean",
@@ -126,7 +126,6 @@ def info_nce_loss(
     >>> round(loss, 4)
     0.3133
     """
-    checks.check_positive("temperature", temperature)
     Q, K = _two(queries, keys, "queries", "keys")
     if not normalize:
         checks.check_squares(Q, "queries")
@@ -147,7 +146,7 @@ def info_nce_loss(
 
 @with_plain_numbers
 def nt_xent_loss(
-    X: ArrayLike, pairs: ArrayLike, temperature: float = 0.5, *, reduction: Reduction = "mean"
+    X: ArrayLike, pairs: ArrayLike, temperature: Positive = 0.5, *, reduction: Reduction = "mean"
 ) -> Loss:
     """Return NT-Xent, the loss of SimCLR, and its gradient.
 
@@ -177,7 +176,6 @@ def nt_xent_loss(
     >>> round(loss, 4)
     0.536
     """
-    checks.check_positive("temperature", temperature)
     Z = checks.as_embeddings(X)
     numbers = checks.as_indices(pairs, 2, len(Z), "pairs")
     if (numbers[:, 0] == numbers[:, 1]).any():
@@ -196,7 +194,7 @@ def nt_xent_loss(
 
 @with_plain_numbers
 def supervised_contrastive_loss(
-    X: ArrayLike, labels: ArrayLike, temperature: float = 0.1, *, reduction: Reduction = "mean"
+    X: ArrayLike, labels: ArrayLike, temperature: Positive = 0.1, *, reduction: Reduction = "mean"
 ) -> Loss:
     """Return the supervised contrastive loss, variant "out", and its gradient.
 
@@ -224,7 +222,6 @@ def supervised_contrastive_loss(
     >>> round(loss, 4)
     0.5978
     """
-    checks.check_positive("temperature", temperature)
     Z = checks.as_embeddings(X)
     classes = checks.as_classes(labels, len(Z))
     units, lengths = normalized(Z)

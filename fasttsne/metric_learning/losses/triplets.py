@@ -7,8 +7,6 @@ p + margin and on their sum. Running counts and sums of the q between sorted p g
 
 from __future__ import annotations
 
-from typing import get_args
-
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import ArrayLike
@@ -17,7 +15,7 @@ from fasttsne.metric_learning import checks
 from fasttsne.metric_learning.checks import Floats, Indices, Loss, PairReduction
 from fasttsne.metric_learning.distances import Batch, block_rows, by_squared_of, summed_by_row
 from fasttsne.metric_learning.mining import Strategy, mine_triplets
-from fasttsne.runtime.numbers import with_plain_numbers
+from fasttsne.runtime.numbers import Positive, with_plain_numbers
 
 
 @with_plain_numbers
@@ -26,7 +24,7 @@ def triplet_loss(
     labels: ArrayLike | None = None,
     *,
     triplets: ArrayLike | None = None,
-    margin: float = 1.0,
+    margin: Positive = 1.0,
     squared: bool = False,
     mining: Strategy = "all",
     reduction: PairReduction = "mean_nonzero",
@@ -82,8 +80,6 @@ def triplet_loss(
     (1.7537, (4, 2))
     """
     given, X = X, checks.as_embeddings(X)
-    checks.check_positive("margin", margin)
-    checks.check_choice("mining", mining, get_args(Strategy))
     checks.check_squares(X, "X")
     if triplets is not None and labels is None:
         numbers = checks.as_indices(triplets, 3, len(X), "triplets")

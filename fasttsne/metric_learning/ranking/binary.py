@@ -8,22 +8,24 @@ Raghavan and Schütze (2008), sections 8.3 and 8.4.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.metric_learning.checks import Floats, check_choice, check_count
+from fasttsne.metric_learning.checks import Floats
 from fasttsne.metric_learning.queries import Block, Undefined, mean_of_queries
 from fasttsne.metric_learning.ranking.ndcg import TieOrder, descending
 from fasttsne.metric_learning.ties import Ties
+from fasttsne.runtime.numbers import Count, with_plain_numbers
 
 
+@with_plain_numbers
 def average_precision(
     y_true: ArrayLike,
     y_score: ArrayLike,
     *,
-    k: int | None = None,
+    k: Count | None = None,
     undefined: Undefined = 0.0,
     ties: TieOrder = "average",
     groups: ArrayLike | None = None,
@@ -55,7 +57,6 @@ def average_precision(
     >>> round(average_precision([1, 0, 1, 0], [4, 3, 2, 1]), 4)
     0.8333
     """
-    k = check_count("k", k, optional=True)
 
     def measure(ranking: _Ranking) -> Any:
         n_summed = ranking.n_relevant if k is None else np.minimum(ranking.n_relevant, k)
@@ -64,11 +65,12 @@ def average_precision(
     return _mean(measure, y_true, y_score, ties, groups, sample_weight, per_query, undefined)
 
 
+@with_plain_numbers
 def reciprocal_rank(
     y_true: ArrayLike,
     y_score: ArrayLike,
     *,
-    k: int | None = None,
+    k: Count | None = None,
     undefined: Undefined = 0.0,
     ties: TieOrder = "average",
     groups: ArrayLike | None = None,
@@ -96,7 +98,6 @@ def reciprocal_rank(
     >>> reciprocal_rank([[0, 1, 0], [1, 0, 0]], [[3, 2, 1], [3, 2, 1]])
     0.75
     """
-    k = check_count("k", k, optional=True)
 
     def measure(ranking: _Ranking) -> Any:
         first = -np.diff(ranking.without_hit(), axis=1, prepend=1.0)
@@ -106,11 +107,12 @@ def reciprocal_rank(
     return _mean(measure, y_true, y_score, ties, groups, sample_weight, per_query, undefined)
 
 
+@with_plain_numbers
 def precision_at_k(
     y_true: ArrayLike,
     y_score: ArrayLike,
     *,
-    k: int,
+    k: Count,
     ties: TieOrder = "average",
     groups: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
@@ -135,16 +137,16 @@ def precision_at_k(
     >>> precision_at_k([1, 0, 1, 0], [4, 3, 2, 1], k=2)
     0.5
     """
-    k = check_count("k", k)
     arguments = y_true, y_score, ties, groups, sample_weight, per_query
     return _mean(lambda ranking: ranking.n_found(k) / k, *arguments)
 
 
+@with_plain_numbers
 def recall_at_k(
     y_true: ArrayLike,
     y_score: ArrayLike,
     *,
-    k: int,
+    k: Count,
     undefined: Undefined = 0.0,
     ties: TieOrder = "average",
     groups: ArrayLike | None = None,
@@ -170,11 +172,11 @@ def recall_at_k(
     >>> recall_at_k([1, 0, 1, 0], [4, 3, 2, 1], k=3)
     1.0
     """
-    k = check_count("k", k)
     arguments = y_true, y_score, ties, groups, sample_weight, per_query, undefined
     return _mean(lambda ranking: ranking.n_found(k) / ranking.n_relevant, *arguments)
 
 
+@with_plain_numbers
 def r_precision(
     y_true: ArrayLike,
     y_score: ArrayLike,
@@ -210,6 +212,7 @@ def r_precision(
     return _mean(measure, y_true, y_score, ties, groups, sample_weight, per_query, undefined)
 
 
+@with_plain_numbers
 def map_at_r(
     y_true: ArrayLike,
     y_score: ArrayLike,
@@ -248,11 +251,12 @@ def map_at_r(
     return _mean(measure, y_true, y_score, ties, groups, sample_weight, per_query, undefined)
 
 
+@with_plain_numbers
 def hit_rate(
     y_true: ArrayLike,
     y_score: ArrayLike,
     *,
-    k: int,
+    k: Count,
     undefined: Undefined = 0.0,
     ties: TieOrder = "average",
     groups: ArrayLike | None = None,
@@ -281,7 +285,6 @@ def hit_rate(
     >>> hit_rate([[0, 1, 0], [0, 0, 1]], [[3, 2, 1], [3, 2, 1]], k=2)
     0.5
     """
-    k = check_count("k", k)
 
     def measure(ranking: _Ranking) -> Any:
         return (1.0 - ranking.without_hit()[:, :k].min(axis=1)) / (ranking.n_relevant > 0.0)
@@ -326,7 +329,6 @@ def _mean(
     *arguments: Any,
 ) -> float | Floats:
     """Return the mean of `measure` over queries; a division by 0 relevant documents marks NaN."""
-    check_choice("ties", ties, get_args(TieOrder))
 
     def of_block(block: Block) -> Floats:
         order = descending(block.scores)

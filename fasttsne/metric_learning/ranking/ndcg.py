@@ -6,7 +6,7 @@ NDCG is the DCG divided by `ideal_dcg`, the DCG of the best ranking of the same 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +15,7 @@ from fasttsne.metric_learning import checks
 from fasttsne.metric_learning.checks import Floats, Indices
 from fasttsne.metric_learning.queries import Block, Undefined, mean_of_queries
 from fasttsne.metric_learning.ties import Ties
+from fasttsne.runtime.numbers import Count, with_plain_numbers
 
 Gain = Literal["linear", "exponential"] | Callable[[Floats], ArrayLike]
 TieOrder = Literal["average", "stable"]
@@ -23,11 +24,12 @@ TieOrder = Literal["average", "stable"]
 _LARGEST_EXPONENT = 1023.0
 
 
+@with_plain_numbers
 def dcg_score(
     y_true: ArrayLike,
     y_score: ArrayLike,
     *,
-    k: int | None = None,
+    k: Count | None = None,
     gain: Gain = "linear",
     ties: TieOrder = "average",
     groups: ArrayLike | None = None,
@@ -79,7 +81,6 @@ def dcg_score(
     >>> round(dcg_score([10, 0, 0, 1, 5], [0.1, 0.2, 0.3, 4, 70]), 4)
     9.4995
     """
-    _check_ranking(k, gain, ties)
 
     def measure(block: Block) -> Floats:
         return _dcg(_gain(block.relevance, gain), block.scores, k, ties)
@@ -87,11 +88,12 @@ def dcg_score(
     return mean_of_queries(measure, y_true, y_score, groups, sample_weight, per_query)
 
 
+@with_plain_numbers
 def ndcg_score(
     y_true: ArrayLike,
     y_score: ArrayLike,
     *,
-    k: int | None = None,
+    k: Count | None = None,
     gain: Gain = "linear",
     ties: TieOrder = "average",
     undefined: Undefined = 0.0,
@@ -130,7 +132,6 @@ def ndcg_score(
     >>> ndcg_score([2, 1, 0, 0, 1], [3, 2, 1, 2, 1], groups=[3, 2], per_query=True).round(4)
     array([1.    , 0.6309])
     """
-    _check_ranking(k, gain, ties)
 
     def measure(block: Block) -> Floats:
         gains = relative_gain(block.relevance, gain)
@@ -139,13 +140,6 @@ def ndcg_score(
         return np.minimum(values, 1.0)
 
     return mean_of_queries(measure, y_true, y_score, groups, sample_weight, per_query, undefined)
-
-
-def _check_ranking(k: int | None, gain: Any, ties: Any) -> None:
-    k = checks.check_count("k", k, optional=True)
-    if not callable(gain) and gain not in ("linear", "exponential"):
-        raise ValueError(f"gain={gain!r} must be 'linear', 'exponential' or a function")
-    checks.check_choice("ties", ties, get_args(TieOrder))
 
 
 def _gain(relevance: Floats, gain: Gain) -> Floats:
@@ -158,8 +152,9 @@ def _gain(relevance: Floats, gain: Gain) -> Floats:
                 "or use gain='linear'"
             )
         return np.exp2(relevance) - 1.0
-    assert callable(gain)
-    gains = np.asarray(gain(relevance.copy()), dtype=np.float64)
+    if not callable(gain):
+        raise ValueError(f"gain={gain!r} must be 'linear', 'exponential' or a function")
+    gains = checks.as_numbers(gain(relevance.copy()), "what gain returned")
     if gains.shape != relevance.shape or not (np.isfinite(gains) & (gains >= 0.0)).all():
         raise ValueError(
             "gain must return finite values of at least 0 in the shape of its argument, "
