@@ -403,8 +403,7 @@ def draw(args: argparse.Namespace, Y: NDArray[np.float32], labels: Any) -> bool:
     from fasttsne.plot.axes import map_size
 
     size, path = map_size(Y, 8), args.plot
-    # Ten letters per inch; a dollar sign would start a formula.
-    title = fill(title_of(args, len(Y)), int(size[0] * 10)).replace("$", r"\$")
+    title = fill(title_of(args, len(Y)), int(size[0] * 10))  # ten letters per inch
     figure = Figure(figsize=size, dpi=150, layout="constrained")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

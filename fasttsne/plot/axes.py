@@ -81,7 +81,7 @@ def prepare_curve(ax: Axes, title: str | None, xlabel: str, ylabel: str) -> None
 
 def _write_title(ax: Axes, title: str | None) -> None:
     if title is not None:
-        ax.set_title(title, loc="left", color=INK)
+        ax.set_title(title.replace("$", r"\$"), loc="left", color=INK)
 
 
 def write_legend(ax: Axes, handles: Sequence[Any], names: Sequence[str], **options: Any) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +24,7 @@ _FEW, _SOME = 12, 24  # numbers of names up to which the largest font sizes are 
 _MAX_NAMES = 100  # more than this find no room on any map
 _MAX_COVER = 0.2  # share of the axes that names may hide
 _MAX_WIDTH, _MAX_LINES = 18, 3  # of a name, in characters and lines
+_LONG = 20  # characters of a name, of which a legend with many columns shows no more
 _REACH = 0.18  # how far from its class a name may be, as a share of the axes' shorter side
 _N_RINGS, _N_DIRECTIONS = 18, 24
 
@@ -34,6 +37,16 @@ def plain(text: str, max_length: int | None = None) -> str:
     """Return text as one line that matplotlib writes literally, dollars included."""
     text = shortened(" ".join(text.split()), max_length or len(text))
     return text.replace("$", r"\$")
+
+
+def distinct(names: list[str]) -> list[str]:
+    """Return names, if some are long, without the words but one that all of them begin with."""
+    if len(names) < 2 or max(map(len, names)) <= _LONG:
+        return names
+    ends = zip(min(names), max(names), strict=False)
+    common = "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], ends))
+    start = len(re.sub(r"\w*\W*\w*$", "", common))
+    return [f"…{name[start:]}" for name in names] if start else names
 
 
 def shortened(text: str, max_length: int) -> str:

@@ -11,8 +11,6 @@
   const values = data.values ? new Float32Array(bytes(data.values)) : null;
   // Plotly parses names as markup; escaped, they are shown literally.
   const plain = (text) => text.replace(/[&<>]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[c]);
-  // Names of classes often differ at the end.
-  const short = (text) => (text.length > 36 ? text.slice(0, 23) + "…" + text.slice(-12) : text);
 
   // ---- traces: which points each has, in order ------------------------------------------------
 
@@ -27,13 +25,14 @@
       return [{ rows: Array.from({ length: n }, (_, i) => i), ...nameless }];
     }
     const others = { rows: [], color: "#777777", name: "", rank: 1001 }, missing = { rows: [], color: data.missing, name: "missing", rank: 1002 };
-    const own = new Map(data.shown.map((k) => [k, { rows: [], color: data.colors[k], symbol: data.symbols[k], name: data.names[k] }]));
+    const own = new Map(data.shown.map((k) => [k, { rows: [], color: data.colors[k], symbol: data.symbols[k], name: data.short[k] }]));
     for (let i = 0; i < n; i++) (codes[i] < 0 ? missing : own.get(codes[i]) ?? others).rows.push(i);
     others.name = (data.names.length - own.size).toLocaleString("en") + " smaller classes";
     return [missing, others, ...own.values()];
   }
 
   const shownGroups = groups().filter((group) => group.rows.length > 0);
+  if (shownGroups[0].rank === 1002 && shownGroups[0].rows.length < n / 20) shownGroups.push(shownGroups.shift()); // few are drawn last
   const opacity = n > 200000 ? 0.5 : n > 20000 ? 0.65 : 0.8;
 
   function trace({ rows, color, symbol, name, rank = 1000 }) {
@@ -43,22 +42,23 @@
     if (values && color === undefined) {
       marker.color = Float32Array.from(rows, (row) => values[row]);
       Object.assign(marker, { colorscale: "Viridis", colorbar: {
-        thickness: 14, len: 0.6, outlinewidth: 0, title: { text: plain(short(data.quantity)), side: "right" },
+        thickness: 14, len: 0.6, outlinewidth: 0, title: { text: plain(data.quantity), side: "right" },
       } });
     }
-    return { type: "scattergl", mode: "markers", x, y, marker, name: plain(short(name)), hoverinfo: "none", legendrank: rank, showlegend: name !== "" };
+    return { type: "scattergl", mode: "markers", x, y, marker, name: plain(name), hoverinfo: "none", legendrank: rank, showlegend: name !== "" };
   }
 
   const [home, axis] = [(k) => [-data.half[k], data.half[k]], { visible: false, zeroline: false }];
   // Beside the map, or below it on a narrow screen.
   const legend = () => ({
     itemsizing: "constant", font: { size: 13 }, tracegroupgap: 0,
-    ...(innerWidth < 600 ? { orientation: "h", x: 0, y: 0, yanchor: "top" } : { orientation: "v", x: 1.02, y: 0.95, yanchor: "auto" }),
+    ...(innerWidth < 600 ? { orientation: "h", x: 0, y: 0, yanchor: "top" } : { orientation: "v", x: 1.02, y: 1, yanchor: "top" }),
   });
+  const margin = () => ({ l: 8, r: 8, t: innerWidth < 600 ? 4 : 34, b: 8 }); // a legend is below the buttons
   const layout = {
     xaxis: { ...axis, range: home(0) },
     yaxis: { ...axis, range: home(1), scaleanchor: "x" },
-    margin: { l: 8, r: 8, t: 4, b: 8 },
+    margin: margin(),
     dragmode: "pan",
     hovermode: "closest",
     hoverdistance: 12,
@@ -118,7 +118,7 @@
     map.on("plotly_legendclick", () => { setTimeout(search, 400); });
     addEventListener("resize", () => {
       clearTimeout(resizing);
-      resizing = setTimeout(() => Plotly.relayout(map, { autosize: true, legend: legend(), ...(away ? {} : homeView()) }), 100);
+      resizing = setTimeout(() => Plotly.relayout(map, { autosize: true, legend: legend(), margin: margin(), ...(away ? {} : homeView()) }), 100);
     });
     document.body.dataset.ready = "yes";
   });
@@ -218,19 +218,21 @@
 
   function search() {
     const wanted = byId("search").value.trim().toLowerCase();
-    const x = [], y = [], color = [], symbol = [];
+    const x = [], y = [], color = [], symbol = [], whole = []; // whole: groups that are found as a whole
     if (wanted !== "") {
       shownGroups.forEach((group, k) => {
+        const before = x.length;
         if (map.data[k].visible === "legendonly") return;
         for (const row of group.rows) {
           const hit = className(row).toLowerCase().includes(wanted) || (data.hover && data.hover[row].toLowerCase().includes(wanted));
           if (hit) { x.push(points[2 * row]); y.push(points[2 * row + 1]); color.push(group.color ?? "#1a1a1a"); symbol.push(group.symbol ?? "circle"); }
         }
+        whole[k] = x.length - before === group.rows.length;
       });
     }
     byId("found").textContent = wanted === "" ? "" : x.length.toLocaleString("en") + " found";
     const all = shownGroups.map((_, k) => k);
-    Plotly.restyle(map, { "marker.opacity": wanted === "" ? opacity : 0.12 }, all);
+    Plotly.restyle(map, { "marker.opacity": all.map((k) => wanted === "" || whole[k] ? opacity : 0.12) }, all);
     Plotly.restyle(map, { x: [x], y: [y], "marker.color": [color], "marker.symbol": [symbol] }, [all.length]);
   }
 

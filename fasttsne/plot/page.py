@@ -22,8 +22,10 @@ from numpy.typing import ArrayLike, NDArray
 from fasttsne.plot.axes import check_map, window_around
 from fasttsne.plot.colors import MISSING, PALETTE, SYMBOLS, class_looks
 from fasttsne.plot.groups import Classes, Quantity, read_labels
+from fasttsne.plot.names import distinct, shortened
 from fasttsne.runtime.files import replacing
 
+_MAX_NAME = 36  # characters in the legend
 _MAX_TRACES = 60  # classes with their own entry in the legend
 _SHEET = 4096  # pixels along a side of an image of thumbnails
 
@@ -136,7 +138,8 @@ def html(
 def _colours(what: Classes | Quantity | None, Y: NDArray[Any]) -> dict[str, Any]:
     """Return the class or value of each point, with names and colours of classes."""
     if isinstance(what, Quantity):
-        return {"values": _packed(what.values, np.float32), "quantity": what.name or ""}
+        name = shortened(what.name or "", _MAX_NAME)
+        return {"values": _packed(what.values, np.float32), "quantity": name}
     if what is None:
         return {"codes": _packed(np.zeros(len(Y)), np.int32), "names": [], "colors": [PALETTE[0]]}
     medians, _ = what.medians_and_radii(Y)
@@ -145,6 +148,7 @@ def _colours(what: Classes | Quantity | None, Y: NDArray[Any]) -> dict[str, Any]
     return {
         "codes": _packed(what.codes, np.int32),
         "names": what.names,
+        "short": [shortened(name, _MAX_NAME) for name in distinct(what.names)],
         "colors": colors,
         "symbols": [SYMBOLS[mark] for mark in marks],
         "shown": shown.tolist(),

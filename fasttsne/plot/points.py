@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from fasttsne.plot.axes import (
 from fasttsne.plot.colors import INK, MARKERS, MISSING, PALETTE, class_looks
 from fasttsne.plot.density import grid_cells, shade
 from fasttsne.plot.groups import Classes, Quantity, read_labels
-from fasttsne.plot.names import plain, write_names
+from fasttsne.plot.names import distinct, plain, write_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _DENSE = 100_000  # more points than this are drawn as an image of densities
 _RASTERIZED = 5_000  # more points than this are an image inside a PDF or SVG
 _MAX_LEGEND = 40  # entries
+_FEW = 0.05  # share of points without a label up to which they are drawn above the others
 _GREY = "#555555"
 
 
@@ -55,7 +57,7 @@ def scatter(
     labels : array-like of shape (n_samples,), default=None
         The class of each point, numbers or strings. Numbers with fractions, or more than 50
         different numbers, are a quantity and drawn on a colour scale. Points without a label (None,
-        NaN) are grey, below the others. With None all points look the same.
+        NaN) are grey, below the others or, if few, above. With None all points look the same.
     ax : matplotlib.axes.Axes, default=None
         Axes to draw on. None makes a new figure of the map's shape, whose longer side is 6 inches.
     title : str, default=None
@@ -126,6 +128,7 @@ def scatter(
     prepare_map(ax, Y, title)
     in_legend = False
     if isinstance(what, Classes):
+        what = replace(what, names=distinct(what.names))
         medians, radii = what.medians_and_radii(Y)
         colors, marks = looks = class_looks(medians, what.counts())
         if _is_image(len(Y), size):
@@ -221,12 +224,12 @@ def _draw(
     ax: Axes,
     Y: NDArray[Any],
     colors: NDArray[Any],
-    below: NDArray[Any] | None,
+    missing: NDArray[Any] | None,
     size: float | None,
     alpha: float | None,
     shapes: NDArray[np.intp] | None = None,
 ) -> None:
-    """Draw the points in random order, but those marked as `below` first."""
+    """Draw the points in random order, but those without a label first, or last if they are few."""
     n_samples = len(Y)
     window, inch = drawn_window(ax), ax.figure.dpi
     width, height = window.width * 72 / inch, window.height * 72 / inch  # in points
@@ -239,8 +242,9 @@ def _draw(
         alpha = float(np.clip(1.2 - 0.1 * np.log10(n_samples), 0.7, 0.9))
     # In the order of classes, one class would hide another.
     order = np.random.default_rng(0).permutation(n_samples)
-    if below is not None:
-        order = np.concatenate([order[below[order]], order[~below[order]]])
+    if missing is not None:
+        last = missing if missing.mean() < _FEW else ~missing
+        order = np.concatenate([order[~last[order]], order[last[order]]])
     x, y = Y[order].T
     marks = ax.scatter(x, y, color=colors[order], s=size, alpha=alpha, linewidths=0)
     marks.set_rasterized(n_samples > _RASTERIZED)

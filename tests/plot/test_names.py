@@ -15,7 +15,7 @@ from matplotlib.figure import Figure  # noqa: E402
 from pictures import axes, boxes_of, colors_of, misplaced, rings  # noqa: E402
 
 from fasttsne.plot import scatter  # noqa: E402
-from fasttsne.plot.names import place_boxes  # noqa: E402
+from fasttsne.plot.names import distinct, place_boxes  # noqa: E402
 
 
 def listed(ax):
@@ -92,7 +92,7 @@ def test_the_smallest_classes_are_in_a_legend_where_there_is_no_room():
 
 def test_names_stay_readable_and_leave_room_for_the_points():
     Y, labels = rings(40)
-    names = np.array([f"positive, alpha-beta memory T cell of type {k}" for k in range(40)])
+    names = np.array([f"{k}th alpha-beta memory T cell of type {k}" for k in range(40)])
     ax = scatter(Y, names[labels], ax=Figure(figsize=(8, 8), layout="constrained").add_subplot())
     assert misplaced(ax) == []
     assert min(text.get_fontsize() for text in ax.texts) >= 8
@@ -230,3 +230,23 @@ def test_boxes_with_and_without_room():
     anchors, sizes = np.full((3, 2), 5.0), np.array([[8.0, 8.0], [8.0, 8.0], [20.0, 1.0]])
     placed = place_boxes(anchors, sizes, np.zeros(2), np.full(2, 10.0), 5.0)
     assert np.isnan(placed).all(axis=1).tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (
+            ["name of the 05th class", "name of the 17th class"],
+            ["…the 05th class", "…the 17th class"],
+        ),
+        (["gene ontology group 1", "gene ontology group 12"], ["…group 1", "…group 12"]),
+        (["alpha-beta T cells, CD4", "alpha-beta T cells, CD8"], ["…cells, CD4", "…cells, CD8"]),
+        (["a group 1", "a group 2"], None),
+        (["a very long name of a class", "B"], None),
+        (["abcdefghijklmnopqrstuvwx", "abcdefghijklmnopqrstuvwy"], None),
+        (["the only class that there is"], None),
+        ([], None),
+    ],
+)
+def test_long_names_are_shown_from_where_they_differ(names, shown):
+    assert distinct(names) == (shown or names)

@@ -439,7 +439,7 @@ def test_no_button_sends_anything_or_opens_a_window(opened, page):
 @pytest.mark.parametrize("n_classes", [0, 4, 40])
 def test_a_phone_shows_the_whole_map_above_its_legend(opened, n_classes):
     Y = np.array([[0, 0], [50, 10], [50, 0], [0, 10]] * 20, dtype=float)
-    names = [f"a class with a long name {i}" for i in np.arange(80) % max(n_classes, 1)]
+    names = [f"{i}: a class with a long name" for i in np.arange(80) % max(n_classes, 1)]
     tab = opened(Y, names if n_classes else None).tab
     for width, height in [(375, 667), (900, 700)]:
         tab.set_viewport_size({"width": width, "height": height})
@@ -466,3 +466,24 @@ def test_the_legend_is_in_natural_order_and_missing_last(opened):
     entries = tab.locator(".legend .traces").all_text_contents()
     assert entries[:40] == [f"T{i}" for i in range(40)]
     assert entries[-2:] == ["40 smaller classes", "missing"]
+
+
+@pytest.mark.slow
+def test_a_long_legend_begins_below_the_buttons(opened):
+    labels = [f"class {i}" for i in range(60)]
+    tab = opened(np.random.default_rng(0).normal(size=(60, 2)), labels).tab
+    tab.set_viewport_size({"width": 1280, "height": 800})
+    tab.wait_for_timeout(1000)
+    buttons = tab.locator(".modebar").bounding_box()
+    first = tab.locator(".legend .traces").first.bounding_box()
+    assert first["y"] >= buttons["y"] + buttons["height"]
+
+
+@pytest.mark.slow
+def test_a_search_fades_other_classes_only(opened):
+    Y, labels = corners()
+    tab = opened(Y, [f"class {label}" for label in labels]).tab
+    tab.fill("#search", f"class {labels[0]}")
+    tab.wait_for_timeout(1000)
+    opacities = tab.evaluate("map.data.map((trace) => trace.marker.opacity)")
+    assert opacities[0] == 0.8 and set(opacities[1:-1]) == {0.12}

@@ -381,3 +381,20 @@ def test_missing_matplotlib_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"pip install 'fasttsne\[plot\]'"):
         scatter(np.zeros((3, 2)))
+
+
+@pytest.mark.parametrize("values", [["a", "b"], [0.5, 0.25]])
+@pytest.mark.parametrize("n_missing", [2, 30])
+def test_few_missing_labels_are_on_top_and_many_below(values, n_missing):
+    labels = np.resize(np.array(values, dtype=object), 100)
+    labels[:n_missing] = None
+    ax = scatter(np.random.default_rng(0).normal(size=(100, 2)), labels, ax=axes())
+    (marks,) = ax.collections
+    grey = np.ptp(marks.get_facecolors()[:, :3], axis=1) == 0
+    there = slice(-n_missing, None) if n_missing == 2 else slice(n_missing)
+    assert grey.sum() == n_missing and grey[there].all()
+
+
+def test_a_title_is_no_formula():
+    ax = scatter(np.eye(3, 2), title="$cost 5$", ax=axes())
+    assert ax.get_title(loc="left") == r"\$cost 5\$"  # as matplotlib writes dollars
