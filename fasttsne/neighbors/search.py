@@ -194,8 +194,8 @@ def _by_scikit_learn(
     """Search one neighbour more than wanted, and leave out the sample itself."""
     search = ScikitLearnSearch(X, n_neighbors + 1, metric, metric_params)
     indices, distances = search.query(X, _BLOCK_ROWS, one_by_one=False, n_threads=n_threads)
-    squares = squared(distances)
     own = indices == np.arange(len(indices))[:, None]
+    squares = squared(np.where(own, 0.0, distances))  # 0 / 0 for a row of zeros
     # Where many samples coincide, the sample itself need not be among those found.
     own[~own.any(axis=1), -1] = True
     shape = (len(indices), n_neighbors)
