@@ -54,7 +54,6 @@ def run(args: argparse.Namespace) -> int:
 
     digits: Any = load_digits()
     n_samples, n_features = digits.data.shape
-    _check_arguments(args, n_samples)
     output = args.output or _DEFAULT_OUTPUT
     drawable = not args.no_plot and _check_output(args, output)
 
@@ -79,19 +78,6 @@ def run(args: argparse.Namespace) -> int:
         return 1
     print(f"\nPicture: {output}")
     return 0
-
-
-def _check_arguments(args: argparse.Namespace, n_samples: int) -> None:
-    """Check the arguments before any work; an error names the option."""
-    fault = None
-    if not 0 < args.perplexity < n_samples:
-        fault = f"perplexity: must be above 0 and below {n_samples}; got {args.perplexity:g}"
-    elif not 0 <= args.random_state < 2**32:
-        fault = f"random-state: must be from 0 to {2**32 - 1}; got {args.random_state}"
-    elif args.n_jobs == 0:
-        fault = "n-jobs: must not be 0; -1 uses all cores"
-    if fault:
-        args.parser.error(f"argument --{fault}")
 
 
 def _check_output(args: argparse.Namespace, output: Path) -> bool:

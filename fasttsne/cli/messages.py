@@ -54,13 +54,9 @@ def counted(number: int, noun: str) -> str:
 
 def as_options(text: str) -> str:
     """Return a message of the library with parameters as the command line has them."""
-
-    def option(found: re.Match[str]) -> str:
-        name, value = found[1] or found[2] or found[3], f" {found[5]}" if found[5] else ""
-        return f"--{name.replace('_', '-')}{value}"
-
-    pattern = r"The '(\w+)' parameter of \w+|'(\w+_\w+)'|\b(\w+)=(['\"]?)([\w.+-]*\w)\4"
-    return re.sub(pattern, option, text)
+    text = re.sub(r"The '(\w+)' parameter of \w+|(?<!=)'(\w+_\w+)'", r"--\1\2", text)
+    text = re.sub(r"\b(\w+)=(['\"]?)([\w.+-]*\w)\2", r"--\1 \3", text)
+    return re.sub(r"--\w+", lambda option: option[0].replace("_", "-"), text)
 
 
 def rounded(divergence: float) -> str:

@@ -187,11 +187,9 @@ def indexed(table: Any, index: Sequence[str], gaps: Collection[str] = ()) -> Any
     """
     import pyarrow
 
-    whole = {f.name: str(f.type) for f in table.schema if pyarrow.types.is_integer(f.type)}
-    with_gaps = [name for name in whole if name in gaps or table[name].null_count]
-    if not index and not with_gaps:
-        return table
-    kinds = {name: whole[name].replace("int", "Int").replace("u", "U") for name in with_gaps}
+    with_gaps = [f for f in table.schema if f.name in gaps or table[f.name].null_count]
+    whole = {f.name: str(f.type) for f in with_gaps if pyarrow.types.is_integer(f.type)}
+    kinds = {name: kind.replace("int", "Int").replace("u", "U") for name, kind in whole.items()}
     frame = table.slice(0, 0).to_pandas().astype(kinds)  # else integers become floats
     if index:
         frame = frame.set_index(list(index))
