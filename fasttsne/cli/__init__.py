@@ -7,10 +7,11 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from fasttsne import __version__
-from fasttsne.cli.messages import Refusal, as_options, flush, one_line, open_missing, say
+from fasttsne.cli.messages import as_options, flush, one_line, open_missing, say
 
 _DESCRIPTION = "Draw t-SNE maps of your data, fast, and judge how trustworthy they are."
 _EXAMPLES = """\
@@ -64,18 +65,14 @@ def _run(argv: Sequence[str] | None, prog: str) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, and which reports when its help cannot be written."""
+    """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message}; '{self.prog} --help' lists the options\n")
 
-    def print_help(self, file: Any = None) -> None:
-        try:
-            (file or sys.stdout).write(self.format_help())
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise Refusal(f"standard output: {error.strerror}; free space") from error
+    def _print_message(self, message: str, file: Any = None) -> None:
+        with suppress(OSError):  # `flush` reports that there is no space
+            (file or sys.stderr).write(message)
 
 
 def _flushed(status: int, prog: str) -> int:

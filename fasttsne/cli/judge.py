@@ -10,9 +10,10 @@ import numpy as np
 
 from fasttsne.cli import read, write
 from fasttsne.cli.large_inputs import is_zarr, open_source
-from fasttsne.cli.messages import Refusal, counted, say, shortened
+from fasttsne.cli.messages import Refusal, say, shortened
 from fasttsne.cli.options import add_columns
 from fasttsne.cli.text import kind_of
+from fasttsne.samples.labels import has_fractions
 
 #: What argparse shows of the command.
 ABOUT = {
@@ -63,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
     if args.map is None and args.embedding is None:
         raise Refusal("MAP is missing; name the file, or with --embedding an array of X")
     args.map = args.map or args.data
+    if str(args.map) == str(args.data) == "-":
+        raise Refusal("X and MAP are both standard input; write one of them to a file")
     if args.report is not None:
         for name, path in {"X": args.data, "MAP": args.map}.items():
             write.check_distinct({name: path, "--report": args.report})
@@ -86,15 +89,13 @@ def run(args: argparse.Namespace) -> int:
             f"{args.data} has {table.X.shape[0]:,} rows and {args.map} {len(Y):,}; a map has one "
             "for each row of its data, in the same order"
         )
-    if len(Y) < 3:
-        raise Refusal(
-            f"{args.map} has {counted(len(Y), 'row')}; neighbours of at least 3 can be judged"
-        )
     if (Y[0] == Y).all():
         raise Refusal(
             f"{args.map} is constant: all its points lie in one place, and there is nothing to "
             "judge; is it the right file?"
         )
+    if table.labels is not None and has_fractions(table.labels):
+        raise Refusal(f"--label {args.label} has numbers with fractions, which are no classes")
     X, sample = read.scaled(table.X, args), args.sample or None
     given = {name: vars(args)[name] for name in ("metric", "n_neighbors", "n_jobs")}
     report = write.report_of(X, Y, table.labels, sample=sample, **given)

@@ -128,10 +128,8 @@ def _settings(
     """Return the options that shape the map; a resumed run has them in its manifest."""
     settings = {name: value for name, value in given.items() if name != "n_jobs"}
     settings |= {name: vars(args)[name] for name in _SHAPING if vars(args)[name]}
-    for name, least in (("landmarks", 2), ("block_rows", 1)):
-        if vars(args)[name] is not None and vars(args)[name] < least:
-            option = f"--{name.replace('_', '-')}"
-            raise Refusal(f"{option} must be at least {least}; got {vars(args)[name]}")
+    if args.block_rows is not None and args.block_rows < 1:
+        raise Refusal(f"--block-rows must be at least 1; got {args.block_rows}")
     if str(settings.get("metric", "")).startswith("precomputed"):
         raise Refusal("--metric precomputed needs distances to all rows; leave out --landmarks")
     if not args.resume:
@@ -358,13 +356,9 @@ class _Run:
             write.draw(args, Y, read.values_of(beside.get(args.label)))
             self.progress.note(f"picture{some}: {args.plot}")
         if args.html is not None:
-            from fasttsne.plot import html
-
             Y, beside, some = self._some(_ON_PAGE, self.source.along.names)
-            hover = write.hover_texts(beside, self.source.along.kept)
             labels = read.values_of(beside.get(args.label))
-            title = write.title_of(args, len(Y))
-            html(Y, labels, args.html, hover=hover, title=title, label_name=args.label)
+            write.write_page(args, Y, labels, beside, self.source.along.kept)
             self.progress.note(f"page{some}: {args.html}")
 
     def _some(self, size: int, names: Sequence[str]) -> tuple[NDArray[np.float32], Any, str]:

@@ -221,12 +221,7 @@ class StoreSource(Source):
             self._array = read.chosen_array(arrays, wanted, beside, self.path)
             X = arrays[self._array]
             self.is_complete = not (getattr(X, "is_virtual", False) or getattr(X, "external", None))
-            for name in beside:
-                if arrays[name].shape != X.shape[:1]:
-                    raise Refusal(
-                        f"{self.path}, array {name!r} has shape {arrays[name].shape}; one value "
-                        f"for each of the {X.shape[0]:,} rows is needed"
-                    )
+            read.check_beside({name: arrays[name] for name in beside}, X.shape, self.path)
             self.notes = [f"reading {self._array} of {self.path.name}"] if self._array else []
             return X.shape, np.dtype(X.dtype), (X.chunks or [None])[0]
 
@@ -271,10 +266,9 @@ def _column(values: Any) -> Any:
     """Return values as a pyarrow.ChunkedArray; HDF5 returns text as bytes."""
     import pyarrow
 
-    values = np.asarray(values)
-    if values.dtype.kind in "OSUT":
-        text = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values]
-        return pyarrow.chunked_array([text], pyarrow.string())
+    values = read.decoded(np.asarray(values))
+    if values.dtype.kind in "OUT":
+        return pyarrow.chunked_array([values.tolist()], pyarrow.string())
     return pyarrow.chunked_array([values.astype(values.dtype.newbyteorder("="), copy=False)])
 
 

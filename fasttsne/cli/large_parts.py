@@ -284,8 +284,8 @@ def join(path: Path, parts: _Parts, shape: tuple[int, int], index: Sequence[str]
             separator = "\t" if kind == ".tsv" else ","
             with open(unfinished, "w", encoding="utf-8", newline="") as text:
                 for number, part in enumerate(parts()):
-                    frame = write.frame_of_text(*split(part, shape[1]), index)
-                    frame.to_csv(text, sep=separator, header=number == 0, index=False)
+                    Y, beside = split(part, shape[1])
+                    write.write_text(text, Y, beside, len(index), separator, number == 0)
         elif kind == ".zarr":
             import zarr
 
@@ -327,10 +327,11 @@ def _fill(create: Callable[..., Any], parts: _Parts, shape: tuple[int, int], tex
     arrays, row = dict[str, Any](), 0
     for part in parts():
         Y, beside = split(part, shape[1])
-        plain = {"embedding": Y}
-        for name, column in beside.items():
-            plain[name] = write.arrow_values(column, name in gaps, name in wide)
-        for name, values in plain.items():
+        plain = {
+            name: write.arrow_values(column, name in gaps, name in wide)
+            for name, column in beside.items()
+        }
+        for name, values in {"embedding": Y, **write.named_index(plain)}.items():
             if name not in arrays:
                 arrays[name] = create(
                     name,

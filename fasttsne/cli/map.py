@@ -177,8 +177,6 @@ def run(args: argparse.Namespace) -> int:
     _check_files(args, kept, given)
     progress = Progress(args.quiet)
     table = read.read_input(args, args.input)
-    if args.output.suffix.lower() == ".h5ad":
-        write.check_copy(args.input)
     write.check_columns(args.output, table.columns, given.get("n_components", 2))
     progress.note(*table.notes)
     if args.report is not None and table.X.shape[0] < 3:
@@ -279,11 +277,7 @@ def _written(
         boxes = " with boxes for characters that matplotlib's font does not have"
         yield f"picture{'' if legible else boxes}", args.plot
     if args.html is not None:
-        from fasttsne.plot import html
-
-        hover = write.hover_texts(table.columns, table.along.kept)
-        title = write.title_of(args, len(Y))
-        html(Y, labels, args.html, hover=hover, title=title, label_name=args.label)
+        write.write_page(args, Y, labels, table.columns, table.along.kept)
         yield "page", args.html
     if args.report is not None:
         classes = None if labels is None or has_fractions(labels) else labels

@@ -18,6 +18,7 @@ from fasttsne.cli.messages import Refusal, unknown_name
 from fasttsne.cli.text import Format, numbers
 
 _MOST_COMMAS = 20  # in the name of a column
+_PLAIN = Format()._asdict()
 
 _FILE_OPTIONS = (
     ("--array", "NAME", "array of .npz, .h5ad (with --landmarks: .zarr, .h5), sheet of .xlsx"),
@@ -99,8 +100,9 @@ _filling.__name__ = "mean, median or number"  # which argparse shows in an error
 def text_format(args: argparse.Namespace) -> Format:
     """Return how a table of text is written, by the options of `add_columns`."""
     names = {"\\t": "\t", "tab": "\t", "space": " "}
-    separator, decimal = names.get(args.sep, args.sep), args.decimal or "."
-    signs = {"--sep": separator, "--decimal": args.decimal, "--thousands": args.thousands}
+    given = {"--sep": args.sep, "--decimal": args.decimal, "--thousands": args.thousands}
+    signs = {option: names.get(sign, sign) for option, sign in given.items()}
+    separator, decimal = signs["--sep"], args.decimal or "."
     for option, sign in signs.items():
         if sign is not None and (len(sign) != 1 or sign.isalnum() or sign in '\r\n\0"'):
             raise Refusal(f"{option} must be one sign, such as ';'; got {sign!r}")
@@ -115,16 +117,14 @@ def text_format(args: argparse.Namespace) -> Format:
         raise Refusal(
             f"--encoding {encoding}: unknown; give one such as utf-8, cp1252 or utf-16"
         ) from error
-    return Format(separator, decimal, args.thousands, args.header, encoding)
+    return Format(separator, decimal, signs["--thousands"], args.header, encoding)
 
 
 def check_plain(written: Format, path: Path) -> None:
     """Check that no option for tables of text was given."""
-    if written != Format():
-        raise Refusal(
-            "--sep, --decimal, --thousands, --header and --encoding are for .csv and .tsv, not "
-            f"{path.name}; leave it out"
-        )
+    if given := [name for name, value in written._asdict().items() if value != _PLAIN[name]]:
+        option = {"separator": "sep"}.get(given[0], given[0])
+        raise Refusal(f"--{option} is for .csv and .tsv, not {path.name}; leave it out")
 
 
 # ---- names of columns ---------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gzip
 import re
 import stat
 import zlib
@@ -26,8 +27,8 @@ from fasttsne.runtime.memory import physical_memory
 KINDS = (*TEXT, ".npy", ".npz", ".parquet", ".xlsx", ".h5ad")
 
 _NOT_AS_NAMED = {  # of files whose libraries raise another exception for each fault
-    ".npy": "not an array of numbers written by numpy.save",
-    ".npz": "not arrays of numbers written by numpy.savez",
+    ".npy": "not an array of numbers written by numpy.save; objects need .astype(float)",
+    ".npz": "not arrays of numbers or text written by numpy.savez; objects need .astype(str)",
     ".xlsx": "not a workbook of Excel",
     ".h5ad": "not a file written by AnnData",
 }
@@ -48,6 +49,7 @@ class Table:
     along: Along = field(default_factory=Along)  # names of `columns`
     where: Callable[[int], str] = lambda row: f"row {row + 1:,}"  # as a message names it
     written: Format | None = None  # of a table of text
+    variables: list[str] = field(default_factory=list)  # names of AnnData's for its columns
 
     @property
     def labels(self) -> Any:
@@ -78,7 +80,8 @@ def read_input(args: argparse.Namespace, path: Path) -> Table:
     written, wanted = text_format(args), vars(args)
     table = read_table(path, wanted, array=args.array, written=written, fill=args.fill)
     if args.transpose:
-        columns = {"index": np.array(table.names)} if table.names else {}
+        names = table.names or table.variables
+        columns = {"index": np.array(names)} if names else {}
         table = Table(table.X.T, columns, table.notes, along=Along(row_names=list(columns)))
     if args.log1p:
         least = table.X.min()
@@ -121,9 +124,12 @@ def read_table(
     _check_options(path, kind, wanted, array, written)
     failures = Exception if kind in _NOT_AS_NAMED else (OSError, EOFError, zlib.error)
     try:
-        if str(path) != "-":
-            with open(path, "rb"):
-                pass  # the libraries report missing permission in other ways
+        if str(path) != "-":  # the libraries report missing permission in other ways
+            with open(path, "rb") as file:
+                _check_fits(file.seek(0, 2), path)
+        if kind.endswith(".gz"):
+            with gzip.open(path) as packed:
+                _check_fits(packed.seek(int(min(physical_memory() + 1, 1 << 62))), path)
         if kind == ".npy":
             table = _read_npy(path, wanted)
         elif kind == ".npz":
@@ -160,7 +166,9 @@ def _check_options(
     if kind not in KINDS:
         raise Refusal(f"{path}: unknown ending {kind!r}; {', '.join(KINDS)} can be read")
     if kind not in TEXT:
-        check_plain(written._replace(header="auto") if kind == ".xlsx" else written, path)
+        if kind == ".xlsx":
+            written = written._replace(header="auto", decimal=".", thousands=None)
+        check_plain(written, path)
     if array is not None and kind not in (".npz", ".h5ad", ".xlsx"):
         raise Refusal(f"--array is for .npz, .h5ad and .xlsx; {path.name} holds one table")
     if kind in (".npy", ".npz", ".h5ad") and (wanted.get("features") or wanted.get("drop")):
@@ -299,8 +307,10 @@ def _read_npz(path: Path, wanted: Mapping[str, Any], array: str | None) -> Table
         if {"format", "shape", "data"} <= set(names):
             return Table(sparse.load_npz(path).tocsr())
         along = columns_beside(wanted, names, str(path), "array")
-        array = chosen_array(file, array, along.names, path)
-        return Table(file[array], {name: file[name] for name in along.names}, along=along)
+        X = file[chosen_array(file, array, along.names, path)]
+        columns = {name: file[name] for name in along.names}
+        check_beside(columns, X.shape, path)
+        return Table(X, {name: decoded(column) for name, column in columns.items()}, along=along)
 
 
 def chosen_array(
@@ -319,11 +329,29 @@ def chosen_array(
     return matrices[0]
 
 
+def check_beside(columns: Mapping[str, Any], shape: tuple[int, ...], path: Path) -> None:
+    """Check that arrays have one value for each row of the array to map."""
+    for name, column in columns.items():
+        if column.shape != shape[:1]:
+            raise Refusal(
+                f"{path}, array {name!r} has shape {column.shape}; one value for each of the "
+                f"{shape[0]:,} rows is needed"
+            )
+
+
+def decoded(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values with text as strings instead of bytes, as HDF5 has it."""
+    if values.dtype.kind not in "OS":
+        return values
+    text = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values]
+    return np.array(text, dtype=object)
+
+
 def _check_fits(n_bytes: int, path: Path) -> None:
     """Check that arrays fit in memory, before they are read."""
     if n_bytes > physical_memory():
         raise Refusal(
-            f"cannot read {path}: its arrays take {n_bytes / 1e9:,.0f} GB of memory; write fewer "
+            f"cannot read {path}: it takes {n_bytes / 1e9:,.0f} GB of memory or more; write fewer "
             "rows into it"
         )
 
@@ -342,20 +370,18 @@ def _read_h5ad(path: Path, wanted: Mapping[str, Any], array: str | None) -> Tabl
         raise Refusal(
             f"cannot read {path} by {_versions()}: {error}; is it a file written by AnnData?"
         ) from error
-    arrays = {**data.layers, **data.obsm, "X": data.X}
-    usual = "X_pca" if "X_pca" in data.obsm else "X"
+    arrays = {**data.layers, **data.obsm, **({} if data.X is None else {"X": data.X})}
+    usual = "X_pca" if "X_pca" in data.obsm else None
     X = arrays[array := chosen_array(arrays, array or usual, (), path)]
     index = str(data.obs.index.name or "index")
     observed = {index: data.obs_names.to_series(), **data.obs}
     along = columns_beside(wanted, list(observed), f"the observations of {path}")
     along = along._replace(row_names=[index])
-    if X is None:
-        others = ", ".join([*data.obsm, *data.layers])
-        raise Refusal(f"{path} has no X; choose one of {others} with --array")
     if hasattr(X, "to_numpy"):  # obsm may hold a DataFrame
         X = X.to_numpy()
     columns = {name: observed[name].reset_index(drop=True) for name in along.names}
-    return Table(X, columns, [f"reading {array} of {path.name}"], along=along)
+    variables = [] if array in data.obsm else list(data.var_names)
+    return Table(X, columns, [f"reading {array} of {path.name}"], along=along, variables=variables)
 
 
 def import_anndata(purpose: str) -> ModuleType:

@@ -26,6 +26,7 @@ TEXT = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 MISSING = {"", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NaT", "NULL", "null", "None"}
 
 _SEPARATORS = {";": "';'", "\t": "tab", "|": "'|'", ",": "','", " ": "' '"}  # as options
+_PLAIN = str.maketrans("−’\u00a0\u202f", "-'  ")  # signs in numbers
 _UNITS = "%$€£¥"  # left out where all cells of a column have them
 _SAMPLED = 20  # lines below the first, which show whether it names the columns
 _CODE = re.compile(r"0\d+$")  # a number that is a name
@@ -63,16 +64,20 @@ class TextTable:
         check_package(f"reading {kind_of(path)}", "pandas", "tables")
         self.path, self.written, self._content = path, written, content
         if str(path) == "-":
-            self.path, self._content = Path("standard input"), sys.stdin.buffer.read()
-        usual = "\t" if kind_of(path).startswith(".tsv") else ","
-        self._separator = written.separator or usual
+            self.path, content = Path("standard input"), sys.stdin.buffer.read()
+            self._content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
         with self._bytes() as file:
             first = file.read(4)
         marked = (name for mark, name in _BYTE_ORDER_MARKS.items() if first.startswith(mark))
         self._encoding = written.encoding or next(marked, "utf-8-sig")
+        self._told = 0  # lines like "sep=;", as Excel writes them
         with self._text() as text:
-            if "\0" in text.read(1 << 16):
+            if "\0" in (start := text.read(1 << 16)):
                 raise UnicodeError
+        told = re.match('"?sep=(.)"?[\r\n]', start)
+        self._told = int(told is not None)
+        usual = "\t" if kind_of(path).startswith(".tsv") else ","
+        self._separator = written.separator or (told[1] if told else usual)
         self._spaced = self._separator == " "
         self._head = self._first_lines()
         # A quote after a space opens a quoted cell only if the space is skipped.
@@ -155,7 +160,7 @@ class TextTable:
         if self._head[0][0].startswith("#"):
             return "; leave out the comments (#) before the names of columns"
         cells = [cell for line in self._head[:2] for cell in line[:100]]
-        alone = all(len(line) == 1 for line in self._head[:2])
+        alone = all(len(line) == 1 for line in self._head)
         for sign, option in _SEPARATORS.items():
             found = any(sign in cell.strip() for cell in cells) and (alone or sign in ";\t|")
             if sign != self._separator and found:
@@ -170,7 +175,7 @@ class TextTable:
 
         missing: Any = list(MISSING)
         if beside:
-            missing = {name: [""] if name in beside else missing for name in self.names}
+            missing = dict.fromkeys(self.names, missing) | {name: [""] for name in beside}
         try:
             with self._text() as text, warnings.catch_warnings():
                 # pandas warns of rows longer than the header, and cuts them.
@@ -202,13 +207,14 @@ class TextTable:
             elif usecols is None:  # only empty cells are too many; usecols leaves them out
                 return self._frame(beside, range(len(self.names)))
             kind = kind_of(self.path)[1:4].upper() or "CSV"
-            raise Refusal(f"{self.path} is ragged or not {kind}: {reason}{self.hint()}") from error
+            remedy = self.hint() or "; correct it, or remove lines above the names of the columns"
+            raise Refusal(f"{self.path} is ragged or not {kind}: {reason}{remedy}") from error
         last = frame.last_valid_index()  # rows of separators alone may end a file
         frame = frame.iloc[: 0 if last is None else last + 1]
         cells = {name: frame[name].fillna("").tolist() for name in beside}
         columns = {name: as_printed(text, self.written.decimal) for name, text in cells.items()}
         unnamed = [name for name, cell in zip(self.names, self._head[0], strict=False) if not cell]
-        unnamed = [name for name in unnamed if name not in beside and frame[name].isna().all()]
+        unnamed = [name for name in unnamed if name not in cells and frame[name].isna().all()]
         return frame.drop(columns=unnamed), columns
 
     def _first_lines(self) -> list[list[str]]:
@@ -232,23 +238,27 @@ class TextTable:
     def _text(self) -> Iterator[IO[str]]:
         with io.TextIOWrapper(self._bytes(), encoding=self._encoding, newline="") as text:
             try:
+                for _ in range(self._told):
+                    text.readline()
                 yield text
             except UnicodeError as error:
                 encoding = self._encoding.removesuffix("-sig").upper()
                 raise Refusal(
                     f"{self.path} is not text in {encoding}; --encoding names another, such as "
-                    "cp1252, latin-1 or utf-16"
+                    "cp1252, latin-1 or utf-16-le"
                 ) from error
 
     def _records(self, text: IO[str]) -> Iterator[tuple[list[str], int]]:
         """Yield the cells of every line that is not blank, and the number of the line."""
         csv.field_size_limit(2**31 - 1)  # a whole line is one cell if the separator is another
         lines = csv.reader(text, delimiter=self._separator, skipinitialspace=self._spaced)
+        begun = False  # rows of empty cells at the start are no rows
         for cells in lines:
             if self._separator == " " and cells and not cells[-1]:
                 cells.pop()
-            if len(cells) > 1 or any(map(str.strip, cells)):
-                yield cells, lines.line_num
+            if (begun and len(cells) > 1) or any(map(str.strip, cells)):
+                begun = True
+                yield cells, lines.line_num + self._told
 
 
 # ---- the first line -----------------------------------------------------------------------------
@@ -322,21 +332,21 @@ def numbers(
     """
     import pandas
 
-    mark, point = re.escape(written.thousands or ""), re.escape(written.decimal)
-    grouped = rf"[-+]?\d{{1,3}}({mark}\d{{3}})+({point}\d*)?"
+    mark = (written.thousands or "").translate(_PLAIN)
+    grouped = rf"[-+]?\d{{1,3}}({re.escape(mark)}\d{{3}})+({re.escape(written.decimal)}\d*)?"
     ends = rf"^([-+]?)\s*[{units}]\s*|\s*[{units}]$"
 
     def plain(cell: Any) -> Any:
         """Return text as pandas reads numbers, "" if it is none, and None if it is missing."""
         if not isinstance(cell, str):  # a boolean beside empty cells
             return cell
-        text = cell.strip().replace("−", "-")
+        text = cell.strip().translate(_PLAIN)
         if text in MISSING:
             return None
         if units:
             text = re.sub(ends, r"\1", text, count=1)
-        if written.thousands and re.fullmatch(grouped, text):
-            text = text.replace(written.thousands, "")
+        if mark and re.fullmatch(grouped, text):
+            text = text.replace(mark, "")
         if written.decimal != ".":
             text = "" if "." in text else text.replace(written.decimal, ".")
         return text
@@ -372,14 +382,19 @@ def labels_of(column: NDArray[Any], written: Format) -> NDArray[Any]:
 def comma_remedy(cells: Sequence[str], written: Format) -> str:
     """Return options that read cells with commas as numbers; "" if there are none."""
     sign, name = (".", "point") if written.decimal == "," else (",", "comma")
-    marked = [cell.strip() for cell in cells if sign in cell]
-    if not marked or written.thousands:
-        return ""
-    grouped = rf"[-+−]?[1-9]\d{{0,2}}([{sign}]\d{{3}})+([{written.decimal}]\d*)?"
-    if all(re.fullmatch(grouped, cell) for cell in marked):
-        is_sure = len(marked) < len(cells) or any(re.search(r"[,.].*[,.]", cell) for cell in marked)
-        other = "" if is_sure else f", or --decimal {sign} if it is the decimal point"
-        return f"--thousands {sign} if the {name} separates thousands{other}"
-    if all(re.fullmatch(rf"[-+−]?\d*[{sign}]\d*", cell) for cell in marked):
-        return f"--decimal {sign} if the {name} is the decimal point"
+    plain = [cell.strip().translate(_PLAIN) for cell in cells]
+    others = (" ", "space", "space"), ("'", "apostrophe", '"\'"')
+    for mark, what, option in ((sign, name, sign), *others):
+        marked = [cell for cell in plain if mark in cell]
+        if not marked or written.thousands:
+            continue
+        point = written.decimal if mark == sign else ".,"
+        grouped = rf"[-+]?[1-9]\d{{0,2}}([{mark}]\d{{3}})+([{point}]\d*)?"
+        if all(re.fullmatch(grouped, cell) for cell in marked):
+            unsure = mark == sign and len(marked) == len(cells)
+            unsure = unsure and not any(re.search(r"[,.].*[,.]", cell) for cell in marked)
+            other = f", or --decimal {sign} if it is the decimal point" if unsure else ""
+            return f"--thousands {option} if the {what} separates thousands{other}"
+        if mark == sign and all(re.fullmatch(rf"[-+]?\d*[{sign}]\d*", cell) for cell in marked):
+            return f"--decimal {sign} if the {name} is the decimal point"
     return ""

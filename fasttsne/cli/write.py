@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from io import BytesIO, FileIO
+from itertools import islice
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
@@ -99,10 +101,13 @@ def check_columns(
             f"--output {path}: the map's own columns are called {', '.join(ours)}, and so is the "
             f"column {taken[0]!r} that is to go along; rename it in INPUT"
         )
+    slashes = [(name, slash) for name in [*columns, *ours] for slash in re.finditer("/", name)]
+    groups = {name[: slash.start()] for name, slash in slashes}
     for name, column in columns.items():
-        nested = any(other.startswith(f"{name}/") for other in [*columns, *ours])
         inner = any(name.startswith(f"{other}/") for other in ours)
-        if is_store and (nested or inner or "\0" in name or {"", ".", ".."} & {*name.split("/")}):
+        if is_store and (
+            name in groups or inner or "\0" in name or {"", ".", ".."} & {*name.split("/")}
+        ):
             raise Refusal(f"--output {path}: no array there can be called {name!r}; rename it")
         if hasattr(column, "null_count") and (is_store or kind in (*TEXT, ".npz")):
             try:
@@ -114,18 +119,6 @@ def check_columns(
                 ) from error
 
 
-def check_copy(source: Path) -> None:
-    """Check that a copy of an .h5ad file can hold the map."""
-    import h5py
-
-    with h5py.File(source, "r") as file:
-        if not isinstance(file.get("obsm"), h5py.Group):
-            raise Refusal(
-                f"{source} is of AnnData before 0.7, and its copy could not hold the map; choose "
-                ".csv or .npz, or write it anew: anndata.read_h5ad(...).write_h5ad(...)"
-            )
-
-
 def check_pictures(args: argparse.Namespace, *, flat: bool) -> None:
     """Check --plot, --html and --report; only `flat` maps, of two dimensions, can be drawn."""
     for option, path in (("--plot", args.plot), ("--html", args.html)):
@@ -133,7 +126,7 @@ def check_pictures(args: argparse.Namespace, *, flat: bool) -> None:
             raise Refusal(f"{option} draws in the plane; leave it out, or --n-components")
     if args.plot is not None:
         check_package("--plot", "matplotlib", "plot")
-        _check_picture(args.plot, args.force)
+        check_picture(args.plot, "--plot", args.force)
     elif args.legend:
         raise Refusal("--legend goes with --plot; give both")
     if args.html is not None:
@@ -143,13 +136,13 @@ def check_pictures(args: argparse.Namespace, *, flat: bool) -> None:
         check_output(args.report, "--report", (".txt", ".json"), args.force)
 
 
-def _check_picture(path: Path, force: bool) -> None:
-    """Check --plot by drawing a picture of its kind, which may require TeX or a codec."""
+def check_picture(path: Path, option: str, force: bool) -> None:
+    """Check a picture by drawing one of its kind, which may require TeX or a codec."""
     from matplotlib.figure import Figure
 
     figure, kind = Figure(figsize=(1, 1)), path.suffix.lower().removeprefix(".")
     known = sorted(figure.canvas.get_supported_filetypes())
-    check_output(path, "--plot", tuple(f".{kind}" for kind in known), force)
+    check_output(path, option, tuple(f".{kind}" for kind in known), force)
     figure.text(0, 0, "name")
     try:
         with warnings.catch_warnings():
@@ -158,7 +151,7 @@ def _check_picture(path: Path, force: bool) -> None:
     except Exception as error:  # every format has errors of its own
         reason = f"{error}".strip().partition("\n")[0]
         raise Refusal(
-            f"--plot {path}: matplotlib cannot write .{kind} here: {reason.rstrip('.')}; "
+            f"{option} {path}: matplotlib cannot write .{kind} here: {reason.rstrip('.')}; "
             "choose .png, .pdf or .svg"
         ) from error
 
@@ -198,21 +191,28 @@ def indexed(table: Any, index: Sequence[str], gaps: Collection[str] = ()) -> Any
     return table.replace_schema_metadata(schema.metadata if {*index} <= {*schema.names} else None)
 
 
-def frame_of_text(
-    Y: NDArray[np.float32], columns: Mapping[str, Any], index: Sequence[str] = ()
-) -> Any:
-    """Return a DataFrame to write as text, with the names of rows first.
+def named_index(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return columns, of which an index without a name, as pandas stores it, is called "index"."""
+    named = {} if "index" in columns else {"__index_level_0__": "index"}
+    return {named.get(name, name): column for name, column in columns.items()}
+
+
+def write_text(
+    file: Any, Y: Any, columns: Mapping[str, Any], n_names: int, sep: str, header: bool = True
+) -> None:
+    """Write a table of text: the first `n_names` columns, which are names of rows, then the map.
 
     Coordinates have nine digits, which is all; other columns are unchanged.
     """
     import pandas
 
     places = dict(zip(coordinates(Y.shape[1]), np.char.mod("%.9g", Y.T), strict=True))
-    beside = {name: values_of(column) for name, column in columns.items()}
-    names = {name: beside.pop(name) for name in index}
-    if "index" not in beside and "__index_level_0__" in names:  # an index without a name
-        names = {"index": names.pop("__index_level_0__"), **names}
-    return pandas.DataFrame({**names, **places, **beside})
+    beside = {name: values_of(column) for name, column in named_index(columns).items()}
+    frame = pandas.DataFrame({**dict(islice(beside.items(), n_names)), **places, **beside})
+    text = (cell for column in beside.values() for cell in column if isinstance(cell, str))
+    # Python before 3.13 does not quote a carriage return, which ends a line.
+    quoting: Any = csv.QUOTE_ALL if any("\r" in cell for cell in text) else csv.QUOTE_MINIMAL
+    frame.to_csv(file, sep=sep, header=header, index=False, quoting=quoting)
 
 
 def write_map(
@@ -233,7 +233,7 @@ def write_map(
         if kind == ".npy":
             _write_npy(unfinished, Y)
         elif kind == ".npz":
-            arrays = {name: _plain(values) for name, values in columns.items()}
+            arrays = {name: _plain(values) for name, values in named_index(columns).items()}
             _write_npz(unfinished, {**arrays, "embedding": Y})
         elif kind == ".h5ad":
             _copy_h5ad(source, unfinished, Y, parameters or {})
@@ -247,7 +247,7 @@ def write_map(
         else:
             separator = "\t" if kind.startswith(".tsv") else ","
             if columns:
-                frame_of_text(Y, columns, index).to_csv(unfinished, sep=separator, index=False)
+                write_text(unfinished, Y, columns, len(index), separator)
             else:  # needs no pandas
                 header: Any = {"header": separator.join(places), "comments": ""}
                 np.savetxt(unfinished, Y, fmt="%.9g", delimiter=separator, **header)
@@ -341,7 +341,7 @@ def _copy_h5ad(
     write_elem = import_anndata("writing .h5ad").io.write_elem
     shutil.copyfile(source, path)
     with hdf5_file(path, "r") as file:
-        write_elem(file["obsm"], "X_tsne", Y)
+        write_elem(file.require_group("obsm"), "X_tsne", Y)
         kinds = (str, int, float, list)
         plain = {name: value for name, value in parameters.items() if isinstance(value, kinds)}
         write_elem(file.require_group("uns"), "tsne", {"params": plain})
@@ -418,10 +418,17 @@ def draw(args: argparse.Namespace, Y: NDArray[np.float32], labels: Any) -> bool:
     with replacing(path) as unfinished:
         unfinished.write_bytes(picture.getbuffer())
     # Glyphs are "missing from font(s) ..." or, in older versions, "missing from current font".
-    others = [w for w in caught if not re.search("missing from .*font", str(w.message))]
-    for w in others:
-        warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
-    return len(others) == len(caught)
+    return not any(re.search("missing from .*font", str(warning.message)) for warning in caught)
+
+
+def write_page(
+    args: argparse.Namespace, Y: NDArray[np.float32], labels: Any, columns: Any, keep: Any
+) -> None:
+    """Write --html, whose points show the columns `keep`."""
+    from fasttsne.plot import html
+
+    hover, title = hover_texts(columns, keep), title_of(args, len(Y))
+    html(Y, labels, args.html, hover=hover, title=title, label_name=args.label)
 
 
 def hover_texts(columns: Mapping[str, Any], keep: Sequence[str]) -> list[str] | None:

@@ -15,6 +15,7 @@ from dask.delayed import Delayed
 from numpy.typing import NDArray
 from scipy import sparse
 
+from fasttsne.samples.arrays import unmasked
 from fasttsne.samples.checks import check_readable
 
 
@@ -103,11 +104,6 @@ def as_rows(X: Any, name: str = "X") -> Rows:
     return Rows(X, names, name)
 
 
-def first_few(names: Sequence[str]) -> str:
-    """Return the names that a message lists."""
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-
-
 def joined(parts: Sequence[Any]) -> Any:
     """Return arrays or sparse matrices stacked by rows."""
     if any(sparse.issparse(part) for part in parts):
@@ -165,17 +161,7 @@ def _range(start: int, length: int) -> str:
 
 def _from_frame(X: Any, name: str) -> tuple[Any, NDArray[Any] | None]:
     """Return a frame as an array of float32 or float64, and its names."""
-    from pandas.api.types import is_numeric_dtype
-
-    odd = [
-        f"{str(column)!r} ({kind})"
-        for column, kind in X.dtypes.items()
-        if not is_numeric_dtype(kind) or kind.kind == "c"
-    ]
-    if odd:
-        raise TypeError(
-            f"{name} must hold real numbers; drop or encode these columns: {first_few(odd)}"
-        )
+    X = unmasked(X, name)
     single = len(X.dtypes) > 0 and all(kind == np.float32 for kind in X.dtypes)
     # The lengths are those of the array's blocks: on conversion Dask may join parts of the frame,
     # such as those of files from which few columns are read.

@@ -11,7 +11,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 import fasttsne.tsne
-from fasttsne.dask.blocks import Rows, as_rows, first_few
+from fasttsne.dask.blocks import Rows, as_rows
 from fasttsne.dask.workers import Shared, share, share_of_threads
 from fasttsne.runtime.threads import effective_n_threads
 
@@ -155,5 +155,5 @@ def _check_features(model: Any, rows: Rows) -> None:
         odd = [f"{a} for {b}" for a, b in zip(rows.names, known, strict=True) if a != b]
         raise ValueError(
             "The names and order of the columns of X must equal those of the fit; X has "
-            + first_few(odd)
+            f"{', '.join(odd[:3])}{', ...' if odd[3:] else ''}"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from fasttsne.samples.labels import as_numbers, categories_of, class_codes, labe
 
 _MAX_CLASSES = 50  # more different numbers than this are a quantity
 _DIGITS = 20  # up to which numbers in names are ordered by value
+_MONTHS = ("%m %Y", "%b %Y", "%b %y", "%d %b %Y", "%d %b %y", "%b %d %Y")  # with months by name
 
 
 @dataclass(frozen=True)
@@ -36,21 +38,14 @@ class Classes:
         """Return the median of each class on the map, and the radius with three quarters of it."""
         if not self.names:
             return np.empty((0, Y.shape[1])), np.empty(0)
-        known = ~self.missing
-        codes, Y = self.codes[known], Y[known]
-        medians = np.stack([self._quantile(codes, column, 0.5) for column in Y.T], axis=1)
-        distance = np.linalg.norm(Y - medians[codes], axis=1)
-        return medians, self._quantile(codes, distance, 0.75)
-
-    def _quantile(
-        self, codes: NDArray[np.int64], values: NDArray[Any], share: float
-    ) -> NDArray[np.float64]:
-        """Return a quantile of each class, the mean of two values if it lies between them."""
-        ordered = values[np.lexsort((values, codes))]
-        counts = self.counts()
-        place = np.cumsum(counts) - counts + share * (counts - 1)
-        below, above = np.floor(place).astype(np.intp), np.ceil(place).astype(np.intp)
-        return np.asarray((ordered[below] + ordered[above]) / 2)
+        known = np.argsort(self.codes, kind="stable")[self.missing.sum() :]
+        groups = np.split(Y[known], np.cumsum(self.counts())[:-1])
+        medians = np.stack([np.median(group, axis=0) for group in groups])
+        away = [
+            np.linalg.norm(points - median, axis=1)
+            for points, median in zip(groups, medians, strict=True)
+        ]
+        return medians, np.array([np.quantile(part, 0.75, method="midpoint") for part in away])
 
 
 @dataclass(frozen=True)
@@ -77,14 +72,15 @@ def read_labels(labels: Any, n_samples: int, name: str | None = None) -> Classes
     known = codes >= 0
     first = np.unique(codes[known], return_index=True)[1]
     members = label_values(labels)[0].reshape(n_samples)[known][first]  # one label of each class
+    members = as_numbers(members)
     categories = categories_of(labels)
     if categories is not None:
         place = {category: i for i, category in enumerate(categories)}
-        found, order = np.unique([place[member] for member in members], return_inverse=True)
-        names = [str(categories[int(i)]) for i in found]
+        places = [place[member] for member in members.tolist()]
+        _, first, order = np.unique(places, return_index=True, return_inverse=True)
+        names = _names(members[first])
         # Categories that pandas has sorted as text have no order of their own.
         return _classes(names, np.append(order, -1)[codes], natural=names == sorted(names))
-    members = as_numbers(members)
     is_number = members.dtype.kind in "iuf"
     if is_number and (len(members) > _MAX_CLASSES or np.any(members != np.round(members))):
         if name is None and hasattr(labels, "to_numpy"):  # a column of pandas or polars
@@ -97,10 +93,15 @@ def read_labels(labels: Any, n_samples: int, name: str | None = None) -> Classes
         return Classes(np.datetime_as_string(members, unit=unit).tolist(), codes)
     if members.dtype.kind == "m":
         return Classes([str(member) for member in _in_largest_unit(members)], codes)
-    style = "{:.0f}" if members.dtype.kind == "f" else "{}"
-    texts = [style.format(member) for member in members.tolist()]
     is_text = any(isinstance(member, str | bytes) for member in members.tolist())
-    return _classes(texts, codes, natural=is_text)
+    return _classes(_names(members), codes, natural=is_text)
+
+
+def _names(labels: NDArray[Any]) -> list[str]:
+    """Return labels as text, whole numbers without a point."""
+    whole = labels.dtype.kind == "f" and bool(np.all(labels == np.round(labels)))
+    values = [v.decode(errors="replace") if isinstance(v, bytes) else v for v in labels.tolist()]
+    return [f"{value:.0f}" if whole else str(value) for value in values]
 
 
 def _classes(texts: list[str], codes: NDArray[np.int64], *, natural: bool) -> Classes:
@@ -116,15 +117,26 @@ def _in_natural_order(names: list[str]) -> list[str]:
     with suppress(ValueError):
         if all(np.isfinite(float(name)) for name in names):
             return sorted(names, key=lambda name: (float(name), name))
-    date = re.compile(r"^(\d{1,2})([./-])(\d{1,2})\2(\d{4})\b")
-    day_first = any(d and (d[2] == "." or int(d[1]) > 12) for d in map(date.match, names))
-    year_first = r"\4-\3-\1" if day_first else r"\4-\1-\3"
+    forms = ["%m %d %Y", "%d %m %Y"]
+    for form in reversed(forms) if "." in "".join(names) else forms:
+        with suppress(ValueError):
+            return [name for _, name in sorted((_date(name, form), name) for name in names)]
 
     def key(name: str) -> tuple[str, str]:
-        dated = date.sub(year_first, name)
-        return re.sub(r"\d+", lambda digits: digits[0].zfill(_DIGITS), dated.casefold()), name
+        return re.sub(r"\d+", lambda digits: digits[0].zfill(_DIGITS), name.casefold()), name
 
     return sorted(names, key=key)
+
+
+def _date(name: str, numeric: str) -> datetime:
+    """Return the day of a date, with its month by name or as in `numeric`; else ValueError."""
+    short = re.sub("([A-Za-z]{3})[a-z]+", r"\1", name)
+    text = " ".join(re.split(r"[\s,./-]+|\b\d+:[\d:.]+", short)).strip()
+    for dated in (text, f"{text} 2000"):
+        for form in (numeric, *_MONTHS):
+            with suppress(ValueError):
+                return datetime.strptime(dated, form)
+    raise ValueError
 
 
 def _in_largest_unit(durations: NDArray[np.timedelta64]) -> NDArray[np.timedelta64]:

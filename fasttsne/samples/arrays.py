@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any
@@ -12,17 +14,40 @@ from scipy import sparse
 
 from fasttsne.samples.labels import label_values
 
+_NUMBERS = r"(u?int|float)\d|double|half|bool|decimal|sparse"  # types of columns
+
 
 def unmasked(values: Any, name: str) -> Any:
-    """Return `values`, or raise ValueError if a mask hides some: NumPy would ignore it."""
-    if hasattr(values, "to_pandas") and not hasattr(values, "__array__"):
-        values = values.to_pandas()  # tables of older pyarrow, which NumPy would transpose
+    """Return `values`, or raise ValueError if a mask hides some or a column has no numbers.
+
+    NumPy would ignore a mask, and read dates of some libraries as numbers.
+    """
+    if hasattr(values, "to_pylist"):  # of pyarrow
+        values = values.to_pandas()
+    if hasattr(values, "collect") and hasattr(values, "lazy"):  # of polars
+        values = values.collect()
+    if hasattr(values, "columns") and hasattr(values, "dtypes"):
+        _check_columns(values, name)
     parts = values if isinstance(values, list | tuple) else [values]
     if any(np.ma.isMA(part) and np.ma.is_masked(part) for part in parts):
         raise ValueError(
             f"{name} has masked values; leave these samples out, or fill them by .filled()"
         )
     return values
+
+
+def _check_columns(frame: Any, name: str) -> None:
+    for i, (column, dtype) in enumerate(zip(frame.columns, map(str, frame.dtypes), strict=True)):
+        if re.match(_NUMBERS, dtype.lower()):
+            continue
+        if not re.search("date|time|period|duration|complex", dtype.lower()):
+            with suppress(ValueError, TypeError):
+                np.asarray(frame.iloc[:, i] if hasattr(frame, "iloc") else frame[:, i], float)
+                continue
+        raise ValueError(
+            f"{name} has values that are no real numbers in column {column!r} ({dtype}); leave it "
+            "out, or turn it into numbers"
+        )
 
 
 def as_array(values: Any, name: str) -> NDArray[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
@@ -140,13 +139,6 @@ def check_readable(X: Any, name: str = "X") -> Any:
     C code, also SciPy's, would follow its indices. Neither may a mask hide values of an array.
     """
     if not sparse.issparse(X):
-        columns = zip(getattr(X, "columns", ()), map(str, getattr(X, "dtypes", ())), strict=False)
-        for column, dtype in columns:
-            if re.search("date|time|period|duration", dtype.lower()):
-                raise ValueError(
-                    f"{name} has dates or durations in column {column!r} ({dtype}); leave it out,"
-                    " or turn it into numbers"
-                )
         return unmasked(X, name)
     if X.ndim != 2:
         raise ValueError(f"{name} must be two-dimensional, got a sparse array of {X.shape}")

@@ -47,7 +47,10 @@ def class_codes(
     """
     if sparse.issparse(labels):
         raise ValueError(f"{name} is sparse, but must be dense; pass {name}.toarray().ravel()")
-    values, missing = label_values(labels)
+    try:
+        values, missing = label_values(labels)
+    except ValueError as error:  # rows of unequal lengths
+        raise ValueError(f"{name} must be one label per sample: {error}") from error
     if values.shape == (n_samples, 1):
         values, missing = values[:, 0], missing[:, 0]
     if values.shape != (n_samples,):
@@ -88,7 +91,7 @@ def has_fractions(labels: Any) -> bool:
 
 def categories_of(labels: Any) -> list[Any] | None:
     """Return the categories of a categorical column of pandas, in their own order."""
-    categories = getattr(_categorical(labels), "categories", None)
+    categories = getattr(getattr(labels, "cat", labels), "categories", None)
     return None if categories is None else list(categories)
 
 
@@ -117,7 +120,7 @@ def _as_array(labels: Any) -> NDArray[Any]:
     categories = categories_of(labels)
     if categories is not None:
         # By codes: pandas turns integers into floats where one is missing.
-        codes: NDArray[np.intp] = np.asarray(_categorical(labels).codes, dtype=np.intp)
+        codes: NDArray[np.intp] = np.asarray(getattr(labels, "cat", labels).codes, dtype=np.intp)
         return _filled([*categories, None])[codes]
     if isinstance(labels, Sequence) and not isinstance(labels, str | bytes):
         if any(label is np.ma.masked for label in labels):
@@ -129,9 +132,10 @@ def _as_array(labels: Any) -> NDArray[Any]:
         return _filled(labels) if array.ndim == 1 else np.array(labels, dtype=object)
     if hasattr(labels, "to_pylist") and getattr(labels, "null_count", None):  # of pyarrow
         return _filled(labels.to_pylist())
-    array = np.asarray(labels)
-    if array.dtype.kind == "f" and hasattr(labels, "null_count") and hasattr(labels, "to_list"):
-        return _filled(labels.to_list())  # integers with nulls of polars, which floats could merge
+    array, own_type = np.asarray(labels), getattr(labels, "dtype", None)
+    is_column = type(labels).__module__.startswith(("pandas.", "polars."))
+    if array.dtype.kind == "f" and is_column and own_type and not isinstance(own_type, np.dtype):
+        return _filled(list(labels))  # integers beside nulls, which floats could merge
     return array
 
 
@@ -141,10 +145,6 @@ def _filled(values: Sequence[Any]) -> NDArray[Any]:
     for i, value in enumerate(values):
         array[i] = value
     return array
-
-
-def _categorical(labels: Any) -> Any:
-    return getattr(labels, "cat", labels)
 
 
 def _is_missing(value: Any) -> bool:

@@ -39,6 +39,7 @@ def test_judge_reads_what_map_wrote(flowers, capsys, kind):
         (["map.npy", "--metric", "cosin"], "no metric 'cosin' in fasttsne; did you mean 'cosine'?"),
         (["same.npy", "--sample", "-1"], "--sample must be at least 1, or 0"),
         (["same.npy", "--label", "spices"], "did you mean 'species'?"),
+        (["map.npy", "--label", "sepal width"], "--label sepal width has numbers with fractions"),
         (["same.npy", "--report", "flowers.csv"], "X and --report both name flowers.csv"),
         (["same.npy", "--report", "short.npy"], "the ending must be one of .txt, .json"),
     ],
@@ -51,10 +52,15 @@ def test_errors_of_judge(flowers, capsys, args, message):
     assert message in error_of(capsys, "flowers.csv", *args, command="judge")
 
 
+def test_judge_reads_standard_input_once(here, capsys):
+    said = error_of(capsys, "-", "-", command="judge")
+    assert said == "X and MAP are both standard input; write one of them to a file"
+
+
 def test_judge_requires_three_rows(here, capsys):
     np.save("two.npy", np.eye(2))
     said = error_of(capsys, "two.npy", "two.npy", command="judge")
-    assert said == "two.npy has 2 rows; neighbours of at least 3 can be judged"
+    assert said == "X and embedding must have at least 3 samples; got 2"
 
 
 def test_a_single_class_is_judged(flowers, capsys):

@@ -1,5 +1,6 @@
 """cli/read.py: files that cannot be mapped, tables of text, and notes on columns."""
 
+import gzip
 import sys
 from pathlib import Path
 
@@ -93,13 +94,19 @@ def test_arrays_that_are_no_tables(here, capsys, untouched, array, message):
         (["two.npz", "--array", "tow"], "there is no array 'tow' in two.npz; did you mean 'two'?"),
         (["x.npy", "--sep", ";;"], "--sep must be one sign, such as ';'; got ';;'"),
         (["x.npy", "--sep", ",", "--decimal", ","], "--sep and --decimal are both ','"),
-        (["x.npy", "--no-header"], "--header and --encoding are for .csv and .tsv, not x.npy"),
+        (["x.npy", "--no-header"], "--header is for .csv and .tsv, not x.npy; leave it out"),
+        (["x.npy", "--sep", ";"], "--sep is for .csv and .tsv, not x.npy; leave it out"),
+        (["pairs.npz", "--label", "y"], "array 'y' has shape (40, 1); one value for each of the"),
+        (["pairs.npz", "--keep", "z"], "array 'z' has shape (39,); one value for each of the 40"),
+        (["pairs.npz", "--keep", "o"], "written by numpy.savez; objects need .astype(str)"),
     ],
 )
 def test_options_that_do_not_fit_the_file(flowers, capsys, untouched, args, message):
     Path("cells.h5ad").write_text("something")
     np.save("x.npy", rows())
     np.savez("two.npz", one=np.zeros((3, 2)), two=np.ones((3, 2)))
+    labels = {"y": np.zeros((40, 1)), "z": np.zeros(39), "o": np.array(["a", None] * 20)}
+    np.savez("pairs.npz", X=rows(), **labels)
     assert message in error_of(capsys, *args, "-o", "a.csv")
 
 
@@ -170,4 +177,15 @@ def test_arrays_larger_than_memory(here, capsys, untouched, monkeypatch):
     np.savez_compressed("x.npz", X=np.zeros((10**4, 100)))
     monkeypatch.setattr(read, "physical_memory", lambda: 1e6)
     said = error_of(capsys, "x.npz", "-o", "map.npy")
-    assert said == "cannot read x.npz: its arrays take 0 GB of memory; write fewer rows into it"
+    assert said == "cannot read x.npz: it takes 0 GB of memory or more; write fewer rows into it"
+    text = b"a,b\n" + b"1,2\n" * 10**6
+    for name, content in (("x.csv", text), ("x.csv.gz", gzip.compress(text))):
+        Path(name).write_bytes(content)
+        assert error_of(capsys, name, "-o", "map.npy").startswith(f"cannot read {name}: it takes")
+
+
+def test_bytes_are_text(here):
+    np.savez("x.npz", X=rows(), name=np.array(["ä".encode(), b"b"] * 20))
+    assert mapped("x.npz", "-o", "map.csv", "--keep", "name") == 0
+    written = Path("map.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[2] for line in written[:3]] == ["name", "ä", "b"]

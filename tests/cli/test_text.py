@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from commands import N_ROWS, error_of, mapped, rows
 from fasttsne.cli.messages import Refusal
 from fasttsne.cli.read import read_table
 from fasttsne.cli.text import Format, as_printed, comma_remedy, labels_of
+from fasttsne.cli.write import check_columns
 
 pd = pytest.importorskip("pandas")
 
@@ -94,6 +96,9 @@ def test_the_user_decides_what_the_first_line_is(here):
             {"separator": ";", "decimal": ","},
         ),
         ("ä,b,c\n" + BODY, {}),
+        ("sep=;\n" + ("a,b,c\n" + BODY).replace(",", ";"), {}),
+        (("sep=\t\r\n" + ("a,b,c\n" + BODY).replace(",", "\t")).encode("utf-16"), {}),
+        (",,,\n,,\na,b,c\n" + BODY, {}),
         (("ä,b,c\n" + BODY).encode("cp1252"), {"encoding": "cp1252"}),
         (("ä,b,c\n" + BODY).encode("utf-8-sig"), {}),
         (("ä,b,c\n" + BODY).encode("utf-16"), {}),
@@ -115,6 +120,12 @@ def test_tables_of_every_style(here, content, written):
         (["1,234", "12", "1,234,567.5"], {"thousands": ","}, [1234, 12, 1234567.5]),
         (["1.234,5", "12", "0,5"], {"thousands": ".", "decimal": ","}, [1234.5, 12, 0.5]),
         ([" 1", "2 ", "1e5"], {}, [1, 2, 1e5]),
+        (
+            ["1\u202f234,5", "1\xa0000", "2 000"],
+            {"thousands": " ", "decimal": ","},
+            [1234.5, 1e3, 2e3],
+        ),
+        (["1'234.5", "1’000", "3"], {"thousands": "'"}, [1234.5, 1000, 3]),
         (["TRUE", "", "FALSE"], {}, [1, np.nan, 0]),
     ],
 )
@@ -137,6 +148,9 @@ def test_numbers_of_every_style(here, cells, written, expected):
         (["1,5", "1,000"], {"thousands": ","}, "mixes numbers and text, '1,5' in line 2"),
         (["1.5", "1,000"], {"decimal": ","}, "mixes numbers and text, '1.5' in line 2"),
         (["5%", "0.05"], {}, "mixes numbers and text, '5%' in line 2; correct it, or leave the"),
+        (["1 234", "5"], {}, "--thousands space if the space separates thousands, or leave"),
+        (["1\xa0234,5", "2\u202f000,0"], {}, "--thousands space if the space separates thousands"),
+        (["1’234", "2'000"], {}, """--thousands "'" if the apostrophe separates thousands"""),
         (["1_1", "2"], {}, "mixes numbers and text, '1_1' in line 2"),
         (["", "2"], {}, "has 1 empty cell, the first in line 2; --fill mean fills it in"),
         (["1", "-inf"], {}, "holds -inf in line 3; correct it"),
@@ -180,7 +194,9 @@ def test_a_column_can_be_mapped_and_go_along(here):
             "ä,b\n1,2\n".encode("cp1252"),
             "not text in UTF-8; --encoding names another, such as cp1252",
         ),
-        ("a,b\n1,2\n".encode("utf-16-le"), "not text in UTF-8; --encoding"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "such as cp1252, latin-1 or utf-16-le"),
+        ("A table\na,b\n1,2\n", "than the header; correct it, or remove lines above the names"),
+        ("sep=;\na;b\n1;x\n2;3\n", "'x' in line 3"),
     ],
 )
 def test_faults_are_named_by_their_line(here, content, message):
@@ -238,6 +254,23 @@ def test_standard_input_and_output(here, capsys, monkeypatch):
     assert "--landmarks reads INPUT" in error_of(capsys, "-", "-o", "a.npy", "--landmarks", "9")
 
 
+def test_packed_standard_input(here, monkeypatch):
+    packed = gzip.compress(("a,b,c\n" + BODY).encode())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(packed)))
+    np.testing.assert_array_equal(read_table(Path("-")).X, X)
+
+
+def test_workbooks_with_text_and_empty_rows(here):
+    pytest.importorskip("openpyxl")
+    frame = pd.DataFrame({"a": [f"{i},5" for i in range(4)], "b": range(4)})
+    frame.to_excel("x.xlsx", index=False, startrow=3, startcol=2)
+    with pytest.raises(Refusal, match="column 'a' holds text, '0,5' in line 5; --decimal ,"):
+        read_table(Path("x.xlsx"))
+    table = read_table(Path("x.xlsx"), written=Format(decimal=","))
+    assert table.names == ["a", "b"]
+    np.testing.assert_array_equal(table.X, [[0.5, 0], [1.5, 1], [2.5, 2], [3.5, 3]])
+
+
 def test_workbooks_are_read(here):
     pytest.importorskip("openpyxl")
     frame = pd.DataFrame(X, columns=list("abc")).assign(zip=[f"{i:05d}" for i in range(N_ROWS)])
@@ -262,6 +295,17 @@ def test_tables_of_many_columns(here):
     assert table.names == names and table.X.flags.c_contiguous
 
 
+def test_many_columns_go_along_in_linear_time():
+    def seconds(count, output):
+        columns = {f"g{i}": np.zeros(1) for i in range(count)}
+        start = time.perf_counter()
+        check_columns(Path(output), columns, 2)
+        return time.perf_counter() - start
+
+    for output in ("map.csv", "map.npz"):
+        assert seconds(20_000, output) < 1.0  # comparing all pairs takes a minute
+
+
 # ---- columns that go along ----------------------------------------------------------------------
 
 KEPT = {
@@ -275,6 +319,16 @@ KEPT = {
     "NA": ["NA" if i == 5 else " US " for i in range(N_ROWS)],
     'quoted, "name"': ['a "b", c'] * N_ROWS,
 }
+
+
+def test_a_carriage_return_ends_no_line(here):
+    cells = ["a\rb" if i == 3 else "c" for i in range(N_ROWS)]
+    pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "text": cells}).to_csv(
+        "x.csv", index=False, quoting=csv.QUOTE_ALL
+    )
+    assert mapped("x.csv", "-o", "map.csv", "--keep", "text") == 0
+    with open("map.csv", newline="") as file:
+        assert [row["text"] for row in csv.DictReader(file)] == cells
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
@@ -399,3 +453,16 @@ def test_an_empty_column_has_one_remedy(here, fill):
     with pytest.raises(Refusal, match=r"column 'c' (is empty|has no value)") as refused:
         read_table(Path("x.csv"), fill=fill)
     assert "--fill mean fills" not in str(refused.value)
+
+
+def test_an_index_without_a_name_is_called_index(here):
+    pytest.importorskip("distributed")
+    h5py = pytest.importorskip("h5py")
+    frame = pd.DataFrame(X, columns=list("abc"), index=[f"cell {i}" for i in range(N_ROWS)])
+    frame.to_parquet("x.parquet")
+    assert mapped("x.parquet", "-o", "map.npz") == 0
+    assert mapped("x.parquet", "-o", "map.h5", "--landmarks", N_ROWS) == 0
+    with np.load("map.npz") as arrays:
+        assert arrays["index"].tolist() == list(frame.index)
+    with h5py.File("map.h5") as file:
+        assert file["index"].asstr()[:].tolist() == list(frame.index)

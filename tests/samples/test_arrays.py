@@ -98,6 +98,7 @@ TAKEN = {
     "decimals": lambda a: np.vectorize(lambda v: Decimal(str(v)), otypes=[object])(a),
     "list": lambda a: a.tolist(),
     "polars": polars,
+    "lazy": lambda a: polars(a).lazy() if a.ndim == 2 else polars(a),
     "pyarrow": arrow,
     "no mask": lambda a: np.ma.array(a, mask=np.zeros(a.shape, dtype=bool)),
 }
@@ -153,6 +154,32 @@ def test_masked_arrays_between_stages_are_refused():
             call()
 
 
+@pytest.mark.parametrize("use", [use for use in MATRICES if use not in ("search", "start")])
+def test_columns_that_are_no_numbers_are_named(use):
+    function, name = MATRICES[use]
+    table, times = pd.DataFrame(X, columns=list("abc")), pd.Series(pd.date_range("2020", periods=N))
+    for values in (
+        ["x"] * N,
+        pd.Categorical(["x"] * N),
+        times,
+        times.dt.date,
+        times.dt.to_period("M"),
+        np.ones(N, dtype=complex),
+    ):
+        with pytest.raises(ValueError, match=f"{name} has .* no real numbers in column 'd'"):
+            function(table.assign(d=values))
+    for library in (lambda f: pa.Table.from_pandas(f), pl.from_pandas):
+        for values in (times, times.dt.date, ["x"] * N):
+            with pytest.raises(ValueError, match=f"{name} has .* no real numbers in column 'd'"):
+                function(library(table.assign(d=values)))
+
+
+def test_a_column_of_a_frame_is_no_matrix():
+    for function, _ in (MATRICES["TSNE"], MATRICES["report"]):
+        with pytest.raises(ValueError, match=r"2D array|2-dimensional"):
+            function(frame(X)[0])
+
+
 @pytest.mark.parametrize("use", ["triplets", "learner"])
 def test_masked_labels_are_missing(use):
     function, name = LABELS[use]
@@ -191,6 +218,7 @@ def test_labels_that_are_no_classes_are_refused(use):
         (Y + 1j, "[cC]omplex"),
         (np.eye(4)[Y], "shape|1d array"),
         (Y[None, :], rf"pass {name}.ravel\(\)|1d array"),
+        ([(1, 2)] * (N - 1) + [(1,)], f"{name} must be one label per sample"),
     ]:
         with pytest.raises(ValueError, match=message):
             function(wrong)

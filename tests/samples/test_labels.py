@@ -39,6 +39,9 @@ LABELS = [
     # Integers that floats would merge.
     [2**60, None, 2**60 + 1, 2**60, np.nan],
     [-1, None, 2**64, -1, np.nan],
+    pd.Series([2**60, None, 2**60 + 1, 2**60, None], dtype="Int64"),
+    pd.array([2**60, None, 2**60 + 1, 2**60, None], dtype="Int64"),
+    pd.Index(pd.array([2**60, None, 2**60 + 1, 2**60, None], dtype="Int64")),
     pd.Series([2**60, None, 2**60 + 1, 2**60, None], dtype="category"),
     ["a", None, 1, "a", NAN],  # mixed types have no order
 ]
