@@ -31,12 +31,7 @@ _UNITS = "%$€£¥"  # left out where all cells of a column have them
 _SAMPLED = 20  # lines below the first, which show whether it names the columns
 _CODE = re.compile(r"0\d+$")  # a number that is a name
 _CELLS = 1 << 20  # that are converted at a time
-_BYTE_ORDER_MARKS = {  # the longer ones first, as others begin them
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
+_BYTE_ORDER_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 class Format(NamedTuple):
@@ -138,13 +133,11 @@ class TextTable:
         if is_text.any():
             self.notes.append(f"columns of text, left out: {shortened([*frame.columns[is_text]])}")
             X = X.compress(~is_text, axis=1)
-        by_column = zip_longest(*self._head[self.has_names :], fillvalue="")
-        heads = zip(self.names, by_column, strict=False)
-        codes = {name for name, cells in heads if any(map(_CODE.match, cells))}
-        are_codes = [name for name in frame.columns[~is_text] if name in codes]
-        if are_codes and not features:
-            few = f"{shortened(are_codes)}; --drop leaves them out"
-            self.notes.append(f"columns with leading zeros, as codes have: {few}")
+        heads = zip_longest(self.names, *self._head[self.has_names :], fillvalue="")
+        codes = {name for name, *cells in heads if any(map(_CODE.match, cells))}
+        if found := [] if features else [name for name in frame.columns[~is_text] if name in codes]:
+            what = f"columns with leading zeros, as codes have: {shortened(found)}"
+            self.notes.append(f"{what}; --drop leaves them out")
         if is_text.all():
             raise Refusal(f"{self.path} has no column of numbers{self.hint()}")
         return X, list(frame.columns[~is_text]), columns

@@ -126,6 +126,7 @@ def test_parameters_are_written_beside_the_map(cells, anndata):
     params = anndata.read_h5ad("out.h5ad").uns["tsne"]["params"]
     assert params["perplexity"].tolist() == [5.0, 20.0]
     assert (params["metric"], params["max_iter"], params["init"]) == ("cosine", 250, "pca")
+    assert not params["warm_start"]
 
 
 def test_any_embedding_can_be_judged(cells, capsys):

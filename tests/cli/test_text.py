@@ -102,7 +102,7 @@ def test_the_user_decides_what_the_first_line_is(here):
         (("ä,b,c\n" + BODY).encode("cp1252"), {"encoding": "cp1252"}),
         (("ä,b,c\n" + BODY).encode("utf-8-sig"), {}),
         (("ä,b,c\n" + BODY).encode("utf-16"), {}),
-        (("ä,b,c\n" + BODY).encode("utf-32"), {}),
+        (("ä,b,c\n" + BODY).encode("utf-32"), {"encoding": "utf-32"}),
         (("ä,b,c\n" + BODY).encode("utf-16-le"), {"encoding": "utf-16-le"}),
     ],
 )
