@@ -72,9 +72,6 @@ def add_columns(parser: argparse.ArgumentParser, *, judging: bool = False) -> No
         help="whether the first line names the columns (default: auto, by its content)",
     )
     group.add_argument(
-        "--no-header", dest="header", action="store_const", const="no", help="as --header no"
-    )
-    group.add_argument(
         "--fill",
         type=_filling,
         metavar="WITH",

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import median
 
 from fasttsne.samples.labels import as_numbers, categories_of, class_codes, label_values
 
@@ -35,17 +36,13 @@ class Classes:
         return np.bincount(self.codes[self.codes >= 0], minlength=len(self.names))
 
     def medians_and_radii(self, Y: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the median of each class on the map, and the radius with three quarters of it."""
+        """Return the median of each class on the map, and the radius of about three quarters."""
         if not self.names:
             return np.empty((0, Y.shape[1])), np.empty(0)
-        known = np.argsort(self.codes, kind="stable")[self.missing.sum() :]
-        groups = np.split(Y[known], np.cumsum(self.counts())[:-1])
-        medians = np.stack([np.median(group, axis=0) for group in groups])
-        away = [
-            np.linalg.norm(points - median, axis=1)
-            for points, median in zip(groups, medians, strict=True)
-        ]
-        return medians, np.array([np.quantile(part, 0.75, method="midpoint") for part in away])
+        of_classes = {"labels": self.codes, "index": np.arange(len(self.names))}
+        medians = np.stack([median(column, **of_classes) for column in Y.T], axis=1)
+        distances = np.linalg.norm(Y - medians[self.codes], axis=1)
+        return medians, np.sqrt(2) * median(distances, **of_classes)  # as of a Gaussian
 
 
 @dataclass(frozen=True)

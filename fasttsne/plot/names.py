@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import textwrap
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,8 +42,8 @@ def distinct(names: list[str]) -> list[str]:
     """Return names, if some are long, without the words but one that all of them begin with."""
     if len(names) < 2 or max(map(len, names)) <= _LONG:
         return names
-    ends = zip(min(names), max(names), strict=False)
-    common = "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], ends))
+    first, last = min(names), max(names)
+    common = first[: [*map(str.__eq__, first, last), False].index(False)]
     start = len(re.sub(r"\w*\W*\w*$", "", common))
     return [f"…{name[start:]}" for name in names] if start else names
 

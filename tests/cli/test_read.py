@@ -94,7 +94,7 @@ def test_arrays_that_are_no_tables(here, capsys, untouched, array, message):
         (["two.npz", "--array", "tow"], "there is no array 'tow' in two.npz; did you mean 'two'?"),
         (["x.npy", "--sep", ";;"], "--sep must be one sign, such as ';'; got ';;'"),
         (["x.npy", "--sep", ",", "--decimal", ","], "--sep and --decimal are both ','"),
-        (["x.npy", "--no-header"], "--header is for .csv and .tsv, not x.npy; leave it out"),
+        (["x.npy", "--header", "no"], "--header is for .csv and .tsv, not x.npy; leave it out"),
         (["x.npy", "--sep", ";"], "--sep is for .csv and .tsv, not x.npy; leave it out"),
         (["pairs.npz", "--label", "y"], "array 'y' has shape (40, 1); one value for each of the"),
         (["pairs.npz", "--keep", "z"], "array 'z' has shape (39,); one value for each of the 40"),
@@ -138,7 +138,7 @@ def test_a_first_line_of_data_is_noted_and_can_be_taken(here, capsys):
     said = said_of(capsys, *MAP).splitlines()[0]
     assert said.startswith("the first line is read as names of columns, but 3 of its 4 are")
     assert said.endswith("if it is data: --header no")
-    assert mapped(*MAP, "--force", "--no-header", "--label", "column 4") == 0
+    assert mapped(*MAP, "--force", "--header", "no", "--label", "column 4") == 0
     np.testing.assert_array_equal(np.load("map.npy"), expected_map(np.round(rows(), 4)))
 
 
