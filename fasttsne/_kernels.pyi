@@ -111,6 +111,9 @@ class Forces:
     grad_norm: float  # the last result of `descend`
     def kl_divergence_exaggerated(self, exaggeration: float) -> float: ...
     def objective(self, exaggeration: float) -> float: ...  # of a descent
+    def scale_of(
+        self, embedding: Float32, exaggeration: float
+    ) -> tuple[float, float]: ...  # slope along the log scale, radius
     def evaluate(self, embedding: Float32, compute_kl: bool) -> None: ...
     def reorder(self, *arrays: Float32) -> None: ...
     def restore_order(self, order: Int32) -> None: ...
@@ -154,6 +157,7 @@ def descend(
     exaggeration: float,
     compute_kl: bool = True,
     fixed: NDArray[np.uint8] | None = None,  # (n,) not 0 where a row does not move
+    scale: bool = False,  # whether a step of the map's scale follows
 ) -> float: ...  # gradient norm of the last iteration
 
 class FrozenMap:

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from fasttsne.affinity import build
 from fasttsne.affinity.build import AffinityParameters, Joint
 from fasttsne.affinity.weights import WeightedJoint
-from fasttsne.descent.schedule import LEAST_GAIN, Schedule, check_exaggeration, standard_schedule
+from fasttsne.descent.schedule import (
+    LEAST_GAIN,
+    LEAST_GAIN_LARGE,
+    N_ITER_EARLY_LARGE,
+    Schedule,
+    check_exaggeration,
+    standard_schedule,
+)
 from fasttsne.initialization.start import check_start, initial_embedding
 from fasttsne.runtime.warn import warn
 from fasttsne.samples.arrays import as_array
@@ -21,6 +28,8 @@ from fasttsne.samples.weights import check_sample_weight
 
 # Below this share of the automatic learning rate KL divergence is 2 per cent higher or more.
 _LOW_RATE = 1 / 4
+# Above so many samples early exaggeration is shorter, and the descent converges earlier.
+_LARGE = 50_000
 
 
 def checked_samples(
@@ -59,8 +68,11 @@ def checked_samples(
 
 def schedule_of(tsne: Any, n_samples: float, n_iter_early: int) -> Schedule:
     """Return the schedule of an estimator; its automatic learning rate is `n_samples`."""
+    is_large = n_samples > _LARGE
     if tsne.early_exaggeration_iter is not None:
         n_iter_early = tsne.early_exaggeration_iter
+    elif is_large:
+        n_iter_early = min(n_iter_early, N_ITER_EARLY_LARGE)
     rate = automatic = float(n_samples)
     if not isinstance(tsne.learning_rate, str):
         rise = tsne.early_exaggeration if n_iter_early else 1.0
@@ -76,7 +88,8 @@ def schedule_of(tsne: Any, n_samples: float, n_iter_early: int) -> Schedule:
         early_exaggeration=tsne.early_exaggeration,
         early_exaggeration_iter=n_iter_early,
         exaggeration=check_exaggeration(tsne.exaggeration),
-        least_gain=LEAST_GAIN * max(share, 0.5),  # small steps gain less
+        # Small steps gain less.
+        least_gain=(LEAST_GAIN_LARGE if is_large else LEAST_GAIN) * max(share, 0.5),
     )
 
 

@@ -81,7 +81,7 @@ def save(tsne: TSNE, X: Any, path: Path) -> None:
     arrays = {name: getattr(state, name) for name in _ARRAYS}
     arrays |= {"copies": np.arange(len(state.order), dtype=np.int64) if copies is None else copies}
     arrays |= {"numbers": np.array([state.iteration, *numbers])}
-    arrays |= {"checks": np.array(checks, dtype=np.float64).reshape(-1, 10)}
+    arrays |= {"checks": np.array(checks, dtype=np.float64).reshape(-1, 12)}
     with replacing(path) as unfinished, open(unfinished, "wb") as file:
         write_arrays(file, facts, arrays)
 
@@ -130,8 +130,8 @@ def _descent(facts: dict[str, Any], arrays: dict[str, NDArray[Any]], n_samples: 
     """Return the descent of a checkpoint; raise an error if its arrays do not belong together."""
     iteration, norm, nu, learned_at, seconds = arrays["numbers"].tolist()
     checks = tuple(
-        Check(int(at), kl, size, since, objective, Problem(*problem), bool(judged), learned)
-        for at, kl, size, since, objective, *problem, judged, learned in arrays["checks"].tolist()
+        Check(int(row[0]), *row[1:5], Problem(*row[5:8]), bool(row[8]), *row[9:])
+        for row in arrays["checks"].tolist()
     )
     order, *floats = (arrays[name] for name in _ARRAYS)
     embedding, velocity, gains = floats

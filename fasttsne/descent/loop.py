@@ -25,7 +25,7 @@ from fasttsne.descent.degrees_of_freedom import (
     learn,
 )
 from fasttsne.descent.forces import make_forces
-from fasttsne.descent.schedule import Schedule, standard_schedule
+from fasttsne.descent.schedule import N_ITER_HELD, Schedule, standard_schedule
 from fasttsne.descent.state import Check, Descent, Outcome, Problem, Snapshot, State, pin
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.progress import complete, progress_bar
@@ -186,15 +186,22 @@ class Rules:
         return ""
 
 
-def _has_converged(checks: Sequence[Check], least_gain: float) -> bool:
-    """Whether iterations since the last check gained less than this share of KL(P||Q) each."""
+def _has_converged(checks: Sequence[Check], least_gain: float, scales: bool) -> bool:
+    """Whether iterations since the last check gained less than this share of KL(P||Q) each.
+
+    Where the scale of the map takes steps of its own, what they gained does not count: the mean of
+    its slopes at both checks, times the change of its logarithm.
+    """
     if len(checks) < 2 or least_gain == -np.inf:
         return False
     before, last = checks[-2:]
     if abs(np.log(last.degrees_of_freedom / before.degrees_of_freedom)) > STEADY:
         return False
     least = least_gain * (last.iteration - before.iteration) * last.kl_divergence
-    return before.objective - last.objective < least * last.problem.exaggeration
+    gain = before.objective - last.objective
+    if scales and before.radius > 0.0 and last.radius > 0.0:
+        gain += 0.5 * (before.slope + last.slope) * np.log(last.radius / before.radius)
+    return bool(gain < least * last.problem.exaggeration)
 
 
 def optimize(
@@ -361,7 +368,8 @@ class _Run:
     def _check(self, state: State, exaggeration: float, is_judged: bool) -> Check:
         objective, problem = self.forces.objective(exaggeration), self._problem(state, exaggeration)
         of_state = state.iteration, self.forces.kl_divergence, state.gradient_norm, state.seconds
-        return Check(*of_state, objective, problem, is_judged, state.degrees_of_freedom)
+        scale = self.forces.scale_of(state.embedding, exaggeration)
+        return Check(*of_state, objective, problem, is_judged, state.degrees_of_freedom, *scale)
 
     def _problem(self, state: State, exaggeration: float) -> Problem:
         nu = 0.0 if self.learns else state.degrees_of_freedom
@@ -385,8 +393,9 @@ class _Run:
         if not comparable:
             return False
         self.stopped_by = self.rules.reason_to_stop(comparable)
-        least_gain = schedule.phase_before(state.iteration).least_gain
-        return bool(self.stopped_by) or _has_converged(comparable, least_gain)
+        phase = schedule.phase_before(state.iteration)
+        scales = phase.scales and self.fixed is None
+        return bool(self.stopped_by) or _has_converged(comparable, phase.least_gain, scales)
 
     def _callback_stops(
         self, state: State, schedule: Schedule, point_of_sample: NDArray[np.int64] | None
@@ -438,10 +447,15 @@ class _Run:
         while iteration < stop:
             settings, until = schedule.at(iteration, n_iter_check)
             until = min(until, stop)
+            # Pinned points pin the scale.
+            scales = fixed is None and schedule.phase_before(iteration + 1).scales
+            if scales:
+                until = min(until, _next_multiple(iteration, N_ITER_HELD))
             if self.bar is not None:
                 until = min(until, _next_multiple(iteration, _N_ITER_BAR))
             n_iter = until - iteration
-            descend(self.forces, *arrays, n_iter, *settings, until == stop, fixed)
+            scales = scales and until % N_ITER_HELD == 0
+            descend(self.forces, *arrays, n_iter, *settings, until == stop, fixed, scales)
             if self.bar is not None:
                 self.bar.update(n_iter)
             iteration = until

@@ -22,11 +22,13 @@ N_ITER_HELD = 10
 ENDLESS = sys.maxsize
 
 N_ITER_EARLY = 150  # early exaggeration
+N_ITER_EARLY_LARGE = 100  # the same, of large data
 N_ITER_SPEEDING = 50  # from momentum SLOW to FAST
 N_ITER_SETTLING = 50  # at momentum SLOW, at the end of a run
 SLOW, FAST = 0.8, 0.97
 # A descent has converged when an iteration lowers KL(P||Q) by less than this share of it.
 LEAST_GAIN = 1 / 4000
+LEAST_GAIN_LARGE = 1 / 2500
 
 
 class Settings(NamedTuple):
@@ -67,6 +69,9 @@ class Phase:
     least_gain : float
         The descent has converged when an iteration of this phase lowers the KL divergence by less
         than this share of it, on average since the last check. The default is -inf: never.
+    scales : bool
+        Whether the whole map is multiplied by a factor after every 10 iterations, one that lowers
+        the objective, and by at most 1.2. Default False.
 
     Examples
     --------
@@ -80,6 +85,7 @@ class Phase:
     first: Settings
     last: Settings
     least_gain: float = -np.inf
+    scales: bool = False
 
     @property
     def is_moving(self) -> bool:
@@ -111,7 +117,7 @@ class Phase:
 def _plain(phase: Phase) -> Phase:
     """Return a phase with Python's numbers."""
     first, last = (Settings(*map(float, settings)) for settings in (phase.first, phase.last))
-    return Phase(int(phase.n_iter), first, last, float(phase.least_gain))
+    return Phase(int(phase.n_iter), first, last, float(phase.least_gain), bool(phase.scales))
 
 
 class Schedule:
@@ -154,7 +160,7 @@ class Schedule:
         last = some[-1]
         if last.first == last.last:
             some.pop()
-        self.phases = (*some, Phase(ENDLESS, last.last, last.last, last.least_gain))
+        self.phases = (*some, replace(last, n_iter=ENDLESS, first=last.last))
         self.n_iter_early = int(n_iter_early)
         self.n_iter_settling = int(n_iter_settling)
         self._begins = [0, *accumulate(phase.n_iter for phase in some)]
@@ -238,8 +244,8 @@ def standard_schedule(
     """Return the schedule of `TSNE`: exaggeration that fades, then speed, and rest at the end.
 
     Early exaggeration fades at momentum 0.8. Then the momentum rises to 0.97 over 50 iterations
-    and stays there until the descent converges or ends. The map settles in 50 iterations at
-    momentum 0.8.
+    and stays there until the descent converges or ends, and the scale of the map takes a step of
+    its own every 10 iterations. The map settles in 50 iterations at momentum 0.8.
 
     Parameters
     ----------
@@ -289,7 +295,8 @@ def standard_schedule(
     for begin, end in zip(cuts, [*cuts[1:], ENDLESS], strict=True):
         factor = factors[bisect_right(begins, begin) - 1]
         first = settings(momentum(begin), factor)
-        phases.append(Phase(end - begin, first, settings(momentum(end), factor)))
+        last = settings(momentum(end), factor)
+        phases.append(Phase(end - begin, first, last, scales=True))
     phases[-1] = replace(phases[-1], least_gain=least_gain)
     return Schedule(phases, n_iter_early=early_exaggeration_iter, n_iter_settling=N_ITER_SETTLING)
 

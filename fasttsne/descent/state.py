@@ -32,6 +32,8 @@ class Check(NamedTuple):
     problem: Problem
     is_judged: bool  # whether the exaggeration was the last of the schedule
     degrees_of_freedom: float
+    slope: float  # of the objective along the logarithm of the map's scale
+    radius: float  # root mean square distance from the mean of the map
 
     def is_judged_for(self, problem: Problem) -> bool:
         """Whether rules may judge by this check, whose problem may differ by rounding."""

@@ -140,6 +140,11 @@ cdef extern from "fasttsne.h" nogil:
         const float *, float *, double *, ft_run *)
     ft_status ft_update_step(const ft_update *, ft_run *)
     double ft_update_squared_norm(const ft_update *)
+    ctypedef struct ft_scale:
+        double slope, radius
+
+    ft_scale ft_scale_find(const ft_update *, const float *, double *, ft_run *) noexcept
+    void ft_scale_step(const ft_update *, const float *, double *, ft_run *) noexcept
 
     ctypedef struct ft_contrastive:
         const int64_t *indptr

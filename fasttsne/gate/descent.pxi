@@ -8,6 +8,7 @@ cdef struct Descent:
     float *other
     int n_iter, n_taken
     bint compute_kl
+    double *scale_sums  # NULL if no step of the scale is wanted
     double squared_norm
 
 
@@ -29,14 +30,20 @@ cdef ft_status descend_steps(void *context) noexcept nogil:
         d.squared_norm = ft_update_squared_norm(update)
     if reached != d.embedding:
         memcpy(d.embedding, reached, sizeof(float) * update.last * update.dim)
+    if status == FT_OK and d.scale_sums != NULL:
+        update.moved = d.embedding
+        (<Forces> d.forces).scale(update, d.scale_sums)
     return (<Forces> d.forces).act(d.embedding, d.compute_kl) if status == FT_OK else status
 
 
 def descend(Forces forces not None, float[:, ::1] embedding not None,
             float[:, ::1] velocity not None, float[:, ::1] gains not None, int n_iter,
             double learning_rate, double momentum, double exaggeration, bint compute_kl=True,
-            const uint8_t[::1] fixed=None):
-    """Take n_iter steps from the last evaluated embedding, and return the last gradient norm."""
+            const uint8_t[::1] fixed=None, bint scale=False):
+    """Take n_iter steps from the last evaluated embedding, and return the last gradient norm.
+
+    With `scale`, a step of the map's scale follows the last one.
+    """
     forces.check_map(embedding)
     forces.check_map(velocity)
     forces.check_map(gains)
@@ -47,6 +54,8 @@ def descend(Forces forces not None, float[:, ::1] embedding not None,
     descent.forces, descent.n_iter, descent.n_taken = <void *> forces, n_iter, 0
     descent.embedding, descent.other = &embedding[0, 0], &other[0, 0]
     descent.compute_kl, descent.squared_norm = compute_kl, float("nan")
+    cdef double[::1] sums = forces.scale_sums()
+    descent.scale_sums = &sums[0] if scale else NULL
     cdef ft_update *update = &descent.update
     update.step = ft_step(
         learning_rate, momentum, exaggeration, forces.student.degrees_of_freedom, 0.0)

@@ -51,6 +51,16 @@ cdef class Forces:
         self.run.poll = poll
         return status
 
+    cdef void scale(self, ft_update *update, double *sums) noexcept nogil:
+        # Not interruptible: all rows or none.
+        cdef poll_function poll = self.run.poll
+        self.run.poll = NULL
+        ft_scale_step(update, self.masses_pointer(), sums, &self.run)
+        self.run.poll = poll
+
+    cdef scale_sums(self):
+        return np.empty((self.n // FT_ROWS + 1) * (3 + 2 * self.dim))
+
     cdef ft_status act_and_move(self, ft_update *update) noexcept nogil:
         # Forces and a step; nothing has changed if the status is not FT_OK.
         cdef ft_status status = self.act(update.embedding, False)
@@ -85,6 +95,28 @@ cdef class Forces:
     def objective(self, double exaggeration):
         """Return the objective of a descent with this exaggeration; KL(P || Q) at 1."""
         return exaggeration * (self.negative_entropy + self._cross_entropy) + self.log_sum_q() + 0.0
+
+    def scale_of(self, float[:, ::1] embedding not None, double exaggeration):
+        """Return the objective's slope along the map's log scale, and the map's radius.
+
+        `embedding` is the last evaluated one. The radius is the root mean square distance from
+        the mean.
+        """
+        self.check_map(embedding)
+        cdef double[::1] sums = self.scale_sums()
+        cdef ft_update update
+        update.step = ft_step(
+            0.0, 0.0, exaggeration, self.student.degrees_of_freedom, self.sum_q)
+        update.first, update.last, update.dim = 0, self.n, self.dim
+        update.attractive, update.repulsive = &self._attractive[0, 0], &self._repulsive[0, 0]
+        update.moved, update.velocity = &embedding[0, 0], NULL
+        cdef poll_function poll = self.run.poll
+        cdef ft_scale scale
+        self.run.poll = NULL
+        with nogil:
+            scale = ft_scale_find(&update, self.masses_pointer(), &sums[0], &self.run)
+        self.run.poll = poll
+        return scale.slope, scale.radius
 
     @property
     def degrees_of_freedom(self):

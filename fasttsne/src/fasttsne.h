@@ -251,6 +251,25 @@ void ft_update_rows(const ft_update *update, int64_t chunk);
 /* After a step of all rows: the sum of squares of gains * gradient. */
 double ft_update_squared_norm(const ft_update *update);
 
+/* ---- scale.c: the scale of the map as a coordinate of its own ------------------------------- */
+
+/* Root mean square distance of the map from its mean, and slope of the objective along the logarithm
+ * of a factor on the map. */
+typedef struct {
+    double slope;
+    double radius;
+} ft_scale;
+
+/* The scale of update->moved less the velocity, unless that is NULL, where the forces of the update
+ * were computed. masses as in the tree, or NULL; sums is scratch for 3 + 2 dim doubles per FT_ROWS
+ * rows. `run` must not have a poll function. */
+ft_scale ft_scale_find(const ft_update *update, const float *masses, OUT double *sums,
+                       INOUT ft_run *run);
+/* After a step of all rows: multiplies the map about its mean, and the velocity, by a factor that
+ * lowers the objective, by the forces of that step. */
+void ft_scale_step(INOUT const ft_update *update, const float *masses, OUT double *sums,
+                   INOUT ft_run *run);
+
 /* ---- attraction.c: sums over the edges of P -------------------------------------------------- */
 
 /* attractive_i = sum_j p_ij u_ij (y_i - y_j) for the rows [first, last). cross_entropy, unless

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from reference import tsne as reference
 from scipy import sparse
+from sklearn.decomposition import PCA
 from sklearn.metrics import pairwise_distances
 
 from fasttsne.affinity import JointProbabilities
@@ -138,3 +139,42 @@ def test_sparse_data_with_entries_given_twice(small_digits):
     Y = small_digits[:, 18:20]
     for measure in kl_divergence, neighbor_recall:
         assert measure(twice, Y) == measure(X, Y)
+
+
+@pytest.mark.parametrize("form", ["data", "P", "sparse"])
+@pytest.mark.parametrize("nu", [1.0, 3.0])
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_best_scale_is_where_the_divergence_is_least(small_digits, form, nu, size):
+    Y = size * np.random.default_rng(0).normal(size=(300, 2))
+    P = reference.joint_probabilities_dense(reference.squared_distances(small_digits), 20.0)
+    X = {"data": small_digits, "P": P, "sparse": sparse.csr_array(P)}[form]
+    options = {"perplexity": 20.0 if form == "data" else None, "degrees_of_freedom": nu}
+    best = kl_divergence(X, Y, scale="best", **options)
+    scales = np.geomspace(0.01, 1e4, 400) / size
+    expected = min(reference.kl_divergence(P, scale * Y, nu) for scale in scales)
+    assert best == pytest.approx(expected, rel=1e-5)
+    assert best == pytest.approx(kl_divergence(X, 7.0 * Y + size, scale="best", **options), rel=1e-5)
+    shares = kl_divergence(X, Y, scale="best", per_sample=True, **options)
+    assert shares.sum() == pytest.approx(best, rel=1e-9)
+
+
+def test_best_scale_by_some_rows_loses_little(digits):
+    Y = PCA(2).fit_transform(digits)
+    P = reference.joint_probabilities_dense(reference.squared_distances(digits), 30.0)
+    expected = min(reference.kl_divergence(P, s * Y, 1.0) for s in np.geomspace(0.1, 100.0, 60))
+    best = kl_divergence(digits, Y, scale="best")
+    assert best == pytest.approx(expected, rel=2e-3)
+    assert best == kl_divergence(digits, Y, scale="best", n_jobs=2)
+
+
+def test_factor_on_the_map(small_digits):
+    Y = np.random.default_rng(0).normal(size=(300, 2))
+    assert kl_divergence(small_digits, Y, scale=2) == kl_divergence(small_digits, 2 * Y)
+    assert kl_divergence(P, np.zeros((5, 2)), perplexity=None, scale="best") < 1e-12
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, np.nan, np.inf, "worst", 1e300, None])
+def test_scale_must_be_a_number_above_0(small_digits, scale):
+    Y = np.random.default_rng(0).normal(size=(300, 2))
+    with pytest.raises((TypeError, ValueError), match="scale|embedding has values"):
+        kl_divergence(small_digits, Y, scale=scale)

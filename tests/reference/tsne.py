@@ -190,6 +190,12 @@ def degrees_of_freedom_gradient(P, Y, nu, exaggeration=1.0):
     return np.sum((q(Y, nu) - exaggeration * _dense(P)) * g)
 
 
+def scale_slope(P, Y, nu, exaggeration=1.0):
+    """sum_i (y_i - mean) . gradient_i: the objective's slope along log s, of the map times s."""
+    centered = Y - np.mean(Y, axis=0, dtype=np.float64)
+    return np.vdot(centered, gradient(P, Y, nu, exaggeration))
+
+
 def descend(
     P, Y, velocity, gains, n_iter, learning_rate, momentum, nu, exaggeration=1.0, min_gain=0.01
 ):
