@@ -76,10 +76,9 @@ class Judge:
         scale = best_scale(self, Y)
         if self.rows is None:
             kl, at_best = (kl_divergence(self.joint, by * Y, self.p_log_p) for by in (1.0, scale))
-            error = 0.0
         else:
-            kl, _ = self.sampled_kl_divergence(Y)
-            at_best, error = self.sampled_kl_divergence(scale * Y)
+            kl, error = self.sampled_kl_divergence(Y)
+            at_best, error_at_best = self.sampled_kl_divergence(scale * Y)
         on_map = neighbors_on_map(Y, N_NEIGHBORS, self.rows)
         figures = {
             "kl_divergence": kl,
@@ -90,7 +89,8 @@ class Judge:
             "strays": strays(Y),
         }
         if self.rows is not None:
-            figures |= {"sampled_rows": len(self.rows), "kl_standard_error": error}
+            errors = {"kl_standard_error": error, "kl_at_best_scale_standard_error": error_at_best}
+            figures |= {"sampled_rows": len(self.rows), **errors}
         return figures
 
     def sampled_kl_divergence(self, Y):

@@ -44,6 +44,7 @@ COLUMNS = {
     "seconds": ("seconds", None),
     "iterations": ("n_iter", 0),
     "KL divergence": ("kl_divergence", 3),
+    "KL at best scale": ("kl_at_best_scale", 3),
     "recall@10": ("recall", 3),
     "kNN accuracy@10": ("accuracy", 3),
     "strays": ("strays", 2),
@@ -107,7 +108,7 @@ def write_peers(runs, args):
                     continue
                 rows[system] = [median(run["seconds"] for run in group), system]
                 for key, fixed in COLUMNS.values():
-                    rows[system].append(spread([run[key] for run in group], fixed=fixed))
+                    rows[system].append(spread([run.get(key) for run in group], fixed=fixed))
                 rows[system].append(number(max(run["peak_mb"] for run in group), fixed=0))
                 found = group[-1]["remarks"].items()
                 remarks[system] = ", ".join(f"{key} {value}" for key, value in found)

@@ -31,7 +31,8 @@ def load(monkeypatch, tmp_path):
 def test_judge_agrees_with_the_equations_and_with_its_samples(load):
     rng = np.random.RandomState(0)
     y = np.repeat([0, 1, 2], 50)
-    X, Y = rng.standard_normal((150, 6)) + 4 * np.eye(3, 6)[y], rng.standard_normal((150, 2)) * 3
+    X = rng.standard_normal((150, 6)) + 4 * np.eye(3, 6)[y]
+    Y = 3 * X[:, :2]
     module = load("judge")
     judge = module.Judge(X, y, perplexity=10.0)
     indices, squared = reference.nearest_neighbors(X, 31)
@@ -40,6 +41,10 @@ def test_judge_agrees_with_the_equations_and_with_its_samples(load):
     assert abs(P - judge.joint).sum() < 1e-9
     figures = judge(Y)
     assert figures["kl_divergence"] == pytest.approx(reference.kl_divergence(P, Y, 1.0), rel=1e-9)
+    at = [reference.kl_divergence(P, by * Y, 1.0) for by in np.geomspace(0.1, 1e4, 2000)]
+    assert figures["kl_at_best_scale"] == pytest.approx(min(at), rel=1e-5)
+    at_best = reference.kl_divergence(P, figures["best_scale"] * Y, 1.0)
+    assert figures["kl_at_best_scale"] == pytest.approx(at_best, rel=1e-9)
 
     on_map, _ = reference.nearest_neighbors(Y, 10)
     shared = [len(set(a[:10]) & set(b)) / 10 for a, b in zip(indices, on_map, strict=True)]
@@ -51,7 +56,9 @@ def test_judge_agrees_with_the_equations_and_with_its_samples(load):
     sampled = module.Judge(X, y, 10.0, rows=rng.permutation(150))(Y)  # all rows
     assert {key: sampled[key] for key in figures} == pytest.approx(figures, rel=1e-9)
     some = module.Judge(X, y, 10.0, rows=np.arange(0, 150, 2))(Y)
-    assert abs(some["kl_divergence"] - figures["kl_divergence"]) < 5 * some["kl_standard_error"]
+    for key in ("kl_divergence", "kl_at_best_scale"):
+        error = some[key.removesuffix("_divergence") + "_standard_error"]
+        assert abs(some[key] - figures[key]) < 5 * error
 
 
 @pytest.mark.parametrize("n_samples", [1, 2, 17, 100, 4500])  # the last is more than a tile
