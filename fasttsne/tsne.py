@@ -71,9 +71,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         exaggeration. A number above "auto" has the effect of "auto"; one below a quarter of it
         raises a warning.
     max_iter : int, default=1000
-        Maximum number of iterations, at least 250. 350 to 500 are usually enough, and fewer for a
-        few hundred samples. With `warm_start` it counts the iterations of each call, and a further
-        call may ask for fewer than 250.
+        Maximum number of iterations, at least 250; 250 to 400 are usually enough. With
+        `warm_start` it counts those of each call, and a further call may ask for fewer than 250.
     n_iter_without_progress : int, default=300
         Stop when KL(P||Q) has not decreased for more than this many iterations after early
         exaggeration; checked every 50 iterations. Convergence usually comes first.
@@ -138,7 +137,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         where two known classes meet, and the other neighbours gain it. A row of which nothing
         would be left stays.
     early_exaggeration_iter : int or None, default=None
-        Iterations over which early exaggeration fades. None is 150; 0 leaves it out.
+        Iterations over which early exaggeration fades; 0 leaves it out. None is 150 (see Notes).
     exaggeration : float or list of (int, float), default=1.0
         Factor on the attraction after early exaggeration, above 0: more than 1 draws clusters
         together, less sets points apart. A list gives the number of iterations of each factor;
@@ -207,9 +206,10 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     second moments.
 
     The descent differs from scikit-learn's; docs/migration.md lists how. Exaggeration fades over
-    150 iterations at momentum 0.8, then momentum rises to 0.97 over 50. When an iteration gains
-    less than 1/4000 of KL(P||Q), 50 iterations at momentum 0.8 settle the map. No step is longer
-    than the root of 2.
+    150 iterations at momentum 0.8 (above 50,000 samples over 100), then momentum rises to 0.97
+    over 50. No step is longer than the root of 2. Unless points are fixed, the whole map is
+    multiplied by a factor every 10 iterations. When an iteration gains less than 1/4000 of KL(P||Q)
+    (above 50,000 samples 1/2500), not counting the scale, 50 at momentum 0.8 settle the map.
 
     Ctrl-C or an exception in the callback leaves the estimator with the map so far. With
     ``warm_start=True``, set then at the latest, the next call first takes the remaining

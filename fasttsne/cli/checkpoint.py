@@ -130,7 +130,7 @@ def _descent(facts: dict[str, Any], arrays: dict[str, NDArray[Any]], n_samples: 
     """Return the descent of a checkpoint; raise an error if its arrays do not belong together."""
     iteration, norm, nu, learned_at, seconds = arrays["numbers"].tolist()
     checks = tuple(
-        Check(int(row[0]), *row[1:5], Problem(*row[5:8]), bool(row[8]), *row[9:])
+        Check._make([int(row[0]), *row[1:5], Problem(*row[5:8]), bool(row[8]), *row[9:]])
         for row in arrays["checks"].tolist()
     )
     order, *floats = (arrays[name] for name in _ARRAYS)

@@ -7,7 +7,7 @@ from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
@@ -145,16 +145,14 @@ def kl_divergence(
     nu = float(degrees_of_freedom)
     if scale == "best":
         scale = _best_scale(joint, Y, nu, n_threads)
-    elif isinstance(scale, str):
-        raise ValueError(f'scale must be "best" or a number above 0; got {scale!r}')
     check_scalar(scale, "scale", Real, min_val=0, include_boundaries="neither")
-    shares = _shares(joint, Points(_scaled(Y, scale)), nu, n_threads)
+    shares = _shares(joint, Points(_scaled(Y, float(scale))), nu, n_threads)
     return shares if per_sample else max(float(shares.sum()), 0.0)  # rounding can take it below
 
 
-def _scaled(Y: Floats, scale: float) -> Floats:
+def _scaled(Y: NDArray[Any], scale: float) -> Floats:
     """Return the map times a factor; raise ValueError if squared distances overflow."""
-    scaled = scale * Y
+    scaled = scale * Y.astype(np.float64)
     if not max(float(scaled.max()), -float(scaled.min())) <= LARGEST_VALUE:
         raise ValueError(
             f"embedding has values of magnitude above {LARGEST_VALUE:g}, whose squared distances "
@@ -163,7 +161,7 @@ def _scaled(Y: Floats, scale: float) -> Floats:
     return scaled
 
 
-def _best_scale(joint: _Given | _Gaussian, Y: Floats, nu: float, n_threads: int) -> float:
+def _best_scale(joint: _Given | _Gaussian, Y: NDArray[Any], nu: float, n_threads: int) -> float:
     """Return the factor on the map at which the divergence, as some of its rows have it, is least.
 
     All of P and of the kernel's sum Z are estimated from the same rows.
@@ -172,8 +170,8 @@ def _best_scale(joint: _Given | _Gaussian, Y: Floats, nu: float, n_threads: int)
     radius = np.sqrt(np.mean(np.sum(Y**2, axis=1)))
     if radius == 0.0:
         return 1.0
-    rows = np.random.RandomState(0).permutation(len(Y))[:_SCALE_ROWS]
-    rows = np.sort(rows).astype(np.int32)
+    chosen = np.random.RandomState(0).permutation(len(Y))[:_SCALE_ROWS]
+    rows = np.sort(chosen).astype(np.int32)
 
     def divergence(log_scale: float) -> float:
         on_map = Points(_scaled(Y, float(np.exp(log_scale))))

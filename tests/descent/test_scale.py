@@ -132,9 +132,7 @@ def test_map_at_one_place_stays():
 @both_methods
 def test_finished_map_is_at_its_best_scale(digits, method):
     fitted = TSNE(random_state=0, method=method).fit(digits[:500])
-    joint = reference.joint_probabilities_dense(
-        reference.squared_distances(digits[:500]), 30.0
-    )
+    joint = reference.joint_probabilities_dense(reference.squared_distances(digits[:500]), 30.0)
     at = {by: reference.kl_divergence(joint, by * fitted.embedding_, 1.0) for by in (0.8, 1, 1.25)}
     assert at[1] < at[0.8]
     assert at[1] < at[1.25]
@@ -169,9 +167,7 @@ def test_gain_by_the_scale_is_no_progress(scales):
     problem = Problem(1.0, -9.0, 1.0)
 
     def check(iteration, objective, slope, radius):
-        return Check(
-            iteration, objective, 1.0, 0.0, objective, problem, True, 1.0, slope, radius
-        )
+        return Check(iteration, objective, 1.0, 0.0, objective, problem, True, 1.0, slope, radius)
 
     # The scale grows e-fold at a mean slope of -0.2: 0.2 of the gain of 0.21 are its own.
     checks = [check(100, 2.21, -0.3, 10.0), check(150, 2.0, -0.1, 10.0 * np.e)]

@@ -153,7 +153,9 @@ def test_best_scale_is_where_the_divergence_is_least(small_digits, form, nu, siz
     scales = np.geomspace(0.01, 1e4, 400) / size
     expected = min(reference.kl_divergence(P, scale * Y, nu) for scale in scales)
     assert best == pytest.approx(expected, rel=1e-5)
-    assert best == pytest.approx(kl_divergence(X, 7.0 * Y + size, scale="best", **options), rel=1e-5)
+    assert best == pytest.approx(
+        kl_divergence(X, 7.0 * Y + size, scale="best", **options), rel=1e-5
+    )
     shares = kl_divergence(X, Y, scale="best", per_sample=True, **options)
     assert shares.sum() == pytest.approx(best, rel=1e-9)
 
@@ -176,5 +178,5 @@ def test_factor_on_the_map(small_digits):
 @pytest.mark.parametrize("scale", [0.0, -1.0, np.nan, np.inf, "worst", 1e300, None])
 def test_scale_must_be_a_number_above_0(small_digits, scale):
     Y = np.random.default_rng(0).normal(size=(300, 2))
-    with pytest.raises((TypeError, ValueError), match="scale|embedding has values"):
+    with pytest.raises((TypeError, ValueError), match=r"scale|embedding has values"):
         kl_divergence(small_digits, Y, scale=scale)
