@@ -71,7 +71,7 @@ class Phase:
         than this share of it, on average since the last check. The default is -inf: never.
     scales : bool
         Whether the whole map is multiplied by a factor after every 10 iterations, one that lowers
-        the objective, and by at most 1.2. Default False.
+        the objective, and by at most 1.15. Default False.
 
     Examples
     --------

@@ -19,7 +19,7 @@
 #include <string.h>
 
 #define RELAXATION 2.0
-#define LONGEST_SCALE_STEP 0.1823215567939546 /* log 1.2 */
+#define LONGEST_SCALE_STEP 0.1397619423751587 /* log 1.15 */
 #define COORDINATE_COST 1.0                   /* nanoseconds */
 
 /* Sums over the rows of a chunk, each with its mass: 1, |y|^2, y . gradient, then y and the gradient

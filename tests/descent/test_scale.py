@@ -71,9 +71,9 @@ def test_step_multiplies_map_and_velocity_about_the_mean(kind, spread):
     Y = (5.0 + spread * (Y - 5.0)).astype(np.float32)
     P = joint if kind == "exact" else sparse.csr_matrix(joint)
     before, after = step_of_scale(make_forces(P, 2, 1.0, angle=0.0, n_threads=2), Y, velocity)
-    # Twice the slope over the bound of the curvature, 2, and at most log 1.2.
+    # Twice the slope over the bound of the curvature, 2, and at most log 1.15.
     step = -reference.scale_slope(joint, before[0] - before[1], 1.0)
-    factor = np.exp(np.clip(step, -np.log(1.2), np.log(1.2)))
+    factor = np.exp(np.clip(step, -np.log(1.15), np.log(1.15)))
     assert factor_between(before, after) == pytest.approx(factor, rel=1e-4)
     mean = before[0].mean(axis=0, dtype=np.float64)
     scale = np.abs(before[0] - mean).max()
