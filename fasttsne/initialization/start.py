@@ -103,7 +103,14 @@ def initial_embedding(
     n_samples = X.shape[0]
     shape = (n_samples, n_components)
     if isinstance(init, np.ndarray):
-        return _from_array(init, shape)
+        start = _from_array(init, shape)
+        # scikit-learn's users may give equal samples one place.
+        if (start == start[0]).all() and (X.max(axis=0) != X.min(axis=0)).sum() > 0:
+            raise ValueError(
+                "init puts all points in one place, where no force parts them; give different "
+                "positions, best with a standard deviation of about 1e-4"
+            )
+        return start
     if init == "random":
         return _random(shape, random_state)
     if init == "spectral":
@@ -131,11 +138,6 @@ def _from_array(init: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float3
         raise ValueError(
             "init contains NaN, infinity or a value too large for float32; "
             "give finite positions, best with a standard deviation of about 1e-4"
-        )
-    if len(embedding) > 1 and (embedding == embedding[0]).all():
-        raise ValueError(
-            "init puts all points in one place, where no force parts them; give different "
-            "positions, best with a standard deviation of about 1e-4"
         )
     return embedding
 
