@@ -124,11 +124,10 @@ def _as_sizes(groups: ArrayLike, n_documents: int) -> Indices:
             "groups must be a row of integers, the sizes of the queries; got "
             f"shape {sizes.shape}, dtype {sizes.dtype}{remedy}"
         )
-    if sizes.size and sizes.min() < 1:
-        raise ValueError(f"groups must hold sizes of at least 1; leave out empty queries{remedy}")
-    if sizes.sum() != n_documents:
+    if (sizes < 1).any() or sizes.sum() != n_documents:
         raise ValueError(
-            f"groups sum to {sizes.sum()}, but there are {n_documents} documents{remedy}"
+            f"groups must hold sizes of at least 1 for all {n_documents} documents, but sum to "
+            f"{sizes.sum()} from {sizes.min(initial=n_documents)} up{remedy}"
         )
     return sizes.astype(np.int64)
 

@@ -353,7 +353,7 @@ def test_nothing_to_rank_is_no_loss(name):
     [
         ([1.0], [1, 0], {}, "relevance and scores must have one shape"),
         ([1.0, 2.0], [1, -1], {}, "relevance has negative"),
-        ([1.0, 2.0], [1, 0], {"groups": [3]}, "groups sum to 3"),
+        ([1.0, 2.0], [1, 0], {"groups": [3]}, "but sum to 3"),
         ([1.0, 2.0], [1, 0], {"reduction": "max"}, "reduction="),
     ],
 )

@@ -234,7 +234,7 @@ def test_queries_without_relevant_documents(name):
         ([[[1]]], [[[1]]], {}, "y_true must be"),
         ([], [], {}, "empty"),
         (np.ones((2, 0)), np.ones((2, 0)), {}, "without documents"),
-        ([1, 0], [1.0, 2.0], {"groups": [1]}, "groups sum to 1"),
+        ([1, 0], [1.0, 2.0], {"groups": [1]}, "but sum to 1"),
         ([1, 0], [1.0, 2.0], {"groups": [2, 0]}, "groups must hold sizes"),
         ([1, 0], [1.0, 2.0], {"groups": [1.0, 1.0]}, "groups must be a row of integers"),
         ([1, 0], [1.0, 2.0], {"groups": 2}, "groups must be a row of integers"),

@@ -274,10 +274,7 @@ class LinearRanker(BaseEstimator):
             raise ValueError(f"y has values above {_LARGEST_RELEVANCE:g}; rescale relevance")
         sizes = as_queries(y, np.zeros(len(X)), groups, names=("y", "X")).sizes
         if len(sizes) > 1 == sizes.max() and self.loss in {*LOSSES} - {*_POINTWISE}:
-            raise ValueError(
-                f"no query has two documents, which loss={self.loss!r} ranks; groups are sizes of "
-                "queries, to which np.unique(ids, return_counts=True)[1] turns ids in order"
-            )
+            raise ValueError("no query has two documents; groups are sizes of queries and no ids")
         params = dict(self.loss_params or {})
         if isinstance(self.loss, str):
             check_params(self.loss, LOSSES[self.loss], params, _OURS)
