@@ -88,8 +88,9 @@ def schedule_of(tsne: Any, n_samples: float, n_iter_early: int) -> Schedule:
         early_exaggeration=tsne.early_exaggeration,
         early_exaggeration_iter=n_iter_early,
         exaggeration=check_exaggeration(tsne.exaggeration),
-        # Small steps gain less.
+        # Small steps gain less, and more of it by the scale.
         least_gain=(LEAST_GAIN_LARGE if is_large else LEAST_GAIN) * max(share, 0.5),
+        counts_scale=share < 1.0,
     )
 
 

@@ -186,11 +186,11 @@ class Rules:
         return ""
 
 
-def _has_converged(checks: Sequence[Check], least_gain: float, scales: bool) -> bool:
+def _has_converged(checks: Sequence[Check], least_gain: float, counts_scale: bool) -> bool:
     """Whether iterations since the last check gained less than this share of KL(P||Q) each.
 
-    Where the scale of the map takes steps of its own, what they gained does not count: the mean of
-    its slopes at both checks, times the change of its logarithm.
+    The gain by the scale is the mean of the slopes at both checks, times the change of the
+    logarithm of the radius.
     """
     if len(checks) < 2 or least_gain == -np.inf:
         return False
@@ -199,7 +199,7 @@ def _has_converged(checks: Sequence[Check], least_gain: float, scales: bool) -> 
         return False
     least = least_gain * (last.iteration - before.iteration) * last.kl_divergence
     gain = before.objective - last.objective
-    if scales and before.radius > 0.0 and last.radius > 0.0:
+    if not counts_scale and before.radius > 0.0 and last.radius > 0.0:
         gain += 0.5 * (before.slope + last.slope) * np.log(last.radius / before.radius)
     return bool(gain < least * last.problem.exaggeration)
 
@@ -394,8 +394,8 @@ class _Run:
             return False
         self.stopped_by = self.rules.reason_to_stop(comparable)
         phase = schedule.phase_before(state.iteration)
-        scales = phase.scales and self.fixed is None
-        return bool(self.stopped_by) or _has_converged(comparable, phase.least_gain, scales)
+        counts_scale = phase.counts_scale or not phase.scales or self.fixed is not None
+        return bool(self.stopped_by) or _has_converged(comparable, phase.least_gain, counts_scale)
 
     def _callback_stops(
         self, state: State, schedule: Schedule, point_of_sample: NDArray[np.int64] | None

@@ -72,6 +72,8 @@ class Phase:
     scales : bool
         Whether the whole map is multiplied by a factor after every 10 iterations, one that lowers
         the objective, and by at most 1.15. Default False.
+    counts_scale : bool
+        Whether `least_gain` counts what the change of scale gains. Default False.
 
     Examples
     --------
@@ -86,6 +88,7 @@ class Phase:
     last: Settings
     least_gain: float = -np.inf
     scales: bool = False
+    counts_scale: bool = False
 
     @property
     def is_moving(self) -> bool:
@@ -117,7 +120,8 @@ class Phase:
 def _plain(phase: Phase) -> Phase:
     """Return a phase with Python's numbers."""
     first, last = (Settings(*map(float, settings)) for settings in (phase.first, phase.last))
-    return Phase(int(phase.n_iter), first, last, float(phase.least_gain), bool(phase.scales))
+    scale = bool(phase.scales), bool(phase.counts_scale)
+    return Phase(int(phase.n_iter), first, last, float(phase.least_gain), *scale)
 
 
 class Schedule:
@@ -240,6 +244,7 @@ def standard_schedule(
     early_exaggeration_iter: int = N_ITER_EARLY,
     exaggeration: float | Sequence[tuple[int, float]] = 1.0,
     least_gain: float = LEAST_GAIN,
+    counts_scale: bool = False,
 ) -> Schedule:
     """Return the schedule of `TSNE`: exaggeration that fades, then speed, and rest at the end.
 
@@ -260,6 +265,8 @@ def standard_schedule(
         iterations; the last one holds until the end.
     least_gain : float, default=1/4000
         The descent has converged when an iteration lowers KL(P||Q) by less than this share of it.
+    counts_scale : bool, default=False
+        Whether `least_gain` counts what the change of the map's scale gains.
 
     Returns
     -------
@@ -297,7 +304,7 @@ def standard_schedule(
         first = settings(momentum(begin), factor)
         last = settings(momentum(end), factor)
         phases.append(Phase(end - begin, first, last, scales=True))
-    phases[-1] = replace(phases[-1], least_gain=least_gain)
+    phases[-1] = replace(phases[-1], least_gain=least_gain, counts_scale=counts_scale)
     return Schedule(phases, n_iter_early=early_exaggeration_iter, n_iter_settling=N_ITER_SETTLING)
 
 
