@@ -12,9 +12,9 @@ from fasttsne.affinity import build
 from fasttsne.affinity.build import AffinityParameters, Joint
 from fasttsne.affinity.weights import WeightedJoint
 from fasttsne.descent.schedule import (
-    LEAST_GAIN,
-    LEAST_GAIN_LARGE,
-    N_ITER_EARLY_LARGE,
+    LARGE,
+    N_LARGE,
+    USUAL,
     Schedule,
     check_exaggeration,
     standard_schedule,
@@ -28,8 +28,6 @@ from fasttsne.samples.weights import check_sample_weight
 
 # Below this share of the automatic learning rate KL divergence is 2 per cent higher or more.
 _LOW_RATE = 1 / 4
-# Above so many samples early exaggeration is shorter, and the descent converges earlier.
-_LARGE = 50_000
 
 
 def checked_samples(
@@ -68,11 +66,11 @@ def checked_samples(
 
 def schedule_of(tsne: Any, n_samples: float, n_iter_early: int) -> Schedule:
     """Return the schedule of an estimator; its automatic learning rate is `n_samples`."""
-    is_large = n_samples > _LARGE
+    pace = LARGE if n_samples > N_LARGE else USUAL
     if tsne.early_exaggeration_iter is not None:
         n_iter_early = tsne.early_exaggeration_iter
-    elif is_large:
-        n_iter_early = min(n_iter_early, N_ITER_EARLY_LARGE)
+    elif pace is LARGE:
+        n_iter_early = min(n_iter_early, pace.n_iter_early)
     rate = automatic = float(n_samples)
     if not isinstance(tsne.learning_rate, str):
         rise = tsne.early_exaggeration if n_iter_early else 1.0
@@ -88,8 +86,9 @@ def schedule_of(tsne: Any, n_samples: float, n_iter_early: int) -> Schedule:
         early_exaggeration=tsne.early_exaggeration,
         early_exaggeration_iter=n_iter_early,
         exaggeration=check_exaggeration(tsne.exaggeration),
+        n_iter_settling=pace.n_iter_settling,
         # Small steps gain less, and more of it by the scale.
-        least_gain=(LEAST_GAIN_LARGE if is_large else LEAST_GAIN) * max(share, 0.5),
+        least_gain=pace.least_gain * max(share, 0.5),
         counts_scale=share < 1.0,
     )
 

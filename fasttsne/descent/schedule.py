@@ -21,14 +21,22 @@ N_ITER_HELD = 10
 
 ENDLESS = sys.maxsize
 
-N_ITER_EARLY = 150  # early exaggeration
-N_ITER_EARLY_LARGE = 100  # the same, of large data
 N_ITER_SPEEDING = 50  # from momentum SLOW to FAST
-N_ITER_SETTLING = 50  # at momentum SLOW, at the end of a run
 SLOW, FAST = 0.8, 0.97
-# A descent has converged when an iteration lowers KL(P||Q) by less than this share of it.
-LEAST_GAIN = 1 / 4000
-LEAST_GAIN_LARGE = 1 / 2500
+
+
+class Pace(NamedTuple):
+    """How long a descent takes."""
+
+    n_iter_early: int  # of early exaggeration
+    n_iter_settling: int  # at momentum SLOW, at the end of a run
+    # A descent has converged when an iteration lowers KL(P||Q) by less than this share of it.
+    least_gain: float
+
+
+USUAL = Pace(150, 50, 1 / 4000)
+LARGE = Pace(100, 30, 1 / 2500)  # for more than N_LARGE samples
+N_LARGE = 50_000
 
 
 class Settings(NamedTuple):
@@ -241,16 +249,17 @@ def standard_schedule(
     learning_rate: float,
     *,
     early_exaggeration: float = 12.0,
-    early_exaggeration_iter: int = N_ITER_EARLY,
+    early_exaggeration_iter: int = USUAL.n_iter_early,
     exaggeration: float | Sequence[tuple[int, float]] = 1.0,
-    least_gain: float = LEAST_GAIN,
+    n_iter_settling: int = USUAL.n_iter_settling,
+    least_gain: float = USUAL.least_gain,
     counts_scale: bool = False,
 ) -> Schedule:
     """Return the schedule of `TSNE`: exaggeration that fades, then speed, and rest at the end.
 
     Early exaggeration fades at momentum 0.8. Then the momentum rises to 0.97 over 50 iterations
     and stays there until the descent converges or ends, and the scale of the map takes a step of
-    its own every 10 iterations. The map settles in 50 iterations at momentum 0.8.
+    its own every 10 iterations. The map settles at momentum 0.8.
 
     Parameters
     ----------
@@ -263,6 +272,8 @@ def standard_schedule(
     exaggeration : float or sequence of (int, float), default=1.0
         Factor on the attraction afterwards. A sequence gives several, each with its number of
         iterations; the last one holds until the end.
+    n_iter_settling : int, default=50
+        Iterations at the end of a run in which the map settles.
     least_gain : float, default=1/4000
         The descent has converged when an iteration lowers KL(P||Q) by less than this share of it.
     counts_scale : bool, default=False
@@ -305,7 +316,7 @@ def standard_schedule(
         last = settings(momentum(end), factor)
         phases.append(Phase(end - begin, first, last, scales=True))
     phases[-1] = replace(phases[-1], least_gain=least_gain, counts_scale=counts_scale)
-    return Schedule(phases, n_iter_early=early_exaggeration_iter, n_iter_settling=N_ITER_SETTLING)
+    return Schedule(phases, n_iter_early=early_exaggeration_iter, n_iter_settling=n_iter_settling)
 
 
 def check_exaggeration(exaggeration: Any) -> float | list[tuple[int, float]]:

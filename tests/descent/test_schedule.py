@@ -15,6 +15,7 @@ from fasttsne.descent.schedule import (
     Settings,
     standard_schedule,
 )
+from fasttsne.pipeline import schedule_of
 
 
 def test_settings_move_from_the_first_to_the_last():
@@ -126,3 +127,19 @@ def test_both_methods_reach_the_same_divergence(digits, params):
 def test_a_schedule_must_be_pairs(X, exaggeration):
     with pytest.raises(ValueError, match="exaggeration must be"):
         fit(X, exaggeration=exaggeration)
+
+
+def test_large_data_have_a_quicker_schedule():
+    tsne = TSNE()
+    small, large = (schedule_of(tsne, n_samples, 150) for n_samples in (50_000, 50_001))
+    assert (small.n_iter_early, small.n_iter_settling) == (150, 50)
+    assert (large.n_iter_early, large.n_iter_settling) == (100, 30)
+    assert small.phases[-1].least_gain < large.phases[-1].least_gain
+    assert schedule_of(TSNE(early_exaggeration_iter=170), 60_000, 150).n_iter_early == 170
+
+
+def test_scale_moves_after_early_exaggeration_and_counts_where_the_rate_is_low():
+    for rate, counts in (("auto", False), (1e9, False), (100.0, True)):
+        phases = schedule_of(TSNE(learning_rate=rate), 2000, 150).phases
+        assert [phase.scales for phase in phases] == [False, True, True]
+        assert phases[-1].counts_scale == counts
