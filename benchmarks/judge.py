@@ -1,8 +1,7 @@
 """One exact judge for every system's map; it uses nothing of fasttsne.
 
-- KL divergence: P in float64 from exact neighbours, Z over all pairs in float64. It depends on the
-  scale of the map, which no eye sees. So it is also reported for the map multiplied by the factor
-  that makes it smallest.
+- KL divergence: P in float64 from exact neighbours, Z over all pairs in float64. Scaling a map
+  changes it, but not the neighbours. So it is also reported at the factor that makes it smallest.
 - recall@10: the share of the ten nearest neighbours in the data that are among the ten on the map.
 - kNN accuracy@10: how often the majority of the ten on the map has the right class.
 - strays: the largest distance from the map's median over the 99th percentile of the distances.

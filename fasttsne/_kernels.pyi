@@ -111,7 +111,7 @@ class Forces:
     grad_norm: float  # the last result of `descend`
     def kl_divergence_exaggerated(self, exaggeration: float) -> float: ...
     def objective(self, exaggeration: float) -> float: ...  # of a descent
-    def scale_of(
+    def slope_and_radius(
         self, embedding: Float32, exaggeration: float
     ) -> tuple[float, float]: ...  # slope along the log scale, radius
     def evaluate(self, embedding: Float32, compute_kl: bool) -> None: ...

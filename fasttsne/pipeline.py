@@ -87,7 +87,7 @@ def schedule_of(tsne: Any, n_samples: float, n_iter_early: int) -> Schedule:
         early_exaggeration_iter=n_iter_early,
         exaggeration=check_exaggeration(tsne.exaggeration),
         n_iter_settling=pace.n_iter_settling,
-        # Small steps gain less, and more of it by the scale.
+        # At a low rate an iteration gains less, and more of it by the scale.
         least_gain=pace.least_gain * max(share, 0.5),
         counts_scale=share < 1.0,
     )

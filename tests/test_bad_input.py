@@ -324,7 +324,10 @@ def without_a_value(X):
     [
         (lambda X: changed(X.astype(object), (3, 1), "abc"), "abc"),
         (lambda X: changed(X.astype(str), (3, 1), "abc"), "abc"),
-        (lambda X: from_pandas(X).assign(name="abc"), "no real numbers in column 'name' .object"),
+        (
+            lambda X: from_pandas(X).assign(name="abc"),
+            "no real numbers in column 'name' \\((object|str)",
+        ),
         (lambda X: from_pandas_nullable(X).replace(X[3, 1], None), "NaN|NA"),
         (without_a_value, "NaN"),
     ],

@@ -68,7 +68,12 @@ _PARAMETERS: tuple[tuple[str, Any, str, str], ...] = (
         "effective number of neighbours per point, 5 to 100, several as 30,300, or auto",
     ),
     ("early-exaggeration", float, "F", "factor on the attraction at the start"),
-    ("early-exaggeration-iter", int, "N", "iterations over which that factor fades (default: 150)"),
+    (
+        "early-exaggeration-iter",
+        int,
+        "N",
+        "iterations over which that factor fades (default: 150; 100 above 50,000 rows)",
+    ),
     ("exaggeration", float, "F", "later factor, above 1 to draw clusters together"),
     ("learning-rate", _number_or_auto, "RATE", "step size"),
     ("max-iter", int, "N", "maximum number of iterations"),

@@ -53,9 +53,12 @@ def counted(number: int, noun: str) -> str:
 
 
 def as_options(text: str) -> str:
-    """Return a message of the library with parameters as the command line has them."""
-    text = re.sub(r"The '(\w+)' parameter of \w+|(?<!=)'(\w+_\w+)'", r"--\1\2", text)
-    text = re.sub(r"\b(\w+)=(['\"]?)([\w.+-]*\w)\2", r"--\1 \3", text)
+    """Return a message of the library with parameters of `TSNE` as the command line has them."""
+    from fasttsne import TSNE
+
+    name = f"({'|'.join(TSNE._parameter_constraints)})"
+    text = re.sub(rf"The '{name}' parameter of \w+", r"--\1", text)
+    text = re.sub(rf"\b{name}=(['\"]?)([\w.+-]*\w)\2", r"--\1 \3", text)
     return re.sub(r"--\w+", lambda option: option[0].replace("_", "-"), text)
 
 

@@ -189,8 +189,8 @@ class Rules:
 def _has_converged(checks: Sequence[Check], least_gain: float, counts_scale: bool) -> bool:
     """Whether iterations since the last check gained less than this share of KL(P||Q) each.
 
-    The gain by the scale is the mean of the slopes at both checks, times the change of the
-    logarithm of the radius.
+    The gain by the scale is minus the mean slope of both checks, times the change of the logarithm
+    of the radius. It is left out unless `counts_scale`.
     """
     if len(checks) < 2 or least_gain == -np.inf:
         return False
@@ -368,7 +368,7 @@ class _Run:
     def _check(self, state: State, exaggeration: float, is_judged: bool) -> Check:
         objective, problem = self.forces.objective(exaggeration), self._problem(state, exaggeration)
         of_state = state.iteration, self.forces.kl_divergence, state.gradient_norm, state.seconds
-        scale = self.forces.scale_of(state.embedding, exaggeration)
+        scale = self.forces.slope_and_radius(state.embedding, exaggeration)
         return Check(*of_state, objective, problem, is_judged, state.degrees_of_freedom, *scale)
 
     def _problem(self, state: State, exaggeration: float) -> Problem:
@@ -447,15 +447,15 @@ class _Run:
         while iteration < stop:
             settings, until = schedule.at(iteration, n_iter_check)
             until = min(until, stop)
-            # Pinned points pin the scale.
-            scales = fixed is None and schedule.phase_before(iteration + 1).scales
-            if scales:
+            # Fixed points fix the scale.
+            has_scale_steps = fixed is None and schedule.phase_before(iteration + 1).scales
+            if has_scale_steps:
                 until = min(until, _next_multiple(iteration, N_ITER_HELD))
             if self.bar is not None:
                 until = min(until, _next_multiple(iteration, _N_ITER_BAR))
             n_iter = until - iteration
-            scales = scales and until % N_ITER_HELD == 0
-            descend(self.forces, *arrays, n_iter, *settings, until == stop, fixed, scales)
+            scale = has_scale_steps and until % N_ITER_HELD == 0
+            descend(self.forces, *arrays, n_iter, *settings, until == stop, fixed, scale)
             if self.bar is not None:
                 self.bar.update(n_iter)
             iteration = until

@@ -26,7 +26,7 @@ SLOW, FAST = 0.8, 0.97
 
 
 class Pace(NamedTuple):
-    """How long a descent takes."""
+    """Numbers of iterations, and threshold of convergence, of a descent."""
 
     n_iter_early: int  # of early exaggeration
     n_iter_settling: int  # at momentum SLOW, at the end of a run
@@ -78,8 +78,8 @@ class Phase:
         The descent has converged when an iteration of this phase lowers the KL divergence by less
         than this share of it, on average since the last check. The default is -inf: never.
     scales : bool
-        Whether the whole map is multiplied by a factor after every 10 iterations, one that lowers
-        the objective, and by at most 1.15. Default False.
+        Whether every 10th iteration ends with a step of the map's scale, by a factor of at most
+        1.15 either way. Default False.
     counts_scale : bool
         Whether `least_gain` counts what the change of scale gains. Default False.
 

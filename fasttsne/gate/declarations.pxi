@@ -140,6 +140,8 @@ cdef extern from "fasttsne.h" nogil:
         const float *, float *, double *, ft_run *)
     ft_status ft_update_step(const ft_update *, ft_run *)
     double ft_update_squared_norm(const ft_update *)
+    int FT_SCALE_SUMS(int)
+
     ctypedef struct ft_scale:
         double slope, radius
 

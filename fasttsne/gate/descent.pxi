@@ -54,7 +54,7 @@ def descend(Forces forces not None, float[:, ::1] embedding not None,
     descent.forces, descent.n_iter, descent.n_taken = <void *> forces, n_iter, 0
     descent.embedding, descent.other = &embedding[0, 0], &other[0, 0]
     descent.compute_kl, descent.squared_norm = compute_kl, float("nan")
-    cdef double[::1] sums = forces.scale_sums()
+    cdef double[::1] sums = forces.scale_sums() if scale else None
     descent.scale_sums = &sums[0] if scale else NULL
     cdef ft_update *update = &descent.update
     update.step = ft_step(

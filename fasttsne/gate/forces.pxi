@@ -59,7 +59,7 @@ cdef class Forces:
         self.run.poll = poll
 
     cdef scale_sums(self):
-        return np.empty((self.n // FT_ROWS + 1) * (3 + 2 * self.dim))
+        return np.empty((self.n // FT_ROWS + 1) * FT_SCALE_SUMS(self.dim))
 
     cdef ft_status act_and_move(self, ft_update *update) noexcept nogil:
         # Forces and a step; nothing has changed if the status is not FT_OK.
@@ -96,8 +96,8 @@ cdef class Forces:
         """Return the objective of a descent with this exaggeration; KL(P || Q) at 1."""
         return exaggeration * (self.negative_entropy + self._cross_entropy) + self.log_sum_q() + 0.0
 
-    def scale_of(self, float[:, ::1] embedding not None, double exaggeration):
-        """Return the objective's slope along the map's log scale, and the map's radius.
+    def slope_and_radius(self, float[:, ::1] embedding not None, double exaggeration):
+        """Return the objective's slope along the log scale of the map, and the map's radius.
 
         `embedding` is the last evaluated one. The radius is the root mean square distance from
         the mean.

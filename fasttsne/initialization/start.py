@@ -104,7 +104,7 @@ def initial_embedding(
     shape = (n_samples, n_components)
     if isinstance(init, np.ndarray):
         start = _from_array(init, shape)
-        # scikit-learn's users may give equal samples one place.
+        # Allowed for equal samples, as scikit-learn's tests do.
         if (start == start[0]).all() and (X.max(axis=0) != X.min(axis=0)).sum() > 0:
             raise ValueError(
                 "init puts all points in one place, where no force parts them; give different "

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
-from sklearn.utils import check_array, check_scalar, gen_batches
+from sklearn.utils import check_array, gen_batches
 
 from fasttsne import _kernels
 from fasttsne.affinity import JointProbabilities, as_csr
@@ -26,7 +25,7 @@ from fasttsne.quality.checks import (
     check_same_length,
 )
 from fasttsne.quality.distances import Distances, Known, Points, Precomputed, as_distances
-from fasttsne.runtime.numbers import with_plain_numbers
+from fasttsne.runtime.numbers import Positive, with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads, in_threads
 from fasttsne.samples.checks import check_readable
 
@@ -41,8 +40,8 @@ def kl_divergence(
     X: Any,
     embedding: ArrayLike,
     *,
-    perplexity: float | None = 30.0,
-    degrees_of_freedom: float | None = None,
+    perplexity: Positive | None = 30.0,
+    degrees_of_freedom: Positive | None = None,
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
     scale: float | Literal["best"] = 1.0,
@@ -53,8 +52,8 @@ def kl_divergence(
 
     It is computed over all pairs of points in double precision, without neighbour lists or trees.
     It compares maps of the same data from any method, given the same perplexity and degrees of
-    freedom. It depends on the scale of the map, which neither the eye nor any measure of
-    neighbours sees: compare maps with ``scale="best"``.
+    freedom. Scaling a map changes its divergence but not its neighbours: use ``scale="best"`` to
+    compare maps.
 
     .. math:: KL(P \| Q) = \sum_{i \ne j} p_{ij} \log \frac{p_{ij}}{q_{ij}}, \qquad
         q_{ij} \propto (1 + \|y_i - y_j\|^2 / \nu)^{-(\nu + 1) / 2}
@@ -121,51 +120,42 @@ def kl_divergence(
     >>> kl_divergence(X, flat, per_sample=True).shape
     (150,)
     """
-    Y = as_embedding(embedding)
+    Y = as_embedding(embedding).astype(np.float64)
     check_at_least(2, len(Y))
-    _scaled(Y, 1.0)  # raises the error
+    if np.abs(Y).max() > LARGEST_VALUE:
+        raise ValueError(
+            f"embedding has values of magnitude above {LARGEST_VALUE:g}, whose squared distances "
+            "overflow; divide it by a constant"
+        )
+    factor: Any = scale
+    is_best = isinstance(factor, str) and factor == "best"
+    if not is_best and not (
+        isinstance(factor, int | float) and factor > 0 and factor * np.abs(Y).max() <= LARGEST_VALUE
+    ):
+        raise ValueError(
+            f'scale={factor!r} must be "best" or a number above 0 at which squared distances on '
+            "the map do not overflow"
+        )
     if degrees_of_freedom is None:
         degrees_of_freedom = default_degrees_of_freedom(Y.shape[1])
-    check_scalar(
-        degrees_of_freedom, "degrees_of_freedom", Real, min_val=0, include_boundaries="neither"
-    )
-    if not np.isfinite(degrees_of_freedom):
-        raise ValueError(f"degrees_of_freedom must be finite; got {degrees_of_freedom}")
     n_threads = effective_n_threads(n_jobs)
     joint: _Given | _Gaussian
     if perplexity is None:
         joint = _given(X, len(Y))
     else:
-        check_scalar(perplexity, "perplexity", Real, min_val=0, include_boundaries="neither")
         data = as_distances(X, metric, metric_params)
         check_same_length(data.n_samples, len(Y))
-        if not perplexity < len(Y):  # or NaN
+        if perplexity >= len(Y):
             raise ValueError(f"perplexity ({perplexity}) must be less than n_samples ({len(Y)})")
-        joint = _Gaussian(data, float(perplexity), n_threads)
-    nu = float(degrees_of_freedom)
-    if scale == "best":
-        scale = _best_scale(joint, Y, nu, n_threads)
-    check_scalar(scale, "scale", Real, min_val=0, include_boundaries="neither")
-    shares = _shares(joint, Points(_scaled(Y, float(scale))), nu, n_threads)
+        joint = _Gaussian(data, perplexity, n_threads)
+    if is_best:
+        factor = _best_scale(joint, Y, degrees_of_freedom, n_threads)
+    shares = _shares(joint, Points(factor * Y), degrees_of_freedom, n_threads)
     return shares if per_sample else max(float(shares.sum()), 0.0)  # rounding can take it below
 
 
-def _scaled(Y: NDArray[Any], scale: float) -> Floats:
-    """Return the map times a factor; raise ValueError if squared distances overflow."""
-    scaled = scale * Y.astype(np.float64)
-    if not max(float(scaled.max()), -float(scaled.min())) <= LARGEST_VALUE:
-        raise ValueError(
-            f"embedding has values of magnitude above {LARGEST_VALUE:g}, whose squared distances "
-            "overflow; divide it by a constant"
-        )
-    return scaled
-
-
-def _best_scale(joint: _Given | _Gaussian, Y: NDArray[Any], nu: float, n_threads: int) -> float:
-    """Return the factor on the map at which the divergence, as some of its rows have it, is least.
-
-    All of P and of the kernel's sum Z are estimated from the same rows.
-    """
+def _best_scale(joint: _Given | _Gaussian, Y: Floats, nu: float, n_threads: int) -> float:
+    """Return the factor with the smallest divergence, estimated from 500 rows of P and Q."""
     Y = Y - Y.mean(axis=0)
     radius = np.sqrt(np.mean(np.sum(Y**2, axis=1)))
     if radius == 0.0:
@@ -174,7 +164,7 @@ def _best_scale(joint: _Given | _Gaussian, Y: NDArray[Any], nu: float, n_threads
     rows = np.sort(chosen).astype(np.int32)
 
     def divergence(log_scale: float) -> float:
-        on_map = Points(_scaled(Y, float(np.exp(log_scale))))
+        on_map = Points(np.exp(log_scale) * Y)
         mass, terms, largest, log_z = _row_terms(joint, on_map, rows, nu, n_threads)
         top = largest.max()
         attraction = np.sum(terms + mass * (top - largest)) / mass.sum()

@@ -133,7 +133,7 @@ def _as_array(labels: Any) -> NDArray[Any]:
     if hasattr(labels, "to_pylist") and getattr(labels, "null_count", None):  # of pyarrow
         return _filled(labels.to_pylist())
     array, own_type = np.asarray(labels), getattr(labels, "dtype", None)
-    is_column = type(labels).__module__.startswith(("pandas.", "polars."))
+    is_column = type(labels).__module__.partition(".")[0] in ("pandas", "polars")
     if array.dtype.kind == "f" and is_column and own_type and not isinstance(own_type, np.dtype):
         return _filled(list(labels))  # integers beside nulls, which floats could merge
     return array

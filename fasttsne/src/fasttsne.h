@@ -253,20 +253,22 @@ double ft_update_squared_norm(const ft_update *update);
 
 /* ---- scale.c: the scale of the map as a coordinate of its own ------------------------------- */
 
-/* Root mean square distance of the map from its mean, and slope of the objective along the logarithm
- * of a factor on the map. */
+/* Doubles of scratch per FT_ROWS rows. */
+#define FT_SCALE_SUMS(dim) (3 + 2 * (dim))
+
+/* Slope of the objective along the logarithm of a factor on the map, where the forces were computed:
+ * at moved - velocity, or at moved if velocity is NULL. Root mean square distance of `moved` from
+ * its mean. */
 typedef struct {
     double slope;
     double radius;
 } ft_scale;
 
-/* The scale of update->moved less the velocity, unless that is NULL, where the forces of the update
- * were computed. masses as in the tree, or NULL; sums is scratch for 3 + 2 dim doubles per FT_ROWS
- * rows. `run` must not have a poll function. */
+/* masses as in the tree, or NULL. `run` must not have a poll function. */
 ft_scale ft_scale_find(const ft_update *update, const float *masses, OUT double *sums,
                        INOUT ft_run *run);
-/* After a step of all rows: multiplies the map about its mean, and the velocity, by a factor that
- * lowers the objective, by the forces of that step. */
+/* After a step of all rows: multiplies the map about its mean, and the velocity, by the factor of a
+ * step along that slope. */
 void ft_scale_step(INOUT const ft_update *update, const float *masses, OUT double *sums,
                    INOUT ft_run *run);
 

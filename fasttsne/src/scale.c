@@ -1,17 +1,18 @@
 /* scale.c - the scale of the map as a coordinate of its own.
  *
- * Multiply the map about its mean c by s. At s = 1 the objective e E_p[-log w] + log Z has along
+ * Multiply the map about its mean by s. At s = 1 the objective e E_p[-log w] + log Z has along
  * log s the slope
  *
- *     sum_i (y_i - c) . gradient_i = (nu+1) (e E_p[f] - E_q[f])        f = d^2 / (nu + d^2)
+ *     sum_i (y_i - mean) . gradient_i = (nu+1) (e E_p[f] - E_q[f])        f = d^2 / (nu + d^2)
  *
  * and the curvature
  *
- *     2 (nu+1) (e E_p[f (1-f)] - E_q[f (1-f)]) + (nu+1)^2 Var_q[f],
+ *     2 (nu+1) (e E_p[f (1-f)] - E_q[f (1-f)]) + (nu+1)^2 Var_q[f].
  *
- * which is at most e (nu+1)/2 + (nu+1)^2/4, because f (1-f) and a variance of f are at most 1/4. A
- * step of less than twice the slope over the curvature lowers the objective, if the curvature stays
- * the same. On finished maps the curvature is about a quarter of the bound. */
+ * At any s the curvature is at most e (nu+1)/2 + (nu+1)^2/4, because f (1-f) and a variance of f
+ * are at most 1/4. So a step of twice the slope over this bound never raises the objective. On
+ * finished maps the curvature is about an eighth of the bound. The slope is that of the map before
+ * the last step of its points. */
 #include "dimensions.h"
 #include "fasttsne.h"
 
@@ -22,10 +23,8 @@
 #define LONGEST_SCALE_STEP 0.1397619423751587 /* log 1.15 */
 #define COORDINATE_COST 1.0                   /* nanoseconds */
 
-/* Sums over the rows of a chunk, each with its mass: 1, |y|^2, y . gradient, then y and the gradient
- * by axis. */
-#define N_SUMS(dim) (3 + 2 * (dim))
-
+/* Sums of a chunk, over rows times their mass: 1, |y|^2, y . gradient, then y and the gradient by
+ * axis. */
 typedef struct {
     const ft_update *update;
     const float *masses;
@@ -39,12 +38,13 @@ FT_INLINE void scale_sums_body(FT_TASK_ARGUMENTS)
     const ft_update *u = c->update;
     const int dim = u->dim;
     const int64_t begin = chunk * FT_ROWS, end = ft_least(begin + FT_ROWS, u->last);
-    const double factor = 2.0 * (u->step.degrees_of_freedom + 1.0) / u->step.degrees_of_freedom;
-    const double attraction = factor * u->step.exaggeration;
-    /* As in update.c. */
-    const double repulsion = u->step.sum_q > 1e-35 ? factor / u->step.sum_q : 0.0;
-    double *sums = c->sums + chunk * N_SUMS(dim), *of_y = sums + 3, *of_gradient = of_y + dim;
-    memset(sums, 0, sizeof *sums * (size_t)N_SUMS(dim));
+    const double of_force = 2.0 * (u->step.degrees_of_freedom + 1.0) / u->step.degrees_of_freedom;
+    const double attraction = of_force * u->step.exaggeration;
+    /* No pair is in reach where sum_q underflows. */
+    const double repulsion = u->step.sum_q > 1e-35 ? of_force / u->step.sum_q : 0.0;
+    double *sums = c->sums + chunk * FT_SCALE_SUMS(dim), *of_y = sums + 3,
+           *of_gradient = of_y + dim;
+    memset(sums, 0, sizeof *sums * (size_t)FT_SCALE_SUMS(dim));
     for (int64_t row = begin; row < end; row++) {
         const double mass = c->masses != NULL ? (double)c->masses[row] : 1.0;
         double squared = 0.0, along = 0.0;
@@ -86,7 +86,7 @@ FT_TASK_VARIANTS(scale_map)
 /* Adds up the chunks; the sums of y become the mean. */
 static ft_scale find_scale(scaling *c, ft_run *run)
 {
-    const int dim = c->update->dim, width = N_SUMS(dim);
+    const int dim = c->update->dim, width = FT_SCALE_SUMS(dim);
     const int64_t n_chunks = FT_ROW_CHUNKS(c->update->last);
     ft_parallel_run(run, n_chunks, FT_ROWS * dim * COORDINATE_COST, FT_TASK(scale_sums), c);
     double *sums = c->sums;
@@ -111,9 +111,9 @@ ft_scale ft_scale_find(const ft_update *update, const float *masses, double *sum
 void ft_scale_step(const ft_update *update, const float *masses, double *sums, ft_run *run)
 {
     scaling c = {.update = update, .masses = masses, .sums = sums};
-    const double slope = find_scale(&c, run).slope, n = update->step.degrees_of_freedom + 1.0;
-    double step = -RELAXATION * slope / (0.5 * update->step.exaggeration * n + 0.25 * n * n);
-    if (isnan(step)) return;
+    const double slope = find_scale(&c, run).slope, a = update->step.degrees_of_freedom + 1.0;
+    double step = -RELAXATION * slope / (0.5 * update->step.exaggeration * a + 0.25 * a * a);
+    if (isnan(step)) return; /* where forces have overflowed; the next build of the tree refuses */
     step = step > LONGEST_SCALE_STEP ? LONGEST_SCALE_STEP : step;
     step = step < -LONGEST_SCALE_STEP ? -LONGEST_SCALE_STEP : step;
     c.factor = exp(step);

@@ -10,7 +10,6 @@ from scipy import sparse
 from fasttsne import TSNE, _kernels
 from fasttsne.descent.forces import make_forces
 from fasttsne.descent.loop import _has_converged
-from fasttsne.descent.schedule import N_ITER_HELD
 from fasttsne.descent.state import Check, Problem
 
 
@@ -48,7 +47,7 @@ def test_slope_is_that_of_the_objective_along_the_scale(nu, n_components, exagge
     joint, Y, _ = problem(100, n_components)
     forces = make_forces(joint, n_components, nu)
     forces.evaluate(Y, True)
-    slope, radius = forces.scale_of(Y, exaggeration)
+    slope, radius = forces.slope_and_radius(Y, exaggeration)
     centered = Y - Y.mean(axis=0, dtype=np.float64)
     expected = reference.scale_slope(joint, Y, nu, exaggeration)
     assert slope == pytest.approx(expected, rel=1e-4, abs=1e-5)
@@ -91,9 +90,9 @@ def test_step_lowers_the_objective(nu, exaggeration, spread):
     forces = make_forces(joint, 2, nu)
     before, after = step_of_scale(forces, Y, np.zeros_like(velocity), exaggeration)
     start, end = (
-        exaggeration * reference.kl_divergence(joint, state[0] - state[1] * moved, nu)
-        - (exaggeration - 1.0) * np.log(reference.sum_q(state[0] - state[1] * moved, nu))
-        for state, moved in ((before, 1.0), (after, 1.0))
+        exaggeration * reference.kl_divergence(joint, Y - step, nu)
+        - (exaggeration - 1.0) * np.log(reference.sum_q(Y - step, nu))
+        for Y, step, _ in (before, after)
     )
     assert end <= start + 1e-7
 
@@ -116,7 +115,7 @@ def test_masses_count_as_copies():
         np.ascontiguousarray(grouped, dtype=np.float32), 2, 1.0, 1, masses
     )
     forces.evaluate(Y, True)
-    slope, radius = forces.scale_of(Y, 1.0)
+    slope, radius = forces.slope_and_radius(Y, 1.0)
     everyone = Y[whole].astype(np.float64)
     assert slope == pytest.approx(reference.scale_slope(joint, everyone, 1.0), rel=1e-3)
     assert radius == pytest.approx(np.sqrt(np.sum(everyone.var(axis=0))), rel=1e-5)
@@ -138,15 +137,14 @@ def test_finished_map_is_at_its_best_scale(digits, method):
     assert at[1] < at[1.25]
 
 
-@pytest.mark.parametrize("max_iter", [263, 270])
-def test_runs_that_end_between_two_steps_go_on_to_the_same_bits(X, max_iter):
-    assert max_iter // N_ITER_HELD
+@pytest.mark.parametrize("max_iter", [263, 270], ids=["between two steps", "at a step"])
+def test_runs_continue_to_the_same_bits_around_a_step_of_the_scale(X, max_iter):
     whole = fit(X, max_iter=320)
     parts = TSNE(**{**whole.get_params(), "max_iter": max_iter, "warm_start": True}).fit(X)
     assert_same_bits(parts.set_params(max_iter=320 - max_iter).fit(X), whole)
 
 
-def test_pinned_points_pin_the_scale(X):
+def test_fixed_points_fix_the_scale(X):
     start = fit(X).embedding_
     fixed = np.zeros(len(X), dtype=bool)
     fixed[:2] = True
@@ -163,7 +161,7 @@ def test_pinned_points_pin_the_scale(X):
 
 
 @pytest.mark.parametrize("counts_scale", [False, True])
-def test_gain_by_the_scale_counts_where_it_shall(counts_scale):
+def test_counts_scale_decides_whether_the_gain_by_the_scale_counts(counts_scale):
     problem = Problem(1.0, -9.0, 1.0)
 
     def check(iteration, objective, slope, radius):

@@ -82,7 +82,7 @@ def test_a_map_of_equal_points_fits_equal_probabilities():
         ((-P, Y), {"perplexity": None}, ValueError, "negative"),
         ((P[:, :4], Y), {"perplexity": None}, ValueError, "square"),
         ((P, Y + 1e200), {"perplexity": None}, ValueError, "embedding has values of magnitude"),
-        ((P, Y), {"perplexity": 0}, ValueError, "perplexity == 0"),
+        ((P, Y), {"perplexity": 0}, ValueError, "perplexity=0"),
         (
             (P, Y),
             {"perplexity": 5},
@@ -90,7 +90,7 @@ def test_a_map_of_equal_points_fits_equal_probabilities():
             r"perplexity \(5\) must be less than n_samples \(5",
         ),
         ((P, Y), {"perplexity": "30"}, TypeError, "perplexity='30' must be a finite number"),
-        ((P, Y), {"degrees_of_freedom": 0}, ValueError, "degrees_of_freedom == 0"),
+        ((P, Y), {"degrees_of_freedom": 0}, ValueError, "degrees_of_freedom=0"),
         ((P, Y), {"degrees_of_freedom": "a"}, TypeError, "degrees_of_freedom='a' must be"),
         (
             (P, Y),
@@ -178,5 +178,5 @@ def test_factor_on_the_map(small_digits):
 @pytest.mark.parametrize("scale", [0.0, -1.0, np.nan, np.inf, "worst", 1e300, None])
 def test_scale_must_be_a_number_above_0(small_digits, scale):
     Y = np.random.default_rng(0).normal(size=(300, 2))
-    with pytest.raises((TypeError, ValueError), match=r"scale|embedding has values"):
+    with pytest.raises((TypeError, ValueError), match=r"^scale="):
         kl_divergence(small_digits, Y, scale=scale)

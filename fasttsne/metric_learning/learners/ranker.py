@@ -273,7 +273,7 @@ class LinearRanker(BaseEstimator):
         if np.max(y) > _LARGEST_RELEVANCE:
             raise ValueError(f"y has values above {_LARGEST_RELEVANCE:g}; rescale relevance")
         sizes = as_queries(y, np.zeros(len(X)), groups, names=("y", "X")).sizes
-        if len(sizes) > 1 == sizes.max() and self.loss in {*LOSSES} - {*_POINTWISE}:
+        if len(sizes) > 1 and sizes.max() == 1 and self.loss in {*LOSSES} - {*_POINTWISE}:
             raise ValueError("no query has two documents; groups are sizes of queries and no ids")
         params = dict(self.loss_params or {})
         if isinstance(self.loss, str):
