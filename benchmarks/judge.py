@@ -215,7 +215,10 @@ def best_scale(judge, Y):
         attraction = weights @ np.log1p(scale**2 * squared)
         return attraction + np.log(row_sums(scale * Y, rows).sum())
 
-    return float(np.exp(minimize_scalar(divergence, (0.0, 0.7), tol=1e-3).x))
+    grid = np.arange(-4.0, 4.1)
+    best = grid[np.argmin([divergence(log_scale) for log_scale in grid])]
+    search = {"method": "bounded", "options": {"xatol": 1e-3}}
+    return float(np.exp(minimize_scalar(divergence, bounds=(best - 1, best + 1), **search).x))
 
 
 # ---- Figures of a map -------------------------------------------------------------------------

@@ -81,15 +81,14 @@ def schedule_of(tsne: Any, n_samples: float, n_iter_early: int) -> Schedule:
             f"learning_rate={tsne.learning_rate:g} is low for {n_samples:g} samples;"
             ' learning_rate="auto" gives a map of lower KL divergence.',
         )
+    if share < 1.0:  # an iteration gains less, and more of it by the scale
+        pace = pace._replace(least_gain=pace.least_gain * max(share, 0.5), counts_scale=True)
     return standard_schedule(
         rate,
         early_exaggeration=tsne.early_exaggeration,
         early_exaggeration_iter=n_iter_early,
         exaggeration=check_exaggeration(tsne.exaggeration),
-        n_iter_settling=pace.n_iter_settling,
-        # At a low rate an iteration gains less, and more of it by the scale.
-        least_gain=pace.least_gain * max(share, 0.5),
-        counts_scale=share < 1.0,
+        pace=pace,
     )
 
 

@@ -207,9 +207,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     The descent differs from scikit-learn's; docs/migration.md lists how. Exaggeration fades over
     150 iterations at momentum 0.8, then momentum rises to 0.97 over 50. No step is longer than
-    the root of 2. Unless points are fixed, the map is multiplied by a factor every 10 iterations.
-    When an iteration gains less than 1/4000 of KL(P||Q), 50 at momentum 0.8 settle the map; the
-    gain by the scale counts only at a rate below "auto". Above 50,000 samples: 100, 30, 1/2500.
+    the root of 2. Then, unless points are fixed, the map is multiplied by a factor every 10
+    iterations. When an iteration gains less than 1/4000 of KL(P||Q), 50 at momentum 0.8 settle
+    the map. Above 50,000 samples this is quicker; docs/algorithm.md has the numbers.
 
     Ctrl-C or an exception in the callback leaves the estimator with the map so far. With
     ``warm_start=True``, set then at the latest, the next call first takes the remaining

@@ -189,8 +189,8 @@ class Rules:
 def _has_converged(checks: Sequence[Check], least_gain: float, counts_scale: bool) -> bool:
     """Whether iterations since the last check gained less than this share of KL(P||Q) each.
 
-    The gain by the scale is minus the mean slope of both checks, times the change of the logarithm
-    of the radius. It is left out unless `counts_scale`.
+    The gain by the scale is left out unless `counts_scale`. It is minus the logarithmic mean of the
+    slopes at both checks, as slopes decay, times the change of the logarithm of the radius.
     """
     if len(checks) < 2 or least_gain == -np.inf:
         return False
@@ -199,8 +199,9 @@ def _has_converged(checks: Sequence[Check], least_gain: float, counts_scale: boo
         return False
     least = least_gain * (last.iteration - before.iteration) * last.kl_divergence
     gain = before.objective - last.objective
-    if not counts_scale and before.radius > 0.0 and last.radius > 0.0:
-        gain += 0.5 * (before.slope + last.slope) * np.log(last.radius / before.radius)
+    if not counts_scale and max(before.slope, last.slope) < 0.0 != before.slope - last.slope:
+        mean = (last.slope - before.slope) / np.log(last.slope / before.slope)
+        gain += mean * np.log(last.radius / before.radius)
     return bool(gain < least * last.problem.exaggeration)
 
 

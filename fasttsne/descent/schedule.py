@@ -14,7 +14,7 @@ import numpy as np
 
 from fasttsne.runtime.numbers import with_plain_numbers
 
-__all__ = ["Phase", "Schedule", "Settings", "standard_schedule"]
+__all__ = ["Pace", "Phase", "Schedule", "Settings", "standard_schedule"]
 
 # Settings that change within a phase change every 10 iterations.
 N_ITER_HELD = 10
@@ -26,16 +26,38 @@ SLOW, FAST = 0.8, 0.97
 
 
 class Pace(NamedTuple):
-    """Numbers of iterations, and threshold of convergence, of a descent."""
+    """Numbers of iterations, and convergence, of a standard schedule.
 
-    n_iter_early: int  # of early exaggeration
-    n_iter_settling: int  # at momentum SLOW, at the end of a run
-    # A descent has converged when an iteration lowers KL(P||Q) by less than this share of it.
+    Attributes
+    ----------
+    n_iter_early : int
+        Iterations of early exaggeration.
+    n_iter_unscaled : int
+        Iterations after it in which the scale of the map takes no steps yet.
+    n_iter_settling : int
+        Iterations at the end of a run in which the map settles.
+    least_gain : float
+        The descent has converged when an iteration lowers KL(P||Q) by less than this share of it.
+    counts_scale : bool
+        Whether `least_gain` counts what the change of the map's scale gains.
+
+    Examples
+    --------
+    >>> from fasttsne.descent import Pace, standard_schedule
+    >>> quick = Pace(50, 0, 20, 1 / 1000, counts_scale=False)
+    >>> standard_schedule(1000.0, pace=quick).n_iter_early
+    50
+    """
+
+    n_iter_early: int
+    n_iter_unscaled: int
+    n_iter_settling: int
     least_gain: float
+    counts_scale: bool
 
 
-USUAL = Pace(150, 50, 1 / 4000)
-LARGE = Pace(100, 30, 1 / 2500)  # for more than N_LARGE samples
+USUAL = Pace(150, 50, 50, 1 / 4000, counts_scale=True)
+LARGE = Pace(100, 0, 30, 1 / 1250, counts_scale=False)  # for more than N_LARGE samples
 N_LARGE = 50_000
 
 
@@ -249,11 +271,9 @@ def standard_schedule(
     learning_rate: float,
     *,
     early_exaggeration: float = 12.0,
-    early_exaggeration_iter: int = USUAL.n_iter_early,
+    early_exaggeration_iter: int | None = None,
     exaggeration: float | Sequence[tuple[int, float]] = 1.0,
-    n_iter_settling: int = USUAL.n_iter_settling,
-    least_gain: float = USUAL.least_gain,
-    counts_scale: bool = False,
+    pace: Pace = USUAL,
 ) -> Schedule:
     """Return the schedule of `TSNE`: exaggeration that fades, then speed, and rest at the end.
 
@@ -267,17 +287,14 @@ def standard_schedule(
         Step length without exaggeration. An exaggeration above 1 divides it.
     early_exaggeration : float, default=12.0
         Factor on the attraction at the start.
-    early_exaggeration_iter : int, default=150
-        Iterations over which it fades to `exaggeration`.
+    early_exaggeration_iter : int or None, default=None
+        Iterations over which it fades to `exaggeration`; None means those of `pace`.
     exaggeration : float or sequence of (int, float), default=1.0
         Factor on the attraction afterwards. A sequence gives several, each with its number of
         iterations; the last one holds until the end.
-    n_iter_settling : int, default=50
-        Iterations at the end of a run in which the map settles.
-    least_gain : float, default=1/4000
-        The descent has converged when an iteration lowers KL(P||Q) by less than this share of it.
-    counts_scale : bool, default=False
-        Whether `least_gain` counts what the change of the map's scale gains.
+    pace : Pace, default=USUAL
+        Numbers of iterations, and convergence. `TSNE` has a quicker one for more than 50,000
+        samples.
 
     Returns
     -------
@@ -295,6 +312,8 @@ def standard_schedule(
     factors = [float(factor) for _, factor in stretches]
     # Iterations after early exaggeration at which each factor begins.
     begins = [0, *accumulate(n_iter for n_iter, _ in stretches[:-1])]
+    if early_exaggeration_iter is None:
+        early_exaggeration_iter = pace.n_iter_early
     if early_exaggeration_iter == 0:
         early_exaggeration = factors[0]
 
@@ -309,14 +328,18 @@ def standard_schedule(
         early_exaggeration_iter, settings(SLOW, early_exaggeration), settings(SLOW, factors[0])
     )
     phases = [fading]
-    cuts = sorted({*begins, N_ITER_SPEEDING})
+    cuts = sorted({*begins, N_ITER_SPEEDING, pace.n_iter_unscaled} | {0})
     for begin, end in zip(cuts, [*cuts[1:], ENDLESS], strict=True):
         factor = factors[bisect_right(begins, begin) - 1]
         first = settings(momentum(begin), factor)
         last = settings(momentum(end), factor)
-        phases.append(Phase(end - begin, first, last, scales=True))
-    phases[-1] = replace(phases[-1], least_gain=least_gain, counts_scale=counts_scale)
-    return Schedule(phases, n_iter_early=early_exaggeration_iter, n_iter_settling=n_iter_settling)
+        # At an exaggeration below 1 the objective has no minimum along the scale.
+        scales = factor >= 1.0 and begin >= pace.n_iter_unscaled
+        phases.append(Phase(end - begin, first, last, scales=scales))
+    phases[-1] = replace(phases[-1], least_gain=pace.least_gain, counts_scale=pace.counts_scale)
+    return Schedule(
+        phases, n_iter_early=early_exaggeration_iter, n_iter_settling=pace.n_iter_settling
+    )
 
 
 def check_exaggeration(exaggeration: Any) -> float | list[tuple[int, float]]:

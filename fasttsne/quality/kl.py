@@ -156,8 +156,12 @@ def kl_divergence(
 
 def _best_scale(joint: _Given | _Gaussian, Y: Floats, nu: float, n_threads: int) -> float:
     """Return the factor with the smallest divergence, estimated from 500 rows of P and Q."""
-    Y = Y - Y.mean(axis=0)
-    radius = np.sqrt(np.mean(np.sum(Y**2, axis=1)))
+    largest_value = np.abs(Y).max()
+    if largest_value == 0.0:
+        return 1.0
+    Y = Y / largest_value
+    distances = np.linalg.norm(Y - np.median(Y, axis=0), axis=1)
+    radius = np.median(distances) or distances.max()
     if radius == 0.0:
         return 1.0
     chosen = np.random.RandomState(0).permutation(len(Y))[:_SCALE_ROWS]
@@ -170,9 +174,13 @@ def _best_scale(joint: _Given | _Gaussian, Y: Floats, nu: float, n_threads: int)
         attraction = np.sum(terms + mass * (top - largest)) / mass.sum()
         return float(attraction + logsumexp(largest - top + log_z))
 
-    # A finished map of n points has a radius of about the root of n.
-    usual = np.log(np.sqrt(len(Y)) / radius)
-    return float(np.exp(minimize_scalar(divergence, (usual, usual + 0.5), tol=1e-3).x))
+    # The radius of a finished map of n points is about the root of n. Far from the best scale the
+    # divergence is flat, so the search begins with a coarse grid.
+    grid = np.log(np.sqrt(len(Y)) / radius) + np.arange(-7.0, 8.0)
+    best = grid[np.argmin([divergence(log_scale) for log_scale in grid])]
+    search = {"method": "bounded", "options": {"xatol": 1e-3}}
+    found = minimize_scalar(divergence, bounds=(best - 1.0, best + 1.0), **search)
+    return float(np.exp(found.x) / largest_value)
 
 
 def _shares(joint: _Given | _Gaussian, on_map: Points, nu: float, n_threads: int) -> Floats:

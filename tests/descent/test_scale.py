@@ -167,7 +167,8 @@ def test_counts_scale_decides_whether_the_gain_by_the_scale_counts(counts_scale)
     def check(iteration, objective, slope, radius):
         return Check(iteration, objective, 1.0, 0.0, objective, problem, True, 1.0, slope, radius)
 
-    # The scale grows e-fold at a mean slope of -0.2: 0.2 of the gain of 0.21 are its own.
-    checks = [check(100, 2.21, -0.3, 10.0), check(150, 2.0, -0.1, 10.0 * np.e)]
+    # The scale grows e-fold at slopes from -0.3 to -0.1, whose logarithmic mean is 0.2 / log 3.
+    gain = 0.2 / np.log(3.0) + 0.01
+    checks = [check(100, 2.0 + gain, -0.3, 10.0), check(150, 2.0, -0.1, 10.0 * np.e)]
     assert _has_converged(checks, 1.01 * 0.01 / 2.0 / 50, counts_scale) != counts_scale
     assert not _has_converged(checks, 0.99 * 0.01 / 2.0 / 50, counts_scale)

@@ -138,8 +138,19 @@ def test_large_data_have_a_quicker_schedule():
     assert schedule_of(TSNE(early_exaggeration_iter=170), 60_000, 150).n_iter_early == 170
 
 
-def test_scale_moves_after_early_exaggeration_and_counts_where_the_rate_is_low():
-    for rate, counts in (("auto", False), (1e9, False), (100.0, True)):
-        phases = schedule_of(TSNE(learning_rate=rate), 2000, 150).phases
-        assert [phase.scales for phase in phases] == [False, True, True]
+def test_scale_moves_at_full_speed_and_counts_where_the_pace_or_a_low_rate_says_so():
+    for n_samples, rate, scales, counts in (
+        (2000, "auto", [False, False, True], True),
+        (60_000, "auto", [False, True, True], False),
+        (60_000, 1e9, [False, True, True], False),
+        (60_000, 1000.0, [False, True, True], True),
+    ):
+        phases = schedule_of(TSNE(learning_rate=rate), n_samples, 150).phases
+        assert [phase.scales for phase in phases] == scales
         assert phases[-1].counts_scale == counts
+
+
+def test_scale_takes_no_steps_below_an_exaggeration_of_1():
+    schedule = standard_schedule(100.0, exaggeration=[(100, 0.9), (200, 2.0), (1, 0.5)])
+    assert not any(schedule.phase_before(n).scales for n in (160, 230, 460, 1000))
+    assert schedule.phase_before(300).scales

@@ -160,6 +160,16 @@ def test_best_scale_is_where_the_divergence_is_least(small_digits, form, nu, siz
     assert shares.sum() == pytest.approx(best, rel=1e-9)
 
 
+@pytest.mark.parametrize("unit", [1.0, np.float32(1e-30), 1e-200, np.float32(1e25)])
+def test_best_scale_does_not_depend_on_the_unit_of_a_map_of_two_scales(unit):
+    rng = np.random.default_rng(0)
+    X = np.concatenate([0.01 * rng.normal(size=(300, 4)), 5.0 * rng.normal(size=(600, 4))])
+    P = reference.joint_probabilities_dense(reference.squared_distances(X), 30.0)
+    Y = X[:, :2] * unit
+    at = [reference.kl_divergence(P, s * X[:, :2], 1.0) for s in np.geomspace(0.01, 1e4, 150)]
+    assert kl_divergence(X, Y, scale="best") == pytest.approx(min(at), rel=2e-3)
+
+
 def test_best_scale_by_some_rows_loses_little(digits):
     Y = PCA(2).fit_transform(digits)
     P = reference.joint_probabilities_dense(reference.squared_distances(digits), 30.0)
