@@ -71,7 +71,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         exaggeration. A number above "auto" has the effect of "auto"; one below a quarter of it
         raises a warning.
     max_iter : int, default=1000
-        Maximum number of iterations, at least 250; 250 to 400 are usually enough. With
+        Maximum number of iterations, at least 250; 350 to 450 are usually enough. With
         `warm_start` it counts those of each call, and a further call may ask for fewer than 250.
     n_iter_without_progress : int, default=300
         Stop when KL(P||Q) has not decreased for more than this many iterations after early
