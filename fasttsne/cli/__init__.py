@@ -28,7 +28,7 @@ _RAW = argparse.RawDescriptionHelpFormatter  # keeps line breaks
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "fasttsne") -> int:
-    """Run a command and return its status; docs/command-line.md lists them.
+    """Run a command and return its exit status, one of those in docs/command-line.md.
 
     None takes the arguments of the process. Bad arguments, ``--help`` and ``--version`` raise
     SystemExit with the status.

@@ -79,7 +79,8 @@ def initial_embedding(
     ------
     ValueError
         If an array `init` has the wrong shape or dtype or values that are not finite in single
-        precision, or if ``init="spectral"`` and `joint` is None.
+        precision, or is one place for different samples, or if ``init="spectral"`` and `joint` is
+        None.
 
     Notes
     -----
@@ -87,8 +88,8 @@ def initial_embedding(
     sparse data and data of more than 1024 features take `sklearn.decomposition.PCA` instead.
 
     Components that `X` or P does not have (fewer features than components, constant data) are
-    random. Points that coincide are moved apart by a fixed pattern of about 1e-6, because no force
-    would separate them.
+    random. Points that coincide, except in an array, are moved apart by a fixed pattern of about
+    1e-6, because no force would separate them.
 
     Examples
     --------

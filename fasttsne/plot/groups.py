@@ -36,13 +36,13 @@ class Classes:
         return np.bincount(self.codes[self.codes >= 0], minlength=len(self.names))
 
     def medians_and_radii(self, Y: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the median of each class on the map, and the radius of about three quarters."""
+        """Return the median of each class on the map, and the radius of three quarters of it."""
         if not self.names:
             return np.empty((0, Y.shape[1])), np.empty(0)
         of_classes = {"labels": self.codes, "index": np.arange(len(self.names))}
         medians = np.stack([median(column, **of_classes) for column in Y.T], axis=1)
         distances = np.linalg.norm(Y - medians[self.codes], axis=1)
-        return medians, np.sqrt(2) * median(distances, **of_classes)  # as of a Gaussian
+        return medians, np.sqrt(2) * median(distances, **of_classes)  # of a 2-D Gaussian
 
 
 @dataclass(frozen=True)

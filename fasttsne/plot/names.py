@@ -39,7 +39,7 @@ def plain(text: str, max_length: int | None = None) -> str:
 
 
 def distinct(names: list[str]) -> list[str]:
-    """Return names, if some are long, without the words but one that all of them begin with."""
+    """Return names without the words that all begin with, except the last, if one name is long."""
     if len(names) < 2 or max(map(len, names)) <= _LONG:
         return names
     first, last = min(names), max(names)

@@ -18,9 +18,10 @@ _NUMBERS = r"(u?int|float)\d|double|half|bool|decimal|sparse"  # types of column
 
 
 def unmasked(values: Any, name: str) -> Any:
-    """Return `values`, or raise ValueError if a mask hides some or a column has no numbers.
+    """Return `values`, or raise ValueError if a mask hides some or a column has no real numbers.
 
-    NumPy would ignore a mask, and read dates of some libraries as numbers.
+    NumPy would ignore a mask, and read dates of some libraries as numbers. Tables of pyarrow become
+    frames of pandas, and lazy frames of polars are collected.
     """
     if hasattr(values, "to_pylist"):  # of pyarrow
         values = values.to_pandas()

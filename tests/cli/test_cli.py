@@ -102,15 +102,6 @@ def test_an_unexpected_error_is_one_line_or_a_traceback(array, capsys, monkeypat
     assert "Traceback (most recent call last)" in capsys.readouterr().err
 
 
-def test_an_unknown_option_is_one_of_the_command(capsys):
-    assert status_of(*MAP, "--colour", "x") == 2
-    said = capsys.readouterr().err
-    assert said == (
-        "fasttsne map: error: unrecognized arguments: --colour x; 'fasttsne map --help' lists the "
-        "options\n"
-    )
-
-
 def test_ctrl_c_during_imports(array):
     program = """
 import builtins, sys

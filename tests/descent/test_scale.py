@@ -94,7 +94,7 @@ def test_step_lowers_the_objective(nu, exaggeration, spread):
         - (exaggeration - 1.0) * np.log(reference.sum_q(Y - step, nu))
         for Y, step, _ in (before, after)
     )
-    assert end <= start + 1e-7
+    assert end <= start + 1e-6  # coordinates up to 50,000 are rounded to single precision
 
 
 def test_masses_count_as_copies():

@@ -472,7 +472,10 @@ def _typical_length(E: Floats) -> float:
 
 
 def _agreement(E: Floats, classes: Indices, n_judged: int, *, first: int) -> float:
-    """Return the share of the first samples that have the class of the nearest from `first` on."""
+    """Return the share of the first `n_judged` samples with the class of the nearest one.
+
+    The nearest is sought from row `first` on, apart from the sample itself.
+    """
     batch, n_right = Batch(E), 0
     for rows in batch.blocks(np.arange(n_judged)):
         squared = batch.squared_distances(rows)
