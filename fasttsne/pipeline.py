@@ -82,7 +82,7 @@ def schedule_of(tsne: Any, n_samples: float, n_iter_early: int) -> Schedule:
             ' learning_rate="auto" gives a map of lower KL divergence.',
         )
     if share < 1.0:  # an iteration gains less, and more of it by the scale
-        pace = pace._replace(least_gain=pace.least_gain * max(share, 0.5), counts_scale=True)
+        pace = pace._replace(least_gain=pace.least_gain * max(share, 0.25), counts_scale=True)
     return standard_schedule(
         rate,
         early_exaggeration=tsne.early_exaggeration,

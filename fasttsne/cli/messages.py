@@ -57,7 +57,7 @@ def as_options(text: str) -> str:
     from fasttsne import TSNE
 
     name = f"({'|'.join(TSNE._parameter_constraints)})"
-    text = re.sub(rf"The '{name}' parameter of \w+|(?<!=)'{name}'", r"--\1\2", text)
+    text = re.sub(rf"The '(\w+)' parameter of \w+|(?<!=)'{name}'", r"--\1\2", text)
     text = re.sub(rf"\b{name}=(['\"]?)([\w.+-]*\w)\2", r"--\1 \3", text)
     return re.sub(r"--\w+", lambda option: option[0].replace("_", "-"), text)
 
