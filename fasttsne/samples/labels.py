@@ -49,7 +49,11 @@ def class_codes(
         raise ValueError(f"{name} is sparse, but must be dense; pass {name}.toarray().ravel()")
     try:
         values, missing = label_values(labels)
-    except ValueError as error:  # rows of unequal lengths
+        if values.dtype.kind == "O" and any(
+            isinstance(label, list | tuple) for label in values.flat
+        ):
+            raise ValueError("rows differ in length")  # NumPy before 1.24 only warns
+    except ValueError as error:
         raise ValueError(f"{name} must be one label per sample: {error}") from error
     if values.shape == (n_samples, 1):
         values, missing = values[:, 0], missing[:, 0]
