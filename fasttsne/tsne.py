@@ -25,7 +25,7 @@ from fasttsne.descent.degrees_of_freedom import first_degrees_of_freedom
 from fasttsne.descent.forces import make_forces
 from fasttsne.descent.kl_per_sample import kl_per_copy
 from fasttsne.descent.loop import Callback, Rules, optimize
-from fasttsne.descent.schedule import Schedule
+from fasttsne.descent.schedule import USUAL, Schedule
 from fasttsne.descent.state import Descent, check_continues, pin
 from fasttsne.initialization.start import warn_of_wide
 from fasttsne.neighbors.metrics import METRICS, Metric
@@ -271,7 +271,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         "kl_per_sample": ["boolean"],
     }
 
-    _EXPLORATION_MAX_ITER = 150  # iterations of early exaggeration
+    _EXPLORATION_MAX_ITER = USUAL.n_iter_early  # iterations of early exaggeration
     _N_ITER_CHECK = 50  # iterations between two checks of the stopping rules
     _LEAST_MAX_ITER = 250  # of a first call
 

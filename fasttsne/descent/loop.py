@@ -199,8 +199,9 @@ def _has_converged(checks: Sequence[Check], least_gain: float, counts_scale: boo
         return False
     least = least_gain * (last.iteration - before.iteration) * last.kl_divergence
     gain = before.objective - last.objective
-    if not counts_scale and max(before.slope, last.slope) < 0.0 != before.slope - last.slope:
-        mean = (last.slope - before.slope) / np.log(last.slope / before.slope)
+    slopes = before.slope, last.slope
+    if not counts_scale and max(slopes) < 0.0 and slopes[0] != slopes[1]:
+        mean = (slopes[1] - slopes[0]) / np.log(slopes[1] / slopes[0])
         gain += mean * np.log(last.radius / before.radius)
     return bool(gain < least * last.problem.exaggeration)
 

@@ -251,7 +251,7 @@ void ft_update_rows(const ft_update *update, int64_t chunk);
 /* After a step of all rows: the sum of squares of gains * gradient. */
 double ft_update_squared_norm(const ft_update *update);
 
-/* ---- scale.c: the scale of the map as a coordinate of its own ------------------------------- */
+/* ---- scale.c: the scale of the map as a separate coordinate --------------------------------- */
 
 /* Doubles of scratch per FT_ROWS rows. */
 #define FT_SCALE_SUMS(dim) (3 + 2 * (dim))

@@ -1,4 +1,4 @@
-/* scale.c - the scale of the map as a coordinate of its own.
+/* scale.c - the scale of the map as a separate coordinate.
  *
  * Multiply the map about its mean by s. At s = 1 the objective e E_p[-log w] + log Z has along
  * log s the slope
@@ -23,11 +23,11 @@
 #define LONGEST_SCALE_STEP 0.1397619423751587 /* log 1.15 */
 #define COORDINATE_COST 1.0                   /* nanoseconds */
 
-/* Sums of a chunk, over rows times their mass: 1, |y|^2, y . gradient, then y and the gradient by
- * axis. */
 typedef struct {
     const ft_update *update;
     const float *masses;
+    /* Of each chunk, over its rows times their mass: 1, |y|^2, y . gradient, then y and the gradient
+     * by axis. */
     double *sums;
     double factor;
 } scaling;

@@ -1,4 +1,4 @@
-"""The scale of the map as a coordinate of its own."""
+"""The scale of the map as a separate coordinate."""
 
 import numpy as np
 import pytest
