@@ -29,7 +29,7 @@ _SEPARATORS = {";": "';'", "\t": "tab", "|": "'|'", ",": "','", " ": "' '"}  # a
 _PLAIN = str.maketrans("−’\u00a0\u202f", "-'  ")  # signs in numbers
 _UNITS = "%$€£¥"  # left out where all cells of a column have them
 _SAMPLED = 20  # lines below the first, which show whether it names the columns
-_CODE = re.compile(r"0\d+$")  # a number that is a name
+_CODE = re.compile(r"0\d+$")  # digits with a leading zero
 _CELLS = 1 << 20  # that are converted at a time
 _BYTE_ORDER_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
@@ -65,12 +65,12 @@ class TextTable:
             first = file.read(4)
         marked = (name for mark, name in _BYTE_ORDER_MARKS.items() if first.startswith(mark))
         self._encoding = written.encoding or next(marked, "utf-8-sig")
-        self._told = 0  # lines like "sep=;", as Excel writes them
+        self._n_sep_lines = 0  # 1 if the file begins with a line like "sep=;", as Excel writes it
         with self._text() as text:
             if "\0" in (start := text.read(1 << 16)):
                 raise UnicodeError
         told = re.match('"?sep=(.)"?[\r\n]', start)
-        self._told = int(told is not None)
+        self._n_sep_lines = int(told is not None)
         usual = "\t" if kind_of(path).startswith(".tsv") else ","
         self._separator = written.separator or (told[1] if told else usual)
         self._spaced = self._separator == " "
@@ -231,7 +231,7 @@ class TextTable:
     def _text(self) -> Iterator[IO[str]]:
         with io.TextIOWrapper(self._bytes(), encoding=self._encoding, newline="") as text:
             try:
-                for _ in range(self._told):
+                for _ in range(self._n_sep_lines):
                     text.readline()
                 yield text
             except UnicodeError as error:
@@ -251,7 +251,7 @@ class TextTable:
                 cells.pop()
             if (begun and len(cells) > 1) or any(map(str.strip, cells)):
                 begun = True
-                yield cells, lines.line_num + self._told
+                yield cells, lines.line_num + self._n_sep_lines
 
 
 # ---- the first line -----------------------------------------------------------------------------
