@@ -22,14 +22,26 @@ SimilarLabel = Literal[0, 1]
 _LARGEST = 1e152
 
 
-def as_numbers(values: ArrayLike, name: str) -> Floats:
-    """Return finite numbers in double precision; anything else is an error."""
+def as_numbers(values: ArrayLike, name: str, *, unranked: bool = False) -> Floats:
+    """Return finite numbers in double precision; with `unranked` also minus infinity."""
     array = as_array(values, name)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} must be numbers, got an array of dtype {array.dtype}")
     array = array.astype(np.float64, copy=False)
-    if not np.isfinite(array).all():
+    finite = np.isfinite(array)
+    if not finite.all() and not (unranked and np.isneginf(array[~finite]).all()):
         raise ValueError(f"{name} contains NaN or infinity; remove or replace them")
+    return array
+
+
+def as_weights(weights: ArrayLike, name: str, shape: tuple[int, ...], of: str) -> Floats:
+    """Return finite weights of at least 0 in this shape, one per `of`."""
+    array = as_numbers(weights, name)
+    if array.shape != shape or (array < 0.0).any():
+        raise ValueError(
+            f"{name} must hold {int(np.prod(shape))} finite weights of at least 0, one per {of}; "
+            f"got shape {array.shape}"
+        )
     return array
 
 

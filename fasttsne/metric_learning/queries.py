@@ -14,13 +14,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fasttsne.metric_learning import checks
-from fasttsne.metric_learning.checks import Floats, Indices, Loss, Reduction
+from fasttsne.metric_learning.checks import Floats, Gradient, Indices, Loss, Reduction
 from fasttsne.samples.arrays import as_array
+from fasttsne.samples.labels import class_codes, label_values
 
 Undefined = float | Literal["skip"]
 
-# The losses of a block's queries, the numbers of their terms, and the gradient by the scores.
-Part = tuple[Floats, Floats | float, Floats]
+# A loss, its gradient by the scores, and on request a positive diagonal of its Hessian.
+RankingLoss = Loss | tuple[float | Floats, Gradient, Gradient]
+
+# The losses of a block's queries, the numbers of their terms, the gradient by the scores, and a
+# positive diagonal of the Hessian, which counts only if the block asks for it.
+Part = tuple[Floats, Floats | float, Floats, Floats]
 
 # Documents of a block at most, or pairs of them: its matrices stay in the processor's cache.
 _BLOCK_DOCUMENTS = 1 << 16
@@ -28,12 +33,21 @@ _BLOCK_DOCUMENTS = 1 << 16
 
 @dataclass(frozen=True)
 class Block:
-    """Queries of one size: relevance and scores of their documents, (n_queries, size)."""
+    """Queries of one size: relevance, scores, weights of their documents, (n_queries, size)."""
 
     queries: Indices  # numbers of the queries
     relevance: Floats
     scores: Floats
+    weights: Floats
     places: slice | Indices  # of the block's documents among all documents
+    curved: bool = False  # whether the Hessian is asked for
+
+    def rows(self) -> Iterator[slice]:
+        """Yield all documents in slices whose pairs with all documents fit into a block."""
+        n_queries, size = self.scores.shape
+        step = max(1, _BLOCK_DOCUMENTS // (n_queries * size))
+        for first in range(0, size, step):
+            yield slice(first, first + step)
 
     def put(self, values: Floats, into: Floats) -> None:
         """Write a matrix of the block's documents to their places among all documents."""
@@ -42,16 +56,18 @@ class Block:
 
 @dataclass(frozen=True)
 class Queries:
-    """Relevance and scores of all documents, query by query, and the size of every query."""
+    """Relevance, scores and weights of all documents, query by query, and every query's size."""
 
     relevance: Floats
     scores: Floats
     sizes: Indices  # at least 1
+    weights: Floats  # of the documents, or a single 1
+    order: Indices | None  # the places where the documents were given, None for the same
 
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def blocks(self, *, of_pairs: bool = False) -> Iterator[Block]:
+    def blocks(self, *, of_pairs: bool = False, curved: bool = False) -> Iterator[Block]:
         """Yield all queries; with `of_pairs` in blocks whose pairs of documents fit as well."""
         starts = np.cumsum(self.sizes) - self.sizes
         by_size = np.argsort(self.sizes, kind="stable")
@@ -61,28 +77,50 @@ class Queries:
             n_rows = max(1, _BLOCK_DOCUMENTS // (size**2 if of_pairs else size))
             for first in range(0, len(queries), n_rows):
                 block = queries[first : first + n_rows]
-                yield self._block(block, starts[block], size)
+                yield self._block(block, starts[block], size, curved)
 
-    def _block(self, queries: Indices, starts: Indices, size: int) -> Block:
+    def _block(self, queries: Indices, starts: Indices, size: int, curved: bool) -> Block:
         places: slice | Indices
         if starts[-1] - starts[0] == (len(starts) - 1) * size:  # one after the other
             places = slice(int(starts[0]), int(starts[-1]) + size)
         else:
             places = starts[:, np.newaxis] + np.arange(size)
         shape = (len(starts), size)
+        weights = self.weights
+        weights = (
+            weights[places].reshape(shape) if weights.ndim else np.broadcast_to(weights, shape)
+        )
         relevance, scores = self.relevance[places], self.scores[places]
-        return Block(queries, relevance.reshape(shape), scores.reshape(shape), places)
+        documents = relevance.reshape(shape), scores.reshape(shape), weights
+        return Block(queries, *documents, places, curved)
+
+    def as_given(self, values: Floats) -> Floats:
+        """Return values of the documents in the order in which these were given."""
+        if self.order is None:
+            return values
+        given = np.empty_like(values)
+        given[self.order] = values
+        return given
 
 
 def as_queries(
     relevance: ArrayLike,
     scores: ArrayLike,
     groups: ArrayLike | None,
-    names: tuple[str, str] = ("y_true", "y_score"),
+    qid: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    names: tuple[str, str, str] = ("y_true", "y_score", "sample_weight"),
+    *,
+    unranked: bool = False,
 ) -> Queries:
-    """Return the checked arguments of a measure or a loss; `names` are those in its signature."""
-    name, other = names
-    relevance, scores = checks.as_numbers(relevance, name), checks.as_numbers(scores, other)
+    """Return the checked arguments of a measure or a loss; `names` are those in its signature.
+
+    `weights` are of documents. With `qid` queries are in order of their ids. With `unranked` scores
+    may be minus infinity.
+    """
+    name, other, third = names
+    relevance = checks.as_numbers(relevance, name)
+    scores = checks.as_numbers(scores, other, unranked=unranked)
     for key, array in (name, relevance), (other, scores):
         if array.ndim not in (1, 2):
             raise ValueError(
@@ -101,24 +139,64 @@ def as_queries(
         )
     if relevance.size and relevance.min() < 0.0:
         raise ValueError(f"{name} has negative values; the relevance of irrelevant documents is 0")
-    if relevance.ndim == 2:
-        if groups is not None:
-            raise ValueError(f"groups is for one-dimensional {name}: here every row is a query")
-        sizes = np.full(relevance.shape[0], relevance.shape[1], dtype=np.int64)
-    elif groups is None:
-        sizes = np.array([relevance.size], dtype=np.int64)
-    else:
-        sizes = _as_sizes(groups, relevance.size)
+    sizes, order = _sizes_and_order(relevance, groups, qid, name)
     if not sizes.size or not sizes.all():
         raise ValueError(f"{name} is empty or has queries without documents: {relevance.shape}")
-    return Queries(relevance.ravel(), scores.ravel(), sizes)
+    given: Any = np.ones(())
+    if weights is not None:
+        given = checks.as_weights(weights, third, relevance.shape, "document").ravel()
+    relevance, scores = relevance.ravel(), scores.ravel()
+    if order is not None:
+        relevance, scores = relevance[order], scores[order]
+        given = given[order] if given.ndim else given
+    return Queries(relevance, scores, sizes, given, order)
+
+
+def _sizes_and_order(
+    relevance: Floats, groups: ArrayLike | None, qid: ArrayLike | None, name: str
+) -> tuple[Indices, Indices | None]:
+    """Return the sizes of the queries, and the documents by query where `qid` sorts them."""
+    for key, given in ("groups", groups), ("qid", qid):
+        if given is not None and relevance.ndim == 2:
+            raise ValueError(f"{key} is for one-dimensional {name}: here every row is a query")
+    if groups is not None and qid is not None:
+        raise ValueError("groups are the sizes of queries and qid are ids; pass only one of them")
+    if relevance.ndim == 2:
+        return np.full(relevance.shape[0], relevance.shape[1], dtype=np.int64), None
+    if qid is not None:
+        codes = query_numbers(qid, relevance.size)
+        in_order = bool((codes[1:] >= codes[:-1]).all())
+        return np.bincount(codes), None if in_order else np.argsort(codes, kind="stable")
+    if groups is not None:
+        return _as_sizes(groups, relevance.size), None
+    return np.array([relevance.size], dtype=np.int64), None
+
+
+def query_numbers(qid: ArrayLike, n_documents: int) -> Indices:
+    """Return the number of every document's query, from 0, in ascending order of the ids."""
+    numbers = class_codes(qid, n_documents, name="qid", any_numbers=True)
+    values, missing = label_values(qid)
+    if missing.any():
+        raise ValueError(
+            "qid has missing ids (NaN, None); leave these documents out, or give them an id"
+        )
+    if values.dtype.kind == "O":
+        try:
+            np.sort(values, axis=None)
+        except TypeError as error:
+            types = sorted({type(value).__name__ for value in values.flat})
+            raise ValueError(
+                f"qid has ids of mixed types, {', '.join(types)}; convert all to text, for "
+                "example by [str(i) for i in qid]"
+            ) from error
+    return numbers
 
 
 def _as_sizes(groups: ArrayLike, n_documents: int) -> Indices:
     sizes = as_array(groups, "groups")
     remedy = ""
     if sizes.shape == (n_documents,):
-        remedy = "; ids of queries, in order, become sizes by np.unique(ids, return_counts=True)[1]"
+        remedy = "; ids of queries, one per document, are qid="
     if sizes.ndim != 1 or sizes.dtype.kind not in "iu":
         raise ValueError(
             "groups must be a row of integers, the sizes of the queries; got "
@@ -137,23 +215,26 @@ def mean_of_queries(
     y_true: ArrayLike,
     y_score: ArrayLike,
     groups: ArrayLike | None,
+    qid: ArrayLike | None,
     sample_weight: ArrayLike | None,
     per_query: bool,
     undefined: Any = 0.0,
+    propensity: ArrayLike | None = None,
 ) -> float | Floats:
-    """Return the mean of the queries' values, or the values; `measure` marks undefined by NaN."""
-    queries = as_queries(y_true, y_score, groups)
+    """Return the mean of the queries' values, or the values; `measure` marks undefined by NaN.
+
+    The weights of a block's documents are their propensities.
+    """
+    names = ("y_true", "y_score", "propensity")
+    queries = as_queries(y_true, y_score, groups, qid, propensity, names, unranked=True)
+    if not (queries.weights > 0.0).all() or queries.weights.max() > 1.0:
+        raise ValueError("propensity must hold probabilities above 0 and up to 1")
     values = np.empty(len(queries))
     for block in queries.blocks():
         values[block.queries] = measure(block)
     weights = np.ones(len(values))
     if sample_weight is not None:
-        weights = checks.as_numbers(sample_weight, "sample_weight")
-    if weights.shape != values.shape or not (weights >= 0.0).all():
-        raise ValueError(
-            f"sample_weight must hold {len(values)} finite weights of at least 0, one per query; "
-            f"got shape {weights.shape}"
-        )
+        weights = _weights_of_queries(sample_weight, queries, by_document=qid is not None)
     if not isinstance(undefined, Real) and not (isinstance(undefined, str) and undefined == "skip"):
         raise ValueError(f"undefined={undefined!r} must be a number or 'skip'")
     missing = np.isnan(values)
@@ -170,32 +251,56 @@ def mean_of_queries(
     return float(np.average(values, weights=weights))
 
 
+def _weights_of_queries(weights: ArrayLike, queries: Queries, *, by_document: bool) -> Floats:
+    if not by_document:
+        return checks.as_weights(weights, "sample_weight", (len(queries),), "query")
+    of_documents = checks.as_weights(
+        weights, "sample_weight", queries.scores.shape, "document (as qid is given)"
+    )
+    if queries.order is not None:
+        of_documents = of_documents[queries.order]
+    of_queries = of_documents[np.cumsum(queries.sizes) - queries.sizes]
+    if (np.repeat(of_queries, queries.sizes) != of_documents).any():
+        raise ValueError("sample_weight must be equal for all documents of a query")
+    return of_queries
+
+
 def loss_of_queries(
+    part: Callable[[Block], Part],
     scores: ArrayLike,
     relevance: ArrayLike,
     groups: ArrayLike | None,
-    part: Callable[[Block], Part],
+    qid: ArrayLike | None,
+    document_weight: ArrayLike | None,
     reduction: Reduction,
+    hessian: bool,
     *,
     of_pairs: bool = False,
-) -> Loss:
+) -> RankingLoss:
     """Return the reduced loss of all queries, `part` being that of a block, and its gradient."""
-    queries = as_queries(relevance, scores, groups, names=("relevance", "scores"))
+    names = ("relevance", "scores", "document_weight")
+    queries = as_queries(relevance, scores, groups, qid, document_weight, names)
     largest = np.abs(queries.scores).max()
     if largest > 1e300:
         raise ValueError(f"scores has values up to {largest:.3g}, whose sums overflow; scale it")
-    losses, gradient = np.empty(len(queries)), np.empty(queries.scores.size)
+    losses = np.empty(len(queries))
+    derivatives = [np.empty(queries.scores.size) for _ in range(1 + hessian)]
     n_terms = 0.0
-    for block in queries.blocks(of_pairs=of_pairs):
-        block_losses, terms, block_gradient = part(block)
+    for block in queries.blocks(of_pairs=of_pairs, curved=hessian):
+        block_losses, terms, *of_block = part(block)
         losses[block.queries] = block_losses
-        block.put(block_gradient, into=gradient)
+        for values, into in zip(of_block, derivatives, strict=False):
+            block.put(values, into)
         n_terms += float(np.sum(np.broadcast_to(terms, block_losses.shape)))
     loss, count = checks.reduced(losses, reduction, n_terms)
-    gradient /= count
-    return loss, checks.same_type(gradient.reshape(np.shape(scores)), scores)
+    shape = np.shape(scores)
+    found = [
+        checks.same_type((queries.as_given(values) / count).reshape(shape), scores)
+        for values in derivatives
+    ]
+    return (loss, found[0], found[1]) if hessian else (loss, found[0])
 
 
-def differences(values: Floats) -> Floats:
-    """Return v_i - v_j of every query, (n_queries, size, size)."""
-    return values[:, :, np.newaxis] - values[:, np.newaxis, :]
+def differences(values: Floats, some: slice = slice(None)) -> Floats:
+    """Return v_i - v_j of every query for some i and all j, (n_queries, n_some, size)."""
+    return values[:, some, np.newaxis] - values[:, np.newaxis, :]

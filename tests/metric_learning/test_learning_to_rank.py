@@ -1,6 +1,7 @@
 """fasttsne.metric_learning.learning_to_rank: losses and their gradients."""
 
 import warnings
+from functools import partial
 from itertools import permutations
 from math import erf, exp
 
@@ -31,6 +32,9 @@ def loss(name, scores, relevance, groups=None, **params):
         value, (gradient, _) = function(scores, relevance, groups, thresholds=THRESHOLDS, **params)
         return value, gradient
     return function(scores, relevance, groups, **params)
+
+
+EXACT = [name for name in LOSSES if name not in ("hinge", "approx_ndcg", "soft_rank")]
 
 
 def ragged(seed=0):
@@ -187,6 +191,150 @@ def test_the_gradient_of_lambdarank_is_that_of_ranknet_at_constant_weights():
     assert value == pytest.approx(at_constant_weights(scores), rel=1e-12)
     expected = central_differences(at_constant_weights, scores)
     assert_allclose(gradient, expected, rtol=1e-6, atol=1e-9)
+
+
+def weights_of(scores):
+    return np.random.default_rng(9).choice([0.0, 0.3, 1.0, 2.5], size=np.shape(scores))
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "lambdarank"])
+@pytest.mark.parametrize("case", ["random", "equal scores", "far apart"])
+def test_gradients_of_weighted_losses_are_those_of_central_differences(name, case):
+    scores, relevance, sizes = ragged() if case == "random" else (*DEGENERATE[case], None)
+    if name == "hinge" and case == "equal scores":
+        scores = scores + 0.1 * np.arange(5)
+    params = {"document_weight": weights_of(scores), "reduction": "sum"}
+    expected = central_differences(lambda s: loss(name, s, relevance, sizes, **params)[0], scores)
+    atol = 1e-8 * max(1.0, np.abs(expected).max())
+    actual = loss(name, scores, relevance, sizes, **params)[1]
+    assert_allclose(actual, expected, rtol=1e-6, atol=atol)
+
+
+HESSIANS = [(name, {}) for name in LOSSES if name != "lambdarank"] + [("soft_rank", {"k": 2})]
+
+
+@pytest.mark.parametrize(("name", "params"), HESSIANS)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("case", DEGENERATE)
+def test_hessians_are_central_differences_of_gradients_or_bounds_of_them(
+    name, params, weighted, case
+):
+    scores, relevance, sizes = ragged() if case == "random" else (*DEGENERATE[case], None)
+    if name == "hinge" and case == "equal scores":
+        scores = scores + 0.1 * np.arange(5)
+    params = params | {"reduction": "sum"}
+    if weighted:
+        params["document_weight"] = weights_of(scores)
+
+    def gradient_at(s, i):
+        return loss(name, s, relevance, sizes, **params)[1][i]
+
+    expected = [
+        central_differences(partial(gradient_at, i=i), scores)[i] for i in range(len(scores))
+    ]
+    value, gradient, actual = curved_loss(name, scores, relevance, sizes, **params)
+    plain_value, plain_gradient = loss(name, scores, relevance, sizes, **params)
+    assert value == plain_value
+    assert_array_equal(gradient, plain_gradient)
+    if name in EXACT:
+        assert_allclose(actual, expected, rtol=1e-6, atol=1e-8)
+    else:
+        assert (actual >= np.array(expected) - 1e-7).all()
+        assert actual[np.abs(gradient) > 1e-9].min(initial=1.0) > 0.0
+    assert (actual >= 0.0).all()
+
+
+def curved_loss(name, scores, relevance, sizes, **params):
+    value, gradient, hessian = getattr(learning_to_rank, f"{name}_loss")(
+        scores,
+        relevance,
+        sizes,
+        hessian=True,
+        **({"thresholds": THRESHOLDS} if name == "ordinal" else {}),
+        **params,
+    )
+    return value, gradient[0] if isinstance(gradient, tuple) else gradient, hessian
+
+
+def test_the_hessian_of_lambdarank_is_that_of_ranknet_at_constant_weights():
+    rng = np.random.default_rng(3)
+    scores, relevance = rng.normal(size=7), rng.integers(0, 5, size=7)
+    present, weights = ndcg_score(relevance, scores, gain="exponential"), np.zeros((7, 7))
+    for i, j in np.argwhere(np.subtract.outer(relevance, relevance) > 0):
+        swapped = scores.copy()
+        swapped[[i, j]] = scores[[j, i]]
+        weights[i, j] = abs(ndcg_score(relevance, swapped, gain="exponential") - present)
+    wrong = 1.0 / (1.0 + np.exp(2.0 * np.subtract.outer(scores, scores)))
+    curves = 4.0 * weights * wrong * (1.0 - wrong)
+    actual = curved_loss("lambdarank", scores, relevance, None, sigma=2.0, reduction="sum")[2]
+    assert_allclose(actual, curves.sum(axis=0) + curves.sum(axis=1), rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_weights_multiply_terms(name):
+    scores, relevance, sizes = ragged()
+    weights = np.repeat([2.0, 0.0, 0.5, 1.0, 3.0], sizes)
+    expected = loss(name, scores, relevance, sizes, reduction="none")
+    actual = loss(name, scores, relevance, sizes, reduction="none", document_weight=weights)
+    assert_allclose(actual[0], expected[0] * [2.0, 0.0, 0.5, 1.0, 3.0], rtol=1e-12)
+    assert_allclose(actual[1], expected[1] * weights, rtol=1e-12, atol=1e-15)
+    for reduction in "sum", "mean":
+        ones = {"reduction": reduction, "document_weight": np.full(14, 2.0)}
+        value, gradient = loss(name, scores, relevance, sizes, **ones)
+        plain_value, plain = loss(name, scores, relevance, sizes, reduction=reduction)
+        assert value == pytest.approx(2.0 * plain_value, rel=1e-12)
+        assert_allclose(gradient, 2.0 * plain, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", PAIRWISE)
+def test_a_pair_has_the_weight_of_its_more_relevant_document(name):
+    scores, relevance, weights = [0.3, 0.5, 0.1], [2, 0, 1], [3.0, 7.0, 0.0]
+    total = 0.0
+    for kept in ([1, 0, 0], [0, 0, 1]):  # pairs of the first document, and of the third
+        value, _ = loss(name, scores, relevance, reduction="sum", document_weight=kept)
+        total += value * np.dot(kept, weights)
+    actual, _ = loss(name, scores, relevance, reduction="sum", document_weight=weights)
+    assert actual == pytest.approx(total, rel=1e-12)
+
+
+def test_listmle_of_weights_is_the_mean_over_orders_at_equal_scores():
+    relevance, weights = [1, 1, 0, 0], [1.0, 3.0, 0.5, 0.0]
+    orders = [[1.1, 1.0, *low] for low in ([0.1, 0.0], [0.0, 0.1])]
+    orders += [[1.0, 1.1, *low] for low in ([0.1, 0.0], [0.0, 0.1])]
+    scores = np.zeros(4)
+    expected = np.mean([loss("listmle", scores, y, document_weight=weights)[0] for y in orders])
+    actual, _ = loss("listmle", scores, relevance, document_weight=weights)
+    assert actual == pytest.approx(expected, rel=1e-12)
+
+
+@every_loss
+@pytest.mark.parametrize("bad", [[1.0], [1.0, -1.0], [1.0, np.nan], ["a", "b"], [[1.0, 1.0]]])
+def test_bad_weights_are_refused(name, bad):
+    with pytest.raises(ValueError, match="document_weight"):
+        loss(name, [1.0, 2.0], [1, 0], document_weight=bad)
+
+
+@pytest.mark.parametrize("truncation", [1, 3, 5, 100])
+@pytest.mark.parametrize(
+    ("scores", "normalize"),
+    [
+        ([0.3, -0.2, 1.0, 0.1, 0.7], False),
+        ([0.3, -0.2, 1.0, 0.1, 0.7], True),
+        ([1.0, 0.0, 1.0, 1.0, 2.0], False),
+        ([0.0] * 5, False),
+    ],
+)
+def test_lambdarank_as_lightgbm_averages_over_orders_of_equal_scores(truncation, scores, normalize):
+    relevance, scores = np.array([0, 1, 2, 0, 1]), np.array(scores)
+    orders = [o for o in permutations(range(5)) if (np.diff(scores[list(o)]) <= 0.0).all()]
+    arguments = scores, relevance, truncation, normalize
+    gradient, hessian = np.mean(
+        [reference.lightgbm_lambdarank(*arguments, order) for order in orders], axis=0
+    )
+    params = {"truncation": truncation, "normalize": normalize, "reduction": "sum"}
+    _, actual, curves = curved_loss("lambdarank", scores, relevance, None, **params)
+    assert_allclose(actual, gradient, rtol=1e-9, atol=1e-12)
+    assert_allclose(curves, hessian, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])

@@ -22,7 +22,9 @@ from fasttsne.metric_learning import dcg_score, ndcg_score, queries
 BOTH = [dcg_score, ndcg_score]
 WITH_K = ["average_precision", "reciprocal_rank", "precision_at_k", "recall_at_k", "hit_rate"]
 BINARY = [*WITH_K, "r_precision", "map_at_r"]
-MEASURES = ["dcg_score", "ndcg_score", *BINARY]
+GRADED = ["graded_average_precision", "expected_reciprocal_rank", "rank_biased_precision"]
+WITHOUT_UNDEFINED = ["dcg_score", "precision_at_k", *GRADED[1:]]
+MEASURES = ["dcg_score", "ndcg_score", *BINARY, *GRADED]
 
 every_measure = pytest.mark.parametrize("name", MEASURES)
 
@@ -83,6 +85,95 @@ def test_binary_measures_are_their_definitions(name, ties, data, k):
     assert_allclose(actual, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", GRADED)
+@pytest.mark.parametrize("ties", ["average", "stable"])
+@given(data=ragged(), k=st.none() | st.integers(1, 9), persistence=st.floats(0.0, 0.99))
+def test_graded_measures_are_their_definitions(name, ties, data, k, persistence):
+    y_true, y_score, sizes = data
+    params = {
+        "graded_average_precision": {"undefined": -1.0},
+        "expected_reciprocal_rank": {"k": k, "max_relevance": 4},
+        "rank_biased_precision": {"persistence": persistence},
+    }[name]
+    known = {"k": k, "persistence": persistence, "ties": ties}
+    expected = [reference.graded(name, *query, **known) for query in each(*data)]
+    expected = [-1.0 if value is None else value for value in expected]
+    actual = measure(name, y_true, y_score, groups=sizes, per_query=True, ties=ties, **params)
+    assert_allclose(actual, expected, rtol=1e-12, atol=1e-15)
+
+
+@given(data=ragged(), persistence=st.floats(0.0, 0.99), seed=st.integers(0, 99))
+def test_rank_biased_overlap_is_its_definition(data, persistence, seed):
+    _, scores, sizes = data
+    other = np.random.default_rng(seed).integers(-2, 3, size=len(scores)) / 2.0
+    expected = [
+        reference.rank_biased_overlap(*query, persistence) for query in each(scores, other, sizes)
+    ]
+    params = {"groups": sizes, "per_query": True, "persistence": persistence}
+    actual = metric_learning.rank_biased_overlap(scores, other, **params)
+    assert_allclose(actual, expected, rtol=1e-12, atol=1e-15)
+
+
+def test_rank_biased_overlap_of_a_ranking_with_itself():
+    scores = np.random.default_rng(0).normal(size=(20, 30))
+    assert metric_learning.rank_biased_overlap(scores, 3.0 * scores - 1.0) == pytest.approx(1.0)
+    assert metric_learning.rank_biased_overlap(scores, -scores, persistence=0.5) < 0.05
+
+
+def test_graded_average_precision_of_two_levels_is_average_precision():
+    rng = np.random.default_rng(6)
+    y_true, y_score = rng.integers(0, 2, size=(50, 12)), rng.integers(0, 6, size=(50, 12))
+    expected = metric_learning.average_precision(y_true, y_score, per_query=True)
+    for gain in "linear", "exponential":
+        actual = measure("graded_average_precision", y_true, y_score, per_query=True, gain=gain)
+        assert_allclose(actual, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("k", [None, 1, 3])
+def test_ndcg_with_propensities_is_ndcg_of_gains_over_propensities(k):
+    rng = np.random.default_rng(7)
+    y_true, y_score = rng.integers(0, 4, size=40).astype(float), rng.integers(0, 5, size=40)
+    propensity, qid = rng.uniform(0.01, 1.0, size=40), rng.integers(0, 5, size=40)
+    expected = ndcg_score(y_true / propensity, y_score, k=k, qid=qid)
+    actual = ndcg_score(y_true, y_score, k=k, qid=qid, propensity=propensity)
+    assert actual == pytest.approx(expected, rel=1e-12)
+    assert abs(actual - ndcg_score(y_true, y_score, k=k, qid=qid)) > 1e-3
+    for bad in (np.zeros(40), np.full(40, 1.5), np.ones(39), np.full(40, np.nan)):
+        with pytest.raises(ValueError, match="propensity"):
+            ndcg_score(y_true, y_score, qid=qid, propensity=bad)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_documents_that_were_not_retrieved_are_missed(name):
+    """They count for the ideal and have no rank: as after many irrelevant documents."""
+    y_true, y_score = [1, 0, 2, 1, 3], [3.0, 2.0, 1.0, -np.inf, -np.inf]
+    many = 100_000
+    expected = measure(
+        name, [1, 0, 2, *[0] * many, 1, 3], [3.0, 2.0, *np.linspace(1.0, 0.0, many + 1), -1, -2]
+    )
+    if name in ("dcg_score", "ndcg_score"):
+        expected = measure(name, [1, 0, 2, 0, 0], y_score)
+        best = metric_learning.dcg_score([1, 0, 2, 1, 3], [1, 0, 2, 1, 3])
+        expected = expected if name == "dcg_score" else expected * (2 + 1 / np.log2(3)) / best
+    assert measure(name, y_true, y_score) == pytest.approx(expected, rel=1e-4)
+    assert measure(name, y_true, [-np.inf] * 5) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "message"),
+    [
+        ("rank_biased_precision", {"persistence": 1.0}, "persistence=1.0 must be at least 0"),
+        ("rank_biased_precision", {"persistence": "0.5"}, "persistence='0.5' must be"),
+        ("expected_reciprocal_rank", {"max_relevance": 1}, "max_relevance=1 is below 2"),
+        ("expected_reciprocal_rank", {"k": 0}, "k=0 must be"),
+        ("graded_average_precision", {"gain": "quadratic"}, "gain="),
+    ],
+)
+def test_bad_parameters_of_graded_measures_are_refused(name, params, message):
+    with pytest.raises(ValueError, match=message):
+        measure(name, [2, 0], [1.0, 2.0], **params)
+
+
 @every_measure
 def test_a_constant_model_gains_nothing_from_the_order_of_rows(name):
     y_true = np.array([2, 1, 0, 0, 0, 1])
@@ -91,7 +182,7 @@ def test_a_constant_model_gains_nothing_from_the_order_of_rows(name):
     assert 0.0 < max(values) < 1.0 or name == "dcg_score"
 
 
-@pytest.mark.parametrize("name", [name for name in MEASURES if name != "dcg_score"])
+@pytest.mark.parametrize("name", ["ndcg_score", *BINARY, "graded_average_precision"])
 @pytest.mark.parametrize("k", [1, 3, 5, 100])
 def test_a_perfect_ranking_has_one(name, k):
     """Also with more relevant documents than ranks, and with ties of relevant documents."""
@@ -205,9 +296,7 @@ def test_ndcg_of_huge_relevance_does_not_overflow():
         assert ndcg_score([5e-324, 0], [2, 1]) == 1.0
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in MEASURES if name not in ("dcg_score", "precision_at_k")]
-)
+@pytest.mark.parametrize("name", [name for name in MEASURES if name not in WITHOUT_UNDEFINED])
 def test_queries_without_relevant_documents(name):
     y_true, y_score = [[0, 0, 0], [1, 0, 0]], [[1, 2, 3], [3, 2, 1]]
     assert measure(name, y_true, y_score) == 0.5

@@ -84,6 +84,93 @@ def _of_order(name, hits, k):
     }[name]()
 
 
+def graded(name, y_true, y_score, k=None, ties="average", persistence=0.8):
+    """The measures of graded relevance, means over all orders."""
+    runs = [list(run) for _, run in groupby(ranked(y_true, y_score), key=lambda pair: pair[0])]
+    runs = [[y for _, y in run] for run in runs]
+    choices = [list(permutations(run)) if ties == "average" else [tuple(run)] for run in runs]
+    orders = [sum(order, ()) for order in product(*choices)]
+    values = [_graded_of_order(name, levels, k, persistence) for levels in orders]
+    return None if None in values else sum(values) / len(values)
+
+
+def _graded_of_order(name, levels, k, persistence):
+    if name == "expected_reciprocal_rank":
+        total, reading = 0.0, 1.0
+        for rank, level in enumerate(levels[:k], 1):
+            stop = (2.0**level - 1.0) / 2.0**4  # the highest level is 4
+            total += reading * stop / rank
+            reading *= 1.0 - stop
+        return total
+    if name == "rank_biased_precision":
+        hits = enumerate(level > 0 for level in levels)
+        return (1.0 - persistence) * sum(hit * persistence**place for place, hit in hits)
+    if not any(levels):
+        return None
+    # Robertson et al. 2010, equation 10, with equal probabilities of all thresholds.
+    total = sum(
+        sum(min(level, other) for other in levels[:rank]) / rank
+        for rank, level in enumerate(levels, 1)
+    )
+    return total / sum(levels)
+
+
+def rank_biased_overlap(scores, others, persistence):
+    """Mean over all orders of both rankings of the overlap of their heads."""
+    orders = [
+        [
+            sum(order, ())
+            for order in product(
+                *(
+                    permutations([i for _, i in run])
+                    for _, run in groupby(
+                        sorted(((-s, i) for i, s in enumerate(of)), key=lambda pair: pair[0]),
+                        key=lambda pair: pair[0],
+                    )
+                )
+            )
+        ]
+        for of in (scores, others)
+    ]
+    values = []
+    for first, second in product(*orders):
+        shares = [len({*first[:d]} & {*second[:d]}) / d for d in range(1, len(first) + 1)]
+        weights = [(1.0 - persistence) * persistence ** (d - 1) for d in range(1, len(first) + 1)]
+        value = sum(w * share for w, share in zip(weights, shares, strict=True))
+        values.append(value + persistence ** len(first))  # all depths beyond have all documents
+    return sum(values) / len(values)
+
+
+def lightgbm_lambdarank(scores, relevance, truncation, normalize, order):
+    """Gradient and Hessian of LightGBM's lambdarank with documents in this order of ranks.
+
+    LambdarankNDCG::GetGradientsForOneQuery in src/objective/rank_objective.hpp, version 4.
+    """
+    n = len(scores)
+    gains = [2.0**y - 1.0 for y in relevance]
+    best = sum(g / log2(r + 2) for r, g in enumerate(sorted(gains, reverse=True)[:truncation]))
+    gradient, hessian, total = [0.0] * n, [0.0] * n, 0.0
+    for i in range(min(n - 1, truncation)):
+        for j in range(i + 1, n):
+            high, low = order[i], order[j]
+            if relevance[high] == relevance[low]:
+                continue
+            if relevance[high] < relevance[low]:
+                high, low = low, high
+            lead = scores[high] - scores[low]
+            delta = (gains[high] - gains[low]) * abs(1 / log2(2 + i) - 1 / log2(2 + j)) / best
+            if normalize and min(scores) < max(scores):
+                delta /= 0.01 + abs(lead)
+            p = 1.0 / (1.0 + exp(lead))
+            gradient[high] -= delta * p
+            gradient[low] += delta * p
+            hessian[high] += delta * p * (1.0 - p)
+            hessian[low] += delta * p * (1.0 - p)
+            total += 2.0 * delta * p
+    factor = log2(1.0 + total) / total if normalize and total > 0.0 else 1.0
+    return [factor * g for g in gradient], [factor * h for h in hessian]
+
+
 def loss(name, scores, relevance, thresholds):
     """The sum of a ranking loss; the thresholds are for the ordinal loss."""
     documents = list(zip(scores, relevance, strict=True))

@@ -43,7 +43,7 @@ _CHANGING = ("lambdarank",)
 # L-BFGS cannot minimize these: a hinge has corners.
 _NOT_SMOOTH = ("hinge", *_CHANGING)
 # Arguments that the learner passes.
-_OURS = ("groups", "thresholds", "reduction")
+_OURS = ("groups", "qid", "document_weight", "thresholds", "reduction", "hessian")
 
 # Squares of larger numbers exceed everything else.
 _LARGEST_RELEVANCE = 1e6
@@ -56,6 +56,7 @@ class Documents:
     features: Floats
     relevance: Floats
     sizes: Indices
+    weights: Floats | None = None
 
     def take(self, queries: Indices) -> Documents:
         """Return the documents of these queries, in the order given."""
@@ -63,7 +64,8 @@ class Documents:
         firsts = (np.cumsum(self.sizes) - self.sizes)[queries]
         steps = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         places = np.repeat(firsts, sizes) + steps
-        return Documents(self.features[places], self.relevance[places], sizes)
+        weights = None if self.weights is None else self.weights[places]
+        return Documents(self.features[places], self.relevance[places], sizes, weights)
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,8 @@ class Task:
     ) -> tuple[float, Floats, Floats]:
         """Return the mean loss, and its derivatives by scores and by the rest of the parameters."""
         function = LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
+        if documents.weights is not None:
+            function = partial(function, document_weight=documents.weights)
         relevance, sizes = documents.relevance, documents.sizes
         if self.loss == "ordinal":
             level = np.searchsorted(self.levels, relevance).astype(np.float64)
@@ -132,7 +136,7 @@ class LinearRanker(BaseEstimator):
         Pointwise "squared", "logistic", "ordinal"; pairwise "hinge", "ranknet", "lambdarank";
         listwise "listnet", "listmle", "approx_ndcg", "soft_rank", of
         `fasttsne.metric_learning.learning_to_rank`. Or a function ``loss(scores, relevance,
-        groups, **loss_params) -> (loss, gradient)``.
+        groups, **loss_params) -> (loss, gradient)``, which takes ``document_weight`` if `fit` does.
     alpha : float, default=0.1
         Weight of the penalty, added to a loss that is a mean over documents, pairs or queries, as
         the loss defines it; for "lambdarank" over queries, whose weighted pairs are comparable.
@@ -189,6 +193,10 @@ class LinearRanker(BaseEstimator):
     A constant feature has a coefficient of 0. If no query has documents of different relevance,
     pairwise losses leave all coefficients at 0.
 
+    With scikit-learn's metadata routing, ``cross_validate(ranker, X, y, cv=GroupKFold(),
+    params={"qid": qid, "groups": qid})`` keeps queries whole. Other splitters cut queries: each
+    part then counts as a query of its own.
+
     References
     ----------
     .. [1] Liu, T.-Y. (2009). Learning to rank for information retrieval. Foundations and Trends in
@@ -202,6 +210,11 @@ class LinearRanker(BaseEstimator):
     >>> ranker.score(X, [2, 1, 0, 1, 0], groups=[3, 2], k=5)
     1.0
     """
+
+    # Of arguments that belong to samples, scikit-learn's metadata routing passes `qid` unasked. It
+    # keeps `groups` for the splitter: sizes do not survive a split.
+    __metadata_request__fit = {"qid": True, "groups": False}  # noqa: RUF012
+    __metadata_request__score = {"qid": True} | dict.fromkeys(("groups", "k", "gain"), False)
 
     _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
         "loss": [StrOptions(set(LOSSES)), callable],
@@ -246,17 +259,30 @@ class LinearRanker(BaseEstimator):
 
     @with_plain_numbers
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def fit(self, X: Any, y: Any, groups: ArrayLike | None = None) -> LinearRanker:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        groups: ArrayLike | None = None,
+        *,
+        qid: ArrayLike | None = None,
+        document_weight: ArrayLike | None = None,
+    ) -> LinearRanker:
         """Fit the coefficients to documents and their relevance.
 
         Parameters
         ----------
         X : array-like of shape (n_documents, n_features)
-            Documents, query by query.
+            Documents.
         y : array-like of shape (n_documents,)
             Relevance of the documents, at least 0.
         groups : array-like of int, shape (n_queries,), default=None
-            Number of documents per query; None means one query.
+            Number of documents per query, where these stand query by query; without `groups` and
+            `qid` all are of one query.
+        qid : array-like of shape (n_documents,), default=None
+            Instead of `groups`: the id of every document's query, of any type, in any order.
+        document_weight : array-like of shape (n_documents,), default=None
+            Weights of the documents in the loss, such as inverse propensities.
 
         Returns
         -------
@@ -266,15 +292,18 @@ class LinearRanker(BaseEstimator):
         ------
         ValueError
             If X or y hold NaN or infinity, relevance is negative, shapes disagree, the sizes in
-            `groups` do not sum to the number of documents, or a parameter is out of range.
+            `groups` do not sum to the number of documents, ids in `qid` are missing or of mixed
+            types, or a parameter is out of range.
         """
         X, y = unmasked(X, "X"), unmasked(y, "y")
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         if np.max(y) > _LARGEST_RELEVANCE:
             raise ValueError(f"y has values above {_LARGEST_RELEVANCE:g}; rescale relevance")
-        sizes = as_queries(y, np.zeros(len(X)), groups, names=("y", "X")).sizes
+        names = ("y", "X", "document_weight")
+        queries = as_queries(y, np.zeros(len(X)), groups, qid, document_weight, names)
+        sizes = queries.sizes
         if len(sizes) > 1 and sizes.max() == 1 and self.loss in {*LOSSES} - {*_POINTWISE}:
-            raise ValueError("no query has two documents; groups are sizes of queries and no ids")
+            raise ValueError("no query has two documents; groups are sizes and qid ids of queries")
         params = dict(self.loss_params or {})
         if isinstance(self.loss, str):
             check_params(self.loss, LOSSES[self.loss], params, _OURS)
@@ -282,7 +311,9 @@ class LinearRanker(BaseEstimator):
         chance = check_random_state(self.random_state)
         scaling = standard_scaling(X)
         with single_threaded_blas():
-            documents = Documents(scaling(X), np.asarray(y, dtype=np.float64), sizes)
+            features = scaling(X if queries.order is None else X[queries.order])
+            weights = None if document_weight is None else queries.weights
+            documents = Documents(features, queries.relevance, sizes, weights)
             task = Task(self.loss, params, self.alpha, np.unique(documents.relevance))
             if solver == "lbfgs":
                 found, self.history_ = self._by_lbfgs(documents, task)
@@ -320,6 +351,7 @@ class LinearRanker(BaseEstimator):
         y: Any,
         groups: ArrayLike | None = None,
         *,
+        qid: ArrayLike | None = None,
         k: int | None = None,
         gain: Gain = "linear",
     ) -> float:
@@ -327,7 +359,7 @@ class LinearRanker(BaseEstimator):
 
         Parameters
         ----------
-        X, y, groups : see `fit`, also for errors
+        X, y, groups, qid : see `fit`, also for errors
         k, gain : see `fasttsne.metric_learning.ndcg_score`
 
         Returns
@@ -335,7 +367,7 @@ class LinearRanker(BaseEstimator):
         ndcg : float
             Between 0 and 1.
         """
-        return float(ndcg_score(y, self.predict(X), groups=groups, k=k, gain=gain))
+        return float(ndcg_score(y, self.predict(X), groups=groups, qid=qid, k=k, gain=gain))
 
     def _solver(self) -> Literal["lbfgs", "adam"]:
         smooth = isinstance(self.loss, str) and self.loss not in _NOT_SMOOTH

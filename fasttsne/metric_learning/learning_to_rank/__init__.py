@@ -1,8 +1,8 @@
 """Losses of scores that rank documents, with gradients: pointwise, pairwise and listwise.
 
-Each is ``loss(scores, relevance, groups=None, ...) -> (loss, gradient)``. Scores are compared only
-within a query. Everything is computed in double precision; the gradient has the shape and the
-precision of the scores.
+Each is ``loss(scores, relevance, groups=None, *, qid=None, document_weight=None, ...) -> (loss,
+gradient)``. Scores are compared only within a query. Everything is computed in double precision;
+the gradient has the shape and the precision of the scores.
 
 ====================  ============================  ==============================================
 losses                are sums over                 functions
@@ -13,7 +13,8 @@ listwise              queries                       ListNet, ListMLE, ApproxNDCG
 ====================  ============================  ==============================================
 
 ``reduction="sum"`` is that sum. "mean" divides it by the number of its terms (1 if there are none).
-"none" returns the part of every query; the gradient is then that of the sum.
+"none" returns the part of every query; the gradient is then that of the sum. With ``hessian=True``
+a third value is a diagonal of the Hessian that is not negative, as boosting needs it.
 
 Sources, which the functions name by author and year:
 
@@ -27,6 +28,8 @@ Sources, which the functions name by author and year:
   American Statistical Association 72, 557-565.
 - Herbrich, R., Graepel, T. and Obermayer, K. (2000). Large margin rank boundaries for ordinal
   regression. Advances in Large Margin Classifiers, 115-132.
+- Joachims, T., Swaminathan, A. and Schnabel, T. (2017). Unbiased learning-to-rank with biased
+  feedback. WSDM, 781-789.
 - Nallapati, R. (2004). Discriminative models for information retrieval. SIGIR, 64-71.
 - Qin, T., Liu, T.-Y. and Li, H. (2010). A general approximation framework for direct optimization
   of information retrieval measures. Information Retrieval 13, 375-397.

@@ -6,8 +6,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import erfc, expit, log_softmax, softmax
 
-from fasttsne.metric_learning.checks import Floats, Loss, Reduction
-from fasttsne.metric_learning.queries import Block, Part, differences, loss_of_queries
+from fasttsne.metric_learning.checks import Floats, Reduction
+from fasttsne.metric_learning.queries import (
+    Block,
+    Part,
+    RankingLoss,
+    differences,
+    loss_of_queries,
+)
 from fasttsne.metric_learning.ranking.ndcg import Gain, discount, normalized_gain
 from fasttsne.metric_learning.ties import Ties
 from fasttsne.runtime.numbers import Count, Positive, with_plain_numbers
@@ -25,16 +31,20 @@ def listnet_loss(
     relevance: ArrayLike,
     groups: ArrayLike | None = None,
     *,
+    qid: ArrayLike | None = None,
+    document_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
-) -> Loss:
+    hessian: bool = False,
+) -> RankingLoss:
     """Return the cross-entropy of being first, - sum_i softmax(y)_i log softmax(s)_i.
 
     It is the loss of top one probabilities (Cao et al. 2007, section 4.2).
 
     Parameters
     ----------
-    scores, relevance, groups : see `squared_loss`
+    scores, relevance, groups, qid, document_weight : see `squared_loss`
     reduction : {"mean", "sum", "none"} over queries; see `squared_loss`
+    hessian : see `squared_loss`
 
     Returns
     -------
@@ -49,11 +59,14 @@ def listnet_loss(
     """
 
     def part(block: Block) -> Part:
-        wanted = softmax(block.relevance, axis=1)
+        wanted = block.weights * softmax(block.relevance, axis=1)
         log_shares = log_softmax(block.scores, axis=1)
-        return -np.sum(wanted * log_shares, axis=1), 1.0, np.exp(log_shares) - wanted
+        shares, total = np.exp(log_shares), wanted.sum(axis=1, keepdims=True)
+        losses = -np.sum(wanted * log_shares, axis=1)
+        return losses, 1.0, total * shares - wanted, total * shares * (1.0 - shares)
 
-    return loss_of_queries(scores, relevance, groups, part, reduction)
+    arguments = scores, relevance, groups, qid, document_weight, reduction, hessian
+    return loss_of_queries(part, *arguments)
 
 
 @with_plain_numbers
@@ -62,8 +75,11 @@ def listmle_loss(
     relevance: ArrayLike,
     groups: ArrayLike | None = None,
     *,
+    qid: ArrayLike | None = None,
+    document_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
-) -> Loss:
+    hessian: bool = False,
+) -> RankingLoss:
     """Return minus the log likelihood of the order by relevance.
 
     sum_i log sum_(j >= i) e^(s_j) - s_i, with documents numbered by falling relevance: the
@@ -73,8 +89,9 @@ def listmle_loss(
 
     Parameters
     ----------
-    scores, relevance, groups : see `squared_loss`
+    scores, relevance, groups, qid, document_weight : see `squared_loss`
     reduction : {"mean", "sum", "none"} over queries; see `squared_loss`
+    hessian : see `squared_loss`
 
     Returns
     -------
@@ -100,17 +117,27 @@ def listmle_loss(
         log_sums = np.logaddexp(
             ties.spread(after.ravel()[ties.starts + ties.counts - 1]), of_tie + log_left
         )
+        # A tie's terms have the mean weight of its documents.
+        weights = np.take_along_axis(block.weights, order, axis=1)
+        with np.errstate(divide="ignore"):  # minus infinity for no weight
+            log_weights = np.log(ties.sums(weights) / ties.sizes)
         # Each score enters the sums of earlier ties, and those of its own by the share left.
-        earlier = np.logaddexp.accumulate(-log_sums, axis=1)
-        earlier = np.column_stack([np.full(len(after), -np.inf), earlier[:, :-1]])
-        earlier = ties.spread(earlier.ravel()[ties.starts])
-        own = ties.sums(log_left - log_sums, np.logaddexp)
-        shares = np.exp(ranked + np.logaddexp(earlier, own))
-        gradient = np.empty_like(ranked)
-        np.put_along_axis(gradient, order, shares - 1.0, axis=1)
-        return np.sum(log_sums - ranked, axis=1), 1.0, gradient
+        both = []
+        for power in (1.0, 2.0) if block.curved else (1.0,):
+            by_place = log_weights - power * log_sums
+            earlier = np.logaddexp.accumulate(by_place, axis=1)
+            earlier = np.column_stack([np.full(len(after), -np.inf), earlier[:, :-1]])
+            earlier = ties.spread(earlier.ravel()[ties.starts])
+            own = ties.sums(power * log_left + by_place, np.logaddexp)
+            both.append(np.exp(power * ranked + np.logaddexp(earlier, own)))
+        gradient, hessian = np.empty((2, *ranked.shape))
+        np.put_along_axis(gradient, order, both[0] - weights, axis=1)
+        np.put_along_axis(hessian, order, np.maximum(both[0] - both[-1], 0.0), axis=1)
+        losses = np.sum(np.exp(log_weights) * log_sums - weights * ranked, axis=1)
+        return losses, 1.0, gradient, hessian
 
-    return loss_of_queries(scores, relevance, groups, part, reduction)
+    arguments = scores, relevance, groups, qid, document_weight, reduction, hessian
+    return loss_of_queries(part, *arguments)
 
 
 @with_plain_numbers
@@ -119,21 +146,25 @@ def approx_ndcg_loss(
     relevance: ArrayLike,
     groups: ArrayLike | None = None,
     *,
+    qid: ArrayLike | None = None,
+    document_weight: ArrayLike | None = None,
     alpha: Positive = 10.0,
     gain: Gain = "exponential",
     reduction: Reduction = "mean",
-) -> Loss:
+    hessian: bool = False,
+) -> RankingLoss:
     """Return minus NDCG with smooth ranks, rank_i = 1/2 + sum_j sigmoid(alpha (s_j - s_i)).
 
     The sum includes j = i, so a document far ahead has rank 1 (Qin et al. 2010, equation 6).
 
     Parameters
     ----------
-    scores, relevance, groups : see `squared_loss`
+    scores, relevance, groups, qid, document_weight : see `squared_loss`
     alpha : float, default=10.0
         Steepness, above 0; larger values are nearer to true ranks.
     gain : see `fasttsne.metric_learning.dcg_score`
     reduction : {"mean", "sum", "none"} over queries; see `squared_loss`
+    hessian : see `squared_loss`
 
     Returns
     -------
@@ -148,16 +179,26 @@ def approx_ndcg_loss(
     """
 
     def part(block: Block) -> Part:
-        gains = normalized_gain(block.relevance, gain, None)
-        behind = expit(-alpha * differences(block.scores))  # of i, behind j
-        log_rank = np.log2(1.5 + behind.sum(axis=2))
-        # d(-gain / log2(1 + rank)) / d rank
-        by_rank = gains / (np.log(2.0) * np.exp2(log_rank) * log_rank**2)
-        slopes = alpha * by_rank[..., np.newaxis] * behind * (1.0 - behind)
-        gradient = slopes.sum(axis=1) - slopes.sum(axis=2)
-        return -np.sum(gains / log_rank, axis=1), 1.0, gradient
+        gains = block.weights * normalized_gain(block.relevance, gain, None)
+        losses = np.zeros(len(gains))
+        gradient, hessian = np.zeros((2, *gains.shape))
+        for some in block.rows():
+            behind = expit(-alpha * differences(block.scores, some))  # of i, behind j
+            log_rank = np.log2(1.5 + behind.sum(axis=2))
+            losses -= np.sum(gains[:, some] / log_rank, axis=1)
+            # d(-gain / log2(1 + rank)) / d rank
+            by_rank = gains[:, some] / (np.log(2.0) * np.exp2(log_rank) * log_rank**2)
+            slopes = alpha * by_rank[..., np.newaxis] * behind * (1.0 - behind)
+            by_i, by_j = slopes.sum(axis=2), slopes.sum(axis=1)
+            gradient += by_j
+            gradient[:, some] -= by_i
+            # The loss is concave in the ranks, and those curve by alpha of their slope at most.
+            hessian += alpha * by_j
+            hessian[:, some] += alpha * by_i
+        return losses, 1.0, gradient, hessian
 
-    return loss_of_queries(scores, relevance, groups, part, reduction, of_pairs=True)
+    arguments = scores, relevance, groups, qid, document_weight, reduction, hessian
+    return loss_of_queries(part, *arguments, of_pairs=True)
 
 
 @with_plain_numbers
@@ -166,11 +207,14 @@ def soft_rank_loss(
     relevance: ArrayLike,
     groups: ArrayLike | None = None,
     *,
+    qid: ArrayLike | None = None,
+    document_weight: ArrayLike | None = None,
     sigma: Positive = 1.0,
     k: Count | None = None,
     gain: Gain = "exponential",
     reduction: Reduction = "mean",
-) -> Loss:
+    hessian: bool = False,
+) -> RankingLoss:
     """Return minus the expected NDCG of uncertain scores, SoftNDCG (Taylor et al. 2008).
 
     Every score is the mean of a Gaussian of standard deviation `sigma`, so document i is ahead of j
@@ -180,11 +224,12 @@ def soft_rank_loss(
 
     Parameters
     ----------
-    scores, relevance, groups : see `squared_loss`
+    scores, relevance, groups, qid, document_weight : see `squared_loss`
     sigma : float, default=1.0
         Uncertainty of a score, above 0; smaller values are nearer to true ranks.
     k, gain : see `fasttsne.metric_learning.dcg_score`
     reduction : {"mean", "sum", "none"} over queries; see `squared_loss`
+    hessian : see `squared_loss`
 
     Returns
     -------
@@ -199,25 +244,35 @@ def soft_rank_loss(
     """
 
     def part(block: Block) -> Part:
-        gains = normalized_gain(block.relevance, gain, k)
+        gains = block.weights * normalized_gain(block.relevance, gain, k)
         n_queries, size = gains.shape
         by_rank = discount(size, k)
-        # Probability that i is ahead of j, and its derivative by s_i - s_j.
-        lead = np.clip(differences(block.scores) / (2.0 * sigma), -_CERTAIN, _CERTAIN)
-        ahead = 0.5 * erfc(-lead)
-        density = np.exp(-(lead**2)) / (2.0 * sigma * np.sqrt(np.pi))
-        losses, gradient = np.zeros(n_queries), np.zeros_like(gains)
+        # Second differences of the discount by which a cut at k makes it concave.
+        concavity = np.max(-np.diff(by_rank, 2), initial=0.0)
+        losses = np.zeros(n_queries)
+        gradient, hessian = np.zeros((2, *gains.shape))
         step = max(1, _RANK_VALUES // (n_queries * size**2))
         for first in range(0, size, step):
             some = slice(first, first + step)
-            expected, by_ahead = _expected_discounts(ahead[:, :, some], first, by_rank)
+            # Probability that i is ahead of j, and its derivative by s_i - s_j.
+            lead = -differences(block.scores, some).swapaxes(1, 2) / (2.0 * sigma)
+            lead = np.clip(lead, -_CERTAIN, _CERTAIN)
+            ahead = 0.5 * erfc(-lead)
+            density = np.exp(-(lead**2)) / (2.0 * sigma * np.sqrt(np.pi))
+            expected, by_ahead = _expected_discounts(ahead, first, by_rank)
             losses -= np.sum(gains[:, some] * expected, axis=1)
-            slopes = gains[:, np.newaxis, some] * by_ahead * density[:, :, some]
+            slopes = gains[:, np.newaxis, some] * by_ahead * density
             gradient -= slopes.sum(axis=2)
             gradient[:, some] += slopes.sum(axis=1)
-        return losses, 1.0, gradient
+            # The density changes by |lead| / sigma of itself.
+            curves = np.abs(slopes) * (1.0 + np.abs(lead)) / sigma
+            hessian += curves.sum(axis=2)
+            hessian[:, some] += curves.sum(axis=1)
+            hessian[:, some] += gains[:, some] * concavity * density.sum(axis=1) ** 2
+        return losses, 1.0, gradient, hessian
 
-    return loss_of_queries(scores, relevance, groups, part, reduction, of_pairs=True)
+    arguments = scores, relevance, groups, qid, document_weight, reduction, hessian
+    return loss_of_queries(part, *arguments, of_pairs=True)
 
 
 def _expected_discounts(ahead: Floats, first: int, by_rank: Floats) -> tuple[Floats, Floats]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from fasttsne.metric_learning import checks
-from fasttsne.metric_learning.checks import Floats, Gradient, Loss, Reduction
-from fasttsne.metric_learning.queries import Block, Part, loss_of_queries
+from fasttsne.metric_learning.checks import Reduction
+from fasttsne.metric_learning.queries import Block, Part, RankingLoss, loss_of_queries
 from fasttsne.runtime.numbers import with_plain_numbers
 
 
@@ -18,31 +20,45 @@ def squared_loss(
     relevance: ArrayLike,
     groups: ArrayLike | None = None,
     *,
+    qid: ArrayLike | None = None,
+    document_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
-) -> Loss:
+    hessian: bool = False,
+) -> RankingLoss:
     """Return the squared error of estimates of relevance, (s - y)^2 (Cossock and Zhang 2006).
 
     Parameters
     ----------
     scores : array-like of shape (n_queries, n_documents) or (n_documents,)
-        Scores: one query per row, or all documents query by query.
+        Scores: one query per row, or all documents in one dimension.
     relevance : array-like, same shape
         Relevance, at least 0.
     groups : array-like of int, shape (n_queries,), default=None
-        Number of documents per query, for one-dimensional `scores` of several queries.
+        Number of documents per query, for one-dimensional `scores` query by query.
+    qid : array-like of shape (n_documents,), default=None
+        Instead of `groups`: the id of every document's query, of any type, in any order.
+    document_weight : array-like in the shape of `scores`, default=None
+        Weights of the documents, such as inverse propensities. A weight multiplies the document's
+        term: that of the pairs in which it is the more relevant one; of a listwise loss, the
+        term of the document in the sum. The number of terms, which "mean" divides by, stays.
     reduction : {"mean", "sum", "none"}, default="mean"
         Over documents; "none" returns the sum of every query.
+    hessian : bool, default=False
+        Return as a third value the diagonal of the Hessian by the scores, or where it can be
+        negative or 0 (hinge, ApproxNDCG, SoftRank) an upper bound: weights for Newton steps.
 
     Returns
     -------
     loss, gradient : float or ndarray of shape (n_queries,), ndarray in the shape of `scores`
-        In squared units of relevance. Derivative by the scores.
+        In squared units of relevance. Derivative by the scores. With `hessian` a third array in
+        this shape.
 
     Raises
     ------
     ValueError
         If arrays disagree in shape, hold NaN, infinity or negative relevance, if the sizes in
-        `groups` do not sum to the number of documents, or if a parameter is out of range.
+        `groups` do not sum to the number of documents, if ids in `qid` are missing or of mixed
+        types, or if a parameter is out of range.
 
     Examples
     --------
@@ -55,9 +71,12 @@ def squared_loss(
     def part(block: Block) -> Part:
         errors = block.scores - block.relevance
         checks.check_squares(errors, "scores")
-        return np.sum(errors**2, axis=1), errors.shape[1], 2.0 * errors
+        weights = block.weights
+        losses = np.sum(weights * errors**2, axis=1)
+        return losses, errors.shape[1], 2.0 * weights * errors, 2.0 * weights
 
-    return loss_of_queries(scores, relevance, groups, part, reduction)
+    arguments = scores, relevance, groups, qid, document_weight, reduction, hessian
+    return loss_of_queries(part, *arguments)
 
 
 @with_plain_numbers
@@ -66,18 +85,23 @@ def logistic_loss(
     relevance: ArrayLike,
     groups: ArrayLike | None = None,
     *,
+    qid: ArrayLike | None = None,
+    document_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
-) -> Loss:
+    hessian: bool = False,
+) -> RankingLoss:
     """Return the cross-entropy of scores as log odds of relevance (Nallapati 2004).
 
     log(1 + e^s) - [y > 0] s.
 
     Parameters
     ----------
-    scores, relevance, groups : array-like, the last default=None
-        Log odds, relevance, above 0 for relevant documents, and sizes; see `squared_loss`.
+    scores, relevance : array-like
+        Log odds, and relevance, above 0 for relevant documents.
+    groups, qid, document_weight : see `squared_loss`
     reduction : {"mean", "sum", "none"}, default="mean"
         Over documents; "none" returns the sum of every query.
+    hessian : see `squared_loss`
 
     Returns
     -------
@@ -94,9 +118,17 @@ def logistic_loss(
     def part(block: Block) -> Part:
         relevant = block.relevance > 0.0
         losses = np.logaddexp(0.0, block.scores) - relevant * block.scores
-        return losses.sum(axis=1), losses.shape[1], expit(block.scores) - relevant
+        odds, weights = expit(block.scores), block.weights
+        gradient = weights * (odds - relevant)
+        return (
+            np.sum(weights * losses, axis=1),
+            losses.shape[1],
+            gradient,
+            weights * odds * (1 - odds),
+        )
 
-    return loss_of_queries(scores, relevance, groups, part, reduction)
+    arguments = scores, relevance, groups, qid, document_weight, reduction, hessian
+    return loss_of_queries(part, *arguments)
 
 
 @with_plain_numbers
@@ -105,9 +137,12 @@ def ordinal_loss(
     relevance: ArrayLike,
     groups: ArrayLike | None = None,
     *,
+    qid: ArrayLike | None = None,
+    document_weight: ArrayLike | None = None,
     thresholds: ArrayLike | None = None,
     reduction: Reduction = "mean",
-) -> tuple[float | Floats, Gradient | tuple[Gradient, Floats]]:
+    hessian: bool = False,
+) -> Any:
     """Return the logistic loss at every threshold between levels of relevance.
 
     A document of relevance y should score above the first y thresholds and below the others:
@@ -116,13 +151,15 @@ def ordinal_loss(
 
     Parameters
     ----------
-    scores, relevance, groups : array-like, the last default=None
-        Scores, levels from 0 to the number of thresholds, and sizes; see `squared_loss`.
+    scores, relevance : array-like
+        Scores, and levels from 0 to the number of thresholds.
+    groups, qid, document_weight : see `squared_loss`
     thresholds : array-like of shape (n_levels - 1,), default=None
         Scores at which levels meet, usually ascending, and learned. None fixes them halfway
         between levels, at 1/2, 3/2, ... up to the highest level in `relevance`.
     reduction : {"mean", "sum", "none"}, default="mean"
         Over documents; "none" returns the sum of every query.
+    hessian : see `squared_loss`
 
     Returns
     -------
@@ -153,13 +190,17 @@ def ordinal_loss(
         # 1 if the score should be below the threshold, -1 if above.
         side = np.where(np.arange(levels.size) < block.relevance[..., np.newaxis], -1.0, 1.0)
         excess = side * (block.scores[..., np.newaxis] - levels)
-        slopes = side * expit(excess)
+        weights = block.weights[..., np.newaxis]
+        wrong = expit(excess)
+        slopes = weights * side * wrong
         by_thresholds[:] -= slopes.sum(axis=(0, 1))
-        losses = np.logaddexp(0.0, excess).sum(axis=(1, 2))
-        return losses, excess.shape[1], slopes.sum(axis=2)
+        losses = np.sum(weights * np.logaddexp(0.0, excess), axis=(1, 2))
+        curves = np.sum(weights * wrong * (1.0 - wrong), axis=2)
+        return losses, excess.shape[1], slopes.sum(axis=2), curves
 
-    loss, by_scores = loss_of_queries(scores, relevance, groups, part, reduction)
+    arguments = scores, relevance, groups, qid, document_weight, reduction, hessian
+    loss, by_scores, *curvature = loss_of_queries(part, *arguments)
     if thresholds is None:
-        return loss, by_scores
+        return loss, by_scores, *curvature
     scale = np.size(scores) if reduction == "mean" else 1
-    return loss, (by_scores, by_thresholds / scale)
+    return loss, (by_scores, by_thresholds / scale), *curvature

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fasttsne.metric_learning.checks import Floats
 from fasttsne.metric_learning.queries import Block, Undefined, mean_of_queries
@@ -29,6 +29,7 @@ def average_precision(
     undefined: Undefined = 0.0,
     ties: TieOrder = "average",
     groups: ArrayLike | None = None,
+    qid: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     per_query: bool = False,
 ) -> float | Floats:
@@ -44,7 +45,7 @@ def average_precision(
         documents, so that a perfect ranking has 1. trec_eval's "map_cut" divides by R instead.
     undefined : float or "skip", default=0.0
         Value of a query without relevant documents; see `ndcg_score`.
-    ties, groups, sample_weight, per_query : see `dcg_score`
+    ties, groups, qid, sample_weight, per_query : see `dcg_score`
 
     Returns
     -------
@@ -62,7 +63,7 @@ def average_precision(
         n_summed = ranking.n_relevant if k is None else np.minimum(ranking.n_relevant, k)
         return ranking.precision_of_hits()[:, :k].sum(axis=1) / n_summed
 
-    return _mean(measure, y_true, y_score, ties, groups, sample_weight, per_query, undefined)
+    return _mean(measure, y_true, y_score, ties, groups, qid, sample_weight, per_query, undefined)
 
 
 @with_plain_numbers
@@ -74,6 +75,7 @@ def reciprocal_rank(
     undefined: Undefined = 0.0,
     ties: TieOrder = "average",
     groups: ArrayLike | None = None,
+    qid: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     per_query: bool = False,
 ) -> float | Floats:
@@ -86,7 +88,7 @@ def reciprocal_rank(
     y_true, y_score : see `average_precision`
     k : int, default=None
         The value is 0 if the first relevant document is beyond rank `k`.
-    undefined, ties, groups, sample_weight, per_query : see `average_precision`
+    undefined, ties, groups, qid, sample_weight, per_query : see `average_precision`
 
     Returns
     -------
@@ -104,7 +106,7 @@ def reciprocal_rank(
         reciprocal = first / np.arange(1, first.shape[1] + 1)
         return reciprocal[:, :k].sum(axis=1) / (ranking.n_relevant > 0.0)
 
-    return _mean(measure, y_true, y_score, ties, groups, sample_weight, per_query, undefined)
+    return _mean(measure, y_true, y_score, ties, groups, qid, sample_weight, per_query, undefined)
 
 
 @with_plain_numbers
@@ -115,6 +117,7 @@ def precision_at_k(
     k: Count,
     ties: TieOrder = "average",
     groups: ArrayLike | None = None,
+    qid: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     per_query: bool = False,
 ) -> float | Floats:
@@ -125,7 +128,7 @@ def precision_at_k(
     y_true, y_score : see `average_precision`
     k : int
         Number of ranks. Ranks that a query does not have count as irrelevant.
-    ties, groups, sample_weight, per_query : see `average_precision`
+    ties, groups, qid, sample_weight, per_query : see `average_precision`
 
     Returns
     -------
@@ -137,7 +140,7 @@ def precision_at_k(
     >>> precision_at_k([1, 0, 1, 0], [4, 3, 2, 1], k=2)
     0.5
     """
-    arguments = y_true, y_score, ties, groups, sample_weight, per_query
+    arguments = y_true, y_score, ties, groups, qid, sample_weight, per_query
     return _mean(lambda ranking: ranking.n_found(k) / k, *arguments)
 
 
@@ -150,6 +153,7 @@ def recall_at_k(
     undefined: Undefined = 0.0,
     ties: TieOrder = "average",
     groups: ArrayLike | None = None,
+    qid: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     per_query: bool = False,
 ) -> float | Floats:
@@ -160,7 +164,7 @@ def recall_at_k(
     y_true, y_score : see `average_precision`
     k : int
         Number of ranks that count.
-    undefined, ties, groups, sample_weight, per_query : see `average_precision`
+    undefined, ties, groups, qid, sample_weight, per_query : see `average_precision`
 
     Returns
     -------
@@ -172,7 +176,7 @@ def recall_at_k(
     >>> recall_at_k([1, 0, 1, 0], [4, 3, 2, 1], k=3)
     1.0
     """
-    arguments = y_true, y_score, ties, groups, sample_weight, per_query, undefined
+    arguments = y_true, y_score, ties, groups, qid, sample_weight, per_query, undefined
     return _mean(lambda ranking: ranking.n_found(k) / ranking.n_relevant, *arguments)
 
 
@@ -184,6 +188,7 @@ def r_precision(
     undefined: Undefined = 0.0,
     ties: TieOrder = "average",
     groups: ArrayLike | None = None,
+    qid: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     per_query: bool = False,
 ) -> float | Floats:
@@ -193,7 +198,8 @@ def r_precision(
 
     Parameters
     ----------
-    y_true, y_score, undefined, ties, groups, sample_weight, per_query : see `average_precision`
+    y_true, y_score, undefined : see `average_precision`
+    ties, groups, qid, sample_weight, per_query : see `dcg_score`
 
     Returns
     -------
@@ -209,7 +215,7 @@ def r_precision(
     def measure(ranking: _Ranking) -> Any:
         return ranking.n_found(ranking.n_relevant) / ranking.n_relevant
 
-    return _mean(measure, y_true, y_score, ties, groups, sample_weight, per_query, undefined)
+    return _mean(measure, y_true, y_score, ties, groups, qid, sample_weight, per_query, undefined)
 
 
 @with_plain_numbers
@@ -220,6 +226,7 @@ def map_at_r(
     undefined: Undefined = 0.0,
     ties: TieOrder = "average",
     groups: ArrayLike | None = None,
+    qid: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     per_query: bool = False,
 ) -> float | Floats:
@@ -230,7 +237,8 @@ def map_at_r(
 
     Parameters
     ----------
-    y_true, y_score, undefined, ties, groups, sample_weight, per_query : see `average_precision`
+    y_true, y_score, undefined : see `average_precision`
+    ties, groups, qid, sample_weight, per_query : see `dcg_score`
 
     Returns
     -------
@@ -248,7 +256,7 @@ def map_at_r(
         first_r = np.arange(precision.shape[1]) < n[:, np.newaxis]
         return precision.sum(axis=1, where=first_r) / n
 
-    return _mean(measure, y_true, y_score, ties, groups, sample_weight, per_query, undefined)
+    return _mean(measure, y_true, y_score, ties, groups, qid, sample_weight, per_query, undefined)
 
 
 @with_plain_numbers
@@ -260,6 +268,7 @@ def hit_rate(
     undefined: Undefined = 0.0,
     ties: TieOrder = "average",
     groups: ArrayLike | None = None,
+    qid: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     per_query: bool = False,
 ) -> float | Floats:
@@ -272,7 +281,7 @@ def hit_rate(
     y_true, y_score : see `average_precision`
     k : int
         Number of ranks that count.
-    undefined, ties, groups, sample_weight, per_query : see `average_precision`
+    undefined, ties, groups, qid, sample_weight, per_query : see `average_precision`
 
     Returns
     -------
@@ -289,14 +298,14 @@ def hit_rate(
     def measure(ranking: _Ranking) -> Any:
         return (1.0 - ranking.without_hit()[:, :k].min(axis=1)) / (ranking.n_relevant > 0.0)
 
-    return _mean(measure, y_true, y_score, ties, groups, sample_weight, per_query, undefined)
+    return _mean(measure, y_true, y_score, ties, groups, qid, sample_weight, per_query, undefined)
 
 
 class _Ranking:
     """Relevant documents of queries by rank, as means over the orders of documents that tie."""
 
-    def __init__(self, hits: Floats, ties: Ties) -> None:
-        self.n_relevant: Floats = hits.sum(axis=1)
+    def __init__(self, hits: Floats, n_relevant: Floats, ties: Ties) -> None:
+        self.n_relevant = n_relevant
         self._sizes, self._places = ties.sizes, ties.places
         self._tied: Floats = ties.sums(hits)  # relevant documents in the tie of each rank
         above = np.cumsum(hits, axis=1) - hits
@@ -313,12 +322,25 @@ class _Ranking:
         others = self._places * (self._tied - 1.0) / np.maximum(self._sizes - 1.0, 1.0)
         found = 1.0 + self._above + others  # if there is a relevant document at this rank
         precision: Floats = found / np.arange(1, found.shape[1] + 1)
-        return self._tied / self._sizes * precision
+        return self.share_of_hits() * precision
+
+    def share_of_hits(self) -> Floats:
+        """Return the share of orders with a relevant document at each rank."""
+        return self._tied / self._sizes
 
     def without_hit(self) -> Floats:
         """Return the share of orders in which no document up to each rank is relevant."""
         chance = np.minimum(self._tied / (self._sizes - self._places), 1.0)
         return np.cumprod(1.0 - chance, axis=1, dtype=np.float64)
+
+
+def ranking_of(scores: Floats, relevant: NDArray[np.bool_], ties: TieOrder) -> _Ranking:
+    """Return the ranking of a block's documents; those with a score of -inf are not retrieved."""
+    order = descending(scores)
+    found = relevant & ~np.isneginf(scores)
+    hits = np.take_along_axis(found, order, axis=1).astype(np.float64)
+    runs = Ties(np.take_along_axis(scores, order, axis=1) if ties == "average" else order)
+    return _Ranking(hits, relevant.sum(axis=1).astype(np.float64), runs)
 
 
 def _mean(
@@ -331,10 +353,7 @@ def _mean(
     """Return the mean of `measure` over queries; a division by 0 relevant documents marks NaN."""
 
     def of_block(block: Block) -> Floats:
-        order = descending(block.scores)
-        hits = np.take_along_axis(block.relevance > 0.0, order, axis=1).astype(np.float64)
-        scores = np.take_along_axis(block.scores, order, axis=1)
-        ranking = _Ranking(hits, Ties(scores if ties == "average" else order))
+        ranking = ranking_of(block.scores, block.relevance > 0.0, ties)
         with np.errstate(invalid="ignore", under="ignore"):
             return np.asarray(measure(ranking))
 

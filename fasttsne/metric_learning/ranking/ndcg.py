@@ -33,6 +33,7 @@ def dcg_score(
     gain: Gain = "linear",
     ties: TieOrder = "average",
     groups: ArrayLike | None = None,
+    qid: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     per_query: bool = False,
 ) -> float | Floats:
@@ -43,9 +44,10 @@ def dcg_score(
     Parameters
     ----------
     y_true : array-like of shape (n_queries, n_documents) or (n_documents,)
-        Relevance, at least 0: one query per row, or all documents query by query.
+        Relevance, at least 0: one query per row, or all documents in one dimension.
     y_score : array-like, same shape
-        Scores; the document with the highest score has rank 1.
+        Scores; the document with the highest score has rank 1. Minus infinity marks a document that
+        was not retrieved: it has no rank, and counts among the documents to be found.
     k : int, default=None
         Number of ranks that count; None and numbers above the number of documents count all.
     gain : {"linear", "exponential"} or callable, default="linear"
@@ -57,11 +59,13 @@ def dcg_score(
         Najork 2008). "stable" ranks documents that were given later higher, as scikit-learn does
         with ``ignore_ties=True``; so equal scores for all documents bring no advantage.
     groups : array-like of int, shape (n_queries,), default=None
-        Number of documents per query, for one-dimensional `y_true` of several queries.
-    sample_weight : array-like of shape (n_queries,), default=None
-        Weights of the queries in the mean.
+        Number of documents per query, for one-dimensional `y_true` query by query.
+    qid : array-like of shape (n_documents,), default=None
+        Instead of `groups`: the id of every document's query, of any type, in any order.
+    sample_weight : array-like of shape (n_queries,) or (n_documents,), default=None
+        Weights of the queries in the mean. With `qid` one per document, equal within a query.
     per_query : bool, default=False
-        Return the value of every query instead of their mean.
+        Return the value of every query instead of their mean; with `qid` in ascending order of ids.
 
     Returns
     -------
@@ -72,8 +76,8 @@ def dcg_score(
     ------
     ValueError
         If arrays disagree in shape, hold NaN, infinity or negative relevance, if the sizes in
-        `groups` do not sum to the number of documents, if `k` is not a positive integer, or if
-        gains overflow.
+        `groups` do not sum to the number of documents, if ids in `qid` are missing or of mixed
+        types, if `k` is not a positive integer, or if gains overflow.
 
     Examples
     --------
@@ -85,7 +89,7 @@ def dcg_score(
     def measure(block: Block) -> Floats:
         return _dcg(_gain(block.relevance, gain), block.scores, k, ties)
 
-    return mean_of_queries(measure, y_true, y_score, groups, sample_weight, per_query)
+    return mean_of_queries(measure, y_true, y_score, groups, qid, sample_weight, per_query)
 
 
 @with_plain_numbers
@@ -97,7 +101,9 @@ def ndcg_score(
     gain: Gain = "linear",
     ties: TieOrder = "average",
     undefined: Undefined = 0.0,
+    propensity: ArrayLike | None = None,
     groups: ArrayLike | None = None,
+    qid: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     per_query: bool = False,
 ) -> float | Floats:
@@ -114,7 +120,10 @@ def ndcg_score(
     undefined : float or "skip", default=0.0
         Value of a query without gain, for which all rankings are equally good. "skip" leaves it
         out of the mean (an error if no query has a gain), and makes it NaN with `per_query`.
-    groups, sample_weight, per_query : see `dcg_score`
+    propensity : array-like in the shape of `y_true`, default=None
+        Probabilities above 0 with which documents are observed; gains are divided by them, in the
+        ranking and in the best one (Jain et al. 2016).
+    groups, qid, sample_weight, per_query : see `dcg_score`
 
     Returns
     -------
@@ -135,11 +144,13 @@ def ndcg_score(
 
     def measure(block: Block) -> Floats:
         gains = relative_gain(block.relevance, gain)
+        gains = gains * (block.weights.min(axis=1, keepdims=True) / block.weights)
         with np.errstate(invalid="ignore"):  # NaN without gain
             values = _dcg(gains, block.scores, k, ties) / ideal_dcg(gains, k)
         return np.minimum(values, 1.0)
 
-    return mean_of_queries(measure, y_true, y_score, groups, sample_weight, per_query, undefined)
+    arguments = y_true, y_score, groups, qid, sample_weight, per_query, undefined, propensity
+    return mean_of_queries(measure, *arguments)
 
 
 def _gain(relevance: Floats, gain: Gain) -> Floats:
@@ -200,7 +211,8 @@ def descending(scores: Floats) -> Indices:
 def _dcg(gains: Floats, scores: Floats, k: int | None, ties: str) -> Floats:
     # The order of ties does not matter if they are averaged; an unstable sort is faster.
     order = np.argsort(-scores, axis=1) if ties == "average" else descending(scores)
-    ranked = np.take_along_axis(gains, order, axis=1)
+    found = np.where(np.isneginf(scores), 0.0, gains)
+    ranked = np.take_along_axis(found, order, axis=1)
     if ties == "average":  # McSherry and Najork 2008, section 3
         by_rank = np.take_along_axis(scores, order, axis=1)
         tied = np.flatnonzero((by_rank[:, 1:] == by_rank[:, :-1]).any(axis=1))

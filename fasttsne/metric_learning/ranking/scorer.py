@@ -1,0 +1,106 @@
+"""Measures of rankings for scikit-learn's model selection, which routes `qid` to them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sklearn import config_context
+from sklearn.metrics import make_scorer
+
+from fasttsne.metric_learning.ranking import binary, graded, ndcg
+
+Measure = str | Callable[..., Any]
+
+MEASURES: dict[str, Callable[..., Any]] = {
+    function.__name__: function
+    for function in (
+        ndcg.ndcg_score,
+        ndcg.dcg_score,
+        binary.average_precision,
+        binary.reciprocal_rank,
+        binary.precision_at_k,
+        binary.recall_at_k,
+        binary.r_precision,
+        binary.map_at_r,
+        binary.hit_rate,
+        graded.graded_average_precision,
+        graded.expected_reciprocal_rank,
+        graded.rank_biased_precision,
+    )
+}
+
+
+def ranking_scorer(measure: Measure, **params: Any) -> Any:
+    """Return a scorer for `sklearn.model_selection`, which judges whole queries.
+
+    The scorer requests `qid` by scikit-learn's metadata routing, which has to be enabled.
+
+    Parameters
+    ----------
+    measure : str or callable
+        A measure of `fasttsne.metric_learning.ranking`, such as "ndcg_score", or a function
+        ``measure(y_true, y_score, *, qid, **params)``.
+    **params
+        Further arguments of the measure, such as ``k=10``.
+
+    Returns
+    -------
+    scorer : callable
+        ``scorer(estimator, X, y, qid=qid)``. It ranks by `decision_function`, or `predict_proba`
+        of the positive class, or else by `predict`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such measure, or if the measure does not take a parameter. The scorer raises
+        ValueError if no `qid` is routed to it.
+
+    Examples
+    --------
+    >>> from sklearn import config_context
+    >>> from sklearn.model_selection import GroupKFold, cross_val_score
+    >>> from fasttsne.metric_learning import ranking_scorer
+    >>> from fasttsne.metric_learning.learners import LinearRanker
+    >>> X, y = [[3.0], [1.0], [9.0], [8.0], [4.0], [2.0]], [1, 0, 1, 0, 1, 0]
+    >>> qid = ["a", "a", "b", "b", "c", "c"]
+    >>> with config_context(enable_metadata_routing=True):
+    ...     cross_val_score(
+    ...         LinearRanker("ranknet"),
+    ...         X,
+    ...         y,
+    ...         cv=GroupKFold(3),
+    ...         scoring=ranking_scorer("ndcg_score", k=10),
+    ...         params={"qid": qid, "groups": qid},
+    ...     )
+    array([1., 1., 1.])
+    """
+    check_measure(measure, params)
+    methods = ("decision_function", "predict_proba", "predict")
+    scorer = make_scorer(_of_queries, response_method=methods, measure=measure, **params)
+    with config_context(enable_metadata_routing=True):  # else scikit-learn refuses the request
+        return scorer.set_score_request(qid=True)
+
+
+def check_measure(measure: Measure, params: Mapping[str, Any]) -> Callable[..., Any]:
+    """Return the function of a measure, which takes these parameters."""
+    if isinstance(measure, str) and measure not in MEASURES:
+        raise ValueError(f"measure={measure!r} must be a function or one of {', '.join(MEASURES)}")
+    function = MEASURES[measure] if isinstance(measure, str) else measure
+    try:
+        inspect.signature(function).bind([], [], qid=[], **params)
+    except TypeError as error:
+        raise ValueError(f"measure={measure!r}: {error}") from error
+    return function
+
+
+def _of_queries(
+    y_true: Any, y_score: Any, *, measure: Measure, qid: Any = None, **params: Any
+) -> float:
+    if qid is None:
+        raise ValueError(
+            "ranking_scorer needs qid: call sklearn.set_config(enable_metadata_routing=True), and "
+            "pass the ids as params={'qid': qid}"
+        )
+    return float(check_measure(measure, params)(y_true, y_score, qid=qid, **params))
