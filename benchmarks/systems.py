@@ -8,6 +8,7 @@ installed is skipped. One more system is one more adapter and one more entry of 
 import hashlib
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -31,6 +32,7 @@ class System(NamedTuple):
     default_iterations: int | None = None  # None: it decides itself
     options: dict = {}  # noqa: RUF012 - never changed
     differs_from: int = 0  # points from which on the options make a difference
+    warm_up: dict = {}  # noqa: RUF012 - further options of the warm-up
 
 
 def fasttsne(X, seed, n_threads, **options):
@@ -90,6 +92,16 @@ def open_tsne(X, seed, n_threads, max_iter=None, **options):
     return embedding.__array__(), tsne.early_exaggeration_iter + tsne.n_iter, remarks
 
 
+def tsne_h2pack(X, seed, n_threads, **options):
+    from tsne_h2pack import TSNE
+
+    tsne = TSNE(random_state=seed, n_jobs=n_threads, **options)
+    embedding = tsne.fit_transform(X)
+    search = f"PyNNDescent {metadata.version('pynndescent')}"
+
+    return embedding, tsne.n_iter_, lambda: {"neighbors": search if len(X) >= 10_000 else "exact"}
+
+
 SYSTEMS = {
     "fasttsne": System(fasttsne, "fasttsne", "fasttsne", "#0072B2", "o", minutes=0.3),
     "fasttsne, exact neighbours": System(
@@ -111,6 +123,11 @@ SYSTEMS = {
         open_tsne, "openTSNE", "openTSNE", "#CC79A7", "v", minutes=2.6, default_iterations=750,
         options={"negative_gradient_method": "fft"},
     ),
+    # Below 10,000 points it searches exactly. The warm-up makes it compile the other search.
+    "tsne-h2pack": System(
+        tsne_h2pack, "tsne-h2pack", "tsne_h2pack", "#000000", "X", minutes=5.0,
+        default_iterations=1000, warm_up={"knn_params": {"n_trees": 4}},
+    ),
     "scikit-learn": System(
         scikit_learn, "scikit-learn", "sklearn", "#E69F00", "D", minutes=6.7,
         default_iterations=1000,
@@ -127,7 +144,7 @@ def timed_run(slot, path):
     system, threads = SYSTEMS[slot["system"]], slot["threads"]
     options = system.options | slot["options"]
     noise = np.random.RandomState(0).uniform(size=(200, 10)).astype(np.float32)
-    system.adapter(noise, 0, threads, **(options | {"max_iter": 250}))
+    system.adapter(noise, 0, threads, **(options | system.warm_up | {"max_iter": 250}))
     if slot["max_iter"] is not None:
         options["max_iter"] = slot["max_iter"]
     figures = {"load_at_start": load_average(), "baseline_mb": resident(peak=False)}
@@ -165,9 +182,19 @@ def cores():
 
 
 def use_cores(count):
-    """Keep this process to `count` cores: some libraries ignore n_jobs."""
+    """Keep this process to `count` cores, because some libraries ignore n_jobs.
+
+    The second hardware thread of a core is used only when all cores are.
+    """
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+        allowed = sorted(sorted(os.sched_getaffinity(0)), key=is_second_of_a_core)
+        os.sched_setaffinity(0, allowed[:count])
+
+
+def is_second_of_a_core(cpu):
+    """Return whether a hardware thread shares its core with one of a lower number."""
+    siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+    return siblings.exists() and int(re.match(r"\d+", siblings.read_text())[0]) < cpu
 
 
 def load_average():
