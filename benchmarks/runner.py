@@ -37,6 +37,7 @@ THREAD_VARIABLES = (
     "NUMBA_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
+GROWTH = 1.15  # exponent of time by points, for estimates
 HELP = {
     "data": "data sets that data.py lists, separated by commas",
     "systems": "systems, separated by semicolons",
@@ -234,9 +235,14 @@ def spread(values, digits=3, fixed=None):
     return f"{middle} ({least}-{most})" if least != most else middle
 
 
+def median_of(runs, key):
+    """Return the median of a figure, NaN if a run has none, as in records of earlier judges."""
+    return float(np.median([np.nan if run.get(key) is None else run[key] for run in runs]))
+
+
 def number(value, digits=3, fixed=None):
     """Return a number with `digits` significant digits, or `fixed` digits after the point."""
-    if value is None:
+    if value is None or np.isnan(value):
         return "-"
     if fixed is None:
         fixed = max(0, digits - 1 - int(f"{value:e}".partition("e")[2])) if value else 0
@@ -293,6 +299,7 @@ class Runner:
     """Runs systems, each run in a new process, and judges their maps by one exact judge."""
 
     options = {"threads": cores(), "limit": 60.0}  # noqa: RUF012
+    timed_run = staticmethod(timed_run)
 
     def __init__(self, store, args, n_neighbors=None):
         self.store, self.args, self.n_neighbors = store, args, n_neighbors
@@ -337,29 +344,46 @@ class Runner:
             self.run(slot)
 
     def run(self, slot):
-        """Run a slot, judge its map, and record the figures.
+        """Run a slot, and record the figures of the run and of its map.
 
         From a PCA start a seed alone changes nothing. So every seed but 0 also shuffles the rows:
         then rounding differs, and iterations amplify the difference to another map.
         """
-        from judge import judge_of
-
-        data, judge = load(slot["data"]), judge_of(slot["data"], self.n_neighbors)
+        data = load(slot["data"])
         order = np.arange(len(data.X))
         if slot["seed"] > 0:
             np.random.RandomState(slot["seed"]).shuffle(order)
         back, path = np.argsort(order), Path(self.directory.name) / "X.npy"
         np.save(path, data.X[order])
         try:
-            figures, embedding = fresh(timed_run, slot, path, threads=slot["threads"])
+            figures, embedding = fresh(self.timed_run, slot, path, threads=slot["threads"])
         except Exception as error:  # whatever a system raises
             print(f"FAILED: {describe(slot)} ({error!r})", file=sys.stderr)
             return
-        figures |= judge(embedding[back])
+        figures |= self.of_map(slot["data"], embedding[back])
         figures |= {"n_samples": data.X.shape[0], "n_features": data.X.shape[1]}
         self.store.add(slot, versions(SYSTEMS[slot["system"]].package), figures)
-        words = f"{figures['seconds']:8.2f} s  KL {figures['kl_divergence']:.3f}"
-        print(f"{describe(slot):70} {words}", file=sys.stderr)
+        print(f"{describe(slot):70} {figures['seconds']:8.2f} s", file=sys.stderr)
+
+    def of_map(self, name, embedding):
+        """Return the judge's figures of a map."""
+        from judge import judge_of
+
+        return judge_of(name, self.n_neighbors)(embedding)
+
+    def projected(self, slot):
+        """Return the minutes of a run, from the system's run on the most points so far.
+
+        Time grows by GROWTH with the points, and falls in proportion to the threads.
+        """
+        system, n_samples = slot["system"], len(load(slot["data"]).X)
+        known = [run for run in self.store.reported() if run["slot"]["system"] == system]
+        known = [run for run in known if run["n_samples"] <= n_samples]
+        if not known:
+            return estimate(slot)
+        last = max(known, key=lambda run: (run["n_samples"], -run["slot"]["threads"]))
+        grown = (n_samples / last["n_samples"]) ** GROWTH
+        return last["seconds"] / 60 * grown * last["slot"]["threads"] / slot["threads"]
 
 
 def split(systems):
@@ -388,4 +412,4 @@ def describe(slot):
     words = [slot["data"], slot["system"]]
     words += ["default" if slot["max_iter"] is None else f"max_iter={slot['max_iter']}"]
     words += [f"{key}={value}" for key, value in slot["options"].items()]
-    return ", ".join([*words, f"seed {slot['seed']}"])
+    return ", ".join([*words, f"{slot['threads']} threads", f"seed {slot['seed']}"])

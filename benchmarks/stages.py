@@ -62,6 +62,17 @@ def bandwidth(n_bytes, n_threads, repeats):
     return sum(share.nbytes for share in shares) / min(times) / 1e6
 
 
+def prepared(Y, joint, n_threads):
+    """Return the forces of a map, and what a descent changes; Y gets the order of the forces."""
+    from fasttsne._kernels import BarnesHutForces
+
+    forces = BarnesHutForces(*joint, 2, 1.0, ANGLE, n_threads)
+    velocity, gains = np.zeros_like(Y), np.ones_like(Y)
+    forces.evaluate(Y, False)
+    forces.reorder(Y, velocity, gains)
+    return forces, velocity, gains
+
+
 def stages_of(path, maps, n_threads, repeats, whole):
     """Return all figures of a number of threads, in a new process of an instruction set."""
     from exact import two_edges
@@ -93,17 +104,9 @@ def stages_of(path, maps, n_threads, repeats, whole):
         stage("whole fit_transform", tsne.fit_transform, X)
         stages["iterations"] = int(tsne.n_iter_) + 1
 
-    def prepared(Y, P):
-        """Return the forces of a map in their own order, and what a descent changes."""
-        forces = _kernels.BarnesHutForces(*P, 2, 1.0, ANGLE, n_threads)
-        velocity, gains = np.zeros_like(Y), np.ones_like(Y)
-        forces.evaluate(Y, False)
-        forces.reorder(Y, velocity, gains)
-        return forces, velocity, gains
-
     if not Path(maps).exists():  # the first process draws the maps of all
         early = start.copy()
-        forces, velocity, gains = prepared(early, joint)
+        forces, velocity, gains = prepared(early, joint, n_threads)
         rate = max(n_samples / 48, 50.0)
         _kernels.descend(forces, early, velocity, gains, 50, rate, 0.5, 12.0)
         unsorted = np.empty_like(early)
@@ -114,7 +117,7 @@ def stages_of(path, maps, n_threads, repeats, whole):
     iteration = {}
     for name, Y in np.load(maps).items():
         Y = np.ascontiguousarray(Y, dtype=np.float32)
-        forces, velocity, gains = prepared(Y, joint)
+        forces, velocity, gains = prepared(Y, joint, n_threads)
         bare = _kernels.BarnesHutForces(*two_edges(n_samples), 2, 1.0, ANGLE, n_threads)
 
         def still(n_iter, forces=forces, Y=Y, velocity=velocity, gains=gains):
