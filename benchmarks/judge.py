@@ -4,10 +4,13 @@
   changes it, but not the neighbours. So it is also reported at the factor that makes it smallest.
 - recall@10: the share of the ten nearest neighbours in the data that are among the ten on the map.
 - kNN accuracy@10: how often the majority of the ten on the map has the right class.
+- torn: the share of the points that lie apart from the rest of their class. Each point is joined to
+  those of its ten nearest on the map that have its class; the rest is the largest part so joined.
 - strays: the largest distance from the map's median over the 99th percentile of the distances.
 
 Above 100,000 points the figures come from a sample of 2,000 rows, each against all points, the same
-rows for every map. KL then has a standard error, most of which is common to all maps.
+rows for every map; torn and strays are of all points. KL then has a standard error, most of which
+is common to all maps.
 
 tests/test_benchmarks.py compares the judge with the equations.
 """
@@ -20,6 +23,7 @@ from data import cache_directory, load
 from joblib import Memory
 from scipy import sparse
 from scipy.optimize import minimize_scalar
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from sklearn.neighbors import NearestNeighbors
 from systems import cores
@@ -31,7 +35,15 @@ ENTROPY_SAMPLE = 200  # rows; each takes a search for the neighbours of all its 
 SLOW = 1e10  # products of a search; more are kept on disk
 SCALE_SAMPLE = 2_000  # rows by which the best scale is found
 TILE = 4096  # points
-FIGURES = "kl_divergence", "kl_at_best_scale", "best_scale", "recall", "accuracy", "strays"
+FIGURES = (
+    "kl_divergence",
+    "kl_at_best_scale",
+    "best_scale",
+    "recall",
+    "accuracy",
+    "torn",
+    "strays",
+)
 
 
 @lru_cache(1)
@@ -64,10 +76,10 @@ class Judge:
             self.p_log_p = sampled_p_log_p(X, self, n_neighbors, perplexity)
 
     def __call__(self, embedding):
-        """Return the figures of a map; the accuracy is None without classes.
+        """Return the figures of a map; accuracy and torn are None without classes.
 
         They are the KL divergence, the same at the map's best scale, that scale, recall@10, kNN
-        accuracy@10 and strays.
+        accuracy@10, torn and strays.
         """
         Y = np.asarray(embedding, dtype=np.float64)
         if not np.isfinite(Y).all():
@@ -78,13 +90,15 @@ class Judge:
         else:
             kl, error = self.sampled_kl_divergence(Y)
             at_best, error_at_best = self.sampled_kl_divergence(scale * Y)
-        on_map = neighbors_on_map(Y, N_NEIGHBORS, self.rows)
+        everywhere = neighbors_on_map(Y, N_NEIGHBORS)
+        on_map = everywhere if self.rows is None else everywhere[self.rows]
         figures = {
             "kl_divergence": kl,
             "kl_at_best_scale": at_best,
             "best_scale": scale,
             "recall": recall(self.neighbors[:, :N_NEIGHBORS], on_map),
             "accuracy": None if self.y is None else accuracy(self.y, on_map, self.rows),
+            "torn": None if self.y is None else torn(self.y, everywhere),
             "strays": strays(Y),
         }
         if self.rows is not None:
@@ -272,11 +286,10 @@ def exact_repulsion(Y):
     return np.concatenate(parts), float(sum(sums))
 
 
-def neighbors_on_map(Y, n_neighbors, rows=None):
-    """Return the exact neighbours of the rows on the map."""
-    rows = np.arange(len(Y)) if rows is None else rows
-    _, indices = cKDTree(Y).query(Y[rows], n_neighbors + 1, workers=-1)
-    return without_self(rows, indices)[0]
+def neighbors_on_map(Y, n_neighbors):
+    """Return the exact neighbours of every point on the map."""
+    _, indices = cKDTree(Y).query(Y, n_neighbors + 1, workers=-1)
+    return without_self(np.arange(len(Y)), indices)[0]
 
 
 def recall(in_data, on_map):
@@ -292,6 +305,22 @@ def accuracy(y, on_map, rows=None):
     counts = (votes[:, :, np.newaxis] == votes[:, np.newaxis, :]).sum(axis=2)
     elected = votes[np.arange(len(votes)), counts.argmax(axis=1)]
     return float(np.mean(elected == (codes if rows is None else codes[rows])))
+
+
+def torn(y, on_map):
+    """Return the share of the points that no path joins to the largest part of their class.
+
+    A path goes from a point to one of its neighbours on the map, or back, within a class.
+    """
+    _, codes = np.unique(y, return_inverse=True)
+    rows, neighbors = np.repeat(np.arange(len(on_map)), on_map.shape[1]), on_map.ravel()
+    same = codes[rows] == codes[neighbors]
+    edges = rows[same], neighbors[same]
+    graph = sparse.coo_matrix((same[same], edges), shape=(len(codes), len(codes)))
+    _, part = connected_components(graph, directed=False)
+    largest = np.zeros(codes.max() + 1, dtype=int)
+    np.maximum.at(largest, codes, np.bincount(part)[part])
+    return float(1 - largest.sum() / len(codes))
 
 
 def strays(Y):

@@ -3,8 +3,9 @@
 - ``peers``: seconds, memory and quality of every system at its defaults and at equal iterations,
   about an hour, most of it scikit-learn's and openTSNE's. A system that stops by itself may do
   fewer iterations; the table has the number. Systems that are not installed are skipped.
-- ``time_to_quality``: KL divergence and recall@10 against seconds, 40 minutes. A point is one
-  budget of iterations, each a separate run. The larger mark is the system's default.
+- ``time_to_quality``: KL divergence at the map's best scale and recall@10 against seconds, 40
+  minutes. A point is one budget of iterations, each a separate run. The larger mark is the system's
+  default.
 - ``scaling``: seconds and memory from 10,000 to 1,000,000 points of one mixture of Gaussians, about
   two hours. A slope is the exponent between two neighbouring sizes: 1 where twice the points take
   twice the time. The last size estimates the minutes of the next, which ``--limit`` bounds.
@@ -28,6 +29,7 @@ from runner import (
     estimate,
     grouped,
     main,
+    median_of,
     number,
     split,
     spread,
@@ -47,11 +49,11 @@ COLUMNS = {
     "KL at best scale": ("kl_at_best_scale", 3),
     "recall@10": ("recall", 3),
     "kNN accuracy@10": ("accuracy", 3),
+    "torn": ("torn", 3),
     "strays": ("strays", 2),
 }
 BUDGETS = 250, 300, 400, 500, 750, 1000
 SLOW_BUDGETS = 250, 500, 750, 1000  # of scikit-learn, which takes 25 s per hundred
-GROWTH = 1.15  # exponent of scaling that estimates the next size
 FEW = "fasttsne;scikit-learn-intelex;openTSNE;scikit-learn"
 # openTSNE chooses FFT itself from 10,000 points on; below, FFT is only slow.
 ALL = ";".join(name for name in SYSTEMS if name != "openTSNE, FFT")
@@ -123,12 +125,12 @@ def write_peers(runs, args):
 
 
 class Point(NamedTuple):
-    """A point of a curve of time to quality; medians over the repeats."""
+    """A point of a curve of time to quality; medians over the repeats, NaN where there are none."""
 
     n_iter: int
     default: bool  # is it the system's default?
     seconds: float
-    kl_divergence: float
+    kl_at_best_scale: float
     recall: float
 
 
@@ -150,7 +152,7 @@ def points(runs):
         Point(
             limit or group[0]["n_iter"],
             limit is None,
-            *(median(run[field] for run in group) for field in Point._fields[2:]),
+            *(median_of(group, field) for field in Point._fields[2:]),
         )
         for limit, group in grouped(runs, "max_iter").items()
     )
@@ -165,24 +167,25 @@ def write_time_to_quality(runs, args):
                 f"{system}{' *' if point.default else ''}",
                 point.n_iter,
                 number(point.seconds),
-                f"{point.kl_divergence:.3f}",
-                f"{point.recall:.3f}",
+                number(point.kl_at_best_scale, fixed=3),
+                number(point.recall, fixed=3),
             ]
             for system, curve in curves.items()
             for point in curve
             if point.default or point.n_iter in BUDGETS
         ]
-        header = [name, "iterations", "seconds", "KL divergence", "recall@10"]
+        header = [name, "iterations", "seconds", "KL at best scale", "recall@10"]
         parts += [f"## {name}", table(header, rows)]
         levels = []
         for system, curve in curves.items():
-            for level in (point.kl_divergence for point in curve if point.default):
+            defaults = [point.kl_at_best_scale for point in curve if point.default]
+            for level in (level for level in defaults if not np.isnan(level)):
                 levels.append([f"{system}'s default, {level:.3f}"])
                 for other in curves.values():
-                    reached = [p.seconds for p in other if p.kl_divergence <= level]
+                    reached = [p.seconds for p in other if p.kl_at_best_scale <= level]
                     levels[-1].append(number(min(reached)) if reached else "not reached")
         if len(levels) > 1:
-            parts += ["Seconds until KL is as low as:", table(["", *curves], levels)]
+            parts += ["Seconds until KL at best scale is as low as:", table(["", *curves], levels)]
         draw_time_to_quality(systems, name, curves, args.output / f"time_to_quality_{name}.png")
     return parts
 
@@ -198,9 +201,11 @@ def draw_time_to_quality(systems, name, curves, path):
     )
     ringed = {"markeredgecolor": "white", "markeredgewidth": 1.2, "zorder": 5, "markersize": 9}
     for ax, field, heading in (
-        (axes[0], "kl_divergence", "KL divergence (less is better)"),
+        (axes[0], "kl_at_best_scale", "KL divergence at best scale (less is better)"),
         (axes[1], "recall", "recall@10 (more is better)"),
     ):
+        if all(np.isnan(getattr(point, field)) for curve in curves.values() for point in curve):
+            continue
         best, worst = shown(curves, field)
         margin = 0.06 * (worst - best)
         ax.set_ylim(*sorted([best - margin, worst + margin]))
@@ -223,8 +228,9 @@ def shown(curves, field):
     Maps from early exaggeration are so bad that they would flatten the rest. The picture reaches
     three times as far from the best as the worst default, and at least a tenth of the best.
     """
-    best, worst = (min, max) if field == "kl_divergence" else (max, min)
+    best, worst = (min, max) if field == "kl_at_best_scale" else (max, min)
     everything = [point for curve in curves.values() for point in curve]
+    everything = [point for point in everything if not np.isnan(getattr(point, field))]
     top = best(getattr(point, field) for point in everything)
     defaults = [getattr(point, field) for point in everything if point.default] or [top]
     reach = max(3 * abs(worst(defaults) - top), 0.1 * abs(top))
@@ -236,24 +242,16 @@ def shown(curves, field):
 
 def measure_scaling(store, args):
     runner = Runner(store, args)
-
-    def minutes(slot):
-        n_samples = len(load(slot["data"]).X)
-        done = [run for run in store.reported() if run["slot"]["system"] == slot["system"]]
-        smaller = [row for row in medians(done) if row[0] < n_samples]
-        if not smaller:
-            return estimate(slot)
-        return smaller[-1][1] / 60 * (n_samples / smaller[-1][0]) ** GROWTH
-
     for size in args.sizes.split(","):
-        runner.run_all(args.data + size, args.repeats, lambda *slot: [runner.slot(*slot)], minutes)
+        runs = args.data + size, args.repeats, lambda *slot: [runner.slot(*slot)]
+        runner.run_all(*runs, runner.projected)
 
 
 def medians(runs):
-    """Return rows of points, seconds, peak MB, KL divergence and recall, by points."""
-    keys = "seconds", "peak_mb", "kl_divergence", "recall"
+    """Return rows of points, seconds, peak MB, KL at best scale and recall, by points."""
+    keys = "seconds", "peak_mb", "kl_at_best_scale", "recall"
     groups = sorted(grouped(runs, "n_samples").items())
-    return np.array([[n, *(median(r[key] for r in group) for key in keys)] for n, group in groups])
+    return np.array([[n, *(median_of(group, key) for key in keys)] for n, group in groups])
 
 
 def write_scaling(runs, args):
@@ -267,7 +265,7 @@ def write_scaling(runs, args):
             rows.append([system, f"{n:,.0f}", number(seconds), number(of_time, fixed=2)])
             rows[-1] += [number(peak, fixed=0), number(of_memory, fixed=2)]
             rows[-1] += [number(kl, fixed=3), number(recall, fixed=3)]
-    header = ("points", "seconds", "slope", "peak MB", "slope", "KL divergence", "recall@10")
+    header = ("points", "seconds", "slope", "peak MB", "slope", "KL at best scale", "recall@10")
     draw_scaling(runs, args.data, curves, args.output / "scaling.png")
     return [
         "# Scaling",

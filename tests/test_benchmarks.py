@@ -85,6 +85,21 @@ def test_duplicates_and_strays(load):
     assert judge.strays(np.zeros((9, 2))) == 0.0
 
 
+def test_torn_is_the_share_outside_the_largest_part_of_each_class(load):
+    judge = load("judge")
+    rng = np.random.RandomState(0)
+    # Class 7 lies in islands of 60 and 30 points, class 9 in one of 50 and as a point in another's.
+    centers = np.repeat([[0, 0], [100, 0], [0, 100], [100, 0]], [60, 30, 50, 1], axis=0)
+    y = np.repeat([7, 7, 9, 9], [60, 30, 50, 1])
+    Y = centers + rng.standard_normal(centers.shape)
+    assert judge.torn(y, judge.neighbors_on_map(Y, 10)) == pytest.approx(31 / 141)
+    order = rng.permutation(141)
+    torn = judge.torn(y[order], judge.neighbors_on_map(1000 * Y[order], 10))
+    assert torn == pytest.approx(31 / 141)
+    assert judge.torn(y, np.zeros((141, 0), dtype=int)) == pytest.approx(139 / 141)  # all apart
+    assert judge.torn(np.zeros(141), judge.neighbors_on_map(centers * 0.0, 10)) < 1
+
+
 def test_exact_neighbors_are_kept_and_found_again(load, monkeypatch):
     judge = load("judge")
     monkeypatch.setattr(judge, "SLOW", 0)
@@ -121,7 +136,11 @@ def test_scripts_import_and_their_records_make_tables(load, name, tmp_path):
     runner, plots = load("runner"), load("plots")
     plots.save = lambda figure, path: plots.pyplot.close(figure)
     for what, benchmark in getattr(load(name), "BENCHMARKS", {}).items():
-        runs = runner.Store(BENCHMARKS / "results" / f"{what}.jsonl").reported()
+        path = BENCHMARKS / "results" / f"{what}.jsonl"
+        if not path.exists():  # not measured yet
+            assert not path.with_suffix(".md").exists()
+            continue
+        runs = runner.Store(path).reported()
         args = {"output": tmp_path} | benchmark.options
         title, *parts = benchmark.write(runs, SimpleNamespace(**args))
         written = (BENCHMARKS / "results" / f"{what}.md").read_text(encoding="utf-8")
@@ -145,11 +164,32 @@ def test_numbers_and_tables(load):
 
 def test_a_curve_has_budgets_and_the_default(load):
     pytest.importorskip("matplotlib")
-    figures = {"kl_divergence": 1.0, "recall": 0.5, "n_iter": 750}
+    figures = {"kl_at_best_scale": 1.0, "recall": 0.5, "n_iter": 750}
     seconds = [(None, 8.0), (1000, 11.0), (250, 3.0), (250, 5.0)]
     runs = [{"slot": {"max_iter": n}, "seconds": s} | figures for n, s in seconds]
     points = [(p.n_iter, p.seconds, p.default) for p in load("peers").points(runs)]
     assert points == [(250, 4.0, False), (750, 8.0, True), (1000, 11.0, False)]
+
+
+def test_curves_use_kl_at_best_scale_and_show_records_without_it(load, tmp_path):
+    pytest.importorskip("matplotlib", "3.6")
+    plots, peers = load("plots"), load("peers")
+    plots.save = lambda figure, path: plots.pyplot.close(figure)
+    figures = {"kl_divergence": 3.0, "recall": 0.5, "n_iter": 500, "peak_mb": 9.0, "n_features": 2}
+    kl_of = {"fasttsne": {"kl_at_best_scale": 2.125}, "scikit-learn": {}}  # of an earlier judge
+    runs = [
+        {"slot": {"data": "mixture1k", "system": system, "threads": 2, "max_iter": None}}
+        | {"machine": "m", "seconds": 4.0, "n_samples": 1000}
+        | figures
+        | kl
+        for system, kl in kl_of.items()
+    ]
+    args = {"data": "mixture", "systems": "fasttsne;scikit-learn", "output": tmp_path}
+    for write in (peers.write_scaling, peers.write_time_to_quality):
+        text = "\n".join(write(runs, SimpleNamespace(**args)))
+        ours, other = (line.split() for line in text.splitlines() if "0.500" in line)
+        assert "2.125" in ours and other[-4] == "-"
+        assert "3.000" not in text
 
 
 def test_mixture_is_the_same_distribution_at_every_size(load):
@@ -162,3 +202,38 @@ def test_mixture_is_the_same_distribution_at_every_size(load):
     assert np.abs(centers[0] - centers[1]).max() < 0.5
     with pytest.raises(ValueError, match="no data called 'mixed'"):
         data.load("mixed")
+
+
+def test_threads_are_compared_with_the_fewest(load):
+    threads = load("threads")
+    slots = [("fasttsne", 1, 8.0), ("fasttsne", 2, 5.0), ("scikit-learn-intelex", 2, 30.0)]
+    runs = [
+        {"slot": {"data": "mnist", "system": system, "threads": n}, "seconds": 2 + seconds}
+        | {"search": 1.0, "descent": seconds, "n_samples": 70, "n_features": 5, "digest": "abc"}
+        for system, n, seconds in slots
+    ]
+    _, _, title, table, words = threads.write_threads(runs, None)
+    assert title == "## mnist, 70 x 5"
+    head, _, one, two = ([cell.strip() for cell in row.split("|")] for row in table.splitlines())
+    columns = ["threads", "fasttsne", "its search", "its descent", "scikit-learn-intelex"]
+    assert head[1:-1] == [*columns, "not divided"]
+    assert one[1:-1] == ["1", "10.0", "1.00", "8.00", "-", "-"]
+    # T(2) = T(1) (s + (1 - s) / 2): of 8 s these are 5 at s = 1/4.
+    assert two[1:-1] == ["2", "7.00 (1.4)", "1.00 (1.0)", "5.00 (1.6)", "32.0", "25.0 %"]
+    assert words == "Maps of fasttsne: abc."
+    assert not list(threads.threads_failures(runs))
+    (failure,) = threads.threads_failures([*runs, runs[0] | {"digest": "abd"}])
+    assert "mnist" in failure
+
+
+def test_a_run_is_projected_from_the_one_with_the_most_points(load, tmp_path):
+    runner = load("runner")
+    store = runner.Store(tmp_path / "threads.jsonl")
+    systems = runner.Runner(store, SimpleNamespace(systems="fasttsne"))
+    systems.directory.cleanup()
+    slot = {"data": "blobs2000", "system": "fasttsne", "threads": 2, "max_iter": None}
+    assert systems.projected(slot) == runner.estimate(slot)
+    for n_samples, n_threads, seconds in ((500, 4, 6.0), (1000, 4, 60.0), (4000, 4, 1.0)):
+        other = {"data": f"blobs{n_samples}", "threads": n_threads}
+        store.add(slot | other, {}, {"n_samples": n_samples, "seconds": seconds})
+    assert systems.projected(slot) == pytest.approx(2**runner.GROWTH * 4 / 2)
