@@ -5,6 +5,7 @@
 - `fasttsne.metric_learning.sampling`: noise distributions, and losses that learn from samples.
 - `fasttsne.metric_learning.learning_to_rank`: losses of scores, with gradients.
 - `fasttsne.metric_learning.ranking`: measures of rankings, which are all here as well.
+- `fasttsne.metric_learning.boosting`: objectives and metrics for LightGBM and XGBoost.
 - `fasttsne.metric_learning.learners`: estimators that train on the losses.
 
 docs/metric-learning.md derives the losses from each other and lists their conventions.

@@ -335,6 +335,11 @@ def test_lambdarank_as_lightgbm_averages_over_orders_of_equal_scores(truncation,
     _, actual, curves = curved_loss("lambdarank", scores, relevance, None, **params)
     assert_allclose(actual, gradient, rtol=1e-9, atol=1e-12)
     assert_allclose(curves, hessian, rtol=1e-9, atol=1e-12)
+    # In the order of the rows they are LightGBM's own.
+    first = sorted(range(5), key=lambda i: -scores[i])
+    expected = reference.lightgbm_lambdarank(scores, relevance, truncation, normalize, first)
+    _, *actual = curved_loss("lambdarank", scores, relevance, None, ties="given", **params)
+    assert_allclose(actual, expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])

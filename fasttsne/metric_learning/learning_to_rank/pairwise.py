@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +21,7 @@ from fasttsne.metric_learning.ranking.ndcg import Gain, descending, discount, no
 from fasttsne.metric_learning.ties import Ties
 from fasttsne.runtime.numbers import Count, Positive, with_plain_numbers
 
+PairTies = Literal["average", "given"]
 # Losses of pairs, their derivatives by the lead, and a function for the second derivatives.
 Slopes = tuple[Floats, Floats, Callable[[], Floats]]
 # Slopes of the leads of some documents over all.
@@ -125,14 +126,15 @@ def lambdarank_loss(
     gain: Gain = "exponential",
     truncation: Count | None = None,
     normalize: bool = False,
+    ties: PairTies = "average",
     reduction: Reduction = "mean",
     hessian: bool = False,
 ) -> RankingLoss:
     """Return RankNet's loss with each pair weighted by the change of NDCG if its documents swap.
 
     The weight ``|gain_i - gain_j| |discount_i - discount_j| / ideal_dcg`` is that of the present
-    ranking; of equal scores, its mean over their orders. The derivatives treat it as a constant
-    (Burges 2010, section 4).
+    ranking; of equal scores, by default, its mean over their orders. The derivatives treat it as a
+    constant (Burges 2010, section 4).
 
     Parameters
     ----------
@@ -147,6 +149,9 @@ def lambdarank_loss(
         As LightGBM's default: divide the weight of a pair by 0.01 + ``|s_i - s_j|`` in queries
         whose scores differ, and then multiply those of a query by log2(1 + z) / z, where z is
         the sum of the absolute derivatives over all pairs, by both scores.
+    ties : {"average", "given"}, default="average"
+        Ranks of documents with equal scores: the mean over their orders, or the order of the rows,
+        as in LightGBM. With "given" a ranking by relevance of the rows leaks into the first steps.
     reduction : {"mean", "sum", "none"} over pairs of different relevance; see `squared_loss`
     hessian : see `squared_loss`
 
@@ -163,11 +168,11 @@ def lambdarank_loss(
     """
 
     def prepare(block: Block) -> Slope:
-        swap = _swaps(block, k, truncation, gain)
+        swap = _swaps(block, k, truncation, gain, ties)
         constant = np.ptp(block.scores, axis=1) == 0.0
 
         def slope(lead: Floats, some: slice) -> Slopes:
-            weights = swap(lead, some)
+            weights = swap(some)
             if normalize:
                 distance = np.where(constant[:, np.newaxis, np.newaxis], 1.0, 0.01 + np.abs(lead))
                 weights /= distance
@@ -187,13 +192,18 @@ def _cross_entropy(lead: Floats, sigma: float) -> Slopes:
 
 
 def _swaps(
-    block: Block, k: int | None, truncation: int | None, gain: Gain
-) -> Callable[[Floats, slice], Floats]:
-    """Return the change of NDCG if some documents i swap ranks with all j, by their lead."""
+    block: Block, k: int | None, truncation: int | None, gain: Gain, order_of_ties: PairTies
+) -> Callable[[slice], Floats]:
+    """Return the change of NDCG if some documents i swap ranks with all j."""
     size = block.scores.shape[1]
     gains = normalized_gain(block.relevance, gain, k or truncation)
-    order = descending(block.scores)
-    ties = Ties(np.take_along_axis(block.scores, order, axis=1))
+    # Ranks fall with the keys, which differ where documents do not tie.
+    keys = block.scores
+    if order_of_ties == "given":
+        ranks = np.argsort(np.argsort(-keys, axis=1, kind="stable"), axis=1)
+        keys = -ranks.astype(np.float64)
+    order = descending(keys)
+    ties = Ties(np.take_along_axis(keys, order, axis=1))
     by_rank = np.broadcast_to(discount(size, k), gains.shape)
     counted = np.broadcast_to(np.arange(size) < (truncation or size), gains.shape)
     # The mean of |a - b| over two places of one tie, of which the first has the larger discount.
@@ -209,7 +219,8 @@ def _swaps(
         np.put_along_axis(into, order, ranked, axis=1)
     spread, mean, upper, share = by_document
 
-    def change(lead: Floats, some: slice) -> Floats:
+    def change(some: slice) -> Floats:
+        lead = differences(keys, some)
         i, j = (slice(None), some, np.newaxis), (slice(None), np.newaxis)
         ahead, behind = upper[i] - share[i] * mean[j], upper[j] - share[j] * mean[i]
         changes = np.where(lead > 0.0, ahead, np.where(lead < 0.0, behind, spread[i]))
