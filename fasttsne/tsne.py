@@ -220,8 +220,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     or X of the same shape.
 
     Results are the same for any number of threads. Between processor models they may differ in
-    the last bits, which iterations amplify. A process forked after the import of fasttsne runs on
-    one thread.
+    the last bits, which iterations amplify.
 
     References
     ----------

@@ -1,4 +1,4 @@
-# The instruction set and OpenMP.
+# The instruction set.
 
 _ISA_NAMES = ("baseline", "avx2", "avx512")
 
@@ -27,18 +27,3 @@ if os.environ.get("FASTTSNE_ISA"):
         select_isa(os.environ["FASTTSNE_ISA"])
     except ValueError as error:
         raise ValueError(f"the environment variable FASTTSNE_ISA: {error}") from None
-
-
-def openmp_enabled():
-    """Return whether the kernels were built with OpenMP."""
-    return bool(ft_parallel_openmp())
-
-
-def openmp_max_threads():
-    """Return the default number of threads of OpenMP (OMP_NUM_THREADS, threadpoolctl)."""
-    return ft_parallel_max_threads()
-
-
-def in_forked_child():
-    """Return whether this process was forked after the import; it then runs on one thread."""
-    return bool(ft_parallel_forked())

@@ -75,9 +75,6 @@ cdef extern from "fasttsne.h" nogil:
     void ft_parallel_init()
     ft_status ft_parallel_team(
         ft_run *run, ft_status (*body)(void *context) noexcept, void *context)
-    int ft_parallel_forked()
-    int ft_parallel_openmp()
-    int ft_parallel_max_threads()
     ft_isa ft_parallel_best_isa()
     ft_isa ft_parallel_isa()
     void ft_parallel_select_isa(ft_isa)

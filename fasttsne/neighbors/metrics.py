@@ -257,7 +257,8 @@ class ScikitLearnSearch:
         def block_from(first: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:
             stop = min(first + block_rows, X.shape[0])
             step = 1 if one_by_one else block_rows
-            # The limit holds for the thread that sets it.
+            # The limit holds for the thread that sets it. In a forked child several threads of
+            # OpenMP would hang.
             with nullcontext() if callable(self.metric) else controller.limit(limits=1):
                 return [self.search.kneighbors(X[i : i + step]) for i in range(first, stop, step)]
 

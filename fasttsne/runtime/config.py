@@ -32,8 +32,7 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
     -------
     config : dict or None
         With ``mode="dicts"``: `versions`, `machine`, `instruction_set` (in use), `instruction_sets`
-        (those that both this binary and the processor have), `openmp`, `threads` (for
-        ``n_jobs=None``), `forked` (a process forked after the import runs on one thread) and
+        (those that both this binary and the processor have), `threads` (for ``n_jobs=None``) and
         `blas` (one description per loaded library).
 
     Raises
@@ -69,9 +68,7 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
         "machine": platform.machine(),
         "instruction_set": _kernels.current_isa(),
         "instruction_sets": list(_kernels.available_isas()),
-        "openmp": _kernels.openmp_enabled(),
         "threads": effective_n_threads(None),
-        "forked": _kernels.in_forked_child(),
         "blas": blas,
     }
     if mode == "dicts":
@@ -83,7 +80,6 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
         f"instruction set  {config['instruction_set']}"
         f" (available: {', '.join(config['instruction_sets'])})"
     )
-    print(f"OpenMP           {'yes' if config['openmp'] else 'no'}")
-    print(f"threads          {config['threads']}{' (forked)' if config['forked'] else ''}")
+    print(f"threads          {config['threads']}")
     print(f"BLAS             {'; '.join(blas) or 'unknown'}")
     return None

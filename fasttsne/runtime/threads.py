@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 
 import joblib
 from joblib.parallel import get_active_backend
+from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from threadpoolctl import ThreadpoolController
-
-from fasttsne import _kernels
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -22,17 +21,15 @@ Result = TypeVar("Result")
 def effective_n_threads(n_jobs: int | None) -> int:
     """Return the number of threads of `n_jobs`, at least 1: see `TSNE`.
 
-    None means all cores that the process may use, by joblib (affinity masks, container quotas) and
-    by OpenMP (OMP_NUM_THREADS, threadpoolctl). Inside joblib it means `joblib.parallel_config`, and
-    one thread in a worker thread, so that parallel fits do not share cores. More threads than cores
-    slow a fit down. A forked process has one thread, as in src/parallel.c.
+    None means all cores that the process may use, by joblib (affinity masks, container quotas), or
+    the fewer threads that scikit-learn would use (OMP_NUM_THREADS, threadpoolctl). Inside joblib it
+    means `joblib.parallel_config`, and one thread in a worker thread, so that parallel fits do not
+    share cores. More threads than cores slow a fit down.
     """
     if n_jobs == 0:
         raise ValueError(
             "n_jobs == 0 has no meaning; use None or -1 for all cores, or the number of threads"
         )
-    if _kernels.in_forked_child():
-        return 1
     cores = int(joblib.cpu_count())
     if n_jobs is None:
         backend, context_n_jobs = get_active_backend()
@@ -40,7 +37,7 @@ def effective_n_threads(n_jobs: int | None) -> int:
         if in_worker_thread:
             return 1
         if context_n_jobs is None or backend.nesting_level:
-            return max(1, min(cores, _kernels.openmp_max_threads()))
+            return max(1, min(cores, _openmp_effective_n_threads(only_physical_cores=False)))
         n_jobs = int(context_n_jobs)
     if n_jobs < 0:
         return max(1, cores + 1 + n_jobs)

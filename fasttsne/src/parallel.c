@@ -1,12 +1,9 @@
-/* parallel.c - the only place that starts threads.
+/* parallel.c - the only place that starts threads: those of POSIX or of Windows.
  *
  * Any thread may take any chunk of work, so no result may depend on which one does.
  *
- * On POSIX the threads are our own: libgomp takes the size of their stacks from OMP_STACKSIZE, where
- * a small one crashes kernels, and ends the process if it cannot start a thread. Work goes on with
- * fewer threads than wanted. OpenMP still gives their number.
- *
- * A forked child always runs on one thread: BLAS and OpenMP libraries of its parent can hang in it. */
+ * Threads end with the call that started them, so a forked child can start threads like its parent.
+ * If the system has no more threads, work goes on with fewer. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "fasttsne.h"
@@ -14,59 +11,98 @@
 #include <stdatomic.h>
 #include <time.h>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-#ifndef _WIN32
-#include <pthread.h>
-#include <sched.h>
-#endif
-
 #define POLL_SECONDS 0.04
-#define STACK_BYTES (2 << 20)
-#define COST_PER_THREAD 2e4 /* nanoseconds of work below which a further thread does not pay */
-#define SPINS 1000          /* checks of an empty queue before a thread yields its core */
+#define STACK_BYTES (2 << 20) /* the default of some systems is too small for kernels */
+#define COST_PER_THREAD 2e4   /* nanoseconds of work below which a further thread does not pay */
+#define SPINS 1000            /* checks of an empty queue before a thread yields its core */
+#define AWAKE_SECONDS 5e-4    /* after which a thread without work sleeps */
+#define CACHE_LINE 64
 
-static volatile int forked = 0;
-static volatile ft_isa selected_isa = FT_ISA_BASELINE;
+/* ---- What differs between systems -------------------------------------------------------------- */
 
-#ifndef _WIN32
-static void after_fork_in_child(void) { forked = 1; }
-#endif
+#ifdef _WIN32
 
-void ft_parallel_init(void)
+#include <process.h>
+#include <windows.h>
+
+typedef HANDLE ft_thread;
+typedef SRWLOCK ft_lock;
+typedef CONDITION_VARIABLE ft_signal;
+#define THREAD_FUNCTION unsigned __stdcall
+#define LOCK_INIT SRWLOCK_INIT
+#define SIGNAL_INIT CONDITION_VARIABLE_INIT
+
+static int start(ft_thread *thread, unsigned(__stdcall *function)(void *), void *argument)
 {
-#ifndef _WIN32
-    pthread_atfork(NULL, NULL, after_fork_in_child);
-#endif
-    selected_isa = ft_parallel_best_isa();
+    *thread = (HANDLE)_beginthreadex(NULL, STACK_BYTES, function, argument,
+                                     STACK_SIZE_PARAM_IS_A_RESERVATION, NULL);
+    return *thread != NULL;
 }
-
-int ft_parallel_forked(void) { return forked; }
-
-#ifdef _OPENMP
-int ft_parallel_openmp(void) { return 1; }
-int ft_parallel_max_threads(void) { return omp_get_max_threads(); }
-int ft_parallel_threads(const ft_run *run)
+static void join(ft_thread thread)
 {
-    if (forked || run->n_threads < 1) return 1;
-    return run->n_threads < FT_MAX_THREADS ? run->n_threads : FT_MAX_THREADS;
+    WaitForSingleObject(thread, INFINITE);
+    CloseHandle(thread);
 }
-#else
-int ft_parallel_openmp(void) { return 0; }
-int ft_parallel_max_threads(void) { return 1; }
-int ft_parallel_threads(FT_UNUSED const ft_run *run) { return 1; }
-#endif
-
+static void lock(ft_lock *l) { AcquireSRWLockExclusive(l); }
+static void unlock(ft_lock *l) { ReleaseSRWLockExclusive(l); }
+static void sleep_on(ft_signal *s, ft_lock *l) { SleepConditionVariableSRW(s, l, INFINITE, 0); }
+static void wake_all(ft_signal *s) { WakeAllConditionVariable(s); }
+static void destroy(FT_UNUSED ft_lock *l, FT_UNUSED ft_signal *s) {}
+static void yield(void) { SwitchToThread(); }
 static double now(void)
 {
-#ifdef _WIN32
-    return (double)clock() / CLOCKS_PER_SEC;
+    LARGE_INTEGER ticks, per_second;
+    QueryPerformanceCounter(&ticks);
+    QueryPerformanceFrequency(&per_second);
+    return (double)ticks.QuadPart / (double)per_second.QuadPart;
+}
+
 #else
+
+#include <pthread.h>
+#include <sched.h>
+
+typedef pthread_t ft_thread;
+typedef pthread_mutex_t ft_lock;
+typedef pthread_cond_t ft_signal;
+#define THREAD_FUNCTION void *
+#define LOCK_INIT PTHREAD_MUTEX_INITIALIZER
+#define SIGNAL_INIT PTHREAD_COND_INITIALIZER
+
+static int start(ft_thread *thread, void *(*function)(void *), void *argument)
+{
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes) != 0) return 0;
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    int started = pthread_create(thread, &attributes, function, argument) == 0;
+    pthread_attr_destroy(&attributes);
+    return started;
+}
+static void join(ft_thread thread) { pthread_join(thread, NULL); }
+static void lock(ft_lock *l) { pthread_mutex_lock(l); }
+static void unlock(ft_lock *l) { pthread_mutex_unlock(l); }
+static void sleep_on(ft_signal *s, ft_lock *l) { pthread_cond_wait(s, l); }
+static void wake_all(ft_signal *s) { pthread_cond_broadcast(s); }
+static void destroy(ft_lock *l, ft_signal *s)
+{
+    pthread_mutex_destroy(l);
+    pthread_cond_destroy(s);
+}
+static void yield(void) { sched_yield(); }
+static double now(void)
+{
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 #endif
+
+/* ---- Interruption ------------------------------------------------------------------------------ */
+
+int ft_parallel_threads(const ft_run *run)
+{
+    return (int)ft_least(run->n_threads < 1 ? 1 : run->n_threads, FT_MAX_THREADS);
 }
 
 int ft_parallel_stopped(ft_run *run, int thread)
@@ -88,22 +124,30 @@ int ft_parallel_stopped(ft_run *run, int thread)
  * the whole descent. In it the leader posts jobs, all threads take chunks, and the leader waits for
  * chunks, not for threads.
  *
- * `ticket` has the number of the job in its upper half and the next free chunk in its lower half.
- * Compare-and-swap on both keeps a thread from running a chunk of a later job with the task of an
- * earlier one; and no job ends before its taken chunks are done. */
-struct ft_team {
-    _Atomic uint64_t ticket;
-    _Atomic int64_t done; /* chunks of the job */
-    _Atomic int closed;
-    /* The job; written while the ticket is NO_CHUNK and none is under way. */
-    _Atomic int64_t n_chunks;
-    _Atomic int n_threads; /* that may take part */
-    _Atomic ft_task task;
-    void *_Atomic context;
-    ft_run *run;
-};
+ * Each thread has its share of the chunks, the same in every job of as many chunks, so that its
+ * caches hold its rows. Without chunks of its own left, it takes those of others.
+ *
+ * `left` has the number of the job in its upper half and the number of free chunks of the share in
+ * its lower half. A thread takes a chunk by compare-and-swap on both, and reads the job afterwards:
+ * the job cannot end before this chunk is done. */
+typedef struct {
+    _Alignas(CACHE_LINE) _Atomic uint64_t left;
+    int64_t end; /* of the share */
+} share;
 
-#define NO_CHUNK UINT32_MAX
+struct ft_team {
+    share shares[FT_MAX_THREADS];
+    _Alignas(CACHE_LINE) _Atomic int64_t done; /* chunks of the job */
+    _Alignas(CACHE_LINE) _Atomic uint32_t job; /* its number; 0 before the first */
+    _Atomic int n_threads;                     /* that may take part */
+    _Atomic int closed;
+    _Atomic int n_asleep;
+    ft_task task;
+    void *context;
+    ft_run *run;
+    ft_lock lock;
+    ft_signal changed;
+};
 
 static void relax(int *spins)
 {
@@ -112,40 +156,83 @@ static void relax(int *spins)
         __builtin_ia32_pause();
 #endif
     } else {
-#ifndef _WIN32
-        sched_yield();
-#endif
+        yield();
     }
+}
+
+/* Called after a change of `job` or `closed`. */
+static void wake(ft_team *team)
+{
+    if (team->n_asleep == 0) return;
+    lock(&team->lock); /* which a thread about to sleep holds from its last look until it sleeps */
+    unlock(&team->lock);
+    wake_all(&team->changed);
+}
+
+/* Waits for a job after `last`. */
+static void await_job(ft_team *team, uint32_t last)
+{
+    int spins = 0;
+    double since = 0.0;
+    while (team->job == last && !team->closed) {
+        relax(&spins);
+        if (spins == SPINS) since = now();
+        if (spins <= SPINS || now() - since < AWAKE_SECONDS) continue;
+        lock(&team->lock);
+        team->n_asleep++;
+        while (team->job == last && !team->closed) sleep_on(&team->changed, &team->lock);
+        team->n_asleep--;
+        unlock(&team->lock);
+    }
+}
+
+static int take(share *from, int64_t *chunk)
+{
+    uint64_t left = atomic_load(&from->left);
+    while ((uint32_t)left > 0) {
+        if (atomic_compare_exchange_weak(&from->left, &left, left - 1)) {
+            *chunk = from->end - (uint32_t)left;
+            return 1;
+        }
+    }
+    return 0;
 }
 
 /* Takes chunks until none is free. */
 static void work(ft_team *team, int thread)
 {
-    for (;;) {
-        uint64_t ticket = atomic_load(&team->ticket);
-        int64_t chunk = (int64_t)(ticket & NO_CHUNK);
-        if (chunk == NO_CHUNK || chunk >= team->n_chunks || thread >= team->n_threads) return;
-        if (!atomic_compare_exchange_weak(&team->ticket, &ticket, ticket + 1)) continue;
-        if (!team->run->stopped) {
-            ft_task task = team->task;
-            task(team->context, chunk, thread);
-            ft_parallel_stopped(team->run, thread);
+    int n_threads = team->n_threads;
+    int64_t n_done = 0;
+    if (thread >= n_threads) return;
+    for (int i = 0; i < n_threads; i++) {
+        int64_t chunk;
+        while (take(&team->shares[(thread + i) % n_threads], &chunk)) {
+            if (!team->run->stopped) {
+                team->task(team->context, chunk, thread);
+                ft_parallel_stopped(team->run, thread);
+            }
+            n_done++;
         }
-        atomic_fetch_add(&team->done, 1);
     }
+    if (n_done > 0) atomic_fetch_add(&team->done, n_done);
 }
 
 static void lead(ft_team *team, int n_threads, int64_t n_chunks, ft_task task, void *context)
 {
     int spins = 0;
-    uint64_t last = atomic_load(&team->ticket) >> 32;
-    atomic_store(&team->ticket, last << 32 | NO_CHUNK);
-    team->n_chunks = n_chunks;
-    team->n_threads = n_threads;
+    uint32_t job = team->job + 1;
     team->task = task;
     team->context = context;
+    team->n_threads = n_threads;
     atomic_store(&team->done, 0);
-    atomic_store(&team->ticket, (last + 1) << 32);
+    for (int64_t thread = 0; thread < n_threads; thread++) {
+        share *own = &team->shares[thread];
+        int64_t begin = n_chunks * thread / n_threads;
+        own->end = n_chunks * (thread + 1) / n_threads;
+        atomic_store(&own->left, (uint64_t)job << 32 | (uint64_t)(own->end - begin));
+    }
+    atomic_store(&team->job, job);
+    wake(team);
     work(team, 0);
     while (atomic_load(&team->done) < n_chunks) {
         ft_parallel_stopped(team->run, 0);
@@ -153,73 +240,50 @@ static void lead(ft_team *team, int n_threads, int64_t n_chunks, ft_task task, v
     }
 }
 
-#ifdef _OPENMP
 typedef struct {
     ft_team *team;
     int thread;
+    ft_thread handle;
 } follower;
 
-static void *follow(void *argument)
+static THREAD_FUNCTION follow(void *argument)
 {
-    ft_team *team = ((follower *)argument)->team;
-    int thread = ((follower *)argument)->thread;
-    uint64_t job = 0;
-    int spins = 0;
-    while (!atomic_load(&team->closed)) {
-        uint64_t posted = atomic_load(&team->ticket) >> 32;
-        if (posted == job) {
-            relax(&spins);
-            continue;
-        }
-        job = posted;
-        spins = 0;
-        work(team, thread);
+    const follower *self = argument;
+    ft_team *team = self->team;
+    uint32_t job = 0;
+    for (;;) {
+        await_job(team, job);
+        if (team->closed) return 0;
+        job = team->job;
+        work(team, self->thread);
     }
-    return NULL;
 }
-#endif
+
+static ft_status with_team(ft_run *run, int n_threads, ft_status (*body)(void *), void *context)
+{
+    if (n_threads <= 1) return body(context);
+    ft_team team = {.run = run, .lock = LOCK_INIT, .changed = SIGNAL_INIT};
+    follower followers[FT_MAX_THREADS];
+    int n_running = 1;
+    run->team = &team;
+    for (; n_running < n_threads; n_running++) {
+        follower *next = &followers[n_running];
+        next->team = &team;
+        next->thread = n_running;
+        if (!start(&next->handle, follow, next)) break;
+    }
+    ft_status status = body(context);
+    team.closed = 1;
+    wake(&team);
+    while (--n_running > 0) join(followers[n_running].handle);
+    destroy(&team.lock, &team.changed);
+    run->team = NULL;
+    return status;
+}
 
 ft_status ft_parallel_team(ft_run *run, ft_status (*body)(void *context), void *context)
 {
-    int n_threads = ft_parallel_threads(run);
-    ft_status status = FT_OK;
-    if (n_threads <= 1) return body(context);
-#ifdef _OPENMP
-    ft_team team = {.ticket = NO_CHUNK, .done = 0, .closed = 0, .run = run};
-    run->team = &team;
-    follower followers[FT_MAX_THREADS];
-    for (int thread = 1; thread < n_threads; thread++)
-        followers[thread] = (follower){&team, thread};
-#ifdef _WIN32
-#pragma omp parallel num_threads(n_threads) default(none) \
-    shared(team, body, context, status, followers)
-    {
-        int thread = omp_get_thread_num();
-        if (thread == 0) {
-            status = body(context);
-            atomic_store(&team.closed, 1);
-        } else {
-            follow(&followers[thread]);
-        }
-    }
-#else
-    pthread_t threads[FT_MAX_THREADS];
-    pthread_attr_t attributes;
-    int n_running = 1;
-    if (pthread_attr_init(&attributes) == 0) {
-        pthread_attr_setstacksize(&attributes, STACK_BYTES);
-        while (n_running < n_threads &&
-               pthread_create(&threads[n_running], &attributes, follow, &followers[n_running]) == 0)
-            n_running++;
-        pthread_attr_destroy(&attributes);
-    }
-    status = body(context);
-    atomic_store(&team.closed, 1);
-    while (--n_running > 0) pthread_join(threads[n_running], NULL);
-#endif
-    run->team = NULL;
-#endif
-    return status;
+    return with_team(run, ft_parallel_threads(run), body, context);
 }
 
 typedef struct {
@@ -245,7 +309,7 @@ ft_status ft_parallel_run(ft_run *run, int64_t n_chunks, double chunk_cost, ft_t
     if (n_threads > n_chunks) n_threads = (int)n_chunks;
     if (n_threads > worth_while) n_threads = (int)worth_while;
     run->stopped = 0;
-    if (n_threads <= 1 || n_chunks >= NO_CHUNK) {
+    if (n_threads <= 1 || n_chunks > UINT32_MAX) {
         for (int64_t chunk = 0; chunk < n_chunks; chunk++) {
             task(context, chunk, 0);
             if (ft_parallel_stopped(run, 0)) break;
@@ -254,12 +318,16 @@ ft_status ft_parallel_run(ft_run *run, int64_t n_chunks, double chunk_cost, ft_t
         lead(run->team, n_threads, n_chunks, task, context);
     } else {
         job j = {run, n_chunks, n_threads, task, context};
-        ft_parallel_team(run, lead_one_job, &j);
+        with_team(run, n_threads, lead_one_job, &j);
     }
     return run->stopped ? FT_INTERRUPTED : FT_OK;
 }
 
 /* ---- Instruction sets ------------------------------------------------------------------------------ */
+
+static volatile ft_isa selected_isa = FT_ISA_BASELINE;
+
+void ft_parallel_init(void) { selected_isa = ft_parallel_best_isa(); }
 
 ft_isa ft_parallel_best_isa(void)
 {

@@ -9,7 +9,6 @@ import pytest
 from fits import needs_fork, run_python
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from fasttsne import _kernels
 from fasttsne.neighbors import nearest_neighbors
 from fasttsne.runtime.threads import effective_n_threads, in_threads, single_threaded_blas
 
@@ -27,8 +26,18 @@ def test_numbers_of_jobs_are_threads_up_to_the_cores(n_jobs, expected):
     assert effective_n_threads(n_jobs) == expected
 
 
-def test_none_means_all_cores_that_openmp_may_use_or_what_joblib_says():
-    assert effective_n_threads(None) == min(CORES, _kernels.openmp_max_threads())
+@pytest.mark.parametrize(("limit", "expected"), [("1", 1), ("1000", CORES)])
+def test_none_means_all_cores_that_openmp_may_use(limit, expected):
+    code = """
+from fasttsne.runtime.threads import effective_n_threads
+print(effective_n_threads(None))
+"""
+    assert run_python(code, OMP_NUM_THREADS=limit) == f"{expected}\n"
+
+
+def test_none_means_what_threadpoolctl_or_joblib_says():
+    with threadpool_limits(limits=1, user_api="openmp"):
+        assert effective_n_threads(None) == 1
     with joblib.parallel_config(n_jobs=1):
         assert effective_n_threads(None) == 1
     jobs = joblib.Parallel(n_jobs=2, backend="threading")(
