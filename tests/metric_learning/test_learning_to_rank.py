@@ -1,5 +1,6 @@
 """fasttsne.metric_learning.learning_to_rank: losses and their gradients."""
 
+import tracemalloc
 import warnings
 from functools import partial
 from itertools import permutations
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from reference import ranking as reference
 from reference.gradients import assert_gradients, central_differences
+from scipy.special import expit
 
 from fasttsne.metric_learning import learning_to_rank, ndcg_score, queries
 from fasttsne.metric_learning.learning_to_rank import listwise
@@ -29,8 +31,10 @@ def loss(name, scores, relevance, groups=None, **params):
     """A loss and its derivative by the scores."""
     function = getattr(learning_to_rank, f"{name}_loss")
     if name == "ordinal":
-        value, (gradient, _) = function(scores, relevance, groups, thresholds=THRESHOLDS, **params)
-        return value, gradient
+        value, (gradient, _), *curvature = function(
+            scores, relevance, groups, thresholds=THRESHOLDS, **params
+        )
+        return value, gradient, *curvature
     return function(scores, relevance, groups, **params)
 
 
@@ -232,7 +236,7 @@ def test_hessians_are_central_differences_of_gradients_or_bounds_of_them(
     expected = [
         central_differences(partial(gradient_at, i=i), scores)[i] for i in range(len(scores))
     ]
-    value, gradient, actual = curved_loss(name, scores, relevance, sizes, **params)
+    value, gradient, actual = loss(name, scores, relevance, sizes, hessian=True, **params)
     plain_value, plain_gradient = loss(name, scores, relevance, sizes, **params)
     assert value == plain_value
     assert_array_equal(gradient, plain_gradient)
@@ -242,18 +246,6 @@ def test_hessians_are_central_differences_of_gradients_or_bounds_of_them(
         assert (actual >= np.array(expected) - 1e-7).all()
         assert actual[np.abs(gradient) > 1e-9].min(initial=1.0) > 0.0
     assert (actual >= 0.0).all()
-
-
-def curved_loss(name, scores, relevance, sizes, **params):
-    value, gradient, hessian = getattr(learning_to_rank, f"{name}_loss")(
-        scores,
-        relevance,
-        sizes,
-        hessian=True,
-        **({"thresholds": THRESHOLDS} if name == "ordinal" else {}),
-        **params,
-    )
-    return value, gradient[0] if isinstance(gradient, tuple) else gradient, hessian
 
 
 def test_the_hessian_of_lambdarank_is_that_of_ranknet_at_constant_weights():
@@ -266,7 +258,7 @@ def test_the_hessian_of_lambdarank_is_that_of_ranknet_at_constant_weights():
         weights[i, j] = abs(ndcg_score(relevance, swapped, gain="exponential") - present)
     wrong = 1.0 / (1.0 + np.exp(2.0 * np.subtract.outer(scores, scores)))
     curves = 4.0 * weights * wrong * (1.0 - wrong)
-    actual = curved_loss("lambdarank", scores, relevance, None, sigma=2.0, reduction="sum")[2]
+    actual = loss("lambdarank", scores, relevance, sigma=2.0, reduction="sum", hessian=True)[2]
     assert_allclose(actual, curves.sum(axis=0) + curves.sum(axis=1), rtol=1e-10)
 
 
@@ -331,14 +323,14 @@ def test_lambdarank_as_lightgbm_averages_over_orders_of_equal_scores(truncation,
     gradient, hessian = np.mean(
         [reference.lightgbm_lambdarank(*arguments, order) for order in orders], axis=0
     )
-    params = {"truncation": truncation, "normalize": normalize, "reduction": "sum"}
-    _, actual, curves = curved_loss("lambdarank", scores, relevance, None, **params)
+    params = {"truncation": truncation, "normalize": normalize, "reduction": "sum", "hessian": True}
+    _, actual, curves = loss("lambdarank", scores, relevance, **params)
     assert_allclose(actual, gradient, rtol=1e-9, atol=1e-12)
     assert_allclose(curves, hessian, rtol=1e-9, atol=1e-12)
     # In the order of the rows they are LightGBM's own.
     first = sorted(range(5), key=lambda i: -scores[i])
     expected = reference.lightgbm_lambdarank(scores, relevance, truncation, normalize, first)
-    _, *actual = curved_loss("lambdarank", scores, relevance, None, ties="given", **params)
+    _, *actual = loss("lambdarank", scores, relevance, ties="given", **params)
     assert_allclose(actual, expected, rtol=1e-9, atol=1e-12)
 
 
@@ -457,6 +449,22 @@ def test_blocks_of_queries_change_nothing(name, monkeypatch):
     actual = loss(name, scores, relevance, sizes, reduction="none")
     assert_allclose(actual[0], expected[0], rtol=1e-12, atol=1e-15)
     assert_allclose(actual[1], expected[1], rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_memory_of_a_large_query_is_linear(name):
+    """A matrix of all pairs would have 72 megabytes."""
+    rng = np.random.default_rng(8)
+    scores, relevance = rng.normal(size=3000), rng.integers(0, 5, size=3000)
+    tracemalloc.start()
+    try:
+        if name == "soft_rank":  # one document: all take cubic time
+            listwise._expected_discounts(expit(scores).reshape(1, -1, 1), 0, np.ones(3000))
+        else:
+            loss(name, scores, relevance, hessian=True)
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
 
 
 @every_loss

@@ -220,7 +220,7 @@ def soft_rank_loss(
     Every score is the mean of a Gaussian of standard deviation `sigma`, so document i is ahead of j
     with probability Phi((s_i - s_j) / (sqrt(2) sigma)). A document's rank is one more than a sum of
     such independent trials; the distribution of the rank gives the expected discount. The time is
-    cubic in the number of documents of a query.
+    cubic in the number of documents of a query, the memory linear.
 
     Parameters
     ----------
@@ -281,22 +281,37 @@ def _expected_discounts(ahead: Floats, first: int, by_rank: Floats) -> tuple[Flo
     `ahead`, (n_queries, size, n_some), is the probability that i is ahead of document `first` + j.
     """
     # Forward, each step adds another document to the distribution of the rank. Backward, each step
-    # removes one from the discount that is expected from there on.
+    # removes one from the discount that is expected from there on. Distributions of many documents
+    # are kept where segments start, and computed again.
     n_queries, size, n_some = ahead.shape
     own = np.arange(size)[:, np.newaxis] == first + np.arange(n_some)
     ahead = np.where(own, 0.0, ahead)[..., np.newaxis]
-    ranks = np.zeros((size + 1, n_queries, n_some, size))
-    ranks[0, :, :, 0] = 1.0
-    for i in range(size):
-        ranks[i + 1] = (1.0 - ahead[:, i]) * ranks[i]
-        ranks[i + 1, :, :, 1:] += ahead[:, i] * ranks[i, :, :, :-1]
-    expected = ranks[size] @ by_rank
+    length = size if n_queries * size**2 <= _RANK_VALUES else int(np.sqrt(size))
+    starts = range(0, size, length)
+    states = [np.eye(1, size) * np.ones((n_queries, n_some, 1))]
+    for start in starts:
+        ranks = _rank_distributions(states[-1], ahead[:, start : start + length])
+        states.append(ranks[-1].copy())
+    expected = states.pop() @ by_rank
     by_ahead = np.empty((n_queries, size, n_some))
     later = np.broadcast_to(by_rank, (n_queries, n_some, size)).copy()
-    for i in range(size - 1, -1, -1):
-        # No document leaves the last rank: there are only size - 1 others.
-        drop = np.diff(later, axis=2, append=later[:, :, -1:])
-        by_ahead[:, i] = np.sum(ranks[i] * drop, axis=2)
-        later += ahead[:, i] * drop
+    for start, state in zip(reversed(starts), reversed(states), strict=True):
+        if start != starts[-1]:
+            ranks = _rank_distributions(state, ahead[:, start : start + length])
+        for i in range(len(ranks) - 2, -1, -1):
+            # No document leaves the last rank: there are only size - 1 others.
+            drop = np.diff(later, axis=2, append=later[:, :, -1:])
+            by_ahead[:, start + i] = np.sum(ranks[i] * drop, axis=2)
+            later += ahead[:, start + i] * drop
     by_ahead[:, own] = 0.0
     return expected, by_ahead
+
+
+def _rank_distributions(ranks: Floats, ahead: Floats) -> Floats:
+    """Return the distributions of ranks, (n_queries, n_some, size), before and after each trial."""
+    found = np.empty((ahead.shape[1] + 1, *ranks.shape))
+    found[0] = ranks
+    for i in range(ahead.shape[1]):
+        found[i + 1] = (1.0 - ahead[:, i]) * found[i]
+        found[i + 1, :, :, 1:] += ahead[:, i] * found[i, :, :, :-1]
+    return found

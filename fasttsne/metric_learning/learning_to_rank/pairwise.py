@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit
 
 from fasttsne.metric_learning.checks import Floats, Reduction
 from fasttsne.metric_learning.queries import (
@@ -186,8 +185,11 @@ def lambdarank_loss(
 
 
 def _cross_entropy(lead: Floats, sigma: float) -> Slopes:
-    wrong = expit(-sigma * lead)  # probability of the opposite order
-    losses = np.logaddexp(0.0, -sigma * lead)
+    # log(1 + e^-x) and 1 / (1 + e^x) by one exponential, which does not overflow.
+    x = sigma * lead
+    small = np.exp(-np.abs(x))
+    losses = np.log1p(small) - np.minimum(x, 0.0)
+    wrong = np.where(x > 0.0, small, 1.0) / (1.0 + small)  # probability of the opposite order
     return losses, -sigma * wrong, lambda: sigma**2 * wrong * (1.0 - wrong)
 
 

@@ -11,6 +11,8 @@ Sources, which the functions name by author and year:
   relevance. CIKM, 621-630.
 - Deshpande, M. and Karypis, G. (2004). Item-based top-N recommendation algorithms. ACM Transactions
   on Information Systems 22, 143-177.
+- Holm, S. (1979). A simple sequentially rejective multiple test procedure. Scandinavian Journal of
+  Statistics 6, 65-70.
 - Jain, H., Prabhu, Y. and Varma, M. (2016). Extreme multi-label loss functions for recommendation,
   tagging, ranking and other missing label applications. KDD, 935-944.
 - Järvelin, K. and Kekäläinen, J. (2002). Cumulated gain-based evaluation of IR techniques. ACM
@@ -24,6 +26,8 @@ Sources, which the functions name by author and year:
 - Musgrave, K., Belongie, S. and Lim, S.-N. (2020). A metric learning reality check. ECCV, 681-699.
 - Robertson, S., Kanoulas, E. and Yilmaz, E. (2010). Extending average precision to graded relevance
   judgments. SIGIR, 603-610.
+- Smucker, M., Allan, J. and Carterette, B. (2007). A comparison of statistical significance tests
+  for information retrieval evaluation. CIKM, 623-632.
 - Voorhees, E. (1999). The TREC-8 question answering track report. Proceedings of the 8th Text
   Retrieval Conference, 77-82.
 - Webber, W., Moffat, A. and Zobel, J. (2010). A similarity measure for indefinite rankings. ACM
@@ -39,6 +43,7 @@ from fasttsne.metric_learning.ranking.binary import (
     recall_at_k,
     reciprocal_rank,
 )
+from fasttsne.metric_learning.ranking.comparison import Comparison, compare
 from fasttsne.metric_learning.ranking.graded import (
     expected_reciprocal_rank,
     graded_average_precision,
@@ -49,7 +54,9 @@ from fasttsne.metric_learning.ranking.ndcg import dcg_score, ndcg_score
 from fasttsne.metric_learning.ranking.scorer import ranking_scorer
 
 __all__ = [
+    "Comparison",
     "average_precision",
+    "compare",
     "dcg_score",
     "expected_reciprocal_rank",
     "graded_average_precision",
