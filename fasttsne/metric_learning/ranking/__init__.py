@@ -21,6 +21,8 @@ Sources, which the functions name by author and year:
   University Press.
 - McSherry, F. and Najork, M. (2008). Computing information retrieval performance measures
   efficiently in the presence of tied scores. Advances in Information Retrieval, 414-421.
+- Joachims, T., Swaminathan, A. and Schnabel, T. (2017). Unbiased learning-to-rank with biased
+  feedback. WSDM, 781-789.
 - Moffat, A. and Zobel, J. (2008). Rank-biased precision for measurement of retrieval effectiveness.
   ACM Transactions on Information Systems 27, 1-27.
 - Musgrave, K., Belongie, S. and Lim, S.-N. (2020). A metric learning reality check. ECCV, 681-699.
@@ -43,6 +45,7 @@ from fasttsne.metric_learning.ranking.binary import (
     recall_at_k,
     reciprocal_rank,
 )
+from fasttsne.metric_learning.ranking.clicks import estimate_propensity
 from fasttsne.metric_learning.ranking.comparison import Comparison, compare
 from fasttsne.metric_learning.ranking.graded import (
     expected_reciprocal_rank,
@@ -51,14 +54,19 @@ from fasttsne.metric_learning.ranking.graded import (
     rank_biased_precision,
 )
 from fasttsne.metric_learning.ranking.ndcg import dcg_score, ndcg_score
+from fasttsne.metric_learning.ranking.retrieval import RetrievalReport, retrieval_report
+from fasttsne.metric_learning.ranking.runs import from_run
 from fasttsne.metric_learning.ranking.scorer import ranking_scorer
 
 __all__ = [
     "Comparison",
+    "RetrievalReport",
     "average_precision",
     "compare",
     "dcg_score",
+    "estimate_propensity",
     "expected_reciprocal_rank",
+    "from_run",
     "graded_average_precision",
     "hit_rate",
     "map_at_r",
@@ -70,4 +78,5 @@ __all__ = [
     "ranking_scorer",
     "recall_at_k",
     "reciprocal_rank",
+    "retrieval_report",
 ]

@@ -59,7 +59,7 @@ def average_precision(
     0.8333
     """
 
-    def measure(ranking: _Ranking) -> Any:
+    def measure(ranking: Ranking) -> Any:
         n_summed = ranking.n_relevant if k is None else np.minimum(ranking.n_relevant, k)
         return ranking.precision_of_hits()[:, :k].sum(axis=1) / n_summed
 
@@ -101,7 +101,7 @@ def reciprocal_rank(
     0.75
     """
 
-    def measure(ranking: _Ranking) -> Any:
+    def measure(ranking: Ranking) -> Any:
         first = -np.diff(ranking.without_hit(), axis=1, prepend=1.0)
         reciprocal = first / np.arange(1, first.shape[1] + 1)
         return reciprocal[:, :k].sum(axis=1) / (ranking.n_relevant > 0.0)
@@ -211,11 +211,8 @@ def r_precision(
     >>> r_precision([1, 0, 1, 0], [4, 3, 2, 1])
     0.5
     """
-
-    def measure(ranking: _Ranking) -> Any:
-        return ranking.n_found(ranking.n_relevant) / ranking.n_relevant
-
-    return _mean(measure, y_true, y_score, ties, groups, qid, sample_weight, per_query, undefined)
+    arguments = y_true, y_score, ties, groups, qid, sample_weight, per_query, undefined
+    return _mean(Ranking.r_precision, *arguments)
 
 
 @with_plain_numbers
@@ -250,13 +247,8 @@ def map_at_r(
     >>> map_at_r([1, 0, 1, 0], [4, 3, 2, 1])
     0.5
     """
-
-    def measure(ranking: _Ranking) -> Any:
-        precision, n = ranking.precision_of_hits(), ranking.n_relevant
-        first_r = np.arange(precision.shape[1]) < n[:, np.newaxis]
-        return precision.sum(axis=1, where=first_r) / n
-
-    return _mean(measure, y_true, y_score, ties, groups, qid, sample_weight, per_query, undefined)
+    arguments = y_true, y_score, ties, groups, qid, sample_weight, per_query, undefined
+    return _mean(Ranking.map_at_r, *arguments)
 
 
 @with_plain_numbers
@@ -294,15 +286,15 @@ def hit_rate(
     >>> hit_rate([[0, 1, 0], [0, 0, 1]], [[3, 2, 1], [3, 2, 1]], k=2)
     0.5
     """
-
-    def measure(ranking: _Ranking) -> Any:
-        return (1.0 - ranking.without_hit()[:, :k].min(axis=1)) / (ranking.n_relevant > 0.0)
-
-    return _mean(measure, y_true, y_score, ties, groups, qid, sample_weight, per_query, undefined)
+    arguments = y_true, y_score, ties, groups, qid, sample_weight, per_query, undefined
+    return _mean(lambda ranking: ranking.hit_rate(k), *arguments)
 
 
-class _Ranking:
-    """Relevant documents of queries by rank, as means over the orders of documents that tie."""
+class Ranking:
+    """Relevant documents of queries by rank, as means over the orders of documents that tie.
+
+    `hits` are those at the ranks; `n_relevant` also counts documents without a rank.
+    """
 
     def __init__(self, hits: Floats, n_relevant: Floats, ties: Ties) -> None:
         self.n_relevant = n_relevant
@@ -333,18 +325,32 @@ class _Ranking:
         chance = np.minimum(self._tied / (self._sizes - self._places), 1.0)
         return np.cumprod(1.0 - chance, axis=1, dtype=np.float64)
 
+    def r_precision(self) -> Floats:
+        """Return the precision among the first documents, as many as there are relevant ones."""
+        return self.n_found(self.n_relevant) / self.n_relevant
 
-def ranking_of(scores: Floats, relevant: NDArray[np.bool_], ties: TieOrder) -> _Ranking:
+    def map_at_r(self) -> Floats:
+        """Return the average precision among these documents."""
+        precision = self.precision_of_hits()
+        first_r = np.arange(precision.shape[1]) < self.n_relevant[:, np.newaxis]
+        return precision.sum(axis=1, where=first_r) / self.n_relevant
+
+    def hit_rate(self, k: int) -> Floats:
+        """Return the chance that there is a relevant document up to rank k."""
+        return (1.0 - self.without_hit()[:, :k].min(axis=1)) / (self.n_relevant > 0.0)
+
+
+def ranking_of(scores: Floats, relevant: NDArray[np.bool_], ties: TieOrder) -> Ranking:
     """Return the ranking of a block's documents; those with a score of -inf are not retrieved."""
     order = descending(scores)
     found = relevant & ~np.isneginf(scores)
     hits = np.take_along_axis(found, order, axis=1).astype(np.float64)
     runs = Ties(np.take_along_axis(scores, order, axis=1) if ties == "average" else order)
-    return _Ranking(hits, relevant.sum(axis=1).astype(np.float64), runs)
+    return Ranking(hits, relevant.sum(axis=1).astype(np.float64), runs)
 
 
 def _mean(
-    measure: Callable[[_Ranking], Any],
+    measure: Callable[[Ranking], Any],
     y_true: ArrayLike,
     y_score: ArrayLike,
     ties: TieOrder,
