@@ -15,6 +15,17 @@
   folds and each ranker's lead over logistic regression with its standard error over queries. An
   asterisk marks a penalty at the end of its range. Fails unless a pairwise or listwise loss is best
   on the test queries.
+- ``ranking_losses``: every loss with gradient and Hessian, ten minutes: seconds of 100,000 queries
+  of 100 documents, and seconds and memory of one query of 10,000. SoftRank takes cubic time: it
+  gets 1,000 queries, and no query of 10,000. Each loss is a new process; memory is the peak above
+  what the process held before. Fails if a large query takes more than 200 MB.
+- ``boosting``: NDCG@10 of LightGBM's trees by objective, two minutes, on the data of
+  ``learning_to_rank``. Fails if our lambdarank with LightGBM's settings is more than 0.005 from
+  LightGBM's own, or if trees of ListNet, ListMLE or ApproxNDCG are not better than those of the
+  squared loss. "Shuffled" is LightGBM's own with the rows of each query in other orders: what the
+  order of equal scores changes.
+- ``retrieval``: seconds and memory of `retrieval_report` on 70,000 embeddings of 128 features, in
+  classes of 10 and of 7,000. Fails over 10 seconds or 300 MB for classes of 10.
 """
 
 import os
@@ -23,13 +34,13 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from runner import Benchmark, main, number, table, timed
+from runner import Benchmark, fresh, main, number, table, timed
 from sklearn.datasets import load_svmlight_file
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
-from systems import versions
+from systems import resident, versions
 
 from fasttsne.metric_learning import ndcg_score
 
@@ -243,6 +254,161 @@ def rankers_failures(runs):
             yield f"{best['slot']['ranker']} has the best {key}"
 
 
+# ---- Losses --------------------------------------------------------------------------------------
+
+LARGE = 10_000  # documents of one query
+LIMIT = 200  # MB
+
+
+def cost_of_loss(name, n_queries, n_documents):
+    """Return seconds and memory of a loss with gradient and Hessian."""
+    from fasttsne.metric_learning.learners.ranker import LOSSES as functions
+
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(n_queries, n_documents))
+    relevance = rng.integers(0, 5, size=scores.shape)
+    functions[name](scores[:1, :5], relevance[:1, :5], hessian=True)
+    before = resident(peak=False)
+    _, seconds = timed(functions[name], scores, relevance, hessian=True)
+    return {"seconds": seconds, "peak_mb": resident(peak=True) - before}
+
+
+def measure_losses(store, args):
+    found = versions("fasttsne")
+    for name in args.losses.split(","):
+        n_queries, n_documents = SHAPE if not args.quick else (100, 100)
+        shapes = [(n_queries // (100 if name == "soft_rank" else 1), n_documents)]
+        if name != "soft_rank":
+            shapes.append((1, LARGE if not args.quick else 1_000))
+        for shape in shapes:
+            slot = {"loss": name, "queries": shape[0], "documents": shape[1]}
+            if store.needs(slot, found):
+                store.add(slot, found, fresh(cost_of_loss, name, *shape))
+                print(slot, file=sys.stderr)
+
+
+def write_losses(runs, args):
+    rows = [
+        [run["slot"]["loss"], f"{run['slot']['queries']:,}", f"{run['slot']['documents']:,}"]
+        + [number(run["seconds"]), f"{run['peak_mb']:,.0f}"]
+        for run in runs
+    ]
+    header = ["loss", "queries", "documents of each", "seconds", "peak memory, MB"]
+    return ["# Losses of rankings with gradient and Hessian", table(header, rows)]
+
+
+def losses_failures(runs):
+    for run in runs:
+        if run["slot"]["queries"] == 1 and run["peak_mb"] > LIMIT:
+            yield f"{run['slot']['loss']}: {run['peak_mb']:.0f} MB, of {LIMIT}"
+
+
+# ---- Boosting ------------------------------------------------------------------------------------
+
+AS_LIGHTGBM = {"truncation": 30, "normalize": True, "ties": "given"}
+N_SHUFFLES = 5
+
+
+def measure_boosting(store, args):
+    import lightgbm
+
+    from fasttsne.metric_learning.boosting import lightgbm_objective
+
+    X, y, sizes = load("train")
+    test, y_test, sizes_test = load("test", X.shape[1])
+    of_document = np.repeat(np.arange(len(sizes)), sizes)
+    found = versions("fasttsne", "lightgbm")
+
+    def trees(objective, rows=slice(None)):
+        # The settings of LightGBM's example.
+        model = lightgbm.LGBMRanker(
+            objective=objective, min_child_samples=50, min_child_weight=5.0, verbose=-1, n_jobs=1
+        ).fit(X[rows], y[rows], group=sizes)
+        return ndcg_of(y_test, model.predict(test), sizes_test, 10)
+
+    runs = {"LightGBM's lambdarank": lambda: trees("lambdarank")}
+    name = "lambdarank, LightGBM's settings"
+    runs[name] = lambda: trees(lightgbm_objective("lambdarank", **AS_LIGHTGBM))
+    for name in FAMILY:
+        if name not in ("soft_rank", "hinge"):
+            runs[name] = lambda name=name: trees(lightgbm_objective(name))
+    for seed in range(N_SHUFFLES):
+        chance = np.random.default_rng(seed).random(len(y))
+        runs[f"LightGBM's, shuffled {seed + 1}"] = lambda chance=chance: trees(
+            "lambdarank", np.lexsort((chance, of_document))
+        )
+    for name, run in runs.items():
+        if store.needs({"objective": name}, found):
+            ndcg, seconds = timed(run)
+            store.add({"objective": name}, found, {"ndcg@10": ndcg, "seconds": seconds})
+
+
+def write_boosting(runs, args):
+    rows = [
+        [run["slot"]["objective"], f"{run['ndcg@10']:.4f}", number(run["seconds"], digits=2)]
+        for run in runs
+    ]
+    return [
+        "# 100 trees of LightGBM by objective",
+        table(["objective", "NDCG@10", "seconds"], rows),
+    ]
+
+
+def boosting_failures(runs):
+    reached = {run["slot"]["objective"]: run["ndcg@10"] for run in runs}
+    own = reached["LightGBM's lambdarank"]
+    ours = reached["lambdarank, LightGBM's settings"]
+    if abs(ours - own) > 0.005:
+        yield f"lambdarank: {ours:.4f}, LightGBM's own {own:.4f}"
+    for name in FAMILIES["listwise"][:3]:
+        if reached[name] <= reached["squared"]:
+            yield f"{name}: {reached[name]:.4f}, squared loss {reached['squared']:.4f}"
+
+
+# ---- Retrieval -----------------------------------------------------------------------------------
+
+
+def cost_of_retrieval(n_samples, n_of_class):
+    """Return seconds and memory of a report on noisy classes of one size."""
+    from fasttsne.metric_learning import retrieval_report
+
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(n_samples // n_of_class), n_of_class)
+    centers = rng.normal(size=(len(labels) // n_of_class, 128))
+    E = (centers[labels] + 1.5 * rng.normal(size=(len(labels), 128))).astype(np.float32)
+    retrieval_report(E[:200], np.arange(200) % 20)
+    before = resident(peak=False)
+    report, seconds = timed(retrieval_report, E, labels, n_jobs=-1)
+    figures = {"map_at_r": report.map_at_r, "recall@1": report.recall_at_k[1]}
+    return {"seconds": seconds, "peak_mb": resident(peak=True) - before} | figures
+
+
+def measure_retrieval(store, args):
+    found = versions("fasttsne")
+    n_samples = 70_000 if not args.quick else 2_000
+    for n_of_class in (10, n_samples // 10):
+        slot = {"samples": n_samples, "of_class": n_of_class}
+        if store.needs(slot, found):
+            store.add(slot, found, fresh(cost_of_retrieval, n_samples, n_of_class))
+
+
+def write_retrieval(runs, args):
+    rows = [
+        [f"{run['slot']['of_class']:,}", number(run["seconds"]), f"{run['peak_mb']:,.0f}"]
+        + [f"{run['map_at_r']:.4f}", f"{run['recall@1']:.4f}"]
+        for run in runs
+    ]
+    header = ["samples of a class", "seconds", "peak memory, MB", "MAP@R", "recall@1"]
+    title = f"# Retrieval by {runs[0]['slot']['samples']:,} embeddings of 128 features"
+    return [title, table(header, rows)]
+
+
+def retrieval_failures(runs):
+    run = min(runs, key=lambda run: run["slot"]["of_class"])
+    if run["seconds"] > 10 or run["peak_mb"] > 300:
+        yield f"{run['seconds']:.0f} seconds, {run['peak_mb']:.0f} MB"
+
+
 BENCHMARKS = {
     "ranking": Benchmark(
         measure_ranking, write_ranking, {"repeats": 3}, {"repeats": 1}, ranking_failures
@@ -254,6 +420,15 @@ BENCHMARKS = {
         {"losses": "squared,ranknet"},
         rankers_failures,
     ),
+    "ranking_losses": Benchmark(
+        measure_losses,
+        write_losses,
+        {"losses": ",".join(FAMILY)},
+        {"losses": "squared,ranknet"},
+        losses_failures,
+    ),
+    "boosting": Benchmark(measure_boosting, write_boosting, {}, {}, boosting_failures),
+    "retrieval": Benchmark(measure_retrieval, write_retrieval, {}, {}, retrieval_failures),
 }
 
 if __name__ == "__main__":

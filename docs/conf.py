@@ -50,5 +50,5 @@ html_theme_options = {
 }
 # Pages without pages below them have nothing to navigate in.
 _single = ["index", "quick-start", "reading", "command-line", "algorithm", "contrastive"]
-_single += ["metric-learning", "benchmarks", "migration"]
+_single += ["metric-learning", "rankings", "benchmarks", "migration"]
 html_sidebars = {page: [] for page in _single}

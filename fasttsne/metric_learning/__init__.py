@@ -8,7 +8,8 @@
 - `fasttsne.metric_learning.boosting`: objectives and metrics for LightGBM and XGBoost.
 - `fasttsne.metric_learning.learners`: estimators that train on the losses.
 
-docs/metric-learning.md derives the losses from each other and lists their conventions.
+docs/metric-learning.md derives the losses from each other; docs/rankings.md is about rankings. Both
+list conventions.
 """
 
 from fasttsne.metric_learning.ranking import *  # noqa: F403
