@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from sklearn.base import clone
 from sklearn.datasets import load_svmlight_file
 
-from fasttsne.metric_learning import learning_to_rank, ndcg_score
+from fasttsne.metric_learning import average_precision, learning_to_rank, ndcg_score
 from fasttsne.metric_learning.boosting import (
     lightgbm_metric,
     lightgbm_objective,
@@ -211,6 +211,39 @@ def test_ndcg_of_lightgbms_example_is_that_of_lightgbm():
     assert both[1] == pytest.approx(both[0], abs=0.005)
 
 
+def in_order_of_rows(scores):
+    """Scores without ties: of equal ones the first row is ahead, as in both packages."""
+    return scores - 1e-9 * np.arange(len(scores))
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "params"),
+    [
+        ("ndcg@5", ndcg_score, {"k": 5, "gain": "exponential", "undefined": 1.0}),
+        ("map@5", average_precision, {"k": 5, "undefined": 1.0}),
+    ],
+)
+def test_measures_of_lightgbm(theirs, ours, params):
+    lightgbm = pytest.importorskip("lightgbm")
+    X, y, sizes = queries()
+    y[: sizes[0]] = 0  # a query without relevant documents
+    name, _, k = theirs.partition("@")
+    history = {}
+    data = lightgbm.Dataset(X, y, group=sizes)
+    booster = lightgbm.train(
+        {"objective": "lambdarank", "metric": name, "eval_at": [int(k)], "verbose": -1, "seed": 0},
+        data,
+        num_boost_round=3,
+        valid_sets=[data],
+        callbacks=[lightgbm.record_evaluation(history)],
+    )
+    expected = history["training"][theirs][-1]
+    scores = in_order_of_rows(booster.predict(X))
+    assert ours(y, scores, groups=sizes, **params) == pytest.approx(expected, abs=1e-6)
+    without = ours(y, scores, groups=sizes, **params | {"undefined": 0.0})
+    assert without == pytest.approx(expected - 1.0 / len(sizes), abs=1e-6)
+
+
 # ---- XGBoost -------------------------------------------------------------------------------------
 
 
@@ -246,6 +279,26 @@ def test_both_interfaces_of_xgboost_agree():
     ).fit(X[order], y[order])
     assert_allclose(model.predict(X), scores, atol=1e-4)
     assert model.score(X, y) < 1.0
+
+
+def test_ndcg_of_xgboost():
+    xgboost = pytest.importorskip("xgboost")
+    X, y, sizes = queries()
+    y[: sizes[0]] = 0
+    data, history = xgboost.DMatrix(X, y, group=sizes), {}
+    booster = xgboost.train(
+        {"objective": "rank:ndcg", "eval_metric": "ndcg@5", "max_depth": 3, "nthread": 1},
+        data,
+        num_boost_round=3,
+        evals=[(data, "train")],
+        evals_result=history,
+        verbose_eval=False,
+    )
+    scores = in_order_of_rows(booster.predict(data).astype(float))
+    params = {"groups": sizes, "k": 5, "gain": "exponential", "undefined": 1.0}
+    assert ndcg_score(y, scores, **params) == pytest.approx(
+        history["train"]["ndcg@5"][-1], abs=1e-5
+    )
 
 
 def test_weights_of_queries_reach_xgboost():
