@@ -4,7 +4,7 @@
  * points of any cell of a quadtree (octree) are consecutive.
  *
  * Coordinates -> cells of a grid -> codes (Skilling 2004, Programming the Hilbert curve) -> radix
- * sort, by chunks that do not depend on the number of threads. */
+ * sort. The sort is stable, so the order does not depend on the chunks. */
 #include "hilbert.h"
 #include "dimensions.h"
 
@@ -13,6 +13,9 @@
 
 #define RADIX_BITS 11 /* of FT_HILBERT_RADIX */
 #define RADIX_PASSES 2
+#define LEAST_CHUNK 2048  /* points */
+#define SLICE 64          /* digits whose counts are summed together */
+#define N_SLICES (FT_HILBERT_RADIX / SLICE)
 #define BLOCK 256         /* points whose codes are computed together */
 #define ENCODING_COST 1.5 /* nanoseconds a point */
 #define SORTING_COST 1.0
@@ -21,34 +24,58 @@ typedef struct {
     ft_hilbert *curve;
     const float *points;
     int dim;
+    int is_new;         /* whether the order is yet to be filled */
     int64_t begin, end; /* of the points to be sorted */
+    int64_t n_chunks, chunk_size;
+    ft_hilbert_chunk *chunks;
+    ft_run *run; /* NULL: on this thread alone */
     float box[6];
     int shift;
     const uint32_t *codes;
     const int32_t *order;
     uint32_t *codes_to;
     int32_t *order_to;
+    uint32_t first_of_digit[FT_HILBERT_RADIX]; /* in its slice */
+    uint32_t first_of_slice[N_SLICES];
 } sorting;
 
 static int64_t chunk_begin(const sorting *s, int64_t chunk)
 {
-    return s->begin + chunk * FT_HILBERT_CHUNK;
+    return s->begin + chunk * s->chunk_size;
 }
 
 static int64_t chunk_end(const sorting *s, int64_t chunk)
 {
-    return ft_least(s->begin + (chunk + 1) * FT_HILBERT_CHUNK, s->end);
+    return ft_least(s->begin + (chunk + 1) * s->chunk_size, s->end);
+}
+
+static int64_t chunk_size_of(int64_t n)
+{
+    const int64_t size = (n + FT_HILBERT_CHUNKS - 1) / FT_HILBERT_CHUNKS;
+    return size > LEAST_CHUNK ? size : LEAST_CHUNK;
+}
+
+static int64_t chunks_of(int64_t n) { return (n + chunk_size_of(n) - 1) / chunk_size_of(n); }
+
+/* Chunks of points, or slices of digits. */
+static ft_status for_each(sorting *s, int64_t n_chunks, double point_cost, ft_task task)
+{
+    const double cost = point_cost * (double)(s->end - s->begin) / (double)n_chunks;
+    if (s->run != NULL) return ft_parallel_run(s->run, n_chunks, cost, task, s);
+    for (int64_t chunk = 0; chunk < n_chunks; chunk++) task(s, chunk, 0);
+    return FT_OK;
 }
 
 /* The box of a chunk's points; empty if a coordinate is not finite or too large to square. */
 FT_INLINE void box_chunk(int dim, const sorting *s, int64_t chunk)
 {
     const int64_t begin = chunk_begin(s, chunk), end = chunk_end(s, chunk);
-    const int32_t *restrict order = s->curve->order;
+    int32_t *restrict order = s->curve->order;
     const float *restrict y = s->points;
-    float *box = s->curve->chunk_boxes[chunk];
+    float *box = s->chunks[chunk].box;
     int unsound = 0;
     ft_empty_box(box);
+    for (int64_t i = begin; s->is_new && i < end; i++) order[i] = (int32_t)i;
     for (int axis = 0; axis < dim; axis++) {
         float low = FLT_MAX, high = -FLT_MAX;
 #pragma omp simd reduction(min : low) reduction(max : high) reduction(| : unsound)
@@ -176,45 +203,64 @@ FT_TASK_VARIANTS(encode)
 static void count_task(FT_TASK_ARGUMENTS)
 {
     const sorting *s = context;
-    int64_t *counts = s->curve->counts[chunk];
-    memset(counts, 0, sizeof *s->curve->counts);
+    uint32_t *counts = s->chunks[chunk].counts;
+    memset(counts, 0, sizeof s->chunks->counts);
     for (int64_t i = chunk_begin(s, chunk); i < chunk_end(s, chunk); i++)
         counts[s->codes[i] >> s->shift & (FT_HILBERT_RADIX - 1)]++;
 }
 
-/* The counts are now the places where the chunk's points of each digit go. */
+/* In a slice of the digits, the counts of each chunk become those of all chunks before it. */
+static void sum_task(FT_TASK_ARGUMENTS)
+{
+    sorting *s = context;
+    uint32_t total[SLICE] = {0}, place = 0;
+    for (int64_t from = 0; from < s->n_chunks; from++) {
+        uint32_t *counts = s->chunks[from].counts + chunk * SLICE;
+        for (int digit = 0; digit < SLICE; digit++) {
+            const uint32_t count = counts[digit];
+            counts[digit] = total[digit];
+            total[digit] += count;
+        }
+    }
+    for (int digit = 0; digit < SLICE; digit++) {
+        s->first_of_digit[chunk * SLICE + digit] = place;
+        place += total[digit];
+    }
+    s->first_of_slice[chunk] = place; /* the number of its points, for now */
+}
+
 static void place_task(FT_TASK_ARGUMENTS)
 {
     const sorting *s = context;
-    int64_t *places = s->curve->counts[chunk];
+    uint32_t *places = s->chunks[chunk].counts;
+    for (int slice = 0; slice < N_SLICES; slice++)
+        for (int digit = slice * SLICE; digit < (slice + 1) * SLICE; digit++)
+            places[digit] += s->first_of_slice[slice] + s->first_of_digit[digit];
     for (int64_t i = chunk_begin(s, chunk); i < chunk_end(s, chunk); i++) {
-        int64_t place = places[s->codes[i] >> s->shift & (FT_HILBERT_RADIX - 1)]++;
+        const uint32_t place = places[s->codes[i] >> s->shift & (FT_HILBERT_RADIX - 1)]++;
         s->codes_to[place] = s->codes[i];
         s->order_to[place] = s->order[i];
     }
 }
 
 /* Stable: equal codes keep their order. */
-static ft_status radix_sort(sorting *s, ft_run *run)
+static ft_status radix_sort(sorting *s)
 {
     ft_hilbert *curve = s->curve;
-    const int64_t n_chunks = FT_HILBERT_CHUNKS(s->end - s->begin);
-    const double cost = FT_HILBERT_CHUNK * SORTING_COST;
     s->codes = curve->codes, s->codes_to = curve->codes_scratch;
     s->order = curve->order, s->order_to = curve->order_scratch;
     for (int pass = 0; pass < RADIX_PASSES; pass++) {
         s->shift = pass * RADIX_BITS;
-        ft_status status = ft_parallel_run(run, n_chunks, cost, count_task, s);
+        ft_status status = for_each(s, s->n_chunks, SORTING_COST, count_task);
+        if (status == FT_OK) status = for_each(s, N_SLICES, SORTING_COST, sum_task);
         if (status != FT_OK) return status;
-        int64_t place = s->begin;
-        for (int digit = 0; digit < FT_HILBERT_RADIX; digit++) {
-            for (int64_t chunk = 0; chunk < n_chunks; chunk++) {
-                int64_t *count = &curve->counts[chunk][digit], size = *count;
-                *count = place;
-                place += size;
-            }
+        uint32_t place = (uint32_t)s->begin;
+        for (int slice = 0; slice < N_SLICES; slice++) {
+            const uint32_t size = s->first_of_slice[slice];
+            s->first_of_slice[slice] = place;
+            place += size;
         }
-        status = ft_parallel_run(run, n_chunks, cost, place_task, s);
+        status = for_each(s, s->n_chunks, SORTING_COST, place_task);
         if (status != FT_OK) return status;
         uint32_t *codes = (uint32_t *)s->codes;
         int32_t *order = (int32_t *)s->order;
@@ -226,29 +272,39 @@ static ft_status radix_sort(sorting *s, ft_run *run)
 
 void ft_hilbert_allocate(ft_hilbert *curve, int64_t n, ft_memory *memory)
 {
-    const int64_t n_chunks = FT_HILBERT_CHUNKS(n);
     curve->order = ft_memory_take(memory, n, sizeof(int32_t));
     curve->codes = ft_memory_take(memory, n, sizeof(uint32_t));
     curve->order_scratch = ft_memory_take(memory, n, sizeof(int32_t));
     curve->codes_scratch = ft_memory_take(memory, n, sizeof(uint32_t));
-    curve->counts = ft_memory_take(memory, n_chunks, sizeof *curve->counts);
-    curve->chunk_boxes = ft_memory_take(memory, n_chunks, sizeof *curve->chunk_boxes);
+    curve->chunks = ft_memory_take(memory, chunks_of(n), sizeof *curve->chunks);
 }
 
-ft_status ft_hilbert_sort(ft_hilbert *curve, const float *points, int dim, int64_t begin,
-                          int64_t end, ft_run *run)
+static ft_status sort(sorting *s)
 {
-    sorting s = {.curve = curve, .points = points, .dim = dim, .begin = begin, .end = end};
-    const int64_t n_chunks = FT_HILBERT_CHUNKS(end - begin);
-    const double cost = FT_HILBERT_CHUNK * ENCODING_COST;
-    ft_status status = ft_parallel_run(run, n_chunks, cost, FT_TASK(box), &s);
+    ft_status status = for_each(s, s->n_chunks, ENCODING_COST, FT_TASK(box));
     if (status != FT_OK) return status;
-    ft_empty_box(s.box);
-    for (int64_t chunk = 0; chunk < n_chunks; chunk++) {
-        if (curve->chunk_boxes[chunk][0] == FLT_MAX) return FT_DIVERGED;
-        ft_extend_box(s.box, curve->chunk_boxes[chunk], dim);
+    ft_empty_box(s->box);
+    for (int64_t chunk = 0; chunk < s->n_chunks; chunk++) {
+        if (s->chunks[chunk].box[0] == FLT_MAX) return FT_DIVERGED;
+        ft_extend_box(s->box, s->chunks[chunk].box, s->dim);
     }
-    status = ft_parallel_run(run, n_chunks, cost, FT_TASK(encode), &s);
-    if (status != FT_OK || !(longest_side(s.box, dim) > 0.0f)) return status;
-    return radix_sort(&s, run);
+    status = for_each(s, s->n_chunks, ENCODING_COST, FT_TASK(encode));
+    if (status != FT_OK || !(longest_side(s->box, s->dim) > 0.0f)) return status;
+    return radix_sort(s);
+}
+
+ft_status ft_hilbert_sort(ft_hilbert *curve, const float *points, int64_t n, int dim, ft_run *run)
+{
+    sorting s = {.curve = curve, .points = points, .dim = dim, .is_new = 1, .end = n, .run = run};
+    s.n_chunks = chunks_of(n), s.chunk_size = chunk_size_of(n), s.chunks = curve->chunks;
+    return sort(&s);
+}
+
+void ft_hilbert_sort_again(ft_hilbert *curve, const float *points, int dim, int64_t begin,
+                           int64_t end)
+{
+    ft_hilbert_chunk chunk;
+    sorting s = {.curve = curve, .points = points, .dim = dim, .begin = begin, .end = end};
+    s.n_chunks = 1, s.chunk_size = end - begin, s.chunks = &chunk;
+    sort(&s);
 }

@@ -7,27 +7,35 @@
 
 #include <float.h>
 
-/* Points of a chunk where points are sorted, and digits of a code. */
-#define FT_HILBERT_CHUNK 16384
-#define FT_HILBERT_CHUNKS(points) (((points) + FT_HILBERT_CHUNK - 1) / FT_HILBERT_CHUNK)
+/* Most chunks in which points are sorted, and digits of a code. */
+#define FT_HILBERT_CHUNKS 64
 #define FT_HILBERT_RADIX 2048
+
+/* What sorting notes of a chunk. */
+typedef struct {
+    float box[6];
+    uint32_t counts[FT_HILBERT_RADIX]; /* of digits, later the places of their points */
+} ft_hilbert_chunk;
 
 typedef struct {
     int32_t *order;  /* position on the curve -> point */
     uint32_t *codes; /* by position; from the top, dim bits choose the child at each level */
     int32_t *order_scratch;
     uint32_t *codes_scratch;
-    int64_t (*counts)[FT_HILBERT_RADIX]; /* of digits, for sorting, one a chunk */
-    float (*chunk_boxes)[6];
+    ft_hilbert_chunk *chunks;
 } ft_hilbert;
 
 /* Takes the arrays for n points from `memory`. */
 void ft_hilbert_allocate(OUT ft_hilbert *curve, int64_t n, INOUT ft_memory *memory);
 
-/* Sorts curve->order[begin .. end], points of a map of dim components, along the Hilbert curve in
- * their bounding box, except where they coincide, and sets their codes. */
-ft_status ft_hilbert_sort(INOUT ft_hilbert *curve, const float *points, int dim, int64_t begin,
-                          int64_t end, INOUT ft_run *run);
+/* Sorts the n points of a map of dim components along the Hilbert curve in their bounding box,
+ * unless they coincide, and sets their codes. FT_DIVERGED: a coordinate is not finite, or too large
+ * to be squared. */
+ft_status ft_hilbert_sort(INOUT ft_hilbert *curve, const float *points, int64_t n, int dim,
+                          INOUT ft_run *run);
+/* Sorts curve->order[begin .. end] again, in their own bounding box, on this thread alone. */
+void ft_hilbert_sort_again(INOUT ft_hilbert *curve, const float *points, int dim, int64_t begin,
+                           int64_t end);
 
 /* A box: the least coordinates, then the greatest. */
 FT_INLINE void ft_empty_box(float box[6])

@@ -2,14 +2,15 @@
  *
  * Points in the order of their codes (hilbert.c) -> cells, top down, by the highest bit in which
  * their codes differ (no chains of single children) -> masses, centres, moments and boxes, bottom
- * up. The points of a cell that share one code, because a far outlier stretched the grid, are
+ * up. The crown, cells of many points, is built first; below it every branch is built by one thread,
+ * in places of its own, so that the nodes of a branch are followed by a gap. The points of a cell that share one code, because a far outlier stretched the grid, are
  * sorted again in their own bounding box; a cell whose points coincide stays a leaf. */
 #include "tree.h"
 #include "dimensions.h"
 
 #include <math.h>
 
-#define SUMMARY_COST 4.0 /* nanoseconds a point */
+#define BUILDING_COST 8.0 /* nanoseconds a point */
 #define LOPSIDED 25.0    /* see squared_width; figures in benchmarks/NOTES.md */
 
 ft_tree *ft_tree_create(int64_t n, int dim)
@@ -21,10 +22,10 @@ ft_tree *ft_tree_create(int64_t n, int dim)
     ft_hilbert_allocate(&tree->curve, n, memory);
     for (int axis = 0; axis < dim; axis++)
         tree->coordinates[axis] = ft_memory_take(memory, n, sizeof(float));
-    /* Every inner node has two children or more. Memory that is never touched costs nothing. */
-    tree->nodes = ft_memory_take(memory, 2 * n + 1, sizeof *tree->nodes);
-    tree->boxes = ft_memory_take(memory, 2 * n + 1, sizeof *tree->boxes);
-    tree->thirds = ft_memory_take(memory, 2 * n + 1, sizeof *tree->thirds);
+    /* See next_place. Memory that is never touched costs nothing. */
+    tree->nodes = ft_memory_take(memory, 3 * n, sizeof *tree->nodes);
+    tree->boxes = ft_memory_take(memory, 3 * n, sizeof *tree->boxes);
+    tree->thirds = ft_memory_take(memory, 3 * n, sizeof *tree->thirds);
     tree->branches = ft_memory_take(memory, n, sizeof *tree->branches);
     tree->crown = ft_memory_take(memory, n, sizeof *tree->crown);
     /* Groups end after FT_GROUP points, and on both sides of a leaf of more. */
@@ -72,38 +73,76 @@ static int highest_bit(uint32_t v)
     return bit;
 }
 
-static ft_status add_cell(ft_tree *tree, int64_t begin, int64_t end, int in_branch, ft_run *run)
+/* Where the next node stands, if the points before `begin` are in the cells so far. Every inner node
+ * has two children or more, so a branch of m points has fewer than 2 m nodes. */
+static int32_t next_place(const ft_tree *tree, int64_t begin)
 {
-    int32_t place = (int32_t)tree->n_nodes++;
-    ft_node *node = &tree->nodes[place];
-    node->begin = (int32_t)begin, node->end = (int32_t)end;
+    return (int32_t)(2 * begin + tree->n_crown);
+}
+
+/* Whether points whose codes differ are in [begin, end), if need be after sorting them again. */
+static int can_be_split(ft_tree *tree, int64_t begin, int64_t end)
+{
     const uint32_t *codes = tree->curve.codes;
-    int leaf = end - begin <= FT_LEAF;
-    if (!leaf && codes[begin] == codes[end - 1]) {
-        ft_status status =
-            ft_hilbert_sort(&tree->curve, tree->embedding, tree->dim, begin, end, run);
-        if (status != FT_OK) return status;
-        leaf = codes[begin] == codes[end - 1]; /* all coincide */
+    if (codes[begin] == codes[end - 1])
+        ft_hilbert_sort_again(&tree->curve, tree->embedding, tree->dim, begin, end);
+    return codes[begin] != codes[end - 1];
+}
+
+/* Bits of the codes below the cube whose children [begin, end) is split into. */
+static int shift_of(const ft_tree *tree, int64_t begin, int64_t end)
+{
+    const uint32_t *codes = tree->curve.codes;
+    return highest_bit(codes[begin] ^ codes[end - 1]) / tree->dim * tree->dim;
+}
+
+static int64_t end_of_child(const ft_tree *tree, int shift, int64_t begin, int64_t end)
+{
+    const uint32_t *codes = tree->curve.codes;
+    return first_not_below(codes, begin, end, ((uint64_t)(codes[begin] >> shift) + 1) << shift);
+}
+
+/* Nodes of the crown, and the ends of the branches. */
+static void add_to_crown(ft_tree *tree, int64_t begin, int64_t end)
+{
+    const int32_t place = next_place(tree, begin);
+    if (end - begin <= FT_BRANCH || !can_be_split(tree, begin, end)) {
+        const int32_t next = next_place(tree, end);
+        tree->branches[tree->n_branches++] =
+            (ft_branch){(int32_t)begin, (int32_t)end, place, next, 0};
+        return;
     }
-    if (!in_branch) {
-        in_branch = leaf || end - begin <= FT_BRANCH;
-        if (in_branch)
-            tree->branches[tree->n_branches++].root = place;
-        else
-            tree->crown[tree->n_crown++] = place;
+    tree->crown[tree->n_crown++] = place;
+    const int shift = shift_of(tree, begin, end);
+    for (int64_t at = begin; at < end;) {
+        const int64_t stop = end_of_child(tree, shift, at, end);
+        add_to_crown(tree, at, stop);
+        at = stop;
     }
-    if (!leaf) {
-        int shift = highest_bit(codes[begin] ^ codes[end - 1]) / tree->dim * tree->dim;
+    tree->nodes[place] = (ft_node){.begin = (int32_t)begin, .end = (int32_t)end};
+    tree->nodes[place].skip = next_place(tree, end);
+}
+
+/* Adds a cell of a branch and those below it; returns the place after them. */
+static int32_t add_cell(ft_tree *tree, ft_branch *branch, int32_t place, int64_t begin, int64_t end)
+{
+    const int is_leaf = end - begin <= FT_LEAF || !can_be_split(tree, begin, end);
+    int32_t next = place + 1;
+    if (is_leaf && end - begin > FT_LEAF) branch->coincide = 1;
+    if (!is_leaf) {
+        const int shift = shift_of(tree, begin, end);
         for (int64_t at = begin; at < end;) {
-            uint64_t next = ((uint64_t)(codes[at] >> shift) + 1) << shift;
-            int64_t stop = first_not_below(codes, at, end, next);
-            ft_status status = add_cell(tree, at, stop, in_branch, run);
-            if (status != FT_OK) return status;
+            const int64_t stop = end_of_child(tree, shift, at, end);
+            next = add_cell(tree, branch, next, at, stop);
             at = stop;
         }
     }
-    tree->nodes[place].skip = (int32_t)tree->n_nodes;
-    return FT_OK;
+    ft_node *node = &tree->nodes[place];
+    node->begin = (int32_t)begin, node->end = (int32_t)end;
+    node->is_leaf = is_leaf;
+    /* Behind the last cell of the branch comes the gap. */
+    node->skip = end == branch->end ? branch->next : next;
+    return next;
 }
 
 static void add_groups(ft_tree *tree, int64_t begin, int64_t end, int coincide)
@@ -118,12 +157,17 @@ static void form_groups(ft_tree *tree)
 {
     int64_t begin = 0;
     tree->n_groups = 0;
-    for (int64_t place = 0; place < tree->n_nodes; place++) {
-        const ft_node *node = &tree->nodes[place];
-        if (node->skip != place + 1 || node->end - node->begin <= FT_LEAF) continue;
-        add_groups(tree, begin, node->begin, 0);
-        add_groups(tree, node->begin, node->end, 1);
-        begin = node->end;
+    for (int64_t b = 0; b < tree->n_branches; b++) {
+        const ft_branch *branch = &tree->branches[b];
+        if (!branch->coincide) continue;
+        for (int32_t place = branch->root; place < branch->next;) {
+            const ft_node *node = &tree->nodes[place];
+            place = node->is_leaf ? node->skip : place + 1;
+            if (!node->is_leaf || node->end - node->begin <= FT_LEAF) continue;
+            add_groups(tree, begin, node->begin, 0);
+            add_groups(tree, node->begin, node->end, 1);
+            begin = node->end;
+        }
     }
     add_groups(tree, begin, tree->n, 0);
 }
@@ -212,14 +256,12 @@ FT_INLINE void find_center(double mass, const float box[6], int dim, double cent
             mass > 0.0 ? center[axis] / mass : 0.5 * ((double)box[axis] + (double)box[3 + axis]);
 }
 
-/* Returns whether all coordinates are finite and small enough to be squared. */
-FT_INLINE int summarize_leaf(const ft_tree *tree, int dim, int weighted, int32_t place)
+FT_INLINE void summarize_leaf(const ft_tree *tree, int dim, int weighted, int32_t place)
 {
     const float *embedding = tree->embedding;
     const int32_t begin = tree->nodes[place].begin, end = tree->nodes[place].end;
     float *box = tree->boxes[place];
     double center[3] = {0}, mass = weighted ? 0.0 : (double)(end - begin);
-    int sound = 1;
     ft_empty_box(box);
     for (int32_t i = begin; weighted && i < end; i++) {
         tree->masses[i] = tree->point_masses[tree->curve.order[i]];
@@ -232,7 +274,6 @@ FT_INLINE int summarize_leaf(const ft_tree *tree, int dim, int weighted, int32_t
         for (int32_t i = begin; i < end; i++) {
             float at = embedding[(int64_t)tree->curve.order[i] * dim + axis];
             y[i] = at;
-            sound &= fabsf(at) < FT_LARGEST_COORDINATE;
             sum += weighted ? (double)tree->masses[i] * (double)at : (double)at;
             low = at < low ? at : low;
             high = at > high ? at : high;
@@ -255,7 +296,6 @@ FT_INLINE int summarize_leaf(const ft_tree *tree, int dim, int weighted, int32_t
                 of_point * delta[of_three[t][0]] * delta[of_three[t][1]] * delta[of_three[t][2]];
     }
     finish_node(tree, dim, place, mass, center, &m);
-    return sound;
 }
 
 FT_INLINE void summarize_inner(const ft_tree *tree, int dim, int32_t place)
@@ -282,50 +322,41 @@ FT_INLINE void summarize_inner(const ft_tree *tree, int dim, int32_t place)
     finish_node(tree, dim, place, mass, center, &m);
 }
 
-FT_INLINE void summarize_branch(const ft_tree *tree, int dim, int weighted, ft_branch *branch)
+FT_INLINE void build_branch(ft_tree *tree, int dim, int weighted, ft_branch *branch)
 {
-    branch->sound = 1;
-    for (int32_t place = tree->nodes[branch->root].skip - 1; place >= branch->root; place--) {
-        const ft_node *node = &tree->nodes[place];
-        if (node->skip == place + 1)
-            branch->sound &= summarize_leaf(tree, dim, weighted, place);
+    const int32_t last = add_cell(tree, branch, branch->root, branch->begin, branch->end) - 1;
+    for (int32_t place = last; place >= branch->root; place--) {
+        if (tree->nodes[place].is_leaf)
+            summarize_leaf(tree, dim, weighted, place);
         else
             summarize_inner(tree, dim, place);
     }
 }
 
-FT_INLINE void summarize_body(FT_TASK_ARGUMENTS)
+FT_INLINE void branch_body(FT_TASK_ARGUMENTS)
 {
-    const ft_tree *tree = context;
+    ft_tree *tree = context;
     ft_branch *branch = &tree->branches[chunk];
     if (tree->masses != NULL)
-        summarize_branch(tree, tree->dim, 1, branch);
+        build_branch(tree, tree->dim, 1, branch);
     else
-        FT_DIM_DISPATCH(tree->dim, summarize_branch(tree, DIM, 0, branch))
+        FT_DIM_DISPATCH(tree->dim, build_branch(tree, DIM, 0, branch))
 }
-FT_TASK_VARIANTS(summarize)
-
-static ft_status summarize(ft_tree *tree, ft_run *run)
-{
-    double cost = SUMMARY_COST * (double)tree->n / (double)tree->n_branches;
-    ft_status status = ft_parallel_run(run, tree->n_branches, cost, FT_TASK(summarize), tree);
-    if (status != FT_OK) return status;
-    for (int64_t b = 0; b < tree->n_branches; b++)
-        if (!tree->branches[b].sound) return FT_DIVERGED;
-    for (int64_t c = tree->n_crown - 1; c >= 0; c--)
-        summarize_inner(tree, tree->dim, tree->crown[c]);
-    return FT_OK;
-}
+FT_TASK_VARIANTS(branch)
 
 ft_status ft_tree_build(ft_tree *tree, const float *embedding, ft_run *run)
 {
-    for (int64_t i = 0; i < tree->n; i++) tree->curve.order[i] = (int32_t)i;
-    ft_status status = ft_hilbert_sort(&tree->curve, embedding, tree->dim, 0, tree->n, run);
+    ft_status status = ft_hilbert_sort(&tree->curve, embedding, tree->n, tree->dim, run);
     if (status != FT_OK) return status;
     tree->embedding = embedding;
-    tree->n_nodes = tree->n_branches = tree->n_crown = 0;
-    status = add_cell(tree, 0, tree->n, 0, run);
+    tree->n_branches = tree->n_crown = 0;
+    add_to_crown(tree, 0, tree->n);
+    tree->n_places = next_place(tree, tree->n);
+    const double cost = BUILDING_COST * (double)tree->n / (double)tree->n_branches;
+    status = ft_parallel_run(run, tree->n_branches, cost, FT_TASK(branch), tree);
     if (status != FT_OK) return status;
+    for (int64_t c = tree->n_crown - 1; c >= 0; c--)
+        summarize_inner(tree, tree->dim, tree->crown[c]);
     form_groups(tree);
-    return summarize(tree, run);
+    return FT_OK;
 }

@@ -9,8 +9,8 @@
 #define FT_MOMENTS 6
 #define FT_THIRDS 10
 
-/* A cell, 64 bytes. Nodes are in pre-order: a node's first child follows it, and its subtree ends
- * before `skip`. A leaf has skip = its place + 1. */
+/* A cell, 64 bytes. Nodes are in pre-order, with gaps: the first child of an inner node stands in
+ * the next place, and the first node after the subtree of any node at `skip`. */
 typedef struct {
     float center[3]; /* of mass */
     float mass;      /* number of points, or the sum of their masses */
@@ -19,14 +19,16 @@ typedef struct {
     int32_t begin, end;        /* its points on the Hilbert curve */
     float moments[FT_MOMENTS]; /* sum of (y - center)(y - center)': xx, xy, yy, xz, yz, zz */
     float trace;
-    float unused;
+    int32_t is_leaf;
 } ft_node;
 
-/* Points of a subtree that one thread summarises. */
+/* Points of a subtree that one thread builds. */
 #define FT_BRANCH 1024
 typedef struct {
+    int32_t begin, end; /* its points */
     int32_t root;
-    int32_t sound; /* whether all coordinates are finite and small enough to be squared */
+    int32_t next;     /* the place after its subtree and the gap behind it */
+    int32_t coincide; /* whether there is a leaf of more than FT_LEAF points */
 } ft_branch;
 
 /* Consecutive points on the Hilbert curve on which the same cells act. */
@@ -47,7 +49,7 @@ struct ft_tree {
     ft_node *nodes;
     float (*boxes)[6];          /* min and max of each axis, per node */
     float (*thirds)[FT_THIRDS]; /* third moments, per node */
-    int64_t n_nodes;
+    int64_t n_places;    /* of nodes, with gaps */
     ft_branch *branches; /* the largest subtrees of at most FT_BRANCH points, or leaves */
     int64_t n_branches;
     int32_t *crown; /* nodes above the branches, parents first */
