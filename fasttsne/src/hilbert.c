@@ -3,40 +3,34 @@
  * Unlike the Morton curve it has no jumps, so boxes around a few points in a row are small. The
  * points of any cell of a quadtree (octree) are consecutive.
  *
- * Coordinates -> cells of a grid -> codes (Skilling 2004, Programming the Hilbert curve) -> radix
- * sort. The sort is stable, so the order does not depend on the chunks. */
+ * Coordinates -> cells of a grid -> codes (Skilling 2004, Programming the Hilbert curve) -> buckets
+ * by the top bits of the codes, by all threads -> radix sort of each bucket, by one. Both steps are
+ * stable, so the order does not depend on the chunks. */
 #include "hilbert.h"
 #include "dimensions.h"
 
 #include <math.h>
 #include <string.h>
 
-#define RADIX_BITS 11 /* of FT_HILBERT_RADIX */
-#define RADIX_PASSES 2
-#define LEAST_CHUNK 2048  /* points */
-#define SLICE 64          /* digits whose counts are summed together */
-#define N_SLICES (FT_HILBERT_RADIX / SLICE)
+#define LOW_BITS 7        /* of a digit; codes are two of them below the bits of the bucket */
+#define DIGITS 256        /* at most */
+#define LEAST_CHUNK 2048  /* points; smaller chunks write into the same cache lines */
+#define TOGETHER 4        /* buckets */
 #define BLOCK 256         /* points whose codes are computed together */
-#define ENCODING_COST 1.5 /* nanoseconds a point */
-#define SORTING_COST 1.0
+#define BOXING_COST 1.0   /* nanoseconds a point */
+#define ENCODING_COST 5.0
+#define SORTING_COST 3.0
 
 typedef struct {
     ft_hilbert *curve;
     const float *points;
     int dim;
-    int is_new;         /* whether the order is yet to be filled */
-    int64_t begin, end; /* of the points to be sorted */
-    int64_t n_chunks, chunk_size;
+    const int32_t *order; /* of the points; NULL for 0, 1, 2, ... */
+    int64_t begin, end;   /* of the points to be sorted */
+    int64_t chunk_size;
     ft_hilbert_chunk *chunks;
-    ft_run *run; /* NULL: on this thread alone */
     float box[6];
-    int shift;
-    const uint32_t *codes;
-    const int32_t *order;
-    uint32_t *codes_to;
-    int32_t *order_to;
-    uint32_t first_of_digit[FT_HILBERT_RADIX]; /* in its slice */
-    uint32_t first_of_slice[N_SLICES];
+    uint32_t buckets[FT_HILBERT_BUCKETS + 1]; /* where they begin */
 } sorting;
 
 static int64_t chunk_begin(const sorting *s, int64_t chunk)
@@ -57,30 +51,24 @@ static int64_t chunk_size_of(int64_t n)
 
 static int64_t chunks_of(int64_t n) { return (n + chunk_size_of(n) - 1) / chunk_size_of(n); }
 
-/* Chunks of points, or slices of digits. */
-static ft_status for_each(sorting *s, int64_t n_chunks, double point_cost, ft_task task)
+static int64_t point_at(const sorting *s, int64_t place)
 {
-    const double cost = point_cost * (double)(s->end - s->begin) / (double)n_chunks;
-    if (s->run != NULL) return ft_parallel_run(s->run, n_chunks, cost, task, s);
-    for (int64_t chunk = 0; chunk < n_chunks; chunk++) task(s, chunk, 0);
-    return FT_OK;
+    return s->order != NULL ? s->order[place] : place;
 }
 
 /* The box of a chunk's points; empty if a coordinate is not finite or too large to square. */
 FT_INLINE void box_chunk(int dim, const sorting *s, int64_t chunk)
 {
     const int64_t begin = chunk_begin(s, chunk), end = chunk_end(s, chunk);
-    int32_t *restrict order = s->curve->order;
     const float *restrict y = s->points;
     float *box = s->chunks[chunk].box;
     int unsound = 0;
     ft_empty_box(box);
-    for (int64_t i = begin; s->is_new && i < end; i++) order[i] = (int32_t)i;
     for (int axis = 0; axis < dim; axis++) {
         float low = FLT_MAX, high = -FLT_MAX;
 #pragma omp simd reduction(min : low) reduction(max : high) reduction(| : unsound)
         for (int64_t i = begin; i < end; i++) {
-            float at = y[(int64_t)order[i] * dim + axis];
+            float at = y[point_at(s, i) * dim + axis];
             unsound |= !(fabsf(at) < FT_LARGEST_COORDINATE);
             low = at < low ? at : low;
             high = at > high ? at : high;
@@ -107,7 +95,10 @@ static float longest_side(const float box[6], int dim)
 }
 
 /* Where a finer grid is needed, the tree sorts the points of a cell again. */
-static int bits_per_axis(int dim) { return RADIX_PASSES * RADIX_BITS / dim; }
+static int bits_per_axis(int dim) { return 22 / dim; }
+
+/* Bits of a code below those of its bucket. */
+static int bucket_shift(int dim) { return bits_per_axis(dim) * dim - 8; }
 
 /* Put one zero, or two, before every bit. */
 FT_INLINE uint32_t spread_by_one(uint32_t v)
@@ -175,21 +166,28 @@ FT_INLINE void encode_block(int dim, uint32_t cell[3][BLOCK], uint32_t *codes)
 FT_INLINE void encode_chunk(int dim, const sorting *s, int64_t chunk)
 {
     const int64_t end = chunk_end(s, chunk);
+    const int shift = bucket_shift(dim);
     const float last = (float)((1u << bits_per_axis(dim)) - 1u);
     float scale = last / longest_side(s->box, dim);
     if (!isfinite(scale)) scale = 0.0f;
+    uint32_t *counts = s->chunks[chunk].counts;
+    memset(counts, 0, sizeof s->chunks->counts);
     for (int64_t begin = chunk_begin(s, chunk); begin < end; begin += BLOCK) {
         const int count = (int)ft_least(end - begin, BLOCK);
         uint32_t cell[3][BLOCK], codes[BLOCK];
         for (int l = 0; l < BLOCK; l++) {
-            const int32_t i = s->curve->order[begin + (l < count ? l : 0)];
+            const int64_t i = point_at(s, begin + (l < count ? l : 0));
             for (int axis = 0; axis < dim; axis++) {
-                float at = (s->points[(int64_t)i * dim + axis] - s->box[axis]) * scale;
+                float at = (s->points[i * dim + axis] - s->box[axis]) * scale;
                 cell[axis][l] = (uint32_t)(int32_t)(at < last ? at : last);
             }
         }
         encode_block(dim, cell, codes);
-        memcpy(s->curve->codes + begin, codes, sizeof *codes * (size_t)count);
+        for (int l = 0; l < count; l++) {
+            const int32_t point = (int32_t)point_at(s, begin + l);
+            s->curve->scratch[begin + l] = (ft_hilbert_pair){codes[l], point};
+            counts[codes[l] >> shift]++;
+        }
     }
 }
 
@@ -200,111 +198,113 @@ FT_INLINE void encode_body(FT_TASK_ARGUMENTS)
 }
 FT_TASK_VARIANTS(encode)
 
-static void count_task(FT_TASK_ARGUMENTS)
+/* From the counts of all chunks to the places of their points. */
+static void find_places(sorting *s, int64_t n_chunks)
 {
-    const sorting *s = context;
-    uint32_t *counts = s->chunks[chunk].counts;
-    memset(counts, 0, sizeof s->chunks->counts);
-    for (int64_t i = chunk_begin(s, chunk); i < chunk_end(s, chunk); i++)
-        counts[s->codes[i] >> s->shift & (FT_HILBERT_RADIX - 1)]++;
-}
-
-/* In a slice of the digits, the counts of each chunk become those of all chunks before it. */
-static void sum_task(FT_TASK_ARGUMENTS)
-{
-    sorting *s = context;
-    uint32_t total[SLICE] = {0}, place = 0;
-    for (int64_t from = 0; from < s->n_chunks; from++) {
-        uint32_t *counts = s->chunks[from].counts + chunk * SLICE;
-        for (int digit = 0; digit < SLICE; digit++) {
-            const uint32_t count = counts[digit];
-            counts[digit] = total[digit];
-            total[digit] += count;
+    uint32_t total[FT_HILBERT_BUCKETS] = {0}, place = 0;
+    for (int64_t chunk = 0; chunk < n_chunks; chunk++)
+        for (int bucket = 0; bucket < FT_HILBERT_BUCKETS; bucket++) {
+            const uint32_t count = s->chunks[chunk].counts[bucket];
+            s->chunks[chunk].counts[bucket] = total[bucket]; /* in its bucket */
+            total[bucket] += count;
         }
+    for (int bucket = 0; bucket < FT_HILBERT_BUCKETS; bucket++) {
+        s->buckets[bucket] = place;
+        place += total[bucket];
     }
-    for (int digit = 0; digit < SLICE; digit++) {
-        s->first_of_digit[chunk * SLICE + digit] = place;
-        place += total[digit];
-    }
-    s->first_of_slice[chunk] = place; /* the number of its points, for now */
+    s->buckets[FT_HILBERT_BUCKETS] = place;
 }
 
 static void place_task(FT_TASK_ARGUMENTS)
 {
     const sorting *s = context;
     uint32_t *places = s->chunks[chunk].counts;
-    for (int slice = 0; slice < N_SLICES; slice++)
-        for (int digit = slice * SLICE; digit < (slice + 1) * SLICE; digit++)
-            places[digit] += s->first_of_slice[slice] + s->first_of_digit[digit];
+    const int shift = bucket_shift(s->dim);
+    for (int bucket = 0; bucket < FT_HILBERT_BUCKETS; bucket++)
+        places[bucket] += s->buckets[bucket];
     for (int64_t i = chunk_begin(s, chunk); i < chunk_end(s, chunk); i++) {
-        const uint32_t place = places[s->codes[i] >> s->shift & (FT_HILBERT_RADIX - 1)]++;
-        s->codes_to[place] = s->codes[i];
-        s->order_to[place] = s->order[i];
+        const ft_hilbert_pair pair = s->curve->scratch[i];
+        s->curve->pairs[places[pair.code >> shift]++] = pair;
     }
 }
 
-/* Stable: equal codes keep their order. */
-static ft_status radix_sort(sorting *s)
+/* One pass of a radix sort by the digit above `shift`: into `to`, or if it is NULL into the curve. */
+static void sort_by_digit(ft_hilbert *curve, const ft_hilbert_pair *from, ft_hilbert_pair *to,
+                          int64_t begin, int64_t end, int shift, uint32_t n_digits)
 {
-    ft_hilbert *curve = s->curve;
-    s->codes = curve->codes, s->codes_to = curve->codes_scratch;
-    s->order = curve->order, s->order_to = curve->order_scratch;
-    for (int pass = 0; pass < RADIX_PASSES; pass++) {
-        s->shift = pass * RADIX_BITS;
-        ft_status status = for_each(s, s->n_chunks, SORTING_COST, count_task);
-        if (status == FT_OK) status = for_each(s, N_SLICES, SORTING_COST, sum_task);
-        if (status != FT_OK) return status;
-        uint32_t place = (uint32_t)s->begin;
-        for (int slice = 0; slice < N_SLICES; slice++) {
-            const uint32_t size = s->first_of_slice[slice];
-            s->first_of_slice[slice] = place;
-            place += size;
-        }
-        status = for_each(s, s->n_chunks, SORTING_COST, place_task);
-        if (status != FT_OK) return status;
-        uint32_t *codes = (uint32_t *)s->codes;
-        int32_t *order = (int32_t *)s->order;
-        s->codes = s->codes_to, s->codes_to = codes;
-        s->order = s->order_to, s->order_to = order;
+    uint32_t places[DIGITS] = {0}, place = (uint32_t)begin;
+    for (int64_t i = begin; i < end; i++) places[from[i].code >> shift & (n_digits - 1)]++;
+    for (uint32_t digit = 0; digit < n_digits; digit++) {
+        const uint32_t count = places[digit];
+        places[digit] = place;
+        place += count;
     }
-    return FT_OK; /* an even number of passes ends where it began */
+    for (int64_t i = begin; i < end; i++) {
+        const uint32_t at = places[from[i].code >> shift & (n_digits - 1)]++;
+        if (to != NULL) {
+            to[at] = from[i];
+        } else {
+            curve->codes[at] = from[i].code;
+            curve->order[at] = from[i].point;
+        }
+    }
+}
+
+static void bucket_task(FT_TASK_ARGUMENTS)
+{
+    const sorting *s = context;
+    ft_hilbert *curve = s->curve;
+    for (int64_t bucket = chunk * TOGETHER; bucket < (chunk + 1) * TOGETHER; bucket++) {
+        const int64_t begin = s->buckets[bucket], end = s->buckets[bucket + 1];
+        if (begin == end) continue;
+        sort_by_digit(curve, curve->pairs, curve->scratch, begin, end, 0, 1 << LOW_BITS);
+        sort_by_digit(curve, curve->scratch, NULL, begin, end, LOW_BITS, 1 << LOW_BITS);
+    }
 }
 
 void ft_hilbert_allocate(ft_hilbert *curve, int64_t n, ft_memory *memory)
 {
     curve->order = ft_memory_take(memory, n, sizeof(int32_t));
     curve->codes = ft_memory_take(memory, n, sizeof(uint32_t));
-    curve->order_scratch = ft_memory_take(memory, n, sizeof(int32_t));
-    curve->codes_scratch = ft_memory_take(memory, n, sizeof(uint32_t));
+    curve->pairs = ft_memory_take(memory, n, sizeof(ft_hilbert_pair));
+    curve->scratch = ft_memory_take(memory, n, sizeof(ft_hilbert_pair));
     curve->chunks = ft_memory_take(memory, chunks_of(n), sizeof *curve->chunks);
-}
-
-static ft_status sort(sorting *s)
-{
-    ft_status status = for_each(s, s->n_chunks, ENCODING_COST, FT_TASK(box));
-    if (status != FT_OK) return status;
-    ft_empty_box(s->box);
-    for (int64_t chunk = 0; chunk < s->n_chunks; chunk++) {
-        if (s->chunks[chunk].box[0] == FLT_MAX) return FT_DIVERGED;
-        ft_extend_box(s->box, s->chunks[chunk].box, s->dim);
-    }
-    status = for_each(s, s->n_chunks, ENCODING_COST, FT_TASK(encode));
-    if (status != FT_OK || !(longest_side(s->box, s->dim) > 0.0f)) return status;
-    return radix_sort(s);
 }
 
 ft_status ft_hilbert_sort(ft_hilbert *curve, const float *points, int64_t n, int dim, ft_run *run)
 {
-    sorting s = {.curve = curve, .points = points, .dim = dim, .is_new = 1, .end = n, .run = run};
-    s.n_chunks = chunks_of(n), s.chunk_size = chunk_size_of(n), s.chunks = curve->chunks;
-    return sort(&s);
+    sorting s = {.curve = curve, .points = points, .dim = dim, .end = n, .chunks = curve->chunks};
+    s.chunk_size = chunk_size_of(n);
+    const int64_t n_chunks = chunks_of(n);
+    const double chunk_points = (double)n / (double)n_chunks;
+    ft_status status =
+        ft_parallel_run(run, n_chunks, BOXING_COST * chunk_points, FT_TASK(box), &s);
+    if (status != FT_OK) return status;
+    ft_empty_box(s.box);
+    for (int64_t chunk = 0; chunk < n_chunks; chunk++) {
+        if (s.chunks[chunk].box[0] == FLT_MAX) return FT_DIVERGED;
+        ft_extend_box(s.box, s.chunks[chunk].box, dim);
+    }
+    status = ft_parallel_run(run, n_chunks, ENCODING_COST * chunk_points, FT_TASK(encode), &s);
+    if (status != FT_OK) return status;
+    find_places(&s, n_chunks);
+    status = ft_parallel_run(run, n_chunks, SORTING_COST * chunk_points, place_task, &s);
+    if (status != FT_OK) return status;
+    const int64_t n_tasks = FT_HILBERT_BUCKETS / TOGETHER;
+    return ft_parallel_run(run, n_tasks, 2.0 * SORTING_COST * (double)n / (double)n_tasks,
+                           bucket_task, &s);
 }
 
 void ft_hilbert_sort_again(ft_hilbert *curve, const float *points, int dim, int64_t begin,
                            int64_t end)
 {
     ft_hilbert_chunk chunk;
-    sorting s = {.curve = curve, .points = points, .dim = dim, .begin = begin, .end = end};
-    s.n_chunks = 1, s.chunk_size = end - begin, s.chunks = &chunk;
-    sort(&s);
+    sorting s = {.curve = curve, .points = points, .dim = dim, .order = curve->order};
+    s.begin = begin, s.end = end, s.chunk_size = end - begin, s.chunks = &chunk;
+    FT_TASK(box)(&s, 0, 0);
+    memcpy(s.box, chunk.box, sizeof s.box);
+    FT_TASK(encode)(&s, 0, 0);
+    sort_by_digit(curve, curve->scratch, curve->pairs, begin, end, 0, 1 << LOW_BITS);
+    sort_by_digit(curve, curve->pairs, curve->scratch, begin, end, LOW_BITS, 1 << LOW_BITS);
+    sort_by_digit(curve, curve->scratch, NULL, begin, end, 2 * LOW_BITS, DIGITS);
 }

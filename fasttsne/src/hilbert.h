@@ -7,21 +7,25 @@
 
 #include <float.h>
 
-/* Most chunks in which points are sorted, and digits of a code. */
+/* Most chunks in which points are encoded, and buckets of codes with the same top bits. */
 #define FT_HILBERT_CHUNKS 64
-#define FT_HILBERT_RADIX 2048
+#define FT_HILBERT_BUCKETS 256
 
-/* What sorting notes of a chunk. */
 typedef struct {
     float box[6];
-    uint32_t counts[FT_HILBERT_RADIX]; /* of digits, later the places of their points */
+    uint32_t counts[FT_HILBERT_BUCKETS]; /* of its points, later the places where they go */
 } ft_hilbert_chunk;
+
+/* A code and its point. */
+typedef struct {
+    uint32_t code;
+    int32_t point;
+} ft_hilbert_pair;
 
 typedef struct {
     int32_t *order;  /* position on the curve -> point */
     uint32_t *codes; /* by position; from the top, dim bits choose the child at each level */
-    int32_t *order_scratch;
-    uint32_t *codes_scratch;
+    ft_hilbert_pair *pairs, *scratch;
     ft_hilbert_chunk *chunks;
 } ft_hilbert;
 

@@ -10,7 +10,7 @@
 
 #include <math.h>
 
-#define BUILDING_COST 8.0 /* nanoseconds a point */
+#define BUILDING_COST 16.0 /* nanoseconds a point */
 #define LOPSIDED 25.0    /* see squared_width; figures in benchmarks/NOTES.md */
 
 ft_tree *ft_tree_create(int64_t n, int dim)
@@ -103,22 +103,26 @@ static int64_t end_of_child(const ft_tree *tree, int shift, int64_t begin, int64
 }
 
 /* Nodes of the crown, and the ends of the branches. */
-static void add_to_crown(ft_tree *tree, int64_t begin, int64_t end)
+static void add_to_crown(ft_tree *tree, int32_t parent, int64_t begin, int64_t end)
 {
     const int32_t place = next_place(tree, begin);
     if (end - begin <= FT_BRANCH || !can_be_split(tree, begin, end)) {
         const int32_t next = next_place(tree, end);
         tree->branches[tree->n_branches++] =
-            (ft_branch){(int32_t)begin, (int32_t)end, place, next, 0};
+            (ft_branch){(int32_t)begin, (int32_t)end, place, next, parent, 0};
         return;
     }
-    tree->crown[tree->n_crown++] = place;
+    const int32_t cell = (int32_t)tree->n_crown++;
+    int32_t n_children = 0;
     const int shift = shift_of(tree, begin, end);
     for (int64_t at = begin; at < end;) {
         const int64_t stop = end_of_child(tree, shift, at, end);
-        add_to_crown(tree, at, stop);
+        add_to_crown(tree, cell, at, stop);
+        n_children++;
         at = stop;
     }
+    tree->crown[cell].place = place, tree->crown[cell].parent = parent;
+    atomic_init(&tree->crown[cell].n_open, n_children);
     tree->nodes[place] = (ft_node){.begin = (int32_t)begin, .end = (int32_t)end};
     tree->nodes[place].skip = next_place(tree, end);
 }
@@ -341,6 +345,10 @@ FT_INLINE void branch_body(FT_TASK_ARGUMENTS)
         build_branch(tree, tree->dim, 1, branch);
     else
         FT_DIM_DISPATCH(tree->dim, build_branch(tree, DIM, 0, branch))
+    /* Who finishes the last child of a cell summarises the cell. */
+    for (int32_t c = branch->parent;
+         c >= 0 && atomic_fetch_sub(&tree->crown[c].n_open, 1) == 1; c = tree->crown[c].parent)
+        summarize_inner(tree, tree->dim, tree->crown[c].place);
 }
 FT_TASK_VARIANTS(branch)
 
@@ -350,13 +358,11 @@ ft_status ft_tree_build(ft_tree *tree, const float *embedding, ft_run *run)
     if (status != FT_OK) return status;
     tree->embedding = embedding;
     tree->n_branches = tree->n_crown = 0;
-    add_to_crown(tree, 0, tree->n);
+    add_to_crown(tree, -1, 0, tree->n);
     tree->n_places = next_place(tree, tree->n);
     const double cost = BUILDING_COST * (double)tree->n / (double)tree->n_branches;
     status = ft_parallel_run(run, tree->n_branches, cost, FT_TASK(branch), tree);
     if (status != FT_OK) return status;
-    for (int64_t c = tree->n_crown - 1; c >= 0; c--)
-        summarize_inner(tree, tree->dim, tree->crown[c]);
     form_groups(tree);
     return FT_OK;
 }

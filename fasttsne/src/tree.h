@@ -4,6 +4,8 @@
 
 #include "hilbert.h"
 
+#include <stdatomic.h>
+
 #define FT_LEAF 32  /* most points in a leaf, unless they coincide */
 #define FT_GROUP 32 /* most points of a group */
 #define FT_MOMENTS 6
@@ -28,8 +30,16 @@ typedef struct {
     int32_t begin, end; /* its points */
     int32_t root;
     int32_t next;     /* the place after its subtree and the gap behind it */
+    int32_t parent;   /* in the crown, or -1 */
     int32_t coincide; /* whether there is a leaf of more than FT_LEAF points */
 } ft_branch;
+
+/* A node above the branches. */
+typedef struct {
+    int32_t place;
+    int32_t parent; /* in the crown, or -1 */
+    _Atomic int32_t n_open; /* children not yet summarised */
+} ft_crown_cell;
 
 /* Consecutive points on the Hilbert curve on which the same cells act. */
 typedef struct {
@@ -52,7 +62,7 @@ struct ft_tree {
     int64_t n_places;    /* of nodes, with gaps */
     ft_branch *branches; /* the largest subtrees of at most FT_BRANCH points, or leaves */
     int64_t n_branches;
-    int32_t *crown; /* nodes above the branches, parents first */
+    ft_crown_cell *crown;
     int64_t n_crown;
     ft_group *groups;
     int64_t n_groups;
