@@ -1,8 +1,8 @@
 /* approximate.c - approximate k nearest neighbours by inverted lists.
  *
  * The points are in lists around centroids (kmeans.c). A query is compared with the lists whose
- * centroids are nearest, until they hold `budget` points; one product of matrices gives the
- * distances from many queries to a list. The best candidates are sorted by exact distances.
+ * centroids are nearest, until they hold `budget` points, several queries at once with a panel of
+ * points. The best candidates are sorted by exact distances.
  *
  * The budget depends on the data: a thirtieth of the points for digits, a fifth for noise in twenty
  * dimensions. So PILOTS queries are first compared with all points, and the budget is the smallest
@@ -15,7 +15,8 @@
 #include "memory.h"
 
 #define BLOCK 128     /* queries of one task, all of one list */
-#define TILE 256      /* points of one product */
+#define PANEL 32      /* points of a list that lie side by side in memory; see residuals */
+#define MOST_TOGETHER 8 /* queries that are multiplied with a panel at once */
 #define PILOTS 512    /* queries that determine the budget */
 #define PILOT_BLOCK 8 /* pilots of one task */
 #define RECALL 0.99   /* of the pilots' neighbours that the budget must find */
@@ -33,7 +34,6 @@ typedef struct {
     float *to_lists;     /* BLOCK x n_lists: queries to centroids */
     float *block;        /* BLOCK x m: the queries, relative to their own centroid */
     float *queries;      /* BLOCK x m: those compared with a list, relative to its centroid */
-    float *products;     /* BLOCK x TILE */
     float *estimates;    /* BLOCK x capacity */
     int32_t *candidates; /* BLOCK x capacity: places */
     ft_neighbor *sorted; /* capacity, twice */
@@ -48,7 +48,10 @@ typedef struct {
     int64_t capacity, budget;
     ft_memory memory; /* of all arrays here and in the lists */
     ft_kmeans lists;
-    float *residuals; /* list by list m x size: its points relative to its centroid */
+    /* The points of each list relative to its centroid, in panels of m x PANEL: a register holds one
+     * coordinate of several points. A panel that the list does not fill ends with zeros. */
+    float *residuals;
+    int64_t *panels;  /* n_lists + 1: the first panel of each list */
     float *norms;     /* by place: |residual|^2 + tail */
     int64_t n_blocks;
     int64_t *block_first; /* n_blocks + 1 places */
@@ -65,16 +68,40 @@ typedef struct {
     int64_t budgets[BUDGETS];
 } search;
 
-/* -2 x.y for each of `rows` queries x and the points y of `list` from `first` on. The points lie
- * column by column, which BLAS packs faster than row by row. */
-static void multiply(const search *s, int64_t list, int64_t first, int64_t columns,
-                     const float *queries, int64_t rows, float *products, int64_t stride)
+/* -2 x.y for `n_queries` queries x, of which their number and `points` are constants, and as many
+ * points y of a panel. The sums stay in registers. */
+FT_INLINE void multiply_tile(int n_queries, int points, const float *restrict queries,
+                             const float *restrict panel, int64_t m, float *restrict products,
+                             int64_t stride)
 {
-    int64_t begin = s->lists.start[list], size = s->lists.start[list + 1] - begin;
-    int m = (int)columns, n = (int)rows, k = (int)s->m, lda = (int)size, ldc = (int)stride;
-    float alpha = -2.0f, beta = 0.0f;
-    s->sgemm("N", "N", &m, &n, &k, &alpha, s->residuals + begin * s->m + (first - begin), &lda,
-             (float *)queries, &k, &beta, products, &ldc);
+    float sums[MOST_TOGETHER][PANEL];
+    for (int q = 0; q < n_queries; q++)
+        for (int l = 0; l < points; l++) sums[q][l] = 0.0f;
+    for (int64_t j = 0; j < m; j++) {
+        FT_UNROLL
+        for (int q = 0; q < n_queries; q++) {
+            const float x = queries[q * m + j];
+#pragma omp simd
+            for (int l = 0; l < points; l++) sums[q][l] += x * panel[j * PANEL + l];
+        }
+    }
+    FT_UNROLL
+    for (int q = 0; q < n_queries; q++)
+#pragma omp simd
+        for (int l = 0; l < points; l++) products[q * stride + l] = -2.0f * sums[q][l];
+}
+
+/* The most queries whose sums with two registers of points, `width` floats each, fit in registers. */
+FT_INLINE int queries_together(int width) { return width == 16 ? 8 : width == 8 ? 6 : 4; }
+
+/* -2 x.y for queries x, as many as `queries_together`, and the points y of `n_panels` panels. */
+FT_INLINE void multiply(int width, const search *s, const float *panels, int64_t n_panels,
+                        const float *queries, float *products, int64_t stride)
+{
+    for (int64_t p = 0; p < n_panels; p++)
+        for (int l = 0; l < PANEL; l += 2 * width)
+            multiply_tile(queries_together(width), 2 * width, queries,
+                          panels + p * PANEL * s->m + l, s->m, products + p * PANEL + l, stride);
 }
 
 /* out = a - b; returns |out|^2. */
@@ -109,16 +136,22 @@ static ft_status cut_blocks(search *s)
         s->n_blocks += (lists->start[c + 1] - lists->start[c] + BLOCK - 1) / BLOCK;
     s->block_first = ft_memory_take(&s->memory, s->n_blocks + 1, sizeof(int64_t));
     s->block_list = ft_memory_take(&s->memory, s->n_blocks, sizeof(int32_t));
+    s->panels = ft_memory_take(&s->memory, lists->n_lists + 1, sizeof(int64_t));
     if (s->memory.failed) return FT_NO_MEMORY;
     int64_t b = 0;
+    s->panels[0] = 0;
     for (int64_t c = 0; c < lists->n_lists; c++) {
+        const int64_t size = lists->start[c + 1] - lists->start[c];
+        s->panels[c + 1] = s->panels[c] + (size + PANEL - 1) / PANEL;
         for (int64_t first = lists->start[c]; first < lists->start[c + 1]; first += BLOCK) {
             s->block_list[b] = (int32_t)c;
             s->block_first[b++] = first;
         }
     }
     s->block_first[b] = s->n;
-    return FT_OK;
+    s->residuals =
+        ft_memory_take(&s->memory, s->panels[lists->n_lists] * PANEL * s->m, sizeof(float));
+    return s->memory.failed ? FT_NO_MEMORY : FT_OK;
 }
 
 /* The residuals of one block, which lies in one list. */
@@ -126,15 +159,22 @@ FT_INLINE void residuals_body(FT_TASK_ARGUMENTS)
 {
     const search *s = context;
     int64_t home = s->block_list[chunk], m = s->m;
-    int64_t begin = s->lists.start[home], size = s->lists.start[home + 1] - begin;
+    const int64_t begin = s->block_first[chunk], end = s->block_first[chunk + 1];
     const float *centroid = s->lists.centroids + home * m;
     float *residual = s->scratches[thread].queries;
-    for (int64_t place = s->block_first[chunk]; place < s->block_first[chunk + 1]; place++) {
-        int64_t i = s->lists.order[place];
-        s->norms[place] = subtract(s->screen + i * m, centroid, residual, m);
-        if (s->tails != NULL) s->norms[place] += s->tails[i];
-        for (int64_t j = 0; j < m; j++)
-            s->residuals[begin * m + j * size + place - begin] = residual[j];
+    /* A block begins with a panel. */
+    float *panels = s->residuals +
+                    (s->panels[home] + (begin - s->lists.start[home]) / PANEL) * PANEL * m;
+    for (int64_t r = 0; r < (end - begin + PANEL - 1) / PANEL * PANEL; r++) {
+        float *at = panels + r / PANEL * PANEL * m + r % PANEL;
+        if (begin + r < end) {
+            const int64_t i = s->lists.order[begin + r];
+            s->norms[begin + r] = subtract(s->screen + i * m, centroid, residual, m);
+            if (s->tails != NULL) s->norms[begin + r] += s->tails[i];
+        } else {
+            memset(residual, 0, sizeof(float) * (size_t)m);
+        }
+        for (int64_t j = 0; j < m; j++) at[j * PANEL] = residual[j];
     }
 }
 FT_TASK_VARIANTS(residuals)
@@ -142,7 +182,7 @@ FT_TASK_VARIANTS(residuals)
 /* ---- The budget ----------------------------------------------------------------------------- */
 
 /* Distances from a few queries to all points, and the number of neighbours each budget finds. */
-FT_INLINE void pilot_body(FT_TASK_ARGUMENTS)
+FT_INLINE void pilot_body(int width, FT_TASK_ARGUMENTS)
 {
     const search *s = context;
     const ft_kmeans *lists = &s->lists;
@@ -165,12 +205,19 @@ FT_INLINE void pilot_body(FT_TASK_ARGUMENTS)
             shares[r] = subtract(origins + r * m, lists->centroids + c * m, w->queries + r * m, m);
             w->to_lists[r * lists->n_lists + c] = shares[r];
         }
-        multiply(s, c, begin, size, w->queries, count, rows + begin, s->n);
-        for (int64_t r = 0; r < count; r++) {
-            float *restrict row = rows + r * s->n + begin;
-            const float *restrict norms = s->norms + begin;
-            for (int64_t i = 0; i < size; i++) row[i] += norms[i] + shares[r];
-        }
+        for (int64_t first_query = 0; first_query < count; first_query += queries_together(width))
+            for (int64_t i = 0; i < size; i += PANEL) {
+                float products[MOST_TOGETHER * PANEL];
+                multiply(width, s, s->residuals + (s->panels[c] + i / PANEL) * PANEL * m, 1,
+                         w->queries + first_query * m, products, PANEL);
+                const int64_t points = ft_least(size - i, PANEL);
+                const float *restrict norms = s->norms + begin + i;
+                for (int64_t r = first_query;
+                     r < ft_least(first_query + queries_together(width), count); r++)
+                    for (int64_t l = 0; l < points; l++)
+                        rows[r * s->n + begin + i + l] =
+                            norms[l] + (products[(r - first_query) * PANEL + l] + shares[r]);
+            }
         if (ft_parallel_stopped(s->run, thread)) return;
     }
 
@@ -205,7 +252,7 @@ FT_INLINE void pilot_body(FT_TASK_ARGUMENTS)
         for (; b < BUDGETS; b++) hits[b] += found;
     }
 }
-FT_TASK_VARIANTS(pilot)
+FT_WIDTH_TASK_VARIANTS(pilot)
 
 static ft_status find_budget(search *s, int n_threads, int *resolved)
 {
@@ -286,7 +333,7 @@ FT_INLINE void write_neighbors(const search *s, const scratch *w, int64_t place,
                      s->distances + row * s->k);
 }
 
-FT_INLINE void probe_body(FT_TASK_ARGUMENTS)
+FT_INLINE void probe_body(int width, FT_TASK_ARGUMENTS)
 {
     const search *s = context;
     const ft_kmeans *lists = &s->lists;
@@ -333,17 +380,19 @@ FT_INLINE void probe_body(FT_TASK_ARGUMENTS)
             chosen[n_chosen++] = r;
         }
         if (n_chosen == 0) continue;
-        int64_t begin = lists->start[w->near[a].index], end = begin + w->sizes[a];
-        for (int64_t tile = begin; tile < end; tile += TILE) {
-            int64_t columns = ft_least(end - tile, TILE);
-            multiply(s, w->near[a].index, tile, columns, w->queries, n_chosen, w->products, TILE);
-            for (int64_t q = 0; q < n_chosen; q++) {
-                ft_candidates list = candidates[chosen[q]];
-                for (int64_t strip = 0; strip < columns; strip += FT_STRIP)
-                    ft_candidates_add(&list, s->norms + tile + strip,
-                                      w->products + q * TILE + strip, shares[q],
-                                      ft_least(columns - strip, FT_STRIP), (int32_t)(tile + strip));
-                candidates[chosen[q]] = list;
+        const int64_t list = w->near[a].index, begin = lists->start[list], size = w->sizes[a];
+        const int together = queries_together(width);
+        for (int64_t at = 0; at < size; at += FT_STRIP) {
+            const int64_t points = ft_least(size - at, FT_STRIP);
+            const float *panels = s->residuals + (s->panels[list] + at / PANEL) * PANEL * m;
+            for (int64_t first_query = 0; first_query < n_chosen; first_query += together) {
+                float products[MOST_TOGETHER * FT_STRIP];
+                multiply(width, s, panels, (points + PANEL - 1) / PANEL,
+                         w->queries + first_query * m, products, FT_STRIP);
+                for (int64_t q = first_query; q < ft_least(first_query + together, n_chosen); q++)
+                    ft_candidates_add(&candidates[chosen[q]], s->norms + begin + at,
+                                      products + (q - first_query) * FT_STRIP, shares[q], points,
+                                      (int32_t)(begin + at));
             }
         }
         if (ft_parallel_stopped(s->run, thread)) return;
@@ -354,7 +403,7 @@ FT_INLINE void probe_body(FT_TASK_ARGUMENTS)
         write_neighbors(s, w, first + r, candidates[r].indices, candidates[r].count);
     }
 }
-FT_TASK_VARIANTS(probe)
+FT_WIDTH_TASK_VARIANTS(probe)
 
 static void allocate_scratch(search *s, int n_threads)
 {
@@ -371,8 +420,8 @@ static void allocate_scratch(search *s, int n_threads)
         w->shifts = ft_memory_take(memory, n_shifts * m, sizeof(float));
         w->to_lists = ft_memory_take(memory, BLOCK * n_lists, sizeof(float));
         w->block = ft_memory_take(memory, BLOCK * m, sizeof(float));
-        w->queries = ft_memory_take(memory, BLOCK * m, sizeof(float));
-        w->products = ft_memory_take(memory, BLOCK * TILE, sizeof(float));
+        /* The last few are multiplied with those that follow them. */
+        w->queries = ft_memory_take_zeros(memory, (BLOCK + MOST_TOGETHER) * m, sizeof(float));
         w->estimates = ft_memory_take(memory, BLOCK * capacity, sizeof(float));
         w->candidates = ft_memory_take(memory, BLOCK * capacity, sizeof(int32_t));
         w->sorted = ft_memory_take(memory, 2 * capacity, sizeof(ft_neighbor));
@@ -384,7 +433,6 @@ static ft_status prepare(search *s, int64_t n_lists, int *resolved)
 {
     int n_threads = ft_parallel_threads(s->run);
     s->capacity = 2 * s->wanted + 4 * FT_STRIP;
-    s->residuals = ft_memory_take(&s->memory, s->n * s->m, sizeof(float));
     s->norms = ft_memory_take(&s->memory, s->n, sizeof(float));
     ft_status status =
         ft_kmeans_build(&s->lists, s->screen, s->n, s->m, n_lists, &s->memory, s->sgemm, s->run);

@@ -30,6 +30,15 @@
 #define FT_PREFETCH_WRITE(address) ((void)(address))
 #endif
 
+/* Before a short loop over rows of an array that is to stay in registers. */
+#if defined(__clang__)
+#define FT_UNROLL _Pragma("unroll")
+#elif defined(__GNUC__)
+#define FT_UNROLL _Pragma("GCC unroll 8")
+#else
+#define FT_UNROLL
+#endif
+
 #if (defined(__x86_64__) || defined(_M_X64)) && defined(__GNUC__)
 #define FT_X86_VARIANTS 1
 #define FT_TARGET_AVX2 __attribute__((target("avx2,fma,bmi,bmi2")))
@@ -100,11 +109,24 @@ typedef void (*ft_task)(FT_TASK_ARGUMENTS);
     {                                                                                       \
         name##_body(context, chunk, thread);                                                \
     }
+/* The same for a name_body that takes the floats of a vector register first. */
+#define FT_WIDTH_TASK_VARIANTS(name)                                                           \
+    static void name##_baseline(FT_TASK_ARGUMENTS) { name##_body(4, context, chunk, thread); } \
+    FT_TARGET_AVX2 static void name##_avx2(FT_TASK_ARGUMENTS)                                  \
+    {                                                                                          \
+        name##_body(8, context, chunk, thread);                                                \
+    }                                                                                          \
+    FT_TARGET_AVX512 static void name##_avx512(FT_TASK_ARGUMENTS)                              \
+    {                                                                                          \
+        name##_body(16, context, chunk, thread);                                               \
+    }
 #define FT_TASK(name) \
     ((const ft_task[]){name##_baseline, name##_avx2, name##_avx512}[ft_parallel_isa()])
 #else
 #define FT_TASK_VARIANTS(name) \
     static void name##_baseline(FT_TASK_ARGUMENTS) { name##_body(context, chunk, thread); }
+#define FT_WIDTH_TASK_VARIANTS(name) \
+    static void name##_baseline(FT_TASK_ARGUMENTS) { name##_body(4, context, chunk, thread); }
 #define FT_TASK(name) (name##_baseline)
 #endif
 

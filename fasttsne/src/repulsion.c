@@ -45,7 +45,8 @@
 #include <math.h>
 #include <string.h>
 
-#define TOGETHER 16      /* groups that walk the tree together */
+#define TOGETHER 16      /* most groups that walk the tree together */
+#define CHUNKS 16        /* least number of chunks for each thread, so that all end together */
 #define POINT_COST 100.0 /* nanoseconds */
 
 #define LONGEST_SUM 1024 /* points in one sum in single precision */
@@ -58,6 +59,7 @@ typedef struct {
     ft_student_constants student;
     float squared_angle;
     int64_t first, last;
+    int64_t together; /* groups of a chunk, which do not influence each other's result */
     float *repulsive;
 } repulsion;
 
@@ -350,7 +352,8 @@ FT_INLINE void repulsion_body(int dim, ft_student_kind kind, FT_TASK_ARGUMENTS)
 {
     const repulsion *c = context;
     const ft_tree *tree = c->tree;
-    const int64_t begin = c->first + chunk * TOGETHER, end = ft_least(begin + TOGETHER, c->last);
+    const int64_t begin = c->first + chunk * c->together;
+    const int64_t end = ft_least(begin + c->together, c->last);
     group_state groups[TOGETHER];
     const int count = (int)(end - begin);
     if (count < 1) return; /* never; for compilers */
@@ -370,8 +373,11 @@ ft_status ft_repulsion_compute(const ft_tree *tree, ft_student student, double a
     repulsion c = {.tree = tree, .first = first, .last = last, .repulsive = repulsive};
     c.kind = ft_student_kind_of(student), c.student = ft_student_constants_of(student);
     c.squared_angle = ft_squared_opening(tree, angle);
-    int64_t n_chunks = (last - first + TOGETHER - 1) / TOGETHER;
-    ft_status status = ft_parallel_run(run, n_chunks, TOGETHER * FT_GROUP * POINT_COST,
+    c.together = TOGETHER;
+    while (c.together > 4 && last - first < CHUNKS * c.together * ft_parallel_threads(run))
+        c.together /= 2;
+    int64_t n_chunks = (last - first + c.together - 1) / c.together;
+    ft_status status = ft_parallel_run(run, n_chunks, (double)c.together * FT_GROUP * POINT_COST,
                                        FT_STUDENT_TASK(repulsion, tree->dim, c.kind), &c);
     *sum_q = ft_sum(tree->partial + first, last - first);
     return status;
