@@ -14,8 +14,8 @@
 
 #define LOW_BITS 7        /* of a digit; codes are two of them below the bits of the bucket */
 #define DIGITS 256        /* at most */
-#define LEAST_CHUNK 2048  /* points; smaller chunks write into the same cache lines */
-#define TOGETHER 4        /* buckets */
+#define LEAST_CHUNK 1024  /* points; smaller chunks write into the same cache lines */
+#define TOGETHER 2        /* buckets */
 #define BLOCK 256         /* points whose codes are computed together */
 #define BOXING_COST 1.0   /* nanoseconds a point */
 #define ENCODING_COST 5.0
@@ -30,7 +30,6 @@ typedef struct {
     int64_t chunk_size;
     ft_hilbert_chunk *chunks;
     float box[6];
-    uint32_t buckets[FT_HILBERT_BUCKETS + 1]; /* where they begin */
 } sorting;
 
 static int64_t chunk_begin(const sorting *s, int64_t chunk)
@@ -97,8 +96,6 @@ static float longest_side(const float box[6], int dim)
 /* Where a finer grid is needed, the tree sorts the points of a cell again. */
 static int bits_per_axis(int dim) { return 22 / dim; }
 
-/* Bits of a code below those of its bucket. */
-static int bucket_shift(int dim) { return bits_per_axis(dim) * dim - 8; }
 
 /* Put one zero, or two, before every bit. */
 FT_INLINE uint32_t spread_by_one(uint32_t v)
@@ -166,7 +163,7 @@ FT_INLINE void encode_block(int dim, uint32_t cell[3][BLOCK], uint32_t *codes)
 FT_INLINE void encode_chunk(int dim, const sorting *s, int64_t chunk)
 {
     const int64_t end = chunk_end(s, chunk);
-    const int shift = bucket_shift(dim);
+    const int shift = s->curve->bucket_shift;
     const float last = (float)((1u << bits_per_axis(dim)) - 1u);
     float scale = last / longest_side(s->box, dim);
     if (!isfinite(scale)) scale = 0.0f;
@@ -209,19 +206,19 @@ static void find_places(sorting *s, int64_t n_chunks)
             total[bucket] += count;
         }
     for (int bucket = 0; bucket < FT_HILBERT_BUCKETS; bucket++) {
-        s->buckets[bucket] = place;
+        s->curve->buckets[bucket] = place;
         place += total[bucket];
     }
-    s->buckets[FT_HILBERT_BUCKETS] = place;
+    s->curve->buckets[FT_HILBERT_BUCKETS] = place;
 }
 
 static void place_task(FT_TASK_ARGUMENTS)
 {
     const sorting *s = context;
     uint32_t *places = s->chunks[chunk].counts;
-    const int shift = bucket_shift(s->dim);
+    const int shift = s->curve->bucket_shift;
     for (int bucket = 0; bucket < FT_HILBERT_BUCKETS; bucket++)
-        places[bucket] += s->buckets[bucket];
+        places[bucket] += s->curve->buckets[bucket];
     for (int64_t i = chunk_begin(s, chunk); i < chunk_end(s, chunk); i++) {
         const ft_hilbert_pair pair = s->curve->scratch[i];
         s->curve->pairs[places[pair.code >> shift]++] = pair;
@@ -255,7 +252,7 @@ static void bucket_task(FT_TASK_ARGUMENTS)
     const sorting *s = context;
     ft_hilbert *curve = s->curve;
     for (int64_t bucket = chunk * TOGETHER; bucket < (chunk + 1) * TOGETHER; bucket++) {
-        const int64_t begin = s->buckets[bucket], end = s->buckets[bucket + 1];
+        const int64_t begin = s->curve->buckets[bucket], end = s->curve->buckets[bucket + 1];
         if (begin == end) continue;
         sort_by_digit(curve, curve->pairs, curve->scratch, begin, end, 0, 1 << LOW_BITS);
         sort_by_digit(curve, curve->scratch, NULL, begin, end, LOW_BITS, 1 << LOW_BITS);
@@ -274,6 +271,7 @@ void ft_hilbert_allocate(ft_hilbert *curve, int64_t n, ft_memory *memory)
 ft_status ft_hilbert_sort(ft_hilbert *curve, const float *points, int64_t n, int dim, ft_run *run)
 {
     sorting s = {.curve = curve, .points = points, .dim = dim, .end = n, .chunks = curve->chunks};
+    curve->bucket_shift = bits_per_axis(dim) * dim - 8;
     s.chunk_size = chunk_size_of(n);
     const int64_t n_chunks = chunks_of(n);
     const double chunk_points = (double)n / (double)n_chunks;

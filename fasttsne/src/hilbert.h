@@ -27,6 +27,8 @@ typedef struct {
     uint32_t *codes; /* by position; from the top, dim bits choose the child at each level */
     ft_hilbert_pair *pairs, *scratch;
     ft_hilbert_chunk *chunks;
+    uint32_t buckets[FT_HILBERT_BUCKETS + 1]; /* where they begin */
+    int bucket_shift;                         /* bits of a code below those of its bucket */
 } ft_hilbert;
 
 /* Takes the arrays for n points from `memory`. */

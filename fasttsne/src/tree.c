@@ -80,13 +80,15 @@ static int32_t next_place(const ft_tree *tree, int64_t begin)
     return (int32_t)(2 * begin + tree->n_crown);
 }
 
-/* Whether points whose codes differ are in [begin, end), if need be after sorting them again. */
-static int can_be_split(ft_tree *tree, int64_t begin, int64_t end)
+/* Whether all points in [begin, end) have one code. */
+static int one_code(const ft_tree *tree, int64_t begin, int64_t end)
 {
-    const uint32_t *codes = tree->curve.codes;
-    if (codes[begin] == codes[end - 1])
-        ft_hilbert_sort_again(&tree->curve, tree->embedding, tree->dim, begin, end);
-    return codes[begin] != codes[end - 1];
+    return tree->curve.codes[begin] == tree->curve.codes[end - 1];
+}
+
+static void sort_again(ft_tree *tree, int64_t begin, int64_t end)
+{
+    ft_hilbert_sort_again(&tree->curve, tree->embedding, tree->dim, begin, end);
 }
 
 /* Bits of the codes below the cube whose children [begin, end) is split into. */
@@ -96,17 +98,27 @@ static int shift_of(const ft_tree *tree, int64_t begin, int64_t end)
     return highest_bit(codes[begin] ^ codes[end - 1]) / tree->dim * tree->dim;
 }
 
-static int64_t end_of_child(const ft_tree *tree, int shift, int64_t begin, int64_t end)
+static int64_t end_of_child(const ft_tree *tree, int shift, int64_t begin, int64_t end,
+                            int sorted_again)
 {
-    const uint32_t *codes = tree->curve.codes;
-    return first_not_below(codes, begin, end, ((uint64_t)(codes[begin] >> shift) + 1) << shift);
+    const ft_hilbert *curve = &tree->curve;
+    const uint64_t next = ((uint64_t)(curve->codes[begin] >> shift) + 1) << shift;
+    /* Above the buckets, other threads' codes need not be read. */
+    if (shift >= curve->bucket_shift && !sorted_again)
+        return curve->buckets[next >> curve->bucket_shift];
+    return first_not_below(curve->codes, begin, end, next);
 }
 
 /* Nodes of the crown, and the ends of the branches. */
-static void add_to_crown(ft_tree *tree, int32_t parent, int64_t begin, int64_t end)
+static void add_to_crown(ft_tree *tree, int32_t parent, int64_t begin, int64_t end,
+                         int sorted_again)
 {
     const int32_t place = next_place(tree, begin);
-    if (end - begin <= FT_BRANCH || !can_be_split(tree, begin, end)) {
+    if (end - begin > FT_BRANCH && one_code(tree, begin, end)) {
+        sort_again(tree, begin, end);
+        sorted_again = 1;
+    }
+    if (end - begin <= FT_BRANCH || one_code(tree, begin, end)) {
         const int32_t next = next_place(tree, end);
         tree->branches[tree->n_branches++] =
             (ft_branch){(int32_t)begin, (int32_t)end, place, next, parent, 0};
@@ -116,8 +128,8 @@ static void add_to_crown(ft_tree *tree, int32_t parent, int64_t begin, int64_t e
     int32_t n_children = 0;
     const int shift = shift_of(tree, begin, end);
     for (int64_t at = begin; at < end;) {
-        const int64_t stop = end_of_child(tree, shift, at, end);
-        add_to_crown(tree, cell, at, stop);
+        const int64_t stop = end_of_child(tree, shift, at, end, sorted_again);
+        add_to_crown(tree, cell, at, stop, sorted_again);
         n_children++;
         at = stop;
     }
@@ -130,13 +142,14 @@ static void add_to_crown(ft_tree *tree, int32_t parent, int64_t begin, int64_t e
 /* Adds a cell of a branch and those below it; returns the place after them. */
 static int32_t add_cell(ft_tree *tree, ft_branch *branch, int32_t place, int64_t begin, int64_t end)
 {
-    const int is_leaf = end - begin <= FT_LEAF || !can_be_split(tree, begin, end);
+    if (end - begin > FT_LEAF && one_code(tree, begin, end)) sort_again(tree, begin, end);
+    const int is_leaf = end - begin <= FT_LEAF || one_code(tree, begin, end);
     int32_t next = place + 1;
     if (is_leaf && end - begin > FT_LEAF) branch->coincide = 1;
     if (!is_leaf) {
         const int shift = shift_of(tree, begin, end);
         for (int64_t at = begin; at < end;) {
-            const int64_t stop = end_of_child(tree, shift, at, end);
+            const int64_t stop = end_of_child(tree, shift, at, end, 1);
             next = add_cell(tree, branch, next, at, stop);
             at = stop;
         }
@@ -358,7 +371,7 @@ ft_status ft_tree_build(ft_tree *tree, const float *embedding, ft_run *run)
     if (status != FT_OK) return status;
     tree->embedding = embedding;
     tree->n_branches = tree->n_crown = 0;
-    add_to_crown(tree, -1, 0, tree->n);
+    add_to_crown(tree, -1, 0, tree->n, 0);
     tree->n_places = next_place(tree, tree->n);
     const double cost = BUILDING_COST * (double)tree->n / (double)tree->n_branches;
     status = ft_parallel_run(run, tree->n_branches, cost, FT_TASK(branch), tree);

@@ -25,7 +25,7 @@ typedef struct {
 } ft_node;
 
 /* Points of a subtree that one thread builds. */
-#define FT_BRANCH 1024
+#define FT_BRANCH 512
 typedef struct {
     int32_t begin, end; /* its points */
     int32_t root;
