@@ -92,6 +92,22 @@ def symmetrize(
 ) -> tuple[Int64, Int32, Float32]: ...  # CSR: indptr, indices, data
 def symmetrize_dense(conditional: Float32, n_threads: int) -> Float32: ...  # (n, n)
 
+# P as CSR: indptr, indices, data.
+def find_groups(
+    indptr: Int64, indices: Int32, data: Float32, n_threads: int
+) -> tuple[Int32, int]: ...  # groups (n,), their number
+def joint_of_groups(
+    indptr: Int64, indices: Int32, data: Float32, groups: Int32, n_groups: int, n_threads: int
+) -> tuple[Int64, Int32, Float32]: ...  # CSR
+def prolong(
+    indptr: Int64,
+    indices: Int32,
+    data: Float32,
+    groups: Int32,
+    coarse: Float32,  # (n_groups, dim)
+    n_threads: int,
+) -> Float32: ...  # (n, dim)
+
 class DivergedError(FloatingPointError): ...
 
 class Forces:

@@ -12,7 +12,10 @@ from fasttsne.affinity import build
 from fasttsne.affinity.build import AffinityParameters, Joint
 from fasttsne.affinity.weights import WeightedJoint
 from fasttsne.descent.schedule import (
+    COARSE,
+    COARSE_EXAGGERATION,
     LARGE,
+    N_COARSE,
     N_LARGE,
     USUAL,
     Schedule,
@@ -64,12 +67,33 @@ def checked_samples(
     return Samples(X, exponent, classes, counts, init, fixed)
 
 
-def schedule_of(tsne: Any, n_samples: float, n_iter_early: int) -> Schedule:
+def may_start_coarse(tsne: Any, samples: Samples) -> bool:
+    """Whether a map of groups may come first: for many samples, in the usual descent."""
+    usual = (
+        tsne.method == "barnes_hut"
+        and tsne.n_components == 2
+        and tsne.degrees_of_freedom in (None, 1.0)
+        and tsne.early_exaggeration_iter is None
+        and COARSE_EXAGGERATION <= tsne.early_exaggeration <= 100.0
+        and tsne.exaggeration == 1.0
+        and tsne.learning_rate == "auto"
+    )
+    is_plain = isinstance(samples.init, str) and samples.counts is None
+    is_given = AffinityParameters.of(tsne).is_given
+    return usual and is_plain and not is_given and samples.n_copies > N_COARSE
+
+
+def schedule_of(
+    tsne: Any, n_samples: float, n_iter_early: int, *, is_coarse: bool = False
+) -> Schedule:
     """Return the schedule of an estimator; its automatic learning rate is `n_samples`."""
     pace = LARGE if n_samples > N_LARGE else USUAL
+    early_exaggeration = tsne.early_exaggeration
+    if is_coarse:
+        pace, early_exaggeration = COARSE, min(early_exaggeration, COARSE_EXAGGERATION)
     if tsne.early_exaggeration_iter is not None:
         n_iter_early = tsne.early_exaggeration_iter
-    elif pace is LARGE:
+    elif pace is not USUAL:
         n_iter_early = min(n_iter_early, pace.n_iter_early)
     rate = automatic = float(n_samples)
     if not isinstance(tsne.learning_rate, str):
@@ -85,7 +109,7 @@ def schedule_of(tsne: Any, n_samples: float, n_iter_early: int) -> Schedule:
         pace = pace._replace(least_gain=pace.least_gain * max(share, 0.25), counts_scale=True)
     return standard_schedule(
         rate,
-        early_exaggeration=tsne.early_exaggeration,
+        early_exaggeration=early_exaggeration,
         early_exaggeration_iter=n_iter_early,
         exaggeration=check_exaggeration(tsne.exaggeration),
         pace=pace,

@@ -21,6 +21,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from fasttsne._kernels import DivergedError, Forces
 from fasttsne.affinity.build import AffinityParameters, completed, key_of
+from fasttsne.affinity.joint import JointProbabilities
+from fasttsne.descent.coarse import coarse_start
 from fasttsne.descent.degrees_of_freedom import first_degrees_of_freedom
 from fasttsne.descent.forces import make_forces
 from fasttsne.descent.kl_per_sample import kl_per_copy
@@ -29,7 +31,7 @@ from fasttsne.descent.schedule import USUAL, Schedule
 from fasttsne.descent.state import Descent, check_continues, pin
 from fasttsne.initialization.start import warn_of_wide
 from fasttsne.neighbors.metrics import METRICS, Metric
-from fasttsne.pipeline import checked_samples, joint_and_start, schedule_of
+from fasttsne.pipeline import checked_samples, joint_and_start, may_start_coarse, schedule_of
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.progress import check_progress
 from fasttsne.runtime.threads import effective_n_threads
@@ -91,7 +93,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         First coordinates: principal components, the first with a standard deviation of 1e-4;
         Gaussian noise of that standard deviation; eigenvectors of the normalised Laplacian of P,
         scaled alike; or an array, which is copied, best of that width. "pca" needs samples:
-        choose another with ``metric="precomputed"`` or ``affinity="precomputed"``.
+        choose another with ``metric="precomputed"`` or ``affinity="precomputed"``. Above 100,000
+        samples, unless it is an array, a map of groups of samples starts from it and gives
+        the first coordinates: see Notes.
     verbose : int, default=0
         Print the stages at 1, and at 2 also the progress after early exaggeration.
     random_state : int, RandomState instance or None, default=None
@@ -209,7 +213,12 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     150 iterations at momentum 0.8, then momentum rises to 0.97 over 50. No step is longer than
     the root of 2. Then, unless points are fixed, the map is multiplied by a factor every 10
     iterations. When an iteration gains less than 1/4000 of KL(P||Q), 50 at momentum 0.8 settle
-    the map. Above 50,000 samples this is quicker; docs/algorithm.md has the numbers.
+    the map. Above 50,000 samples this is quicker; docs/algorithm.md has the numbers. Above 100,000
+    early exaggeration mostly acts on a map of groups of about eight samples, from which the
+    descent starts: the callback, `n_iter_` and the progress bar count from there. This requires
+    the usual descent (2 components, the usual exaggeration, learning rate and degrees of freedom),
+    an `init` that is no array and no `sample_weight`; data whose groups have too many neighbours,
+    such as noise, have the descent of 50,000 samples.
 
     Ctrl-C or an exception in the callback leaves the estimator with the map so far. With
     ``warm_start=True``, set then at the latest, the next call first takes the remaining
@@ -404,7 +413,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if descent is not None:
             n_samples = original.X.shape[0]
             check_continues(descent, n_samples, self.n_components, samples.point_of_sample)
-        schedule = schedule_of(self, samples.n_copies, self._EXPLORATION_MAX_ITER)
+        n_iter_early = self._EXPLORATION_MAX_ITER
+        is_coarse = descent is not None and descent.state.is_coarse
+        schedule = schedule_of(self, samples.n_copies, n_iter_early, is_coarse=is_coarse)
 
         key = key_of(parameters, samples, self.angle, n_threads) if self.warm_start else None
         kept_key, forces = self._kept_forces or (None, None)
@@ -418,12 +429,20 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 n_threads=n_threads,
                 verbose=self.verbose,
             )
+            if start is not None:
+                if may_start_coarse(self, samples):
+                    assert isinstance(joint, JointProbabilities)
+                    how: Any = {"angle": self.angle, "n_threads": n_threads}
+                    coarse = coarse_start(joint, start, self.early_exaggeration, **how)
+                    is_coarse, start = coarse is not None, start if coarse is None else coarse
+                    schedule = schedule_of(
+                        self, samples.n_copies, n_iter_early, is_coarse=is_coarse
+                    )
+                descent = Descent.at_rest(start, samples.point_of_sample, is_coarse=is_coarse)
             forces = make_forces(
                 joint, self.n_components, self._nu(), angle=self.angle, n_threads=n_threads
             )
             del joint
-            if start is not None:
-                descent = Descent.at_rest(start, point_of_sample=samples.point_of_sample)
         assert descent is not None
         if not descent.lock.acquire(blocking=False):
             raise RuntimeError(_DRAWN_ALREADY)

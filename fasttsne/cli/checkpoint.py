@@ -19,7 +19,7 @@ from fasttsne.cli.read import check_kind
 from fasttsne.descent.state import Check, Descent, Problem, State
 from fasttsne.runtime.files import replacing
 
-_FORMAT = "fasttsne checkpoint 2"
+_FORMAT = "fasttsne checkpoint 3"
 _EVERY = 60.0  # seconds
 _ARRAYS = ("order", "embedding", "velocity", "gains")  # of a State
 
@@ -76,11 +76,14 @@ def save(tsne: TSNE, X: Any, path: Path) -> None:
     assert descent is not None
     state, copies = descent.state, descent.point_of_sample
     facts = {"data": _digest(X), "parameters": {**tsne.get_params(), "callback": None}}
-    numbers = state.gradient_norm, state.degrees_of_freedom, state.learned_at, state.seconds
+    numbers = (
+        *(state.iteration, state.gradient_norm, state.degrees_of_freedom),
+        *(state.learned_at, state.seconds, state.is_coarse),
+    )
     checks = [[*check[:5], *check.problem, *check[6:]] for check in state.checks]
     arrays = {name: getattr(state, name) for name in _ARRAYS}
     arrays |= {"copies": np.arange(len(state.order), dtype=np.int64) if copies is None else copies}
-    arrays |= {"numbers": np.array([state.iteration, *numbers])}
+    arrays |= {"numbers": np.array(numbers)}
     arrays |= {"checks": np.array(checks, dtype=np.float64).reshape(-1, 12)}
     with replacing(path) as unfinished, open(unfinished, "wb") as file:
         write_arrays(file, facts, arrays)
@@ -128,7 +131,7 @@ def estimator(parameters: Any) -> TSNE:
 
 def _descent(facts: dict[str, Any], arrays: dict[str, NDArray[Any]], n_samples: int) -> Descent:
     """Return the descent of a checkpoint; raise an error if its arrays do not belong together."""
-    iteration, norm, nu, learned_at, seconds = arrays["numbers"].tolist()
+    iteration, norm, nu, learned_at, seconds, is_coarse = arrays["numbers"].tolist()
     checks = tuple(
         Check._make([int(row[0]), *row[1:5], Problem(*row[5:8]), bool(row[8]), *row[9:]])
         for row in arrays["checks"].tolist()
@@ -149,7 +152,7 @@ def _descent(facts: dict[str, Any], arrays: dict[str, NDArray[Any]], n_samples: 
     if not sound:
         raise ValueError("arrays do not belong together")
     place = int(iteration), order, embedding, velocity, gains
-    state = State(*place, norm, nu, int(learned_at), checks, seconds)
+    state = State(*place, norm, nu, int(learned_at), checks, seconds, bool(is_coarse))
     return Descent(state, None if len(order) == n_samples else copies)
 
 

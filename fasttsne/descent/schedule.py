@@ -59,6 +59,10 @@ class Pace(NamedTuple):
 USUAL = Pace(150, 50, 50, 1 / 4000, counts_scale=True)
 LARGE = Pace(100, 0, 30, 1 / 1250, counts_scale=False)  # for more than N_LARGE samples
 N_LARGE = 50_000
+# After a map of groups (descent/coarse.py), for more than N_COARSE samples.
+COARSE = Pace(40, 0, 30, 1 / 1000, counts_scale=False)
+N_COARSE = 100_000
+COARSE_EXAGGERATION = 4.0  # at its beginning, at most
 
 
 class Settings(NamedTuple):

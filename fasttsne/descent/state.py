@@ -55,6 +55,7 @@ class State:
     learned_at: int = -1  # iteration of the last step of the degrees of freedom
     checks: tuple[Check, ...] = ()
     seconds: float = 0.0  # spent on the descent
+    is_coarse: bool = False  # whether the first map is that of `coarse_start`
 
     def in_callers_order(self) -> State:
         """Return the same state with point i in row i."""
@@ -132,7 +133,11 @@ class Descent:
 
     @classmethod
     def at_rest(
-        cls, start: NDArray[Any], point_of_sample: NDArray[np.int64] | None = None
+        cls,
+        start: NDArray[Any],
+        point_of_sample: NDArray[np.int64] | None = None,
+        *,
+        is_coarse: bool = False,
     ) -> Descent:
         """Return a descent before its first iteration.
 
@@ -142,6 +147,8 @@ class Descent:
             The first map, which is copied.
         point_of_sample : ndarray of int64, shape (n_samples,), default=None
             Point of each sample, where equal samples share one. None means one point per sample.
+        is_coarse : bool, default=False
+            Whether `start` is the map of `fasttsne.descent.coarse.coarse_start`.
 
         Returns
         -------
@@ -150,10 +157,8 @@ class Descent:
         """
         embedding = np.array(start, dtype=np.float32, order="C")
         order = np.arange(len(embedding), dtype=np.int32)
-        return cls(
-            State(0, order, embedding, np.zeros_like(embedding), np.ones_like(embedding)),
-            point_of_sample,
-        )
+        arrays = order, embedding, np.zeros_like(embedding), np.ones_like(embedding)
+        return cls(State(0, *arrays, is_coarse=is_coarse), point_of_sample)
 
     def end_run(self) -> None:
         """Mark the last run as ended: the next one takes `max_iter` iterations after it."""

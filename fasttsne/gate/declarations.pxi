@@ -118,6 +118,15 @@ cdef extern from "fasttsne.h" nogil:
         int64_t *, int32_t *, float *, ft_run *)
     ft_status ft_joint_negative_entropy(const float *, int64_t, double *, ft_run *)
 
+    ft_status ft_coarsening_find(
+        const int64_t *, const int32_t *, const float *, int64_t, int32_t *, int64_t *, ft_run *)
+    ft_status ft_coarsening_joint(
+        const int64_t *, const int32_t *, const float *, int64_t, const int32_t *, int64_t,
+        int64_t *, int32_t *, float *, ft_run *)
+    ft_status ft_coarsening_prolong(
+        const int64_t *, const int32_t *, const float *, int64_t, const int32_t *, const float *,
+        int, float *, ft_run *)
+
     ft_tree *ft_tree_create(int64_t, int)
     void ft_tree_destroy(ft_tree *)
     ft_status ft_tree_build(ft_tree *, const float *, ft_run *)

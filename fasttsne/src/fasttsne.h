@@ -181,6 +181,24 @@ ft_status ft_joint_permute(const int64_t *indptr, const int32_t *indices, const 
 ft_status ft_joint_negative_entropy(const float *data, int64_t n_edges, OUT double *sum,
                                     INOUT ft_run *run);
 
+/* ---- coarsening.c: groups of points, and P between them --------------------------------------- */
+
+/* Groups of about eight points that P joins strongly; they are numbered from 0 to n_groups - 1. */
+ft_status ft_coarsening_find(const int64_t *indptr, const int32_t *indices, const float *data,
+                             int64_t n, OUT int32_t *groups, OUT int64_t *n_groups,
+                             INOUT ft_run *run);
+/* P between different groups, sums of p over pairs of points; columns are not sorted. With
+ * new_indices NULL only new_indptr is set, and otherwise only read. */
+ft_status ft_coarsening_joint(const int64_t *indptr, const int32_t *indices, const float *data,
+                              int64_t n, const int32_t *groups, int64_t n_groups,
+                              INOUT int64_t *new_indptr, OUT int32_t *new_indices,
+                              OUT float *new_data, INOUT ft_run *run);
+/* Every point at the mean place of its neighbours' groups, weighted by p; without neighbours at
+ * that of its own group. coarse has dim coordinates a group. */
+ft_status ft_coarsening_prolong(const int64_t *indptr, const int32_t *indices, const float *data,
+                                int64_t n, const int32_t *groups, const float *coarse, int dim,
+                                OUT float *embedding, INOUT ft_run *run);
+
 /* ---- The kernel of the map: w = (1 + d^2/nu)^(-(nu+1)/2), u = 1/(1 + d^2/nu) --------------- */
 
 typedef struct {
