@@ -30,6 +30,14 @@ def test_ctrl_c_leaves_a_checkpoint_that_leads_to_the_same_map(array, capsys, mo
     assert sorted(os.listdir()) == ["map.npy", "x.npy"]
 
 
+def test_a_checkpoint_keeps_the_schedule_after_a_map_of_groups(array, monkeypatch):
+    monkeypatch.setattr("fasttsne.pipeline.N_COARSE", 10)
+    interrupted(monkeypatch, *MAP)
+    assert checkpoint.load(Path("map.npy.checkpoint"), array)._descent.state.is_coarse
+    assert run("map", *MAP, "--resume", "map.npy.checkpoint") == 0
+    np.testing.assert_array_equal(np.load("map.npy"), expected_map(array))
+
+
 def test_regular_checkpoints_change_nothing(array, monkeypatch):
     monkeypatch.setattr(checkpoint, "_EVERY", 0.0)
     written = []
