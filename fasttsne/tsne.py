@@ -93,7 +93,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         First coordinates: principal components, the first with a standard deviation of 1e-4;
         Gaussian noise of that standard deviation; eigenvectors of the normalised Laplacian of P,
         scaled alike; or an array, which is copied, best of that width. "pca" needs samples:
-        choose another with ``metric="precomputed"`` or ``affinity="precomputed"``. Above 100,000
+        choose another with ``metric="precomputed"`` or ``affinity="precomputed"``. Above 200,000
         samples, unless it is an array, a map of groups of samples starts from it and gives
         the first coordinates: see Notes.
     verbose : int, default=0
@@ -213,7 +213,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     150 iterations at momentum 0.8, then momentum rises to 0.97 over 50. No step is longer than
     the root of 2. Then, unless points are fixed, the map is multiplied by a factor every 10
     iterations. When an iteration gains less than 1/4000 of KL(P||Q), 50 at momentum 0.8 settle
-    the map. Above 50,000 samples this is quicker; docs/algorithm.md has the numbers. Above 100,000
+    the map. Above 50,000 samples this is quicker; docs/algorithm.md has the numbers. Above 200,000
     early exaggeration mostly acts on a map of groups of about eight samples, from which the
     descent starts: the callback, `n_iter_` and the progress bar count from there. This requires
     the usual descent (2 components, the usual exaggeration, learning rate and degrees of freedom),

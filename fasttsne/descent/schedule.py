@@ -61,7 +61,7 @@ LARGE = Pace(100, 0, 30, 1 / 1250, counts_scale=False)  # for more than N_LARGE 
 N_LARGE = 50_000
 # After a map of groups (descent/coarse.py), for more than N_COARSE samples.
 COARSE = Pace(40, 0, 30, 1 / 1000, counts_scale=False)
-N_COARSE = 100_000
+N_COARSE = 200_000
 COARSE_EXAGGERATION = 4.0  # at its beginning, at most
 
 
