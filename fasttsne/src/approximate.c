@@ -14,12 +14,12 @@
 #include "kmeans.h"
 #include "memory.h"
 
-#define BLOCK 128     /* queries of one task, all of one list */
-#define PANEL 32      /* points of a list that lie side by side in memory; see residuals */
+#define BLOCK 128       /* queries of one task, all of one list */
+#define PANEL 32        /* points of a list that lie side by side in memory; see residuals */
 #define MOST_TOGETHER 8 /* queries that are multiplied with a panel at once */
-#define PILOTS 512    /* queries that determine the budget */
-#define PILOT_BLOCK 8 /* pilots of one task */
-#define RECALL 0.99   /* of the pilots' neighbours that the budget must find */
+#define PILOTS 512      /* queries that determine the budget */
+#define PILOT_BLOCK 8   /* pilots of one task */
+#define RECALL 0.99     /* of the pilots' neighbours that the budget must find */
 #define REACH 8     /* budgets of points in the lists around a list that its queries choose from */
 #define BUDGETS 128 /* budgets that are tried */
 #define UNRESOLVED 0.02   /* largest share of pilots with unresolved neighbours */
@@ -51,8 +51,8 @@ typedef struct {
     /* The points of each list relative to its centroid, in panels of m x PANEL: a register holds one
      * coordinate of several points. A panel that the list does not fill ends with zeros. */
     float *residuals;
-    int64_t *panels;  /* n_lists + 1: the first panel of each list */
-    float *norms;     /* by place: |residual|^2 + tail */
+    int64_t *panels; /* n_lists + 1: the first panel of each list */
+    float *norms;    /* by place: |residual|^2 + tail */
     int64_t n_blocks;
     int64_t *block_first; /* n_blocks + 1 places */
     int32_t *block_list;
@@ -163,8 +163,8 @@ FT_INLINE void residuals_body(FT_TASK_ARGUMENTS)
     const float *centroid = s->lists.centroids + home * m;
     float *residual = s->scratches[thread].queries;
     /* A block begins with a panel. */
-    float *panels = s->residuals +
-                    (s->panels[home] + (begin - s->lists.start[home]) / PANEL) * PANEL * m;
+    float *panels =
+        s->residuals + (s->panels[home] + (begin - s->lists.start[home]) / PANEL) * PANEL * m;
     for (int64_t r = 0; r < (end - begin + PANEL - 1) / PANEL * PANEL; r++) {
         float *at = panels + r / PANEL * PANEL * m + r % PANEL;
         if (begin + r < end) {

@@ -12,12 +12,12 @@
 #include <math.h>
 #include <string.h>
 
-#define LOW_BITS 7        /* of a digit; codes are two of them below the bits of the bucket */
-#define DIGITS 256        /* at most */
-#define LEAST_CHUNK 1024  /* points; smaller chunks write into the same cache lines */
-#define TOGETHER 2        /* buckets */
-#define BLOCK 256         /* points whose codes are computed together */
-#define BOXING_COST 1.0   /* nanoseconds a point */
+#define LOW_BITS 7       /* of a digit; codes are two of them below the bits of the bucket */
+#define DIGITS 256       /* at most */
+#define LEAST_CHUNK 1024 /* points; smaller chunks write into the same cache lines */
+#define TOGETHER 2       /* buckets */
+#define BLOCK 256        /* points whose codes are computed together */
+#define BOXING_COST 1.0  /* nanoseconds a point */
 #define ENCODING_COST 5.0
 #define SORTING_COST 3.0
 
@@ -95,7 +95,6 @@ static float longest_side(const float box[6], int dim)
 
 /* Where a finer grid is needed, the tree sorts the points of a cell again. */
 static int bits_per_axis(int dim) { return 22 / dim; }
-
 
 /* Put one zero, or two, before every bit. */
 FT_INLINE uint32_t spread_by_one(uint32_t v)
@@ -275,8 +274,7 @@ ft_status ft_hilbert_sort(ft_hilbert *curve, const float *points, int64_t n, int
     s.chunk_size = chunk_size_of(n);
     const int64_t n_chunks = chunks_of(n);
     const double chunk_points = (double)n / (double)n_chunks;
-    ft_status status =
-        ft_parallel_run(run, n_chunks, BOXING_COST * chunk_points, FT_TASK(box), &s);
+    ft_status status = ft_parallel_run(run, n_chunks, BOXING_COST * chunk_points, FT_TASK(box), &s);
     if (status != FT_OK) return status;
     ft_empty_box(s.box);
     for (int64_t chunk = 0; chunk < n_chunks; chunk++) {

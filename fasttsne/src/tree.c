@@ -11,7 +11,7 @@
 #include <math.h>
 
 #define BUILDING_COST 16.0 /* nanoseconds a point */
-#define LOPSIDED 25.0    /* see squared_width; figures in benchmarks/NOTES.md */
+#define LOPSIDED 25.0      /* see squared_width; figures in benchmarks/NOTES.md */
 
 ft_tree *ft_tree_create(int64_t n, int dim)
 {
@@ -359,8 +359,8 @@ FT_INLINE void branch_body(FT_TASK_ARGUMENTS)
     else
         FT_DIM_DISPATCH(tree->dim, build_branch(tree, DIM, 0, branch))
     /* Who finishes the last child of a cell summarises the cell. */
-    for (int32_t c = branch->parent;
-         c >= 0 && atomic_fetch_sub(&tree->crown[c].n_open, 1) == 1; c = tree->crown[c].parent)
+    for (int32_t c = branch->parent; c >= 0 && atomic_fetch_sub(&tree->crown[c].n_open, 1) == 1;
+         c = tree->crown[c].parent)
         summarize_inner(tree, tree->dim, tree->crown[c].place);
 }
 FT_TASK_VARIANTS(branch)

@@ -37,7 +37,7 @@ typedef struct {
 /* A node above the branches. */
 typedef struct {
     int32_t place;
-    int32_t parent; /* in the crown, or -1 */
+    int32_t parent;         /* in the crown, or -1 */
     _Atomic int32_t n_open; /* children not yet summarised */
 } ft_crown_cell;
 
@@ -59,8 +59,8 @@ struct ft_tree {
     ft_node *nodes;
     float (*boxes)[6];          /* min and max of each axis, per node */
     float (*thirds)[FT_THIRDS]; /* third moments, per node */
-    int64_t n_places;    /* of nodes, with gaps */
-    ft_branch *branches; /* the largest subtrees of at most FT_BRANCH points, or leaves */
+    int64_t n_places;           /* of nodes, with gaps */
+    ft_branch *branches;        /* the largest subtrees of at most FT_BRANCH points, or leaves */
     int64_t n_branches;
     ft_crown_cell *crown;
     int64_t n_crown;
