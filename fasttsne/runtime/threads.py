@@ -11,7 +11,10 @@ from typing import Any, TypeVar
 
 import joblib
 from joblib.parallel import get_active_backend
-from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
+from sklearn.utils._openmp_helpers import (
+    _openmp_effective_n_threads,
+    _openmp_parallelism_enabled,
+)
 from threadpoolctl import ThreadpoolController
 
 Item = TypeVar("Item")
@@ -22,9 +25,10 @@ def effective_n_threads(n_jobs: int | None) -> int:
     """Return the number of threads of `n_jobs`, at least 1: see `TSNE`.
 
     None means all cores that the process may use, by joblib (affinity masks, container quotas), or
-    the fewer threads that scikit-learn would use (OMP_NUM_THREADS, threadpoolctl). Inside joblib it
-    means `joblib.parallel_config`, and one thread in a worker thread, so that parallel fits do not
-    share cores. More threads than cores slow a fit down.
+    the fewer threads that scikit-learn would use (OMP_NUM_THREADS, threadpoolctl); a scikit-learn
+    without OpenMP sets no limit. Inside joblib it means `joblib.parallel_config`, and one thread in
+    a worker thread, so that parallel fits do not share cores. More threads than cores slow a fit
+    down.
     """
     if n_jobs == 0:
         raise ValueError(
@@ -37,6 +41,8 @@ def effective_n_threads(n_jobs: int | None) -> int:
         if in_worker_thread:
             return 1
         if context_n_jobs is None or backend.nesting_level:
+            if not _openmp_parallelism_enabled():
+                return max(1, cores)
             return max(1, min(cores, _openmp_effective_n_threads(only_physical_cores=False)))
         n_jobs = int(context_n_jobs)
     if n_jobs < 0:

@@ -10,6 +10,7 @@ from fits import needs_fork, run_python
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from fasttsne.neighbors import nearest_neighbors
+from fasttsne.runtime import threads as ours
 from fasttsne.runtime.threads import effective_n_threads, in_threads, single_threaded_blas
 
 CORES = joblib.cpu_count()
@@ -44,6 +45,14 @@ def test_none_means_what_threadpoolctl_or_joblib_says():
         joblib.delayed(effective_n_threads)(None) for _ in range(2)
     )
     assert jobs == [1, 1]
+
+
+def test_a_scikit_learn_without_openmp_sets_no_limit(monkeypatch):
+    monkeypatch.setattr(ours.joblib, "cpu_count", lambda: 3)
+    monkeypatch.setattr(ours, "_openmp_effective_n_threads", lambda only_physical_cores: 1)
+    assert effective_n_threads(None) == 1
+    monkeypatch.setattr(ours, "_openmp_parallelism_enabled", lambda: False)
+    assert effective_n_threads(None) == 3
 
 
 def test_zero_jobs_have_no_meaning():
