@@ -72,7 +72,8 @@ _PARAMETERS: tuple[tuple[str, Any, str, str], ...] = (
         "early-exaggeration-iter",
         int,
         "N",
-        "iterations over which that factor fades (default: 150, above 50,000 rows 100)",
+        "iterations over which that factor fades (default: 150, above 50,000 rows 100, after a map"
+        " of groups 40)",
     ),
     ("exaggeration", float, "F", "later factor, above 1 to draw clusters together"),
     ("learning-rate", _number_or_auto, "RATE", "step size"),
