@@ -197,13 +197,19 @@ print("done")
 def test_a_forked_child_uses_several_threads():
     code = """
 import os, time
-X = X[:300]
-estimator = TSNE(perplexity=10, max_iter=300, n_jobs=2).fit(X)
+import numpy as np
+from fasttsne.neighbors import nearest_neighbors
+X = np.random.default_rng(0).normal(size=(10_000, 30))
+
+def search():  # one long job: a thread that takes no chunk of it soon sleeps
+    nearest_neighbors(X, 10, method="exact", n_threads=2)
+
+search()
 reader, writer = os.pipe()
 child = os.fork()
 if child == 0:
     all, own = time.process_time(), time.thread_time()
-    estimator.fit(X)
+    search()
     all, own = time.process_time() - all, time.thread_time() - own
     os.write(writer, str((all - own) / all).encode())
     os._exit(0)
@@ -214,7 +220,7 @@ os.waitpid(child, 0)
     # Threads of BLAS would use time of their own.
     one = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "MKL", "BLIS")}
     share_of_other_threads = float(run_python(DIGEST + code, timeout=60, **one))
-    assert share_of_other_threads > 0.01
+    assert share_of_other_threads > 0.2
 
 
 @needs_fork

@@ -149,7 +149,7 @@ struct ft_team {
     ft_signal changed;
 };
 
-static void relax(int *spins)
+static void relax(unsigned *spins)
 {
     if (++*spins < SPINS) {
 #if FT_X86_VARIANTS
@@ -172,7 +172,7 @@ static void wake(ft_team *team)
 /* Waits for a job after `last`. */
 static void await_job(ft_team *team, uint32_t last)
 {
-    int spins = 0;
+    unsigned spins = 0;
     double since = 0.0;
     while (team->job == last && !team->closed) {
         relax(&spins);
@@ -219,7 +219,7 @@ static void work(ft_team *team, int thread)
 
 static void lead(ft_team *team, int n_threads, int64_t n_chunks, ft_task task, void *context)
 {
-    int spins = 0;
+    unsigned spins = 0;
     uint32_t job = team->job + 1;
     team->task = task;
     team->context = context;
