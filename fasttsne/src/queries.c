@@ -1,10 +1,10 @@
 /* queries.c - approximate nearest neighbours of new points.
  *
- * As in approximate.c, but without BLAS, where the last bits of a product depend on the size of the
- * block: each query is compared by itself, with vectors over the points of a list, so its
- * neighbours do not depend on the other queries. Differences are squared directly, so points need
- * not be moved near the origin. Queries are processed in the order of their nearest lists, which
- * stay cached. */
+ * As in approximate.c, but BLAS does not multiply queries with centroids, because its last bits
+ * depend on the size of the block. Each query is compared by itself, with vectors over the centroids
+ * and then over the points of a list, so its neighbours do not depend on the other queries.
+ * Differences are squared directly, so points need not be moved near the origin. Queries are
+ * processed in the order of their nearest lists, which stay cached. */
 #include "candidates.h"
 #include "memory.h"
 
