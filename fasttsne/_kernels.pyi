@@ -97,8 +97,14 @@ def find_groups(
     indptr: Int64, indices: Int32, data: Float32, n_threads: int
 ) -> tuple[Int32, int]: ...  # groups (n,), their number
 def joint_of_groups(
-    indptr: Int64, indices: Int32, data: Float32, groups: Int32, n_groups: int, n_threads: int
-) -> tuple[Int64, Int32, Float32]: ...  # CSR
+    indptr: Int64,
+    indices: Int32,
+    data: Float32,
+    groups: Int32,
+    n_groups: int,
+    most_edges: int,
+    n_threads: int,
+) -> tuple[Int64, Int32, Float32] | None: ...  # CSR; None if it has more than most_edges entries
 def prolong(
     indptr: Int64,
     indices: Int32,

@@ -27,7 +27,7 @@ from fasttsne.descent.degrees_of_freedom import first_degrees_of_freedom
 from fasttsne.descent.forces import make_forces
 from fasttsne.descent.kl_per_sample import kl_per_copy
 from fasttsne.descent.loop import Callback, Rules, optimize
-from fasttsne.descent.schedule import USUAL, Schedule
+from fasttsne.descent.schedule import USUAL, Schedule, check_exaggeration
 from fasttsne.descent.state import Descent, check_continues, pin
 from fasttsne.initialization.start import warn_of_wide
 from fasttsne.neighbors.metrics import METRICS, Metric
@@ -66,14 +66,15 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         that is less, and at least 1.
     early_exaggeration : float, default=12.0
         Factor on the attraction at the start, at least 1. It falls to `exaggeration` over
-        `early_exaggeration_iter` iterations.
+        `early_exaggeration_iter` iterations. After a map of groups, on which it acts first, it
+        falls from at most 4 (see Notes).
     learning_rate : float or "auto", default="auto"
         Step length at the start, under early exaggeration. It rises as the exaggeration falls, in
         inverse proportion. "auto" is n_samples / `early_exaggeration`, so n_samples after early
         exaggeration. A number above "auto" has the effect of "auto"; one below a quarter of it
         raises a warning.
     max_iter : int, default=1000
-        Maximum number of iterations, at least 250; 350 to 450 are usually enough. With
+        Maximum number of iterations, at least 250; most descents converge after 130 to 450. With
         `warm_start` it counts those of each call, and a further call may ask for fewer than 250.
     n_iter_without_progress : int, default=300
         Stop when KL(P||Q) has not decreased for more than this many iterations after early
@@ -94,8 +95,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Gaussian noise of that standard deviation; eigenvectors of the normalised Laplacian of P,
         scaled alike; or an array, which is copied, best of that width. "pca" needs samples:
         choose another with ``metric="precomputed"`` or ``affinity="precomputed"``. Above 200,000
-        samples, unless it is an array, a map of groups of samples starts from it and gives
-        the first coordinates: see Notes.
+        samples a map of groups of samples may start from it, unless it is an array, and give the
+        first coordinates: see Notes.
     verbose : int, default=0
         Print the stages at 1, and at 2 also the progress after early exaggeration.
     random_state : int, RandomState instance or None, default=None
@@ -141,7 +142,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         where two known classes meet, and the other neighbours gain it. A row of which nothing
         would be left stays.
     early_exaggeration_iter : int or None, default=None
-        Iterations over which early exaggeration fades; 0 leaves it out. None is 150 (see Notes).
+        Iterations over which early exaggeration fades; 0 leaves it out. None is 150, above 50,000
+        samples 100, and after a map of groups 40 (see Notes).
     exaggeration : float or list of (int, float), default=1.0
         Factor on the attraction after early exaggeration, above 0: more than 1 draws clusters
         together, less sets points apart. A list gives the number of iterations of each factor;
@@ -217,10 +219,12 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     early exaggeration mostly acts on a map of groups of about eight samples, from which the
     descent starts: the callback, `n_iter_` and the progress bar count from there. This requires
     the usual descent (2 components, the usual exaggeration, learning rate and degrees of freedom),
-    an `init` that is no array and no `sample_weight`; data whose groups have too many neighbours,
-    such as noise, have the descent of 50,000 samples.
+    `init` by name, no `sample_weight`, no ``affinity="precomputed"`` and fewer than a quarter of
+    copies among the samples. Other fits, and data whose groups have too many neighbours, such as
+    noise, have the descent of more than 50,000 samples.
 
-    Ctrl-C or an exception in the callback leaves the estimator with the map so far. With
+    Ctrl-C or an exception in the callback leaves the estimator with the map so far. Before the
+    first iteration, and so during the map of groups, there is none yet. With
     ``warm_start=True``, set then at the latest, the next call first takes the remaining
     iterations of the interrupted one, also after a pickle, to the same bits as without an
     interruption; so 500 iterations equal two runs of 250. The iterations that settle a map are a
@@ -403,6 +407,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 f" [{self._LEAST_MAX_ITER}, inf). Got {self.max_iter} instead."
             )
         check_progress(self.progress)
+        check_exaggeration(self.exaggeration)
 
         original = checked_samples(self, X, y, sample_weight, fixed, is_new=is_new)
         is_exaggerated = self.early_exaggeration != 1.0 and self.early_exaggeration_iter != 0
@@ -413,9 +418,6 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if descent is not None:
             n_samples = original.X.shape[0]
             check_continues(descent, n_samples, self.n_components, samples.point_of_sample)
-        n_iter_early = self._EXPLORATION_MAX_ITER
-        is_coarse = descent is not None and descent.state.is_coarse
-        schedule = schedule_of(self, samples.n_copies, n_iter_early, is_coarse=is_coarse)
 
         key = key_of(parameters, samples, self.angle, n_threads) if self.warm_start else None
         kept_key, forces = self._kept_forces or (None, None)
@@ -430,20 +432,29 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 verbose=self.verbose,
             )
             if start is not None:
+                coarse = None
                 if may_start_coarse(self, samples):
                     assert isinstance(joint, JointProbabilities)
-                    how: Any = {"angle": self.angle, "n_threads": n_threads}
-                    coarse = coarse_start(joint, start, self.early_exaggeration, **how)
-                    is_coarse, start = coarse is not None, start if coarse is None else coarse
-                    schedule = schedule_of(
-                        self, samples.n_copies, n_iter_early, is_coarse=is_coarse
+                    coarse = coarse_start(
+                        joint,
+                        start,
+                        self.early_exaggeration,
+                        angle=self.angle,
+                        n_threads=n_threads,
+                        verbose=self.verbose,
                     )
-                descent = Descent.at_rest(start, samples.point_of_sample, is_coarse=is_coarse)
+                descent = Descent.at_rest(
+                    start if coarse is None else coarse,
+                    samples.point_of_sample,
+                    is_coarse=coarse is not None,
+                )
             forces = make_forces(
                 joint, self.n_components, self._nu(), angle=self.angle, n_threads=n_threads
             )
             del joint
         assert descent is not None
+        n_iter_early, is_coarse = self._EXPLORATION_MAX_ITER, descent.state.is_coarse
+        schedule = schedule_of(self, samples.n_copies, n_iter_early, is_coarse=is_coarse)
         if not descent.lock.acquire(blocking=False):
             raise RuntimeError(_DRAWN_ALREADY)
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import perf_counter
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,8 +20,8 @@ _N_ITER = 100
 # at its best scale is about 1.
 _WIDTH = 0.16
 
-# Groups have at most this many times the edges of points. Of noise in 20 dimensions they have 3.5
-# times as many, of blobs and digits 1.3 to 1.5.
+# Groups have at most this many times the edges of points. Groups of noise in 20 dimensions have
+# 3.5 times as many, those of the other data in benchmarks/NOTES.md 0.2 to 1.6 times.
 _MOST_EDGES = 2.0
 
 # Points are moved apart by this share of the width: some have the same neighbours.
@@ -33,19 +35,21 @@ def coarse_start(
     *,
     angle: float = 0.5,
     n_threads: int = 1,
+    verbose: int = 0,
 ) -> NDArray[np.float32] | None:
     """Return the first map of all points from that of groups of about eight.
 
     Early exaggeration fades to 1 on the map of groups; docs/algorithm.md has the equations. None is
-    returned where groups say little about points: their neighbours are in too many other groups.
+    returned if no edges join the groups, or more than `_MOST_EDGES` allows, as in noise.
     """
+    begin = perf_counter()
     groups, n_groups = find_groups(*joint, n_threads)
-    graph = JointProbabilities(*joint_of_groups(*joint, groups, n_groups, n_threads))
-    edges_of_point, edges_of_group = (len(g.data) / (len(g.indptr) - 1) for g in (joint, graph))
-    if not 0 < edges_of_group <= _MOST_EDGES * edges_of_point:
+    most_edges = int(_MOST_EDGES * n_groups * len(joint.data) / len(start))
+    graph = joint_of_groups(*joint, groups, n_groups, most_edges, n_threads)
+    if graph is None or not graph[0][-1]:
         return None
     sizes = np.bincount(groups)
-    coarse = of_groups(graph, sizes)
+    coarse = of_groups(JointProbabilities(*graph), sizes)
     means = np.stack([np.bincount(groups, column) / sizes for column in start.T], axis=1)
     rate = float(coarse.counts.sum(dtype=np.float64))
     first = Settings(rate / early_exaggeration, SLOW, early_exaggeration)
@@ -61,6 +65,9 @@ def coarse_start(
     width = _WIDTH * len(embedding) ** 0.5
     embedding *= np.float32(width / max(deviation, 1e-30))
     embedding += np.float32(_APART * width) * pattern
+    if verbose:
+        seconds = perf_counter() - begin
+        print(f"[t-SNE] Computed the map of {n_groups} groups in {seconds:.3f}s...")
     return embedding
 
 

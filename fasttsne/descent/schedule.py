@@ -62,7 +62,7 @@ N_LARGE = 50_000
 # After a map of groups (descent/coarse.py), for more than N_COARSE samples.
 COARSE = Pace(40, 0, 30, 1 / 1000, counts_scale=False)
 N_COARSE = 200_000
-COARSE_EXAGGERATION = 4.0  # at its beginning, at most
+COARSE_EXAGGERATION = 4.0  # the largest at the start of this pace
 
 
 class Settings(NamedTuple):
@@ -298,7 +298,7 @@ def standard_schedule(
         iterations; the last one holds until the end.
     pace : Pace, default=USUAL
         Numbers of iterations, and convergence. `TSNE` has a quicker one for more than 50,000
-        samples.
+        samples, and a third one after a map of groups, for more than 200,000.
 
     Returns
     -------

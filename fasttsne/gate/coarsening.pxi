@@ -28,9 +28,12 @@ def find_groups(
 def joint_of_groups(
     const int64_t[::1] indptr not None, const int32_t[::1] indices not None,
     const float[::1] data not None, const int32_t[::1] groups not None, int64_t n_groups,
-    int n_threads
+    int64_t most_edges, int n_threads
 ):
-    """Return the sums of p between different groups as CSR arrays, columns in any order."""
+    """Return the sums of p between different groups as CSR arrays, columns in any order.
+
+    None is returned if they have more than `most_edges` entries, which are counted first.
+    """
     expect_graph(indptr, indices, data)
     cdef int64_t n = indptr.shape[0] - 1
     expect(groups.shape[0] == n, "groups must be one a point")
@@ -42,6 +45,8 @@ def joint_of_groups(
             &indptr[0], &indices[0], &data[0], n, &groups[0], n_groups, &new_indptr[0], NULL, NULL,
             &run))
     cdef int64_t n_edges = new_indptr[n_groups]
+    if n_edges > most_edges:
+        return None
     cdef int32_t[::1] new_indices = np.empty(max(n_edges, 1), dtype=np.int32)
     cdef float[::1] new_data = np.empty(max(n_edges, 1), dtype=np.float32)
     with nogil:

@@ -3,9 +3,12 @@
  * Each of ROUNDS rounds joins groups in pairs (heavy-edge matching, Karypis & Kumar 1998): every
  * free group proposes to the free group to which it has the largest p per pair of points, and two
  * groups that propose to each other become one. At the end of a round a group without a partner
- * joins the strongest pair; a group without edges stays alone. Rounds use the edges of at least the
- * mean p of their point, about a third, and sum them over the points of a group anew, so that no
- * other graph is stored. */
+ * joins the strongest pair among its neighbours. A group that has no pair as a neighbour stays
+ * alone.
+ *
+ * Rounds use the strong edges: of each point those of at least its mean p, about a third. They are
+ * stored once, as rows of points; point i may have an edge to j and j none to i. Each round sums
+ * them over the points of a group, so that no graph of groups is stored. */
 #include "fasttsne.h"
 #include "memory.h"
 
@@ -241,7 +244,7 @@ typedef struct {
     float *new_data;
 } strong_edges;
 
-/* Of every point, the edges of at least its mean p: few of all, and the only ones that join. */
+/* Selects the edges of at least the mean p of their row. */
 static void select_task(FT_TASK_ARGUMENTS)
 {
     const strong_edges *s = context;
@@ -330,7 +333,6 @@ static void fill_task(FT_TASK_ARGUMENTS)
     }
 }
 
-/* The number of edges first, with new_indices NULL; then the edges. */
 ft_status ft_coarsening_joint(const int64_t *indptr, const int32_t *indices, const float *data,
                               int64_t n, const int32_t *groups, int64_t n_groups,
                               int64_t *new_indptr, int32_t *new_indices, float *new_data,

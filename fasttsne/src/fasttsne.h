@@ -44,7 +44,7 @@ ft_status ft_parallel_team(INOUT ft_run *run, ft_status (*body)(void *context), 
 ft_status ft_parallel_run(INOUT ft_run *run, int64_t n_chunks, double chunk_cost, ft_task task,
                           void *context);
 int ft_parallel_stopped(INOUT ft_run *run, int thread); /* for tasks with long chunks */
-int ft_parallel_threads(const ft_run *run);             /* at most so many run */
+int ft_parallel_threads(const ft_run *run);             /* largest number that may run */
 
 typedef enum { FT_ISA_BASELINE = 0, FT_ISA_AVX2 = 1, FT_ISA_AVX512 = 2 } ft_isa;
 ft_isa ft_parallel_best_isa(void);

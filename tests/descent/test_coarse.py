@@ -1,5 +1,7 @@
 """Groups of points, P between them, and the first map that comes from theirs."""
 
+import re
+
 import numpy as np
 import pytest
 from fits import assert_same_bits
@@ -9,9 +11,10 @@ from sklearn.datasets import make_blobs
 
 from fasttsne import TSNE, _kernels, affinity, neighbors
 from fasttsne.affinity.joint import JointProbabilities, as_csr
-from fasttsne.descent import coarse
-from fasttsne.descent.schedule import COARSE, LARGE, USUAL
+from fasttsne.descent import coarse, optimize_embedding
+from fasttsne.descent.schedule import COARSE, LARGE, N_COARSE, USUAL
 from fasttsne.pipeline import checked_samples, may_start_coarse, schedule_of
+from fasttsne.samples.checks import Samples
 
 
 def as_joint(graph):
@@ -34,6 +37,8 @@ def of_blobs(n=3_000, seed=0):
     conditional, _ = affinity.conditional_probabilities(distances**2, 30.0)
     return affinity.joint_probabilities(indices, conditional)
 
+
+MANY = 10**9  # edges that joint_of_groups may return
 
 STAR = of_pairs(50, [(0, leaf) for leaf in range(1, 50)])
 LINE = of_pairs(64, [(i, i + 1) for i in range(63)])
@@ -63,10 +68,12 @@ def test_joint_of_groups_is_the_dense_product(name, blobs_joint):
     C[np.arange(n), groups] = 1
     expected = C.T @ as_csr(joint).astype(np.float64).toarray() @ C
     np.fill_diagonal(expected, 0.0)
-    found = _kernels.joint_of_groups(*joint, groups, n_groups, 2)
+    n_edges = np.count_nonzero(expected)
+    found = _kernels.joint_of_groups(*joint, groups, n_groups, n_edges, 2)
     dense = as_csr(JointProbabilities(*found)).toarray()
     assert_allclose(dense, expected, rtol=1e-5, atol=0)
-    assert found[0][-1] == np.count_nonzero(expected)
+    assert found[0][-1] == n_edges
+    assert _kernels.joint_of_groups(*joint, groups, n_groups, n_edges - 1, 2) is None
 
 
 def test_groups_are_small_and_joined(blobs_joint):
@@ -111,7 +118,7 @@ def test_threads_change_nothing(blobs_joint, n_threads):
     results = []
     for threads in (1, n_threads):
         groups, n_groups = _kernels.find_groups(*blobs_joint, threads)
-        joint = _kernels.joint_of_groups(*blobs_joint, groups, n_groups, threads)
+        joint = _kernels.joint_of_groups(*blobs_joint, groups, n_groups, MANY, threads)
         places = np.random.default_rng(0).normal(size=(n_groups, 2)).astype(np.float32)
         prolonged = _kernels.prolong(*blobs_joint, groups, places, threads)
         results.append((groups, *joint, prolonged))
@@ -131,7 +138,7 @@ def test_points_start_at_the_mean_of_their_neighbours_groups(dim):
 
 def test_weights_of_groups_are_a_probability_without_own_pairs(blobs_joint):
     groups, n_groups = _kernels.find_groups(*blobs_joint, 2)
-    graph = JointProbabilities(*_kernels.joint_of_groups(*blobs_joint, groups, n_groups, 2))
+    graph = JointProbabilities(*_kernels.joint_of_groups(*blobs_joint, groups, n_groups, MANY, 2))
     sizes = np.bincount(groups)
     weighted = coarse.of_groups(graph, sizes)
     P = weighted.joint().toarray()
@@ -157,7 +164,7 @@ def test_the_gate_checks_the_graph(arrays, message):
 def test_the_gate_checks_groups():
     groups, n_groups = _kernels.find_groups(*LINE, 1)
     with pytest.raises(ValueError, match="group"):
-        _kernels.joint_of_groups(*LINE, groups, n_groups - 1, 1)
+        _kernels.joint_of_groups(*LINE, groups, n_groups - 1, MANY, 1)
     with pytest.raises(ValueError, match="group"):
         _kernels.prolong(*LINE, groups, np.zeros((n_groups - 1, 2), dtype=np.float32), 1)
     with pytest.raises(ValueError, match="groups"):
@@ -171,11 +178,19 @@ def test_the_start_is_a_map_of_its_width(blobs_joint):
     assert_array_equal(start, before)
     assert first.dtype == np.float32
     assert_allclose(np.sqrt(np.mean(first**2)), 0.16 * 3_000**0.5, rtol=1e-3)
-    assert len(np.unique(first, axis=0)) == 3_000
     # Neighbours are near: their distance is a small share of that of any two points.
     graph = as_csr(blobs_joint).tocoo()
     near = np.linalg.norm(first[graph.row] - first[graph.col], axis=1).mean()
     assert near < 0.3 * np.linalg.norm(first - first[::-1], axis=1).mean()
+
+
+def test_points_with_the_same_neighbours_start_apart():
+    line = [(i, i + 1) for i in range(63)]
+    joint = of_pairs(66, line + [(twin, i) for twin in (64, 65) for i in (30, 31)])
+    start = np.random.default_rng(0).normal(scale=1e-4, size=(66, 2)).astype(np.float32)
+    first = coarse.coarse_start(joint, start, 12.0)
+    distance = np.linalg.norm(first[64] - first[65])
+    assert 0 < distance < 0.01 * first.std()
 
 
 def test_a_star_has_no_coarse_start():
@@ -233,18 +248,44 @@ def test_what_has_a_coarse_start(X, early_coarse):
     assert not may_start_coarse(given, checked_samples(TSNE(), X))
 
 
-def test_the_coarse_start_is_for_large_data(X):
-    assert not may(X)
+def test_the_coarse_start_is_for_more_than_200_000_samples():
+    point = np.zeros((1, 3))
+    few, many = (Samples(np.broadcast_to(point, (n, 3))) for n in (200_000, 200_001))
+    assert not may_start_coarse(TSNE(), few)
+    assert may_start_coarse(TSNE(), many)
 
 
 def test_its_schedule():
     usual, large, coarse_ = (
-        schedule_of(TSNE(), n, 150, is_coarse=n > 100_000) for n in (1e4, 6e4, 2e5)
+        schedule_of(TSNE(), n, 150, is_coarse=n > N_COARSE) for n in (1e4, 6e4, 3e5)
     )
     early = [pace.n_iter_early for pace in (USUAL, LARGE, COARSE)]
     assert [s.n_iter_early for s in (usual, large, coarse_)] == early == [150, 100, 40]
     assert coarse_.phases[0].first.exaggeration == 4.0
     assert usual.phases[0].first.exaggeration == 12.0
+
+
+def test_early_exaggeration_acts_on_the_map_of_groups(X, early_coarse, monkeypatch):
+    schedules = []
+
+    def optimize(joint, init, schedule, **params):
+        schedules.append(schedule)
+        return optimize_embedding(joint, init, schedule, **params)
+
+    monkeypatch.setattr(coarse, "optimize_embedding", optimize)
+    TSNE(early_exaggeration=8.0, max_iter=250).fit(X)
+    (schedule,) = schedules
+    early, late = schedule.phases[0].first, schedule.phases[0].last
+    assert (early.exaggeration, late.exaggeration) == (8.0, 1.0)
+    assert late.learning_rate == pytest.approx(8.0 * early.learning_rate)
+
+
+def test_verbose_names_the_map_of_groups(X, early_coarse, capsys):
+    TSNE(max_iter=250).fit(X)
+    assert capsys.readouterr().out == ""
+    TSNE(max_iter=250, verbose=1).fit(X)
+    line = r"\[t-SNE\] Computed the map of \d+ groups in \d+\.\d{3}s\.\.\."
+    assert len(re.findall(line, capsys.readouterr().out)) == 1
 
 
 def test_runs_add_up_and_threads_change_nothing(X, early_coarse, endless):
