@@ -219,9 +219,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     early exaggeration mostly acts on a map of groups of about eight samples, from which the
     descent starts: the callback, `n_iter_` and the progress bar count from there. This requires
     the usual descent (2 components, the usual exaggeration, learning rate and degrees of freedom),
-    `init` by name, no `sample_weight`, no ``affinity="precomputed"`` and fewer than a quarter of
-    copies among the samples. Other fits, and data whose groups have too many neighbours, such as
-    noise, have the descent of more than 50,000 samples.
+    `init` by name, no `sample_weight` and no ``affinity="precomputed"``; fewer than a quarter of
+    the samples may be copies of others. Other fits, and data whose groups have too many neighbours,
+    such as noise, have the descent of more than 50,000 samples.
 
     Ctrl-C or an exception in the callback leaves the estimator with the map so far. Before the
     first iteration, and so during the map of groups, there is none yet. With
