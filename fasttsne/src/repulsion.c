@@ -254,9 +254,10 @@ FT_INLINE void walk(int dim, ft_student_kind kind, const repulsion *c, group_sta
             high[axis][g] = from->high[axis];
         }
     }
-    for (int32_t place = 0; place < tree->n_places;) {
+    for (int32_t place = 0; place < tree->n_nodes;) {
         const ft_node *node = &tree->nodes[place];
         const int32_t size = node->end - node->begin;
+        const int is_leaf = node->skip == place + 1;
         uint32_t awake = 0, accepting = 0;
 #pragma omp simd reduction(| : awake, accepting)
         for (int g = 0; g < TOGETHER; g++) {
@@ -272,7 +273,7 @@ FT_INLINE void walk(int dim, ft_student_kind kind, const repulsion *c, group_sta
             awake |= (uint32_t)(rests_until[g] <= place) << g;
             accepting |= (uint32_t)(node->width2 <= c->squared_angle * (r2 + FT_SOFTENING)) << g;
         }
-        if (node->is_leaf && size > FT_LEAF)
+        if (is_leaf && size > FT_LEAF)
             accepting = awake; /* all its points are one */
         else if (size <= FT_FEW_IN_CELL)
             accepting = 0;
@@ -287,7 +288,7 @@ FT_INLINE void walk(int dim, ft_student_kind kind, const repulsion *c, group_sta
             rests_until[g] = node->skip;
         }
         uint32_t opening = awake & ~accepting;
-        if (node->is_leaf) {
+        if (is_leaf) {
             for (; opening != 0; opening &= opening - 1) {
                 group_state *g = &groups[ft_lowest_bit(opening)];
                 int32_t before = node->end < g->begin ? node->end : g->begin;
@@ -295,7 +296,7 @@ FT_INLINE void walk(int dim, ft_student_kind kind, const repulsion *c, group_sta
                 add_range(dim, kind, c, g, node->begin, before);
                 add_range(dim, kind, c, g, after, node->end);
             }
-            place = node->skip;
+            place++;
         } else {
             place = opening != 0 ? place + 1 : node->skip;
         }

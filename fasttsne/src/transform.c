@@ -204,16 +204,17 @@ FT_INLINE int list_sources(int dim, const placement *c, scratch *w, const float 
     const int64_t room = w->room;
     w->n_points = w->n_cells = 0;
     for (int axis = 0; axis < dim; axis++) w->center[axis] = at[axis];
-    for (int32_t place = 0; place < tree->n_places;) {
+    for (int32_t place = 0; place < tree->n_nodes;) {
         const ft_node *node = &tree->nodes[place];
         const int32_t size = node->end - node->begin;
+        const int is_leaf = node->skip == place + 1;
         float r2 = 0.0f;
         for (int axis = 0; axis < dim; axis++) {
             float gap = fabsf(node->center[axis] - at[axis]) - REACH;
             gap = gap > 0.0f ? gap : 0.0f;
             r2 += gap * gap;
         }
-        if (node->is_leaf && size > FT_LEAF /* all its points are one */
+        if (is_leaf && size > FT_LEAF /* all its points are one */
                 ? 1
                 : size > FT_FEW_IN_CELL &&
                       node->width2 <= c->squared_opening * (r2 + FT_SOFTENING)) {
@@ -225,14 +226,14 @@ FT_INLINE int list_sources(int dim, const placement *c, scratch *w, const float 
             for (int i = 0; i < FT_MOMENTS; i++) cell[(CELL_MOMENTS + i) * room] = node->moments[i];
             place = node->skip;
         } else {
-            if (node->is_leaf) {
+            if (is_leaf) {
                 if (w->n_points + size + FT_LANES > room) return 0;
                 for (int axis = 0; axis < dim; axis++)
                     memcpy(w->points + axis * room + w->n_points,
                            tree->coordinates[axis] + node->begin, sizeof(float) * (size_t)size);
                 w->n_points += size;
             }
-            place = node->is_leaf ? node->skip : place + 1;
+            place++;
         }
     }
     int64_t padded = FT_PAD(w->n_points);

@@ -2,16 +2,17 @@
  *
  * Points in the order of their codes (hilbert.c) -> cells, top down, by the highest bit in which
  * their codes differ (no chains of single children) -> masses, centres, moments and boxes, bottom
- * up. The crown, cells of many points, is built first; below it every branch is built by one thread,
- * in places of its own, so that the nodes of a branch are followed by a gap. The points of a cell that share one code, because a far outlier stretched the grid, are
- * sorted again in their own bounding box; a cell whose points coincide stays a leaf. */
+ * up. One thread cuts the crown, the cells of many points, into branches, and every branch is built
+ * by one of all threads. The points of a cell that share one code, because a far outlier stretched
+ * the grid, are sorted again in their own bounding box; a cell whose points coincide stays a leaf. */
 #include "tree.h"
 #include "dimensions.h"
 
 #include <math.h>
 
-#define BUILDING_COST 16.0 /* nanoseconds a point */
-#define LOPSIDED 25.0      /* see squared_width; figures in benchmarks/NOTES.md */
+#define CUTTING_COST 3.0 /* nanoseconds a point */
+#define SUMMARY_COST 14.0
+#define LOPSIDED 25.0 /* see squared_width; figures in benchmarks/NOTES.md */
 
 ft_tree *ft_tree_create(int64_t n, int dim)
 {
@@ -22,11 +23,12 @@ ft_tree *ft_tree_create(int64_t n, int dim)
     ft_hilbert_allocate(&tree->curve, n, memory);
     for (int axis = 0; axis < dim; axis++)
         tree->coordinates[axis] = ft_memory_take(memory, n, sizeof(float));
-    /* See next_place. Memory that is never touched costs nothing. */
-    tree->nodes = ft_memory_take(memory, 3 * n, sizeof *tree->nodes);
-    tree->boxes = ft_memory_take(memory, 3 * n, sizeof *tree->boxes);
-    tree->thirds = ft_memory_take(memory, 3 * n, sizeof *tree->thirds);
-    tree->branches = ft_memory_take(memory, n, sizeof *tree->branches);
+    /* Every inner node has two children or more. Memory that is never touched costs nothing. */
+    tree->nodes = ft_memory_take(memory, 2 * n + 1, sizeof *tree->nodes);
+    tree->boxes = ft_memory_take(memory, 2 * n + 1, sizeof *tree->boxes);
+    tree->thirds = ft_memory_take(memory, 2 * n + 1, sizeof *tree->thirds);
+    tree->cells = ft_memory_take(memory, 2 * n, sizeof *tree->cells);
+    tree->branches = ft_memory_take(memory, n + 1, sizeof *tree->branches);
     tree->crown = ft_memory_take(memory, n, sizeof *tree->crown);
     /* Groups end after FT_GROUP points, and on both sides of a leaf of more. */
     const int64_t n_groups = n / FT_GROUP + 2 * (n / (FT_LEAF + 1)) + 1;
@@ -73,13 +75,6 @@ static int highest_bit(uint32_t v)
     return bit;
 }
 
-/* Where the next node stands, if the points before `begin` are in the cells so far. Every inner node
- * has two children or more, so a branch of m points has fewer than 2 m nodes. */
-static int32_t next_place(const ft_tree *tree, int64_t begin)
-{
-    return (int32_t)(2 * begin + tree->n_crown);
-}
-
 /* Whether all points in [begin, end) have one code. */
 static int one_code(const ft_tree *tree, int64_t begin, int64_t end)
 {
@@ -109,57 +104,93 @@ static int64_t end_of_child(const ft_tree *tree, int shift, int64_t begin, int64
     return first_not_below(curve->codes, begin, end, next);
 }
 
-/* Nodes of the crown, and the ends of the branches. */
+static void add_branch(ft_tree *tree, int32_t parent, int64_t begin, int64_t end)
+{
+    tree->branches[tree->n_branches++] = (ft_branch){
+        .begin = (int32_t)begin, .end = (int32_t)end, .parent = parent, .n_above = tree->n_crown};
+}
+
+/* The nodes of the crown and their branches. */
 static void add_to_crown(ft_tree *tree, int32_t parent, int64_t begin, int64_t end,
                          int sorted_again)
 {
-    const int32_t place = next_place(tree, begin);
     if (end - begin > FT_BRANCH && one_code(tree, begin, end)) {
         sort_again(tree, begin, end);
         sorted_again = 1;
     }
     if (end - begin <= FT_BRANCH || one_code(tree, begin, end)) {
-        const int32_t next = next_place(tree, end);
-        tree->branches[tree->n_branches++] =
-            (ft_branch){(int32_t)begin, (int32_t)end, place, next, parent, 0};
+        add_branch(tree, parent, begin, end);
         return;
     }
-    const int32_t cell = (int32_t)tree->n_crown++;
+    const int32_t index = tree->n_crown++;
+    ft_crown_node *node = &tree->crown[index];
     int32_t n_children = 0;
+    node->begin = (int32_t)begin, node->end = (int32_t)end;
+    node->parent = parent, node->first_branch = tree->n_branches;
     const int shift = shift_of(tree, begin, end);
-    for (int64_t at = begin; at < end;) {
+    for (int64_t at = begin; at < end; n_children++) {
         const int64_t stop = end_of_child(tree, shift, at, end, sorted_again);
-        add_to_crown(tree, cell, at, stop, sorted_again);
-        n_children++;
+        add_to_crown(tree, index, at, stop, sorted_again);
         at = stop;
     }
-    tree->crown[cell].place = place, tree->crown[cell].parent = parent;
-    atomic_init(&tree->crown[cell].n_open, n_children);
-    tree->nodes[place] = (ft_node){.begin = (int32_t)begin, .end = (int32_t)end};
-    tree->nodes[place].skip = next_place(tree, end);
+    node->last_branch = tree->n_branches, node->last = tree->n_crown;
+    atomic_init(&node->n_open, n_children);
 }
 
-/* Adds a cell of a branch and those below it; returns the place after them. */
-static int32_t add_cell(ft_tree *tree, ft_branch *branch, int32_t place, int64_t begin, int64_t end)
+/* Adds a cell and those below it to those of a branch. */
+static void add_cell(ft_tree *tree, ft_branch *branch, ft_cell *cells, int64_t begin, int64_t end)
 {
+    ft_cell *cell = &cells[branch->n_nodes++];
     if (end - begin > FT_LEAF && one_code(tree, begin, end)) sort_again(tree, begin, end);
-    const int is_leaf = end - begin <= FT_LEAF || one_code(tree, begin, end);
-    int32_t next = place + 1;
-    if (is_leaf && end - begin > FT_LEAF) branch->coincide = 1;
-    if (!is_leaf) {
+    if (end - begin > FT_LEAF && one_code(tree, begin, end)) {
+        branch->coincide = 1;
+    } else if (end - begin > FT_LEAF) {
         const int shift = shift_of(tree, begin, end);
         for (int64_t at = begin; at < end;) {
             const int64_t stop = end_of_child(tree, shift, at, end, 1);
-            next = add_cell(tree, branch, next, at, stop);
+            add_cell(tree, branch, cells, at, stop);
             at = stop;
         }
     }
-    ft_node *node = &tree->nodes[place];
-    node->begin = (int32_t)begin, node->end = (int32_t)end;
-    node->is_leaf = is_leaf;
-    /* Behind the last cell of the branch comes the gap. */
-    node->skip = end == branch->end ? branch->next : next;
-    return next;
+    *cell = (ft_cell){(int32_t)begin, (int32_t)end, branch->n_nodes};
+}
+
+static ft_cell *cells_of(const ft_tree *tree, const ft_branch *branch)
+{
+    return tree->cells + 2 * (int64_t)branch->begin; /* a branch of m points has fewer than 2 m */
+}
+
+static void cells_task(FT_TASK_ARGUMENTS)
+{
+    ft_tree *tree = context;
+    ft_branch *branch = &tree->branches[chunk];
+    add_cell(tree, branch, cells_of(tree, branch), branch->begin, branch->end);
+}
+
+/* The place of a node of the crown, of which `index` nodes and all branches before `branch` come
+ * before it. */
+static int32_t crown_place(const ft_tree *tree, int32_t index, int32_t branch)
+{
+    return tree->branches[branch].root - tree->branches[branch].n_above + index;
+}
+
+/* Once the numbers of nodes in all branches are known. */
+static void find_places(ft_tree *tree)
+{
+    int32_t in_branches = 0;
+    add_branch(tree, -1, tree->n, tree->n);
+    for (int32_t b = 0; b < tree->n_branches; b++) {
+        tree->branches[b].root = in_branches + tree->branches[b].n_above;
+        in_branches += tree->branches[b].n_nodes;
+    }
+    tree->n_nodes = tree->branches[--tree->n_branches].root;
+    for (int32_t c = 0; c < tree->n_crown; c++) {
+        ft_crown_node *from = &tree->crown[c];
+        from->place = crown_place(tree, c, from->first_branch);
+        ft_node *node = &tree->nodes[from->place];
+        node->begin = from->begin, node->end = from->end;
+        node->skip = crown_place(tree, from->last, from->last_branch);
+    }
 }
 
 static void add_groups(ft_tree *tree, int64_t begin, int64_t end, int coincide)
@@ -177,10 +208,9 @@ static void form_groups(ft_tree *tree)
     for (int64_t b = 0; b < tree->n_branches; b++) {
         const ft_branch *branch = &tree->branches[b];
         if (!branch->coincide) continue;
-        for (int32_t place = branch->root; place < branch->next;) {
+        for (int32_t place = branch->root; place < branch->root + branch->n_nodes; place++) {
             const ft_node *node = &tree->nodes[place];
-            place = node->is_leaf ? node->skip : place + 1;
-            if (!node->is_leaf || node->end - node->begin <= FT_LEAF) continue;
+            if (node->skip != place + 1 || node->end - node->begin <= FT_LEAF) continue;
             add_groups(tree, begin, node->begin, 0);
             add_groups(tree, node->begin, node->end, 1);
             begin = node->end;
@@ -339,31 +369,35 @@ FT_INLINE void summarize_inner(const ft_tree *tree, int dim, int32_t place)
     finish_node(tree, dim, place, mass, center, &m);
 }
 
-FT_INLINE void build_branch(ft_tree *tree, int dim, int weighted, ft_branch *branch)
+FT_INLINE void summarize_branch(ft_tree *tree, int dim, int weighted, const ft_branch *branch)
 {
-    const int32_t last = add_cell(tree, branch, branch->root, branch->begin, branch->end) - 1;
-    for (int32_t place = last; place >= branch->root; place--) {
-        if (tree->nodes[place].is_leaf)
+    const ft_cell *cells = cells_of(tree, branch);
+    for (int32_t i = branch->n_nodes - 1; i >= 0; i--) {
+        const int32_t place = branch->root + i;
+        ft_node *node = &tree->nodes[place];
+        node->begin = cells[i].begin, node->end = cells[i].end;
+        node->skip = branch->root + cells[i].skip;
+        if (cells[i].skip == i + 1)
             summarize_leaf(tree, dim, weighted, place);
         else
             summarize_inner(tree, dim, place);
     }
 }
 
-FT_INLINE void branch_body(FT_TASK_ARGUMENTS)
+FT_INLINE void summarize_body(FT_TASK_ARGUMENTS)
 {
     ft_tree *tree = context;
-    ft_branch *branch = &tree->branches[chunk];
+    const ft_branch *branch = &tree->branches[chunk];
     if (tree->masses != NULL)
-        build_branch(tree, tree->dim, 1, branch);
+        summarize_branch(tree, tree->dim, 1, branch);
     else
-        FT_DIM_DISPATCH(tree->dim, build_branch(tree, DIM, 0, branch))
-    /* Who finishes the last child of a cell summarises the cell. */
+        FT_DIM_DISPATCH(tree->dim, summarize_branch(tree, DIM, 0, branch))
+    /* The thread that summarises the last child of a node of the crown goes on with that node. */
     for (int32_t c = branch->parent; c >= 0 && atomic_fetch_sub(&tree->crown[c].n_open, 1) == 1;
          c = tree->crown[c].parent)
         summarize_inner(tree, tree->dim, tree->crown[c].place);
 }
-FT_TASK_VARIANTS(branch)
+FT_TASK_VARIANTS(summarize)
 
 ft_status ft_tree_build(ft_tree *tree, const float *embedding, ft_run *run)
 {
@@ -372,9 +406,12 @@ ft_status ft_tree_build(ft_tree *tree, const float *embedding, ft_run *run)
     tree->embedding = embedding;
     tree->n_branches = tree->n_crown = 0;
     add_to_crown(tree, -1, 0, tree->n, 0);
-    tree->n_places = next_place(tree, tree->n);
-    const double cost = BUILDING_COST * (double)tree->n / (double)tree->n_branches;
-    status = ft_parallel_run(run, tree->n_branches, cost, FT_TASK(branch), tree);
+    const double points = (double)tree->n / (double)tree->n_branches;
+    status = ft_parallel_run(run, tree->n_branches, CUTTING_COST * points, cells_task, tree);
+    if (status != FT_OK) return status;
+    find_places(tree);
+    status =
+        ft_parallel_run(run, tree->n_branches, SUMMARY_COST * points, FT_TASK(summarize), tree);
     if (status != FT_OK) return status;
     form_groups(tree);
     return FT_OK;
