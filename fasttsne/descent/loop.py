@@ -187,7 +187,7 @@ class Rules:
 
 
 def _has_converged(checks: Sequence[Check], least_gain: float, counts_scale: bool) -> bool:
-    """Whether iterations since the last check gained less than this share of KL(P||Q) each.
+    """Whether iterations since the last check gained or lost less than this share of KL each.
 
     The gain by the scale is left out unless `counts_scale`. It is minus the logarithmic mean of the
     slopes at both checks, as slopes decay, times the change of the logarithm of the radius.
@@ -203,7 +203,7 @@ def _has_converged(checks: Sequence[Check], least_gain: float, counts_scale: boo
     if not counts_scale and max(slopes) < 0.0 and slopes[0] != slopes[1]:
         mean = (slopes[1] - slopes[0]) / np.log(slopes[1] / slopes[0])
         gain += mean * np.log(last.radius / before.radius)
-    return bool(gain < least * last.problem.exaggeration)
+    return bool(abs(gain) < least * last.problem.exaggeration)
 
 
 def optimize(

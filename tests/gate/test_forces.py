@@ -352,6 +352,32 @@ def test_forces_have_the_same_bits_with_any_number_of_threads(method, n_componen
     assert results == results[:1] * 4
 
 
+@pytest.mark.parametrize("kind", ["normal", "duplicates", "outlier"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_tree_that_several_threads_build_is_the_same_and_right(kind, weighted):
+    # Fewer points are sorted and cut by one thread. P joins every point to the next one.
+    n, few = 70_000, np.arange(0, 70_000, 7_000)
+    Y = make_map("normal" if kind == "duplicates" else kind, n, 2, seed=3)
+    if kind == "duplicates":  # some 100 of each
+        Y = Y[np.random.default_rng(3).integers(0, n // 100, size=n)]
+    masses = np.random.default_rng(4).integers(1, 5, n).astype(np.float32) if weighted else None
+    ends = np.arange(n + 1), np.roll(np.arange(n, dtype=np.int32), -1)
+    graph = *ends, np.full(n, 1 / n, dtype=np.float32)
+    found = []
+    for n_threads in (1, 2, 8):
+        forces = _kernels.BarnesHutForces(*graph, 2, 1.0, 0.1, n_threads, masses)
+        forces.evaluate(Y, False)
+        found.append((forces.sum_q, forces.repulsive.copy()))
+    for sum_q, repulsive in found[1:]:
+        assert sum_q == found[0][0]
+        assert_array_equal(repulsive, found[0][1])
+    way = Y[few, None].astype(np.float64) - Y
+    weight = 1 / (1 + np.square(way).sum(axis=2, keepdims=True)) ** 2
+    expected = (way * weight * (1.0 if masses is None else masses[:, None])).sum(axis=1)
+    scale = np.linalg.norm(expected, axis=1).max()
+    assert_allclose(found[0][1][few], expected, rtol=0, atol=2e-4 * scale)
+
+
 def evaluate_large(seed):
     forces = barnes_hut(make_graph(1700, 20, seed=14), 2, 1.0, 0.5, n_threads=2)
     forces.evaluate(make_map("normal", 1700, 2, seed), True)
