@@ -37,6 +37,9 @@ __all__ = ["optimize_embedding"]
 # Iterations between two updates of the progress bar.
 _N_ITER_BAR = 10
 
+# Below this share of the number of points a learning rate is slow.
+_SLOW_RATE = 0.1
+
 Callback = Callable[[Snapshot], "bool | None"]
 Arrays = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
@@ -186,8 +189,10 @@ class Rules:
         return ""
 
 
-def _has_converged(checks: Sequence[Check], least_gain: float, counts_scale: bool) -> bool:
-    """Whether iterations since the last check gained or lost less than this share of KL each.
+def _has_converged(
+    checks: Sequence[Check], least_gain: float, counts_scale: bool, is_slow: bool = False
+) -> bool:
+    """Whether iterations since the last check gained less than this share of KL(P||Q) each.
 
     The gain by the scale is left out unless `counts_scale`. It is minus the logarithmic mean of the
     slopes at both checks, as slopes decay, times the change of the logarithm of the radius.
@@ -203,7 +208,8 @@ def _has_converged(checks: Sequence[Check], least_gain: float, counts_scale: boo
     if not counts_scale and max(slopes) < 0.0 and slopes[0] != slopes[1]:
         mean = (slopes[1] - slopes[0]) / np.log(slopes[1] / slopes[0])
         gain += mean * np.log(last.radius / before.radius)
-    return bool(abs(gain) < least * last.problem.exaggeration)
+    # Slow maps go on after they overshot.
+    return bool((abs(gain) if is_slow else gain) < least * last.problem.exaggeration)
 
 
 def optimize(
@@ -397,7 +403,11 @@ class _Run:
         self.stopped_by = self.rules.reason_to_stop(comparable)
         phase = schedule.phase_before(state.iteration)
         counts_scale = phase.counts_scale or not phase.scales or self.fixed is not None
-        return bool(self.stopped_by) or _has_converged(comparable, phase.least_gain, counts_scale)
+        rate = phase.last.learning_rate * max(phase.last.exaggeration, 1.0)
+        is_slow = rate < _SLOW_RATE * len(state.embedding)
+        return bool(self.stopped_by) or _has_converged(
+            comparable, phase.least_gain, counts_scale, is_slow
+        )
 
     def _callback_stops(
         self, state: State, schedule: Schedule, point_of_sample: NDArray[np.int64] | None
