@@ -179,9 +179,7 @@ cdef class BarnesHutForces(Forces):
         cdef int64_t n = indptr.shape[0] - 1
         expect(1 <= n_components <= 3, "Barnes-Hut maps have 1, 2 or 3 components")
         self._allocate(n, n_components, degrees_of_freedom, n_threads, n // FT_ROWS + 1)
-        expect(indptr[0] == 0 and indptr[n] == indices.shape[0] == data.shape[0]
-               and bool((np.diff(indptr) >= 0).all()), "not a CSR graph")
-        expect_within(indices, n, "a column of the graph")
+        expect_graph(indptr, indices, data)
         self.indptr, self.indices, self.data = indptr, indices, data
         self._order = np.arange(n, dtype=np.int32)
         self.angle, self.evaluated = angle, False
