@@ -211,6 +211,18 @@ def test_a_grid_search_finds_the_penalty_of_whole_queries(documents):
     assert len(search.cv_results_["params"]) == 2
 
 
+def test_a_score_without_ids_is_refused(documents):
+    """Without metadata routing, scikit-learn passes no ids; one query of all would score higher."""
+    X, y, qid = documents
+    ranker = LinearRanker("listnet").fit(X, y, qid=qid)
+    with pytest.raises(ValueError, match=r"score needs qid or groups: .* fitted to 40 queries"):
+        ranker.score(X, y)
+    one = qid == qid[0]
+    expected = ranker.score(X[one], y[one], qid=qid[one])
+    assert ranker.score(X[one], y[one], groups=[one.sum()]) == expected
+    assert LinearRanker("listnet").fit(X[one], y[one]).score(X[one], y[one]) > 0.0
+
+
 def test_queries_cut_by_a_splitter_count_as_parts(documents):
     X, y, qid = documents
     splitter = KFold(2, shuffle=True, random_state=0)
@@ -246,3 +258,7 @@ def test_a_scorer_says_what_is_wrong(documents):
     ranker = LinearRanker("listnet").fit(X, y, qid=qid)
     with pytest.raises(ValueError, match=r"enable_metadata_routing=True.*params=\{'qid': qid\}"):
         ranking_scorer("ndcg_score")(ranker, X, y)
+    forest = RandomForestClassifier(2, random_state=0).fit(X, y)
+    message = r"one score per document, .* \(\d+, 4\): use a regressor"
+    with config_context(enable_metadata_routing=True), pytest.raises(ValueError, match=message):
+        ranking_scorer("ndcg_score")(forest, X, y, qid=qid)

@@ -181,6 +181,8 @@ class LinearRanker(BaseEstimator):
         "lambdarank" without.
     n_iter_ : int
         Number of iterations or epochs.
+    n_queries_ : int
+        Number of queries in `fit`.
     n_features_in_, feature_names_in_ : see `LinearMetricLearner`
 
     Notes
@@ -327,6 +329,7 @@ class LinearRanker(BaseEstimator):
         if self.loss == "ordinal":
             self.thresholds_ = found[n_features:]
         self.n_iter_ = len(self.history_["loss"])
+        self.n_queries_ = len(sizes)
         return self
 
     def predict(self, X: Any) -> Floats:
@@ -359,14 +362,28 @@ class LinearRanker(BaseEstimator):
 
         Parameters
         ----------
-        X, y, groups, qid : see `fit`, also for errors
+        X, y : see `fit`
+        groups, qid : see `fit`
+            Required if the ranker was fitted to several queries.
         k, gain : see `fasttsne.metric_learning.ndcg_score`
 
         Returns
         -------
         ndcg : float
             Between 0 and 1.
+
+        Raises
+        ------
+        ValueError
+            See `fit`; and if `groups` and `qid` are missing after a fit to several queries.
         """
+        check_is_fitted(self)
+        if groups is None and qid is None and self.n_queries_ > 1:
+            raise ValueError(
+                f"score needs qid or groups: the ranker was fitted to {self.n_queries_} queries. "
+                "In cross-validation call sklearn.set_config(enable_metadata_routing=True); if all "
+                "documents are of one query, pass groups=[len(y)]"
+            )
         return float(ndcg_score(y, self.predict(X), groups=groups, qid=qid, k=k, gain=gain))
 
     def _solver(self) -> Literal["lbfgs", "adam"]:
@@ -412,8 +429,8 @@ class LinearRanker(BaseEstimator):
         if self.early_stopping:
             if n_queries < 2:
                 raise ValueError(
-                    "early_stopping holds out queries and needs at least 2, given by groups; set "
-                    "early_stopping=False"
+                    "early_stopping holds out queries and needs at least 2, given by qid or "
+                    "groups; set early_stopping=False"
                 )
             shuffled = chance.permutation(n_queries)
             n_aside = min(max(1, round(self.validation_fraction * n_queries)), n_queries - 1)

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 from sklearn import config_context
 from sklearn.metrics import make_scorer
 
@@ -55,7 +56,8 @@ def ranking_scorer(measure: Measure, **params: Any) -> Any:
     ------
     ValueError
         If there is no such measure, or if the measure does not take a parameter. The scorer raises
-        ValueError if no `qid` is routed to it.
+        ValueError if no `qid` is routed to it, and for classifiers of more than two classes, which
+        have several scores per document.
 
     Examples
     --------
@@ -102,5 +104,10 @@ def _of_queries(
         raise ValueError(
             "ranking_scorer needs qid: call sklearn.set_config(enable_metadata_routing=True), and "
             "pass the ids as params={'qid': qid}"
+        )
+    if np.ndim(y_score) != 1:
+        raise ValueError(
+            "ranking_scorer needs one score per document, but the estimator returns shape "
+            f"{np.shape(y_score)}: use a regressor, or a classifier of two classes"
         )
     return float(check_measure(measure, params)(y_true, y_score, qid=qid, **params))
