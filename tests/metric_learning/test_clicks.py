@@ -61,6 +61,21 @@ def test_weighted_clicks_recover_the_true_ranking():
     assert ndcg_score(relevance, test @ naive, qid=qid) < best - 0.01
 
 
+@pytest.mark.parametrize("loss", ["ranknet", "approx_ndcg", "listnet", "listmle", "logistic"])
+def test_weights_of_clicks_serve_every_loss(loss):
+    """Feature 1 decides what is shown and has no worth."""
+    rng = np.random.default_rng(2)
+    X, relevance, positions, qid = shown(rng, 2_000, [0.0, 1.0, 0.0])
+    clicks = clicks_on(rng, relevance, positions)
+    weights = np.where(clicks > 0, 1.0 / EXAMINED[positions - 1], 1.0)
+    naive, corrected = (
+        LinearRanker(loss, alpha=1e-3).fit(X, clicks, qid=qid, document_weight=given).coef_
+        for given in (None, weights)
+    )
+    assert abs(naive[1]) > 0.4 * naive[0]
+    assert abs(corrected[1]) < 0.15 * corrected[0]
+
+
 @pytest.mark.parametrize(
     ("clicks", "positions", "message"),
     [

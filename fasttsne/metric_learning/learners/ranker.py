@@ -284,7 +284,8 @@ class LinearRanker(BaseEstimator):
         qid : array-like of shape (n_documents,), default=None
             Instead of `groups`: the id of every document's query, of any type, in any order.
         document_weight : array-like of shape (n_documents,), default=None
-            Weights of the documents in the loss, such as inverse propensities.
+            Weights of the documents in the loss, such as the inverse propensity of each clicked
+            document and 1 for others.
 
         Returns
         -------

@@ -38,9 +38,10 @@ def squared_loss(
     qid : array-like of shape (n_documents,), default=None
         Instead of `groups`: the id of every document's query, of any type, in any order.
     document_weight : array-like in the shape of `scores`, default=None
-        Weights of the documents, such as inverse propensities. A weight multiplies the document's
-        term: that of the pairs in which it is the more relevant one; of a listwise loss, the
-        term of the document in the sum. The number of terms, which "mean" divides by, stays.
+        Weights of the documents. A weight multiplies the document's term: that of the pairs in
+        which it is the more relevant one; of a listwise loss, the term of the document in the sum.
+        The number of terms, which "mean" divides by, stays. For clicks, the weight of a clicked
+        document is its inverse propensity, and that of others 1.
     reduction : {"mean", "sum", "none"}, default="mean"
         Over documents; "none" returns the sum of every query.
     hessian : bool, default=False

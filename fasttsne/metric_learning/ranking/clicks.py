@@ -1,4 +1,4 @@
-"""How likely positions are looked at, from clicks on documents that stood there by chance."""
+"""Propensities of positions, from clicks on documents in random order."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from fasttsne.metric_learning.checks import Floats
 
 
 def estimate_propensity(clicks: ArrayLike, positions: ArrayLike) -> Floats:
-    """Return the propensity of every position: how likely it is looked at, relative to the first.
+    """Return the propensity of every position: how often readers look there, at most 1.
 
-    A click needs that a document is looked at, which depends on its position, and that it is
-    relevant. If documents were shown in random order, all positions have equally relevant
-    documents, and the rates of clicks are proportional to the propensities (Joachims et al. 2017).
-    The inverse propensities of clicks are the `document_weight` of a loss.
+    A reader clicks on a document that is looked at, which depends on its position, and relevant.
+    If documents were shown in random order, all positions have equally relevant documents, and the
+    rates of clicks are proportional to the propensities (Joachims et al. 2017). As a loss's
+    `document_weight`, give clicked documents their inverse propensity and others 1.
 
     Parameters
     ----------
