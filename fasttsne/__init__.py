@@ -1,8 +1,8 @@
 """fasttsne: t-SNE maps on C kernels.
 
 `TSNE` is a drop-in for `sklearn.manifold.TSNE` on C kernels. `ContrastiveTSNE` draws maps from
-sampled negatives, on the spectrum from t-SNE to UMAP. `show_config` prints the instruction set, the
-number of threads and the BLAS in use.
+sampled negatives, on the spectrum from t-SNE to UMAP. `load` reads a map that `TSNE.save` wrote.
+`show_config` prints the instruction set, the number of threads and the BLAS in use.
 """
 
 from importlib import import_module
@@ -12,15 +12,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fasttsne.contrastive import ContrastiveTSNE
     from fasttsne.runtime.config import show_config
+    from fasttsne.saving import load
     from fasttsne.tsne import TSNE
 
 __version__ = version("fasttsne")
 
-__all__ = ["TSNE", "ContrastiveTSNE", "__version__", "show_config"]
+__all__ = ["TSNE", "ContrastiveTSNE", "__version__", "load", "show_config"]
 
 # Imported on first use: scikit-learn takes a second to import, during which the command line could
 # not answer Ctrl-C, and metric learning needs no kernels.
-_LAZY = {"TSNE": "tsne", "ContrastiveTSNE": "contrastive", "show_config": "runtime.config"}
+_LAZY = {
+    "TSNE": "tsne",
+    "ContrastiveTSNE": "contrastive",
+    "load": "saving",
+    "show_config": "runtime.config",
+}
 _MODULES = (
     "affinity",
     "dask",

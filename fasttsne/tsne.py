@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -19,6 +20,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from fasttsne import saving
 from fasttsne._kernels import DivergedError, Forces
 from fasttsne.affinity.build import AffinityParameters, completed, key_of
 from fasttsne.affinity.joint import JointProbabilities
@@ -528,6 +530,49 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             return_scores=return_scores,
             n_threads=effective_n_threads(self.n_jobs),
         )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted map to a file that holds no code; `fasttsne.load` reads it.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file, usually with the ending ``.npz``. An existing file is replaced when the new
+            one is complete.
+
+        Raises
+        ------
+        NotFittedError
+            If there is no map yet.
+        OSError
+            If the file cannot be written.
+        ValueError
+            If a file without code cannot hold the map: after a fit by a function as `metric`.
+
+        See Also
+        --------
+        fasttsne.load : Read the file.
+
+        Notes
+        -----
+        The file is an uncompressed .npz archive of plain numbers, and of text in JSON. It has the
+        parameters, the map and the fitted attributes, and the samples of the fit, as `transform`
+        needs them; so whoever has the file has the data. Later versions of fasttsne read it.
+        `callback` is not in it, nor is a `random_state` other than an integer, nor what a warm
+        start continues: use a pickle to go on with a fit.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from sklearn.datasets import load_iris
+        >>> from fasttsne import TSNE, load
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "map.npz")
+        ...     TSNE(random_state=0).fit(load_iris().data).save(path)
+        ...     load(path).embedding_.shape
+        (150, 2)
+        """
+        saving.save(self, path)
 
     # ---- What fit_transform is made of ---------------------------------------------------------
 

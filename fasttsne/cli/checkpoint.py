@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
-from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import joblib
 import numpy as np
@@ -17,9 +15,11 @@ from fasttsne import TSNE, __version__
 from fasttsne.cli.messages import Progress, Refusal, reason_of, rounded
 from fasttsne.cli.read import check_kind
 from fasttsne.descent.state import Check, Descent, Problem, State
+from fasttsne.runtime import archive
 from fasttsne.runtime.files import replacing
+from fasttsne.saving import estimator_of
 
-_FORMAT = "fasttsne checkpoint 3"
+_KIND, _VERSION = "checkpoint", 4
 _EVERY = 60.0  # seconds
 _ARRAYS = ("order", "embedding", "velocity", "gains")  # of a State
 
@@ -86,23 +86,25 @@ def save(tsne: TSNE, X: Any, path: Path) -> None:
     arrays |= {"numbers": np.array(numbers)}
     arrays |= {"checks": np.array(checks, dtype=np.float64).reshape(-1, 12)}
     with replacing(path) as unfinished, open(unfinished, "wb") as file:
-        write_arrays(file, facts, arrays)
+        archive.write(file, _KIND, _VERSION, facts, arrays)
 
 
 def is_one(path: Path) -> bool:
     """Return whether a file begins like a checkpoint of any version, without loading it."""
-    with suppress(OSError), open(path, "rb") as file:
-        return _FORMAT.rstrip("0123456789").encode() in file.read(1000)
-    return False
+    return archive.is_one(path, _KIND)
 
 
 def load(path: Path, X: Any) -> TSNE:
     """Return an estimator, interrupted on the same data, whose next fit continues."""
     check_kind(path, f"--resume {path}")
     try:
-        facts, arrays = read_arrays(path)
+        facts, arrays = archive.read(path, _KIND, _VERSION)
+        if facts["fasttsne"] != __version__:  # would not continue to the same bits
+            raise ValueError("another version")
         same_data = facts["data"] == _digest(X)
-        tsne = estimator(facts["parameters"])
+        tsne = estimator_of(facts["parameters"])
+        if facts["parameters"].keys() != tsne.get_params().keys():
+            raise ValueError("a parameter is missing")
         if same_data:
             tsne._descent = descent = _descent(facts, arrays, X.shape[0])
             tsne.embedding_ = descent.state.of_samples(descent.point_of_sample)
@@ -117,15 +119,6 @@ def load(path: Path, X: Any) -> TSNE:
         raise Refusal(
             f"{path} is a checkpoint of other data; give the same INPUT, columns and preparation"
         )
-    return tsne
-
-
-def estimator(parameters: Any) -> TSNE:
-    """Return an estimator of parameters that a file holds; raise an error if they are unfit."""
-    tsne = TSNE(**parameters)
-    tsne._validate_params()
-    if parameters.keys() != tsne.get_params().keys():
-        raise ValueError("a parameter is missing")
     return tsne
 
 
@@ -154,25 +147,6 @@ def _descent(facts: dict[str, Any], arrays: dict[str, NDArray[Any]], n_samples: 
     place = int(iteration), order, embedding, velocity, gains
     state = State(*place, norm, nu, int(learned_at), checks, seconds, bool(is_coarse))
     return Descent(state, None if len(order) == n_samples else copies)
-
-
-def write_arrays(file: IO[bytes], facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-    """Write arrays, and facts as JSON, in the format of .npz, which can hold no code."""
-    text = json.dumps({"format": _FORMAT, "fasttsne": __version__, **facts})
-    content: dict[str, Any] = {"facts": np.frombuffer(text.encode(), np.uint8), **arrays}
-    np.savez(file, **content)
-
-
-def read_arrays(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Return what `write_arrays` of this version has written; raise any error for other files."""
-    with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-        if sum(part.file_size for part in file.zip.infolist()) > path.stat().st_size:
-            raise ValueError("compressed")  # perhaps to more than memory holds
-        arrays = dict(file)
-    facts = json.loads(arrays.pop("facts").tobytes())
-    if (facts["format"], facts["fasttsne"]) != (_FORMAT, __version__):
-        raise ValueError("another version")
-    return facts, arrays
 
 
 def _digest(X: Any) -> str:

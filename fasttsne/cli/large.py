@@ -23,7 +23,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from fasttsne import TSNE, __version__
+from fasttsne import TSNE, __version__, saving
 from fasttsne.cli import checkpoint, read, write
 from fasttsne.cli.large_inputs import Source, open_source
 from fasttsne.cli.large_parts import Unfinished, check_output, join, split
@@ -31,7 +31,6 @@ from fasttsne.cli.messages import Progress, Refusal, check_package, counted, say
 from fasttsne.cli.options import check_plain, text_format
 from fasttsne.samples.checks import check_samples
 from fasttsne.samples.labels import has_fractions
-from fasttsne.transform import Placement
 from fasttsne.tsne import forget_descent
 
 # Options that shape the map and its columns, beside the parameters of the estimator.
@@ -41,8 +40,7 @@ _SHAPING = {
     **dict.fromkeys(("keep", "features", "drop"), list),
     "standardize": bool,
 }
-# How a model places rows: see `fasttsne.transform.Placement`.
-_PLACEMENT = ("perplexity", "degrees_of_freedom", "angle", "metric", "method")
+_SAMPLES = "placement.X"  # of a fitted map, which has them from the file of the landmarks
 _DRAWN = 500_000  # rows in a picture at most: more would look the same
 _ON_PAGE = 50_000  # rows in a page at most: it contains all of them
 _PATIENCE = 10  # seconds to wait for a scheduler
@@ -195,21 +193,16 @@ class _Run:
         checkpoint.fit_with_checkpoints(tsne, samples, path, progress=self.progress, regularly=True)
         self.unfinished.check_input(self.source)
         self.tsne = forget_descent(tsne)
-        placement = {name: getattr(tsne.placement_, name) for name in _PLACEMENT}
-        facts = {"parameters": tsne.get_params(), "placement": placement}
-        self.unfinished.save("model", facts, {"embedding": tsne.embedding_})
+        facts, arrays = saving.packed(tsne)
+        del arrays[_SAMPLES]
+        self.unfinished.save("model", facts, arrays)
 
     def _model_of(self, samples: Any, facts: dict[str, Any], arrays: dict[str, Any]) -> TSNE:
         """Return the saved map of the landmarks; raise an error if it is not one of this run."""
-        tsne, Y = checkpoint.estimator(facts["parameters"]), arrays["embedding"]
-        if Y.shape != (len(samples), len(self.coordinates)) or Y.dtype != np.float32:
+        X, _ = check_samples(samples, metric=facts["placement"]["metric"])  # as in the fit
+        tsne: TSNE = saving.unpacked(facts, {**arrays, _SAMPLES: X})
+        if tsne.embedding_.shape[1] != len(self.coordinates):
             raise ValueError("another map")
-        if not np.isfinite(Y).all() or facts["placement"].keys() != set(_PLACEMENT):
-            raise ValueError("another placement")
-        # As in a fit, which also sets the number of features.
-        X, exponent = check_samples(samples, metric=tsne.metric, method=tsne.method, estimator=tsne)
-        tsne.embedding_ = Y
-        tsne.placement_ = Placement(X, Y, exponent=exponent, **facts["placement"])
         return tsne
 
     def _landmarks_of(self, facts: Any, arrays: dict[str, NDArray[Any]]) -> NDArray[Any]:

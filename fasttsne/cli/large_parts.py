@@ -18,15 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasttsne import __version__
-from fasttsne.cli import checkpoint, write
+from fasttsne.cli import write
 from fasttsne.cli.large_inputs import Source, is_zarr
 from fasttsne.cli.messages import Refusal, check_package
+from fasttsne.runtime import archive
 from fasttsne.runtime.files import naming, replacing
 
 #: The folder in an output folder that has all of an unfinished run but its parts.
 STATE = ".fasttsne"
 
 _FORMAT = "fasttsne parts 2"
+_VERSION = 2  # of the formats of landmarks and model
 _KINDS = (".parquet", ".npy", ".zarr", ".h5", ".hdf5", ".csv", ".tsv")  # that parts are joined to
 _CHUNK_ROWS = 1 << 16  # of an array in HDF5 or Zarr
 
@@ -148,14 +150,14 @@ class Unfinished:
     def save(self, name: str, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         """Save the landmarks or the model."""
         with _writing(self.path(name)) as file:
-            checkpoint.write_arrays(file, facts, arrays)
+            archive.write(file, name, _VERSION, facts, arrays)
 
     def saved(self, name: str, unpack: Callable[..., Any]) -> Any:
         """Return what `unpack` makes of what was saved, or None if nothing was."""
         if not self.path(name).is_file():
             return None
         try:
-            return unpack(*checkpoint.read_arrays(self.path(name)))
+            return unpack(*archive.read(self.path(name), name, _VERSION))
         except Exception as error:  # a damaged file can fail in any way
             raise Refusal(f"cannot read {self.path(name)}; start again with --force") from error
 

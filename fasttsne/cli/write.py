@@ -19,7 +19,6 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
-from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ from fasttsne.cli.messages import Refusal, check_package, unknown_name
 from fasttsne.cli.read import check_kind, import_anndata, values_of
 from fasttsne.cli.text import TEXT, kind_of
 from fasttsne.neighbors.metrics import METRICS
+from fasttsne.runtime.archive import write_npz
 from fasttsne.runtime.files import replacing
 from fasttsne.samples.labels import label_values
 
@@ -234,7 +234,7 @@ def write_map(
             _write_npy(unfinished, Y)
         elif kind == ".npz":
             arrays = {name: _plain(values) for name, values in named_index(columns).items()}
-            _write_npz(unfinished, {**arrays, "embedding": Y})
+            write_npz(unfinished, {**arrays, "embedding": Y})
         elif kind == ".h5ad":
             _copy_h5ad(source, unfinished, Y, parameters or {})
         elif kind == ".parquet":
@@ -257,14 +257,6 @@ def _write_npy(path: Path, Y: NDArray[np.float32]) -> None:
     content = BytesIO()  # into a file numpy.save hides the error of a full disk by another
     np.save(content, Y)
     path.write_bytes(content.getbuffer())
-
-
-def _write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays as numpy.savez does, which takes "file" and some other names for its own."""
-    with ZipFile(path, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def rescued(path: Path, Y: NDArray[np.float32]) -> Path | None:

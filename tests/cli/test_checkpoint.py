@@ -15,6 +15,7 @@ from commands import error_of, expected_map, interrupted, mapped, rows, run
 
 import fasttsne
 from fasttsne.cli import checkpoint
+from fasttsne.runtime import archive
 
 MAP = ["x.npy", "-o", "map.npy"]
 
@@ -107,7 +108,7 @@ def _add_zeros(facts, arrays):  # compressed to a thousandth
 
 def _changed(change):
     """Change an array or a fact of the checkpoint."""
-    facts, arrays = checkpoint.read_arrays(Path("map.npy.checkpoint"))
+    facts, arrays = archive.read(Path("map.npy.checkpoint"), "checkpoint", 99)
     change(facts, arrays)
     return {**arrays, "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8)}
 
@@ -116,7 +117,8 @@ def _changed(change):
     "change",
     [
         lambda facts, arrays: facts.update(fasttsne="0.0.1"),
-        lambda facts, arrays: facts.update(format="fasttsne checkpoint 1"),
+        lambda facts, arrays: facts.update(format="fasttsne map"),
+        lambda facts, arrays: facts.update(version=99),
         _add_zeros,
         lambda facts, arrays: facts.update(parameters=None),
         lambda facts, arrays: facts["parameters"].pop("degrees_of_freedom"),

@@ -27,10 +27,11 @@ from large_files import (
 from numpy.testing import assert_array_equal
 
 import fasttsne
-from fasttsne.cli import checkpoint, large
+from fasttsne.cli import large
 from fasttsne.cli.large_inputs import Source
 from fasttsne.cli.large_parts import Unfinished
 from fasttsne.cli.messages import Progress
+from fasttsne.runtime import archive
 
 # ---- interruptions ------------------------------------------------------------------------------
 
@@ -186,15 +187,15 @@ def test_what_is_not_the_run_that_was_begun_is_refused(inputs, capsys, monkeypat
         said = error_of(capsys, *again, "--resume")
         assert said == f"{manifest} is damaged; start again with --force"
     manifest.write_text(text)
-    for name, damage in [
-        ("embedding", lambda array: array * np.float32(np.nan)),
-        ("rows", lambda array: array[::-1]),
-        ("X", lambda array: array[:-1]),
+    for kind, name, damage in [
+        ("model", "placement.embedding", lambda array: array * np.float32(np.nan)),
+        ("landmarks", "rows", lambda array: array[::-1]),
+        ("landmarks", "X", lambda array: array[:-1]),
     ]:
-        model = next(manifest.parent.glob("model-*" if name == "embedding" else "landmarks-*"))
-        facts, arrays = checkpoint.read_arrays(model)
+        model = next(manifest.parent.glob(f"{kind}-*"))
+        facts, arrays = archive.read(model, kind, 99)
         with open(model, "wb") as file:
-            checkpoint.write_arrays(file, facts, {**arrays, name: damage(arrays[name])})
+            archive.write(file, kind, 2, facts, {**arrays, name: damage(arrays[name])})
         assert "cannot read" in error_of(capsys, *again, "--resume")
     model.write_bytes(pickle.dumps((1, 2, 3)))
     assert ".npz; start again with --force" in error_of(capsys, *again, "--resume")
