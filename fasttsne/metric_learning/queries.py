@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from fasttsne.metric_learning import checks
 from fasttsne.metric_learning.checks import Floats, Gradient, Indices, Loss, Reduction
 from fasttsne.samples.arrays import as_array
-from fasttsne.samples.labels import class_codes, label_values
+from fasttsne.samples.labels import ascending, class_codes, label_values
 
 Undefined = float | Literal["skip"]
 
@@ -180,15 +180,13 @@ def query_numbers(qid: ArrayLike, n_documents: int) -> Indices:
         raise ValueError(
             "qid has missing ids (NaN, None); leave these documents out, or give them an id"
         )
-    if values.dtype.kind == "O":
-        try:
-            np.sort(values, axis=None)
-        except TypeError as error:
-            types = sorted({type(value).__name__ for value in values.flat})
-            raise ValueError(
-                f"qid has ids of mixed types, {', '.join(types)}; convert all to text, for "
-                "example by [str(i) for i in qid]"
-            ) from error
+    if values.dtype.kind == "O" and ascending(list(set(values.flat))) is None:
+        types = sorted({type(value).__name__ for value in values.flat})
+        kind = "mixed types" if len(types) > 1 else "a type without order"
+        raise ValueError(
+            f"qid has ids of {kind}, {', '.join(types)}; convert all to text, for example by "
+            "[str(i) for i in qid]"
+        )
     return numbers
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import pairwise
 from numbers import Real
 from typing import Any
 
@@ -52,7 +53,8 @@ def class_codes(
         if values.dtype.kind == "O" and any(
             isinstance(label, list | tuple) for label in values.flat
         ):
-            raise ValueError("rows differ in length")  # NumPy before 1.24 only warns
+            # Also rows of unequal lengths, of which NumPy before 1.24 only warns.
+            raise ValueError("entries are lists or tuples; convert each to text")
     except ValueError as error:
         raise ValueError(f"{name} must be one label per sample: {error}") from error
     if values.shape == (n_samples, 1):
@@ -77,12 +79,26 @@ def class_codes(
             "classes; bin it, for example by numpy.digitize"
         )
     codes = np.full(n_samples, -1, dtype=np.int64)
-    try:
+    if present.dtype.kind not in "OSU":
         codes[~missing] = np.unique(present, return_inverse=True)[1]
-    except TypeError:  # mixed types
-        numbers = {label: number for number, label in enumerate(dict.fromkeys(present.tolist()))}
-        codes[~missing] = [numbers[label] for label in present.tolist()]
+        return codes
+    listed = present.tolist()  # a dictionary is faster than sorting text
+    try:
+        distinct = list(dict.fromkeys(listed))
+    except TypeError as error:
+        raise ValueError(f"{name} has objects without a hash; use numbers or text") from error
+    numbers = {label: i for i, label in enumerate(ascending(distinct) or distinct)}
+    codes[~missing] = [numbers[label] for label in listed]
     return codes
+
+
+def ascending(distinct: list[Any]) -> list[Any] | None:
+    """Return distinct objects in order, or None if they have none, as mixed types or sets."""
+    try:
+        found = sorted(distinct)
+        return found if all(a < b for a, b in pairwise(found)) else None
+    except TypeError:
+        return None
 
 
 def has_fractions(labels: Any) -> bool:

@@ -77,6 +77,7 @@ def test_ids_in_any_order_are_sizes(name, kind):
     ("qid", "message"),
     [
         ([1, 1, "1"], "qid has ids of mixed types, int, str; convert all to text"),
+        ([frozenset("a"), frozenset("b"), frozenset()], "ids of a type without order, frozenset"),
         ([1, None, 2], "qid has missing ids"),
         ([1.0, np.nan, 2.0], "qid has missing ids"),
         (pd.Series([1, pd.NA, 2], dtype="Int64"), "qid has missing ids"),

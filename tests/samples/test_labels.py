@@ -75,3 +75,23 @@ def test_bad_labels():
         class_codes([1, 2, 3], 4, name="y")
     with pytest.raises(ValueError, match="labels contains infinity; use None or NaN"):
         class_codes([0.0, np.inf, 1.0], 3)
+
+
+def test_labels_without_a_whole_order():
+    """Sets are ordered by inclusion: sorting them does not bring equal ones together."""
+    a, b, c = (frozenset([i]) for i in range(3))
+    assert class_codes([b, a, c, b, a, c], 6).tolist() == [0, 1, 2, 0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([{"a": 1}, {"a": 2}], "labels has objects without a hash; use numbers or text"),
+        (pa.array([{"a": 1}, {"a": 2}]), "labels has objects without a hash"),
+        (pd.Series([(1, 2), (3, 4)]), "entries are lists or tuples; convert each to text"),
+        (pd.MultiIndex.from_arrays([[1, 2], [3, 4]]), "entries are lists or tuples"),
+    ],
+)
+def test_objects_that_are_no_labels(labels, message):
+    with pytest.raises(ValueError, match=message):
+        class_codes(labels, 2)
