@@ -14,7 +14,8 @@ from fasttsne._kernels import FrozenMap
 from fasttsne.affinity.build import AffinityParameters
 from fasttsne.affinity.conditional import conditional_probabilities
 from fasttsne.affinity.perplexity import n_neighbors_for
-from fasttsne.neighbors.index import NeighborIndex, neighbor_index
+from fasttsne.neighbors.given import is_transformer
+from fasttsne.neighbors.index import IndexOfTransformer, NeighborIndex, neighbor_index
 from fasttsne.neighbors.metrics import Metric
 from fasttsne.samples.checks import Samples, check_new_samples
 
@@ -59,6 +60,7 @@ class Placement:
     method: Any = "auto"
     exponent: int = 0  # X is the user's data times 2**-exponent
     is_affinity: bool = False
+    transformer: Any = None  # fitted, finds the neighbours in place of the metric
     _index: tuple[int, NeighborIndex] | None = field(default=None, init=False)
     _frozen: FrozenMap | None = field(default=None, init=False)
     _unit: float = field(default=0.0, init=False)
@@ -77,6 +79,7 @@ class Placement:
         neighborhood = parameters.neighborhood(samples.n_copies)
         perplexity = max(neighborhood.perplexities, default=float(neighborhood.n_neighbors))
         exact, neighbors = parameters.method == "exact", parameters.neighbors
+        transformer = neighbors if is_transformer(neighbors) else None
         has_samples = parameters.metric != "precomputed" and not parameters.is_given
         return cls(
             samples.X if has_samples else None,
@@ -89,6 +92,7 @@ class Placement:
             method="exact" if exact else neighbors if isinstance(neighbors, str) else "auto",
             exponent=samples.exponent,
             is_affinity=parameters.is_given,
+            transformer=transformer,
         )
 
     def checked(self, X: Any, *, estimator: Any) -> Any:
@@ -173,6 +177,8 @@ class Placement:
 
     def _index_for(self, n_neighbors: int, n_threads: int) -> NeighborIndex:
         kept = self._index
+        if self.transformer is not None:
+            return IndexOfTransformer(self.transformer, n_neighbors, self.exponent)
         if kept is None or kept[0] != n_neighbors:
             kept = self._index = (
                 n_neighbors,

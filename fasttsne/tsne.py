@@ -17,7 +17,12 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    InvalidParameterError,
+    StrOptions,
+)
 from sklearn.utils.validation import check_is_fitted
 
 from fasttsne import saving
@@ -118,14 +123,19 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         have heavier tails and separate clusters more. None is max(n_components - 1, 1), which
         scikit-learn always uses. "auto" learns nu after early exaggeration, from 0.1 to 100: a
         step of Newton's method on KL(P||Q) every 10 iterations, starting from the default.
-    neighbors : {"auto", "exact", "approximate"} or tuple (indices, distances), default="auto"
+    neighbors : {"auto", "exact", "approximate"}, tuple (indices, distances) or transformer, \
+            default="auto"
         How nearest neighbours are found with ``method="barnes_hut"``. "approximate" finds about
         0.99 of them, with exact distances, in a fraction of the time, for dense `X` and Euclidean
         or cosine distances. "auto" uses it where it is possible and the exact search would be
         slow, from about 15,000 samples at 50 features, 5,000 at 784. Two arrays of shape
         (n_samples, k) are given neighbours and their distances, not squared; a sparse matrix has
         them as stored entries. Rows may list their own sample. `X` is then used for the start
-        only. Fewer neighbours than the perplexity asks for lower it to (k - 1) / 3, with a warning.
+        only. A transformer such as `fasttsne.neighbors.NeighborsTransformer` or scikit-learn's
+        `KNeighborsTransformer` makes such a matrix, with its metric in place of `metric`:
+        unfitted, a clone is fitted to `X`; fitted, it must know the samples of `X`. `transform`
+        uses it for new samples too. Fewer neighbours than the perplexity asks for lower it to
+        (k - 1) / 3, with a warning.
     affinity : {"gaussian", "uniform", "precomputed"}, default="gaussian"
         How p_j|i falls with the distance: as a Gaussian, or not at all among the `n_neighbors`
         nearest. Uniform affinities are symmetrised by the maximum, so that all edges of the
@@ -271,7 +281,13 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         "angle": [Interval(Real, 0, 1, closed="both")],
         "n_jobs": [None, Integral],
         "degrees_of_freedom": [None, _AUTO, Interval(Real, 1e-3, 1e3, closed="both")],
-        "neighbors": [StrOptions({"auto", "exact", "approximate"}), tuple, list, "sparse matrix"],
+        "neighbors": [
+            StrOptions({"auto", "exact", "approximate"}),
+            tuple,
+            list,
+            "sparse matrix",
+            HasMethods(["fit_transform", "transform"]),
+        ],
         "affinity": [StrOptions({"gaussian", "uniform", "precomputed"})],
         "sigma": [Interval(Real, 0, _LARGEST, closed="right"), None],
         "n_neighbors": [Interval(Integral, 1, None, closed="left"), None],
@@ -313,7 +329,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         angle: float = 0.5,
         n_jobs: int | None = None,
         degrees_of_freedom: float | str | None = None,
-        neighbors: str | tuple[ArrayLike, ArrayLike] = "auto",
+        neighbors: str | tuple[ArrayLike, ArrayLike] | Any = "auto",
         affinity: str = "gaussian",
         sigma: float | None = None,
         n_neighbors: int | None = None,

@@ -29,7 +29,12 @@ from fasttsne.affinity.weights import (
     of_pairs,
     weighted_joint,
 )
-from fasttsne.neighbors.given import checked_neighbors, nearest_in_graph
+from fasttsne.neighbors.given import (
+    checked_neighbors,
+    is_transformer,
+    nearest_in_graph,
+    neighbors_by,
+)
 from fasttsne.neighbors.metrics import Found, Metric, complete_metric, pairwise_squared_distances
 from fasttsne.neighbors.screen import n_axes_for_search, uses_axes
 from fasttsne.neighbors.search import squared_neighbors
@@ -37,7 +42,7 @@ from fasttsne.runtime.memory import physical_memory
 from fasttsne.runtime.warn import warn
 from fasttsne.samples.checks import Samples
 from fasttsne.samples.principal_axes import PrincipalAxes, principal_axes
-from fasttsne.samples.scaling import center_and_scale
+from fasttsne.samples.scaling import center_and_scale, times_power_of_two
 
 Joint = JointProbabilities | NDArray[np.float32] | WeightedJoint
 
@@ -133,18 +138,23 @@ class AffinityParameters:
 def completed(parameters: AffinityParameters, samples: Samples) -> AffinityParameters:
     """Return the parameters with what they leave to the samples.
 
-    A metric gets its parameters, and given neighbours are checked. A perplexity that k given
-    neighbours, or `n_neighbors` = k, cannot have becomes (k - 1) / 3, with a warning.
+    A metric gets its parameters, given neighbours are checked, and a transformer is fitted. A
+    perplexity that k given neighbours, or `n_neighbors` = k, cannot have becomes (k - 1) / 3, with
+    a warning.
     """
     if parameters.is_given:
         return parameters
-    X, counts, given = samples.X, samples.counts, None
+    X, counts, neighbors, given = samples.X, samples.counts, parameters.neighbors, None
     metric, metric_params = complete_metric(parameters.metric, parameters.metric_params, X, counts)
-    if parameters.method != "exact" and not isinstance(parameters.neighbors, str):
-        given = checked_neighbors(parameters.neighbors, X.shape[0])
+    if parameters.method != "exact" and is_transformer(neighbors):
+        neighbors, given = neighbors_by(neighbors, times_power_of_two(X, samples.exponent))
+    elif parameters.method != "exact" and not isinstance(neighbors, str):
+        given = checked_neighbors(neighbors, X.shape[0])
     elif parameters.method != "exact" and metric == "precomputed" and sparse.issparse(X):
         given = nearest_in_graph(X)
-    known = replace(parameters, metric=metric, metric_params=metric_params, given=given)
+    known = replace(
+        parameters, metric=metric, metric_params=metric_params, neighbors=neighbors, given=given
+    )
     wanted = known.neighborhood(samples.n_copies, weighted=counts is not None)
     k = wanted.n_neighbors
     short = known.n_neighbors is not None and max(wanted.perplexities, default=0.0) >= k
@@ -238,8 +248,8 @@ def neighbors_of(
     if parameters.method == "exact":
         if not isinstance(parameters.neighbors, str):
             raise ValueError(
-                'neighbors=(indices, distances) is for method="barnes_hut"; method="exact" takes '
-                "all pairs"
+                'neighbors, given or by a transformer, are for method="barnes_hut"; '
+                'method="exact" takes all pairs'
             )
         if verbose and parameters.metric != "precomputed":
             print("[t-SNE] Computing pairwise distances...")

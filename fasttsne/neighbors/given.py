@@ -1,4 +1,4 @@
-"""Neighbours that the user brings -> k nearest neighbours."""
+"""Neighbours that the user, or an estimator of the user's, brings -> k nearest neighbours."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
 from fasttsne.neighbors.metrics import Found, squared
 from fasttsne.samples.arrays import as_array, row_numbers
@@ -26,7 +29,8 @@ def checked_neighbors(neighbors: Any, n_samples: int) -> Found:
     if not (isinstance(neighbors, (tuple, list)) and len(neighbors) == 2):
         raise ValueError(
             "neighbors must be 'auto', 'exact', 'approximate', a pair of arrays, "
-            "(indices, distances), or a sparse matrix of distances"
+            "(indices, distances), a sparse matrix of distances, or a transformer such as "
+            "NeighborsTransformer"
         )
     indices, distances = (as_array(part, "neighbors") for part in neighbors)
     if indices.ndim != 2 or indices.shape != distances.shape or len(indices) != n_samples:
@@ -47,6 +51,53 @@ def checked_neighbors(neighbors: Any, n_samples: int) -> Found:
     pointers = np.arange(0, indices.size + 1, indices.shape[1])
     graph = sparse.csr_matrix((distances.ravel(), indices.ravel(), pointers), shape=shape)
     return nearest_in_graph(graph, name="neighbors")
+
+
+def is_transformer(neighbors: Any) -> bool:
+    """Return whether `neighbors` is an estimator that makes neighbour graphs."""
+    return hasattr(neighbors, "fit_transform") and hasattr(neighbors, "transform")
+
+
+def neighbors_by(transformer: Any, X: Any) -> tuple[Any, Found]:
+    """Return a transformer that is fitted on `X`, and the neighbours that it finds there.
+
+    One that is not fitted yet is cloned and fitted. A fitted one has to know the samples `X`.
+    """
+    try:
+        check_is_fitted(transformer)
+    except NotFittedError:
+        transformer = clone(transformer)
+        graph = _graph_of(transformer, transformer.fit_transform(X))
+    else:
+        graph = _graph_of(transformer, transformer.transform(X))
+        n_samples = X.shape[0]
+        rows = np.repeat(np.arange(n_samples), np.diff(graph.indptr))
+        # A row has its own sample, or with many copies some of them.
+        known = np.unique(rows[(graph.indices == rows) | (graph.data == 0.0)])
+        if graph.shape[1] != n_samples or 2 * len(known) < n_samples:
+            raise ValueError(
+                f"neighbors, a fitted {type(transformer).__name__}, was fitted on other samples "
+                f"than X: its graph has shape {graph.shape}; fit it on X, or pass it unfitted"
+            )
+    return transformer, nearest_in_graph(graph, name="neighbors")
+
+
+def graph_to_fitted(transformer: Any, X: Any) -> Any:
+    """Return the graph from new samples to those that a transformer was fitted on."""
+    return _graph_of(transformer, transformer.transform(X))
+
+
+def _graph_of(transformer: Any, graph: Any) -> Any:
+    """Return a transformer's output as CSR; raise ValueError if it is no graph of distances."""
+    name, mode = type(transformer).__name__, getattr(transformer, "mode", "distance")
+    if mode != "distance":
+        raise ValueError(f"neighbors: {name} has mode={mode!r}; it needs mode='distance'")
+    if not sparse.issparse(graph):
+        raise ValueError(
+            f"neighbors: {name} returned {type(graph).__name__} and not a sparse matrix of "
+            "distances; use a transformer such as NeighborsTransformer or KNeighborsTransformer"
+        )
+    return check_readable(graph, "neighbors").tocsr()
 
 
 def nearest_in_graph(

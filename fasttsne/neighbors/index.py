@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fasttsne import _kernels
-from fasttsne.neighbors.given import nearest_in_graph
+from fasttsne.neighbors.given import graph_to_fitted, nearest_in_graph
 from fasttsne.neighbors.metrics import (
     Found,
     Metric,
@@ -33,7 +33,7 @@ from fasttsne.neighbors.screen import (
 )
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import single_threaded_blas
-from fasttsne.samples.scaling import Centering
+from fasttsne.samples.scaling import Centering, times_power_of_two
 
 # Beyond this many extents of most samples single precision cannot tell which are nearer.
 _FAR = 2.0**10
@@ -297,3 +297,17 @@ class _Precomputed(NeighborIndex):
             nearest = within[np.argsort(values[within], kind="stable")][:k]
             indices[row], distances[row] = nearest, values[nearest]
         return indices, squared(distances)
+
+
+class IndexOfTransformer(NeighborIndex):
+    """A fitted transformer, such as scikit-learn's KNeighborsTransformer, that makes the graph."""
+
+    def __init__(self, transformer: Any, n_neighbors: int, exponent: int) -> None:
+        self.transformer = transformer  # fitted on the user's samples, ours times 2**exponent
+        self.n_neighbors = n_neighbors
+        self.exponent = exponent
+
+    def squares(self, X: Any, *, n_threads: int = 1) -> Found:
+        """Return the indices of `query` and squared distances, of rows that are checked."""
+        graph = graph_to_fitted(self.transformer, times_power_of_two(X, self.exponent))
+        return nearest_in_graph(graph, self.n_neighbors, name="neighbors", itself=True)
