@@ -262,7 +262,7 @@ LIMIT = 200  # MB
 
 def cost_of_loss(name, n_queries, n_documents):
     """Return seconds and memory of a loss with gradient and Hessian."""
-    from fasttsne.metric_learning.learners.ranker import LOSSES as functions
+    from fasttsne.metric_learning.learning_to_rank.names import LOSSES as functions
 
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(n_queries, n_documents))

@@ -14,17 +14,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fasttsne.metric_learning.checks import Floats, Indices
-from fasttsne.metric_learning.learners.losses import check_params
-from fasttsne.metric_learning.learners.ranker import LOSSES
-from fasttsne.metric_learning.queries import query_numbers
+from fasttsne.metric_learning.learning_to_rank.names import LOSSES, check_params
+from fasttsne.metric_learning.queries import as_sizes, query_numbers
 from fasttsne.metric_learning.ranking.scorer import Measure, check_measure
 
 __all__ = ["lightgbm_metric", "lightgbm_objective", "xgboost_metric", "xgboost_objective"]
 
-# Curvature of documents on which the loss does not depend: a Newton step divides by it.
+# Least second derivative: a Newton step divides by it, and some documents have 0.
 _LEAST = 1e-16
-# Arguments of a loss that the objective passes.
-_OURS = ("groups", "qid", "document_weight", "thresholds", "reduction", "hessian")
 
 
 def lightgbm_objective(loss: str | Callable[..., Any] = "lambdarank", **params: Any) -> Objective:
@@ -129,29 +126,40 @@ def lightgbm_metric(measure: Measure = "ndcg_score", **params: Any) -> Metric:
     >>> lightgbm_metric("ndcg_score", k=10)([1, 0, 0, 1], [2.0, 1.0, 0.0, 1.0], None, [2, 2])
     ('ndcg_score@10', 1.0, True)
     """
-    return Metric(measure, params, of_lightgbm=True)
+    return Metric(measure, params, None, of_lightgbm=True)
 
 
-def xgboost_metric(measure: Measure = "ndcg_score", **params: Any) -> Metric:
+def xgboost_metric(
+    measure: Measure = "ndcg_score", *, qid: ArrayLike | None = None, **params: Any
+) -> Metric:
     """Return a metric by which XGBoost evaluates rankings.
 
     Parameters
     ----------
     measure : str or callable, default="ndcg_score"
         A measure of `fasttsne.metric_learning.ranking`; see `ranking_scorer`.
+    qid : array-like of shape (n_documents,), default=None
+        For ``XGBRegressor``: the ids of the documents in its `eval_set`.
     **params
         Further arguments of the measure, such as ``k=10``.
 
     Returns
     -------
     metric : callable
-        For ``xgboost.train(custom_metric=..., maximize=True)`` and
-        ``xgboost.XGBRanker(eval_metric=...)``, which counts 1 for queries of one document.
+        For ``xgboost.train(custom_metric=..., maximize=True)``, and as ``eval_metric`` of
+        ``xgboost.XGBRanker`` and, with `qid`, of ``xgboost.XGBRegressor``.
 
     Raises
     ------
     ValueError
         See `lightgbm_metric`.
+
+    Notes
+    -----
+    Both estimators stop early where a metric is lowest, unless they know its name. Pass
+    ``callbacks=[xgboost.callback.EarlyStopping(rounds=10, maximize=True)]`` instead of
+    ``early_stopping_rounds``. ``XGBRanker`` of XGBoost 3.2 weights queries by their numbers of
+    documents, and gives queries of one document 1; ``xgboost.train`` has the value of the measure.
 
     Examples
     --------
@@ -159,7 +167,7 @@ def xgboost_metric(measure: Measure = "ndcg_score", **params: Any) -> Metric:
     >>> xgboost_metric("ndcg_score", k=10)([1, 0], [2.0, 1.0])
     1.0
     """
-    return Metric(measure, params, of_lightgbm=False)
+    return Metric(measure, params, qid, of_lightgbm=False)
 
 
 class Objective:
@@ -169,11 +177,14 @@ class Objective:
         if not callable(loss) and loss not in LOSSES:
             raise ValueError(f"loss={loss!r} must be a function or one of {', '.join(LOSSES)}")
         if not callable(loss):
-            check_params(loss, LOSSES[loss], params, _OURS)
+            check_params(loss, params)
         self.loss = loss
         self.params = params
         self.qid = qid
         self.__name__ = loss.__name__ if callable(loss) else loss
+
+    def __repr__(self) -> str:
+        return _call("Objective", self.__name__, self.params)
 
     def __call__(
         self, y_true: Any, y_pred: Any, sample_weight: Any = None, group: Any = None
@@ -181,7 +192,10 @@ class Objective:
         """Return the gradient and a positive diagonal of the Hessian."""
         if hasattr(y_pred, "get_label"):
             y_true, y_pred, sample_weight, group = _parts(y_true, y_pred)
-        queries = _queries_of(len(y_true), group, self.qid)
+        if self.qid is None:
+            queries = {"groups": _sizes_of(group, len(y_true))}
+        else:
+            queries = {"qid": query_numbers(self.qid, len(y_true))}
         function = LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
         scores = np.asarray(y_pred, dtype=np.float64)
         _, gradient, hessian = function(
@@ -199,33 +213,54 @@ class Objective:
 class Metric:
     """A measure as both packages call it."""
 
-    def __init__(self, measure: Measure, params: dict[str, Any], *, of_lightgbm: bool) -> None:
+    def __init__(
+        self,
+        measure: Measure,
+        params: dict[str, Any],
+        qid: ArrayLike | None,
+        *,
+        of_lightgbm: bool,
+    ) -> None:
         self.measure = check_measure(measure, params)
         self.params = params
+        self.qid = qid
         self.of_lightgbm = of_lightgbm
-        self.__name__ = getattr(self.measure, "__name__", "measure")
+        self._measure_name = getattr(self.measure, "__name__", "measure")
+        self.__name__ = self._measure_name
         if params.get("k") is not None:
             self.__name__ += f"@{params['k']}"
+
+    def __repr__(self) -> str:
+        return _call("Metric", self._measure_name, self.params)
 
     def __call__(
         self, y_true: Any, y_pred: Any, sample_weight: Any = None, group: Any = None
     ) -> Any:
-        """Return the mean of the queries, as the package wants it."""
+        """Return the mean of the queries, for LightGBM and data sets of XGBoost with a name."""
         from_dataset = hasattr(y_pred, "get_label")
         if from_dataset:
             y_true, y_pred, sample_weight, group = _parts(y_true, y_pred)
-        elif not self.of_lightgbm:  # XGBRanker passes one query
+        elif not self.of_lightgbm:  # XGBRanker passes one query at a time
             group = [len(y_true)]
-        sizes = _queries_of(len(y_true), group, None)["groups"]
+        if self.qid is None:
+            sizes = _sizes_of(group, len(y_true))
+            numbers: Indices = np.repeat(np.arange(len(sizes)), sizes)
+        else:
+            numbers = query_numbers(self.qid, len(y_true))
+        params: dict[str, Any] = {"qid": numbers} | self.params
         if sample_weight is not None:
-            starts = np.cumsum(sizes) - sizes
-            sample_weight = np.add.reduceat(np.asarray(sample_weight), starts) / sizes
+            of_queries = np.bincount(numbers, weights=sample_weight) / np.bincount(numbers)
+            params["sample_weight"] = of_queries[numbers]
         scores = np.asarray(y_pred, dtype=np.float64)
-        params = {"groups": sizes, "sample_weight": sample_weight, **self.params}
         value = float(self.measure(y_true, scores, **params))
         if self.of_lightgbm:
             return self.__name__, value, True
         return (self.__name__, value) if from_dataset else value
+
+
+def _call(kind: str, name: str, params: dict[str, Any]) -> str:
+    arguments = [repr(name), *(f"{key}={value!r}" for key, value in params.items())]
+    return f"{kind}({', '.join(arguments)})"
 
 
 def _parts(scores: Any, data: Any) -> tuple[Any, Any, Any, Any]:
@@ -241,13 +276,10 @@ def _parts(scores: Any, data: Any) -> tuple[Any, Any, Any, Any]:
     return data.get_label(), scores, weights, sizes
 
 
-def _queries_of(n_documents: int, group: Any, qid: ArrayLike | None) -> dict[str, Any]:
-    if qid is not None:
-        return {"qid": query_numbers(qid, n_documents)}
+def _sizes_of(group: Any, n_documents: int) -> Indices:
     if group is None or not len(group):
         raise ValueError(
             "the data have no queries: pass group= to LightGBM, qid= to XGBoost's DMatrix, or qid= "
-            "to xgboost_objective"
+            "to xgboost_objective and xgboost_metric"
         )
-    sizes: Indices = np.asarray(group, dtype=np.int64)
-    return {"groups": sizes}
+    return as_sizes(np.asarray(group, dtype=np.int64), n_documents)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -88,6 +90,27 @@ def as_targets(target: ArrayLike, n_samples: int, n_classes: int) -> Indices:
             f"target must hold {n_samples} classes, one per sample, got shape {targets.shape}"
         )
     return as_indices(targets.reshape(-1, 1), 1, n_classes, "target")[:, 0]
+
+
+def check_params(
+    name: str,
+    loss: Callable[..., Any],
+    params: Mapping[str, Any],
+    not_params: Collection[str],
+    prefix: str,
+) -> None:
+    """Check that a loss has these optional arguments, apart from `not_params`."""
+    known = [
+        parameter.name
+        for parameter in inspect.signature(loss).parameters.values()
+        if parameter.default is not parameter.empty and parameter.name not in not_params
+    ]
+    unknown = sorted(set(params) - set(known))
+    if unknown:
+        raise ValueError(
+            f"{prefix}loss={name!r} does not take {', '.join(map(repr, unknown))}; it takes "
+            f"{', '.join(map(repr, known)) or 'no parameters'}"
+        )
 
 
 def reduced(

@@ -168,7 +168,7 @@ def _sizes_and_order(
         in_order = bool((codes[1:] >= codes[:-1]).all())
         return np.bincount(codes), None if in_order else np.argsort(codes, kind="stable")
     if groups is not None:
-        return _as_sizes(groups, relevance.size), None
+        return as_sizes(groups, relevance.size), None
     return np.array([relevance.size], dtype=np.int64), None
 
 
@@ -190,7 +190,8 @@ def query_numbers(qid: ArrayLike, n_documents: int) -> Indices:
     return numbers
 
 
-def _as_sizes(groups: ArrayLike, n_documents: int) -> Indices:
+def as_sizes(groups: ArrayLike, n_documents: int) -> Indices:
+    """Return the checked sizes of the queries of all documents."""
     sizes = as_array(groups, "groups")
     remedy = ""
     if sizes.shape == (n_documents,):

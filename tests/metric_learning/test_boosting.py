@@ -10,14 +10,19 @@ from numpy.testing import assert_allclose
 from sklearn.base import clone
 from sklearn.datasets import load_svmlight_file
 
-from fasttsne.metric_learning import average_precision, learning_to_rank, ndcg_score
+from fasttsne.metric_learning import (
+    average_precision,
+    learning_to_rank,
+    ndcg_score,
+    reciprocal_rank,
+)
 from fasttsne.metric_learning.boosting import (
     lightgbm_metric,
     lightgbm_objective,
     xgboost_metric,
     xgboost_objective,
 )
-from fasttsne.metric_learning.learners.ranker import LOSSES
+from fasttsne.metric_learning.learning_to_rank.names import LOSSES
 
 AS_LIGHTGBM = {"truncation": 30, "normalize": True, "ties": "given"}
 TREES = {"n_estimators": 30, "min_child_samples": 5, "verbose": -1, "n_jobs": 1, "random_state": 0}
@@ -70,11 +75,31 @@ def test_any_function_is_an_objective():
     assert_allclose(np.multiply(actual, 2.0), expected, rtol=1e-14)
 
 
+def test_objectives_and_metrics_print_as_calls():
+    """In the results of a grid search they are told apart."""
+    assert repr(lightgbm_objective("lambdarank", k=3)) == "Objective('lambdarank', k=3)"
+    assert repr(xgboost_metric(k=10, gain="linear")) == "Metric('ndcg_score', k=10, gain='linear')"
+
+
+def test_any_function_is_a_metric():
+    def first_is_relevant(y_true, y_score, *, qid, least=1):
+        best = [np.flatnonzero(qid == q)[np.argmax(y_score[qid == q])] for q in np.unique(qid)]
+        return np.mean(np.asarray(y_true)[best] >= least)
+
+    y, scores, sizes = [1, 0, 2, 0, 1], np.array([2.0, 1.0, 0.5, 0.7, 0.6]), [2, 3]
+    found = lightgbm_metric(first_is_relevant, least=1)(y, scores, None, sizes)
+    assert found == ("first_is_relevant", 0.5, True)
+    assert xgboost_metric(first_is_relevant, qid=["a", "a", "b", "b", "b"])(y, scores) == 0.5
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: lightgbm_objective("lambda"), "loss='lambda' must be a function or one of"),
-        (lambda: xgboost_objective("ranknet", alpha=1), "'alpha', which loss='ranknet'"),
+        (
+            lambda: xgboost_objective("ranknet", alpha=1),
+            "^loss='ranknet' does not take 'alpha'; it",
+        ),
         (lambda: lightgbm_metric("ndcg"), "measure='ndcg' must be"),
         (lambda: xgboost_metric("hit_rate"), "missing a required argument: 'k'"),
         (lambda: lightgbm_objective()([1, 0], [0.0, 1.0]), "the data have no queries: pass group="),
@@ -324,3 +349,27 @@ def test_a_metric_in_xgboosts_ranker():
     reached = model.evals_result()["validation_0"]["ndcg_score@5"]
     expected = ndcg_score(y, model.predict(X), qid=qid, k=5)
     assert reached[-1] == pytest.approx(expected, abs=1e-5)
+
+
+def test_xgboosts_estimators_stop_early_where_a_metric_is_highest():
+    xgboost = pytest.importorskip("xgboost")
+    X, y, sizes = queries()
+    test, y_test, test_sizes = queries(seed=1)
+    qid = np.repeat(np.arange(len(sizes)), sizes)
+    order = np.random.default_rng(8).permutation(len(y_test))
+    test_qid = np.repeat(np.arange(len(test_sizes)), test_sizes)[order]
+    metric = xgboost_metric("reciprocal_rank", qid=test_qid)
+    model = xgboost.XGBRegressor(
+        objective=xgboost_objective("listnet", qid=qid),
+        eval_metric=metric,
+        callbacks=[xgboost.callback.EarlyStopping(rounds=5, maximize=True)],
+        n_estimators=60,
+        max_depth=3,
+        base_score=0.0,
+        n_jobs=1,
+    )
+    model.fit(X, y, eval_set=[(test[order], y_test[order])], verbose=False)
+    values = model.evals_result()["validation_0"]["reciprocal_rank"]
+    assert model.best_iteration == np.argmax(values) > 0
+    expected = reciprocal_rank(y_test, model.predict(test), groups=test_sizes)
+    assert model.best_score == pytest.approx(expected, abs=1e-5)

@@ -13,6 +13,7 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "rankings.md"
 
 def test_the_page_on_rankings_runs(capsys):
     pytest.importorskip("lightgbm")
+    pytest.importorskip("xgboost")
     text = PAGE.read_text(encoding="utf-8")
     blocks = list(re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
     assert len(blocks) >= 6
@@ -30,6 +31,9 @@ def test_the_page_on_rankings_runs(capsys):
     )
     assert (name, higher_is_better) == ("ndcg_score@10", True)
     assert reached > np.mean(space["values"]["linear"]) + 0.03
+    rounds = {space["booster"].best_iteration, space["regressor"].best_iteration}
+    assert len(rounds) == 1
+    assert rounds.pop() > 0
     assert "trees - linear  +" in capsys.readouterr().out
     # Feature 3 decides what is shown, and feature 0 what is relevant.
     coefficients = space["unbiased"].coef_

@@ -5,15 +5,14 @@ The loss of a batch is ``loss(E, classes, chance) -> (loss, gradient)``.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.random import RandomState
 
 from fasttsne.metric_learning import losses
-from fasttsne.metric_learning.checks import Floats, Indices
+from fasttsne.metric_learning.checks import Floats, Indices, check_params
 from fasttsne.metric_learning.mining import mine_pairs
 
 BatchLoss = Callable[[Floats, Indices, RandomState], tuple[float, Floats]]
@@ -30,8 +29,8 @@ _MINING = {
     "triplet": ("easy", "all", "hard", "semihard", "random", "distance_weighted"),
     "contrastive": ("all", "hard", "easy", "random"),
 }
-# Arguments that the learner passes.
-_OURS = ("labels", "pairs", "triplets", "mining", "similar_label", "random_state")
+# Arguments of a loss that the learner passes.
+_NOT_PARAMS = ("labels", "pairs", "triplets", "mining", "similar_label", "random_state")
 
 
 def check_loss(loss: str | Callable[..., Any], mining: Mining, params: Mapping[str, Any]) -> None:
@@ -44,7 +43,7 @@ def check_loss(loss: str | Callable[..., Any], mining: Mining, params: Mapping[s
         choice = ", ".join(map(repr, known))
         raise ValueError(f"mining={mining!r} must be one of {choice} with loss={loss!r}")
     if isinstance(loss, str):
-        check_params(loss, LOSSES[loss], params, _OURS)
+        check_params(loss, LOSSES[loss], params, _NOT_PARAMS, "loss_params: ")
 
 
 def batch_loss(loss: str, mining: Any, params: Mapping[str, Any]) -> BatchLoss:
@@ -106,23 +105,6 @@ def _nt_xent(A: Floats, P: Floats, **params: Any) -> tuple[Any, Any]:
     pairs = np.arange(2 * len(A)).reshape(2, -1).T
     value, gradient = losses.nt_xent_loss(np.vstack([A, P]), pairs, **params)
     return value, np.split(gradient, 2)
-
-
-def check_params(
-    name: str, loss: Callable[..., Any], params: Mapping[str, Any], ours: Collection[str]
-) -> None:
-    """Check that a loss takes these keyword arguments, and that the learner does not pass them."""
-    known = [
-        parameter.name
-        for parameter in inspect.signature(loss).parameters.values()
-        if parameter.default is not parameter.empty and parameter.name not in ours
-    ]
-    unknown = sorted(set(params) - set(known))
-    if unknown:
-        raise ValueError(
-            f"loss_params has {', '.join(map(repr, unknown))}, which loss={name!r} does not take; "
-            f"it takes {', '.join(map(repr, known)) or 'none'}"
-        )
 
 
 def checked(result: Any, shape: tuple[int, ...], by: str) -> tuple[float, Floats]:

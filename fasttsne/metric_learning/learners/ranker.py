@@ -18,21 +18,17 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fasttsne.metric_learning import learning_to_rank
 from fasttsne.metric_learning.checks import Floats, Indices
 from fasttsne.metric_learning.learners import training
 from fasttsne.metric_learning.learners.features import standard_scaling
-from fasttsne.metric_learning.learners.losses import check_params, checked
+from fasttsne.metric_learning.learners.losses import checked
+from fasttsne.metric_learning.learning_to_rank.names import LOSSES, check_params
 from fasttsne.metric_learning.queries import as_queries
 from fasttsne.metric_learning.ranking.ndcg import Gain, ndcg_score
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import single_threaded_blas
 from fasttsne.runtime.warn import warn
 from fasttsne.samples.arrays import unmasked
-
-LOSSES: dict[str, Callable[..., Any]] = {
-    name.removesuffix("_loss"): getattr(learning_to_rank, name) for name in learning_to_rank.__all__
-}
 
 # Losses that depend on scores, and not only on their differences.
 _WITH_INTERCEPT = ("squared", "logistic")
@@ -42,8 +38,6 @@ _POINTWISE = (*_WITH_INTERCEPT, "ordinal")
 _CHANGING = ("lambdarank",)
 # L-BFGS cannot minimize these: a hinge has corners.
 _NOT_SMOOTH = ("hinge", *_CHANGING)
-# Arguments that the learner passes.
-_OURS = ("groups", "qid", "document_weight", "thresholds", "reduction", "hessian")
 
 # Squares of larger numbers exceed everything else.
 _LARGEST_RELEVANCE = 1e6
@@ -309,7 +303,7 @@ class LinearRanker(BaseEstimator):
             raise ValueError("no query has two documents; groups are sizes and qid ids of queries")
         params = dict(self.loss_params or {})
         if isinstance(self.loss, str):
-            check_params(self.loss, LOSSES[self.loss], params, _OURS)
+            check_params(self.loss, params, "loss_params: ")
         solver = self._solver()
         chance = check_random_state(self.random_state)
         scaling = standard_scaling(X)
