@@ -8,6 +8,7 @@ FASTTSNE_SANITIZE=address,undefined
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from glob import glob
 
 from setuptools import Extension, setup
@@ -46,6 +47,8 @@ class BuildExt(build_ext):
         for extension in self.extensions:
             extension.extra_compile_args = compile_flags
             extension.extra_link_args = link_flags
+        if self.compiler.compiler_type == "unix":
+            self.compiler.compile = in_parallel(self.compiler.compile)
         super().build_extensions()
 
     def flags(self):
@@ -60,6 +63,17 @@ class BuildExt(build_ext):
             compile_flags += [f"-fsanitize={sanitizers}", "-fno-sanitize-recover=undefined"]
             link_flags += [f"-fsanitize={sanitizers}"]
         return compile_flags, link_flags
+
+
+def in_parallel(compile_in_turn):
+    """Return a `Compiler.compile` that compiles several sources at once."""
+
+    def compile_sources(sources, **options):
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            objects = pool.map(lambda source: compile_in_turn([source], **options), sources)
+            return [name for names in objects for name in names]
+
+    return compile_sources
 
 
 setup(
