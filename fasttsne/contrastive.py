@@ -14,7 +14,7 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from fasttsne._kernels import ContrastiveForces, DivergedError, descend
@@ -25,6 +25,7 @@ from fasttsne.initialization.start import warn_of_wide
 from fasttsne.neighbors.metrics import METRICS, Metric
 from fasttsne.pipeline import checked_samples, joint_and_start
 from fasttsne.runtime.numbers import with_plain_numbers
+from fasttsne.runtime.random_state import CONSTRAINT, Seed, check_random_state
 from fasttsne.runtime.threads import effective_n_threads
 from fasttsne.transform import LARGEST_COORDINATE
 
@@ -82,7 +83,7 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     init : {"pca", "random", "spectral"} or array-like of shape (n_samples, n_components), \
             default="pca"
         First coordinates, as in `TSNE`.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState, Generator or None, default=None
         Source of the negatives, and of a random start.
     n_jobs : int or None, default=None
         Number of threads, as in `TSNE`. The result does not depend on it, bit for bit.
@@ -172,7 +173,7 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         "metric": [StrOptions(METRICS), callable],
         "metric_params": [dict, None],
         "init": [StrOptions({"pca", "random", "spectral"}), "array-like"],
-        "random_state": ["random_state"],
+        "random_state": CONSTRAINT,
         "n_jobs": [None, Integral],
         "neighbors": [StrOptions({"auto", "exact", "approximate"})],
         "verbose": ["verbose"],
@@ -192,7 +193,7 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         metric: Metric = "euclidean",
         metric_params: dict[str, Any] | None = None,
         init: str | NDArray[Any] = "pca",
-        random_state: int | np.random.RandomState | None = None,
+        random_state: Seed = None,
         n_jobs: int | None = None,
         neighbors: str = "auto",
         verbose: int = 0,

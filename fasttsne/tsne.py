@@ -16,7 +16,7 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -41,6 +41,7 @@ from fasttsne.neighbors.metrics import METRICS, Metric
 from fasttsne.pipeline import checked_samples, joint_and_start, may_start_coarse, schedule_of
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.progress import check_progress
+from fasttsne.runtime.random_state import CONSTRAINT, Seed, check_random_state
 from fasttsne.runtime.threads import effective_n_threads
 from fasttsne.samples.checks import Samples
 from fasttsne.samples.duplicates import collapse
@@ -106,8 +107,11 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         first coordinates: see Notes.
     verbose : int, default=0
         Print the stages at 1, and at 2 also the progress after early exaggeration.
-    random_state : int, RandomState instance or None, default=None
-        Source of the random start, and of the principal components' solver for large data.
+    random_state : int, RandomState, Generator or None, default=None
+        Source of the random start, and of the principal components' solver for large data. An
+        integer gives the same map at every call of `fit`. A RandomState, or a Generator of NumPy,
+        is advanced by what a fit draws, as by scikit-learn: a further fit draws other numbers, and
+        a clone has a copy in the same state.
     method : {"barnes_hut", "exact"}, default="barnes_hut"
         Sparse P and repulsion through a tree, O(n log n), or all pairs, O(n^2) in time and
         memory.
@@ -276,7 +280,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         "metric_params": [dict, None],
         "init": [StrOptions({"pca", "random", "spectral"}), "array-like"],
         "verbose": ["verbose"],
-        "random_state": ["random_state"],
+        "random_state": CONSTRAINT,
         "method": [StrOptions({"barnes_hut", "exact"})],
         "angle": [Interval(Real, 0, 1, closed="both")],
         "n_jobs": [None, Integral],
@@ -324,7 +328,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         metric_params: dict[str, Any] | None = None,
         init: str | NDArray[Any] = "pca",
         verbose: int = 0,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: Seed = None,
         method: str = "barnes_hut",
         angle: float = 0.5,
         n_jobs: int | None = None,

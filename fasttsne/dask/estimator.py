@@ -7,7 +7,6 @@ from numbers import Integral
 from typing import Any
 
 import dask.array as da
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin
 from sklearn.utils import get_tags
@@ -21,6 +20,7 @@ from fasttsne.dask.transform import place, transform
 from fasttsne.dask.workers import check_workers_hold
 from fasttsne.descent.loop import Callback
 from fasttsne.neighbors.metrics import Metric
+from fasttsne.runtime.random_state import Seed
 from fasttsne.samples.labels import class_codes
 
 # What a worker receives per landmark, in rows of the data: the samples and the index for the
@@ -125,7 +125,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
         metric_params: dict[str, Any] | None = None,
         init: str | NDArray[Any] = "pca",
         verbose: int = 0,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: Seed = None,
         method: str = "barnes_hut",
         angle: float = 0.5,
         n_jobs: int | None = None,

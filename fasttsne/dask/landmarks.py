@@ -13,16 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.cluster import MiniBatchKMeans
-from sklearn.utils import check_random_state, gen_batches
+from sklearn.utils import gen_batches
 from sklearn.utils.random import sample_without_replacement
 from threadpoolctl import threadpool_limits
 
 from fasttsne.dask.blocks import Rows, joined
 from fasttsne.dask.workers import Shared, share, share_of_threads
 from fasttsne.neighbors.index import NeighborIndex, neighbor_index
+from fasttsne.runtime.random_state import Seed, check_random_state
 from fasttsne.runtime.warn import warn
-
-RandomState = int | np.random.RandomState | None
 
 # Landmarks per cell of k-means, the largest number of cells, and rows per cell of the sample on
 # which cells are found. On MNIST fewer landmarks per cell give a better map.
@@ -45,7 +44,7 @@ class Landmarks(NamedTuple):
 
 
 def draw_landmarks(
-    rows: Rows, size: int, selection: str = "uniform", random_state: RandomState = None
+    rows: Rows, size: int, selection: str = "uniform", random_state: Seed = None
 ) -> Landmarks:
     """Draw `size` rows uniformly or by "density"; all rows, with a warning, if there are no more.
 
@@ -64,7 +63,7 @@ def draw_landmarks(
     return Landmarks(numbers, take(rows, numbers))
 
 
-def uniform_rows(n_samples: int, size: int, random_state: RandomState) -> NDArray[np.int64]:
+def uniform_rows(n_samples: int, size: int, random_state: Seed) -> NDArray[np.int64]:
     """Return `size` row numbers, ascending, drawn uniformly; memory grows with `size` alone."""
     # Draw from another seed: other draws by the same number must not give the same rows.
     seed = check_random_state(random_state).randint(2**31 - 1)
@@ -94,7 +93,7 @@ class _Cells(NamedTuple):
     seed: int  # of the rows' random numbers u
 
 
-def landmarks_by_density(rows: Rows, size: int, random_state: RandomState) -> Landmarks:
+def landmarks_by_density(rows: Rows, size: int, random_state: Seed) -> Landmarks:
     """Draw the same number of rows from every cell of k-means on a uniform sample of the rows.
 
     If a cell has too few rows, the other cells share the rest. The draw is sequential Poisson

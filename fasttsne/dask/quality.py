@@ -28,13 +28,14 @@ from fasttsne.dask.landmarks import take, uniform_rows
 from fasttsne.dask.workers import Shared, active_client, share, share_of_threads
 from fasttsne.neighbors.metrics import Metric
 from fasttsne.quality import Report, checks
-from fasttsne.quality.checks import Floats, RandomState
+from fasttsne.quality.checks import Floats
 from fasttsne.quality.classes import as_classes, elected
 from fasttsne.quality.correlation import NoOrder, correlation_between, drawn_pairs
 from fasttsne.quality.distances import as_distances
 from fasttsne.quality.neighborhoods import ndcgs, rank_penalties
 from fasttsne.quality.report import N_PAIRS, assembled
 from fasttsne.runtime.numbers import with_plain_numbers
+from fasttsne.runtime.random_state import Seed
 from fasttsne.runtime.threads import effective_n_threads
 from fasttsne.samples.scaling import safe_exponent
 
@@ -63,7 +64,7 @@ def quality(
     n_neighbors: int = 10,
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
-    random_state: RandomState = 0,
+    random_state: Seed = 0,
     n_jobs: int | None = None,
 ) -> Report:
     """Report how good a large map is, from a sample of its points ranked against all points.
@@ -184,9 +185,7 @@ def _map_in_blocks_of(rows: Rows, Y: Any) -> Rows:
     return Rows(places.array.rechunk({0: rows.array.chunks[0]}), None, "Y")
 
 
-def _draw_anchors(
-    n_samples: int, sample: int | float | ArrayLike, random_state: RandomState
-) -> Indices:
+def _draw_anchors(n_samples: int, sample: int | float | ArrayLike, random_state: Seed) -> Indices:
     """Return row numbers as `chosen_anchors`, in memory that does not grow with `n_samples`."""
     if type(sample) is float and 0.0 < sample <= 1.0:
         size = max(1, round(sample * n_samples))
@@ -197,9 +196,7 @@ def _draw_anchors(
     return uniform_rows(n_samples, size, random_state)
 
 
-def _correlation(
-    rows: Rows, places: Rows, anchors: _Anchors, random_state: RandomState
-) -> float | None:
+def _correlation(rows: Rows, places: Rows, anchors: _Anchors, random_state: Seed) -> float | None:
     """Return the correlation of the distances of pairs, whose rows are taken in parts."""
     n_threads = effective_n_threads(anchors.n_jobs)
     first, second = drawn_pairs(rows.n_samples, N_PAIRS, random_state)

@@ -14,6 +14,7 @@ from sklearn.utils.extmath import row_norms
 from fasttsne.affinity import JointProbabilities, as_csr
 from fasttsne.initialization.spectral import laplacian_eigenmap
 from fasttsne.runtime.numbers import with_plain_numbers
+from fasttsne.runtime.random_state import Seed, check_random_state
 from fasttsne.runtime.threads import single_threaded_blas
 from fasttsne.runtime.warn import warn
 from fasttsne.samples.arrays import as_array
@@ -39,7 +40,7 @@ def initial_embedding(
     X: Any,
     init: str | NDArray[Any],
     n_components: int,
-    random_state: np.random.RandomState,
+    random_state: Seed,
     *,
     centered: NDArray[np.float32] | None = None,
     axes: PrincipalAxes | None = None,
@@ -59,7 +60,7 @@ def initial_embedding(
         `laplacian_eigenmap`); or an array of coordinates.
     n_components : int
         Dimension of the map.
-    random_state : RandomState
+    random_state : int, RandomState, Generator or None
         Source of random coordinates.
     centered, axes : ndarray of float32 and PrincipalAxes, default=None
         ``center_and_scale(X)`` and at least `n_components` of its axes, if they are known.
@@ -96,11 +97,11 @@ def initial_embedding(
     >>> import numpy as np
     >>> from fasttsne.initialization import initial_embedding
     >>> X = np.arange(12.0).reshape(4, 3)
-    >>> embedding = initial_embedding(X, "pca", 2, np.random.RandomState(0))
+    >>> embedding = initial_embedding(X, "pca", 2, 0)
     >>> print(f"{embedding[:, 0].std():.6f}")
     0.000100
     """
-    X = check_readable(X)
+    X, random_state = check_readable(X), check_random_state(random_state)
     n_samples = X.shape[0]
     shape = (n_samples, n_components)
     if isinstance(init, np.ndarray):

@@ -12,12 +12,12 @@ from typing import Literal
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_random_state
 
 from fasttsne.metric_learning import checks
 from fasttsne.metric_learning.checks import Floats, Indices, SimilarLabel
 from fasttsne.metric_learning.distances import Batch, normalized
 from fasttsne.runtime.numbers import Positive, with_plain_numbers
+from fasttsne.runtime.random_state import Seed, check_random_state
 
 __all__ = ["mine_pairs", "mine_triplets"]
 
@@ -38,7 +38,7 @@ def mine_pairs(
     strategy: PairStrategy = "hard",
     *,
     similar_label: SimilarLabel = 0,
-    random_state: int | RandomState | None = None,
+    random_state: Seed = None,
 ) -> Indices:
     """Return pairs of a batch, chosen by plain Euclidean distances.
 
@@ -51,7 +51,7 @@ def mine_pairs(
         nearest positive and the farthest negative, "random" with random ones.
     similar_label : {0, 1}, default=0
         Label of pairs of one class.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState, Generator or None, default=None
         Random numbers for "random".
 
     Returns
@@ -96,7 +96,7 @@ def mine_triplets(
     strategy: Strategy = "semihard",
     *,
     margin: Positive = 1.0,
-    random_state: int | RandomState | None = None,
+    random_state: Seed = None,
 ) -> Indices:
     """Return triplets of a batch, chosen by plain Euclidean distances D.
 
@@ -114,7 +114,7 @@ def mine_triplets(
           after scaling to length 1 are drawn evenly where there are negatives (Wu et al. 2017).
     margin : float, default=1.0
         Margin of "semihard", above 0.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState, Generator or None, default=None
         Random numbers for "random" and "distance_weighted".
 
     Returns

@@ -22,15 +22,14 @@ Sources, which the functions name by author and year:
 from __future__ import annotations
 
 import numpy as np
-from numpy.random import RandomState
 from numpy.typing import ArrayLike
 from scipy.special import expit
-from sklearn.utils import check_random_state
 
 from fasttsne.metric_learning import checks
 from fasttsne.metric_learning.checks import Floats, Gradient, Indices, Reduction
 from fasttsne.metric_learning.losses.softmax import cross_entropy
 from fasttsne.runtime.numbers import Count, with_plain_numbers
+from fasttsne.runtime.random_state import Seed, check_random_state
 from fasttsne.samples.arrays import as_array
 
 __all__ = ["NoiseDistribution", "nce_loss", "negative_sampling_loss", "sampled_softmax_loss"]
@@ -140,16 +139,14 @@ class NoiseDistribution:
         """
         return cls(np.log1p(1.0 / np.arange(1.0, n_classes + 1.0)))
 
-    def sample(
-        self, size: int | tuple[int, ...], random_state: int | RandomState | None = None
-    ) -> Indices:
+    def sample(self, size: int | tuple[int, ...], random_state: Seed = None) -> Indices:
         """Draw classes with replacement.
 
         Parameters
         ----------
         size : int or tuple of int
             Shape of the sample.
-        random_state : int, RandomState instance or None, default=None
+        random_state : int, RandomState, Generator or None, default=None
             Random numbers; an int gives the same sample each time.
 
         Returns

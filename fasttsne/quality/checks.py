@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array, check_random_state, gen_batches
+from sklearn.utils import check_array, gen_batches
 
+from fasttsne.runtime.random_state import Seed, check_random_state
 from fasttsne.samples.arrays import row_numbers, unmasked
 
 Sample = int | float | ArrayLike | None
-RandomState = int | np.random.RandomState | None
 Anchors = NDArray[np.int32]  # rows of the points that are evaluated
 Floats = NDArray[np.float64]
 
@@ -64,7 +64,7 @@ def check_less_than_half(n_neighbors: int, n_samples: int) -> None:
         )
 
 
-def chosen_anchors(n_samples: int, sample: Sample, random_state: RandomState) -> Anchors:
+def chosen_anchors(n_samples: int, sample: Sample, random_state: Seed) -> Anchors:
     """Return the rows to evaluate: all, a random sample in ascending order, or the rows given."""
     if sample is None:
         sample = n_samples

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fasttsne.quality import checks
-from fasttsne.quality.checks import Anchors, Floats, RandomState, Sample
+from fasttsne.quality.checks import Anchors, Floats, Sample
 from fasttsne.quality.distances import as_distances
 from fasttsne.runtime.numbers import with_plain_numbers
+from fasttsne.runtime.random_state import Seed
 from fasttsne.runtime.threads import effective_n_threads
 from fasttsne.samples.labels import class_codes
 
@@ -22,7 +23,7 @@ def knn_accuracy(
     *,
     n_neighbors: int = 10,
     sample: Sample = None,
-    random_state: RandomState = 0,
+    random_state: Seed = 0,
     per_sample: bool = False,
     n_jobs: int | None = None,
 ) -> float | Any:

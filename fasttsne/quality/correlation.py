@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_scalar
 
 from fasttsne.neighbors.metrics import Metric
-from fasttsne.quality.checks import Anchors, Floats, RandomState, check_at_least
+from fasttsne.quality.checks import Anchors, Floats, check_at_least
 from fasttsne.quality.distances import Distances, both_sides
 from fasttsne.runtime.numbers import with_plain_numbers
+from fasttsne.runtime.random_state import Seed, check_random_state
 from fasttsne.runtime.threads import effective_n_threads
 
 
@@ -30,7 +31,7 @@ def distance_correlation(
     n_pairs: int = 100_000,
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
-    random_state: RandomState = 0,
+    random_state: Seed = 0,
     n_jobs: int | None = None,
 ) -> float:
     """Return Spearman's rank correlation between distances in the data and on the map.
@@ -47,7 +48,7 @@ def distance_correlation(
         pairs are used.
     metric, metric_params
         See `trustworthiness`.
-    random_state : int, RandomState instance or None, default=0
+    random_state : int, RandomState, Generator or None, default=0
         Seed of the random pairs; None draws others at every call.
     n_jobs : int or None, default=None
         Number of threads. The result does not depend on it.
@@ -85,7 +86,7 @@ def distance_correlation(
 
 
 def correlation_of_pairs(
-    data: Distances, on_map: Distances, n_pairs: int, random_state: RandomState, n_threads: int
+    data: Distances, on_map: Distances, n_pairs: int, random_state: Seed, n_threads: int
 ) -> float:
     """Return Spearman's correlation of the distances of random pairs, or of all pairs."""
     pairs = drawn_pairs(data.n_samples, n_pairs, random_state)
@@ -114,7 +115,7 @@ def takes_all_pairs(n_samples: int, n_pairs: int) -> bool:
     return n_samples * (n_samples - 1) // 2 <= n_pairs
 
 
-def drawn_pairs(n_samples: int, n_pairs: int, random_state: RandomState) -> tuple[Anchors, Anchors]:
+def drawn_pairs(n_samples: int, n_pairs: int, random_state: Seed) -> tuple[Anchors, Anchors]:
     """Return the rows of n_pairs random pairs of points, or of all pairs if there are no more."""
     if takes_all_pairs(n_samples, n_pairs):
         first, second = np.triu_indices(n_samples, 1)

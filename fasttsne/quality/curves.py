@@ -15,8 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from fasttsne import _kernels
 from fasttsne.neighbors.metrics import Metric
 from fasttsne.quality import checks
-from fasttsne.quality.checks import Floats, RandomState, Sample
+from fasttsne.quality.checks import Floats, Sample
 from fasttsne.quality.distances import both_sides
+from fasttsne.runtime.random_state import Seed
 from fasttsne.runtime.threads import effective_n_threads
 
 Sizes = NDArray[np.int64]
@@ -29,7 +30,7 @@ def q_nx(
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
     sample: Sample = None,
-    random_state: RandomState = 0,
+    random_state: Seed = 0,
     n_jobs: int | None = None,
 ) -> tuple[Sizes, Floats]:
     r"""Return the share of the K nearest neighbours that the map keeps, for every K.
@@ -87,7 +88,7 @@ def r_nx(
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
     sample: Sample = None,
-    random_state: RandomState = 0,
+    random_state: Seed = 0,
     n_jobs: int | None = None,
 ) -> tuple[Sizes, Floats]:
     r"""Return how much better than chance the map keeps the K nearest neighbours, for every K.
@@ -134,7 +135,7 @@ def r_nx_auc(
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
     sample: Sample = None,
-    random_state: RandomState = 0,
+    random_state: Seed = 0,
     n_jobs: int | None = None,
 ) -> float:
     r"""Return the area under the curve of `r_nx` over log K: one number for all scales.
@@ -179,7 +180,7 @@ def _curve(
     metric: Metric,
     metric_params: Mapping[str, Any] | None,
     sample: Sample,
-    random_state: RandomState,
+    random_state: Seed,
     n_jobs: int | None,
 ) -> tuple[Sizes, Floats]:
     """Return K and Q_NX, see `q_nx`."""

@@ -17,9 +17,10 @@ from fasttsne import _kernels
 from fasttsne.metric_learning.ranking.ndcg import discount
 from fasttsne.neighbors.metrics import Metric
 from fasttsne.quality import checks
-from fasttsne.quality.checks import Floats, RandomState, Sample
+from fasttsne.quality.checks import Floats, Sample
 from fasttsne.quality.distances import Distances, as_distances, as_known, both_sides
 from fasttsne.runtime.numbers import with_plain_numbers
+from fasttsne.runtime.random_state import Seed
 from fasttsne.runtime.threads import effective_n_threads
 
 
@@ -32,7 +33,7 @@ def trustworthiness(
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
     sample: Sample = None,
-    random_state: RandomState = 0,
+    random_state: Seed = 0,
     per_sample: bool = False,
     n_jobs: int | None = None,
 ) -> float | Any:
@@ -59,7 +60,7 @@ def trustworthiness(
     sample : int, float or array-like of int, default=None
         Evaluate this many random points, this share of the points, or these rows, each against all
         points. None evaluates all.
-    random_state : int, RandomState instance or None, default=0
+    random_state : int, RandomState, Generator or None, default=0
         Seed of the random sample; None draws another at every call.
     per_sample : bool, default=False
         Return the value of every evaluated point instead of the mean.
@@ -118,7 +119,7 @@ def continuity(
     metric_params: Mapping[str, Any] | None = None,
     data_neighbors: ArrayLike | None = None,
     sample: Sample = None,
-    random_state: RandomState = 0,
+    random_state: Seed = 0,
     per_sample: bool = False,
     n_jobs: int | None = None,
 ) -> float | Any:
@@ -174,7 +175,7 @@ def neighbor_recall(
     metric_params: Mapping[str, Any] | None = None,
     data_neighbors: ArrayLike | None = None,
     sample: Sample = None,
-    random_state: RandomState = 0,
+    random_state: Seed = 0,
     per_sample: bool = False,
     n_jobs: int | None = None,
 ) -> float | Any:
@@ -235,7 +236,7 @@ def neighborhood_ndcg(
     metric_params: Mapping[str, Any] | None = None,
     data_neighbors: ArrayLike | None = None,
     sample: Sample = None,
-    random_state: RandomState = 0,
+    random_state: Seed = 0,
     per_sample: bool = False,
     n_jobs: int | None = None,
 ) -> float | Any:
@@ -340,7 +341,7 @@ def _ranks(
     nearest: Distances,
     k: int,
     sample: Sample,
-    random_state: RandomState,
+    random_state: Seed,
     n_jobs: int | None,
 ) -> NDArray[np.int32]:
     """Return per evaluated point the ranks in `where` of its k nearest in `nearest`, in order."""

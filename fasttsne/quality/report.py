@@ -13,13 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 from fasttsne import _kernels
 from fasttsne.neighbors.metrics import Metric
 from fasttsne.quality import checks
-from fasttsne.quality.checks import Anchors, Floats, RandomState, Sample
+from fasttsne.quality.checks import Anchors, Floats, Sample
 from fasttsne.quality.classes import as_classes, knn_hits
 from fasttsne.quality.correlation import NoOrder, correlation_of_pairs, standard_error
 from fasttsne.quality.curves import area_under, curve_of, over_chance
 from fasttsne.quality.distances import Distances, both_sides
 from fasttsne.quality.neighborhoods import ndcgs, rank_penalties
 from fasttsne.runtime.numbers import with_plain_numbers
+from fasttsne.runtime.random_state import Seed
 from fasttsne.runtime.threads import effective_n_threads
 
 N_PAIRS = 100_000  # pairs of points for the correlation of distances
@@ -168,7 +169,7 @@ def report(
     sample: Sample = None,
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
-    random_state: RandomState = 0,
+    random_state: Seed = 0,
     n_jobs: int | None = None,
 ) -> Report:
     """Evaluate a map by every measure of `fasttsne.quality` except the KL divergence.
@@ -189,7 +190,7 @@ def report(
     sample, metric, metric_params
         See `trustworthiness`. All points take time that grows with the square of `n_samples`. For
         more than about 10,000 points, ``sample=5000`` is enough.
-    random_state : int, RandomState instance or None, default=0
+    random_state : int, RandomState, Generator or None, default=0
         Seed of the random sample, and of the 100,000 random pairs of points whose distances are
         correlated if there are more pairs than that. With None reports differ by about the standard
         errors, which the table shows after "±".

@@ -16,7 +16,7 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -25,6 +25,7 @@ from fasttsne.metric_learning.distances import Batch, normalized
 from fasttsne.metric_learning.learners import features, losses, training
 from fasttsne.metric_learning.losses import proxy_loss
 from fasttsne.runtime.numbers import with_plain_numbers
+from fasttsne.runtime.random_state import Seed, check_random_state
 from fasttsne.runtime.threads import single_threaded_blas
 from fasttsne.samples.arrays import unmasked
 from fasttsne.samples.labels import as_numbers as plain_numbers
@@ -92,7 +93,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     n_iter_no_change, tol : int and float, default=10 and 1e-4
         Stop after `n_iter_no_change` epochs in which the loss, or with `early_stopping` the share,
         has not improved by more than `tol`.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState, Generator or None, default=None
         Random numbers for batches, held-out samples and a random start.
     verbose : bool, default=False
         Print a line per epoch.
@@ -170,7 +171,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
-        random_state: int | RandomState | None = None,
+        random_state: Seed = None,
         verbose: bool = False,
     ) -> None:
         self.loss = loss

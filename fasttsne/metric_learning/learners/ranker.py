@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -26,6 +26,7 @@ from fasttsne.metric_learning.learning_to_rank.names import LOSSES, check_params
 from fasttsne.metric_learning.queries import as_queries
 from fasttsne.metric_learning.ranking.ndcg import Gain, ndcg_score
 from fasttsne.runtime.numbers import with_plain_numbers
+from fasttsne.runtime.random_state import Seed, check_random_state
 from fasttsne.runtime.threads import single_threaded_blas
 from fasttsne.runtime.warn import warn
 from fasttsne.samples.arrays import unmasked
@@ -236,7 +237,7 @@ class LinearRanker(BaseEstimator):
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
-        random_state: int | RandomState | None = None,
+        random_state: Seed = None,
         verbose: bool = False,
     ) -> None:
         self.loss = loss

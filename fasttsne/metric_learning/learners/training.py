@@ -16,6 +16,7 @@ from numpy.random import RandomState
 from sklearn.utils._param_validation import Interval
 
 from fasttsne.metric_learning.checks import Floats, Indices
+from fasttsne.runtime.random_state import CONSTRAINT
 
 Objective = Callable[[Floats], tuple[float, Floats]]
 History = dict[str, list[float]]
@@ -27,7 +28,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
     "tol": [Interval(Real, 0, None, closed="left")],
-    "random_state": ["random_state"],
+    "random_state": CONSTRAINT,
     "verbose": ["verbose"],
 }
 

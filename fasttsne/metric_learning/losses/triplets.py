@@ -8,7 +8,6 @@ p + margin and on their sum. Running counts and sums of the q between sorted p g
 from __future__ import annotations
 
 import numpy as np
-from numpy.random import RandomState
 from numpy.typing import ArrayLike
 
 from fasttsne.metric_learning import checks
@@ -16,6 +15,7 @@ from fasttsne.metric_learning.checks import Floats, Indices, Loss, PairReduction
 from fasttsne.metric_learning.distances import Batch, block_rows, by_squared_of, summed_by_row
 from fasttsne.metric_learning.mining import Strategy, mine_triplets
 from fasttsne.runtime.numbers import Positive, with_plain_numbers
+from fasttsne.runtime.random_state import Seed
 
 
 @with_plain_numbers
@@ -28,7 +28,7 @@ def triplet_loss(
     squared: bool = False,
     mining: Strategy = "all",
     reduction: PairReduction = "mean_nonzero",
-    random_state: int | RandomState | None = None,
+    random_state: Seed = None,
 ) -> Loss:
     """Return the triplet loss, max(0, D(anchor, positive) - D(anchor, negative) + margin).
 
@@ -56,7 +56,7 @@ def triplet_loss(
     reduction : {"mean", "mean_nonzero", "sum", "none"}, default="mean_nonzero"
         Over the triplets that count; see `fasttsne.metric_learning.losses`. With `labels`, "none"
         returns the sum of every anchor.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState, Generator or None, default=None
         Random numbers for "distance_weighted" and "random".
 
     Returns

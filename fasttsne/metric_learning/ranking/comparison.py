@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_random_state
 
 from fasttsne.metric_learning import checks
 from fasttsne.metric_learning.checks import Floats
 from fasttsne.runtime.numbers import Count, with_plain_numbers
+from fasttsne.runtime.random_state import Seed, check_random_state
 from fasttsne.samples.arrays import as_array
 
 # Random numbers that are held at once.
@@ -88,7 +88,7 @@ def compare(
     names: Sequence[str] | None = None,
     n_resamples: Count = 10_000,
     confidence: float = 0.95,
-    random_state: int | RandomState | None = 0,
+    random_state: Seed = 0,
 ) -> Comparison:
     """Compare two or more systems by their values on the same queries.
 
@@ -109,7 +109,7 @@ def compare(
         than this, all are taken and p is exact.
     confidence : float, default=0.95
         Level of the intervals, between 0 and 1.
-    random_state : int, RandomState instance or None, default=0
+    random_state : int, RandomState, Generator or None, default=0
         Seed of the permutations and of the bootstrap samples.
 
     Returns
