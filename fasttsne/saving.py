@@ -246,6 +246,8 @@ def _checked_placement(placement: Placement) -> Placement:
     has_samples = metric != "precomputed" and not placement.is_affinity
     if (X is not None) != has_samples or type(placement.is_affinity) is not bool:
         raise ValueError("samples and metric do not belong together")
+    if placement.transformer is not None:
+        raise ValueError("a file without code holds no transformer")
     if not isinstance(metric, str) or metric not in METRICS:
         raise ValueError(f"metric={metric!r:.80} is unknown")
     if has_samples:

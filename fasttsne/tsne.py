@@ -567,7 +567,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         OSError
             If the file cannot be written.
         ValueError
-            If a file without code cannot hold the map: after a fit by a function as `metric`.
+            If a file without code cannot hold the map: after a fit by a function as `metric` or by
+            a transformer as `neighbors`.
 
         See Also
         --------

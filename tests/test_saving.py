@@ -14,6 +14,7 @@ from sklearn.metrics import pairwise_distances
 
 import fasttsne
 from fasttsne import TSNE
+from fasttsne.neighbors import NeighborsTransformer
 from fasttsne.quality import report
 from fasttsne.runtime import archive
 
@@ -147,6 +148,10 @@ def test_what_a_file_without_code_cannot_hold(tmp_path):
     before = path.read_bytes()
     with pytest.raises(ValueError, match=r"^metric=<function .*cannot be saved.*pickle the"):
         TSNE(**SHORT, metric=lambda a, b: abs(a - b).sum()).fit(X).save(path)
+    with pytest.raises(
+        ValueError, match=r"^transformer=NeighborsTransformer\(.*cannot be saved in"
+    ):
+        TSNE(**SHORT, neighbors=NeighborsTransformer(n_neighbors=20)).fit(X).save(path)
     with pytest.raises(ValueError, match=r"this map cannot be saved: .*perplexity"):
         tsne.set_params(perplexity=-1.0).save(path)
     tsne = TSNE(**SHORT).fit(X)
@@ -282,6 +287,7 @@ CHANGES = {
     "unfit parameter": fact("parameters", angle="wide"),
     "unfit nested parameter": fact("parameters", metric_params={"csr": []}),
     "unknown placement": fact("placement", colour=1),
+    "a transformer": fact("placement", transformer="KNeighborsTransformer"),
     "unknown metric": fact("placement", metric="os.system"),
     "no metric": fact("placement", metric=None),
     "metric of no samples": fact("placement", metric="precomputed"),
