@@ -28,6 +28,27 @@ def find_neighbors_among(
     n_neighbors: int,
     n_threads: int,
 ) -> tuple[Int32, Float64]: ...
+def find_sparse_neighbors(
+    queries: tuple[Int64, Int32, Float64],  # row pointers, columns ascending, values
+    query_norms: Float64,  # (n_queries,), squared
+    points: tuple[Int64, Int32, Float64],
+    columns: tuple[Int64, Int32, Float64],  # column pointers, rows ascending, values
+    norms: Float64,  # (n,), squared
+    n_columns: int,
+    n_neighbors: int,
+    among_themselves: bool,
+    n_threads: int,
+) -> tuple[Int32, Float64]: ...
+def find_bit_neighbors(  # its distances are not squared
+    queries: NDArray[np.uint64],  # (n_queries, n_words)
+    query_counts: Int32,  # (n_queries,) bits that are set
+    points: NDArray[np.uint64],  # (n, n_words)
+    counts: Int32,  # (n,)
+    n_features: int,  # 0: Jaccard distances, above: Hamming
+    n_neighbors: int,
+    among_themselves: bool,
+    n_threads: int,
+) -> tuple[Int32, Float64]: ...
 def find_neighbors_approximately(
     screen: Float32,
     tails: Float32 | None,

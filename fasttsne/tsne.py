@@ -92,8 +92,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         iterations after early exaggeration.
     metric : str or callable, default="euclidean"
         Any metric of `sklearn.neighbors.NearestNeighbors`, a function of two samples, or
-        "precomputed". Distances are squared for every metric. Euclidean and cosine distances
-        have fast kernels. "precomputed_affinity" is another name of ``affinity="precomputed"``.
+        "precomputed". Distances are squared for every metric. "euclidean" and "cosine" of dense
+        and sparse `X`, "correlation", "jaccard", and "hamming" of zeros and ones have fast
+        kernels. "precomputed_affinity" is another name of ``affinity="precomputed"``.
     metric_params : dict, default=None
         Further arguments of the metric: `p` and `w` of "minkowski", `V` of "seuclidean", `V` or
         `VI` of "mahalanobis", its inverse. "seuclidean" takes the variances of `X` by default.
@@ -130,9 +131,10 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     neighbors : {"auto", "exact", "approximate"}, tuple (indices, distances) or transformer, \
             default="auto"
         How nearest neighbours are found with ``method="barnes_hut"``. "approximate" finds about
-        0.99 of them, with exact distances, in a fraction of the time, for dense `X` and Euclidean
-        or cosine distances. "auto" uses it where it is possible and the exact search would be
-        slow, from about 15,000 samples at 50 features, 5,000 at 784. Two arrays of shape
+        0.99 of them, with exact distances, in a fraction of the time, for dense `X` and
+        Euclidean, cosine or correlation distances. "auto" uses it where it is possible and the
+        exact search would be slow, from about 15,000 samples at 50 features, 5,000 at 784. Two
+        arrays of shape
         (n_samples, k) are given neighbours and their distances, not squared; a sparse matrix has
         them as stored entries. Rows may list their own sample. `X` is then used for the start
         only. A transformer such as `fasttsne.neighbors.NeighborsTransformer` or scikit-learn's

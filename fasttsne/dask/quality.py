@@ -26,7 +26,7 @@ from fasttsne import _kernels
 from fasttsne.dask.blocks import Rows, as_rows, joined
 from fasttsne.dask.landmarks import take, uniform_rows
 from fasttsne.dask.workers import Shared, active_client, share, share_of_threads
-from fasttsne.neighbors.metrics import Metric
+from fasttsne.neighbors.metrics import Metric, check_not_constant
 from fasttsne.quality import Report, checks
 from fasttsne.quality.checks import Floats
 from fasttsne.quality.classes import as_classes, elected
@@ -326,6 +326,8 @@ def _distances_of_block(
 
 def _check_block(block: Any, start: int, metric: Metric) -> None:
     """Raise ValueError if distances within each block would be in different units or undefined."""
+    if metric == "correlation" and not sparse.issparse(block):
+        check_not_constant(block, start)
     if metric not in ("euclidean", "l2", "sqeuclidean", "cosine"):
         return
     if safe_exponent(block):

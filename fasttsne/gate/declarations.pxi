@@ -21,6 +21,16 @@ cdef extern from "fasttsne.h" nogil:
         const void *values
         int is_double
 
+    ctypedef struct ft_sparse:
+        const int64_t *indptr
+        const int32_t *indices
+        const double *data
+
+    ctypedef struct ft_bits:
+        const uint64_t *words
+        const int32_t *counts
+        int64_t n
+
     ctypedef struct ft_lists:
         pass
 
@@ -82,6 +92,11 @@ cdef extern from "fasttsne.h" nogil:
     ft_status ft_neighbors_find(
         const float *, ft_points, int64_t, const float *, ft_points, int64_t, int64_t, int64_t, int,
         int32_t *, double *, ft_sgemm, ft_run *)
+    ft_status ft_sparse_find(
+        ft_sparse, const double *, int64_t, ft_sparse, ft_sparse, const double *, int64_t, int64_t,
+        int64_t, int64_t, int, int32_t *, double *, ft_run *)
+    ft_status ft_bits_find(
+        ft_bits, ft_bits, int64_t, int64_t, int64_t, int, int32_t *, double *, ft_run *)
     ft_status ft_approximate_find(
         const float *, const float *, int64_t, ft_points, int64_t, int64_t, int64_t, int64_t,
         int64_t, int32_t *, double *, int *, ft_sgemm, ft_run *)

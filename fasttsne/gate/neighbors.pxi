@@ -58,6 +58,75 @@ cdef find_exactly(
     return np.asarray(indices), np.asarray(distances)
 
 
+cdef ft_sparse as_sparse(matrix, int64_t n_rows, int64_t n_columns) except *:
+    """The kernels' view of (indptr, indices, data), which the caller keeps alive."""
+    cdef const int64_t[::1] indptr = matrix[0]
+    cdef const int32_t[::1] indices = matrix[1]
+    cdef const double[::1] data = matrix[2]
+    cdef ft_sparse view
+    ends, columns = np.asarray(indptr), np.asarray(indices)
+    expect(indptr.shape[0] == n_rows + 1 and ends[0] == 0 and bool((np.diff(ends) >= 0).all()),
+           "indptr must ascend from 0")
+    expect(indices.shape[0] == data.shape[0] == ends[n_rows], "indices and data differ from indptr")
+    expect(columns.size == 0 or 0 <= columns.min() and columns.max() < n_columns,
+           "an index is out of range")
+    view.indptr = &indptr[0]
+    view.indices = &indices[0] if columns.size else NULL
+    view.data = &data[0] if columns.size else NULL
+    return view
+
+
+def find_sparse_neighbors(
+    queries not None, const double[::1] query_norms not None, points not None, columns not None,
+    const double[::1] norms not None, int64_t n_columns, int64_t n_neighbors,
+    bint among_themselves, int n_threads
+):
+    """Return the exact k nearest of sparse points; matrices are (indptr, indices, data)."""
+    cdef int64_t n = norms.shape[0], n_queries = query_norms.shape[0]
+    expect(0 < n < 2**31 and 0 < n_queries < 2**31, "points are none, or more than 2**31 - 1")
+    expect(0 < n_neighbors <= n - among_themselves, "n_neighbors is out of range")
+    expect(not among_themselves or n_queries == n, "queries differ from points")
+    cdef ft_sparse from_points = as_sparse(queries, n_queries, 2**31)
+    cdef ft_sparse to_points = as_sparse(points, n, n_columns)
+    cdef ft_sparse by_columns = as_sparse(columns, n_columns, n)
+    cdef int64_t longest = max(np.diff(points[0]).max(), np.diff(queries[0]).max())
+    cdef int32_t[:, ::1] indices = np.empty((n_queries, n_neighbors), dtype=np.int32)
+    cdef double[:, ::1] distances = np.empty((n_queries, n_neighbors), dtype=np.float64)
+    cdef ft_run run = make_run(n_threads)
+    with nogil:
+        check(ft_sparse_find(
+            from_points, &query_norms[0], n_queries, to_points, by_columns, &norms[0], n,
+            n_columns, longest, n_neighbors, among_themselves, &indices[0, 0], &distances[0, 0],
+            &run))
+    return np.asarray(indices), np.asarray(distances)
+
+
+def find_bit_neighbors(
+    const uint64_t[:, ::1] queries not None, const int32_t[::1] query_counts not None,
+    const uint64_t[:, ::1] points not None, const int32_t[::1] counts not None,
+    int64_t n_features, int64_t n_neighbors, bint among_themselves, int n_threads
+):
+    """Return the exact k nearest by Jaccard distance or, with n_features > 0, by Hamming."""
+    cdef int64_t n = points.shape[0], n_queries = queries.shape[0], n_words = points.shape[1]
+    expect(queries.shape[1] == n_words and 0 < n_words < 2**24, "queries differ from points")
+    expect(0 < n < 2**31 and 0 < n_queries < 2**31, "points are none, or more than 2**31 - 1")
+    expect(counts.shape[0] == n and query_counts.shape[0] == n_queries, "counts differ in length")
+    expect(0 < n_neighbors <= n - among_themselves, "n_neighbors is out of range")
+    expect(not among_themselves or n_queries == n, "queries differ from points")
+    expect(0 <= n_features < 2**31, "more than 2**31 - 1 features")
+    cdef ft_bits from_points, to_points
+    from_points.words, from_points.counts = &queries[0, 0], &query_counts[0]
+    to_points.words, to_points.counts = &points[0, 0], &counts[0]
+    from_points.n, to_points.n = n_queries, n
+    cdef int32_t[:, ::1] indices = np.empty((n_queries, n_neighbors), dtype=np.int32)
+    cdef double[:, ::1] distances = np.empty((n_queries, n_neighbors), dtype=np.float64)
+    cdef ft_run run = make_run(n_threads)
+    with nogil:
+        check(ft_bits_find(from_points, to_points, n_words, n_features, n_neighbors,
+                           among_themselves, &indices[0, 0], &distances[0, 0], &run))
+    return np.asarray(indices), np.asarray(distances)
+
+
 cdef int expect_lists(
     const float[:, ::1] screen, const float[::1] tails, points, int64_t n_neighbors,
     int64_t n_candidates, int64_t n_lists

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fasttsne import _kernels
+from fasttsne.neighbors.bits import BitPoints
 from fasttsne.neighbors.given import graph_to_fitted, nearest_in_graph
 from fasttsne.neighbors.metrics import (
     Found,
@@ -21,7 +22,7 @@ from fasttsne.neighbors.metrics import (
     checked_rows,
     complete_metric,
     directions_of,
-    kernel_metric,
+    kernel_of,
     squared,
 )
 from fasttsne.neighbors.screen import (
@@ -31,6 +32,7 @@ from fasttsne.neighbors.screen import (
     some_of,
     usual_extent,
 )
+from fasttsne.neighbors.sparse import SparsePoints
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import single_threaded_blas
 from fasttsne.samples.scaling import Centering, times_power_of_two
@@ -132,11 +134,15 @@ def neighbor_index(
     if not 1 <= n_neighbors <= n_samples:
         raise ValueError(f"n_neighbors={n_neighbors} must be in 1 .. n_samples={n_samples}")
     metric, metric_params = complete_metric(metric, metric_params, X)
-    kernel = kernel_metric(X, metric, metric_params, method)
-    if kernel == "euclidean":
+    kernel = kernel_of(X, metric, metric_params, method)
+    if kernel == "points":
         return _Euclidean(X, n_neighbors, method, n_threads)
-    if kernel == "cosine":
-        return _Cosine(X, n_neighbors, method, n_threads)
+    if kernel == "directions":
+        return _Directions(X, metric, n_neighbors, method, n_threads)
+    if kernel == "sparse":
+        return _Exact(SparsePoints.of(X, str(metric)), n_neighbors)
+    if kernel == "bits":
+        return _Exact(BitPoints.of(X, str(metric)), n_neighbors)
     return _ByScikitLearn(X, n_neighbors, metric, metric_params)
 
 
@@ -250,16 +256,23 @@ class _Lists(NamedTuple):
         return _kernels.project_rows(images, self.matrix, self.shift, n_threads)
 
 
-class _Cosine(NeighborIndex):
+class _Directions(NeighborIndex):
     """Dense samples without rows of zeros, by the chords between their directions."""
 
     def __init__(
-        self, X: NDArray[np.floating], n_neighbors: int, method: str, n_threads: int
+        self,
+        X: NDArray[np.floating],
+        metric: Metric,
+        n_neighbors: int,
+        method: str,
+        n_threads: int,
     ) -> None:
-        self.directions = _Euclidean(directions_of(X), n_neighbors, method, n_threads)
+        self.metric = metric
+        self.directions = _Euclidean(directions_of(X, metric), n_neighbors, method, n_threads)
 
     def squares(self, X: NDArray[np.floating], *, n_threads: int = 1) -> Found:
-        indices, chords = self.directions.squares(directions_of(X), n_threads=n_threads)
+        directions = directions_of(X, self.metric)
+        indices, chords = self.directions.squares(directions, n_threads=n_threads)
         squares = (0.5 * chords) ** 2  # 1 - cos = |u - v|^2 / 2
         # A zero vector has no direction: scikit-learn's distance to all is then 1.
         lost = ~X.any(axis=1)
@@ -267,8 +280,22 @@ class _Cosine(NeighborIndex):
         return indices, squares
 
 
+class _Exact(NeighborIndex):
+    """Sparse samples or bits, by exact distances to all."""
+
+    def __init__(self, points: SparsePoints | BitPoints, n_neighbors: int) -> None:
+        self.points, self.n_neighbors = points, n_neighbors
+
+    def squares(self, X: Any, *, n_threads: int = 1) -> Found:
+        if X.shape[1] != self.points.n_features:
+            raise ValueError(
+                f"X has {X.shape[1]} columns, but the samples of the index {self.points.n_features}"
+            )
+        return self.points.nearest(X, self.n_neighbors, n_threads)
+
+
 class _ByScikitLearn(NeighborIndex):
-    """Any metric and sparse samples, one query at a time."""
+    """Any other metric, one query at a time."""
 
     def __init__(
         self, X: Any, n_neighbors: int, metric: Metric, metric_params: Mapping[str, Any] | None

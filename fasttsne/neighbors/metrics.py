@@ -22,6 +22,7 @@ from fasttsne.runtime.numbers import plain, with_plain_numbers
 from fasttsne.runtime.threads import in_threads, single_threaded_blas
 from fasttsne.samples.arrays import as_array
 from fasttsne.samples.checks import check_readable
+from fasttsne.samples.scaling import ANGULAR
 
 Array = TypeVar("Array", bound=NDArray[Any])
 Metric = str | Callable[..., float]
@@ -99,6 +100,8 @@ def complete_metric(
             raise ValueError(f"metric={metric!r} takes no sparse X; pass X.toarray()")
     elif name in _NOT_OF_ZEROS and np.count_nonzero(~X.any(axis=1)) > 1:
         raise ValueError(f"metric={metric!r} is undefined between rows of zeros; leave these out")
+    elif name == "correlation":
+        check_not_constant(X)
     elif name == "braycurtis" and X.min() < 0:  # scikit-learn has two definitions for these
         raise ValueError(f"metric={metric!r} takes no negative values in X")
     elif name == "haversine" and X.shape[1] != 2:
@@ -143,44 +146,73 @@ def checked_rows(X: Any, order: str | None = None) -> Any:
     return check_array(check_readable(X), order=order, **kinds)
 
 
-def kernel_metric(X: Any, metric: Metric, metric_params: Any, method: str) -> str | None:
-    """Return "euclidean" or "cosine" where our kernels compute the metric, None for scikit-learn.
+def kernel_of(X: Any, metric: Metric, metric_params: Any, method: str) -> str | None:
+    """Return which of our kernels searches: "points", "directions", "sparse", "bits" or None.
 
-    Cosine needs rows that are not zero: the angle to a zero vector is a convention, and
-    scikit-learn's holds. Raises ValueError for a search method that is impossible.
+    None is for scikit-learn. Directions are of rows that are not zero: the angle to a zero vector
+    is a convention, and scikit-learn's holds. Raises ValueError for an impossible search method.
     """
-    if sparse.issparse(X) or metric_params or metric not in ("euclidean", "cosine"):
-        if method == "approximate":
-            raise ValueError(
-                "neighbors='approximate' needs dense X, metric='euclidean' or 'cosine' and no "
-                "metric_params; use neighbors='auto' or 'exact'"
-            )
-        return None
-    return None if metric == "cosine" and not X.any(axis=1).all() else str(metric)
+    is_dense = not sparse.issparse(X)
+    if is_dense and metric == "euclidean" and not metric_params:
+        return "points"
+    if is_dense and metric in ANGULAR and not metric_params:
+        return "directions" if metric == "correlation" or X.any(axis=1).all() else None
+    if method == "approximate":
+        raise ValueError(
+            "neighbors='approximate' needs dense X, metric='euclidean', 'cosine' or "
+            "'correlation' and no metric_params; use neighbors='auto' or 'exact'"
+        )
+    if not is_dense and metric in ("euclidean", "cosine") and not metric_params:
+        return "sparse"
+    if metric == "jaccard" or (metric == "hamming" and ((X == 0) | (X == 1)).all()):
+        return "bits"
+    return None
 
 
 def checked_points(X: NDArray[np.floating]) -> NDArray[np.floating]:
     """Return `X` as the kernels take it; raise ValueError where squares of values overflow."""
     if X.dtype not in (np.float32, np.float64):
         X = X.astype(np.float64)
-    if not max(abs(float(X.max())), abs(float(X.min()))) <= LARGEST_VALUE:
+    check_magnitude(X)
+    return np.require(X, requirements=["C", "A"])
+
+
+def check_magnitude(values: NDArray[np.floating]) -> None:
+    """Raise ValueError where squares of values overflow."""
+    if values.size and not max(abs(float(values.max())), abs(float(values.min()))) <= LARGEST_VALUE:
         raise ValueError(
             f"X has NaN, or values of magnitude above {LARGEST_VALUE:g}, whose squared distances "
             "overflow; remove NaN, or rescale X, which does not change the map"
         )
-    return np.require(X, requirements=["C", "A"])
 
 
-def directions_of(X: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return rows divided by their lengths; rows of zeros stay."""
+def directions_of(X: NDArray[np.floating], metric: Metric = "cosine") -> NDArray[np.float64]:
+    """Return rows divided by their lengths, for "correlation" less their means; zeros stay.
+
+    The cosine or correlation distance of two rows is half the squared distance of these.
+    """
+    if metric == "correlation":
+        check_not_constant(X)
     # Each row is summed alone, so that it has the same bits in any batch.
     rows: NDArray[np.float64] = X.astype(np.float64, order="C")
     # Scaled by powers of two, which round nothing, no square is too large or too small.
     _, exponents = np.frexp(np.abs(rows).max(axis=1))
     np.ldexp(rows, -exponents[:, None], out=rows)
+    if metric == "correlation":
+        rows -= rows.mean(axis=1, keepdims=True)
     norms = np.sqrt(np.square(rows).sum(axis=1))
     rows /= np.where(norms == 0.0, 1.0, norms)[:, None]
     return rows
+
+
+def check_not_constant(X: NDArray[np.floating], first_row: int = 0) -> None:
+    """Raise ValueError where a correlation is undefined; SciPy may return any number for it."""
+    constant = X.min(axis=1) == X.max(axis=1)
+    if constant.any():
+        raise ValueError(
+            "metric='correlation' is undefined for rows whose values are all equal, such as row "
+            f"{first_row + constant.argmax()}; leave these out"
+        )
 
 
 def checked_distances(distances: Array) -> Array:

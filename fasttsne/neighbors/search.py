@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fasttsne import _kernels
+from fasttsne.neighbors.bits import BitPoints
 from fasttsne.neighbors.given import nearest_in_graph
 from fasttsne.neighbors.metrics import (
     Found,
@@ -19,15 +20,16 @@ from fasttsne.neighbors.metrics import (
     checked_points,
     complete_metric,
     directions_of,
-    kernel_metric,
+    kernel_of,
     squared,
 )
 from fasttsne.neighbors.screen import Screen, n_lists_for_search, resolved_method
+from fasttsne.neighbors.sparse import SparsePoints
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import single_threaded_blas
 from fasttsne.samples.checks import check_samples
 from fasttsne.samples.principal_axes import PrincipalAxes
-from fasttsne.samples.scaling import center_and_scale
+from fasttsne.samples.scaling import ANGULAR, center_and_scale
 
 # Up to this many samples scikit-learn's dense cosine distances cost nothing, and give the same
 # bits as distances that the user passes with metric="precomputed".
@@ -58,16 +60,17 @@ def nearest_neighbors(
     n_neighbors : int
         k, at least 1 and less than n_samples.
     metric : str or callable, default="euclidean"
-        Euclidean and cosine distances of dense data have kernels of their own; everything else
-        goes through `sklearn.neighbors.NearestNeighbors`.
+        Kernels compute Euclidean and cosine distances, dense and sparse, correlation, Jaccard
+        distances, and Hamming distances of zeros and ones; everything else goes through
+        `sklearn.neighbors.NearestNeighbors`.
     metric_params : dict, default=None
         Further arguments of the metric.
     method : {"auto", "exact", "approximate"}, default="auto"
         "approximate" looks only through those cells of a partition that are near a sample
         [1]_, [2]_, as many as find about 0.99 of the neighbours of a few hundred samples that are
-        also compared with all. It needs dense `X` and Euclidean or cosine distances. "auto" is
-        "exact" where the other is not possible, and up to a number of samples that depends on
-        the number of features: 14,900 at 50.
+        also compared with all. It needs dense `X` and Euclidean, cosine or correlation
+        distances. "auto" is "exact" where the other is not possible, and up to a number of
+        samples that depends on the number of features: 14,900 at 50.
     n_threads : int, default=1
         Number of threads.
 
@@ -75,7 +78,7 @@ def nearest_neighbors(
     -------
     indices : ndarray of int32, shape (n_samples, n_neighbors)
         Neighbours, the nearest first. A sample is not its own neighbour, even where others
-        coincide with it. Euclidean ties go to the smaller index.
+        coincide with it. Ties that a kernel decides go to the smaller index.
     distances : ndarray of float64, shape (n_samples, n_neighbors)
         Their distances, not squared: the pair is what ``TSNE(neighbors=)`` takes.
         `fasttsne.affinity.conditional_probabilities` takes their squares.
@@ -85,6 +88,7 @@ def nearest_neighbors(
     ValueError
         If `n_neighbors` is not less than the number of samples, if `method` is not one of the
         three or not possible for the data and the metric, if values are too large to square, if
+        the correlation with a row is undefined because its values are all equal, if
         a metric gives negative or non-finite distances, or if a precomputed graph is malformed
         or has too few neighbours.
 
@@ -118,7 +122,7 @@ def nearest_neighbors(
     X, exponent = check_samples(X, metric=metric)
     how: Any = {"metric": metric, "metric_params": metric_params, "method": method}
     indices, squares = squared_neighbors(X, n_neighbors, **how, n_threads=n_threads)
-    return indices, np.ldexp(np.sqrt(squares), 0 if metric == "cosine" else exponent)
+    return indices, np.ldexp(np.sqrt(squares), 0 if metric in ANGULAR else exponent)
 
 
 def squared_neighbors(
@@ -142,15 +146,20 @@ def squared_neighbors(
             f"n_neighbors={n_neighbors} must be at least 1 and less than n_samples={n_samples}"
         )
     metric, metric_params = complete_metric(metric, metric_params, X)
-    kernel = kernel_metric(X, metric, metric_params, method)
+    kernel = kernel_of(X, metric, metric_params, method)
     if metric == "precomputed" and sparse.issparse(X):
         return nearest_in_graph(X, n_neighbors)
-    if kernel == "euclidean":
+    if kernel == "points":
         return _euclidean(X, n_neighbors, method, centered, axes, n_threads)
-    if kernel == "cosine" and (n_samples > _SMALL_COSINE or method == "approximate"):
-        directions = directions_of(X)
+    is_small = metric == "cosine" and method != "approximate" and n_samples <= _SMALL_COSINE
+    if kernel == "directions" and not is_small:
+        directions = directions_of(X, metric)
         indices, chords = _euclidean(directions, n_neighbors, method, None, None, n_threads)
         return indices, (0.5 * chords) ** 2  # 1 - cos = |u - v|^2 / 2, chords are squared
+    if kernel == "sparse":
+        return SparsePoints.of(X, str(metric)).nearest(None, n_neighbors, n_threads)
+    if kernel == "bits":
+        return BitPoints.of(X, str(metric)).nearest(None, n_neighbors, n_threads)
     return _by_scikit_learn(X, n_neighbors, metric, metric_params, n_threads)
 
 

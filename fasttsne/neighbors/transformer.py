@@ -26,6 +26,7 @@ from fasttsne.neighbors.search import squared_neighbors
 from fasttsne.runtime.numbers import plain, with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
 from fasttsne.samples.checks import check_new_samples, check_samples
+from fasttsne.samples.scaling import ANGULAR
 
 
 class NeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -333,6 +334,6 @@ class _Searched:
         return self._in_users_unit(*kept[1].squares(X, n_threads=n_threads))
 
     def _in_users_unit(self, indices: NDArray[np.int32], squares: NDArray[np.float64]) -> Found:
-        exponent = 0 if self.metric == "cosine" else self.exponent
+        exponent = 0 if self.metric in ANGULAR else self.exponent
         distances = np.sqrt(squares, out=squares)
         return indices, np.ldexp(distances, exponent) if exponent else distances

@@ -26,6 +26,8 @@ from fasttsne.neighbors.metrics import (
     checked_distances,
     checked_rows,
     complete_metric,
+    directions_of,
+    kernel_of,
     on_copies,
     squared,
 )
@@ -33,7 +35,7 @@ from fasttsne.quality.checks import Anchors, Floats, as_embedding, blocks_of, ch
 from fasttsne.runtime.threads import in_threads, single_threaded_blas
 from fasttsne.samples.arrays import row_numbers
 from fasttsne.samples.checks import without_duplicates
-from fasttsne.samples.scaling import in_safe_range
+from fasttsne.samples.scaling import ANGULAR, in_safe_range
 
 _EUCLIDEAN = ("euclidean", "l2", "sqeuclidean")
 
@@ -81,7 +83,7 @@ class Distances(ABC):
 class Points(Distances):
     """Dense points with squared Euclidean distances, which stand for `metric`.
 
-    `metric` is "euclidean", "sqeuclidean", or "cosine" if the rows of `X` have unit length.
+    `metric` is "euclidean", "sqeuclidean", or "cosine" if `X` are directions.
     """
 
     def __init__(self, X: NDArray[np.floating], metric: str = "euclidean") -> None:
@@ -258,14 +260,12 @@ def as_distances(
     dense = not sparse.issparse(X)
     if not dense:
         X = without_duplicates(X).astype(np.float64, copy=False)
-    if not metric_params and metric in (*_EUCLIDEAN, "cosine"):
+    if not metric_params and metric in (*_EUCLIDEAN, *ANGULAR):
         X = in_safe_range(X)
         if dense and metric in _EUCLIDEAN:
             return Points(X, "sqeuclidean" if metric == "sqeuclidean" else "euclidean")
-        if dense:
-            norms = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64))
-            if norms.all():  # scikit-learn defines the angle to a zero vector
-                return Points(X / norms[:, np.newaxis], "cosine")
+        if kernel_of(X, metric, None, "exact") == "directions":
+            return Points(directions_of(X, metric), "cosine")
     return Pairwise(X, metric, metric_params or {})
 
 

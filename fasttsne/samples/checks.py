@@ -15,7 +15,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_non_negative, validate_data
 
 from fasttsne.samples.arrays import as_array, unmasked
-from fasttsne.samples.scaling import safe_exponent, times_power_of_two
+from fasttsne.samples.scaling import ANGULAR, safe_exponent, times_power_of_two
 
 _FLOATS = [np.float64, np.float32]
 
@@ -53,7 +53,7 @@ def check_samples(
 ) -> tuple[Any, int]:
     """Return samples as float32 or float64 in memory, and the exponent that they are scaled by.
 
-    Euclidean and cosine neighbours do not depend on scale: values too large or too small to square
+    Neighbours by these metrics do not depend on scale: values too large or too small to square
     are multiplied by 2**-exponent, which rounds nothing. `estimator` gets `n_features_in_` and
     `feature_names_in_`, or with ``reset=False`` must have the same ones.
     """
@@ -75,7 +75,7 @@ def check_samples(
     if sparse.issparse(X):
         # scikit-learn squares sparse single precision without widening it.
         X = without_duplicates(X).astype(np.float64, copy=False)
-    exponent = safe_exponent(X) if metric in ("euclidean", "cosine") else 0
+    exponent = safe_exponent(X) if metric in ("euclidean", *ANGULAR) else 0
     return times_power_of_two(X, -exponent), exponent
 
 

@@ -14,6 +14,9 @@ from fasttsne.runtime.threads import in_threads
 # Powers of two between which squares neither overflow nor lose digits.
 _SAFE_EXPONENT = 400
 
+# Metrics of angles, between rows or between rows less their means, do not depend on scale.
+ANGULAR = ("cosine", "correlation")
+
 _SAMPLE_ROWS = 1024
 # The largest power of two in double precision.
 _LARGEST_EXPONENT = 1023

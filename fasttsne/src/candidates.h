@@ -237,4 +237,25 @@ FT_INLINE void ft_write_nearest(ft_neighbor *list, ft_neighbor *buffer, int64_t 
     }
 }
 
+/* The k nearest while points go by in the order of their indices: a tie with the k-th is farther. */
+typedef struct {
+    ft_neighbor *list, *buffer; /* capacity each, more than k */
+    int64_t count, capacity, k;
+    double threshold; /* a point at this distance or beyond is not among the nearest */
+} ft_nearest;
+
+FT_INLINE void ft_nearest_add(ft_nearest *nearest, double distance, int64_t index)
+{
+    if (distance >= nearest->threshold) return;
+    nearest->list[nearest->count++] = (ft_neighbor){distance, (int32_t)index};
+    if (nearest->count == nearest->capacity) {
+        ft_sort_neighbors(nearest->list, nearest->buffer, nearest->count);
+        nearest->count = nearest->k;
+        nearest->threshold = nearest->list[nearest->k - 1].distance;
+    }
+}
+
+/* Capacity of a list that is rarely sorted. */
+FT_INLINE int64_t ft_nearest_capacity(int64_t k) { return 4 * k + 8 * FT_STRIP; }
+
 #endif

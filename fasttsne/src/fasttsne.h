@@ -78,6 +78,37 @@ ft_status ft_neighbors_find(const float *query_screen, ft_points queries, int64_
                             int among_themselves, OUT int32_t *indices,
                             OUT double *squared_distances, ft_sgemm sgemm, INOUT ft_run *run);
 
+/* ---- sparse.c: exact k nearest neighbours of sparse points --------------------------------- */
+
+/* Rows of a matrix in compressed form, columns ascending; or columns, rows ascending. */
+typedef struct {
+    const int64_t *indptr;
+    const int32_t *indices;
+    const double *data;
+} ft_sparse;
+
+/* As ft_neighbors_find for sparse points with at most `longest` entries and their squared norms,
+ * which must be moderate. `columns` are those of the points, d of them; queries may have others. */
+ft_status ft_sparse_find(ft_sparse queries, const double *query_norms, int64_t n_queries,
+                         ft_sparse points, ft_sparse columns, const double *norms, int64_t n,
+                         int64_t d, int64_t longest, int64_t k, int among_themselves,
+                         OUT int32_t *indices, OUT double *squared_distances, INOUT ft_run *run);
+
+/* ---- bits.c: exact k nearest neighbours of points of bits ---------------------------------- */
+
+/* Points of n_words words, and how many of their bits are set. */
+typedef struct {
+    const uint64_t *words;
+    const int32_t *counts;
+    int64_t n;
+} ft_bits;
+
+/* As ft_neighbors_find, by the share of bits that differ among those that are set in either, 0 if
+ * there are none; or, for n_features > 0, by the share of these that are not common bits. */
+ft_status ft_bits_find(ft_bits queries, ft_bits points, int64_t n_words, int64_t n_features,
+                       int64_t k, int among_themselves, OUT int32_t *indices, OUT double *distances,
+                       INOUT ft_run *run);
+
 /* ---- approximate.c: approximate k nearest neighbours ----------------------------------------- */
 
 /* As ft_neighbors_find, but a query is compared only with the points of the nearest of about

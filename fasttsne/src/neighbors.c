@@ -145,22 +145,15 @@ FT_INLINE void exhaustive_search_body(FT_TASK_ARGUMENTS)
 {
     const search *s = context;
     ft_neighbor *list = s->scratches[thread].sorted, *buffer = list + s->capacity;
-    int64_t row = s->exhaustive_rows[chunk], count = 0;
-    double threshold = INFINITY;
+    ft_nearest nearest = {list, buffer, 0, s->capacity, s->k, INFINITY};
+    int64_t row = s->exhaustive_rows[chunk];
     for (int64_t j = 0; j < s->n; j++) {
         if ((j & 4095) == 0 && ft_parallel_stopped(s->run, thread)) return;
         if (j == row && s->among_themselves) continue;
-        double distance = ft_exact_distance(s->queries, row, s->points, j, s->d);
-        /* A tie with the k-th loses: its index is larger. */
-        if (count >= s->k && distance >= threshold) continue;
-        list[count++] = (ft_neighbor){distance, (int32_t)j};
-        if (count == s->capacity) {
-            ft_sort_neighbors(list, buffer, count);
-            count = s->k;
-            threshold = list[count - 1].distance;
-        }
+        ft_nearest_add(&nearest, ft_exact_distance(s->queries, row, s->points, j, s->d), j);
     }
-    ft_write_nearest(list, buffer, count, s->k, s->indices + row * s->k, s->distances + row * s->k);
+    ft_write_nearest(list, buffer, nearest.count, s->k, s->indices + row * s->k,
+                     s->distances + row * s->k);
 }
 FT_TASK_VARIANTS(exhaustive_search)
 

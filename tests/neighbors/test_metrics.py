@@ -24,8 +24,16 @@ PARAMS = [
 ]
 
 
+# Metrics of sparse samples.
+SPARSE = [("euclidean", None), ("cosine", None), ("manhattan", None)]
+
+
 def samples(metric, kind):
     rng = np.random.default_rng(1)
+    if kind == "sparse":
+        X = rng.uniform(0.1, 1.0, size=(70, 6)) * (rng.uniform(size=(70, 6)) < 0.5)
+        X[[3, 30, 60]] = 0.0
+        return X
     if metric == "haversine":
         return rng.uniform(-1, 1, size=(70, 2))
     if kind == "numbers":
@@ -48,12 +56,18 @@ def theirs(X, metric, params, fitted):
     return pairwise_distances(X, fitted, metric=metric, **params)
 
 
-@pytest.mark.parametrize("kind", ["numbers", "bool"])
-@pytest.mark.parametrize(("metric", "params"), PARAMS)
+@pytest.mark.parametrize(
+    ("metric", "params", "kind"),
+    [
+        *((*metric, kind) for metric in PARAMS for kind in ("numbers", "bool")),
+        *((*metric, "sparse") for metric in SPARSE),
+    ],
+)
 def test_a_metric_has_one_value_in_every_search(metric, params, kind):
-    X = samples(metric, kind)
+    dense = samples(metric, kind)
     how = {"metric": metric, "metric_params": params}
-    D = theirs(X, metric, params, X.copy())
+    D = theirs(dense, metric, params, dense.copy())
+    X = sparse.csr_array(dense) if kind == "sparse" else dense
     close = {"rtol": 1e-6, "atol": 1e-7}
     rows, apart = np.arange(70, dtype=np.int32), ~np.eye(70, dtype=bool)
     assert_allclose(np.sqrt(pairwise_squared_distances(X, **how))[apart], D[apart], **close)
@@ -63,14 +77,14 @@ def test_a_metric_has_one_value_in_every_search(metric, params, kind):
     assert_allclose(distances, others, **close)
     assert_allclose(distances, np.take_along_axis(D, indices, axis=1), **close)
     new, fitted = X[40:], X[:40]
-    expected = np.sort(theirs(new, metric, params, fitted))[:, :10]
+    expected = np.sort(theirs(dense[40:], metric, params, dense[:40]))[:, :10]
     assert_allclose(neighbor_index(fitted, 10, **how).query(new)[1], expected, **close)
     for method in ("barnes_hut", "exact"):
         tsne = fit(fitted, method=method, perplexity=5, init="random", **how)
         _, scores = tsne.transform(new, return_scores=True)
-        nearest = np.sort(theirs(fitted, metric, params, fitted.copy()))[:, 1]
+        nearest = np.sort(theirs(dense[:40], metric, params, dense[:40].copy()))[:, 1]
         assert_allclose(scores * max(np.quantile(nearest, 0.99), 1e-300), expected[:, 0], **close)
-    Y = X[:, :2].astype(float)
+    Y = dense[:, :2].astype(float)
     ours = report(X, Y, **how).trustworthiness
     assert ours == pytest.approx(report(D, Y, metric="precomputed").trustworthiness, abs=0.02)
 
@@ -108,6 +122,12 @@ ZEROS = np.vstack([np.zeros((2, 4)), np.eye(4), np.ones((3, 4))])
         (sparse.eye(9, format="csr"), "canberra", None, "'canberra' takes no sparse X"),
         (ZEROS, "dice", None, "'dice' is undefined between rows of zeros"),
         (ZEROS, "braycurtis", None, "'braycurtis' is undefined between rows of zeros"),
+        (
+            np.eye(9) * (np.arange(9) > 2),
+            "correlation",
+            None,
+            "'correlation' is undefined .* row 0",
+        ),
         (np.eye(9), "manhatan", None, "'manhatan' must be one of"),
         (np.eye(9), "precomputed_affinity", None, "affinity='precomputed'"),
     ],
@@ -133,6 +153,15 @@ def test_missing_values_take_no_precision_from_others():
     X = np.array([[0.0, 1.0], [3.0, 1.0], [7.0, 2.0]]) + 1e8
     for metric in ("euclidean", "nan_euclidean"):
         assert_array_equal(nearest_neighbors(X, 1, metric=metric)[1][:, 0], [3, 3, np.sqrt(17)])
+
+
+def test_a_correlation_with_a_constant_row_is_refused_wherever_it_comes_in():
+    X = np.random.default_rng(2).normal(size=(40, 5))
+    new = np.vstack([X[:3], np.full((1, 5), 0.1)])  # SciPy's distances from it are 0 to 2
+    tsne = fit(X, perplexity=5, init="random", metric="correlation")
+    for search in (neighbor_index(X, 3, metric="correlation").query, tsne.transform):
+        with pytest.raises(ValueError, match=r"'correlation' is undefined .* row 3"):
+            search(new)
 
 
 @pytest.mark.parametrize("metric", ["braycurtis", "dice", "sokalsneath"])
