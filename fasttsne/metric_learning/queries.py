@@ -134,8 +134,8 @@ def as_queries(
         )
     if relevance.ndim == 2 and relevance.shape[1] == 1 < len(relevance):
         raise ValueError(
-            f"{name} and {other} of shape {relevance.shape} are queries of one document each; pass "
-            "both as .ravel(), and if the queries are meant also groups, a 1 for each"
+            f"{name} and {other} have shape {relevance.shape}, a query of one document per row: "
+            "pass both in one dimension, and for queries of one document groups=[1, 1, ...]"
         )
     if relevance.size and relevance.min() < 0.0:
         raise ValueError(f"{name} has negative values; the relevance of irrelevant documents is 0")
@@ -219,13 +219,15 @@ def mean_of_queries(
     per_query: bool,
     undefined: Any = 0.0,
     propensity: ArrayLike | None = None,
+    names: tuple[str, str] = ("y_true", "y_score"),
 ) -> float | Floats:
-    """Return the mean of the queries' values, or the values; `measure` marks undefined by NaN.
+    """Return the mean of the queries' values, or the values with `per_query`.
 
-    The weights of a block's documents are their propensities.
+    `measure` returns the values of a block, NaN where undefined. It gets propensities as the
+    weights of documents.
     """
-    names = ("y_true", "y_score", "propensity")
-    queries = as_queries(y_true, y_score, groups, qid, propensity, names, unranked=True)
+    all_names = (*names, "propensity")
+    queries = as_queries(y_true, y_score, groups, qid, propensity, all_names, unranked=True)
     if not (queries.weights > 0.0).all() or queries.weights.max() > 1.0:
         raise ValueError("propensity must hold probabilities above 0 and up to 1")
     values = np.empty(len(queries))

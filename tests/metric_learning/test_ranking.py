@@ -120,6 +120,13 @@ def test_rank_biased_overlap_of_a_ranking_with_itself():
     assert metric_learning.rank_biased_overlap(scores, -scores, persistence=0.5) < 0.05
 
 
+def test_rank_biased_overlap_notices_the_smallest_differences():
+    scores = [2e-20, 1e-20, -1.0]  # equal after adding 1
+    assert metric_learning.rank_biased_overlap(scores, [3.0, 2.0, 1.0]) == pytest.approx(1.0)
+    with pytest.raises(ValueError, match=r"^scores and other_scores must have one shape"):
+        metric_learning.rank_biased_overlap([1.0, 2.0], [1.0])
+
+
 def test_graded_average_precision_of_two_levels_is_average_precision():
     rng = np.random.default_rng(6)
     y_true, y_score = rng.integers(0, 2, size=(50, 12)), rng.integers(0, 6, size=(50, 12))

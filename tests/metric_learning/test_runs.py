@@ -128,6 +128,12 @@ def test_measures_of_ranx(theirs, name, params):
         ({"q": {"d": "high"}}, {}, r"qrels\['q'\]\['d'\] is 'high', but must be a finite number"),
         ({"q": {"d": 1}}, {"q": {"d": np.nan}}, r"is nan, but must be a finite number"),
         ({"q": {"d": None}}, {}, "is None, but must be a finite number"),
+        (
+            {1: {"d": 1}},
+            {"1": {"d": 0.5}},
+            "run has no query of qrels: ids such as '1'.* 1;",
+        ),
+        ({"q": {1: 1}}, {"q": {"1": 0.5}}, "documents have ids of text in only one of qrels and"),
         ([("q", "d", 1)], {}, "qrels must be a mapping of mappings or a path, not list"),
     ],
 )

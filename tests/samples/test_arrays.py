@@ -251,7 +251,7 @@ def test_columns_are_refused_where_rows_are_meant(use):
 def test_columns_are_not_queries_of_one_document(column):
     relevance, scores = column(Y), column(SCORES)
     for function in (ndcg_score, average_precision, ranknet_loss):
-        with pytest.raises(ValueError, match=r"queries of one document each; pass both as \.ravel"):
+        with pytest.raises(ValueError, match="a query of one document per row: pass both"):
             function(relevance, scores)
     groups = np.ones(N, dtype=int)
     assert ndcg_score(Y, SCORES, groups=groups) == pytest.approx((Y > 0).mean())

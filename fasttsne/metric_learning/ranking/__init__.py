@@ -50,10 +50,9 @@ from fasttsne.metric_learning.ranking.comparison import Comparison, compare
 from fasttsne.metric_learning.ranking.graded import (
     expected_reciprocal_rank,
     graded_average_precision,
-    rank_biased_overlap,
-    rank_biased_precision,
 )
 from fasttsne.metric_learning.ranking.ndcg import dcg_score, ndcg_score
+from fasttsne.metric_learning.ranking.rank_biased import rank_biased_overlap, rank_biased_precision
 from fasttsne.metric_learning.ranking.retrieval import RetrievalReport, retrieval_report
 from fasttsne.metric_learning.ranking.runs import from_run
 from fasttsne.metric_learning.ranking.scorer import ranking_scorer

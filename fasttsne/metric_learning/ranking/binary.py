@@ -85,10 +85,11 @@ def reciprocal_rank(
 
     Parameters
     ----------
-    y_true, y_score : see `average_precision`
+    y_true, y_score : see `dcg_score`, also for errors
     k : int, default=None
         The value is 0 if the first relevant document is beyond rank `k`.
-    undefined, ties, groups, qid, sample_weight, per_query : see `average_precision`
+    undefined : see `ndcg_score`
+    ties, groups, qid, sample_weight, per_query : see `dcg_score`
 
     Returns
     -------
@@ -125,10 +126,10 @@ def precision_at_k(
 
     Parameters
     ----------
-    y_true, y_score : see `average_precision`
+    y_true, y_score : see `dcg_score`, also for errors
     k : int
         Number of ranks. Ranks that a query does not have count as irrelevant.
-    ties, groups, qid, sample_weight, per_query : see `average_precision`
+    ties, groups, qid, sample_weight, per_query : see `dcg_score`
 
     Returns
     -------
@@ -161,10 +162,11 @@ def recall_at_k(
 
     Parameters
     ----------
-    y_true, y_score : see `average_precision`
+    y_true, y_score : see `dcg_score`, also for errors
     k : int
         Number of ranks that count.
-    undefined, ties, groups, qid, sample_weight, per_query : see `average_precision`
+    undefined : see `ndcg_score`
+    ties, groups, qid, sample_weight, per_query : see `dcg_score`
 
     Returns
     -------
@@ -198,7 +200,8 @@ def r_precision(
 
     Parameters
     ----------
-    y_true, y_score, undefined : see `average_precision`
+    y_true, y_score : see `dcg_score`, also for errors
+    undefined : see `ndcg_score`
     ties, groups, qid, sample_weight, per_query : see `dcg_score`
 
     Returns
@@ -234,7 +237,8 @@ def map_at_r(
 
     Parameters
     ----------
-    y_true, y_score, undefined : see `average_precision`
+    y_true, y_score : see `dcg_score`, also for errors
+    undefined : see `ndcg_score`
     ties, groups, qid, sample_weight, per_query : see `dcg_score`
 
     Returns
@@ -270,10 +274,11 @@ def hit_rate(
 
     Parameters
     ----------
-    y_true, y_score : see `average_precision`
+    y_true, y_score : see `dcg_score`, also for errors
     k : int
         Number of ranks that count.
-    undefined, ties, groups, qid, sample_weight, per_query : see `average_precision`
+    undefined : see `ndcg_score`
+    ties, groups, qid, sample_weight, per_query : see `dcg_score`
 
     Returns
     -------

@@ -142,8 +142,9 @@ def compare(
     labels = tuple(map(_letter, range(len(values)))) if names is None else tuple(map(str, names))
     if len(values) < 2 or len(labels) != len(values) or len({*labels}) < len(labels):
         raise ValueError(
-            f"compare needs two systems or more, each with a name; got {len(values)} systems and "
-            f"the names {', '.join(labels) or 'none'}"
+            "compare needs two systems or more, each with a name: pass an array per system, or one "
+            f"dictionary of arrays by name; got {len(values)} systems and the names "
+            f"{', '.join(labels) or 'none'}"
         )
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence={confidence} must be between 0 and 1")

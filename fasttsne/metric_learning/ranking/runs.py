@@ -41,7 +41,8 @@ def from_run(qrels: Judged | str | os.PathLike[str], run: Judged | str | os.Path
     ------
     ValueError
         If there are no judgements, if a line of a file does not have these fields, if a document
-        occurs twice in a query, or if a relevance or a score is not a finite number.
+        occurs twice in a query, if a relevance or a score is not a finite number, or if the run has
+        no query of `qrels` or ids of documents that are text in only one of the two.
 
     Examples
     --------
@@ -52,6 +53,7 @@ def from_run(qrels: Judged | str | os.PathLike[str], run: Judged | str | os.Path
     array([0.5, 0. ])
     """
     judged, scored = _read(qrels, "qrels"), _read(run, "run")
+    _check_ids(judged, scored)
     relevance: list[float] = []
     scores: list[float] = []
     qid: list[Any] = []
@@ -64,6 +66,24 @@ def from_run(qrels: Judged | str | os.PathLike[str], run: Judged | str | os.Path
     if not qid:
         raise ValueError("qrels has no judgements")
     return {"y_true": np.array(relevance), "y_score": np.array(scores), "qid": qid}
+
+
+def _check_ids(judged: Judged, scored: Judged) -> None:
+    """Check that ids of qrels and of the run can be equal, and are not 1 here and "1" there."""
+    shared = [query for query in judged if query in scored]
+    if judged and scored and not shared:
+        raise ValueError(
+            f"run has no query of qrels: ids such as {next(iter(scored))!r}, where qrels has "
+            f"{next(iter(judged))!r}; pass ids of one type"
+        )
+    judged_text, scored_text = (
+        {isinstance(document, str) for query in shared for document in given[query]}
+        for given in (judged, scored)
+    )
+    if judged_text and scored_text and not judged_text & scored_text:
+        raise ValueError(
+            "documents have ids of text in only one of qrels and run; pass ids of one type"
+        )
 
 
 def _number(value: Any, name: str, query: Any, document: Any) -> float:
@@ -79,7 +99,7 @@ def _number(value: Any, name: str, query: Any, document: Any) -> float:
 
 
 def _read(given: Any, name: str) -> Judged:
-    """Return a mapping, or what a file has: the third field and the fourth, or the fifth of six."""
+    """Return a mapping as it is, or read one from a file of judgements or of a run."""
     if isinstance(given, Mapping):
         return given
     if not isinstance(given, str | os.PathLike):

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn import config_context
 from sklearn.metrics import make_scorer
 
-from fasttsne.metric_learning.ranking import binary, graded, ndcg
+from fasttsne.metric_learning.ranking import binary, graded, ndcg, rank_biased
 
 Measure = str | Callable[..., Any]
 
@@ -28,7 +28,7 @@ MEASURES: dict[str, Callable[..., Any]] = {
         binary.hit_rate,
         graded.graded_average_precision,
         graded.expected_reciprocal_rank,
-        graded.rank_biased_precision,
+        rank_biased.rank_biased_precision,
     )
 }
 
