@@ -24,10 +24,10 @@ Undefined = float | Literal["skip"]
 RankingLoss = Loss | tuple[float | Floats, Gradient, Gradient]
 
 # The losses of a block's queries, the numbers of their terms, the gradient by the scores, and a
-# positive diagonal of the Hessian, which counts only if the block asks for it.
+# positive diagonal of the Hessian, which is ignored unless the block is `curved`.
 Part = tuple[Floats, Floats | float, Floats, Floats]
 
-# Documents of a block at most, or pairs of them: its matrices stay in the processor's cache.
+# Largest number of documents, or of pairs, in a block: its matrices fit into the processor's cache.
 _BLOCK_DOCUMENTS = 1 << 16
 
 
@@ -118,9 +118,25 @@ def as_queries(
     `weights` are of documents. With `qid` queries are in order of their ids. With `unranked` scores
     may be minus infinity.
     """
-    name, other, third = names
+    name, other, weights_name = names
     relevance = checks.as_numbers(relevance, name)
     scores = checks.as_numbers(scores, other, unranked=unranked)
+    _check_documents(relevance, scores, name, other)
+    sizes, order = _sizes_and_order(relevance, groups, qid, name)
+    if not sizes.size or not sizes.all():
+        raise ValueError(f"{name} is empty or has queries without documents: {relevance.shape}")
+    given: Any = np.ones(())
+    if weights is not None:
+        given = checks.as_weights(weights, weights_name, relevance.shape, "document").ravel()
+    relevance, scores = relevance.ravel(), scores.ravel()
+    if order is not None:
+        relevance, scores = relevance[order], scores[order]
+        given = given[order] if given.ndim else given
+    return Queries(relevance, scores, sizes, given, order)
+
+
+def _check_documents(relevance: Floats, scores: Floats, name: str, other: str) -> None:
+    """Check shapes, and that relevance is not negative."""
     for key, array in (name, relevance), (other, scores):
         if array.ndim not in (1, 2):
             raise ValueError(
@@ -139,17 +155,6 @@ def as_queries(
         )
     if relevance.size and relevance.min() < 0.0:
         raise ValueError(f"{name} has negative values; the relevance of irrelevant documents is 0")
-    sizes, order = _sizes_and_order(relevance, groups, qid, name)
-    if not sizes.size or not sizes.all():
-        raise ValueError(f"{name} is empty or has queries without documents: {relevance.shape}")
-    given: Any = np.ones(())
-    if weights is not None:
-        given = checks.as_weights(weights, third, relevance.shape, "document").ravel()
-    relevance, scores = relevance.ravel(), scores.ravel()
-    if order is not None:
-        relevance, scores = relevance[order], scores[order]
-        given = given[order] if given.ndim else given
-    return Queries(relevance, scores, sizes, given, order)
 
 
 def _sizes_and_order(

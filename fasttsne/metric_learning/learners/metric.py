@@ -344,7 +344,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             proxies = _first_proxies(Z @ start, classes, chance)
             parameters = np.concatenate([parameters, proxies.ravel()])
 
-        def epoch() -> Iterator[training.Objective]:
+        def epoch() -> Iterator[training.BatchObjective]:
             for batch in batches.epoch():
                 yield self._objective(Z[batch], labels[batch], classes[batch], start, chance)
 
@@ -359,7 +359,7 @@ class LinearMetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _objective(
         self, Z: Floats, labels: NDArray[Any], classes: Indices, start: Floats, chance: RandomState
-    ) -> training.Objective:
+    ) -> training.BatchObjective:
         """Return the loss of a batch as a function of the map, and of proxies if there are any."""
         params = dict(self.loss_params or {})
 

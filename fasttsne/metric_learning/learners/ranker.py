@@ -435,7 +435,7 @@ class LinearRanker(BaseEstimator):
         elif self.loss in _CHANGING:
             judge = training.Judge("training_score", partial(task.ndcg, documents), stops=False)
 
-        def epoch() -> Iterator[training.Objective]:
+        def epoch() -> Iterator[training.BatchObjective]:
             order = kept[chance.permutation(len(kept))]
             for first in range(0, len(order), self.batch_size):
                 batch = documents.take(order[first : first + self.batch_size])

@@ -18,7 +18,8 @@ from sklearn.utils._param_validation import Interval
 from fasttsne.metric_learning.checks import Floats, Indices
 from fasttsne.runtime.random_state import CONSTRAINT
 
-Objective = Callable[[Floats], tuple[float, Floats]]
+# Returns the loss of a batch and its gradient, from all parameters.
+BatchObjective = Callable[[Floats], tuple[float, Floats]]
 History = dict[str, list[float]]
 
 # Of the parameters that both learners have, as scikit-learn checks them.
@@ -148,7 +149,7 @@ class Log:
 
 def descend(
     parameters: Floats,
-    epoch: Callable[[], Iterable[Objective]],
+    epoch: Callable[[], Iterable[BatchObjective]],
     schedule: Schedule,
     name: str,
     judge: Judge | None = None,

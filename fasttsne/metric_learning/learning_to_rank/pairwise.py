@@ -21,10 +21,11 @@ from fasttsne.metric_learning.ties import Ties
 from fasttsne.runtime.numbers import Count, Positive, with_plain_numbers
 
 PairTies = Literal["average", "given"]
-# Losses of pairs, their derivatives by the lead, and a function for the second derivatives.
-Slopes = tuple[Floats, Floats, Callable[[], Floats]]
-# Slopes of the leads of some documents over all.
-Slope = Callable[[Floats, slice], Slopes]
+# Losses of pairs, their derivatives by the lead s_i - s_j, and a function that returns the second
+# derivatives.
+PairTerms = tuple[Floats, Floats, Callable[[], Floats]]
+# PairTerms of the leads of some documents over all.
+PairLoss = Callable[[Floats, slice], PairTerms]
 
 
 @with_plain_numbers
@@ -65,7 +66,7 @@ def hinge_loss(
     (0.5, array([-1.,  1.]))
     """
 
-    def slope(lead: Floats, _: slice) -> Slopes:
+    def slope(lead: Floats, _: slice) -> PairTerms:
         inside = np.where(lead < margin, 1.0, 0.0)
         return np.maximum(margin - lead, 0.0), -inside, lambda: inside / margin
 
@@ -166,11 +167,11 @@ def lambdarank_loss(
     (0.4847, array([-0.2698,  0.2698]))
     """
 
-    def prepare(block: Block) -> Slope:
+    def prepare(block: Block) -> PairLoss:
         swap = _swaps(block, k, truncation, gain, ties)
         constant = np.ptp(block.scores, axis=1) == 0.0
 
-        def slope(lead: Floats, some: slice) -> Slopes:
+        def slope(lead: Floats, some: slice) -> PairTerms:
             weights = swap(some)
             if normalize:
                 distance = np.where(constant[:, np.newaxis, np.newaxis], 1.0, 0.01 + np.abs(lead))
@@ -184,7 +185,7 @@ def lambdarank_loss(
     return _loss(prepare, *arguments, normalize=normalize)
 
 
-def _cross_entropy(lead: Floats, sigma: float) -> Slopes:
+def _cross_entropy(lead: Floats, sigma: float) -> PairTerms:
     # log(1 + e^-x) and 1 / (1 + e^x) by one exponential, which does not overflow.
     x = sigma * lead
     small = np.exp(-np.abs(x))
@@ -232,7 +233,7 @@ def _swaps(
 
 
 def _loss(
-    prepare: Callable[[Block], Slope],
+    prepare: Callable[[Block], PairLoss],
     *arguments: Any,
     normalize: bool = False,
 ) -> RankingLoss:

@@ -151,18 +151,11 @@ def compare(
     table = _table(values, labels)
     chance = check_random_state(random_state)
     pairs = tuple(combinations(range(len(labels)), 2))
-    ends = 0.5 * (1.0 - confidence) * np.array([1.0, -1.0]) + [0.0, 1.0]
     p_values, intervals = np.empty(len(pairs)), np.empty((len(pairs), 2))
     for i, (a, b) in enumerate(pairs):
         difference = table[a] - table[b]
         p_values[i] = _permutation_p(difference, n_resamples, chance)
-        means = np.concatenate(
-            [
-                difference[chance.randint(len(difference), size=(n, len(difference)))].mean(axis=1)
-                for n in _blocks(n_resamples, len(difference))
-            ]
-        )
-        intervals[i] = np.quantile(means, ends)
+        intervals[i] = _bootstrap_interval(difference, confidence, n_resamples, chance)
     return Comparison(
         labels,
         table.mean(axis=1),
@@ -193,8 +186,21 @@ def _table(values: Sequence[ArrayLike], names: Sequence[str]) -> Floats:
     return np.stack(kept)
 
 
+def _bootstrap_interval(
+    difference: Floats, confidence: float, n_resamples: int, chance: RandomState
+) -> Floats:
+    """Return percentiles of the means of queries drawn with replacement."""
+    n_queries = len(difference)
+    means = [
+        difference[chance.randint(n_queries, size=(n, n_queries))].mean(axis=1)
+        for n in _blocks(n_resamples, n_queries)
+    ]
+    tail = 0.5 * (1.0 - confidence)
+    return np.asarray(np.quantile(np.concatenate(means), [tail, 1.0 - tail]))
+
+
 def _permutation_p(difference: Floats, n_resamples: int, chance: RandomState) -> float:
-    """Return the share of swaps of the two systems that differ by as much in the mean."""
+    """Return the share of permutations whose mean difference is at least as far from 0."""
     changing = difference[difference != 0.0]
     n = len(changing)
     # Sums in another order may differ in the last digits.
