@@ -1,6 +1,9 @@
 """The same bits from fasttsne.TSNE, however many threads and processes."""
 
 import json
+import shutil
+import subprocess
+import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -39,6 +42,13 @@ CASES = {
 }
 
 
+@pytest.fixture
+def many_cores(monkeypatch):
+    """n_jobs is at most the number of cores."""
+    monkeypatch.setattr(joblib, "cpu_count", lambda **_: 40)
+
+
+@pytest.mark.usefixtures("many_cores")
 @pytest.mark.parametrize("case", CASES)
 def test_the_number_of_threads_changes_no_bit(digits, case):
     # Digits are integers: distances are tied, and which neighbours win must not depend on chance.
@@ -46,8 +56,43 @@ def test_the_number_of_threads_changes_no_bit(digits, case):
     X = np.tile(digits, (2, 1))[: params.pop("n")].astype(params.pop("dtype"))
     X = params.pop("form")(X)
     alone = fit(X, n_jobs=1, **params)
-    for n_jobs in (2, 3, 8, None):
+    for n_jobs in (2, 3, 33, None):
         assert_same_bits(fit(X, n_jobs=n_jobs, **params), alone)
+
+
+NO_THREADS = """
+#include <errno.h>
+#include <pthread.h>
+#include <unistd.h>
+int pthread_create(pthread_t *thread, const pthread_attr_t *a, void *(*f)(void *), void *x)
+{
+    return write(1, "#", 1) == 1 ? EAGAIN : EINVAL;
+}
+"""
+
+
+@pytest.mark.nosan
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="LD_PRELOAD is of Linux")
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_a_system_without_more_threads_finds_the_same_bits(tmp_path):
+    source, library = tmp_path / "no_threads.c", tmp_path / "no_threads.so"
+    source.write_text(NO_THREADS)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+    code = """
+import joblib
+import numpy as np
+joblib.cpu_count = lambda **_: 8
+from fasttsne import TSNE
+X = np.random.default_rng(0).normal(size=(1000, 20))
+print("begin", flush=True)
+for neighbors in ("exact", "approximate"):
+    map = TSNE(neighbors=neighbors, max_iter=250, n_jobs=4, random_state=0).fit(X)
+    print(map.kl_divergence_.hex(), map.transform(1.1 * X[:200]).tobytes().hex())
+"""
+    one = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "BLIS")}
+    without = run_python(code, LD_PRELOAD=str(library), **one)
+    assert "#" in without.partition("begin")[2]
+    assert without.replace("#", "") == run_python(code, **one)
 
 
 def test_threads_do_not_share_the_metric():

@@ -10,6 +10,7 @@ signal handler is raised from the call.
 """
 
 import os
+import threading
 
 import numpy as np
 

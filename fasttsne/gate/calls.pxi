@@ -3,19 +3,41 @@
 cdef extern from "Python.h":
     # Declared without an exception value, so that a pending exception stays pending.
     int PyErr_CheckSignals() noexcept
+    unsigned long PyThread_get_thread_ident() noexcept nogil
 
 cdef extern from *:
     """
+    #if PY_VERSION_HEX < 0x030D0000
+    #define Py_IsFinalizing _Py_IsFinalizing
+    #endif
     static int ft_raise_pending(void) { return -1; }
     """
+    int Py_IsFinalizing() noexcept nogil
     int ft_raise_pending() except -1
 
 
 ctypedef int (*poll_function)() noexcept
 
 
-cdef int poll_signals() noexcept with gil:
-    return PyErr_CheckSignals()
+cdef unsigned long main_thread = threading.main_thread().ident
+
+
+def _become_main_thread():
+    global main_thread
+    main_thread = PyThread_get_thread_ident()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_become_main_thread)
+
+
+cdef int poll_signals() noexcept nogil:
+    # Only the main thread handles signals. While the interpreter ends, another one stops without
+    # asking for the GIL, which would end it, and with it the stack on which its threads work.
+    if PyThread_get_thread_ident() != main_thread:
+        return Py_IsFinalizing()
+    with gil:
+        return PyErr_CheckSignals()
 
 
 cdef ft_run make_run(int n_threads):

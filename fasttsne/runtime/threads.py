@@ -30,9 +30,9 @@ def effective_n_threads(n_jobs: int | None) -> int:
     a worker thread, so that parallel fits do not share cores. More threads than cores slow a fit
     down.
     """
-    if n_jobs == 0:
+    if n_jobs == 0 or isinstance(n_jobs, bool):
         raise ValueError(
-            "n_jobs == 0 has no meaning; use None or -1 for all cores, or the number of threads"
+            f"n_jobs={n_jobs} has no meaning; use None or -1 for all cores, or a number of threads"
         )
     cores = int(joblib.cpu_count())
     if n_jobs is None:

@@ -6,9 +6,10 @@ import time
 import joblib
 import numpy as np
 import pytest
-from fits import needs_fork, run_python
+from fits import needs_fork, needs_proc, run_python
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from fasttsne import TSNE
 from fasttsne.neighbors import nearest_neighbors
 from fasttsne.runtime import threads as ours
 from fasttsne.runtime.threads import effective_n_threads, in_threads, single_threaded_blas
@@ -55,9 +56,10 @@ def test_a_scikit_learn_without_openmp_sets_no_limit(monkeypatch):
     assert effective_n_threads(None) == 3
 
 
-def test_zero_jobs_have_no_meaning():
-    with pytest.raises(ValueError, match="n_jobs"):
-        effective_n_threads(0)
+@pytest.mark.parametrize("n_jobs", [0, True, False])
+def test_what_is_no_number_of_jobs_is_refused_by_name(n_jobs):
+    with pytest.raises(ValueError, match=f"n_jobs={n_jobs}"):
+        TSNE(n_jobs=n_jobs).fit(np.zeros((100, 2)))
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 100])
@@ -155,6 +157,44 @@ def late():
 threading.Thread(target=late).start()
 """
     assert run_python(code).strip() == "(300, 2) [1, 2]"
+
+
+@needs_proc
+@pytest.mark.nosan
+def test_kernels_of_a_daemon_thread_end_with_the_interpreter():
+    # A thread that asks for the GIL then ends in Python below 3.14, and its stack is gone, on which
+    # the threads of its kernel work: a crash, now and then.
+    code = """
+import json, os, threading, time
+import numpy as np
+from fasttsne import _kernels
+
+n = 5_000
+Y = np.random.default_rng(0).normal(size=(n, 2)).astype(np.float32)
+others = np.roll(np.arange(n, dtype=np.int32), 1)
+P = np.arange(n + 1), others, np.full(n, 1 / n, dtype=np.float32)
+forces = _kernels.BarnesHutForces(*P, 2, 1.0, 0.5, 4)
+forces.evaluate(Y, False)
+
+def count(list=os.listdir):
+    return len(list("/proc/self/task"))
+
+class Last:
+    def __del__(self, sleep=time.sleep, before=count(), count=count, write=os.write):
+        sleep(0.3)  # without the GIL
+        write(1, str(count() - before).encode())
+
+def descend():
+    zeros, ones = np.zeros_like(Y), np.ones_like(Y)
+    _kernels.descend(forces, Y, zeros, ones, 10**8, 1.0, 0.8, 1.0)
+
+thread = threading.Thread(target=descend, daemon=True)
+thread.start()
+time.sleep(0.1)
+json.last = Last()  # goes with the module, after threads were told to end
+print(count() - Last.__del__.__defaults__[1], end=" ", flush=True)
+"""
+    assert run_python(code) == "4 0"
 
 
 @pytest.mark.nosan
