@@ -29,7 +29,8 @@ def as_numbers(values: ArrayLike, name: str, *, unranked: bool = False) -> Float
     array = as_array(values, name)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} must be numbers, got an array of dtype {array.dtype}")
-    array = array.astype(np.float64, copy=False)
+    with np.errstate(over="ignore"):  # of longer floats: infinity, which is refused
+        array = array.astype(np.float64, copy=False)
     finite = np.isfinite(array)
     if not finite.all() and not (unranked and np.isneginf(array[~finite]).all()):
         raise ValueError(f"{name} contains NaN or infinity; remove or replace them")

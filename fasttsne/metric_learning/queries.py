@@ -236,8 +236,11 @@ def mean_of_queries(
     if not (queries.weights > 0.0).all() or queries.weights.max() > 1.0:
         raise ValueError("propensity must hold probabilities above 0 and up to 1")
     values = np.empty(len(queries))
-    for block in queries.blocks():
-        values[block.queries] = measure(block)
+    with np.errstate(over="ignore"):
+        for block in queries.blocks():
+            values[block.queries] = measure(block)
+    if np.isinf(values).any():
+        raise _overflow(queries, names[0])
     weights = np.ones(len(values))
     if sample_weight is not None:
         weights = _weights_of_queries(sample_weight, queries, by_document=qid is not None)
@@ -252,9 +255,19 @@ def mean_of_queries(
         values, weights = values[~missing], weights[~missing]
         if not values.size:
             raise ValueError("undefined='skip' leaves no query: none has a relevant document")
-    if not weights.sum() > 0.0:
+    if not weights.any():
         raise ValueError("sample_weight must not be 0 for all queries")
-    return float(np.average(values, weights=weights))
+    weights = np.ldexp(weights, -np.frexp(weights.max())[1])  # sums of large ones would overflow
+    with np.errstate(over="ignore"):
+        mean = float(np.average(values, weights=weights))
+    if np.isinf(mean) and not np.isinf(values).any():
+        raise _overflow(queries, names[0])
+    return mean
+
+
+def _overflow(queries: Queries, name: str) -> ValueError:
+    largest = queries.relevance.max()
+    return ValueError(f"{name} has values up to {largest:.3g}, whose gains overflow; scale it")
 
 
 def _weights_of_queries(weights: ArrayLike, queries: Queries, *, by_document: bool) -> Floats:
@@ -292,13 +305,20 @@ def loss_of_queries(
     losses = np.empty(len(queries))
     derivatives = [np.empty(queries.scores.size) for _ in range(1 + hessian)]
     n_terms = 0.0
-    for block in queries.blocks(of_pairs=of_pairs, curved=hessian):
-        block_losses, terms, *of_block = part(block)
-        losses[block.queries] = block_losses
-        for values, into in zip(of_block, derivatives, strict=False):
-            block.put(values, into)
-        n_terms += float(np.sum(np.broadcast_to(terms, block_losses.shape)))
-    loss, count = checks.reduced(losses, reduction, n_terms)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for block in queries.blocks(of_pairs=of_pairs, curved=hessian):
+            block_losses, terms, *of_block = part(block)
+            losses[block.queries] = block_losses
+            for values, into in zip(of_block, derivatives, strict=False):
+                block.put(values, into)
+            n_terms += float(np.sum(np.broadcast_to(terms, block_losses.shape)))
+        loss, count = checks.reduced(losses, reduction, n_terms)
+    if not all(np.isfinite(values).all() for values in (loss, *derivatives)):
+        heaviest = queries.weights.max()
+        raise ValueError(
+            f"the loss overflows with scores up to {largest:.3g} and document_weight up to "
+            f"{heaviest:.3g}; scale them"
+        )
     shape = np.shape(scores)
     found = [
         checks.same_type((queries.as_given(values) / count).reshape(shape), scores)

@@ -542,6 +542,7 @@ def test_bad_parameters_are_refused(name, parameter, value):
         ([0, 1], [], "thresholds must be"),
         ([0, 1], [[0.0]], "thresholds must be"),
         ([0, 1], [np.nan], "thresholds contains NaN"),
+        ([0, 1e308], None, "more than 10,000 levels; rescale or bin it"),
     ],
 )
 def test_bad_levels_are_refused(relevance, thresholds, message):
@@ -552,3 +553,16 @@ def test_bad_levels_are_refused(relevance, thresholds, message):
 def test_squares_that_overflow_are_refused():
     with pytest.raises(ValueError, match=r"scores has values .* squares overflow"):
         loss("squared", *HUGE[1])
+
+
+@pytest.mark.parametrize("name", ["squared", "ranknet", "listmle"])
+def test_weights_that_overflow_are_refused(name):
+    with pytest.raises(ValueError, match=r"overflows with scores up to 9 and document_weight up"):
+        loss(name, [9.0, 0.0, -9.0], [0, 1, 2], document_weight=[1e308] * 3, reduction="sum")
+
+
+def test_listmle_of_scores_far_from_zero():
+    expected = loss("listmle", [1.0, 0.0, 1.0], [1, 0, 2])
+    actual = loss("listmle", [1e15 + 1.0, 1e15, 1e15 + 1.0], [1, 0, 2])
+    for ours, theirs in zip(actual, expected, strict=True):
+        assert_allclose(ours, theirs, rtol=1e-12)

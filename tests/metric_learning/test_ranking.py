@@ -303,6 +303,63 @@ def test_ndcg_of_huge_relevance_does_not_overflow():
         assert ndcg_score([5e-324, 0], [2, 1]) == 1.0
 
 
+def test_gains_that_overflow_are_refused():
+    with pytest.raises(ValueError, match=r"y_true has values up to 1e\+308, whose gains overflow"):
+        dcg_score([1e308, 1e308, 1e308], [2, 2, 2])
+
+
+@pytest.mark.skipif(
+    np.finfo(np.longdouble).max == np.finfo(float).max, reason="has no longer floats"
+)
+def test_floats_longer_than_double_precision_are_infinite():
+    longest = np.array([1.0, np.finfo(np.longdouble).max], dtype=np.longdouble)
+    with pytest.raises(ValueError, match="y_score contains NaN or infinity"):
+        ndcg_score([1, 0], longest)
+
+
+def test_only_the_ratio_of_weights_counts():
+    expected = ndcg_score([[1, 0], [0, 1]], [[2, 1], [2, 1]], sample_weight=[1, 3])
+    for scale in (1e-300, 1e307):
+        weights = np.array([1.0, 3.0]) * scale
+        actual = ndcg_score([[1, 0], [0, 1]], [[2, 1], [2, 1]], sample_weight=weights)
+        assert actual == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("gain", ["linear", "exponential"])
+def test_graded_average_precision_of_relevance_with_fractions(gain):
+    """Every document has a level of its own; queries have different numbers of levels."""
+    rng = np.random.default_rng(0)
+    y_true = rng.random((30, 9)) * rng.integers(0, 2, size=(30, 9))
+    y_score = rng.integers(0, 4, size=(30, 9)).astype(float)
+    gains = y_true if gain == "linear" else np.exp2(y_true) - 1.0
+    expected = [
+        reference.graded("graded_average_precision", *query, ties="stable", k=None, persistence=0)
+        for query in zip(gains, y_score, strict=True)
+    ]
+    params = {"gain": gain, "ties": "stable", "per_query": True}
+    actual = metric_learning.graded_average_precision(y_true, y_score, **params)
+    assert_allclose(actual, [value or 0.0 for value in expected], rtol=1e-12)
+
+
+def test_rank_biased_overlap_of_scores_of_any_size():
+    """Differences too small beside the lowest score, and a range that overflows."""
+    for scores in ([-1e17, 1.0, 2.0, 3.0], [-1e308, 1e308, 1.1e308, 1.2e308]):
+        assert metric_learning.rank_biased_overlap(scores, [0, 1, 2, 3]) == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="scores and other_scores must have one shape"):
+        metric_learning.rank_biased_overlap([1, 2], [1, 2, 3])
+
+
+def test_a_large_tie_is_cut_at_k():
+    """A query of 100,000 documents that tie, most of them irrelevant."""
+    y_true = np.zeros(100_000)
+    y_true[::2000] = 1
+    params = {"k": 10, "max_relevance": 1}
+    # Documents are relevant with probability 1 / 2000, and half of the readers stop there.
+    stops = 1 / 4000 * (1 - 1 / 4000) ** np.arange(10)
+    actual = metric_learning.expected_reciprocal_rank(y_true, np.zeros(100_000), **params)
+    assert actual == pytest.approx(np.sum(stops / np.arange(1, 11)), rel=1e-3)
+
+
 @pytest.mark.parametrize("name", [name for name in MEASURES if name not in WITHOUT_UNDEFINED])
 def test_queries_without_relevant_documents(name):
     y_true, y_score = [[0, 0, 0], [1, 0, 0]], [[1, 2, 3], [3, 2, 1]]

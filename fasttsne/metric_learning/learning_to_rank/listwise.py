@@ -107,7 +107,9 @@ def listmle_loss(
 
     def part(block: Block) -> Part:
         order = np.argsort(-block.relevance, axis=1, kind="stable")
-        ranked = np.take_along_axis(block.scores, order, axis=1)
+        # Only differences count; those of large scores are exact.
+        scores = block.scores - block.scores.max(axis=1, keepdims=True)
+        ranked = np.take_along_axis(scores, order, axis=1)
         ties = Ties(np.take_along_axis(block.relevance, order, axis=1))
         # Logarithms of the sums over a tie, over all documents after it, and over those left.
         of_tie = ties.sums(ranked, np.logaddexp)

@@ -13,6 +13,9 @@ from fasttsne.metric_learning.checks import Reduction
 from fasttsne.metric_learning.queries import Block, Part, RankingLoss, loss_of_queries
 from fasttsne.runtime.numbers import with_plain_numbers
 
+# The time of the ordinal loss grows with the number of thresholds.
+_MOST_THRESHOLDS = 10_000
+
 
 @with_plain_numbers
 def squared_loss(
@@ -176,11 +179,16 @@ def ordinal_loss(
     """
     if thresholds is None:
         highest = np.max(checks.as_numbers(relevance, "relevance"), initial=1.0)
-        levels = np.arange(0.5, highest)
+        levels = np.arange(0.5, min(highest, _MOST_THRESHOLDS + 1))
     else:
         levels = checks.as_numbers(thresholds, "thresholds")
     if levels.ndim != 1 or not levels.size:
         raise ValueError("thresholds must be a row of finite numbers, one fewer than levels")
+    if levels.size > _MOST_THRESHOLDS:
+        raise ValueError(
+            f"relevance has more than {_MOST_THRESHOLDS:,} levels; rescale or bin it, or use "
+            "squared_loss"
+        )
     by_thresholds = np.zeros_like(levels)
 
     def part(block: Block) -> Part:
@@ -188,16 +196,19 @@ def ordinal_loss(
             raise ValueError(
                 f"relevance must hold integers from 0 to {levels.size}, the number of thresholds"
             )
-        # 1 if the score should be below the threshold, -1 if above.
-        side = np.where(np.arange(levels.size) < block.relevance[..., np.newaxis], -1.0, 1.0)
-        excess = side * (block.scores[..., np.newaxis] - levels)
-        weights = block.weights[..., np.newaxis]
-        wrong = expit(excess)
-        slopes = weights * side * wrong
-        by_thresholds[:] -= slopes.sum(axis=(0, 1))
-        losses = np.sum(weights * np.logaddexp(0.0, excess), axis=(1, 2))
-        curves = np.sum(weights * wrong * (1.0 - wrong), axis=2)
-        return losses, excess.shape[1], slopes.sum(axis=2), curves
+        losses = np.zeros(len(block.scores))
+        gradient, hessian = np.zeros((2, *block.scores.shape))
+        for number, level in enumerate(levels):
+            # 1 if the score should be below the threshold, -1 if above.
+            side = np.where(number < block.relevance, -1.0, 1.0)
+            excess = side * (block.scores - level)
+            wrong = expit(excess)
+            slopes = block.weights * side * wrong
+            by_thresholds[number] -= slopes.sum()
+            losses += np.sum(block.weights * np.logaddexp(0.0, excess), axis=1)
+            gradient += slopes
+            hessian += block.weights * wrong * (1.0 - wrong)
+        return losses, block.scores.shape[1], gradient, hessian
 
     arguments = scores, relevance, groups, qid, document_weight, reduction, hessian
     loss, by_scores, *curvature = loss_of_queries(part, *arguments)

@@ -347,11 +347,20 @@ class Ranking:
 
 def ranking_of(scores: Floats, relevant: NDArray[np.bool_], ties: TieOrder) -> Ranking:
     """Return the ranking of a block's documents; those with a score of -inf are not retrieved."""
+    return rankings_of(scores, ties)(relevant)
+
+
+def rankings_of(scores: Floats, ties: TieOrder) -> Callable[[NDArray[np.bool_]], Ranking]:
+    """Return a function of the relevant documents: see `ranking_of`."""
     order = descending(scores)
-    found = relevant & ~np.isneginf(scores)
-    hits = np.take_along_axis(found, order, axis=1).astype(np.float64)
+    retrieved = ~np.isneginf(scores)
     runs = Ties(np.take_along_axis(scores, order, axis=1) if ties == "average" else order)
-    return Ranking(hits, relevant.sum(axis=1).astype(np.float64), runs)
+
+    def ranking(relevant: NDArray[np.bool_]) -> Ranking:
+        hits = np.take_along_axis(relevant & retrieved, order, axis=1).astype(np.float64)
+        return Ranking(hits, relevant.sum(axis=1).astype(np.float64), runs)
+
+    return ranking
 
 
 def _mean(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fasttsne.metric_learning import checks
 from fasttsne.metric_learning.checks import Floats
 from fasttsne.metric_learning.queries import Block, Undefined, mean_of_queries
-from fasttsne.metric_learning.ranking.binary import ranking_of
+from fasttsne.metric_learning.ranking.binary import rankings_of
 from fasttsne.metric_learning.ranking.ndcg import Gain, TieOrder, descending, relative_gain
 from fasttsne.metric_learning.ties import Ties
 from fasttsne.runtime.numbers import Count, with_plain_numbers
@@ -58,19 +60,33 @@ def graded_average_precision(
 
     def measure(block: Block) -> Floats:
         gains = relative_gain(block.relevance, gain)
+        of_relevant = rankings_of(block.scores, ties)
         total, expected = np.zeros((2, len(gains)))
-        below = 0.0
-        for level in np.unique(gains[gains > 0.0]):
-            ranking = ranking_of(block.scores, gains >= level, ties)
-            share = level - below
+        for level, share in _levels(gains):
+            ranking = of_relevant(gains >= level[:, np.newaxis])
             total += share * ranking.precision_of_hits().sum(axis=1)
             expected += share * ranking.n_relevant
-            below = level
         with np.errstate(invalid="ignore"):  # NaN without gain
             return np.asarray(total / expected)
 
     arguments = y_true, y_score, groups, qid, sample_weight, per_query, undefined
     return mean_of_queries(measure, *arguments)
+
+
+def _levels(gains: Floats) -> Iterator[tuple[Floats, Floats]]:
+    """Yield the levels of gain above 0 of every query, from below, and their steps from the last.
+
+    Queries with fewer levels than others end with infinite ones, of step 0.
+    """
+    by_gain = np.sort(gains, axis=1)
+    steps = np.diff(by_gain, axis=1, prepend=0.0)
+    numbers = np.cumsum(steps > 0.0, axis=1)
+    rows, columns = np.nonzero(steps)
+    levels = np.full((len(gains), int(numbers.max()) + 1), np.inf)
+    shares = np.zeros_like(levels)
+    for into, values in (levels, by_gain), (shares, steps):
+        into[rows, numbers[rows, columns]] = values[rows, columns]
+    yield from zip(levels.T[1:], shares.T[1:], strict=True)
 
 
 @with_plain_numbers
@@ -95,7 +111,8 @@ def expected_reciprocal_rank(
     ----------
     y_true, y_score : see `dcg_score`, also for errors
     k : int, default=None
-        A reader who reads `k` documents without being satisfied adds 0.
+        A reader who reads `k` documents without being satisfied adds 0. The time grows with the
+        square of the number of documents that tie, and with `k` only in proportion to it.
     max_relevance : float, default=None
         The highest level of relevance; None takes the largest value in `y_true`. Give it to compare
         values of different queries.
@@ -123,29 +140,35 @@ def expected_reciprocal_rank(
         order = descending(block.scores)
         ranked = np.take_along_axis(going_on, order, axis=1)
         scores = np.take_along_axis(block.scores, order, axis=1)
-        read = _mean_products(ranked, Ties(scores if ties == "average" else order))
+        runs = Ties(scores if ties == "average" else order)
+        read = _mean_products(ranked, runs, k or scores.shape[1])[:, :k]
         stopped = -np.diff(read, axis=1, prepend=1.0)
-        return np.asarray(np.sum((stopped / np.arange(1, stopped.shape[1] + 1))[:, :k], axis=1))
+        return np.asarray(np.sum(stopped / np.arange(1, stopped.shape[1] + 1), axis=1))
 
     return mean_of_queries(measure, y_true, y_score, groups, qid, sample_weight, per_query)
 
 
-def _mean_products(values: Floats, ties: Ties) -> Floats:
-    """Return the products of the values up to each rank, as means over the orders within ties."""
-    # After n documents of a tie, column p has the mean product of p of these n.
-    n_queries, size = values.shape
-    means = np.zeros((n_queries, int(ties.sizes.max()) + 1))
-    products, before = np.empty_like(values), np.ones(n_queries)
-    for rank in range(size):
-        place = ties.places[:, rank]
-        means[place == 0] = np.eye(1, means.shape[1])
-        n = (place + 1.0)[:, np.newaxis]
-        share = np.minimum(np.arange(means.shape[1]) / n, 1.0)
-        one_fewer = np.roll(means, 1, axis=1) * values[:, rank, np.newaxis]
-        means = (1.0 - share) * means + share * one_fewer
-        for query in np.flatnonzero(place + 1 == ties.sizes[:, rank]):
-            length = int(ties.sizes[query, rank])
-            of_tie = before[query] * means[query, 1 : length + 1]
-            products[query, rank + 1 - length : rank + 1] = of_tie
-            before[query] = of_tie[-1]
-    return products
+def _mean_products(values: Floats, ties: Ties, n_ranks: int) -> Floats:
+    """Return the products of the values up to each rank, as means over the orders within ties.
+
+    They are right up to rank `n_ranks`; values are at most 1.
+    """
+    size = values.shape[1]
+    products = np.cumprod(values, axis=1).ravel()
+    counts = np.where(ties.starts % size < n_ranks, ties.counts, 0)
+    for length in np.unique(counts[counts > 1]):
+        starts = ties.starts[counts == length, np.newaxis]
+        of_ties = -np.sort(-values.ravel()[starts + np.arange(length)], axis=1)
+        before = np.where(starts % size > 0, products[starts - 1], 1.0)
+        last = min(int(length), n_ranks)
+        # After n documents of a tie, column p has the mean product of p of these n. The first
+        # documents may be all of value 1.
+        n_ones = int((of_ties == 1.0).sum(axis=1).min())
+        means = np.zeros((len(starts), last + 1))
+        means[:, : n_ones + 1] = 1.0
+        for n in range(n_ones + 1, int(length) + 1):
+            share = np.arange(1, min(n, last) + 1) / n
+            one_fewer = of_ties[:, n - 1, np.newaxis] * means[:, : len(share)]
+            means[:, 1 : len(share) + 1] += share * (one_fewer - means[:, 1 : len(share) + 1])
+        products[starts + np.arange(last)] = before * means[:, 1:]
+    return np.asarray(products.reshape(values.shape))
