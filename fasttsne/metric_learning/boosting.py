@@ -17,6 +17,7 @@ from fasttsne.metric_learning.checks import Floats, Indices
 from fasttsne.metric_learning.learning_to_rank.names import LOSSES, check_params
 from fasttsne.metric_learning.queries import as_sizes, query_numbers
 from fasttsne.metric_learning.ranking.scorer import Measure, check_measure
+from fasttsne.samples.labels import label_values
 
 __all__ = ["lightgbm_metric", "lightgbm_objective", "xgboost_metric", "xgboost_objective"]
 
@@ -180,8 +181,8 @@ class Objective:
             check_params(loss, params)
         self.loss = loss
         self.params = params
-        self.qid = qid
-        self.__name__ = loss.__name__ if callable(loss) else loss
+        self.qid = _numbered(qid)
+        self.__name__ = getattr(loss, "__name__", "loss") if callable(loss) else loss
 
     def __repr__(self) -> str:
         return _call("Objective", self.__name__, self.params)
@@ -198,7 +199,7 @@ class Objective:
             queries = {"qid": query_numbers(self.qid, len(y_true))}
         function = LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
         scores = np.asarray(y_pred, dtype=np.float64)
-        _, gradient, hessian = function(
+        result = function(
             scores,
             y_true,
             **queries,
@@ -207,7 +208,13 @@ class Objective:
             hessian=True,
             **self.params,
         )
-        return gradient, np.maximum(hessian, _LEAST)
+        shapes = [np.shape(values) for values in result[1:]]
+        if shapes != [scores.shape] * 2 or not all(np.isfinite(of).all() for of in result[1:]):
+            raise ValueError(
+                f"loss={self.__name__} must return the loss, its gradient and with hessian=True a "
+                f"diagonal of the Hessian, both finite and of shape {scores.shape}; got {shapes}"
+            )
+        return result[1], np.maximum(result[2], _LEAST)
 
 
 class Metric:
@@ -223,7 +230,7 @@ class Metric:
     ) -> None:
         self.measure = check_measure(measure, params)
         self.params = params
-        self.qid = qid
+        self.qid = _numbered(qid)
         self.of_lightgbm = of_lightgbm
         self._measure_name = getattr(self.measure, "__name__", "measure")
         self.__name__ = self._measure_name
@@ -256,6 +263,11 @@ class Metric:
         if self.of_lightgbm:
             return self.__name__, value, True
         return (self.__name__, value) if from_dataset else value
+
+
+def _numbered(qid: ArrayLike | None) -> Indices | None:
+    """Return ids as numbers, once for all rounds."""
+    return None if qid is None else query_numbers(qid, label_values(qid)[0].size)
 
 
 def _call(kind: str, name: str, params: dict[str, Any]) -> str:

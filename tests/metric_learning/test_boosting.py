@@ -107,6 +107,18 @@ def test_any_function_is_a_metric():
         (lambda: xgboost_objective(qid=[1])([1, 0], [0.0, 1.0]), "qid has shape"),
         (lambda: lightgbm_objective()([1, -1], [0.0, 1.0], None, [2]), "relevance has negative"),
         (lambda: lightgbm_objective()([1, 0], [0.0, 1.0], None, [3]), "but sum to 3"),
+        (lambda: xgboost_objective(qid=[1, "a"]), "qid has ids of mixed types"),
+        (lambda: xgboost_metric(qid=[1, None]), "qid has missing ids"),
+        (
+            lambda: lightgbm_objective(lambda s, *_, **__: (0.0, s))([1, 0], [0, 1], None, [2]),
+            "must return the loss, its gradient and with hessian=True",
+        ),
+        (
+            lambda: lightgbm_objective(lambda s, *_, **__: (0.0, s * np.nan, s))(
+                [1, 0], [0, 1], None, [2]
+            ),
+            "both finite",
+        ),
     ],
 )
 def test_mistakes_are_named(make, message):

@@ -113,6 +113,7 @@ def test_the_table_of_measures():
         ([[1.0, np.nan], [np.nan, 2.0]], {}, "compare needs two queries with values; got 0"),
         ([[1.0, np.inf], [1.0, 2.0]], {}, "a contains NaN or infinity"),
         ([["x", "y"], [1.0, 2.0]], {}, "a must be numbers"),
+        ([[1e308, -1e308], [-1e308, 1e308]], {}, r"values up to 1e\+308 overflow in sums"),
         ([[1.0, 2.0]] * 2, {"confidence": 95}, "confidence=95 must be between 0 and 1"),
         ([[1.0, 2.0]] * 2, {"n_resamples": 0}, "n_resamples=0 must be"),
     ],

@@ -12,6 +12,8 @@ from sklearn import config_context
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_val_score, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from fasttsne import metric_learning
 from fasttsne.metric_learning import learning_to_rank, ndcg_score, ranking_scorer
@@ -246,6 +248,24 @@ def test_any_model_is_judged_by_what_ranks(documents, model):
     expected = metric_learning.average_precision(y, scores, qid=qid)
     with config_context(enable_metadata_routing=True):
         assert scorer(model, X, y, qid=qid) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_pipeline_scores_by_its_ranker(documents):
+    X, y, qid = documents
+    with config_context(enable_metadata_routing=True):
+        pipeline = make_pipeline(StandardScaler(), LinearRanker("listnet")).fit(X, y, qid=qid)
+        score = pipeline.score(X, y, qid=qid)
+    assert score == ndcg_score(y, pipeline.predict(X), qid=qid)
+
+
+@pytest.mark.parametrize("y", [["a", "b"], np.array([2.0, 0.0], dtype=np.float16)])
+def test_relevance_of_other_types(y):
+    ranker = LinearRanker("listnet")
+    if isinstance(y, list):
+        with pytest.raises(ValueError, match="y must be numbers"):
+            ranker.fit([[0.0], [1.0]], y)
+    else:
+        assert ranker.fit([[0.0], [1.0]], y).coef_ < 0.0
 
 
 def test_a_scorer_says_what_is_wrong(documents):

@@ -133,6 +133,9 @@ def test_measures_of_ranx(theirs, name, params):
             {"1": {"d": 0.5}},
             "run has no query of qrels: ids such as '1'.* 1;",
         ),
+        ({"q": {"d": 10**400}}, {}, "but must be a finite number"),
+        ({"q": ["d"]}, {}, r"qrels\['q'\] must map documents to numbers, not be a list"),
+        ({"q": {"d": 1}}, {"q": None}, r"run\['q'\] must map documents to numbers"),
         ({"q": {1: 1}}, {"q": {"1": 0.5}}, "documents have ids of text in only one of qrels and"),
         ([("q", "d", 1)], {}, "qrels must be a mapping of mappings or a path, not list"),
     ],
@@ -153,3 +156,13 @@ def test_bad_mappings_are_refused(qrels, run, message):
 def test_bad_lines_are_named(tmp_path, lines, message):
     with pytest.raises(ValueError, match=message):
         from_run({"q": {"d": 1}}, write(tmp_path, "run.txt", lines))
+
+
+def test_files_of_other_encodings(tmp_path):
+    """A byte order mark is no part of the first id; what is not UTF-8 is refused by name."""
+    path = tmp_path / "run.txt"
+    path.write_text("q Q0 d 1 0.5 tag\n", encoding="utf-8-sig")
+    assert from_run({"q": {"d": 1}}, path)["y_score"].tolist() == [0.5]
+    path.write_text("q Q0 d\xe9 1 0.5 tag\n", encoding="latin-1")
+    with pytest.raises(ValueError, match=r"run: run\.txt is not text in UTF-8"):
+        from_run({"q": {"d": 1}}, path)

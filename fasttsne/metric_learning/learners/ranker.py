@@ -18,7 +18,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fasttsne.metric_learning.checks import Floats, Indices
+from fasttsne.metric_learning.checks import Floats, Indices, as_numbers
 from fasttsne.metric_learning.learners import training
 from fasttsne.metric_learning.learners.features import standard_scaling
 from fasttsne.metric_learning.learners.losses import checked
@@ -295,6 +295,7 @@ class LinearRanker(BaseEstimator):
         """
         X, y = unmasked(X, "X"), unmasked(y, "y")
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        y = as_numbers(y, "y")
         if np.max(y) > _LARGEST_RELEVANCE:
             raise ValueError(f"y has values above {_LARGEST_RELEVANCE:g}; rescale relevance")
         names = ("y", "X", "document_weight")
@@ -353,6 +354,7 @@ class LinearRanker(BaseEstimator):
         qid: ArrayLike | None = None,
         k: int | None = None,
         gain: Gain = "linear",
+        sample_weight: ArrayLike | None = None,
     ) -> float:
         """Return the mean NDCG of the queries, ranked by `predict`.
 
@@ -361,7 +363,7 @@ class LinearRanker(BaseEstimator):
         X, y : see `fit`
         groups, qid : see `fit`
             Required if the ranker was fitted to several queries.
-        k, gain : see `fasttsne.metric_learning.ndcg_score`
+        k, gain, sample_weight : see `fasttsne.metric_learning.ndcg_score`
 
         Returns
         -------
@@ -380,7 +382,8 @@ class LinearRanker(BaseEstimator):
                 "In cross-validation call sklearn.set_config(enable_metadata_routing=True); if all "
                 "documents are of one query, pass groups=[len(y)]"
             )
-        return float(ndcg_score(y, self.predict(X), groups=groups, qid=qid, k=k, gain=gain))
+        params: dict[str, Any] = {"groups": groups, "qid": qid, "k": k, "gain": gain}
+        return float(ndcg_score(y, self.predict(X), sample_weight=sample_weight, **params))
 
     def _solver(self) -> Literal["lbfgs", "adam"]:
         smooth = isinstance(self.loss, str) and self.loss not in _NOT_SMOOTH

@@ -183,7 +183,10 @@ def _table(values: Sequence[ArrayLike], names: Sequence[str]) -> Floats:
     if present.sum() < 2:
         raise ValueError(f"compare needs two queries with values; got {present.sum()}")
     kept = [checks.as_numbers(row[present], n) for n, row in zip(names, rows, strict=True)]
-    return np.stack(kept)
+    table = np.stack(kept)
+    if np.abs(table).max() > np.finfo(np.float64).max / (4.0 * table.shape[1]):
+        raise ValueError(f"values up to {np.abs(table).max():.3g} overflow in sums; scale them")
+    return table
 
 
 def _bootstrap_interval(

@@ -89,7 +89,7 @@ def _check_ids(judged: Judged, scored: Judged) -> None:
 def _number(value: Any, name: str, query: Any, document: Any) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = np.nan
     if not np.isfinite(number):
         raise ValueError(
@@ -101,6 +101,12 @@ def _number(value: Any, name: str, query: Any, document: Any) -> float:
 def _read(given: Any, name: str) -> Judged:
     """Return a mapping as it is, or read one from a file of judgements or of a run."""
     if isinstance(given, Mapping):
+        for query, of_query in given.items():
+            if not isinstance(of_query, Mapping):
+                raise ValueError(
+                    f"{name}[{query!r}] must map documents to numbers, not be a "
+                    f"{type(of_query).__name__}"
+                )
         return given
     if not isinstance(given, str | os.PathLike):
         raise ValueError(
@@ -109,21 +115,24 @@ def _read(given: Any, name: str) -> Judged:
     path = Path(given)
     n_fields, place = (4, 3) if name == "qrels" else (6, 4)
     found: dict[str, dict[str, float]] = {}
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            fields = line.split()
-            if not fields:
-                continue
-            where = f"{name}: line {number} of {path.name}"
-            if len(fields) != n_fields:
-                raise ValueError(f"{where} has {len(fields)} fields, but must have {n_fields}")
-            query, document = fields[0], fields[2]
-            of_query = found.setdefault(query, {})
-            if document in of_query:
-                raise ValueError(f"{where} has document {document} of query {query} again")
-            try:
-                of_query[document] = float(fields[place])
-            except ValueError as error:
-                raise ValueError(f"{where}: {fields[place]!r} is no number") from error
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
+    try:
+        with opened(path, "rt", encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, 1):
+                fields = line.split()
+                if not fields:
+                    continue
+                where = f"{name}: line {number} of {path.name}"
+                if len(fields) != n_fields:
+                    raise ValueError(f"{where} has {len(fields)} fields, but must have {n_fields}")
+                query, document = fields[0], fields[2]
+                of_query = found.setdefault(query, {})
+                if document in of_query:
+                    raise ValueError(f"{where} has document {document} of query {query} again")
+                try:
+                    of_query[document] = float(fields[place])
+                except ValueError as error:
+                    raise ValueError(f"{where}: {fields[place]!r} is no number") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name}: {path.name} is not text in UTF-8: {error}") from error
     return found
