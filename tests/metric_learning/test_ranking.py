@@ -319,8 +319,8 @@ def test_floats_longer_than_double_precision_are_infinite():
 
 def test_only_the_ratio_of_weights_counts():
     expected = ndcg_score([[1, 0], [0, 1]], [[2, 1], [2, 1]], sample_weight=[1, 3])
-    for scale in (1e-300, 1e307):
-        weights = np.array([1.0, 3.0]) * scale
+    for scale in (1e-300, 5e307):
+        weights = np.array([1.0, 3.0]) * scale  # the larger ones sum to infinity
         actual = ndcg_score([[1, 0], [0, 1]], [[2, 1], [2, 1]], sample_weight=weights)
         assert actual == pytest.approx(expected, rel=1e-12)
 
@@ -339,14 +339,6 @@ def test_graded_average_precision_of_relevance_with_fractions(gain):
     params = {"gain": gain, "ties": "stable", "per_query": True}
     actual = metric_learning.graded_average_precision(y_true, y_score, **params)
     assert_allclose(actual, [value or 0.0 for value in expected], rtol=1e-12)
-
-
-def test_rank_biased_overlap_of_scores_of_any_size():
-    """Differences too small beside the lowest score, and a range that overflows."""
-    for scores in ([-1e17, 1.0, 2.0, 3.0], [-1e308, 1e308, 1.1e308, 1.2e308]):
-        assert metric_learning.rank_biased_overlap(scores, [0, 1, 2, 3]) == pytest.approx(1.0)
-    with pytest.raises(ValueError, match="scores and other_scores must have one shape"):
-        metric_learning.rank_biased_overlap([1, 2], [1, 2, 3])
 
 
 def test_a_large_tie_is_cut_at_k():
