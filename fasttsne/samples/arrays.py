@@ -41,9 +41,16 @@ def _check_columns(frame: Any, name: str) -> None:
     for i, (column, dtype) in enumerate(zip(frame.columns, map(str, frame.dtypes), strict=True)):
         if re.match(_NUMBERS, dtype.lower()):
             continue
+        values = frame.iloc[:, i] if hasattr(frame, "iloc") else frame[:, i]
+        first = next(iter(values), None)
+        if hasattr(first, "__len__") and not isinstance(first, str | bytes):
+            raise ValueError(
+                f"{name} has vectors in column {column!r} ({dtype}); pass them as a matrix, "
+                f"np.stack({name}[{column!r}])"
+            )
         if not re.search("date|time|period|duration|complex", dtype.lower()):
             with suppress(ValueError, TypeError):
-                np.asarray(frame.iloc[:, i] if hasattr(frame, "iloc") else frame[:, i], float)
+                np.asarray(values, float)
                 continue
         raise ValueError(
             f"{name} has values that are no real numbers in column {column!r} ({dtype}); leave it "
