@@ -202,7 +202,13 @@ def descend(
 
 class FrozenMap:
     def __init__(
-        self, embedding: Float32, degrees_of_freedom: float, angle: float, n_threads: int = 1
+        self,
+        embedding: Float32,
+        degrees_of_freedom: float,
+        angle: float,
+        odds: float = 0.0,  # of a contrastive loss
+        n_negatives: int = 0,
+        n_threads: int = 1,
     ) -> None: ...
     def place(
         self,
@@ -230,7 +236,7 @@ class ContrastiveForces(BarnesHutForces):
         indptr: Int64,
         indices: Int32,
         data: Float32,
-        n_components: int,  # 1, 2 or 3
+        n_components: int,  # 1 to 64
         n_negatives: int,
         n_repeats: int,  # sets of negatives of a row; one for InfoNCE
         seed: int,

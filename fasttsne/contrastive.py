@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -15,7 +15,8 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.utils import Tags
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
 from fasttsne._kernels import ContrastiveForces, DivergedError, descend
 from fasttsne.affinity.build import AffinityParameters, completed
@@ -27,7 +28,8 @@ from fasttsne.pipeline import checked_samples, joint_and_start
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.random_state import CONSTRAINT, Seed, check_random_state
 from fasttsne.runtime.threads import effective_n_threads
-from fasttsne.transform import LARGEST_COORDINATE
+from fasttsne.samples.checks import Samples
+from fasttsne.transform import LARGEST_COORDINATE, Placement
 
 # Least number of pairs that an epoch draws per row: few negatives are drawn several times.
 _DRAWS = 32
@@ -51,7 +53,8 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     Parameters
     ----------
     n_components : int, default=2
-        Dimension of the map: 1, 2 or 3.
+        Dimension of the map, 1 to 64. More than 3 are for what comes after the map, such as
+        clustering.
     loss : {"neg", "nce", "infonce"}, default="neg"
         "neg" (negative sampling) and "nce" classify single pairs: a pair is positive with
         probability h = q / (q + m xi Z), where xi = 1 / (n (n - 1)) is the noise, uniform over
@@ -87,8 +90,9 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Source of the negatives, and of a random start.
     n_jobs : int or None, default=None
         Number of threads, as in `TSNE`. The result does not depend on it, bit for bit.
-    neighbors : {"auto", "exact", "approximate"}, default="auto"
-        How nearest neighbours are found, as in `TSNE`.
+    neighbors : {"auto", "exact", "approximate"}, tuple (indices, distances) or transformer, \
+            default="auto"
+        How nearest neighbours are found, or the neighbours, as in `TSNE`.
     verbose : int, default=0
         Print the stages at 1, and at 2 also the progress of the descent.
 
@@ -100,11 +104,14 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Z at the end: given, estimated, or learned; None for InfoNCE.
     kl_divergence_ : float
         t-SNE's KL(P||Q) of `embedding_`, in nats, for comparison with `TSNE`; it is not the loss
-        that was minimised.
+        that was minimised. Above 3 components and 2,049 samples its normalisation is estimated,
+        to about 0.001.
     n_features_in_ : int
         Number of features seen during fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where `X` has names that are all strings.
+    placement_ : Placement
+        What `transform` uses: samples, map, and the search index once it is made.
 
     Raises
     ------
@@ -156,7 +163,7 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     """
 
     _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
-        "n_components": [Interval(Integral, 1, 3, closed="both")],
+        "n_components": [Interval(Integral, 1, 64, closed="both")],
         "loss": [StrOptions({"neg", "nce", "infonce"})],
         "n_negatives": [Interval(Integral, 1, 2**20, closed="both")],
         "normalization": [
@@ -175,7 +182,13 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         "init": [StrOptions({"pca", "random", "spectral"}), "array-like"],
         "random_state": CONSTRAINT,
         "n_jobs": [None, Integral],
-        "neighbors": [StrOptions({"auto", "exact", "approximate"})],
+        "neighbors": [
+            StrOptions({"auto", "exact", "approximate"}),
+            tuple,
+            list,
+            "sparse matrix",
+            HasMethods(["fit_transform", "transform"]),
+        ],
         "verbose": ["verbose"],
     }
 
@@ -195,7 +208,7 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         init: str | NDArray[Any] = "pca",
         random_state: Seed = None,
         n_jobs: int | None = None,
-        neighbors: str = "auto",
+        neighbors: str | tuple[ArrayLike, ArrayLike] | Any = "auto",
         verbose: int = 0,
     ) -> None:
         self.n_components = n_components
@@ -251,9 +264,10 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         n_threads = effective_n_threads(self.n_jobs)
         random_state = check_random_state(self.random_state)
         samples = checked_samples(self, X)
+        parameters = completed(AffinityParameters.of(self), samples)
         joint, start = joint_and_start(
             samples,
-            completed(AffinityParameters.of(self), samples),
+            parameters,
             self.n_components,
             random_state,
             n_threads=n_threads,
@@ -276,16 +290,96 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             n_threads,
         )
         del joint
-        return self._descend(forces, start)
+        self._descend(forces, start)
+        self.placement_ = self._placement(samples, parameters, forces)
+        return self.embedding_
 
-    def _descend(
-        self, forces: ContrastiveForces, embedding: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
+    @with_plain_numbers
+    def transform(
+        self, X: Any, *, perplexity: float | None = None, return_scores: bool = False
+    ) -> Any:
+        """Place new samples on the map, which does not change.
+
+        Every sample starts at the weighted median of its neighbours on the map and descends on its
+        own share of the loss, with the normalisation of the fit (see Notes). Each is placed
+        independently: one at a time gives the same bits as a batch. A sample at distance 0 from a
+        sample of the fit gets that sample's place. The place of a sample unlike all those of the
+        fit means little; scores show such samples.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_new, n_features)
+            Samples, at least one, or with ``metric="precomputed"`` their distances to the samples
+            of the fit, as `TSNE.transform` takes them.
+        perplexity : float or None, default=None
+            Effective number of neighbours that decide where a sample goes. None is that of the
+            fit, at most 10.
+        return_scores : bool, default=False
+            Also return `scores`. Not after ``metric="precomputed"``.
+
+        Returns
+        -------
+        placed : ndarray of float32, shape (n_new, n_components)
+            Places of the samples.
+        scores : ndarray of float64, shape (n_new,)
+            Distance to the nearest sample of the fit, in units of the distance within which 99 %
+            of those have another one.
+
+        Raises
+        ------
+        NotFittedError
+            If there is no map yet.
+        ValueError
+            If `X` is empty, has NaN or infinity or another number of features than the data of
+            the fit, or if `perplexity` is out of range.
+
+        Notes
+        -----
+        With the p_j of a new sample over its neighbours, and h of the fit, the loss is
+
+            -sum_j p_j log h_j - m / (n - 1) sum_j log(1 - h_j)
+
+        where the second sum is over all points of the map; of more than 4,096, over that many
+        drawn once, which stand for all. After ``loss="infonce"``, which has no Z, h has the sum of
+        all q on the map. The estimator keeps a reference to the `X` of the fit if that is an array
+        of floats, and otherwise a copy; a pickle contains it too.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from fasttsne import ContrastiveTSNE
+        >>> X, _ = load_digits(return_X_y=True)
+        >>> reducer = ContrastiveTSNE(n_components=5, n_epochs=200, random_state=0).fit(X[:500])
+        >>> reducer.transform(X[500:600]).shape
+        (100, 5)
+        """
+        check_is_fitted(self, "embedding_")
+        return self.placement_.place(
+            self.placement_.checked(X, estimator=self),
+            perplexity=perplexity,
+            return_scores=return_scores,
+            n_threads=effective_n_threads(self.n_jobs),
+        )
+
+    def _placement(
+        self, samples: Samples, parameters: AffinityParameters, forces: ContrastiveForces
+    ) -> Placement:
+        """Return what places new samples; InfoNCE, which has no Z, takes the sum of all q."""
+        z = self.normalization_ or forces.sum_q
+        return Placement.of_fit(
+            samples,
+            self.embedding_,
+            parameters,
+            odds=self._odds(z, len(self.embedding_)),
+            n_negatives=self.n_negatives,
+        )
+
+    def _descend(self, forces: ContrastiveForces, embedding: NDArray[np.float32]) -> None:
         n_samples = len(embedding)
         n_pairs = n_samples * (n_samples - 1.0)
         z = self._first_normalization(n_pairs)
         velocity, gains = np.zeros_like(embedding), np.ones_like(embedding)
-        self._set_normalization(forces, z, n_pairs)
+        forces.set_odds(self._odds(z, n_samples))
         forces.evaluate(embedding, False)
         epoch = reorder_at = 0
         for phase in self._phases(n_samples):
@@ -307,7 +401,7 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                         " init array values of about 1e-4"
                     ) from error
                 epoch += n_iter
-                self._set_normalization(forces, z, n_pairs)
+                forces.set_odds(self._odds(z, n_samples))
                 if self.verbose >= 2 and epoch % 50 == 0:
                     print(f"[ContrastiveTSNE] Epoch {epoch}: Z = {z:.6g}")
         self.kl_divergence_ = forces.evaluate_kl(embedding)
@@ -316,7 +410,6 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.embedding_[forces.order] = embedding
         if self.verbose:
             print(f"[ContrastiveTSNE] KL divergence after {epoch} epochs: {self.kl_divergence_:f}")
-        return self.embedding_
 
     def _phases(self, n_samples: int) -> list[Phase]:
         automatic = self.learning_rate == "auto"
@@ -361,8 +454,10 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             raise DivergedError(f"the mean of q is {mean_q}")
         return float(z * ratio**_Z_RATE)
 
-    def _set_normalization(self, forces: ContrastiveForces, z: float, n_pairs: float) -> None:
-        forces.set_odds(min(max(self.n_negatives * z / n_pairs, _LEAST_ODDS), _MOST_ODDS))
+    def _odds(self, z: float, n_samples: int) -> float:
+        """Return c = m xi Z."""
+        odds = self.n_negatives * z / (n_samples * (n_samples - 1.0))
+        return float(min(max(odds, _LEAST_ODDS), _MOST_ODDS))
 
     @property
     def _n_features_out(self) -> int:
@@ -372,4 +467,5 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         tags = super().__sklearn_tags__()
         tags.input_tags.pairwise = self.metric == "precomputed"
         tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float32"]  # other dtypes become float32
         return tags

@@ -45,7 +45,8 @@ def checked_samples(
     """Return the samples and what is known of each; a map that is not new has its init."""
     known, init = AffinityParameters.of(estimator), estimator.init
     init = init if isinstance(init, str) else as_array(init, "init")
-    check_start(init, known.method, estimator.n_components, known.metric, known.affinity)
+    method = getattr(estimator, "method", None)  # "barnes_hut" limits the number of components
+    check_start(init, method, estimator.n_components, known.metric, known.affinity)
     X, exponent = check_samples(
         X,
         metric=known.metric,

@@ -270,6 +270,8 @@ def _checked_placement(placement: Placement) -> Placement:
             raise ValueError(f"{name}={value!r:.80} is out of range")
     if type(placement.exponent) is not int:
         raise ValueError(f"exponent={placement.exponent!r} is no integer")
+    if (placement.odds, placement.n_negatives) != (0.0, 0):
+        raise ValueError("odds and n_negatives are not for maps of TSNE")
     if placement.method not in ("auto", "exact", "approximate"):
         raise ValueError(f"method={placement.method!r:.80} is unknown")
     return placement

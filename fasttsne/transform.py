@@ -46,6 +46,8 @@ _BLOCK_ROWS = 1 << 16
 class Placement:
     """A fitted map, as new samples are placed on it: see `fasttsne.TSNE.transform`.
 
+    With `odds` it is a map of `fasttsne.ContrastiveTSNE`.
+
     The search index and the tree are made at the first use and kept. A placement can be pickled,
     and used from several threads at once.
     """
@@ -61,6 +63,8 @@ class Placement:
     exponent: int = 0  # X is the user's data times 2**-exponent
     is_affinity: bool = False
     transformer: Any = None  # fitted, finds the neighbours in place of the metric
+    odds: float = 0.0  # of noise against data; 0 for KL(P||Q)
+    n_negatives: int = 0
     _index: tuple[int, NeighborIndex] | None = field(default=None, init=False)
     _frozen: FrozenMap | None = field(default=None, init=False)
     _unit: float = field(default=0.0, init=False)
@@ -72,8 +76,10 @@ class Placement:
         embedding: NDArray[np.float32],
         parameters: AffinityParameters,
         *,
-        degrees_of_freedom: float,
-        angle: float,
+        degrees_of_freedom: float = 1.0,
+        angle: float = 0.5,
+        odds: float = 0.0,
+        n_negatives: int = 0,
     ) -> Placement:
         """Return the placement of a fit."""
         neighborhood = parameters.neighborhood(samples.n_copies)
@@ -93,6 +99,8 @@ class Placement:
             exponent=samples.exponent,
             is_affinity=parameters.is_given,
             transformer=transformer,
+            odds=odds,
+            n_negatives=n_negatives,
         )
 
     def checked(self, X: Any, *, estimator: Any) -> Any:
@@ -206,5 +214,12 @@ class Placement:
             low, high = self.embedding.min(axis=0), self.embedding.max(axis=0)
             margin = _MARGIN * (high - low)
             self._limits = low - margin, high + margin
-            self._frozen = FrozenMap(self.embedding, self.degrees_of_freedom, self.angle, n_threads)
+            self._frozen = FrozenMap(
+                self.embedding,
+                self.degrees_of_freedom,
+                self.angle,
+                self.odds,
+                self.n_negatives,
+                n_threads,
+            )
         return self._frozen

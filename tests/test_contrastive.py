@@ -1,4 +1,4 @@
-"""ContrastiveTSNE: its losses, its estimates of their gradients, and its place on the spectrum."""
+"""ContrastiveTSNE: its losses, estimates of their gradients, its maps, and new samples on them."""
 
 import inspect
 import pickle
@@ -9,9 +9,13 @@ import reference.contrastive as oracle
 from numpy.testing import assert_allclose, assert_array_equal
 from reference import tsne as reference
 from scipy import optimize, sparse
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+from sklearn.neighbors import KNeighborsClassifier
 
 from fasttsne import TSNE, ContrastiveTSNE, _kernels
 from fasttsne.affinity import conditional_probabilities
+from fasttsne.neighbors import nearest_neighbors
 from fasttsne.neighbors.search import squared_neighbors
 from fasttsne.quality import neighbor_recall
 
@@ -114,7 +118,7 @@ def test_the_loop_of_nce_finds_the_best_z():
     model = ContrastiveTSNE(loss="nce", n_negatives=M)
     n_pairs, z = 40.0 * 39.0, 40.0 * 39.0
     for _ in range(30):
-        model._set_normalization(forces, z, n_pairs)
+        forces.set_odds(model._odds(z, 40))
         forces.evaluate(Y, False)
         z = model._next_normalization(z, forces, Y, n_pairs)
     negatives = oracle.all_pairs(40)
@@ -133,7 +137,9 @@ def test_many_negatives_make_nce_tsne():
     assert many < few / 50
 
 
-@pytest.mark.parametrize("n, dim", [(2, 2), (17, 1), (17, 2), (17, 3), (600, 2)])
+@pytest.mark.parametrize(
+    "n, dim", [(2, 2), (17, 1), (17, 2), (17, 3), (600, 2), (17, 4), (300, 5), (2, 64)]
+)
 @pytest.mark.parametrize("odds", [1e-3, 1.0, 30.0])
 def test_gradient_of_negative_sampling(isa, n, dim, odds):
     Y, P = a_map(n, dim)
@@ -154,7 +160,9 @@ def test_gradient_of_negative_sampling(isa, n, dim, odds):
         assert forces.missed(Y) == pytest.approx(np.sum(P * odds / (q + odds)), rel=1e-5)
 
 
-@pytest.mark.parametrize("n, dim", [(2, 2), (17, 1), (17, 2), (17, 3), (600, 2)])
+@pytest.mark.parametrize(
+    "n, dim", [(2, 2), (17, 1), (17, 2), (17, 3), (600, 2), (17, 4), (300, 5), (2, 64)]
+)
 def test_gradient_of_infonce(isa, n, dim):
     Y, P = a_map(n, dim)
     forces = forces_of(P, dim, infonce=True)
@@ -216,7 +224,7 @@ def fit(X, **params):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("n_components", [1, 2, 3])
+@pytest.mark.parametrize("n_components", [1, 2, 3, 5])
 def test_the_number_of_threads_changes_no_bit(digits, loss, n_components):
     params = {"loss": loss, "n_components": n_components}
     alone = fit(digits, n_jobs=1, **params)
@@ -257,6 +265,34 @@ def test_kl_divergence_is_that_of_tsne(small_digits):
     assert model.kl_divergence_ == pytest.approx(
         reference.kl_divergence(P, model.embedding_, 1.0), rel=1e-3
     )
+
+
+@pytest.mark.parametrize("n, dim", [(60, 4), (60, 64), (2500, 5)])
+def test_kl_divergence_above_three_components(n, dim):
+    """Measured with 2,048 shifts: a difference of 2e-5."""
+    Y, P = a_map(n, dim)
+    expected = reference.kl_divergence(P, Y.astype(np.float64), 1.0)
+    found = forces_of(P, dim).evaluate_kl(Y)
+    assert found == pytest.approx(expected, rel=1e-5 if n < 2049 else 1e-3)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_more_components_keep_more_neighbors(digits, loss):
+    recall = [
+        neighbor_recall(digits, fit(digits, loss=loss, n_epochs=300, n_components=d).embedding_)
+        for d in (2, 5)
+    ]
+    assert recall[0] + 0.05 < recall[1]
+
+
+@pytest.mark.parametrize("n_components", [4, 64])
+@pytest.mark.parametrize("init", ["pca", "random", "spectral"])
+def test_more_components_than_the_data_have(n_components, init):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    embedding = fit(X, n_components=n_components, init=init, perplexity=5).embedding_
+    assert embedding.shape == (60, n_components)
+    assert np.isfinite(embedding).all()
+    assert (embedding.std(axis=0) > 0).all()
 
 
 def test_normalisation_slides_from_tsne_to_umap(digits):
@@ -313,7 +349,7 @@ def test_sparse_and_precomputed(small_digits):
         ({"normalization": 1e300}, "normalization=1e.300 is out of proportion"),
         ({"normalization": "umap", "loss": "nce"}, "loss='nce' learns"),
         ({"normalization": 100.0, "loss": "infonce"}, "leave normalization='tsne'"),
-        ({"n_components": 4}, "'n_components'"),
+        ({"n_components": 65}, "'n_components'"),
         ({"n_epochs": 0}, "'n_epochs'"),
         ({"early_exaggeration": 0.5}, "'early_exaggeration'"),
         ({"learning_rate": -1.0}, "'learning_rate'"),
@@ -366,3 +402,155 @@ def test_a_start_far_too_wide_is_a_map_or_a_clear_error(loss):
         assert "init" in str(error)
     else:
         assert np.isfinite(fitted.embedding_).all()
+
+
+# ---- New samples ---------------------------------------------------------------------------------
+
+
+def frozen_map(n, dim, odds, k=12, n_new=20):
+    """A map, its frozen form, and the neighbours and p of new points."""
+    rng = np.random.default_rng(n + dim)
+    Y = rng.normal(scale=2.0, size=(n, dim)).astype(np.float32)
+    neighbors = np.sort(rng.permuted(np.tile(np.arange(n), (n_new, 1)), axis=1)[:, :k]).astype(
+        np.int32
+    )
+    p = rng.uniform(size=(n_new, k)).astype(np.float32)
+    p /= p.sum(axis=1, keepdims=True)
+    return Y, _kernels.FrozenMap(Y, 1.0, 0.5, odds, M), neighbors, p
+
+
+@pytest.mark.parametrize("n, dim", [(13, 1), (40, 2), (40, 3), (400, 2), (40, 5), (40, 64)])
+@pytest.mark.parametrize("odds", [1e-4, 0.1, 1.0, 30.0])
+def test_the_loss_of_a_new_point(isa, n, dim, odds):
+    Y, frozen, neighbors, p = frozen_map(n, dim, odds)
+    at = np.random.default_rng(0).normal(size=(len(p), dim)).astype(np.float32)
+    gradients, losses = frozen.evaluate(neighbors, p, at)
+    args = Y.astype(np.float64), neighbors, p.astype(np.float64)
+    expected = [
+        oracle.loss_of_new_point(
+            at[row].astype(np.float64), args[0], args[1][row], args[2][row], M, odds
+        )
+        for row in range(len(p))
+    ]
+    of_loss, of_gradient = (np.array(part) for part in zip(*expected, strict=True))
+    assert_allclose(gradients, of_gradient, rtol=0, atol=2e-5 * np.abs(of_gradient).max())
+    # Up to the constant log(1 + odds).
+    assert_allclose(losses + np.log1p(odds), of_loss, rtol=2e-5)
+
+
+def test_the_oracle_of_a_new_point_against_central_differences():
+    Y, _, neighbors, p = frozen_map(40, 3, 0.2)
+    args = Y.astype(np.float64), neighbors[0], p[0].astype(np.float64), M, 0.2
+    y = np.array([[0.3, -0.2, 0.9]])
+    expected = central_differences(lambda at: oracle.loss_of_new_point(at[0], *args)[0], y)
+    assert_allclose(oracle.loss_of_new_point(y[0], *args)[1], expected[0], atol=1e-8)
+
+
+@pytest.mark.parametrize("dim", [2, 5])
+def test_a_new_point_comes_to_rest_in_a_minimum(dim):
+    Y, frozen, neighbors, p = frozen_map(400, dim, 0.2)
+    placed = frozen.place(neighbors, p, 1.0, 200, 1e-3, 1)
+    for row in range(5):
+        args = Y.astype(np.float64), neighbors[row], p[row].astype(np.float64), M, 0.2
+        found = optimize.minimize(
+            lambda y, *args: oracle.loss_of_new_point(y, *args), placed[row], args=args, jac=True
+        )
+        assert_allclose(placed[row], found.x, atol=5e-3)
+
+
+def test_4096_points_stand_for_all():
+    """Measured: 1 per cent of the largest gradient."""
+    Y, frozen, neighbors, p = frozen_map(6000, 2, 0.01)
+    at = np.random.default_rng(0).normal(size=(len(p), 2)).astype(np.float32)
+    gradients, _ = frozen.evaluate(neighbors, p, at)
+    args = Y.astype(np.float64), neighbors, p.astype(np.float64)
+    expected = np.array(
+        [
+            oracle.loss_of_new_point(
+                at[row].astype(np.float64), args[0], args[1][row], args[2][row], M, 0.01
+            )[1]
+            for row in range(len(p))
+        ]
+    )
+    assert_allclose(gradients, expected, atol=0.03 * np.abs(expected).max())
+
+
+@pytest.fixture(scope="module")
+def digits_and_classes():
+    return load_digits(return_X_y=True)
+
+
+def vote(model, classes, new, expected):
+    """The share of new samples among whose 5 nearest points on the map their class is the mode."""
+    nearest = KNeighborsClassifier(5).fit(model.embedding_, classes)
+    return nearest.score(model.transform(new), expected)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        *({"loss": loss} for loss in LOSSES),
+        {"normalization": "umap"},
+        {"n_components": 5},
+        {"n_components": 5, "normalization": "umap"},
+        {"n_components": 20, "loss": "infonce"},
+        {"n_components": 1},
+    ],
+    ids=str,
+)
+def test_new_digits_lie_among_their_like(digits_and_classes, params):
+    X, y = digits_and_classes
+    model = fit(X[:1400], n_epochs=300, **params)
+    found = vote(model, y[:1400], X[1400:], y[1400:])
+    assert found > (0.8 if params.get("n_components") == 1 else 0.92)
+
+
+@pytest.mark.parametrize("n_components", [2, 5])
+def test_each_new_sample_is_placed_by_itself(digits, n_components):
+    model = fit(digits[:1000], n_components=n_components, n_jobs=1)
+    new = digits[1000:1100]
+    placed, scores = model.transform(new, return_scores=True)
+    assert placed.shape == (100, n_components)
+    assert placed.dtype == np.float32
+    assert scores.shape == (100,)
+    for rows in (slice(3, 4), slice(50, 90)):
+        assert_array_equal(model.transform(new[rows]), placed[rows])
+    model.set_params(n_jobs=3)
+    assert_array_equal(model.transform(new), placed)
+    assert_array_equal(pickle.loads(pickle.dumps(model)).transform(new), placed)
+    assert_array_equal(model.transform(digits[:1000]), model.embedding_)
+
+
+def test_new_samples_of_every_kind(small_digits):
+    distances = np.sqrt(reference.squared_distances(small_digits))
+    new = np.sqrt(((small_digits[:9, None] + 0.01 - small_digits) ** 2).sum(axis=2))
+    model = fit(distances, init="random", metric="precomputed")
+    assert_allclose(
+        model.transform(new), model.embedding_[:9], atol=0.05 * np.ptp(model.embedding_)
+    )
+    graph = nearest_neighbors(small_digits, 91)
+    by_graph = fit(small_digits, neighbors=graph)
+    assert_array_equal(by_graph.embedding_, fit(small_digits).embedding_)
+    sparse_model = fit(sparse.csr_matrix(small_digits), init="random")
+    assert np.isfinite(sparse_model.transform(sparse.csr_matrix(small_digits[:5] + 0.5))).all()
+
+
+def test_bad_new_samples(small_digits):
+    with pytest.raises(NotFittedError):
+        ContrastiveTSNE().transform(small_digits)
+    model = fit(small_digits)
+    with pytest.raises(ValueError, match="63 features"):
+        model.transform(small_digits[:, :63])
+    with pytest.raises(ValueError, match="NaN"):
+        model.transform(np.full((2, 64), np.nan))
+    with pytest.raises(ValueError, match="perplexity"):
+        model.transform(small_digits, perplexity=300)
+
+
+def test_what_topic_models_call(digits_and_classes):
+    """BERTopic calls fit with y=, then transform, and takes five components."""
+    X, y = digits_and_classes
+    reducer = ContrastiveTSNE(n_components=5, metric="cosine", n_epochs=50, random_state=0)
+    reducer.fit(X[:500], y=y[:500])
+    assert_array_equal(reducer.transform(X[:500]), reducer.embedding_)
+    assert reducer.transform(X[500:510]).shape == (10, 5)

@@ -287,6 +287,7 @@ CHANGES = {
     "unfit parameter": fact("parameters", angle="wide"),
     "unfit nested parameter": fact("parameters", metric_params={"csr": []}),
     "unknown placement": fact("placement", colour=1),
+    "odds of another estimator": fact("placement", odds=0.5),
     "a transformer": fact("placement", transformer="KNeighborsTransformer"),
     "unknown metric": fact("placement", metric="os.system"),
     "no metric": fact("placement", metric=None),

@@ -1,5 +1,9 @@
 # Gradients of contrastive losses, and their random numbers.
 
+# Shifts that estimate the sum of q over all pairs, for KL(P || Q) of a map without a tree.
+N_SHIFTS_OF_KL = 2048
+
+
 def draw_numbers(uint64_t seed, uint64_t iteration, int64_t bound, int64_t count):
     """Return random numbers in 0 .. bound - 1, which depend on the arguments alone."""
     expect(bound > 0 and count > 0, "bound and count must be at least 1")
@@ -9,11 +13,15 @@ def draw_numbers(uint64_t seed, uint64_t iteration, int64_t bound, int64_t count
 
 
 cdef class ContrastiveForces(BarnesHutForces):
-    """The gradient 4 (attractive - repulsive) of a contrastive loss, from sampled negatives."""
+    """The gradient 4 (attractive - repulsive) of a contrastive loss, from sampled negatives.
+
+    Maps may have any number of components; the tree, for the order and KL, has the first three.
+    """
 
     cdef ft_contrastive samples
     cdef int64_t[::1] shifts, heads
     cdef float[::1] sums, weights
+    cdef float[:, ::1] columns
     cdef bint infonce
     cdef int64_t n_negatives, n_repeats
     cdef uint64_t seed, iteration
@@ -23,8 +31,11 @@ cdef class ContrastiveForces(BarnesHutForces):
     def __init__(self, int64_t[::1] indptr not None, int32_t[::1] indices not None,
                  float[::1] data not None, int n_components, int64_t n_negatives,
                  int64_t n_repeats, uint64_t seed, bint infonce, int n_threads):
+        expect(n_components <= FT_MOST_COMPONENTS, "at most 64 components")
         BarnesHutForces.__init__(
-            self, indptr, indices, data, n_components, 1.0, 0.5, n_threads)
+            self, indptr, indices, data, min(n_components, 3), 1.0, 0.5, n_threads)
+        if n_components > 3:
+            self._allocate(self.n, n_components, 1.0, n_threads, 1)
         expect(n_negatives > 0 and n_repeats > 0, "there must be negatives")
         self.n_negatives, self.n_repeats = n_negatives, 1 if infonce else n_repeats
         self.infonce, self.seed, self.iteration = infonce, seed, 0
@@ -32,7 +43,8 @@ cdef class ContrastiveForces(BarnesHutForces):
         self.shifts = np.zeros(self.n_negatives * self.n_repeats, dtype=np.int64)
         self.heads = np.zeros(self.shifts.shape[0], dtype=np.int64)
         self.sums = np.zeros(self.n if infonce else 1, dtype=np.float32)
-        self.weights = np.zeros(self.sums.shape[0], dtype=np.float32)
+        self.weights = np.zeros(FT_CONTRASTIVE_ROOM(self.n) if infonce else 1, dtype=np.float32)
+        self.columns = np.zeros((n_components, FT_CONTRASTIVE_ROOM(self.n)), dtype=np.float32)
         self.odds = 1.0
         self.forget_means()
 
@@ -49,6 +61,7 @@ cdef class ContrastiveForces(BarnesHutForces):
         c.odds, c.partial = self.odds, &self.partial[0]
         c.attractive, c.repulsive = &self._attractive[0, 0], &self._repulsive[0, 0]
         c.sums, c.weights = &self.sums[0], &self.weights[0]
+        c.columns = &self.columns[0, 0]
 
     cdef void draw(self) noexcept nogil:
         cdef int64_t count = self.shifts.shape[0], k
@@ -107,12 +120,17 @@ cdef class ContrastiveForces(BarnesHutForces):
         cdef ft_update own = self.scaled(update)
         return ft_update_step(&own, &self.run)
 
+    cdef check_finite(self, float[:, ::1] embedding):
+        self.check_map(embedding)
+        if not np.abs(embedding).max() < FT_LARGEST_COORDINATE:
+            check(FT_DIVERGED)
+
     def reorder(self, *arrays):
         """See `BarnesHutForces.reorder`; the first array is the embedding."""
-        cdef float[:, ::1] embedding = arrays[0]
-        self.check_map(embedding)
+        self.check_finite(arrays[0])
+        cdef float[:, ::1] places = np.ascontiguousarray(arrays[0][:, :3])
         with nogil:
-            check(ft_tree_build(self.tree, &embedding[0, 0], &self.run))
+            check(ft_tree_build(self.tree, &places[0, 0], &self.run))
         self.evaluated = True
         BarnesHutForces.reorder(self, *arrays)
 
@@ -137,8 +155,33 @@ cdef class ContrastiveForces(BarnesHutForces):
         self.odds = odds
 
     def evaluate_kl(self, float[:, ::1] embedding not None):
-        """Return KL(P || Q) of t-SNE."""
-        self.check_map(embedding)
+        """Return KL(P || Q) of t-SNE, and set `sum_q`.
+
+        Above three components sum_q is a mean over all pairs of up to 2,049 points, and over
+        drawn ones of more.
+        """
+        self.check_finite(embedding)
+        cdef ft_status status
+        cdef double mean_q, mean_h
+        cdef ft_student student
+        cdef int64_t[::1] shifts
+        if self.dim <= 3:
+            with nogil:
+                check(BarnesHutForces.act_for(self, &embedding[0, 0], True, NULL))
+            return self.kl_divergence_exaggerated(1.0)
+        shifts = np.arange(1, self.n, dtype=np.int64)
+        if self.n > N_SHIFTS_OF_KL + 1:
+            shifts = 1 + draw_numbers(self.seed, 2**63, self.n - 1, N_SHIFTS_OF_KL)
+        student.degrees_of_freedom = 1.0
+        self.see(&embedding[0, 0])
+        self.samples.shifts, self.samples.n_shifts = &shifts[0], shifts.shape[0]
         with nogil:
-            check(BarnesHutForces.act_for(self, &embedding[0, 0], True, NULL))
+            status = ft_contrastive_repulsion(&self.samples, &mean_q, &mean_h, &self.run)
+            if status == FT_OK:
+                status = ft_attraction_compute(
+                    &self.indptr[0], &self.indices[0], &self.data[0], &embedding[0, 0], self.dim,
+                    NULL, student, 0, self.n, &self._attractive[0, 0], &self._cross_entropy,
+                    &self.partial[0], NULL, &self.run)
+        check(status)
+        self.sum_q = mean_q * self.n * (self.n - 1.0)
         return self.kl_divergence_exaggerated(1.0)

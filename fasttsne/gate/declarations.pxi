@@ -69,6 +69,9 @@ cdef extern from "fasttsne.h" nogil:
         int dim
         ft_student student
         double angle
+        const float *others
+        int64_t n_others
+        double odds, noise
 
     ctypedef struct ft_transform_rules:
         double exaggeration
@@ -80,6 +83,8 @@ cdef extern from "fasttsne.h" nogil:
         float *, int *) noexcept
 
     const int FT_ROWS
+    const int FT_MOST_COMPONENTS
+    const float FT_LARGEST_COORDINATE
     const double FT_LARGEST_LOG
 
     void ft_parallel_init()
@@ -183,10 +188,12 @@ cdef extern from "fasttsne.h" nogil:
         double odds
         float *attractive
         float *repulsive
+        float *columns
         float *sums
         float *weights
         double *partial
 
+    int64_t FT_CONTRASTIVE_ROOM(int64_t)
     void ft_contrastive_draw(uint64_t, uint64_t, int64_t, int64_t, int64_t *)
     ft_status ft_contrastive_repulsion(const ft_contrastive *, double *, double *, ft_run *)
     ft_status ft_contrastive_missed(const ft_contrastive *, double *, ft_run *)

@@ -1,25 +1,46 @@
 # New points on a fixed map.
 
+# Points that stand for all as negatives of a contrastive loss.
+N_OTHERS = 4096
+
+
 cdef class FrozenMap:
-    """A fixed map with its tree, on which several threads may place new points at once."""
+    """A fixed map with its tree, on which several threads may place new points at once.
+
+    With `odds` and `n_negatives` it is a map of `ContrastiveForces`, and up to 4,096 of its points
+    stand for all that repel.
+    """
 
     cdef ft_tree *tree
     cdef ft_frozen map
+    cdef const float[:, ::1] others
     cdef object arguments
 
     def __init__(self, const float[:, ::1] embedding not None, double degrees_of_freedom,
-                 double angle, int n_threads=1):
+                 double angle, double odds=0.0, int64_t n_negatives=0, int n_threads=1):
         cdef int64_t n = embedding.shape[0]
         cdef int dim = embedding.shape[1]
         expect(n > 0 and dim > 0 and self.tree == NULL, "needs a point and a component")
         expect_degrees_of_freedom(degrees_of_freedom)
         expect(n < 2**31, "more than 2**31 - 1 points")
-        self.arguments = (np.asarray(embedding), degrees_of_freedom, angle)  # keeps the map alive
+        expect(dim <= FT_MOST_COMPONENTS or odds == 0.0, "at most 64 components")
+        expect(0.0 <= odds <= 1e30 and n_negatives >= 0, "odds or n_negatives out of range")
+        # Keeps the map alive.
+        self.arguments = (np.asarray(embedding), degrees_of_freedom, angle, odds, n_negatives)
         self.map.embedding = &embedding[0, 0]
         self.map.n, self.map.dim, self.map.angle = n, dim, angle
         self.map.student.degrees_of_freedom = degrees_of_freedom
+        self.others = embedding
+        self.map.odds = odds
+        if odds > 0.0:
+            if n > N_OTHERS:
+                drawn = np.random.RandomState(0).permutation(n)[:N_OTHERS]
+                self.others = np.asarray(embedding)[np.sort(drawn)]
+            self.map.noise = n_negatives * (n / (n - 1.0) if n > 1 else 1.0)
+            self.map.noise /= self.others.shape[0]
+        self.map.others, self.map.n_others = &self.others[0, 0], self.others.shape[0]
         cdef ft_run run = make_run(n_threads)
-        if dim <= 3:
+        if dim <= 3 and odds == 0.0:
             self.tree = ft_tree_create(n, dim)
             if self.tree == NULL:
                 raise MemoryError("no memory for the tree")
@@ -50,7 +71,10 @@ cdef class FrozenMap:
     def evaluate(self, const int32_t[:, ::1] indices not None,
                  const float[:, ::1] conditional not None, const float[:, ::1] at not None,
                  double exaggeration=1.0, int n_threads=1):
-        """Return gradient and KL divergence of new points at given positions."""
+        """Return gradient and objective of new points at given positions.
+
+        The objective is the KL divergence, or the contrastive loss up to a constant.
+        """
         expect_neighbors(indices, conditional, self.map.n)
         expect(at.shape[0] == indices.shape[0] and at.shape[1] == self.map.dim,
                "`at` must have a row per new point and the map's components")

@@ -224,7 +224,9 @@ def _apart(embedding: NDArray[np.float32]) -> NDArray[np.float32]:
     return embedding
 
 
-def check_start(init: Any, method: str, n_components: int, metric: Any, affinity: str) -> None:
+def check_start(
+    init: Any, method: str | None, n_components: int, metric: Any, affinity: str
+) -> None:
     """Raise ValueError for a number of components or a start that the other parameters exclude."""
     if method == "barnes_hut" and n_components > 3:
         raise ValueError(

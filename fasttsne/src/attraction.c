@@ -3,6 +3,7 @@
  * P is symmetric and stored whole, so one thread sums a row and nothing is scattered. Only the
  * neighbour's position is far away in memory. For maps of two components it is one 64-bit load; the
  * vector variant combines eight of them, faster than a gather instruction or sixteen of them. */
+#include "edges.h"
 #include "student.h"
 
 #if FT_X86_VARIANTS
@@ -54,6 +55,28 @@ FT_INLINE void row_attraction(int dim, ft_student_kind kind, const attraction *c
     if (dim > 2) out[2] = fz;
 }
 
+/* The same for more than three components. */
+FT_INLINE void row_attraction_of_many(ft_student_kind kind, const attraction *c, int64_t row)
+{
+    const int dim = c->dim;
+    float sums[FT_MOST_COMPONENTS * FT_LANES], strengths[FT_LANES];
+    ft_edges edges;
+    memset(sums, 0, sizeof(float) * (size_t)(dim * FT_LANES));
+    const int64_t end = c->indptr[row + 1];
+    for (int64_t e = c->indptr[row]; e < end; e += FT_LANES) {
+        ft_edges_take(dim, c->embedding, row, c->indices, c->data, e, end, &edges);
+#pragma omp simd
+        for (int l = 0; l < FT_LANES; l++) {
+            float u, w;
+            ft_student_weights(kind, c->student, edges.squared[l], &u, &w);
+            strengths[l] = edges.p[l] * u;
+        }
+        ft_edges_add(dim, &edges, strengths, sums);
+    }
+    for (int axis = 0; axis < dim; axis++)
+        c->attractive[row * dim + axis] = ft_sum_of_lanes(sums + axis * FT_LANES);
+}
+
 FT_INLINE void any_squared_distances(const attraction *c, int64_t row, int64_t begin, int64_t end,
                                      float *squared)
 {
@@ -91,7 +114,10 @@ FT_INLINE double row_cross_entropy(const attraction *c, int64_t row, distances_k
 
 FT_INLINE void any_row(const attraction *c, int64_t row)
 {
-    FT_STUDENT_DISPATCH(c->dim, c->kind, row_attraction(DIM, KIND, c, row))
+    if (c->dim > 3)
+        FT_STUDENT_KINDS(c->kind, row_attraction_of_many(KIND, c, row))
+    else
+        FT_STUDENT_DISPATCH(c->dim, c->kind, row_attraction(DIM, KIND, c, row))
 }
 
 FT_INLINE void rows_of_chunk(const attraction *c, int64_t chunk, row_kernel attract,

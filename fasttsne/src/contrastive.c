@@ -5,22 +5,28 @@
  * contiguous stretches, at the full speed of vectors. A row uses both a + r and a - r: the forces
  * of all rows cancel, and no thread writes into rows of another.
  *
+ * Pairs read the map by columns, with the first rows again behind the last ones: FT_LANES rows and
+ * their partners then are vectors, whatever the shift and the number of components.
+ *
  * q = 1 / t with t = 1 + d^2; all sums over pairs are written with t, which never underflows. */
 #include "dimensions.h"
+#include "edges.h"
 #include "fasttsne.h"
 
 #include <string.h>
 
-#define PAIR_COST 0.15 /* nanoseconds */
-#define EDGE_COST 1.2
+#define EDGE_COST 1.2 /* nanoseconds */
+#define COLUMN_COST 1.0
 
-/* A task over FT_ROWS rows: `call` does the rows [begin, end), with DIM as a constant. */
+static double pair_cost(const ft_contrastive *c) { return 0.1 + 0.03 * c->dim; }
+
+/* A task over FT_ROWS rows: `call` does the rows [begin, end); DIM is a constant up to 3. */
 #define ROWS_TASK(name, call)                                                                 \
     FT_INLINE void name##_body(FT_TASK_ARGUMENTS)                                             \
     {                                                                                         \
         const ft_contrastive *c = context;                                                    \
         int64_t begin = c->first + chunk * FT_ROWS, end = ft_least(begin + FT_ROWS, c->last); \
-        FT_DIM_DISPATCH(c->dim, call)                                                         \
+        FT_ANY_DIM_DISPATCH(c->dim, call)                                                     \
     }                                                                                         \
     FT_TASK_VARIANTS(name)
 
@@ -42,49 +48,111 @@ FT_INLINE int64_t shifted(int64_t row, int64_t shift, int64_t n)
     return at < 0 ? at + n : at >= n ? at - n : at;
 }
 
+/* ---- Columns ---------------------------------------------------------------------------------- */
+
+FT_INLINE void columns_body(FT_TASK_ARGUMENTS)
+{
+    const ft_contrastive *c = context;
+    const int64_t n = c->n, room = FT_CONTRASTIVE_ROOM(n), dim = c->dim;
+    const int64_t begin = chunk * FT_ROWS, end = ft_least(begin + FT_ROWS, room);
+    for (int64_t axis = 0; axis < dim; axis++)
+        for (int64_t row = begin; row < end; row++)
+            c->columns[axis * room + row] =
+                c->embedding[(row < n ? row : (row - n) % n) * dim + axis];
+}
+FT_TASK_VARIANTS(columns)
+
+static ft_status write_columns(const ft_contrastive *c, ft_run *run)
+{
+    return ft_parallel_run(run, FT_ROW_CHUNKS(FT_CONTRASTIVE_ROOM(c->n)),
+                           COLUMN_COST * FT_ROWS * c->dim, FT_TASK(columns), (void *)c);
+}
+
+/* t = 1 + d^2 between the rows from a on and those from b on, FT_LANES at most. */
+FT_INLINE void spread_lanes(int dim, int64_t lanes, const ft_contrastive *c, int64_t a, int64_t b,
+                            float *restrict t)
+{
+    const int64_t room = FT_CONTRASTIVE_ROOM(c->n);
+    const float *restrict columns = c->columns;
+    for (int64_t l = 0; l < lanes; l++) t[l] = 1.0f;
+    for (int axis = 0; axis < dim; axis++, columns += room) {
+        FT_NO_JAM
+#pragma omp simd
+        for (int64_t l = 0; l < lanes; l++) {
+            float way = columns[a + l] - columns[b + l];
+            t[l] += way * way;
+        }
+    }
+}
+
+/* forces += g (y_a - y_b); they have a row of FT_ROWS for every component. */
+FT_INLINE void push_lanes(int dim, int64_t lanes, const ft_contrastive *c, int64_t a, int64_t b,
+                          const float *restrict g, float *restrict forces)
+{
+    const int64_t room = FT_CONTRASTIVE_ROOM(c->n);
+    const float *restrict columns = c->columns;
+    for (int axis = 0; axis < dim; axis++, columns += room, forces += FT_ROWS) {
+        FT_NO_JAM
+#pragma omp simd
+        for (int64_t l = 0; l < lanes; l++) forces[l] += g[l] * (columns[a + l] - columns[b + l]);
+    }
+}
+
+/* Calls `block` with `at`, from 0 to rows, and LANES: a constant but in the last one. */
+#define FOR_LANES(rows, block)                            \
+    {                                                     \
+        int64_t at = 0;                                   \
+        for (; at + FT_LANES <= (rows); at += FT_LANES) { \
+            enum { LANES = FT_LANES };                    \
+            block;                                        \
+        }                                                 \
+        if (at < (rows)) {                                \
+            const int64_t LANES = (rows) - at;            \
+            block;                                        \
+        }                                                 \
+    }
+
+FT_INLINE void write_repulsive(int dim, const ft_contrastive *c, int64_t begin, int64_t end,
+                               const float *forces)
+{
+    for (int64_t row = begin; row < end; row++)
+        for (int axis = 0; axis < dim; axis++)
+            c->repulsive[row * dim + axis] = forces[axis * FT_ROWS + (row - begin)];
+}
+
 /* ---- Negative sampling and NCE ---------------------------------------------------------------- */
 
-/* repulsive += h q (y_a - y_b) for `count` rows a from y and their partners b from z on; adds the
- * sums of q and of h = q / (q + c). */
-FT_INLINE void binary_stretch(int dim, int64_t count, const float *restrict y,
-                              const float *restrict z, float c, float *restrict repulsive,
-                              float *restrict sum_q, float *restrict sum_h)
+/* forces += h q (y_a - y_b); adds q and h = q / (q + odds) to a sum in each lane. */
+FT_INLINE void binary_lanes(int dim, int64_t lanes, const ft_contrastive *c, int64_t a, int64_t b,
+                            float *restrict forces, float *restrict sum_q, float *restrict sum_h)
 {
-    float all_q = 0.0f, all_h = 0.0f;
-#pragma omp simd reduction(+ : all_q, all_h)
-    for (int64_t a = 0; a < count; a++) {
-        ft_way r = ft_way_between(dim, y + a * dim, z + a * dim);
-        float t = 1.0f + r.x * r.x + r.y * r.y + r.z * r.z;
-        float s = 1.0f + c * t;
-        float g = 1.0f / (s * t);
-        ft_add_way(dim, g, r, repulsive + a * dim);
-        all_h += g * t;
-        all_q += g * s;
+    const float odds = (float)c->odds;
+    float t[FT_LANES], g[FT_LANES];
+    spread_lanes(dim, lanes, c, a, b, t);
+#pragma omp simd
+    for (int64_t l = 0; l < lanes; l++) {
+        float s = 1.0f + odds * t[l];
+        g[l] = 1.0f / (s * t[l]);
+        sum_h[l] += g[l] * t[l];
+        sum_q[l] += g[l] * s;
     }
-    *sum_q += all_q;
-    *sum_h += all_h;
+    push_lanes(dim, lanes, c, a, b, g, forces);
 }
 
 FT_INLINE void binary_rows(int dim, const ft_contrastive *c, int64_t begin, int64_t end,
                            int64_t chunk)
 {
-    const float odds = (float)c->odds;
-    float *repulsive = c->repulsive + begin * dim;
-    memset(repulsive, 0, sizeof(float) * (size_t)((end - begin) * dim));
+    float forces[FT_MOST_COMPONENTS * FT_ROWS];
+    memset(forces, 0, sizeof(float) * (size_t)(dim * FT_ROWS));
     double sum_q = 0.0, sum_h = 0.0;
     for (int64_t k = 0; k < 2 * c->n_shifts; k++) {
-        int64_t shift = k % 2 ? -c->shifts[k / 2] : c->shifts[k / 2];
-        float q = 0.0f, h = 0.0f;
-        for (int64_t a = begin; a < end;) {
-            int64_t b = shifted(a, shift, c->n);
-            int64_t count = ft_least(end - a, c->n - b);
-            binary_stretch(dim, count, c->embedding + a * dim, c->embedding + b * dim, odds,
-                           repulsive + (a - begin) * dim, &q, &h);
-            a += count;
-        }
-        sum_q += (double)q;
-        sum_h += (double)h;
+        const int64_t b = shifted(begin, k % 2 ? -c->shifts[k / 2] : c->shifts[k / 2], c->n);
+        float q[FT_LANES] = {0}, h[FT_LANES] = {0};
+        FOR_LANES(end - begin, binary_lanes(dim, LANES, c, begin + at, b + at, forces + at, q, h))
+        sum_q += (double)ft_sum_of_lanes(q);
+        sum_h += (double)ft_sum_of_lanes(h);
     }
+    write_repulsive(dim, c, begin, end, forces);
     c->partial[chunk] = sum_q;
     c->partial[FT_ROW_CHUNKS(c->last - c->first) + chunk] = sum_h;
 }
@@ -95,8 +163,10 @@ ft_status ft_contrastive_repulsion(const ft_contrastive *c, double *mean_q, doub
                                    ft_run *run)
 {
     int64_t n_chunks = FT_ROW_CHUNKS(c->last - c->first);
-    ft_status status = ft_parallel_run(
-        run, n_chunks, PAIR_COST * FT_ROWS * 2.0 * (double)c->n_shifts, FT_TASK(binary), (void *)c);
+    ft_status status = write_columns(c, run);
+    if (status == FT_OK)
+        status = ft_parallel_run(run, n_chunks, pair_cost(c) * FT_ROWS * 2.0 * (double)c->n_shifts,
+                                 FT_TASK(binary), (void *)c);
     double pairs = 2.0 * (double)c->n_shifts * (double)(c->last - c->first);
     *mean_q = ft_sum(c->partial, n_chunks) / pairs;
     *mean_h = ft_sum(c->partial + n_chunks, n_chunks) / pairs;
@@ -107,20 +177,20 @@ ft_status ft_contrastive_repulsion(const ft_contrastive *c, double *mean_q, doub
 FT_INLINE double unlikely_rows(int dim, const ft_contrastive *c, int64_t begin, int64_t end)
 {
     const float odds = (float)c->odds;
-    const float *restrict y = c->embedding;
-    const float *restrict data = c->data;
-    const int32_t *restrict indices = c->indices;
+    ft_edges edges;
     double sum = 0.0;
     for (int64_t row = begin; row < end; row++) {
-        const float *from = y + row * dim;
-        float part = 0.0f;
-#pragma omp simd reduction(+ : part)
-        for (int64_t e = c->indptr[row]; e < c->indptr[row + 1]; e++) {
-            ft_way r = ft_way_between(dim, from, y + (int64_t)indices[e] * dim);
-            float against = odds * (1.0f + r.x * r.x + r.y * r.y + r.z * r.z);
-            part += data[e] * (1.0f - 1.0f / (1.0f + against));
+        float parts[FT_LANES] = {0};
+        for (int64_t e = c->indptr[row]; e < c->indptr[row + 1]; e += FT_LANES) {
+            ft_edges_take(dim, c->embedding, row, c->indices, c->data, e, c->indptr[row + 1],
+                          &edges);
+#pragma omp simd
+            for (int l = 0; l < FT_LANES; l++) {
+                float against = odds * (1.0f + edges.squared[l]);
+                parts[l] += edges.p[l] * (1.0f - 1.0f / (1.0f + against));
+            }
         }
-        sum += (double)part;
+        sum += (double)ft_sum_of_lanes(parts);
     }
     return sum;
 }
@@ -142,29 +212,24 @@ ft_status ft_contrastive_missed(const ft_contrastive *c, double *sum, ft_run *ru
  * Row i is compared with n_shifts pairs: of the pairs (a, a + shift), the one whose head is
  * a = i + head. S_i is the sum of their q, and an edge of i has the loss log(1 + S_i / q). */
 
-/* sums += q of the pairs of `count` rows that begin at y and z. */
-FT_INLINE void similarity_stretch(int dim, int64_t count, const float *restrict y,
-                                  const float *restrict z, float *restrict sums)
+/* sums += q of the pairs of some rows. */
+FT_INLINE void similarity_lanes(int dim, int64_t lanes, const ft_contrastive *c, int64_t a,
+                                int64_t b, float *restrict sums)
 {
+    float t[FT_LANES];
+    spread_lanes(dim, lanes, c, a, b, t);
 #pragma omp simd
-    for (int64_t a = 0; a < count; a++) {
-        ft_way r = ft_way_between(dim, y + a * dim, z + a * dim);
-        sums[a] += 1.0f / (1.0f + r.x * r.x + r.y * r.y + r.z * r.z);
-    }
+    for (int64_t l = 0; l < lanes; l++) sums[l] += 1.0f / t[l];
 }
 
 FT_INLINE void similarity_rows(int dim, const ft_contrastive *c, int64_t begin, int64_t end)
 {
     float *sums = c->sums + begin;
     memset(sums, 0, sizeof(float) * (size_t)(end - begin));
-    for (int64_t k = 0; k < c->n_shifts; k++)
-        for (int64_t i = begin; i < end;) {
-            int64_t a = shifted(i, c->heads[k], c->n), b = shifted(a, c->shifts[k], c->n);
-            int64_t count = ft_least(end - i, c->n - (a > b ? a : b));
-            similarity_stretch(dim, count, c->embedding + a * dim, c->embedding + b * dim,
-                               sums + (i - begin));
-            i += count;
-        }
+    for (int64_t k = 0; k < c->n_shifts; k++) {
+        const int64_t a = shifted(begin, c->heads[k], c->n), b = shifted(a, c->shifts[k], c->n);
+        FOR_LANES(end - begin, similarity_lanes(dim, LANES, c, a + at, b + at, sums + at))
+    }
 }
 
 ROWS_TASK(similarity, similarity_rows(DIM, c, begin, end))
@@ -173,66 +238,57 @@ ROWS_TASK(similarity, similarity_rows(DIM, c, begin, end))
  * and weights_i = sum_j p_ij / (q_ij + S_i). */
 FT_INLINE void softmax_row(int dim, const ft_contrastive *c, int64_t row)
 {
-    const float *restrict y = c->embedding;
-    const float *restrict data = c->data;
-    const float *restrict sums = c->sums;
-    const int32_t *restrict indices = c->indices;
-    const float *from = y + row * dim;
+    const float *sums = c->sums;
     const float own = sums[row];
-    float fx = 0.0f, fy = 0.0f, fz = 0.0f, weight = 0.0f;
-#pragma omp simd reduction(+ : fx, fy, fz, weight)
-    for (int64_t e = c->indptr[row]; e < c->indptr[row + 1]; e++) {
-        ft_way r = ft_way_between(dim, from, y + (int64_t)indices[e] * dim);
-        float t = 1.0f + r.x * r.x + r.y * r.y + r.z * r.z;
-        float theirs = sums[indices[e]];
-        float share = data[e] / (1.0f + own * t);
-        float g = 0.5f * (share * own + data[e] * theirs / (1.0f + theirs * t));
-        weight += share * t;
-        fx += g * r.x;
-        if (dim > 1) fy += g * r.y;
-        if (dim > 2) fz += g * r.z;
+    const int64_t end = c->indptr[row + 1];
+    float forces[FT_MOST_COMPONENTS * FT_LANES], weights[FT_LANES] = {0}, g[FT_LANES];
+    ft_edges edges;
+    memset(forces, 0, sizeof(float) * (size_t)(dim * FT_LANES));
+    for (int64_t e = c->indptr[row]; e < end; e += FT_LANES) {
+        ft_edges_take(dim, c->embedding, row, c->indices, c->data, e, end, &edges);
+#pragma omp simd
+        for (int l = 0; l < FT_LANES; l++) {
+            float t = 1.0f + edges.squared[l];
+            float theirs = sums[edges.to[l]];
+            float share = edges.p[l] / (1.0f + own * t);
+            g[l] = 0.5f * (share * own + edges.p[l] * theirs / (1.0f + theirs * t));
+            weights[l] += share * t;
+        }
+        ft_edges_add(dim, &edges, g, forces);
     }
-    float *out = c->attractive + row * dim;
-    out[0] = fx;
-    if (dim > 1) out[1] = fy;
-    if (dim > 2) out[2] = fz;
-    c->weights[row] = weight;
+    for (int axis = 0; axis < dim; axis++)
+        c->attractive[row * dim + axis] = ft_sum_of_lanes(forces + axis * FT_LANES);
+    c->weights[row] = ft_sum_of_lanes(weights);
 }
 
 ROWS_TASK(softmax, for (int64_t row = begin; row < end; row++) softmax_row(DIM, c, row))
 
-/* repulsive += w q^2 (y_a - y_b) / 2, for `count` rows a of y, b of z and weights w. */
-FT_INLINE void weighted_stretch(int dim, int64_t count, const float *restrict y,
-                                const float *restrict z, const float *restrict w,
-                                float *restrict repulsive)
+/* forces += w q^2 (y_a - y_b) / 2, with the weights w from i on. */
+FT_INLINE void weighted_lanes(int dim, int64_t lanes, const ft_contrastive *c, int64_t a, int64_t b,
+                              int64_t i, float *restrict forces)
 {
+    const float *restrict w = c->weights + i;
+    float t[FT_LANES], g[FT_LANES];
+    spread_lanes(dim, lanes, c, a, b, t);
 #pragma omp simd
-    for (int64_t a = 0; a < count; a++) {
-        ft_way r = ft_way_between(dim, y + a * dim, z + a * dim);
-        float q = 1.0f / (1.0f + r.x * r.x + r.y * r.y + r.z * r.z);
-        float g = 0.5f * w[a] * q * q;
-        ft_add_way(dim, g, r, repulsive + a * dim);
-    }
+    for (int64_t l = 0; l < lanes; l++) g[l] = 0.5f * w[l] / (t[l] * t[l]);
+    push_lanes(dim, lanes, c, a, b, g, forces);
 }
 
 FT_INLINE void weighted_rows(int dim, const ft_contrastive *c, int64_t begin, int64_t end)
 {
-    const int64_t n = c->n;
-    float *repulsive = c->repulsive + begin * dim;
-    memset(repulsive, 0, sizeof(float) * (size_t)((end - begin) * dim));
+    float forces[FT_MOST_COMPONENTS * FT_ROWS];
+    memset(forces, 0, sizeof(float) * (size_t)(dim * FT_ROWS));
     for (int64_t k = 0; k < 2 * c->n_shifts; k++) {
         /* Row a is the head of its pair, then the tail. */
         const int is_tail = k % 2;
-        const int64_t shift = c->shifts[k / 2], head = c->heads[k / 2];
-        for (int64_t a = begin; a < end;) {
-            int64_t b = shifted(a, is_tail ? -shift : shift, n);
-            int64_t i = shifted(is_tail ? b : a, -head, n);
-            int64_t count = ft_least(end - a, n - (b > i ? b : i));
-            weighted_stretch(dim, count, c->embedding + a * dim, c->embedding + b * dim,
-                             c->weights + i, repulsive + (a - begin) * dim);
-            a += count;
-        }
+        const int64_t shift = c->shifts[k / 2];
+        const int64_t b = shifted(begin, is_tail ? -shift : shift, c->n);
+        const int64_t i = shifted(is_tail ? b : begin, -c->heads[k / 2], c->n);
+        FOR_LANES(end - begin,
+                  weighted_lanes(dim, LANES, c, begin + at, b + at, i + at, forces + at))
     }
+    write_repulsive(dim, c, begin, end, forces);
 }
 
 ROWS_TASK(weighted, weighted_rows(DIM, c, begin, end))
@@ -240,11 +296,15 @@ ROWS_TASK(weighted, weighted_rows(DIM, c, begin, end))
 ft_status ft_contrastive_infonce(const ft_contrastive *c, ft_run *run)
 {
     int64_t n_chunks = FT_ROW_CHUNKS(c->n);
-    double pairs = PAIR_COST * FT_ROWS * (double)c->n_shifts;
+    double pairs = pair_cost(c) * FT_ROWS * (double)c->n_shifts;
     double edges = EDGE_COST * (double)c->indptr[c->n] / (double)n_chunks;
-    ft_status status = ft_parallel_run(run, n_chunks, pairs, FT_TASK(similarity), (void *)c);
+    ft_status status = write_columns(c, run);
+    if (status == FT_OK)
+        status = ft_parallel_run(run, n_chunks, pairs, FT_TASK(similarity), (void *)c);
     if (status == FT_OK)
         status = ft_parallel_run(run, n_chunks, edges, FT_TASK(softmax), (void *)c);
+    for (int64_t row = 0; status == FT_OK && row < FT_ROWS; row++)
+        c->weights[c->n + row] = c->weights[row % c->n];
     if (status == FT_OK)
         status = ft_parallel_run(run, n_chunks, 2.0 * pairs, FT_TASK(weighted), (void *)c);
     return status;

@@ -1,4 +1,5 @@
-/* dimensions.h - kernels compiled once for each number of components of the map, 1 to 3. */
+/* dimensions.h - kernels compiled once for each number of components of the map, 1 to 3, and once
+ * for all larger numbers. */
 #ifndef FT_DIMENSIONS_H
 #define FT_DIMENSIONS_H
 
@@ -36,6 +37,19 @@ FT_INLINE void ft_add_way(int dim, float factor, ft_way r, float *to)
             FT_DIM_CASE(3, call)   \
         else                       \
             FT_DIM_CASE(1, call)   \
+    }
+/* The same for any number of components; above 3, DIM is a variable. */
+#define FT_ANY_DIM_DISPATCH(dim, call) \
+    {                                  \
+        if ((dim) <= 3)                \
+            FT_DIM_DISPATCH(dim, call) \
+        else                           \
+            FT_DIM_VARIABLE(dim, call) \
+    }
+#define FT_DIM_VARIABLE(dim, call) \
+    {                              \
+        const int DIM = dim;       \
+        call;                      \
     }
 
 #endif

@@ -230,6 +230,9 @@ ft_status ft_coarsening_prolong(const int64_t *indptr, const int32_t *indices, c
                                 int64_t n, const int32_t *groups, const float *coarse, int dim,
                                 OUT float *embedding, INOUT ft_run *run);
 
+/* Components of a map of contrastive.c; trees have at most three. */
+#define FT_MOST_COMPONENTS 64
+
 /* ---- The kernel of the map: w = (1 + d^2/nu)^(-(nu+1)/2), u = 1/(1 + d^2/nu) --------------- */
 
 typedef struct {
@@ -333,7 +336,10 @@ ft_status ft_attraction_compute(const int64_t *indptr, const int32_t *indices, c
 
 /* ---- transform.c: new points on a fixed map -------------------------------------------------- */
 
-/* A map of n x dim points and its tree; NULL, for dim > 3: points repel one by one. */
+/* A map of n x dim points and its tree. Without a tree, the `others` repel one by one.
+ *
+ * With odds > 0, the c = m xi Z of contrastive.c, the objective of a new point is its share of the
+ * contrastive loss, -sum_j p_j log h_j - noise sum_j log(1 - h_j), the second sum over the others. */
 typedef struct {
     const ft_tree *tree;
     const float *embedding;
@@ -341,6 +347,9 @@ typedef struct {
     int dim;
     ft_student student;
     double angle;
+    const float *others; /* n_others x dim */
+    int64_t n_others;
+    double odds, noise;
 } ft_frozen;
 
 typedef struct {
@@ -352,7 +361,7 @@ typedef struct {
 /* Places n_new points, each independently, given their k neighbours on the map and p_j|i: gradient
  * descent on the KL divergence from the weighted median of the neighbours. Unless `at` is NULL, it
  * only evaluates these positions: `result` is the gradient, and divergence the KL divergence of
- * every new point, exaggerated up to a constant. */
+ * every new point, exaggerated up to a constant; or its contrastive loss, up to a constant. */
 ft_status ft_transform_find(const ft_frozen *map, const int32_t *indices, const float *conditional,
                             int64_t n_new, int64_t k, ft_transform_rules rules, const float *at,
                             OUT float *result, OUT double *divergence, INOUT ft_run *run);
@@ -373,6 +382,9 @@ ft_status ft_exact_compute(const float *joint, const float *masses, const float 
 void ft_contrastive_draw(uint64_t seed, uint64_t iteration, int64_t bound, int64_t count,
                          OUT int64_t *draws);
 
+/* The first rows follow the last ones, so that a chunk of rows has its partners in one stretch. */
+#define FT_CONTRASTIVE_ROOM(n) ((n) + FT_ROWS)
+
 /* A map, P, and the negatives of an iteration: every shift, in 1 .. n - 1, pairs each row a with
  * the row a + shift (mod n). odds is c = m xi Z, of noise against data: a pair is data with
  * probability h = q / (q + c). */
@@ -387,7 +399,8 @@ typedef struct {
     int64_t n_shifts;
     double odds;
     OUT float *attractive, *repulsive; /* n x dim; the first is InfoNCE's */
-    OUT float *sums, *weights;         /* InfoNCE's scratch, n each */
+    OUT float *columns;                /* scratch: dim x FT_CONTRASTIVE_ROOM(n) */
+    OUT float *sums, *weights;         /* InfoNCE's: n, and FT_CONTRASTIVE_ROOM(n) */
     OUT double *partial;               /* two per FT_ROWS rows; not InfoNCE's */
 } ft_contrastive;
 

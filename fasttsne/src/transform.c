@@ -7,6 +7,12 @@
  *     f = e a sum_j p_j log t_j + log Z              a = (nu+1)/2
  *     gradient = 2a/nu (e sum_j p_j u_j r_j - 1/Z sum_j w_j u_j r_j)
  *
+ * On a map of contrastive.c it descends on its share of that loss instead: with the odds c,
+ * h = 1 / (1 + c t) and t = 1 + d^2,
+ *
+ *     f = sum_j p_j log(1 + d_j^2 / nu) + noise sum_j log(1 + 1 / (c t_j))     nu = 1 + 1/c
+ *     gradient = 2/nu sum_j p_j r_j / (1 + d_j^2 / nu) - 2 noise sum_j h_j r_j / t_j
+ *
  * New points do not act on each other. Each is moved by itself, and vector lanes hold its sources,
  * never several points: its result does not depend on the other points, bit for bit.
  *
@@ -62,7 +68,7 @@ typedef struct {
     ft_student_kind kind;
     ft_student_constants student;
     float squared_opening;
-    sources whole; /* all points of the map, where there is no tree */
+    sources whole; /* the points that repel, where there is no tree */
     const int32_t *indices;
     const float *conditional;
     int64_t n_new, k;
@@ -154,7 +160,30 @@ FT_INLINE double repel(int dim, ft_student_kind kind, ft_student_constants stude
     return sum_q;
 }
 
-/* The same for the listed cells. */
+/* Adds sum_j h_j r_j / t_j over the others; returns sum_j log(1 + 1 / (c t_j)). */
+FT_INLINE double repel_as_noise(int dim, float odds, const sources *from, const float *at,
+                                double *force)
+{
+    float squared[STRIP], strengths[STRIP];
+    double sum = 0.0;
+    for (int64_t first = 0; first < from->count; first += STRIP) {
+        int64_t count = ft_least(from->count - first, STRIP);
+        const float *restrict weights = from->weights + first;
+        float logs = 0.0f;
+        squared_distances(dim, from, at, first, count, squared);
+#pragma omp simd reduction(+ : logs)
+        for (int64_t s = 0; s < count; s++) {
+            const float t = 1.0f + squared[s], against = 1.0f / (odds * t);
+            strengths[s] = weights[s] / (t * (1.0f + odds * t));
+            logs += weights[s] * ft_student_log(1.0f + against);
+        }
+        sum += (double)logs;
+        add_forces(dim, from, at, first, count, strengths, force);
+    }
+    return sum;
+}
+
+/* The same as `repel` for the listed cells. */
 FT_INLINE double repel_by_cells(int dim, ft_student_kind kind, ft_student_constants student,
                                 const scratch *w, const float *at, double *force)
 {
@@ -289,6 +318,14 @@ FT_INLINE double evaluate(int dim, ft_student_kind kind, const placement *c, scr
         repulsive[axis] = 0.0;
     }
     attract(dim, kind, c->student, &neighbors, w->at, attractive, &pull, &cross);
+    if (c->map->odds > 0.0) {
+        const double noise = c->map->noise, factor = 2.0 * (double)c->student.inverse_nu;
+        const double loss = repel_as_noise(dim, (float)c->map->odds, &c->whole, w->at, repulsive);
+        for (int axis = 0; axis < dim; axis++)
+            gradient[axis] = factor * attractive[axis] - 2.0 * noise * repulsive[axis];
+        *hold = factor * pull;
+        return cross + noise * loss;
+    }
     if (c->map->tree == NULL) {
         sum_q = repel(dim, kind, c->student, &c->whole, w->at, repulsive);
     } else {
@@ -394,7 +431,7 @@ FT_INLINE void place_point(int dim, ft_student_kind kind, const placement *c, sc
     for (int axis = 0; axis < dim; axis++) c->result[row * dim + axis] = (float)gradient[axis];
     for (int64_t j = 0; j < k; j++) {
         double p = (double)w->probabilities[j];
-        negative_entropy += p > 0.0 ? p * log(p) : 0.0;
+        negative_entropy += p > 0.0 && c->map->odds == 0.0 ? p * log(p) : 0.0;
     }
     c->divergence[row] = f + negative_entropy;
 }
@@ -427,16 +464,16 @@ static int allocate_scratch(const placement *c, scratch *w, ft_memory *memory)
     return make_room(w, FIRST_ROOM) && !memory->failed;
 }
 
-/* All points of the map as sources. */
+/* The points that repel as sources. */
 static int lay_out(const ft_frozen *map, sources *whole, ft_memory *memory)
 {
-    const int64_t padded = FT_PAD(map->n);
+    const int64_t padded = FT_PAD(map->n_others);
     float *columns = ft_memory_take(memory, (map->dim + 1) * padded, sizeof(float));
     if (columns == NULL) return 0;
     for (int64_t i = 0; i < padded; i++) {
-        const float *point = map->embedding + (i < map->n ? i : 0) * map->dim;
+        const float *point = map->others + (i < map->n_others ? i : 0) * map->dim;
         for (int axis = 0; axis < map->dim; axis++) columns[axis * padded + i] = point[axis];
-        columns[map->dim * padded + i] = i < map->n ? 1.0f : 0.0f;
+        columns[map->dim * padded + i] = i < map->n_others ? 1.0f : 0.0f;
     }
     *whole = (sources){padded, padded, columns, columns + map->dim * padded};
     return 1;
@@ -451,6 +488,11 @@ ft_status ft_transform_find(const ft_frozen *map, const int32_t *indices, const 
     c.result = result, c.divergence = divergence;
     c.kind = ft_student_kind_of(map->student);
     c.student = ft_student_constants_of(map->student);
+    if (map->odds > 0.0) {
+        c.kind = FT_NU_ANY;
+        c.student = (ft_student_constants){(float)(map->odds / (1.0 + map->odds)), 1.0f,
+                                           (float)FT_LARGEST_LOG};
+    }
     c.squared_opening = map->tree != NULL ? ft_squared_opening(map->tree, map->angle) : 0.0f;
     int n_threads = ft_parallel_threads(run);
     ft_memory memory = {0};

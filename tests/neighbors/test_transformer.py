@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fasttsne import TSNE
+from fasttsne import TSNE, ContrastiveTSNE
 from fasttsne.neighbors import NeighborsTransformer, nearest_neighbors
 
 K = 7
@@ -303,7 +303,7 @@ def fit(X, neighbors, model=TSNE, **params):
     ).fit(X)
 
 
-@pytest.mark.parametrize("model", [TSNE])
+@pytest.mark.parametrize("model", [TSNE, ContrastiveTSNE])
 def test_a_transformer_gives_the_map_of_its_neighbors(X, new, model):
     expected = fit(X, nearest_neighbors(X, 16), model)
     unfitted = NeighborsTransformer(n_neighbors=16)

@@ -89,3 +89,19 @@ def pairs_of_rows(n, shifts, offsets):
     """InfoNCE's pairs of each row i, (i + offset, i + offset + shift) mod n: (n, m) each."""
     heads = (np.arange(n)[:, None] + np.asarray(offsets)) % n
     return heads, (heads + np.asarray(shifts)) % n
+
+
+def loss_of_new_point(y, Y, neighbors, p, m, odds):
+    """A new point's share of `binary_loss` on the map Y, and its gradient.
+
+    -sum p log h over its neighbours - m / (n - 1) sum log(1 - h) over all points.
+    """
+    squared = np.sum((y - Y) ** 2, axis=1)
+    t = 1.0 + squared
+    h = 1.0 / (1.0 + odds * t)
+    near = h[neighbors]
+    weight = m / (len(Y) - 1)
+    loss = -np.sum(p * np.log(near)) - weight * np.sum(np.log1p(-h))
+    pull = (2 * odds * p * near)[:, None] * (y - Y[neighbors])
+    push = (2 * weight * h / t)[:, None] * (y - Y)
+    return loss, pull.sum(axis=0) - push.sum(axis=0)
