@@ -49,6 +49,14 @@ def find_bit_neighbors(  # its distances are not squared
     among_themselves: bool,
     n_threads: int,
 ) -> tuple[Int32, Float64]: ...
+def retrieval_measures(
+    screen: Float32 | None,
+    unit: float,  # from squared distances of points to those of the screen
+    points: Floats,  # class by class
+    starts: Int64,  # (n_classes + 1,) first point of each class
+    ks: Int64,
+    n_threads: int,
+) -> Float64: ...  # (starts[-1], 2 + len(ks)): MAP@R, R-precision, hits at ks
 def find_neighbors_approximately(
     screen: Float32,
     tails: Float32 | None,

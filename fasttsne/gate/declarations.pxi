@@ -127,6 +127,9 @@ cdef extern from "fasttsne.h" nogil:
     ft_status ft_ranks_sort(const ft_ranks_rows *, int32_t *, ft_run *)
     ft_status ft_ranks_compare(
         const int32_t *, const int32_t *, int64_t, int64_t, int64_t *, ft_run *)
+    ft_status ft_retrieval_measure(
+        const float *, double, ft_points, int64_t, int64_t, const int64_t *, int64_t,
+        const int64_t *, int64_t, double *, ft_sgemm, ft_run *)
     ft_status ft_calibration_find(
         ft_points, int64_t, int64_t, double, int, const float *, float *, double *, ft_run *)
     ft_status ft_symmetrization_sparse(

@@ -127,6 +127,29 @@ def find_bit_neighbors(
     return np.asarray(indices), np.asarray(distances)
 
 
+def retrieval_measures(
+    const float[:, ::1] screen, double unit, points not None, const int64_t[::1] starts not None,
+    const int64_t[::1] ks not None, int n_threads
+):
+    """Return MAP@R, R-precision and hits at `ks` of all points in classes, class by class."""
+    cdef int64_t n = points.shape[0], d = points.shape[1], n_classes = starts.shape[0] - 1
+    expect(0 < d < 2**31 and 1 < n < 2**31, "points or features are too few or too many")
+    expect(screen is None or (screen.shape[0] == n and screen.shape[1] == d),
+           "screen and points must have the same shape")
+    ends = np.asarray(starts)
+    expect(n_classes > 0 and ends[0] == 0 and ends[n_classes] <= n
+           and bool((np.diff(ends) > 1).all()), "starts must ascend from 0 by 2 or more, to n")
+    expect(ks.shape[0] > 0 and np.asarray(ks).min() > 0, "ks must hold numbers of at least 1")
+    cdef ft_points to_points = as_points(points)
+    cdef double[:, ::1] measures = np.empty((ends[n_classes], 2 + ks.shape[0]), dtype=np.float64)
+    cdef ft_run run = make_run(n_threads)
+    with nogil:
+        check(ft_retrieval_measure(
+            &screen[0, 0] if screen is not None else NULL, unit, to_points, n, d, &starts[0],
+            n_classes, &ks[0], ks.shape[0], &measures[0, 0], <ft_sgemm> sgemm, &run))
+    return np.asarray(measures)
+
+
 cdef int expect_lists(
     const float[:, ::1] screen, const float[::1] tails, points, int64_t n_neighbors,
     int64_t n_candidates, int64_t n_lists

@@ -24,13 +24,19 @@ SimilarLabel = Literal[0, 1]
 _LARGEST = 1e152
 
 
-def as_numbers(values: ArrayLike, name: str, *, unranked: bool = False) -> Floats:
-    """Return finite numbers in double precision; with `unranked` also minus infinity."""
+def as_numbers(
+    values: ArrayLike, name: str, *, unranked: bool = False, keep_single: bool = False
+) -> Floats:
+    """Return finite numbers in double precision; with `unranked` also minus infinity.
+
+    With `keep_single` numbers in single precision stay as they are.
+    """
     array = as_array(values, name)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} must be numbers, got an array of dtype {array.dtype}")
-    with np.errstate(over="ignore"):  # of longer floats: infinity, which is refused
-        array = array.astype(np.float64, copy=False)
+    if not (keep_single and array.dtype == np.float32):
+        with np.errstate(over="ignore"):  # of longer floats: infinity, which is refused
+            array = array.astype(np.float64, copy=False)
     finite = np.isfinite(array)
     if not finite.all() and not (unranked and np.isneginf(array[~finite]).all()):
         raise ValueError(f"{name} contains NaN or infinity; remove or replace them")
@@ -48,9 +54,9 @@ def as_weights(weights: ArrayLike, name: str, shape: tuple[int, ...], of: str) -
     return array
 
 
-def as_embeddings(X: ArrayLike, name: str = "X") -> Floats:
-    """Return embeddings, (n_samples, n_features), in double precision."""
-    array = as_numbers(X, name)
+def as_embeddings(X: ArrayLike, name: str = "X", *, keep_single: bool = False) -> Floats:
+    """Return embeddings, (n_samples, n_features), in double precision; see `as_numbers`."""
+    array = as_numbers(X, name, keep_single=keep_single)
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"{name} must be (n_samples, n_features), got shape {array.shape}")
     return array

@@ -179,6 +179,19 @@ ft_status ft_ranks_sort(const ft_ranks_rows *rows, OUT int32_t *ranks, INOUT ft_
 ft_status ft_ranks_compare(const int32_t *a, const int32_t *b, int64_t n, int64_t n_anchors,
                            INOUT int64_t *counts, INOUT ft_run *run);
 
+/* ---- retrieval.c: how well points retrieve points of their class ----------------------------- */
+
+/* Points stand class by class: class c is the points from starts[c] to starts[c + 1] - 1, at least
+ * two; points after the last class are alone in theirs. Every point of a class ranks all others by
+ * distance. measures, starts[n_classes] x (2 + n_ks): MAP@R, R-precision, and for each k whether
+ * one of the class is among the first k. Equal distances have no order: means over their orders.
+ * screen is a single-precision image of the points, translated and scaled; unit is the square of
+ * the scale. With NULL all distances are computed exactly. */
+ft_status ft_retrieval_measure(const float *screen, double unit, ft_points points, int64_t n,
+                               int64_t d, const int64_t *starts, int64_t n_classes,
+                               const int64_t *ks, int64_t n_ks, OUT double *measures,
+                               ft_sgemm sgemm, INOUT ft_run *run);
+
 /* ---- calibration.c: conditional probabilities ------------------------------------------------ */
 
 /* From rows of k squared distances to p_j|i and the precision beta_i = 1 / (2 sigma_i^2) at which

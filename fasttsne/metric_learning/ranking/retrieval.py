@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
-from sklearn.utils import gen_batches
+from numpy.typing import ArrayLike, NDArray
 
 from fasttsne import _kernels
 from fasttsne.metric_learning import checks
 from fasttsne.metric_learning.checks import Floats, Indices
-from fasttsne.metric_learning.ranking.binary import Ranking
-from fasttsne.metric_learning.ties import Ties
-from fasttsne.neighbors.index import neighbor_index
-from fasttsne.neighbors.metrics import directions_of
+from fasttsne.neighbors.metrics import checked_points, directions_of
 from fasttsne.runtime.numbers import with_plain_numbers
-from fasttsne.runtime.threads import effective_n_threads
+from fasttsne.runtime.threads import effective_n_threads, single_threaded_blas
 from fasttsne.samples.labels import class_codes
+from fasttsne.samples.scaling import Centering, in_safe_range
 
-# Neighbours, or distances to all samples, of a block of queries.
-_BLOCK = 1 << 20
+# Powers of two of the embeddings' extent whose squares double precision holds.
+_SAFE_EXPONENT = 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +71,10 @@ def retrieval_report(
 ) -> RetrievalReport:
     """Evaluate embeddings by retrieval: each sample ranks all others by distance.
 
-    Samples of the same class are relevant. The search is exact and goes in blocks, so the memory is
-    that of the embeddings and of a block. Equal distances have no order: values are means over
-    their orders.
+    Samples of the same class are relevant. All distances are compared, exactly and in blocks: the
+    time is quadratic in the number of samples, and the memory is that of two copies of the
+    embeddings and of some blocks. Equal distances have no order: values are means over their
+    orders.
 
     Parameters
     ----------
@@ -119,64 +117,42 @@ def retrieval_report(
         raise ValueError(f"metric={metric!r} must be 'euclidean' or 'cosine'")
     if not len(ks) or any(isinstance(k, bool) or k != int(k) or k < 1 for k in ks):
         raise ValueError(f"ks={ks!r} must hold integers of at least 1")
-    points = checks.as_embeddings(E, "E")
+    points = checks.as_embeddings(E, "E", keep_single=True)
     checks.check_squares(points, "E")
     classes = class_codes(labels, len(points))
-    known = np.flatnonzero(classes >= 0)
-    values = np.full((2 + len(ks), len(points)), np.nan)
-    if len(known) < len(points):
-        points, classes = points[known], classes[known]
-    n_relevant = np.bincount(classes, minlength=1)[classes] - 1
-    queries = np.flatnonzero(n_relevant)
-    if not queries.size:
+    order, starts = _class_by_class(classes)
+    if len(starts) == 1:
         raise ValueError("labels must have a class of two samples or more; all are single")
+    points = points[order]
     if metric == "cosine":
         points = directions_of(points)
-    n_ranks = max(int(n_relevant.max()), int(max(ks)))
     n_threads = effective_n_threads(n_jobs)
-    for rows, found in _rankings(points, classes, n_relevant, queries, n_ranks, n_threads):
-        of_rows = [found.map_at_r(), found.r_precision(), *(found.hit_rate(int(k)) for k in ks)]
-        values[:, known[rows]] = of_rows
-    means = np.nanmean(values, axis=1)
+    of_queries = _measures(points, starts, np.array(ks, dtype=np.int64), n_threads)
+    values = np.full((2 + len(ks), len(classes)), np.nan)
+    values[:, order[: starts[-1]]] = of_queries.T
+    means = np.ascontiguousarray(of_queries.T).mean(axis=1)
     recalls = {int(k): float(mean) for k, mean in zip(ks, means[2:], strict=True)}
     names = ("map_at_r", "r_precision", *(f"recall@{k}" for k in ks))
     per_sample = dict(zip(names, values, strict=True))
-    return RetrievalReport(len(queries), float(means[0]), float(means[1]), recalls, per_sample)
+    return RetrievalReport(len(of_queries), float(means[0]), float(means[1]), recalls, per_sample)
 
 
-def _rankings(
-    points: Floats,
-    classes: Indices,
-    n_relevant: Indices,
-    queries: Indices,
-    n_ranks: int,
-    n_threads: int,
-) -> Iterator[tuple[Indices, Ranking]]:
-    """Yield queries and their rankings of others, right for the first `n_ranks` ranks."""
+def _class_by_class(classes: Indices) -> tuple[Indices, Indices]:
+    """Return samples with a label, class by class and single ones last, and where classes start."""
+    known = np.flatnonzero(classes >= 0)
+    sizes = np.bincount(classes[known])
+    is_single = sizes[classes[known]] == 1
+    order = known[np.lexsort((classes[known], is_single))]
+    return order, np.concatenate([[0], np.cumsum(sizes[sizes > 1])])
 
-    def ranking(rows: Indices, others: Indices, distances: Floats) -> tuple[Indices, Ranking]:
-        hits = (classes[others] == classes[rows, np.newaxis]).astype(np.float64)
-        return rows, Ranking(hits, n_relevant[rows].astype(np.float64), Ties(distances))
 
-    n_others = len(points) - 1
-    width = min(n_ranks + 1, n_others)
-    index = neighbor_index(points, width + 1, method="exact", n_threads=n_threads)
-    for part in gen_batches(len(queries), max(1, _BLOCK // (width + 1))):
-        rows = queries[part]
-        others, distances = index.squares(points[rows], n_threads=n_threads)
-        own = others == rows[:, np.newaxis]
-        own[~own.any(axis=1), -1] = True  # where too many samples coincide
-        others, distances = (of[~own].reshape(-1, width) for of in (others, distances))
-        # A tie that reaches the last neighbour found may have more members.
-        cut = np.zeros(len(rows), dtype=bool)
-        if width < n_others:
-            cut = distances[:, -1] == distances[:, -2]
-        if not cut.all():
-            yield ranking(rows[~cut], others[~cut], distances[~cut])
-        step = max(1, _BLOCK // len(points))
-        for first in range(0, int(cut.sum()), step):
-            of_all = rows[cut][first : first + step]
-            distances = _kernels.distances_to_all(points, of_all.astype(np.int32), n_threads)
-            distances[np.arange(len(of_all)), of_all] = -1.0  # the query itself is first
-            order = np.argsort(distances, axis=1, kind="stable")[:, 1:]
-            yield ranking(of_all, order, np.take_along_axis(distances, order, axis=1))
+def _measures(points: NDArray[np.floating], starts: Indices, ks: Indices, n_threads: int) -> Floats:
+    """Return MAP@R, R-precision and hits at `ks` of the samples in classes, one sample per row."""
+    points = checked_points(in_safe_range(points))
+    centering = Centering.of(points, n_threads=n_threads)
+    screen, unit = None, 1.0
+    if abs(centering.exponent) <= _SAFE_EXPONENT:
+        screen = centering.apply(points, n_threads=n_threads)
+        unit = np.ldexp(1.0, -2 * centering.exponent)
+    with single_threaded_blas():
+        return _kernels.retrieval_measures(screen, unit, points, starts, ks, n_threads)
