@@ -16,9 +16,9 @@
   asterisk marks a penalty at the end of its range. Fails unless a pairwise or listwise loss is best
   on the test queries.
 - ``ranking_losses``: every loss with gradient and Hessian, ten minutes: seconds of 100,000 queries
-  of 100 documents, and seconds and memory of one query of 10,000. SoftRank takes cubic time: it
-  gets 1,000 queries, and no query of 10,000. Each loss is a new process; memory is the peak above
-  what the process held before. Fails if a large query takes more than 200 MB.
+  of 100 documents, and seconds and memory of one query of 10,000. Each loss is a new
+  process; memory is the peak above what the process held before. Fails if a large query takes more
+  than 200 MB.
 - ``boosting``: NDCG@10 of LightGBM's trees by objective, two minutes, on the data of
   ``learning_to_rank``. Fails if our lambdarank with LightGBM's settings is more than 0.005 from
   LightGBM's own, or if trees of ListNet, ListMLE or ApproxNDCG are not better than those of the
@@ -278,10 +278,7 @@ def measure_losses(store, args):
     found = versions("fasttsne")
     for name in args.losses.split(","):
         n_queries, n_documents = SHAPE if not args.quick else (100, 100)
-        shapes = [(n_queries // (100 if name == "soft_rank" else 1), n_documents)]
-        if name != "soft_rank":
-            shapes.append((1, LARGE if not args.quick else 1_000))
-        for shape in shapes:
+        for shape in (n_queries, n_documents), (1, LARGE if not args.quick else 1_000):
             slot = {"loss": name, "queries": shape[0], "documents": shape[1]}
             if store.needs(slot, found):
                 store.add(slot, found, fresh(cost_of_loss, name, *shape))
