@@ -3,6 +3,7 @@
 `TSNE` is a drop-in for `sklearn.manifold.TSNE` on C kernels. `ContrastiveTSNE` draws maps from
 sampled negatives, on the spectrum from t-SNE to UMAP. `load` reads a map that `TSNE.save` wrote.
 `show_config` prints the instruction set, the number of threads and the BLAS in use.
+`patch_sklearn` makes `sklearn.manifold.TSNE` ours.
 """
 
 from importlib import import_module
@@ -11,13 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fasttsne.contrastive import ContrastiveTSNE
+    from fasttsne.patch import patch_sklearn, unpatch_sklearn
     from fasttsne.runtime.config import show_config
     from fasttsne.saving import load
     from fasttsne.tsne import TSNE
 
 __version__ = version("fasttsne")
 
-__all__ = ["TSNE", "ContrastiveTSNE", "__version__", "load", "show_config"]
+__all__ = [
+    "TSNE",
+    "ContrastiveTSNE",
+    "__version__",
+    "load",
+    "patch_sklearn",
+    "show_config",
+    "unpatch_sklearn",
+]
 
 # Imported on first use: scikit-learn takes a second to import, during which the command line could
 # not answer Ctrl-C, and metric learning needs no kernels.
@@ -25,10 +35,13 @@ _LAZY = {
     "TSNE": "tsne",
     "ContrastiveTSNE": "contrastive",
     "load": "saving",
+    "patch_sklearn": "patch",
     "show_config": "runtime.config",
+    "unpatch_sklearn": "patch",
 }
 _MODULES = (
     "affinity",
+    "anndata",
     "dask",
     "descent",
     "initialization",

@@ -1,4 +1,4 @@
-"""The command line: ``fasttsne map``, ``judge``, ``demo`` and ``info``."""
+"""The command line: ``fasttsne map``, ``judge``, ``demo``, ``info`` and ``run``."""
 
 from __future__ import annotations
 
@@ -31,23 +31,27 @@ def main(argv: Sequence[str] | None = None, prog: str = "fasttsne") -> int:
     """Run a command and return its exit status, one of those in docs/command-line.md.
 
     None takes the arguments of the process. Bad arguments, ``--help`` and ``--version`` raise
-    SystemExit with the status.
+    SystemExit with the status; a script that ``run`` runs may raise anything.
     """
     open_missing()
+    args = argparse.Namespace(command=None, debug=False, parser=argparse.Namespace(prog=prog))
     try:
-        status = _run(argv, prog)
+        status = _run(argv, prog, args)
     except SystemExit as finished:
         raise SystemExit(_flushed(int(finished.code or 0), prog)) from None
+    if args.command == "run" and status == 0:
+        return args.run(args)
     return _flushed(status, prog)
 
 
-def _run(argv: Sequence[str] | None, prog: str) -> int:
-    """Run a command and return its status; print an exception as one line."""
-    args = argparse.Namespace(debug=False, parser=argparse.Namespace(prog=prog))
+def _run(argv: Sequence[str] | None, prog: str, args: argparse.Namespace) -> int:
+    """Run a command other than ``run``, return its status; print an exception as one line."""
     try:
         _, unknown = _parser(prog).parse_known_args(argv, args)
         if unknown:  # the command's parser, unlike that of all commands, knows the options
             args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        if args.command == "run":
+            return 0
         with warnings.catch_warnings():
             warnings.showwarning = lambda text, *_: say(f"warning: {as_options(str(text))}")
             return args.run(args)
@@ -91,14 +95,18 @@ def _flushed(status: int, prog: str) -> int:
 def _parser(prog: str) -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     # These imports take a second or two; here _run catches a Ctrl-C.
-    from fasttsne.cli import demo, info, judge, map
+    from fasttsne.cli import demo, info, judge, map, run
 
     parser = _Parser(prog=prog, description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=_RAW)
     parser.add_argument("--version", action="version", version=f"fasttsne {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, command in {"map": map, "judge": judge, "demo": demo, "info": info}.items():
+    modules = {"map": map, "judge": judge, "demo": demo, "info": info, "run": run}
+    for name, command in modules.items():
         subparser = commands.add_parser(name, formatter_class=_RAW, **command.ABOUT)
         command.add_options(subparser)
-        subparser.add_argument("--debug", action="store_true", help="print tracebacks of errors")
+        if command is not run:
+            subparser.add_argument(
+                "--debug", action="store_true", help="print tracebacks of errors"
+            )
         subparser.set_defaults(run=command.run, parser=subparser)
     return parser

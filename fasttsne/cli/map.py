@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fasttsne import TSNE
+from fasttsne.anndata import record_of
 from fasttsne.cli import checkpoint, large, read, write
 from fasttsne.cli.large_parts import STATE
 from fasttsne.cli.messages import Progress, Refusal, one_line, say
@@ -264,7 +265,7 @@ def _written(
 ) -> Iterator[tuple[str, Path]]:
     """Write the map, then the other outputs; yield what each is, and its file."""
     Y, labels, index = tsne.embedding_, table.labels, table.along.row_names
-    content = Y, table.columns, args.input, tsne.get_params(), index
+    content = Y, table.columns, args.input, record_of(tsne), index
     try:
         write.write_map(args.output, *content)
     except KeyboardInterrupt:  # writing takes a moment, and the map would be lost

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from fasttsne.anndata import in_memory, representations, usual_representation
 from fasttsne.cli.messages import Refusal, check_package, counted, shortened, unknown_name
 from fasttsne.cli.options import Along, check_plain, choose, columns_beside, text_format
 from fasttsne.cli.text import TEXT, Format, TextTable, kind_of, labels_of
@@ -370,15 +371,14 @@ def _read_h5ad(path: Path, wanted: Mapping[str, Any], array: str | None) -> Tabl
         raise Refusal(
             f"cannot read {path} by {_versions()}: {error}; is it a file written by AnnData?"
         ) from error
-    arrays = {**data.layers, **data.obsm, **({} if data.X is None else {"X": data.X})}
-    usual = "X_pca" if "X_pca" in data.obsm else None
-    X = arrays[array := chosen_array(arrays, array or usual, (), path)]
+    arrays = representations(data)
+    usual = usual_representation(data)
+    array = chosen_array(arrays, array or (usual if usual in arrays else None), (), path)
+    X = in_memory(arrays[array])
     index = str(data.obs.index.name or "index")
     observed = {index: data.obs_names.to_series(), **data.obs}
     along = columns_beside(wanted, list(observed), f"the observations of {path}")
     along = along._replace(row_names=[index])
-    if hasattr(X, "to_numpy"):  # obsm may hold a DataFrame
-        X = X.to_numpy()
     columns = {name: observed[name].reset_index(drop=True) for name in along.names}
     variables = [] if array in data.obsm else list(data.var_names)
     return Table(X, columns, [f"reading {array} of {path.name}"], along=along, variables=variables)

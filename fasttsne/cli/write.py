@@ -220,12 +220,12 @@ def write_map(
     Y: NDArray[np.float32],
     columns: Mapping[str, Any],
     source: Path,
-    parameters: Mapping[str, Any] | None = None,
+    record: Mapping[str, Any] | None = None,
     index: Sequence[str] = (),
 ) -> None:
     """Write a map with the columns that go along, of which those of `index` are names of rows.
 
-    An .h5ad file is a copy of `source`, which also gets the parameters of the estimator.
+    An .h5ad file is a copy of `source`, which also gets the record of the fit.
     """
     kind, places = kind_of(path), coordinates(Y.shape[1])
     output: Any = nullcontext(sys.stdout) if str(path) == "-" else replacing(path)
@@ -236,7 +236,7 @@ def write_map(
             arrays = {name: _plain(values) for name, values in named_index(columns).items()}
             write_npz(unfinished, {**arrays, "embedding": Y})
         elif kind == ".h5ad":
-            _copy_h5ad(source, unfinished, Y, parameters or {})
+            _copy_h5ad(source, unfinished, Y, record or {})
         elif kind == ".parquet":
             import pyarrow
             from pyarrow.parquet import write_table
@@ -326,17 +326,13 @@ def arrow_values(column: Any, has_gaps: bool, wide: bool) -> NDArray[Any]:
     return np.asarray(column.to_numpy())
 
 
-def _copy_h5ad(
-    source: Path, path: Path, Y: NDArray[np.float32], parameters: Mapping[str, Any]
-) -> None:
-    """Copy an .h5ad file byte by byte, and put the map and its parameters where scanpy does."""
+def _copy_h5ad(source: Path, path: Path, Y: NDArray[np.float32], record: Mapping[str, Any]) -> None:
+    """Copy an .h5ad file byte by byte, and put the map and its record where scanpy does."""
     write_elem = import_anndata("writing .h5ad").io.write_elem
     shutil.copyfile(source, path)
     with hdf5_file(path, "r") as file:
         write_elem(file.require_group("obsm"), "X_tsne", Y)
-        kinds = (str, int, float, list)
-        plain = {name: value for name, value in parameters.items() if isinstance(value, kinds)}
-        write_elem(file.require_group("uns"), "tsne", {"params": plain})
+        write_elem(file.require_group("uns"), "tsne", record)
 
 
 class _RawHDF5(FileIO):

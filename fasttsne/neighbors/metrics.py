@@ -48,7 +48,7 @@ _IN_TREES = frozenset(VALID_METRICS["kd_tree"]) | {
 }
 
 # 0 / 0 between two rows of zeros.
-_NOT_OF_ZEROS = ("braycurtis", "dice", "sokalsneath")
+NOT_OF_ZEROS = ("braycurtis", "dice", "sokalsneath")
 
 # Squares of larger values overflow double precision.
 LARGEST_VALUE = 1e150
@@ -98,7 +98,7 @@ def complete_metric(
     if sparse.issparse(X):
         if name not in VALID_METRICS_SPARSE["brute"]:
             raise ValueError(f"metric={metric!r} takes no sparse X; pass X.toarray()")
-    elif name in _NOT_OF_ZEROS and np.count_nonzero(~X.any(axis=1)) > 1:
+    elif name in NOT_OF_ZEROS and np.count_nonzero(~X.any(axis=1)) > 1:
         raise ValueError(f"metric={metric!r} is undefined between rows of zeros; leave these out")
     elif name == "correlation":
         check_not_constant(X)

@@ -66,7 +66,7 @@ def test_hints_name_extras_that_exist():
     assert named and named <= facts["project"]["optional-dependencies"].keys()
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["info"], ["map"], ["judge"]])
+@pytest.mark.parametrize("command", [[], ["demo"], ["info"], ["map"], ["judge"], ["run"]])
 def test_help_fits_a_line_of_100_columns(command, capsys):
     assert status_of(*command, "--help") == 0
     printed = capsys.readouterr().out

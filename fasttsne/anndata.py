@@ -1,0 +1,245 @@
+"""Maps of AnnData, also on the neighbour graph that it already has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_random_state
+
+from fasttsne.affinity.perplexity import n_neighbors_for
+from fasttsne.neighbors.given import nearest_in_graph
+from fasttsne.tsne import TSNE
+
+__all__ = ["tsne"]
+
+# Of the perplexity to the number of neighbours, where a graph gives few: on digits and cells the
+# recall and R_NX of such maps are those of maps at perplexity 30, from 10 neighbours on.
+_SHARE = 2 / 3
+_COUNTS = ("n_neighbors", "perplexity")
+_PACKAGES = ("fasttsne", "numpy", "scikit-learn")
+
+
+def tsne(
+    adata: Any,
+    *,
+    use_rep: str | None = None,
+    neighbors_key: str | None = None,
+    key_added: str = "X_tsne",
+    copy: bool = False,
+    **params: Any,
+) -> Any:
+    """Draw the map of the cells of an AnnData, and write it there.
+
+    The map goes to ``adata.obsm[key_added]``, and ``adata.uns[key_added without "X_"]`` gets a
+    dictionary: "params", all parameters that are not None, with `use_rep`, `neighbors_key` and the
+    seed; "kl_divergence"; "n_iter"; and "versions" of packages.
+
+    Parameters
+    ----------
+    adata : AnnData
+        Cells in rows. May be backed by a file, which is not written, or a view, which becomes an
+        AnnData of its own, as anndata warns.
+    use_rep : str or None, default=None
+        What to map: a key of `obsm` or `layers`, or "X". None is "X_pca" if it is there, and
+        otherwise "X". With `neighbors_key` it is used for the start only, and None is what the
+        graph was made of, if that is recorded.
+    neighbors_key : str or None, default=None
+        Key in `uns` of a neighbour graph that `scanpy.pp.neighbors` has made, usually "neighbors".
+        Its distances, symmetric or not, are then used as they are: no neighbours are searched.
+        ``n_neighbors=15`` of scanpy counts the cell itself, so there are 14 per cell; where some
+        cells have fewer, the nearest of each are used, as many as all have.
+    key_added : str, default="X_tsne"
+        Key of the map in `obsm`.
+    copy : bool, default=False
+        Write to a copy, in memory, and return it.
+    **params : dict
+        Parameters of `fasttsne.TSNE`. On a graph of k neighbours per cell the default perplexity
+        is 2 k / 3 over these k, 9.33 for ``n_neighbors=15``, where `TSNE` takes 30 over 91. A
+        number must be less than k. ``affinity="uniform"`` gives all k the same weight.
+
+    Returns
+    -------
+    adata : AnnData or None
+        The copy, with ``copy=True``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such representation or graph, if it has another number of cells, or if its
+        neighbours are too few for the perplexity. `adata` is then as it was.
+    TypeError
+        If `params` has a name that `TSNE` does not have.
+
+    See Also
+    --------
+    fasttsne.TSNE : The parameters, and maps of arrays.
+
+    Notes
+    -----
+    Requires anndata only as far as `adata` does. Without a `random_state` a seed is drawn and
+    recorded, so that the map can be drawn again.
+
+    Examples
+    --------
+    >>> import fasttsne.anndata
+    >>> import scanpy as sc  # doctest: +SKIP
+    >>> adata = sc.datasets.pbmc68k_reduced()  # doctest: +SKIP
+    >>> fasttsne.anndata.tsne(adata, random_state=0)  # doctest: +SKIP
+    >>> fasttsne.anndata.tsne(adata, neighbors_key="neighbors")  # doctest: +SKIP
+    >>> sc.pl.tsne(adata, color="bulk_labels")  # doctest: +SKIP
+    """
+    estimator = TSNE(**params)
+    estimator._validate_params()
+    is_backed = bool(getattr(adata, "isbacked", False))
+    if is_backed and adata.is_view and not copy:
+        raise ValueError(
+            "adata is a view of a file and cannot hold a map; give copy=True or adata.to_memory()"
+        )
+    key = key_added.removeprefix("X_")
+    if key == neighbors_key:
+        raise ValueError(f"key_added={key_added!r} would overwrite uns[{key!r}]; choose another")
+    made_of = None
+    if neighbors_key is not None:
+        neighbors, made_of = _neighbors(adata, neighbors_key, params)
+        estimator.set_params(**neighbors)
+    use_rep = use_rep or made_of or usual_representation(adata)
+    if key_added == use_rep:
+        raise ValueError(f"key_added={key_added!r} would overwrite use_rep; choose another")
+    estimator.set_params(random_state=_seed(estimator.random_state))
+    estimator.fit(_samples(adata, use_rep))
+    if copy:
+        adata = adata.to_memory() if is_backed else adata.copy()
+    adata.obsm[key_added] = estimator.embedding_
+    adata.uns[key] = record_of(estimator, use_rep=use_rep, neighbors_key=neighbors_key)
+    return adata if copy else None
+
+
+# ---- What is read -------------------------------------------------------------------------------
+
+
+def representations(adata: Any) -> dict[str, Any]:
+    """Return the arrays that can be mapped, by name."""
+    X = {} if adata.X is None else {"X": adata.X}
+    return {**adata.layers, **adata.obsm, **X}
+
+
+def usual_representation(adata: Any) -> str:
+    """Return the name of what is mapped unless the user chooses."""
+    return "X_pca" if "X_pca" in adata.obsm else "X"
+
+
+def in_memory(array: Any) -> Any:
+    """Return an array of AnnData, also a data frame or one in a file, for `TSNE`."""
+    for method in ("to_memory", "to_numpy"):
+        if hasattr(array, method):
+            array = getattr(array, method)()
+    return sparse.csr_matrix(array) if sparse.issparse(array) else np.asarray(array)
+
+
+def _samples(adata: Any, name: str) -> Any:
+    arrays = representations(adata)
+    if name not in arrays:
+        raise ValueError(f"use_rep={name!r} is not in adata; it has {', '.join(arrays) or 'none'}")
+    X = in_memory(arrays[name])
+    if X.shape[0] != adata.n_obs:
+        raise ValueError(
+            f"use_rep={name!r} has {X.shape[0]:,} rows, but adata has {adata.n_obs:,} cells"
+        )
+    return X
+
+
+def _neighbors(
+    adata: Any, key: str, params: Mapping[str, Any]
+) -> tuple[dict[str, Any], str | None]:
+    """Return parameters of `TSNE` for a graph, and the name of what it was made of if known."""
+    remedy = "run scanpy.pp.neighbors, with key_added for a key other than 'neighbors'"
+    if key not in adata.uns:
+        raise ValueError(f"neighbors_key={key!r} is not in adata.uns; {remedy}")
+    stored = adata.uns[key]
+    usual = "distances" if key == "neighbors" else f"{key}_distances"
+    place = stored.get("distances_key", usual) if isinstance(stored, Mapping) else None
+    if place not in adata.obsp:
+        raise ValueError(f"neighbors_key={key!r} has no distances in adata.obsp; {remedy}")
+    name, n_cells = f"adata.obsp[{place!r}]", adata.n_obs
+    graph = in_memory(adata.obsp[place])
+    if graph.shape != (n_cells, n_cells):
+        raise ValueError(
+            f"{name} has shape {graph.shape}, but adata has {n_cells:,} cells; {remedy}"
+        )
+    indices, squares = nearest_in_graph(sparse.csr_matrix(graph), name=name)
+    made = stored.get("params", {})
+    # A symmetric graph has more than were searched; old files hold an array of one number.
+    k = min(int(np.ravel(made.get("n_neighbors", n_cells))[0]) - 1, indices.shape[1])
+    if k < 2:
+        raise ValueError(
+            f"{name} has fewer than 2 neighbors in some rows; run scanpy.pp.neighbors with a "
+            "higher n_neighbors, or leave out neighbors_key"
+        )
+    neighbors = indices[:, :k], np.sqrt(squares[:, :k])
+    known = made.get("use_rep")
+    made_of = str(known) if known in representations(adata) else None
+    return {"neighbors": neighbors, **_fitting(params, k, name)}, made_of
+
+
+def _fitting(params: Mapping[str, Any], k: int, name: str) -> dict[str, Any]:
+    """Return parameters for k neighbours per cell, or raise ValueError where they are too few."""
+    perplexity, n_neighbors = params.get("perplexity", "auto"), params.get("n_neighbors")
+    is_auto = isinstance(perplexity, str)
+    if params.get("affinity") == "uniform":
+        if n_neighbors is None:
+            n_neighbors = k if is_auto else round(np.max(perplexity))
+        perplexity = float(n_neighbors)  # that of as many equal neighbours
+        needed = n_neighbors
+    else:
+        perplexity = _SHARE * k if is_auto else perplexity
+        largest = float(np.max(perplexity))
+        n_neighbors = n_neighbors or min(k, n_neighbors_for(largest))
+        needed = max(n_neighbors, int(largest) + 1)
+    if needed > k:
+        wanted = ", ".join(f"{key}={params[key]}" for key in _COUNTS if key in params)
+        raise ValueError(
+            f"{name} has {k} neighbors per row, too few for {wanted}; run scanpy.pp.neighbors with "
+            f"n_neighbors={n_neighbors_for(needed) + 1}, or leave out {wanted.split('=')[0]}"
+        )
+    return {"perplexity": perplexity, "n_neighbors": n_neighbors}
+
+
+def _seed(random_state: Any) -> int:
+    """Return a seed, drawn from another source of random numbers where it is none."""
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
+# ---- What is written ----------------------------------------------------------------------------
+
+
+def record_of(estimator: TSNE, **more: Any) -> dict[str, Any]:
+    """Return what `uns` gets of a fitted estimator: values that .h5ad files can hold."""
+    return {
+        "params": _storable({**estimator.get_params(deep=False), **more}),
+        "kl_divergence": float(estimator.kl_divergence_),
+        "n_iter": int(estimator.n_iter_),
+        "versions": {name: version(name) for name in _PACKAGES},
+    }
+
+
+def _storable(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return numbers, text and arrays; other objects as text, without None and neighbours."""
+    stored: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            stored[name] = _storable(value)
+        elif isinstance(value, bool | int | float | str):
+            stored[name] = value
+        elif callable(value):
+            stored[name] = getattr(value, "__name__", type(value).__name__)
+        elif value is not None and name != "neighbors":
+            array = np.asarray(value)
+            stored[name] = array[()] if array.dtype.kind in "biufU" else str(value)
+    return stored
