@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_random_state
 
 from fasttsne.affinity.perplexity import n_neighbors_for
 from fasttsne.neighbors.given import nearest_in_graph
+from fasttsne.runtime.random_state import check_random_state
 from fasttsne.tsne import TSNE
 
 __all__ = ["tsne"]
 
-# Of the perplexity to the number of neighbours, where a graph gives few: on digits and cells the
-# recall and R_NX of such maps are those of maps at perplexity 30, from 10 neighbours on.
+# Of the perplexity to the number of neighbours, where a graph has few: such maps are about as good
+# as those of perplexity 30 (benchmarks/NOTES.md, "A perplexity for 14 neighbours").
 _SHARE = 2 / 3
 _COUNTS = ("n_neighbors", "perplexity")
 _PACKAGES = ("fasttsne", "numpy", "scikit-learn")
@@ -221,8 +221,11 @@ def _seed(random_state: Any) -> int:
 
 def record_of(estimator: TSNE, **more: Any) -> dict[str, Any]:
     """Return what `uns` gets of a fitted estimator: values that .h5ad files can hold."""
+    params = {**estimator.get_params(deep=False), **more}
+    if not isinstance(estimator.neighbors, str):
+        params["neighbors"] = "given"
     return {
-        "params": _storable({**estimator.get_params(deep=False), **more}),
+        "params": _storable(params),
         "kl_divergence": float(estimator.kl_divergence_),
         "n_iter": int(estimator.n_iter_),
         "versions": {name: version(name) for name in _PACKAGES},
@@ -230,7 +233,7 @@ def record_of(estimator: TSNE, **more: Any) -> dict[str, Any]:
 
 
 def _storable(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return numbers, text and arrays; other objects as text, without None and neighbours."""
+    """Return numbers, text and arrays, functions by name and other objects as text; not None."""
     stored: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
@@ -239,7 +242,8 @@ def _storable(values: Mapping[str, Any]) -> dict[str, Any]:
             stored[name] = value
         elif callable(value):
             stored[name] = getattr(value, "__name__", type(value).__name__)
-        elif value is not None and name != "neighbors":
-            array = np.asarray(value)
-            stored[name] = array[()] if array.dtype.kind in "biufU" else str(value)
+        elif isinstance(value, list | tuple) or hasattr(value, "__array__"):
+            stored[name] = np.asarray(value)[()]
+        elif value is not None:
+            stored[name] = str(value)
     return stored

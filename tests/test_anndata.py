@@ -79,7 +79,7 @@ def test_all_parameters_are_recorded(cells):
     tsne(cells, metric=metric, init=init, verbose=False, **others, **FAST)
     params = cells.uns["tsne"]["params"]
     known = fasttsne.TSNE().get_params()
-    assert {name for name, value in known.items() if value is not None} - {"neighbors"} <= {*params}
+    assert {name for name, value in known.items() if value is not None} <= {*params}
     assert params["perplexity"].tolist() == [5, 10] and params["exaggeration"].shape == (2, 2)
     assert (params["metric"], params["max_iter"], params["verbose"]) == ("metric", 250, False)
     np.testing.assert_array_equal(params["init"], init)
@@ -87,7 +87,9 @@ def test_all_parameters_are_recorded(cells):
     assert not [value for value in params.values() if value is None]
 
 
-@pytest.mark.parametrize("random_state", [None, 7, np.random.RandomState(7)])
+@pytest.mark.parametrize(
+    "random_state", [None, 7, np.random.RandomState(7), np.random.default_rng(7)]
+)
 def test_the_recorded_seed_gives_the_same_map(cells, random_state):
     given = {"init": "random", "max_iter": 250}
     tsne(cells, random_state=random_state, **given)
@@ -136,7 +138,7 @@ def test_the_graph_is_used_as_it_is(cells, monkeypatch, params, perplexity, n_ne
     recorded = cells.uns["tsne"]["params"]
     assert recorded["neighbors_key"] == "neighbors" and recorded["n_neighbors"] == n_neighbors
     np.testing.assert_allclose(recorded["perplexity"], perplexity)
-    assert "neighbors" not in recorded
+    assert recorded["neighbors"] == "given"
     assert (cells.obsp["distances"] != graph).nnz == 0
 
 
@@ -237,6 +239,7 @@ GRAPH = {"neighbors_key": "neighbors"}
         (add_neighbors, {"use_rep": "X_umap"}, "use_rep='X_umap' is not in adata; it has halved, "),
         (short_rep, {}, "use_rep='X_pca' has 119 rows, but adata has 120 cells"),
         (add_neighbors, {"perplexity": -1}, "The 'perplexity' parameter of TSNE must be"),
+        (add_neighbors, {**GRAPH, "perplexity": "many"}, "The 'perplexity' parameter of TSNE"),
         (add_neighbors, {"perplexity": 200}, "perplexity .* must be less than n_samples"),
     ],
 )

@@ -35,18 +35,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="use the numbers that the script gives (keep), or the automatic rate (default: auto)",
     )
-    parser.add_argument("script", metavar="SCRIPT", help="file, or with -m a module")
-    parser.add_argument("args", metavar="ARGS", nargs=argparse.REMAINDER, help="its arguments")
+    # The rest of the line, of which REMAINDER would lose a first "--".
+    what = "file, or with -m a module, and its arguments"
+    parser.add_argument("script", metavar="SCRIPT", nargs=argparse.PARSER, help=what)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the script, which may raise anything, and return 0."""
-    name = args.script
+    name, *rest = args.script[args.script[0] == "--" :] or [""]
     if not getattr(sys.flags, "safe_path", False):
         sys.path[0] = os.getcwd() if args.is_module else os.path.dirname(os.path.abspath(name))
     if not (_is_module(name) if args.is_module else os.path.exists(name)):
         args.parser.error(f"there is no {'module' if args.is_module else 'file'} {name!r}")
-    sys.argv = [name, *args.args]
+    sys.argv = [name, *rest]
     with patch_sklearn(learning_rate=args.learning_rate):
         if args.is_module:
             runpy.run_module(name, run_name="__main__", alter_sys=True)
@@ -58,5 +59,5 @@ def run(args: argparse.Namespace) -> int:
 def _is_module(name: str) -> bool:
     try:
         return find_spec(name) is not None
-    except ModuleNotFoundError:  # of the package around it
+    except (ImportError, ValueError):  # no package around it, or no name
         return False

@@ -39,10 +39,12 @@ def found():
     return pickle.loads(Path("found.pickle").read_bytes())
 
 
-def test_a_script_is_run_under_the_patch(script):
+@pytest.mark.parametrize("given", [["a", "--debug", "-m", "--", "b"], ["--", "--help"], []])
+def test_a_script_is_run_under_the_patch(script, given):
     before = manifold.TSNE
-    assert run("run", "scripts/draw.py", "a", "--debug", "-m", "--", "b") == 0
-    assert found()["argv"] == ["scripts/draw.py", "a", "--debug", "-m", "--", "b"]
+    first = [] if given else ["--"]
+    assert run("run", *first, "scripts/draw.py", *given) == 0
+    assert found()["argv"] == ["scripts/draw.py", *given]
     assert found()["path"] == str(script.parent)
     assert (type(found()["tsne"]).__module__, found()["rate"]) == ("fasttsne.patch", 150)
     assert manifold.TSNE is before
@@ -64,6 +66,7 @@ def test_a_module_is_run_under_the_patch(script, here):
     ("args", "said"),
     [
         (["nowhere.py"], "there is no file 'nowhere.py'"),
+        ([], "the following arguments are required: SCRIPT"),
         (["-m", "nowhere"], "there is no module 'nowhere'"),
         (["-m", "nowhere.at.all"], "there is no module 'nowhere.at.all'"),
         (["--learning-rate", "1", "x.py"], "argument --learning-rate: invalid choice: "),
