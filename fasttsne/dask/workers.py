@@ -3,7 +3,7 @@
 All blocks depend on one graph node that holds the shared object. On a cluster this node is a task
 with the pickled object as its argument. Each worker fetches the result once. When all workers that
 hold it are lost, the task runs again; scattered data would be gone. For a pool of processes, which
-receives every argument with every task, the node pickles as the name of a file.
+receives every argument with every task, arrays are in a file, in the format of `TSNE.save`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from hashlib import blake2b
@@ -25,10 +25,14 @@ from uuid import uuid4
 
 import cloudpickle
 import dask
+import numpy as np
 from dask.base import get_scheduler
 
 from fasttsne.dask.blocks import Rows
+from fasttsne.runtime import archive
 from fasttsne.runtime.threads import effective_n_threads
+
+_KIND, _VERSION = "shared", 1  # of the file of arrays
 
 # Memory of a worker that has loaded Dask, NumPy, SciPy and scikit-learn and does nothing.
 _IDLE_BYTES = 200 << 20
@@ -57,21 +61,27 @@ class Shared:
 
 
 class _Local(Shared):
-    """An object shared within this process, and through a file with processes of this machine."""
+    """An object shared within this process, and with processes of this machine.
+
+    These receive its arrays through a file, and the rest, without which the file is of no use, with
+    every task: nothing is unpickled that was in a file.
+    """
 
     @cached_property
-    def path(self) -> str:
-        with tempfile.NamedTemporaryFile(
-            prefix="fasttsne-", suffix=".pickle", delete=False
-        ) as file:
+    def parts(self) -> tuple[str, bytes]:
+        """Return the name of the file, and a pickle that lacks its arrays."""
+        buffers: list[pickle.PickleBuffer] = []
+        payload = _pickled(self.value, buffers.append)
+        arrays = {str(i): np.frombuffer(part.raw(), np.uint8) for i, part in enumerate(buffers)}
+        with tempfile.NamedTemporaryFile(prefix="fasttsne-", suffix=".npz", delete=False) as file:
             weakref.finalize(self, Path(file.name).unlink, missing_ok=True)
-            file.write(_pickled(self.value))
-        return file.name
+            archive.write(file, _KIND, _VERSION, {}, arrays)
+        return file.name, payload
 
     def __reduce__(self) -> tuple[Any, ...]:
         if active_client() is not None:  # workers of a cluster may not see this file system
             return _restore, (_pickled(self.value),)
-        return _read_once, (self.path,)
+        return _read_once, self.parts
 
 
 def share(value: Any, rows: Rows) -> Any:
@@ -96,9 +106,12 @@ def active_client() -> Any:
     return found if hasattr(found, "scheduler_info") else None
 
 
-def _pickled(value: Any) -> bytes:
-    """Return a pickle that contains the classes and functions of a script by value."""
-    return cloudpickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+def _pickled(value: Any, take: Callable[[pickle.PickleBuffer], object] | None = None) -> bytes:
+    """Return a pickle that contains the classes and functions of a script by value.
+
+    Arrays are given to `take`, and then are not in it.
+    """
+    return cloudpickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL, buffer_callback=take)
 
 
 def _restore(payload: bytes) -> Shared:
@@ -106,9 +119,9 @@ def _restore(payload: bytes) -> Shared:
 
 
 @lru_cache(maxsize=1)  # a process of a pool keeps the object that it read last
-def _read_once(path: str) -> Shared:
-    with open(path, "rb") as file:
-        return Shared(pickle.load(file))
+def _read_once(path: str, payload: bytes) -> Shared:
+    _, arrays = archive.read(Path(path), _KIND, _VERSION)
+    return Shared(pickle.loads(payload, buffers=arrays.values()))
 
 
 # ---- Threads -------------------------------------------------------------------------------------

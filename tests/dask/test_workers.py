@@ -153,8 +153,10 @@ def test_the_file_for_processes_goes_with_the_graph():
     node = workers.share(np.arange(5), as_rows(blocks(np.zeros((5, 1)))))
     local = node.compute()
     assert pickle.loads(pickle.dumps(local)).value.tolist() == [0, 1, 2, 3, 4]
-    path = local.path
+    path, _ = local.parts
     assert os.path.exists(path)
+    with np.load(path, allow_pickle=False) as file:  # arrays alone
+        assert file["0"].view(np.int64).tolist() == [0, 1, 2, 3, 4]
     del node, local
     gc.collect()  # a delayed object may refer to itself
     assert not os.path.exists(path)
