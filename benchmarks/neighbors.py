@@ -68,7 +68,7 @@ SYSTEMS = {
     "pynndescent": (
         pynndescent,
         "pynndescent",
-        [{}, {"max_candidates": 30}, {"max_candidates": 60}, {"max_candidates": 60, "delta": 1e-4}],
+        [{}, {"max_candidates": 30}, {"max_candidates": 60}],
     ),
     "hnswlib": (
         hnswlib,
