@@ -59,9 +59,9 @@ FT_INLINE void row_attraction(int dim, ft_student_kind kind, const attraction *c
 FT_INLINE void row_attraction_of_many(ft_student_kind kind, const attraction *c, int64_t row)
 {
     const int dim = c->dim;
-    float sums[FT_MOST_COMPONENTS * FT_LANES], strengths[FT_LANES];
+    float strengths[FT_LANES], *sums = c->attractive + row * dim;
     ft_edges edges;
-    memset(sums, 0, sizeof(float) * (size_t)(dim * FT_LANES));
+    memset(sums, 0, sizeof(float) * (size_t)dim);
     const int64_t end = c->indptr[row + 1];
     for (int64_t e = c->indptr[row]; e < end; e += FT_LANES) {
         ft_edges_take(dim, c->embedding, row, c->indices, c->data, e, end, &edges);
@@ -73,8 +73,6 @@ FT_INLINE void row_attraction_of_many(ft_student_kind kind, const attraction *c,
         }
         ft_edges_add(dim, &edges, strengths, sums);
     }
-    for (int axis = 0; axis < dim; axis++)
-        c->attractive[row * dim + axis] = ft_sum_of_lanes(sums + axis * FT_LANES);
 }
 
 FT_INLINE void any_squared_distances(const attraction *c, int64_t row, int64_t begin, int64_t end,

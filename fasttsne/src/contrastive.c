@@ -48,6 +48,16 @@ FT_INLINE int64_t shifted(int64_t row, int64_t shift, int64_t n)
     return at < 0 ? at + n : at >= n ? at - n : at;
 }
 
+/* The sum over lanes, in an order that no instruction set changes. */
+FT_INLINE float sum_of_lanes(const float *lanes)
+{
+    float partial[FT_LANES];
+    for (int l = 0; l < FT_LANES; l++) partial[l] = lanes[l];
+    for (int half = FT_LANES / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++) partial[l] += partial[l + half];
+    return partial[0];
+}
+
 /* ---- Columns ---------------------------------------------------------------------------------- */
 
 FT_INLINE void columns_body(FT_TASK_ARGUMENTS)
@@ -149,8 +159,8 @@ FT_INLINE void binary_rows(int dim, const ft_contrastive *c, int64_t begin, int6
         const int64_t b = shifted(begin, k % 2 ? -c->shifts[k / 2] : c->shifts[k / 2], c->n);
         float q[FT_LANES] = {0}, h[FT_LANES] = {0};
         FOR_LANES(end - begin, binary_lanes(dim, LANES, c, begin + at, b + at, forces + at, q, h))
-        sum_q += (double)ft_sum_of_lanes(q);
-        sum_h += (double)ft_sum_of_lanes(h);
+        sum_q += (double)sum_of_lanes(q);
+        sum_h += (double)sum_of_lanes(h);
     }
     write_repulsive(dim, c, begin, end, forces);
     c->partial[chunk] = sum_q;
@@ -173,25 +183,46 @@ ft_status ft_contrastive_repulsion(const ft_contrastive *c, double *mean_q, doub
     return status;
 }
 
-/* The sum over the edges of a chunk of p (1 - h), which is p c t / (1 + c t). */
-FT_INLINE double unlikely_rows(int dim, const ft_contrastive *c, int64_t begin, int64_t end)
+/* The sum over the edges of a row of p (1 - h), which is p c t / (1 + c t). */
+FT_INLINE float unlikely_row(int dim, const ft_contrastive *c, int64_t row)
 {
     const float odds = (float)c->odds;
-    ft_edges edges;
-    double sum = 0.0;
-    for (int64_t row = begin; row < end; row++) {
-        float parts[FT_LANES] = {0};
-        for (int64_t e = c->indptr[row]; e < c->indptr[row + 1]; e += FT_LANES) {
-            ft_edges_take(dim, c->embedding, row, c->indices, c->data, e, c->indptr[row + 1],
-                          &edges);
-#pragma omp simd
-            for (int l = 0; l < FT_LANES; l++) {
-                float against = odds * (1.0f + edges.squared[l]);
-                parts[l] += edges.p[l] * (1.0f - 1.0f / (1.0f + against));
-            }
-        }
-        sum += (double)ft_sum_of_lanes(parts);
+    const float *restrict y = c->embedding;
+    const float *restrict data = c->data;
+    const int32_t *restrict indices = c->indices;
+    const float *from = y + row * dim;
+    float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t e = c->indptr[row]; e < c->indptr[row + 1]; e++) {
+        ft_way r = ft_way_between(dim, from, y + (int64_t)indices[e] * dim);
+        float against = odds * (1.0f + r.x * r.x + r.y * r.y + r.z * r.z);
+        sum += data[e] * (1.0f - 1.0f / (1.0f + against));
     }
+    return sum;
+}
+
+FT_INLINE float unlikely_row_of_many(int dim, const ft_contrastive *c, int64_t row)
+{
+    const float odds = (float)c->odds;
+    const int64_t end = c->indptr[row + 1];
+    ft_edges edges;
+    float sum = 0.0f;
+    for (int64_t e = c->indptr[row]; e < end; e += FT_LANES) {
+        ft_edges_take(dim, c->embedding, row, c->indices, c->data, e, end, &edges);
+#pragma omp simd reduction(+ : sum)
+        for (int l = 0; l < FT_LANES; l++) {
+            float against = odds * (1.0f + edges.squared[l]);
+            sum += edges.p[l] * (1.0f - 1.0f / (1.0f + against));
+        }
+    }
+    return sum;
+}
+
+FT_INLINE double unlikely_rows(int dim, const ft_contrastive *c, int64_t begin, int64_t end)
+{
+    double sum = 0.0;
+    for (int64_t row = begin; row < end; row++)
+        sum += (double)(dim > 3 ? unlikely_row_of_many(dim, c, row) : unlikely_row(dim, c, row));
     return sum;
 }
 
@@ -238,30 +269,67 @@ ROWS_TASK(similarity, similarity_rows(DIM, c, begin, end))
  * and weights_i = sum_j p_ij / (q_ij + S_i). */
 FT_INLINE void softmax_row(int dim, const ft_contrastive *c, int64_t row)
 {
+    const float *restrict y = c->embedding;
+    const float *restrict data = c->data;
+    const float *restrict sums = c->sums;
+    const int32_t *restrict indices = c->indices;
+    const float *from = y + row * dim;
+    const float own = sums[row];
+    float fx = 0.0f, fy = 0.0f, fz = 0.0f, weight = 0.0f;
+#pragma omp simd reduction(+ : fx, fy, fz, weight)
+    for (int64_t e = c->indptr[row]; e < c->indptr[row + 1]; e++) {
+        ft_way r = ft_way_between(dim, from, y + (int64_t)indices[e] * dim);
+        float t = 1.0f + r.x * r.x + r.y * r.y + r.z * r.z;
+        float theirs = sums[indices[e]];
+        float share = data[e] / (1.0f + own * t);
+        float g = 0.5f * (share * own + data[e] * theirs / (1.0f + theirs * t));
+        weight += share * t;
+        fx += g * r.x;
+        if (dim > 1) fy += g * r.y;
+        if (dim > 2) fz += g * r.z;
+    }
+    float *out = c->attractive + row * dim;
+    out[0] = fx;
+    if (dim > 1) out[1] = fy;
+    if (dim > 2) out[2] = fz;
+    c->weights[row] = weight;
+}
+
+FT_INLINE void softmax_row_of_many(int dim, const ft_contrastive *c, int64_t row)
+{
     const float *sums = c->sums;
     const float own = sums[row];
     const int64_t end = c->indptr[row + 1];
-    float forces[FT_MOST_COMPONENTS * FT_LANES], weights[FT_LANES] = {0}, g[FT_LANES];
+    float g[FT_LANES], theirs[FT_LANES] = {0}, weight = 0.0f;
+    float *forces = c->attractive + row * dim;
     ft_edges edges;
-    memset(forces, 0, sizeof(float) * (size_t)(dim * FT_LANES));
+    memset(forces, 0, sizeof(float) * (size_t)dim);
     for (int64_t e = c->indptr[row]; e < end; e += FT_LANES) {
         ft_edges_take(dim, c->embedding, row, c->indices, c->data, e, end, &edges);
-#pragma omp simd
+        for (int64_t l = 0; l < edges.count; l++) theirs[l] = sums[c->indices[e + l]];
+#pragma omp simd reduction(+ : weight)
         for (int l = 0; l < FT_LANES; l++) {
             float t = 1.0f + edges.squared[l];
-            float theirs = sums[edges.to[l]];
             float share = edges.p[l] / (1.0f + own * t);
-            g[l] = 0.5f * (share * own + edges.p[l] * theirs / (1.0f + theirs * t));
-            weights[l] += share * t;
+            g[l] = 0.5f * (share * own + edges.p[l] * theirs[l] / (1.0f + theirs[l] * t));
+            weight += share * t;
         }
         ft_edges_add(dim, &edges, g, forces);
     }
-    for (int axis = 0; axis < dim; axis++)
-        c->attractive[row * dim + axis] = ft_sum_of_lanes(forces + axis * FT_LANES);
-    c->weights[row] = ft_sum_of_lanes(weights);
+    c->weights[row] = weight;
 }
 
-ROWS_TASK(softmax, for (int64_t row = begin; row < end; row++) softmax_row(DIM, c, row))
+FT_INLINE void softmax_rows(int dim, const ft_contrastive *c, int64_t begin, int64_t end)
+{
+    for (int64_t row = begin; row < end; row++) {
+        if (dim > 3)
+            softmax_row_of_many(dim, c, row);
+        else
+            softmax_row(dim, c, row);
+    }
+}
+
+ROWS_TASK(softmax, softmax_rows(DIM, c, begin, end))
 
 /* forces += w q^2 (y_a - y_b) / 2, with the weights w from i on. */
 FT_INLINE void weighted_lanes(int dim, int64_t lanes, const ft_contrastive *c, int64_t a, int64_t b,
