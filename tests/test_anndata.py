@@ -37,7 +37,7 @@ def graph_of(X, k):
     """The distances of k nearest neighbours, as scanpy stores them."""
     indices, distances = nearest_neighbors(X, k)
     pointers = np.arange(0, indices.size + 1, k)
-    return sparse.csr_matrix((distances.ravel(), indices.ravel(), pointers), shape=[len(X)] * 2)
+    return sparse.csr_matrix((distances.ravel(), indices.ravel(), pointers), shape=(len(X), len(X)))
 
 
 def add_neighbors(cells, k=14, key="neighbors", **record):
@@ -152,7 +152,7 @@ def test_graphs_of_other_forms_give_the_same_map(cells, form):
     elif form == "dense":
         graph = np.linalg.norm(cells.obsm["X_pca"][:, None] - cells.obsm["X_pca"], axis=2)
     elif form == "with itself":
-        graph = sparse.csr_matrix(graph + sparse.eye_array(N_CELLS))
+        graph = sparse.csr_matrix(graph + sparse.eye(N_CELLS))
     else:
         graph = graph.tocsc()
     cells.obsp["distances"] = graph
