@@ -35,7 +35,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "gallery",
     "filename_pattern": r"/plot_",
     # They draw pictures of other pages.
-    "ignore_pattern": r"(learn_then_draw|contrastive_spectrum|draw_mnist)\.py$",
+    "ignore_pattern": r"(learn_then_draw|contrastive_spectrum|draw_mnist|perplexity)\.py$",
     "show_memory": False,
     "show_signature": False,
     "download_all_examples": False,
@@ -49,6 +49,7 @@ html_theme_options = {
     "header_links_before_dropdown": 4,
 }
 # Pages without pages below them have nothing to navigate in.
-_single = ["index", "quick-start", "reading", "command-line", "algorithm", "contrastive"]
-_single += ["metric-learning", "rankings", "benchmarks", "migration"]
+_single = ["index", "quick-start", "spreadsheet", "texts", "reading", "perplexity", "neighbors"]
+_single += ["single-cells", "other-tools", "migration", "command-line", "dask", "algorithm", "contrastive", "metric-learning"]
+_single += ["rankings", "benchmarks"]
 html_sidebars = {page: [] for page in _single}

@@ -70,9 +70,7 @@ def main(folder):
     X, y = load_digits(return_X_y=True)
     chosen = {f"perplexity {p}": p for p in (3, 10, 30, 100, 300)}
     chosen["perplexities 10, 300"] = [10, 300]
-    maps = {
-        name: TSNE(perplexity=p, random_state=0).fit_transform(X) for name, p in chosen.items()
-    }
+    maps = {name: TSNE(perplexity=p, random_state=0).fit_transform(X) for name, p in chosen.items()}
     exaggerated = {
         f"exaggeration {e}": TSNE(exaggeration=e, random_state=0).fit_transform(X)
         for e in (0.6, 1, 4)
