@@ -48,8 +48,5 @@ html_theme_options = {
     "navigation_with_keys": False,
     "header_links_before_dropdown": 4,
 }
-# Pages without pages below them have nothing to navigate in.
-_single = ["index", "quick-start", "spreadsheet", "texts", "reading", "perplexity", "neighbors"]
-_single += ["single-cells", "other-tools", "migration", "command-line", "dask", "algorithm", "contrastive", "metric-learning"]
-_single += ["rankings", "benchmarks"]
-html_sidebars = {page: [] for page in _single}
+# Pages without pages below them have nothing to navigate in: all but api and those in folders.
+html_sidebars = {"[!a]*": [], "algorithm": []}
