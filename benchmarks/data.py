@@ -1,9 +1,9 @@
 """The data sets of the benchmarks, by name; see NAMES.
 
-blobs, mixture, mnist and mnist_raw take a number of points at the end: mnist500, blobs20k. A name
-that ends in ``.npz`` is a file of your own with X, and y if there are classes. MNIST comes from
-``mnist.npz`` (X of 70,000 x 784 uint8, y): the environment variable FASTTSNE_DATA names the file or
-its directory. Without it scikit-learn downloads MNIST from OpenML once.
+All but the first three take a number of points at the end: mnist500, blobs20k. A name that ends in
+``.npz`` is a file of your own with X, and y if there are classes. MNIST comes from ``mnist.npz`` (X
+of 70,000 x 784 uint8, y): the environment variable FASTTSNE_DATA names the file or its directory.
+Without it scikit-learn downloads MNIST from OpenML once.
 """
 
 import os
@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 from sklearn import datasets
 from sklearn.decomposition import PCA
+from sklearn.feature_extraction.text import TfidfTransformer
 
 NAMES = {
     "digits": "1,797 handwritten digits of 64 pixels, from scikit-learn",
@@ -25,13 +27,15 @@ NAMES = {
     "mixture": "10,000 points of 50 flat Gaussians, unequal in size and shape, in 50 dimensions",
     "mnist": "MNIST's 70,000 digits, 50 principal components",
     "mnist_raw": "the same, all 784 pixels",
+    "words": "20,000 texts, sparse tf-idf of 30,000 words",
+    "fingerprints": "20,000 rows of 1,024 bits",
 }
-COUNTED = ("blobs", "mixture", "mnist", "mnist_raw")
+COUNTED = ("blobs", "mixture", "mnist", "mnist_raw", "words", "fingerprints")
 
 
 class Data(NamedTuple):
     name: str
-    X: np.ndarray
+    X: np.ndarray  # or a sparse matrix
     y: np.ndarray | None  # classes, where there are any
 
 
@@ -58,6 +62,10 @@ def load(name, seed=0):
         return Data(name, X, y)
     if family == "mixture":
         return Data(name, *mixture(n_samples or 10_000, rng))
+    if family == "words":
+        return Data(name, *words(n_samples or 20_000, rng))
+    if family == "fingerprints":
+        return Data(name, *fingerprints(n_samples or 20_000, rng))
     return Data(name, *some_of_mnist(n_samples or 70_000, family == "mnist", seed))
 
 
@@ -87,6 +95,34 @@ def drawn(n_samples, rng, shares, centers, axes):
         along = rng.standard_normal((len(rows), axes.shape[1])) @ axes[label]
         X[rows] = centers[label] + along + 0.1 * rng.standard_normal((len(rows), X.shape[1]))
     return X, y
+
+
+def words(n_samples, rng, n_words=30_000, n_topics=200, words_of_topic=60):
+    """Return tf-idf of texts of about 80 words, and their topics.
+
+    Seven in ten words have the frequencies of Zipf's law, as in English without its most frequent
+    words; the others are of the text's topic.
+    """
+    frequencies = 1 / np.arange(10, n_words + 10)
+    topics = rng.randint(n_words, size=(n_topics, words_of_topic))
+    y = rng.randint(n_topics, size=n_samples)
+    lengths = 5 + rng.poisson(rng.gamma(2, 40, size=n_samples))
+    rows = np.repeat(np.arange(n_samples), lengths)
+    columns = rng.choice(n_words, len(rows), p=frequencies / frequencies.sum())
+    on_topic = rng.uniform(size=len(rows)) < 0.3
+    place = (words_of_topic * rng.uniform(size=on_topic.sum()) ** 2).astype(int)
+    columns[on_topic] = topics[y[rows[on_topic]], place]
+    counts = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(n_samples, n_words))
+    return TfidfTransformer(sublinear_tf=True, norm=None).fit_transform(counts), y
+
+
+def fingerprints(n_samples, rng, n_bits=1024, n_classes=200):
+    """Return rows of bits, and their classes: a row has most bits of its class, and others."""
+    shares = rng.beta(0.5, 5, size=n_bits)
+    classes = rng.uniform(size=(n_classes, n_bits)) < shares
+    y = rng.randint(n_classes, size=n_samples)
+    flipped = rng.uniform(size=(n_samples, n_bits)) < 0.3
+    return np.where(flipped, rng.uniform(size=(n_samples, n_bits)) < shares, classes[y]), y
 
 
 def some_of_mnist(n_samples, reduced, seed=0):

@@ -42,6 +42,8 @@ HELP = {
     "data": "data sets that data.py lists, separated by commas",
     "systems": "systems, separated by semicolons",
     "sizes": "sizes, separated by commas",
+    "samples": "number of samples, such as 20k",
+    "metrics": "metrics, separated by commas",
     "megabytes": "sizes of the files in MB, separated by commas",
     "landmarks": "number of landmarks",
     "losses": "losses, separated by commas",

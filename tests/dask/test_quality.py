@@ -42,12 +42,15 @@ def test_numbers_are_those_of_the_report(rows):
     assert_same(found, report(X, Y, labels, sample=found.rows, **shared))
 
 
-@pytest.mark.parametrize("kind", ["cosine", "manhattan", "sparse", "float32", "uint8"])
+@pytest.mark.parametrize(
+    "kind", ["cosine", "correlation", "jaccard", "manhattan", "sparse", "float32", "uint8"]
+)
 def test_other_data(kind):
     X, Y, _ = crowded(300)
     X += 1.0
-    metric = kind if kind in ("cosine", "manhattan") else "euclidean"
+    metric = "euclidean" if kind in ("sparse", "float32", "uint8") else kind
     X = X.astype(kind) if kind in ("float32", "uint8") else X
+    X = X > 1.5 if kind == "jaccard" else X
     x = blocks(X, 90)
     if kind == "sparse":
         x, X = x.map_blocks(sparse.csr_matrix), sparse.csr_matrix(X)
@@ -105,6 +108,7 @@ def test_pairs_and_anchors_in_parts(monkeypatch):
         ({"metric": "precomputed"}, ValueError, "require a metric of samples"),
         ({"metric": "seuclidean"}, ValueError, "would differ between blocks"),
         ({"metric": "cosine"}, ValueError, "zero in row"),
+        ({"metric": "correlation"}, ValueError, "all equal, such as row 70"),
         ({"X": 1e200}, ValueError, "overflow or underflow"),
         ({"labels": np.zeros(9)}, ValueError, "inconsistent|shape"),
     ],

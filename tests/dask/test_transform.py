@@ -63,6 +63,17 @@ def test_sparse_blocks(digits, metric):
     assert_array_equal(found.compute()[model.landmark_rows_], plain.embedding_)
 
 
+@pytest.mark.parametrize("metric", ["correlation", "jaccard", "hamming"])
+def test_metrics_with_kernels(digits, metric):
+    X = digits[:300] if metric == "correlation" else (digits[:300] > 7).astype(float)
+    tsne = fasttsne.TSNE(metric=metric, **SHORT).fit(X[:200])
+    assert_array_equal(transform(tsne, blocks(X, 110)).compute(), tsne.transform(X))
+    model = TSNE(landmarks=200, metric=metric, **SHORT)
+    found = model.fit_transform(blocks(X, 110)).compute()
+    plain = fasttsne.TSNE(metric=metric, **SHORT).fit(X[model.landmark_rows_])
+    assert_array_equal(found, plain.transform(X))
+
+
 def test_a_metric_of_the_user_and_a_perplexity(digits):
     def manhattan(a, b):
         return np.abs(a - b).sum()

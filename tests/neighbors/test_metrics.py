@@ -8,7 +8,12 @@ from scipy import sparse
 from sklearn.metrics import pairwise_distances
 
 from fasttsne import TSNE
-from fasttsne.neighbors import nearest_neighbors, neighbor_index, pairwise_squared_distances
+from fasttsne.neighbors import (
+    NeighborsTransformer,
+    nearest_neighbors,
+    neighbor_index,
+    pairwise_squared_distances,
+)
 from fasttsne.neighbors.metrics import METRICS, complete_metric
 from fasttsne.quality import report
 from fasttsne.quality.distances import as_distances
@@ -79,6 +84,10 @@ def test_a_metric_has_one_value_in_every_search(metric, params, kind):
     new, fitted = X[40:], X[:40]
     expected = np.sort(theirs(dense[40:], metric, params, dense[:40]))[:, :10]
     assert_allclose(neighbor_index(fitted, 10, **how).query(new)[1], expected, **close)
+    transformer = NeighborsTransformer(n_neighbors=9, **how)
+    graph = transformer.fit_transform(X).data.reshape(70, 10)
+    assert_allclose(graph[:, 1:], others[:, :9], **close)
+    assert_allclose(transformer.fit(fitted).transform(new).data.reshape(30, 10), expected, **close)
     for method in ("barnes_hut", "exact"):
         tsne = fit(fitted, method=method, perplexity=5, init="random", **how)
         _, scores = tsne.transform(new, return_scores=True)
