@@ -204,8 +204,10 @@ def descend(
     momentum: float,
     exaggeration: float,
     compute_kl: bool = True,
-    fixed: NDArray[np.uint8] | None = None,  # (n,) not 0 where a row does not move
+    held: NDArray[np.uint8] | None = None,  # (n,) not 0 where a row does not move
     scale: bool = False,  # whether a step of the map's scale follows
+    homes: Float32 | None = None,  # (n, d) to which held rows return `anchor` of the way
+    anchor: float = 1.0,
 ) -> float: ...  # gradient norm of the last iteration
 
 class FrozenMap:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -16,7 +17,7 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils import Tags
+from sklearn.utils import Tags, check_scalar
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -36,6 +37,7 @@ from fasttsne.descent.kl_per_sample import kl_per_copy
 from fasttsne.descent.loop import Callback, Rules, optimize
 from fasttsne.descent.schedule import USUAL, Schedule, check_exaggeration
 from fasttsne.descent.state import Descent, check_continues, pin
+from fasttsne.growth import grown
 from fasttsne.initialization.start import warn_of_wide
 from fasttsne.neighbors.metrics import METRICS, Metric
 from fasttsne.pipeline import checked_samples, joint_and_start, may_start_coarse, schedule_of
@@ -205,6 +207,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     kl_per_sample_ : ndarray of float64, shape (n_samples,)
         Each sample's share of `kl_divergence_`, sum_j p_ij log(p_ij / q_ij): only with
         ``kl_per_sample=True``.
+    displacement_ : ndarray of float64, shape (n_earlier,)
+        Distance on the map that each earlier point moved in the last `update`.
     placement_ : Placement
         What `transform` uses: samples, map, and the search index once it is made.
 
@@ -420,6 +424,12 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         embedding : ndarray of float32, shape (n_samples, n_components)
             The map, `embedding_`.
         """
+        return self._draw(X, y, sample_weight, fixed)
+
+    def _draw(
+        self, X: Any, y: Any, sample_weight: Any, fixed: Any, anchor: float = 1.0
+    ) -> NDArray[np.float32]:
+        """Draw the map as `fit_transform` does, or with fixed points on springs (`optimize`)."""
         n_threads = effective_n_threads(self.n_jobs)
         descent = self._descent if self.warm_start else None
         if descent is not None and descent.lock.locked():
@@ -434,6 +444,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         check_exaggeration(self.exaggeration)
 
         original = checked_samples(self, X, y, sample_weight, fixed, is_new=is_new)
+        original = replace(original, anchor=anchor)
         is_exaggerated = self.early_exaggeration != 1.0 and self.early_exaggeration_iter != 0
         if is_new and fixed is None and is_exaggerated:
             warn_of_wide(original.init)
@@ -553,6 +564,64 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             n_threads=effective_n_threads(self.n_jobs),
         )
 
+    @with_plain_numbers
+    def update(self, X: Any, *, anchor: float = 0.3) -> TSNE:
+        """Add new samples to the map, on which earlier points hardly move.
+
+        New samples start where `transform` places them, the neighbours of all samples are found
+        anew, and the descent continues without early exaggeration. A spring holds every earlier
+        point at its place.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_new, n_features)
+            New samples, at least one. They follow the earlier ones in `embedding_`.
+        anchor : float, default=0.3
+            How firmly earlier points are held, from 0 (they move freely) to 1 (not at all). Each
+            iteration takes an earlier point back by this share of the way to its place.
+
+        Returns
+        -------
+        self : TSNE
+            The estimator, as after a fit to all samples. `displacement_` has the distance that
+            each earlier point moved.
+
+        Raises
+        ------
+        NotFittedError
+            If there is no map yet.
+        ValueError
+            If `X` is not as `transform` requires, if `anchor` is not between 0 and 1, or if the
+            map is not of samples alone: after ``metric="precomputed"``, ``affinity="precomputed"``,
+            neighbours as arrays, or a positive `label_weight`.
+
+        Notes
+        -----
+        No earlier point moves farther than sqrt(2) (1 - anchor) / anchor, because no step is
+        longer than sqrt(2). The update minimises KL(P||Q) of all samples plus the energy of the
+        springs, by proximal steps. All samples count once, also where the fit had
+        `sample_weight`. After an exception the estimator is as before.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from fasttsne import TSNE
+        >>> X, _ = load_digits(return_X_y=True)
+        >>> tsne = TSNE(random_state=0).fit(X[:1000])
+        >>> tsne.update(X[1000:]).embedding_.shape
+        (1797, 2)
+        >>> bool(tsne.displacement_.max() < 0.1 * abs(tsne.embedding_).max())
+        True
+        """
+        check_is_fitted(self, "embedding_")
+        check_scalar(anchor, "anchor", Real, min_val=0.0, max_val=1.0)
+        larger = grown(self, X, float(anchor))
+        fitted = {name: value for name, value in vars(larger).items() if name.endswith("_")}
+        for name in ("n_features_in_", "feature_names_in_"):
+            fitted.pop(name, None)
+        vars(forget_descent(self)).update(fitted)
+        return self
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted map to a file that holds no code; `fasttsne.load` reads it.
 
@@ -624,6 +693,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 rules=Rules(self.n_iter_without_progress, self.min_grad_norm, self._N_ITER_CHECK),
                 learns=self.degrees_of_freedom == "auto",
                 fixed=samples.fixed,
+                anchor=samples.anchor,
                 callback=self.callback,
                 callback_every=self.callback_every,
                 progress=self.progress,

@@ -221,6 +221,7 @@ def optimize(
     rules: Rules,
     learns: bool = False,
     fixed: NDArray[np.bool_] | None = None,
+    anchor: float = 1.0,
     callback: Callback | None = None,
     callback_every: int = 50,
     progress: bool = False,
@@ -228,7 +229,8 @@ def optimize(
 ) -> None:
     """Continue a descent. Like `optimize_embedding`, with the forces already built.
 
-    The run counts as interrupted until `descent.end_run()`.
+    With an `anchor` below 1 fixed points move, and each iteration takes them back by this share of
+    the way to where they were. The run counts as interrupted until `descent.end_run()`.
     """
     state = descent.state
     if isinstance(forces, ExactForces):  # which keep the caller's order
@@ -239,12 +241,14 @@ def optimize(
     _evaluate(forces, state)
 
     end = descent.n_iter_ended + max_iter
-    if fixed is not None and fixed.all():
+    if fixed is not None and fixed.all() and anchor == 1.0:
         end = state.iteration  # nothing can move
     mask = fixed.astype(np.uint8) if fixed is not None and fixed.any() else None
     with progress_bar(progress, state.iteration, end) as bar:
         watch = callback, callback_every, bar, verbose
         run = _Run(forces, rules, learns, mask, *watch, first=state.iteration)
+        if anchor < 1.0:
+            run.anchor, run.homes = anchor, state.in_callers_order().embedding
         shown = descent
         try:
             early = min(schedule.n_iter_early, end)
@@ -294,6 +298,8 @@ class _Run:
     verbose: int
     first: int  # iteration after which the callback is called
     stopped_by: str = ""  # rule or callback that ended the run; empty after convergence
+    anchor: float = 1.0  # share of the way home that fixed points go in each iteration
+    homes: NDArray[np.float32] | None = None  # of every point; None if fixed points do not move
 
     def walk(self, descent: Descent, schedule: Schedule, end: int, *, judging: bool) -> None:
         """Iterate until `end`, or until a rule or the callback stops the run.
@@ -455,7 +461,9 @@ class _Run:
         stop = min(end, *(_next_multiple(iteration, period) for period in periods))
         if iteration < schedule.n_iter_early:
             stop = min(stop, schedule.n_iter_early)
-        fixed = None if self.fixed is None else self.fixed[self.forces.order]
+        order = self.forces.order
+        fixed = None if self.fixed is None else self.fixed[order]
+        homes = None if self.homes is None else self.homes[order]
         while iteration < stop:
             settings, until = schedule.at(iteration, n_iter_check)
             until = min(until, stop)
@@ -467,7 +475,17 @@ class _Run:
                 until = min(until, _next_multiple(iteration, _N_ITER_BAR))
             n_iter = until - iteration
             scale = has_scale_steps and until % N_ITER_HELD == 0
-            descend(self.forces, *arrays, n_iter, *settings, until == stop, fixed, scale)
+            descend(
+                self.forces,
+                *arrays,
+                n_iter,
+                *settings,
+                until == stop,
+                fixed,
+                scale,
+                homes,
+                self.anchor,
+            )
             if self.bar is not None:
                 self.bar.update(n_iter)
             iteration = until

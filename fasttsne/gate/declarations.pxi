@@ -53,7 +53,9 @@ cdef extern from "fasttsne.h" nogil:
         const float *attractive
         const float *repulsive
         const float *embedding
-        const uint8_t *fixed
+        const uint8_t *held
+        const float *homes
+        float anchor
         float *moved
         float *velocity
         float *gains

@@ -39,7 +39,8 @@ cdef ft_status descend_steps(void *context) noexcept nogil:
 def descend(Forces forces not None, float[:, ::1] embedding not None,
             float[:, ::1] velocity not None, float[:, ::1] gains not None, int n_iter,
             double learning_rate, double momentum, double exaggeration, bint compute_kl=True,
-            const uint8_t[::1] fixed=None, bint scale=False):
+            const uint8_t[::1] held=None, bint scale=False, float[:, ::1] homes=None,
+            float anchor=1.0):
     """Take n_iter steps from the last evaluated embedding, and return the last gradient norm.
 
     With `scale`, a step of the map's scale follows the last one.
@@ -48,7 +49,9 @@ def descend(Forces forces not None, float[:, ::1] embedding not None,
     forces.check_map(velocity)
     forces.check_map(gains)
     expect(n_iter > 0, "n_iter must be at least 1")
-    expect(fixed is None or fixed.shape[0] == forces.n, "fixed must have a value for every row")
+    expect(held is None or held.shape[0] == forces.n, "held must have a value for every row")
+    if homes is not None:
+        forces.check_map(homes)
     cdef float[:, ::1] other = np.empty_like(embedding)
     cdef Descent descent
     descent.forces, descent.n_iter, descent.n_taken = <void *> forces, n_iter, 0
@@ -62,7 +65,9 @@ def descend(Forces forces not None, float[:, ::1] embedding not None,
     update.first, update.last, update.dim = 0, forces.n, forces.dim
     update.attractive, update.repulsive = &forces._attractive[0, 0], &forces._repulsive[0, 0]
     update.embedding = update.moved = descent.embedding
-    update.fixed = &fixed[0] if fixed is not None else NULL
+    update.held = &held[0] if held is not None else NULL
+    update.homes = &homes[0, 0] if homes is not None else NULL
+    update.anchor = anchor
     update.velocity, update.gains = &velocity[0, 0], &gains[0, 0]
     update.partial = &forces.partial[0]
     cdef ft_status status

@@ -69,12 +69,13 @@ FT_INLINE void update_body(FT_TASK_ARGUMENTS)
 {
     const ft_update *c = context;
     int64_t begin = c->first + chunk * FT_ROWS, end = ft_least(begin + FT_ROWS, c->last);
-    double squared_norm = c->fixed == NULL ? step_rows(c, begin, end) : 0.0;
-    for (int64_t row = begin; c->fixed != NULL && row < end; row++) {
-        if (!c->fixed[row]) squared_norm += step_rows(c, row, row + 1);
-        for (int64_t i = row * c->dim; c->fixed[row] && i < (row + 1) * c->dim; i++) {
-            c->velocity[i] = 0.0f;
-            c->moved[i] = c->embedding[i];
+    double squared_norm = c->held == NULL ? step_rows(c, begin, end) : 0.0;
+    for (int64_t row = begin; c->held != NULL && row < end; row++) {
+        if (!c->held[row] || c->homes != NULL) squared_norm += step_rows(c, row, row + 1);
+        for (int64_t i = row * c->dim; c->held[row] && i < (row + 1) * c->dim; i++) {
+            const float pull = c->homes != NULL ? c->anchor * (c->homes[i] - c->moved[i]) : 0.0f;
+            c->velocity[i] = c->homes != NULL ? c->velocity[i] + pull : 0.0f;
+            c->moved[i] = c->homes != NULL ? c->moved[i] + pull : c->embedding[i];
         }
     }
     c->partial[chunk] = squared_norm;

@@ -1,0 +1,164 @@
+"""Maps that grow: `TSNE.update`."""
+
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+
+from fasttsne import TSNE, _kernels, load, quality
+from fasttsne.affinity import joint_probabilities_dense
+from fasttsne.descent.forces import make_forces
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, _ = load_digits(return_X_y=True)
+    return X[np.random.default_rng(0).permutation(len(X))]
+
+
+@pytest.fixture(scope="module")
+def third(digits):
+    return pickle.dumps(TSNE(random_state=0).fit(digits[:600]))
+
+
+def recall(X, embedding):
+    return quality.neighbor_recall(X, embedding, n_neighbors=10)
+
+
+def test_a_held_row_goes_part_of_the_way_home_after_its_step():
+    rng = np.random.default_rng(0)
+    joint = joint_probabilities_dense(rng.uniform(size=(30, 30)) ** 2, 5.0)
+    Y, V, homes = (rng.normal(size=(30, 2)).astype(np.float32) for _ in range(3))
+    held = np.arange(30) % 3 == 0
+
+    def step(*how):
+        forces = make_forces(joint, 2, 1.0, angle=0.5, n_threads=1)
+        forces.evaluate(Y, True)
+        state = Y.copy(), 0.1 * V, np.ones_like(Y)
+        _kernels.descend(forces, *state, 1, 20.0, 0.8, 1.0, True, *how)
+        return state
+
+    moved, velocity, gains = step()
+    grown, pulled, same = step(held.astype(np.uint8), False, homes, 0.25)
+    expected = np.where(held[:, None], 0.75 * moved + 0.25 * homes, moved)
+    assert_allclose(grown, expected, rtol=1e-6, atol=1e-6)
+    assert_allclose(pulled, velocity + expected - moved, rtol=1e-6, atol=1e-6)
+    assert_array_equal(same, gains)
+
+
+def test_a_map_grown_by_thirds_is_as_good_as_a_whole_one(digits, third):
+    tsne = pickle.loads(third)
+    for start, stop in ((600, 1200), (1200, len(digits))):
+        before = tsne.embedding_
+        assert tsne.update(digits[start:stop]) is tsne
+        moved = np.linalg.norm(tsne.embedding_[:start] - before, axis=1)
+        assert_allclose(tsne.displacement_, moved, rtol=1e-5)
+        radius = np.linalg.norm(before - before.mean(axis=0), axis=1).max()
+        assert moved.mean() < 0.05 * radius
+        assert 0.0 < moved.max() <= np.sqrt(2.0) * (1.0 - 0.3) / 0.3
+    whole = TSNE(random_state=0).fit_transform(digits)
+    assert recall(digits, tsne.embedding_) > recall(digits, whole) - 0.01
+
+
+def test_earlier_points_move_less_the_firmer_they_are_held(digits, third):
+    moved = {}
+    for anchor in (0.0, 0.1, 0.9, 1.0):
+        tsne = pickle.loads(third).update(digits[600:900], anchor=anchor)
+        moved[anchor] = tsne.displacement_.mean()
+    assert moved[0.0] > moved[0.1] > moved[0.9] > moved[1.0] == 0.0
+
+
+def test_the_result_is_that_of_a_fitted_estimator(digits, third):
+    tsne = pickle.loads(third)
+    parameters = tsne.get_params()
+    tsne.update(digits[600:900])
+    assert tsne.get_params() == parameters
+    assert tsne.n_features_in_ == 64
+    again = pickle.loads(pickle.dumps(tsne))
+    assert_array_equal(again.transform(digits[:900]), tsne.embedding_)
+    assert_array_equal(tsne.transform(digits[900:950]), again.transform(digits[900:950]))
+    assert tsne.history_["kl_divergence"][-1] == tsne.kl_divergence_
+
+
+def test_the_same_bits_for_any_number_of_threads_and_from_a_file(digits, third, tmp_path):
+    maps = []
+    for n_jobs in (1, 3):
+        tsne = pickle.loads(third).set_params(n_jobs=n_jobs)
+        maps.append(tsne.update(digits[600:700]).embedding_)
+    pickle.loads(third).save(tmp_path / "map.npz")
+    maps.append(load(tmp_path / "map.npz").update(digits[600:700]).embedding_)
+    for other in maps[1:]:
+        assert_array_equal(other, maps[0])
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_matrix, np.float32, list, "frame"])
+def test_other_kinds_of_samples(digits, kind):
+    X = digits[:300]
+    if kind == "frame":
+        pd = pytest.importorskip("pandas")
+        X = pd.DataFrame(X, columns=[f"pixel{i}" for i in range(64)])
+        first, last = X[:200], X[200:]
+    else:
+        first, last = (kind(part) for part in (X[:200].tolist(), X[200:].tolist()))
+    tsne = TSNE(perplexity=10, random_state=0).fit(first)
+    assert tsne.update(last).embedding_.shape == (300, 2)
+    assert np.isfinite(tsne.embedding_).all()
+
+
+def test_values_that_are_too_large_to_square(digits):
+    large = digits[:300] * 1e300
+    tsne = TSNE(perplexity=10, random_state=0).fit(large[:200]).update(large[200:])
+    plain = TSNE(perplexity=10, random_state=0).fit(large[:200])
+    assert_array_equal(tsne.transform(large[:5]), tsne.embedding_[:5])
+    assert np.linalg.norm(tsne.embedding_[:200] - plain.embedding_, axis=1).max() < 4.0
+
+
+@pytest.mark.parametrize(
+    ("params", "match"),
+    [
+        ({"metric": "precomputed", "init": "random"}, "update needs a map of samples alone"),
+        ({"affinity": "precomputed", "init": "random"}, "update needs a map of samples alone"),
+        ({"label_weight": 0.5}, "label_weight=0.5"),
+    ],
+)
+def test_maps_that_cannot_grow(digits, params, match):
+    X, y = digits[:100], np.arange(100) % 4
+    if "init" in params:
+        X = np.abs(X @ X.T)
+        X = (X + X.T) / 2 * (1 - np.eye(100))
+    tsne = TSNE(perplexity=10, random_state=0, **params).fit(X, y)
+    with pytest.raises(ValueError, match=match):
+        tsne.update(X[:5])
+
+
+def test_bad_input_changes_nothing(digits, third):
+    tsne = pickle.loads(third)
+    before = vars(tsne).copy()
+    for bad, match in (
+        (digits[600:700, :60], "60 features"),
+        (digits[600:600], "0 sample"),
+        (np.full((2, 64), np.nan), "NaN"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            tsne.update(bad)
+    for anchor in (-0.1, 1.1, np.nan):
+        with pytest.raises(ValueError, match="anchor"):
+            tsne.update(digits[600:700], anchor=anchor)
+    with pytest.raises(TypeError, match="anchor"):
+        tsne.update(digits[600:700], anchor="firm")
+
+    def fail(snapshot):
+        raise RuntimeError("the callback failed")
+
+    with pytest.raises(RuntimeError, match="the callback failed"):
+        tsne.set_params(callback=fail).update(digits[600:700])
+    tsne.set_params(callback=None)
+    after = vars(tsne)
+    assert after.keys() == before.keys()
+    assert all(after[name] is before[name] for name in before if name != "callback")
+    with pytest.raises(NotFittedError):
+        TSNE().update(digits)
