@@ -11,6 +11,10 @@ from fasttsne.neighbors.given import is_transformer
 from fasttsne.runtime.threads import effective_n_threads
 from fasttsne.samples.scaling import times_power_of_two
 
+# Of a spring at anchor = 1/2, times the step length. A weaker one lets earlier points move farther;
+# a stronger one keeps the map from becoming as good as a whole one (benchmarks/NOTES.md).
+_STIFFNESS = 3e-4
+
 
 def grown(tsne: Any, X: Any, anchor: float) -> Any:
     """Return an estimator with the map of the samples of the fit and of `X`."""
@@ -22,11 +26,11 @@ def grown(tsne: Any, X: Any, anchor: float) -> Any:
     is_sparse = sparse.issparse(placement.X)
     stacked = (sparse.vstack if is_sparse else np.concatenate)([placement.X, X])
     larger = type(tsne)(**tsne.get_params(deep=False)).set_params(
-        init=np.concatenate([before, placed]), early_exaggeration_iter=0, warm_start=False
+        init=np.concatenate([before, placed]), warm_start=False
     )
-    is_old = np.arange(stacked.shape[0]) < len(before)
-    held = is_old if anchor > 0.0 else None
-    larger._draw(times_power_of_two(stacked, placement.exponent), None, None, held, anchor)
+    held = np.arange(stacked.shape[0]) < len(before) if anchor > 0.0 else None
+    share = 1.0 if anchor == 1.0 else _STIFFNESS * anchor / (1.0 - anchor + _STIFFNESS * anchor)
+    larger._draw(times_power_of_two(stacked, placement.exponent), None, None, held, share)
     moved = larger.embedding_[: len(before)].astype(np.float64) - before
     larger.displacement_ = np.sqrt(np.square(moved).sum(axis=1))
     return larger

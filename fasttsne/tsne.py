@@ -446,7 +446,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         original = checked_samples(self, X, y, sample_weight, fixed, is_new=is_new)
         original = replace(original, anchor=anchor)
         is_exaggerated = self.early_exaggeration != 1.0 and self.early_exaggeration_iter != 0
-        if is_new and fixed is None and is_exaggerated:
+        if is_new and fixed is None and is_exaggerated and anchor == 1.0:
             warn_of_wide(original.init)
         parameters = completed(AffinityParameters.of(self), original)
         samples = collapse(original) if parameters.equal_rows_are_equal_samples else original
@@ -565,20 +565,20 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         )
 
     @with_plain_numbers
-    def update(self, X: Any, *, anchor: float = 0.3) -> TSNE:
+    def update(self, X: Any, *, anchor: float = 0.5) -> TSNE:
         """Add new samples to the map, on which earlier points hardly move.
 
-        New samples start where `transform` places them, the neighbours of all samples are found
-        anew, and the descent continues without early exaggeration. A spring holds every earlier
-        point at its place.
+        New samples start where `transform` places them, and the neighbours of all samples are
+        found anew. The descent is that of a fit, while a spring holds every earlier point at its
+        place.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_new, n_features)
             New samples, at least one. They follow the earlier ones in `embedding_`.
-        anchor : float, default=0.3
-            How firmly earlier points are held, from 0 (they move freely) to 1 (not at all). Each
-            iteration takes an earlier point back by this share of the way to its place.
+        anchor : float, default=0.5
+            How firmly earlier points are held, from 0 (they move freely) to 1 (not at all). The
+            stiffness of the springs is proportional to anchor / (1 - anchor).
 
         Returns
         -------
@@ -597,10 +597,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
         Notes
         -----
-        No earlier point moves farther than sqrt(2) (1 - anchor) / anchor, because no step is
-        longer than sqrt(2). The update minimises KL(P||Q) of all samples plus the energy of the
-        springs, by proximal steps. All samples count once, also where the fit had
-        `sample_weight`. After an exception the estimator is as before.
+        The update minimises KL(P||Q) of all samples plus the energy of the springs, by proximal
+        steps. All samples count once, also where the fit had `sample_weight`. After an exception
+        the estimator is as before.
 
         Examples
         --------

