@@ -22,6 +22,8 @@ SimilarLabel = Literal[0, 1]
 
 # Near the square root of the largest number in double precision.
 _LARGEST = 1e152
+# Up to here, double precision has every integer.
+_WHOLE = 2**53
 
 
 def as_numbers(
@@ -40,6 +42,15 @@ def as_numbers(
     finite = np.isfinite(array)
     if not finite.all() and not (unranked and np.isneginf(array[~finite]).all()):
         raise ValueError(f"{name} contains NaN or infinity; remove or replace them")
+    return array
+
+
+def as_ranked(values: ArrayLike, name: str) -> NDArray[Any]:
+    """Return scores of which only the order counts: ranks of integers that doubles would merge."""
+    array = as_array(values, name)
+    whole = array.dtype.kind in "iu" and array.size > 0
+    if whole and (int(array.max()) > _WHOLE or int(array.min()) < -_WHOLE):
+        return np.unique(array, return_inverse=True)[1].reshape(array.shape)
     return array
 
 
@@ -118,6 +129,14 @@ def check_params(
             f"{prefix}loss={name!r} does not take {', '.join(map(repr, unknown))}; it takes "
             f"{', '.join(map(repr, known)) or 'no parameters'}"
         )
+
+
+def without_data(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that can be checked on other data: no functions, no arrays of data."""
+    of_data = ("propensity", "sample_weight")
+    return {
+        name: value for name, value in params.items() if name not in of_data and not callable(value)
+    }
 
 
 def reduced(

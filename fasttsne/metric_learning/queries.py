@@ -24,7 +24,7 @@ Undefined = float | Literal["skip"]
 RankingLoss = Loss | tuple[float | Floats, Gradient, Gradient]
 
 # The losses of a block's queries, the numbers of their terms, the gradient by the scores, and a
-# positive diagonal of the Hessian, which is ignored unless the block is `curved`.
+# positive diagonal of the Hessian, which is ignored unless `Block.hessian`.
 Part = tuple[Floats, Floats | float, Floats, Floats]
 
 # Largest number of documents, or of pairs, in a block: its matrices fit into the processor's cache.
@@ -38,9 +38,9 @@ class Block:
     queries: Indices  # numbers of the queries
     relevance: Floats
     scores: Floats
-    weights: Floats
+    weights: Floats  # in measures propensities
     places: slice | Indices  # of the block's documents among all documents
-    curved: bool = False  # whether the Hessian is asked for
+    hessian: bool = False  # whether the Hessian is asked for
 
     def rows(self) -> Iterator[slice]:
         """Yield all documents in slices whose pairs with all documents fit into a block."""
@@ -67,7 +67,7 @@ class Queries:
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def blocks(self, *, of_pairs: bool = False, curved: bool = False) -> Iterator[Block]:
+    def blocks(self, *, of_pairs: bool = False, hessian: bool = False) -> Iterator[Block]:
         """Yield all queries; with `of_pairs` in blocks whose pairs of documents fit as well."""
         starts = np.cumsum(self.sizes) - self.sizes
         by_size = np.argsort(self.sizes, kind="stable")
@@ -77,9 +77,9 @@ class Queries:
             n_rows = max(1, _BLOCK_DOCUMENTS // (size**2 if of_pairs else size))
             for first in range(0, len(queries), n_rows):
                 block = queries[first : first + n_rows]
-                yield self._block(block, starts[block], size, curved)
+                yield self._block(block, starts[block], size, hessian)
 
-    def _block(self, queries: Indices, starts: Indices, size: int, curved: bool) -> Block:
+    def _block(self, queries: Indices, starts: Indices, size: int, hessian: bool) -> Block:
         places: slice | Indices
         if starts[-1] - starts[0] == (len(starts) - 1) * size:  # one after the other
             places = slice(int(starts[0]), int(starts[-1]) + size)
@@ -92,7 +92,7 @@ class Queries:
         )
         relevance, scores = self.relevance[places], self.scores[places]
         documents = relevance.reshape(shape), scores.reshape(shape), weights
-        return Block(queries, *documents, places, curved)
+        return Block(queries, *documents, places, hessian)
 
     def as_given(self, values: Floats) -> Floats:
         """Return values of the documents in the order in which these were given."""
@@ -116,10 +116,11 @@ def as_queries(
     """Return the checked arguments of a measure or a loss; `names` are those in its signature.
 
     `weights` are of documents. With `qid` queries are in order of their ids. With `unranked` scores
-    may be minus infinity.
+    may be minus infinity, and only their order counts.
     """
     name, other, weights_name = names
     relevance = checks.as_numbers(relevance, name)
+    scores = checks.as_ranked(scores, other) if unranked else scores
     scores = checks.as_numbers(scores, other, unranked=unranked)
     _check_documents(relevance, scores, name, other)
     sizes, order = _sizes_and_order(relevance, groups, qid, name)
@@ -179,12 +180,12 @@ def _sizes_and_order(
 
 def query_numbers(qid: ArrayLike, n_documents: int) -> Indices:
     """Return the number of every document's query, from 0, in ascending order of the ids."""
-    numbers = class_codes(qid, n_documents, name="qid", any_numbers=True)
+    remedy = "leave these documents out, or give them an id"
+    words: dict[str, Any] = {"name": "qid", "are": "one id per document", "of_missing": remedy}
+    numbers = class_codes(qid, n_documents, any_numbers=True, **words)
     values, missing = label_values(qid)
     if missing.any():
-        raise ValueError(
-            "qid has missing ids (NaN, None); leave these documents out, or give them an id"
-        )
+        raise ValueError(f"qid has missing ids (NaN, None); {remedy}")
     if values.dtype.kind == "O" and ascending(list(set(values.flat))) is None:
         types = sorted({type(value).__name__ for value in values.flat})
         kind = "mixed types" if len(types) > 1 else "a type without order"
@@ -306,7 +307,7 @@ def loss_of_queries(
     derivatives = [np.empty(queries.scores.size) for _ in range(1 + hessian)]
     n_terms = 0.0
     with np.errstate(over="ignore", invalid="ignore"):
-        for block in queries.blocks(of_pairs=of_pairs, curved=hessian):
+        for block in queries.blocks(of_pairs=of_pairs, hessian=hessian):
             block_losses, terms, *of_block = part(block)
             losses[block.queries] = block_losses
             for values, into in zip(of_block, derivatives, strict=False):

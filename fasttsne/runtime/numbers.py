@@ -67,7 +67,10 @@ def with_plain_numbers(function: Function) -> Function:
         attributes = vars(args[0]) if args and isinstance(args[0], BaseEstimator) else {}
         own = {name: value for name, value in attributes.items() if not name.endswith("_")}
         given = {name: value for name, value in own.items() if plain(value) is not value}
-        bound = signature.bind(*args, **kwargs)
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{function.__qualname__}(): {error}") from None
         for name, value in bound.arguments.items():
             annotation = function.__annotations__.get(name, "")
             bound.arguments[name] = _checked(name, value, annotation, function.__globals__)

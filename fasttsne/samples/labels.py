@@ -39,12 +39,15 @@ def class_codes(
     name: str = "labels",
     minus_one_is_missing: bool = False,
     any_numbers: bool = False,
+    are: str = "one label per sample",
+    of_missing: str = "use None or NaN for a missing label",
 ) -> NDArray[np.int64]:
     """Return the number of every sample's class, from 0, int64, and -1 where the label is missing.
 
     Classes ascend, or are in order of appearance where labels of mixed types have no order. With
     `minus_one_is_missing` the number -1 marks a missing label too, as in scikit-learn. Errors call
-    the labels `name`. Fractions are quantities and no classes, unless `any_numbers`.
+    the labels `name` and what they must be `are`, and advise `of_missing` where one is infinite.
+    Fractions are quantities and no classes, unless `any_numbers`.
     """
     if sparse.issparse(labels):
         raise ValueError(f"{name} is sparse, but must be dense; pass {name}.toarray().ravel()")
@@ -56,14 +59,13 @@ def class_codes(
             # Also rows of unequal lengths, of which NumPy before 1.24 only warns.
             raise ValueError("entries are lists or tuples; convert each to text")
     except ValueError as error:
-        raise ValueError(f"{name} must be one label per sample: {error}") from error
+        raise ValueError(f"{name} must be {are}: {error}") from error
     if values.shape == (n_samples, 1):
         values, missing = values[:, 0], missing[:, 0]
     if values.shape != (n_samples,):
         remedy = f"; pass {name}.ravel()" if values.size == n_samples else ""
         raise ValueError(
-            f"{name} has shape {values.shape}, but must be one label per sample: "
-            f"({n_samples},){remedy}"
+            f"{name} has shape {values.shape}, but must be {are}: ({n_samples},){remedy}"
         )
     if minus_one_is_missing:
         missing[~missing] = [_is_number(label) and label == -1 for label in values[~missing]]
@@ -72,7 +74,7 @@ def class_codes(
     if any(isinstance(label, complex | np.complexfloating) for label in objects):
         raise ValueError(f"{name} has complex numbers; use integers or text for classes")
     if present.dtype.kind == "f" and not np.isfinite(present).all():
-        raise ValueError(f"{name} contains infinity; use None or NaN for a missing label")
+        raise ValueError(f"{name} contains infinity; {of_missing}")
     if not any_numbers and has_fractions(labels):
         raise ValueError(
             f"Unknown label type: {name} is continuous, numbers with fractions, but must be "

@@ -101,6 +101,16 @@ def test_the_table_of_measures():
     assert found.p_holm[1] < 0.01
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_the_columns_of_a_frame_are_systems(library):
+    frames = pytest.importorskip(library)
+    a, b, c = systems()
+    expected = compare({"a": a, "b": b, "c": c})
+    found = compare(frames.DataFrame({"a": a, "b": b, "c": c}))
+    assert found.names == ("a", "b", "c")
+    assert_array_equal(found.p_values, expected.p_values)
+
+
 @pytest.mark.parametrize(
     ("values", "params", "message"),
     [
@@ -114,6 +124,7 @@ def test_the_table_of_measures():
         ([[1.0, np.inf], [1.0, 2.0]], {}, "a contains NaN or infinity"),
         ([["x", "y"], [1.0, 2.0]], {}, "a must be numbers"),
         ([[1e308, -1e308], [-1e308, 1e308]], {}, r"values up to 1e\+308 overflow in sums"),
+        ([{"x": [1.0, 2.0], "y": [1.0, 2.0]}], {"names": ["a", "b"]}, "names are those of the map"),
         ([[1.0, 2.0]] * 2, {"confidence": 95}, "confidence=95 must be between 0 and 1"),
         ([[1.0, 2.0]] * 2, {"n_resamples": 0}, "n_resamples=0 must be"),
     ],

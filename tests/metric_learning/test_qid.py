@@ -83,7 +83,8 @@ def test_ids_in_any_order_are_sizes(name, kind):
         ([1, None, 2], "qid has missing ids"),
         ([1.0, np.nan, 2.0], "qid has missing ids"),
         (pd.Series([1, pd.NA, 2], dtype="Int64"), "qid has missing ids"),
-        (["a", "a"], "qid has shape"),
+        ([1.0, np.inf, 2.0], "qid contains infinity; leave these documents out, or give"),
+        (["a", "a"], r"qid has shape \(2,\), but must be one id per document: \(3,\)"),
         (np.zeros((3, 2)), "qid has shape"),
     ],
 )
@@ -268,6 +269,25 @@ def test_relevance_of_other_types(y):
         assert ranker.fit([[0.0], [1.0]], y).coef_ < 0.0
 
 
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [([0, np.nan], "^y contains NaN"), ([0, -1], "^y has negative"), ([0] * 3, "^y and X must")],
+)
+def test_a_ranker_scores_y(y, message):
+    ranker = LinearRanker("listnet").fit([[0.0], [1.0]], [0, 1])
+    with pytest.raises(ValueError, match=message):
+        ranker.score([[0.0], [1.0]], y)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"max_relevance": 0.5}, {"gain": {0.5: 1.0}.get}, {"undefined": "skip"}, {"k": np.uint8(3)}],
+)
+def test_parameters_are_checked_without_data(params):
+    name = "expected_reciprocal_rank" if "max_relevance" in params else "ndcg_score"
+    assert ranking_scorer(name, **params)
+
+
 def test_a_scorer_says_what_is_wrong(documents):
     X, y, qid = documents
     with pytest.raises(ValueError, match="measure='ndcg' must be a function or one of ndcg_score"):
@@ -276,6 +296,10 @@ def test_a_scorer_says_what_is_wrong(documents):
         ranking_scorer("ndcg_score", top=3)
     with pytest.raises(ValueError, match="missing a required argument: 'k'"):
         ranking_scorer("hit_rate")
+    with pytest.raises(ValueError, match="measure='precision_at_k': k=0 must be an integer of"):
+        ranking_scorer("precision_at_k", k=0)
+    with pytest.raises(ValueError, match="gain='quadratic' must be 'linear', 'exponential' or a"):
+        ranking_scorer(ndcg_score, gain="quadratic")
     ranker = LinearRanker("listnet").fit(X, y, qid=qid)
     with pytest.raises(ValueError, match=r"enable_metadata_routing=True.*params=\{'qid': qid\}"):
         ranking_scorer("ndcg_score")(ranker, X, y)

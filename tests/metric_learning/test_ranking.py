@@ -424,3 +424,44 @@ def test_bad_parameters_are_refused(scores, y_true, params, message):
     for score in scores:
         with pytest.raises(ValueError, match=message):
             score(y_true, [1.0, 2.0], **params)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_integers_that_doubles_would_merge_do_not_tie(dtype):
+    """Such as times in nanoseconds."""
+    scores = np.array([2, 1, 0], dtype=dtype) + dtype(2**60)
+    assert ndcg_score([1, 0, 0], scores) == 1.0
+    assert metric_learning.rank_biased_overlap(scores, scores) == pytest.approx(1.0)
+
+
+def test_a_reader_who_stops_in_a_long_tie(monkeypatch):
+    from fasttsne.metric_learning.ranking import graded
+
+    y = np.random.default_rng(0).integers(0, 5, size=(3, 400))
+    for k in None, 30, 390:
+        found = metric_learning.expected_reciprocal_rank(y, np.zeros_like(y), k=k, per_query=True)
+        with monkeypatch.context() as patch:
+            patch.setattr(graded, "_NEGLIGIBLE", 0.0)
+            arguments = {"k": k, "per_query": True}
+            expected = metric_learning.expected_reciprocal_rank(y, np.zeros_like(y), **arguments)
+        assert_allclose(found, expected, rtol=1e-13)
+
+
+def test_overlap_of_queries_with_ties_among_others_without():
+    rng = np.random.default_rng(1)
+    first, second = rng.permuted(np.tile(np.arange(12.0), (2, 6, 1)), axis=2)
+    first[::2] //= 3
+    second[::3] //= 2
+    found = metric_learning.rank_biased_overlap(first, second, per_query=True)
+    one_by_one = [
+        metric_learning.rank_biased_overlap(*row) for row in zip(first, second, strict=True)
+    ]
+    assert_allclose(found, one_by_one, rtol=1e-13)
+    # A tie is the mean over its orders; an order differs from others by a tiny score.
+    orders = [
+        metric_learning.rank_biased_overlap(
+            first[0] + 1e-3 * rng.permutation(12), second[0] + 1e-3 * rng.permutation(12)
+        )
+        for _ in range(4000)
+    ]
+    assert found[0] == pytest.approx(np.mean(orders), abs=0.01)

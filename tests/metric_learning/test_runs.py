@@ -69,6 +69,20 @@ def test_runs_of_the_same_judgements_are_compared_query_by_query():
     assert compare(values).differences[0] > 0.0
 
 
+def test_ids_in_files_may_have_spaces_other_than_those_of_ascii(tmp_path):
+    document = "d\xa01\u2003\x85\x1c"
+    run = write(tmp_path, "run.txt", [f"q Q0 {document} 1 0.5 tag"])
+    assert from_run({"q": {document: 1}}, run)["y_score"].tolist() == [0.5]
+
+
+@pytest.mark.parametrize("run", [{"q": {"a": 1.0}}, {"q": {"a": 1.0}, "none": {"b": 1.0}}])
+def test_queries_without_judgements_do_not_count(run):
+    qrels = {"q": {"a": 1}, "none": {}}
+    assert set(from_run(qrels, run)["qid"]) == {"q"}
+    pytrec_eval = pytest.importorskip("pytrec_eval")
+    assert set(pytrec_eval.RelevanceEvaluator(qrels, {"map"}).evaluate(run)) == {"q"}
+
+
 TREC = {"map": ("average_precision", {}), "ndcg": ("ndcg_score", {})}
 TREC |= {"recip_rank": ("reciprocal_rank", {}), "Rprec": ("r_precision", {})}
 TREC |= {"ndcg_cut_5": ("ndcg_score", {"k": 5}), "P_5": ("precision_at_k", {"k": 5})}
@@ -149,7 +163,10 @@ def test_bad_mappings_are_refused(qrels, run, message):
     ("lines", "message"),
     [
         (["q Q0 d 1 0.5 tag", "q Q0 e 2 0.4"], "line 2 of run.txt has 5 fields, but must have 6"),
-        (["q Q0 d 1 half tag"], "line 1 of run.txt: 'half' is no number"),
+        (["q Q0 d 1 half tag"], "line 1 of run.txt: 'half' is no finite number"),
+        (["q Q0 d 1 1_0 tag"], "line 1 of run.txt: '1_0' is no finite number"),
+        (["q Q0 d 1 \uff11 tag"], "line 1 of run.txt: '\uff11' is no finite number"),
+        (["q Q0 d 1 nan tag"], "line 1 of run.txt: 'nan' is no finite number"),
         (["q Q0 d 1 2 tag", "q Q0 d 2 1 tag"], "line 2 of run.txt has document d of query q again"),
     ],
 )

@@ -382,8 +382,10 @@ class LinearRanker(BaseEstimator):
                 "In cross-validation call sklearn.set_config(enable_metadata_routing=True); if all "
                 "documents are of one query, pass groups=[len(y)]"
             )
+        scores = self.predict(X)
+        as_queries(y, scores, groups, qid, names=("y", "X", "sample_weight"))  # errors name y
         params: dict[str, Any] = {"groups": groups, "qid": qid, "k": k, "gain": gain}
-        return float(ndcg_score(y, self.predict(X), sample_weight=sample_weight, **params))
+        return float(ndcg_score(y, scores, sample_weight=sample_weight, **params))
 
     def _solver(self) -> Literal["lbfgs", "adam"]:
         smooth = isinstance(self.loss, str) and self.loss not in _NOT_SMOOTH

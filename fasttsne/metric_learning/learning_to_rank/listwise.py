@@ -130,7 +130,7 @@ def listmle_loss(
             log_weights = np.log(ties.sums(weights) / ties.sizes)
         # Each score enters the sums of earlier ties, and those of its own by the share left.
         both = []
-        for power in (1.0, 2.0) if block.curved else (1.0,):
+        for power in (1.0, 2.0) if block.hessian else (1.0,):
             by_place = log_weights - power * log_sums
             earlier = np.logaddexp.accumulate(by_place, axis=1)
             earlier = np.column_stack([np.full(len(after), -np.inf), earlier[:, :-1]])

@@ -16,5 +16,9 @@ _NOT_PARAMS = ("groups", "qid", "document_weight", "thresholds", "reduction", "h
 
 
 def check_params(loss: str, params: Mapping[str, Any], prefix: str = "") -> None:
-    """Check that a loss takes these parameters; an error begins with `prefix`."""
+    """Check that a loss takes these parameters and values; an error begins with `prefix`."""
     checks.check_params(loss, LOSSES[loss], params, _NOT_PARAMS, prefix)
+    try:
+        LOSSES[loss]([0, 0], [0, 0], **checks.without_data(params))
+    except ValueError as error:
+        raise ValueError(f"{prefix}loss={loss!r}: {error}") from error

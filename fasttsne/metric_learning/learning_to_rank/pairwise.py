@@ -152,6 +152,7 @@ def lambdarank_loss(
     ties : {"average", "given"}, default="average"
         Ranks of documents with equal scores: the mean over their orders, or the order of the rows,
         as in LightGBM. With "given" a ranking by relevance of the rows leaks into the first steps.
+        (Measures have no "given", but the opposite order, "stable"; see `dcg_score`.)
     reduction : {"mean", "sum", "none"} over pairs of different relevance; see `squared_loss`
     hessian : see `squared_loss`
 
@@ -257,7 +258,7 @@ def _loss(
             slopes *= weights
             gradient[:, some] += slopes.sum(axis=2)
             gradient -= slopes.sum(axis=1)
-            if block.curved:
+            if block.hessian:
                 curves = np.where(pairs, curvature(), 0.0) * weights
                 hessian[:, some] += curves.sum(axis=2)
                 hessian += curves.sum(axis=1)

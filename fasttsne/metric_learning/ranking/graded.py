@@ -15,6 +15,9 @@ from fasttsne.metric_learning.ranking.ndcg import Gain, TieOrder, descending, re
 from fasttsne.metric_learning.ties import Ties
 from fasttsne.runtime.numbers import Count, with_plain_numbers
 
+# Chances of a reader to go on that no sum notices.
+_NEGLIGIBLE = 1e-25
+
 
 @with_plain_numbers
 def graded_average_precision(
@@ -111,8 +114,8 @@ def expected_reciprocal_rank(
     ----------
     y_true, y_score : see `dcg_score`, also for errors
     k : int, default=None
-        A reader who reads `k` documents without being satisfied adds 0. The time grows with the
-        square of the number of documents that tie, and with `k` only in proportion to it.
+        A reader who reads `k` documents without being satisfied adds 0. The time of a tie grows
+        with its documents times the ranks, up to `k`, that a reader may reach.
     max_relevance : float, default=None
         The highest level of relevance; None takes the largest value in `y_true`. Give it to compare
         values of different queries.
@@ -151,7 +154,7 @@ def expected_reciprocal_rank(
 def _mean_products(values: Floats, ties: Ties, n_ranks: int) -> Floats:
     """Return the products of the values up to each rank, as means over the orders within ties.
 
-    They are right up to rank `n_ranks`; values are at most 1.
+    They are right up to rank `n_ranks`, and 0 where below `_NEGLIGIBLE`; values are at most 1.
     """
     size = values.shape[1]
     products = np.cumprod(values, axis=1).ravel()
@@ -170,5 +173,11 @@ def _mean_products(values: Floats, ties: Ties, n_ranks: int) -> Floats:
             share = np.arange(1, min(n, last) + 1) / n
             one_fewer = of_ties[:, n - 1, np.newaxis] * means[:, : len(share)]
             means[:, 1 : len(share) + 1] += share * (one_fewer - means[:, 1 : len(share) + 1])
+            # The means fall along the ranks, and with every document that is added.
+            while len(share) > 1 and means[:, len(share)].max() < _NEGLIGIBLE:
+                share = share[:-1]
+                last = len(share)
+                means[:, last + 1] = 0.0
+        last = means.shape[1] - 1
         products[starts + np.arange(last)] = before * means[:, 1:]
     return np.asarray(products.reshape(values.shape))

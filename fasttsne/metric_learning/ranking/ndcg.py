@@ -57,7 +57,8 @@ def dcg_score(
     ties : {"average", "stable"}, default="average"
         Order of documents with equal scores. "average" is the mean over all orders (McSherry and
         Najork 2008). "stable" ranks documents that were given later higher, as scikit-learn does
-        with ``ignore_ties=True``; so equal scores for all documents bring no advantage.
+        with ``ignore_ties=True``; so equal scores for all documents bring no advantage. (The
+        opposite order, earlier documents first, is ``ties="given"`` of `lambdarank_loss`.)
     groups : array-like of int, shape (n_queries,), default=None
         Number of documents per query, for one-dimensional `y_true` query by query.
     qid : array-like of shape (n_documents,), default=None

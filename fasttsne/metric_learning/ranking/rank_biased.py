@@ -76,7 +76,8 @@ def rank_biased_overlap(
 
     (1 - p) times the sum over depths d of p^(d - 1) times the share of documents that are among the
     first d of both rankings. Beyond the last document the share is 1. Documents with equal scores
-    are among the first d with the share of orders in which they are.
+    are among the first d with the share of orders in which they are. The time of queries with equal
+    scores grows with the number of depths that count.
 
     Parameters
     ----------
@@ -98,25 +99,39 @@ def rank_biased_overlap(
     0.5
     """
     _check_persistence(persistence)
-    first = checks.as_numbers(scores, "scores")
-    second = checks.as_numbers(other_scores, "other_scores")
+    first = checks.as_numbers(checks.as_ranked(scores, "scores"), "scores")
+    second = checks.as_numbers(checks.as_ranked(other_scores, "other_scores"), "other_scores")
     # Relevance has to be at least 0. Only the order of scores counts, so ranks replace them.
     levels = np.unique(first.ravel(), return_inverse=True)[1].reshape(first.shape)
 
     def measure(block: Block) -> Floats:
         places = [_places(values) for values in (block.relevance, block.scores)]
-        size = block.scores.shape[1]
-        overlap = np.full(len(block.queries), persistence**size)
-        for depth in range(1, size + 1):
-            weight = (1.0 - persistence) * persistence ** (depth - 1)
-            if weight < np.finfo(np.float64).tiny:
-                break
-            inside = [np.clip((depth - above) / size, 0.0, 1.0) for above, size in places]
-            overlap += weight / depth * np.sum(inside[0] * inside[1], axis=1)
-        return overlap
+        n_queries, size = block.scores.shape
+        depths = np.arange(1, size + 1)
+        weights = (1.0 - persistence) * persistence ** (depths - 1) / depths
+        # Without ties a document is in both from the depth of its later rank on.
+        later = np.maximum(places[0][0], places[1][0]).astype(np.int64)
+        later += size * np.arange(n_queries)[:, np.newaxis]
+        entering = np.bincount(later.ravel(), minlength=later.size).reshape(later.shape)
+        overlap = np.cumsum(entering, axis=1) @ weights
+        tied = np.flatnonzero((np.maximum(places[0][1], places[1][1]) > 1.0).any(axis=1))
+        if tied.size:
+            overlap[tied] = _overlap_of_ties([(a[tied], n[tied]) for a, n in places], weights)
+        return np.asarray(overlap + persistence**size)
 
     arguments = levels, second, groups, qid, sample_weight, per_query
     return mean_of_queries(measure, *arguments, names=("scores", "other_scores"))
+
+
+def _overlap_of_ties(places: list[tuple[Floats, Floats]], weights: Floats) -> Floats:
+    """Return the weighted sum over depths of the expected number of documents in both rankings."""
+    overlap = np.zeros(len(places[0][0]))
+    for depth, weight in enumerate(weights, 1):
+        if weight < np.finfo(np.float64).tiny:
+            break
+        inside = [np.clip((depth - above) / size, 0.0, 1.0) for above, size in places]
+        overlap += weight * np.sum(inside[0] * inside[1], axis=1)
+    return overlap
 
 
 def _places(scores: Floats) -> tuple[Floats, Floats]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ Judged = Mapping[Any, Mapping[Any, float]]
 def from_run(qrels: Judged | str | os.PathLike[str], run: Judged | str | os.PathLike[str]) -> Any:
     """Return relevance, scores and query ids of a run and its judgements, for any measure.
 
-    Every query with judgements counts. Of a query, the documents are those of the run, with
-    relevance 0 where there is no judgement, and the judged documents that the run did not retrieve,
-    with a score of minus infinity: they count among the documents to be found, and have no rank.
+    Every query with judgements counts, and as in trec_eval no other. Of a query, the documents are
+    those of the run, with relevance 0 where there is no judgement, and the judged documents that
+    the run did not retrieve, with a score of minus infinity: they count among the documents to be
+    found, and have no rank.
 
     Parameters
     ----------
@@ -58,6 +60,8 @@ def from_run(qrels: Judged | str | os.PathLike[str], run: Judged | str | os.Path
     scores: list[float] = []
     qid: list[Any] = []
     for query, judgements in judged.items():
+        if not judgements:
+            continue
         found = scored.get(query, {})
         documents = dict.fromkeys([*found, *judgements])
         relevance += [max(_number(judgements.get(d, 0), "qrels", query, d), 0.0) for d in documents]
@@ -119,7 +123,7 @@ def _read(given: Any, name: str) -> Judged:
     try:
         with opened(path, "rt", encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
-                fields = line.split()
+                fields = re.findall(r"\S+", line, re.ASCII)  # ids may have other spaces
                 if not fields:
                     continue
                 where = f"{name}: line {number} of {path.name}"
@@ -129,10 +133,13 @@ def _read(given: Any, name: str) -> Judged:
                 of_query = found.setdefault(query, {})
                 if document in of_query:
                     raise ValueError(f"{where} has document {document} of query {query} again")
+                value = fields[place]
                 try:
-                    of_query[document] = float(fields[place])
-                except ValueError as error:
-                    raise ValueError(f"{where}: {fields[place]!r} is no number") from error
+                    of_query[document] = float(value)
+                except ValueError:
+                    of_query[document] = np.nan
+                if "_" in value or not value.isascii() or not np.isfinite(of_query[document]):
+                    raise ValueError(f"{where}: {value!r} is no finite number")
     except UnicodeDecodeError as error:
         raise ValueError(f"{name}: {path.name} is not text in UTF-8: {error}") from error
     return found

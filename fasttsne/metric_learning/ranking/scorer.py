@@ -10,6 +10,7 @@ import numpy as np
 from sklearn import config_context
 from sklearn.metrics import make_scorer
 
+from fasttsne.metric_learning import checks
 from fasttsne.metric_learning.ranking import binary, graded, ndcg, rank_biased
 
 Measure = str | Callable[..., Any]
@@ -55,7 +56,8 @@ def ranking_scorer(measure: Measure, **params: Any) -> Any:
     Raises
     ------
     ValueError
-        If there is no such measure, or if the measure does not take a parameter. The scorer raises
+        If there is no such measure, or if the measure does not take a parameter or its value. The
+        scorer raises
         ValueError if no `qid` is routed to it, and for classifiers of more than two classes, which
         have several scores per document.
 
@@ -86,13 +88,18 @@ def ranking_scorer(measure: Measure, **params: Any) -> Any:
 
 
 def check_measure(measure: Measure, params: Mapping[str, Any]) -> Callable[..., Any]:
-    """Return the function of a measure, which takes these parameters."""
+    """Return the function of a measure, which takes these parameters and values."""
     if isinstance(measure, str) and measure not in MEASURES:
         raise ValueError(f"measure={measure!r} must be a function or one of {', '.join(MEASURES)}")
     function = MEASURES[measure] if isinstance(measure, str) else measure
+    for name in ("qid", "groups", "per_query"):
+        if name in params:
+            raise ValueError(f"measure={measure!r}: {name} is no parameter of a mean of queries")
     try:
         inspect.signature(function).bind([], [], qid=[], **params)
-    except TypeError as error:
+        if function in MEASURES.values():
+            function([0, 0], [0, 0], qid=[0, 0], **checks.without_data(params), per_query=True)
+    except (TypeError, ValueError) as error:
         raise ValueError(f"measure={measure!r}: {error}") from error
     return function
 
@@ -110,4 +117,5 @@ def _of_queries(
             "ranking_scorer needs one score per document, but the estimator returns shape "
             f"{np.shape(y_score)}: use a regressor, or a classifier of two classes"
         )
-    return float(check_measure(measure, params)(y_true, y_score, qid=qid, **params))
+    function = MEASURES[measure] if isinstance(measure, str) else measure
+    return float(function(y_true, y_score, qid=qid, **params))
