@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from numbers import Integral, Real
 from typing import Any
@@ -18,6 +19,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from fasttsne import saving
 from fasttsne._kernels import ContrastiveForces, DivergedError, descend
 from fasttsne.affinity.build import AffinityParameters, completed
 from fasttsne.affinity.joint import JointProbabilities
@@ -360,6 +362,16 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             return_scores=return_scores,
             n_threads=effective_n_threads(self.n_jobs),
         )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted map to a file that holds no code; see `TSNE.save`.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file, which `fasttsne.load` reads.
+        """
+        saving.save(self, path)
 
     def _placement(
         self, samples: Samples, parameters: AffinityParameters, forces: ContrastiveForces

@@ -30,9 +30,16 @@ _KIND = "map"
 # what they lack has its default.
 _VERSION = 1
 
-_ESTIMATORS = {"TSNE": "fasttsne.tsne"}
+_ESTIMATORS = {"TSNE": "fasttsne.tsne", "ContrastiveTSNE": "fasttsne.contrastive"}
 _NUMBERS = ("kl_divergence_", "n_iter_", "degrees_of_freedom_", "learning_rate_", "n_features_in_")
-_FITTED = (*_NUMBERS, "embedding_", "feature_names_in_", "history_", "kl_per_sample_")
+_FITTED = (
+    *_NUMBERS,
+    "normalization_",
+    "embedding_",
+    "feature_names_in_",
+    "history_",
+    "kl_per_sample_",
+)
 _PLACEMENT = {field.name: field for field in dataclasses.fields(Placement) if field.init}
 
 
@@ -48,7 +55,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """Return the fitted map that `TSNE.save` has written.
+    """Return the fitted map that `TSNE.save` or `ContrastiveTSNE.save` has written.
 
     Parameters
     ----------
@@ -57,7 +64,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    tsne : TSNE
+    tsne : TSNE or ContrastiveTSNE
         A fitted estimator with the parameters, the map and the fitted attributes of the one that
         was saved. `transform` places samples to the same bits on the same processor model.
         `callback` is None, and so is `random_state` unless it was an integer.
@@ -112,8 +119,11 @@ def packed(estimator: Any) -> tuple[dict[str, Any], Arrays]:
     """Return facts, which JSON can hold, and arrays of a fitted estimator."""
     check_is_fitted(estimator, "embedding_")
     placement, arrays = estimator.placement_, Arrays()
+    ours = {(module, name) for name, module in _ESTIMATORS.items()}
+    classes = [(kind.__module__, kind.__name__) for kind in type(estimator).__mro__]
+    name = next(kind[1] for kind in classes if kind in ours)
     facts = {
-        "estimator": "TSNE",
+        "estimator": name,
         "placement": {
             name: _packed(getattr(placement, name), name, arrays, "placement")
             for name in _PLACEMENT
@@ -124,8 +134,10 @@ def packed(estimator: Any) -> tuple[dict[str, Any], Arrays]:
             if hasattr(estimator, name)
         },
     }
-    names = _class_of("TSNE")._get_param_names()  # of a subclass, those that TSNE has
-    parameters = {name: getattr(estimator, name) for name in names} | {"callback": None}
+    names = _class_of(name)._get_param_names()  # of a subclass, those that ours has
+    parameters = {name: getattr(estimator, name) for name in names}
+    if "callback" in parameters:
+        parameters["callback"] = None
     if not isinstance(parameters["random_state"], Integral):
         parameters["random_state"] = None
     facts["parameters"] = {
@@ -145,6 +157,8 @@ def unpacked(facts: Mapping[str, Any], arrays: Arrays) -> Any:
     if unknown:
         raise ValueError(f"it has {unknown[0]!r}, which this version does not know; upgrade")
     estimator.placement_ = _checked_placement(Placement(**found["placement"]))
+    if (estimator.placement_.odds > 0.0) != (facts["estimator"] == "ContrastiveTSNE"):
+        raise ValueError("odds and estimator do not belong together")
     n_samples = len(estimator.placement_.embedding)
     for name in _FITTED:
         if name in found["fitted"]:
@@ -263,15 +277,17 @@ def _checked_placement(placement: Placement) -> Placement:
         "degrees_of_freedom": (1e-3, 1e3),
         "angle": (0.0, 1.0),
         "exponent": (-1100, 1100),
+        "odds": (0.0, 1e300),
+        "n_negatives": (0, 2**20),
     }
     for name, (least, largest) in ranges.items():
         value = getattr(placement, name)
         if type(value) not in (int, float) or not least <= value <= largest:
             raise ValueError(f"{name}={value!r:.80} is out of range")
-    if type(placement.exponent) is not int:
-        raise ValueError(f"exponent={placement.exponent!r} is no integer")
-    if (placement.odds, placement.n_negatives) != (0.0, 0):
-        raise ValueError("odds and n_negatives are not for maps of TSNE")
+    if type(placement.exponent) is not int or type(placement.n_negatives) is not int:
+        raise ValueError("exponent or n_negatives is no integer")
+    if (placement.odds > 0.0) != (placement.n_negatives > 0):
+        raise ValueError("odds and n_negatives do not belong together")
     if placement.method not in ("auto", "exact", "approximate"):
         raise ValueError(f"method={placement.method!r:.80} is unknown")
     return placement
@@ -292,6 +308,8 @@ def _checked_attribute(name: str, value: Any, n_samples: int) -> Any:
     elif name == "kl_per_sample_":
         if value.shape != (n_samples,) or value.dtype != np.float64 or not np.isfinite(value).all():
             raise ValueError("kl_per_sample_ is not one number per sample")
+    elif name == "normalization_" and value is None:
+        return None
     elif type(value) not in (int, float) or not math.isfinite(value):
         raise ValueError(f"{name}={value!r:.80} is no number")
     return value

@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import pairwise_distances
 
 import fasttsne
-from fasttsne import TSNE
+from fasttsne import TSNE, ContrastiveTSNE
 from fasttsne.neighbors import NeighborsTransformer
 from fasttsne.quality import report
 from fasttsne.runtime import archive
@@ -111,6 +111,19 @@ def test_a_map_comes_back_as_it_was(tmp_path, name):
         assert_array_equal(again.transform(as_input(new)), tsne.transform(as_input(new)))
     tsne.save(tmp_path / "second.npz")
     assert (tmp_path / "map.npz").read_bytes() == (tmp_path / "second.npz").read_bytes()
+
+
+@pytest.mark.parametrize("loss", ["neg", "nce", "infonce"])
+@pytest.mark.parametrize("n_components", [2, 5])
+def test_a_contrastive_map_comes_back(tmp_path, loss, n_components):
+    X, new = parts()
+    params = {"n_components": n_components, "loss": loss, "n_epochs": 20, "perplexity": 5.0}
+    tsne = ContrastiveTSNE(**params, random_state=0).fit(X)
+    again = saved(tsne, tmp_path / "map.npz")
+    assert type(again) is ContrastiveTSNE and again.get_params() == tsne.get_params()
+    assert vars(again).keys() == {key for key in vars(tsne) if not key.startswith("_")}
+    assert again.normalization_ == tsne.normalization_
+    assert_array_equal(again.transform(new), tsne.transform(new))
 
 
 def test_reports_and_further_fits(tmp_path):
@@ -307,6 +320,12 @@ CHANGES = {
     "exponent": fact("placement", exponent=10**9),
     "exponent is a fraction": fact("placement", exponent=0.5),
     "method": fact("placement", method="fast"),
+    "odds": fact("placement", odds=-1.0, n_negatives=5),
+    "odds of TSNE": fact("placement", odds=1.0, n_negatives=5),
+    "odds are NaN": fact("placement", odds=float("nan"), n_negatives=5),
+    "odds without negatives": fact("placement", odds=1.0),
+    "negatives": fact("placement", odds=1.0, n_negatives=10**9),
+    "half a negative": fact("placement", odds=1.0, n_negatives=0.5),
     "names": fact("fitted", feature_names_in_=["a"] * 7),
     "names are numbers": fact("fitted", feature_names_in_=[1] * 6),
     "names are text": fact("fitted", feature_names_in_="abcdef"),
