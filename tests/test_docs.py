@@ -151,8 +151,8 @@ def test_fitted_attributes_of_tsne_are_documented(small_digits):
     fitted = fasttsne.TSNE(max_iter=250, init="random").fit(small_digits)
     actual = {name for name in vars(fitted) if name.endswith("_") and not name.startswith("_")}
     listed = set(names_in(sections(fasttsne.TSNE)["Attributes"]))
-    # For data with column names, and on request.
-    assert listed - {"feature_names_in_", "kl_per_sample_"} == actual
+    # For data with column names, on request, and after `update`.
+    assert listed - {"feature_names_in_", "kl_per_sample_", "displacement_"} == actual
 
 
 def test_python_of_readme_runs(monkeypatch, tmp_path):
