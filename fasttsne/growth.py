@@ -11,9 +11,10 @@ from fasttsne.neighbors.given import is_transformer
 from fasttsne.runtime.threads import effective_n_threads
 from fasttsne.samples.scaling import times_power_of_two
 
-# Of a spring at anchor = 1/2, times the step length. A weaker one lets earlier points move farther;
-# a stronger one keeps the map from becoming as good as a whole one (benchmarks/NOTES.md).
-_STIFFNESS = 3e-4
+# Of a spring at anchor = 1/2, in units of 1/n^2, the mean of p_ij over all pairs. A weaker one lets
+# earlier points move farther; a stronger one keeps the map from becoming as good as a whole one
+# (benchmarks/NOTES.md).
+_STIFFNESS = 10.0
 
 
 def grown(tsne: Any, X: Any, anchor: float) -> Any:
@@ -28,9 +29,12 @@ def grown(tsne: Any, X: Any, anchor: float) -> Any:
     larger = type(tsne)(**tsne.get_params(deep=False)).set_params(
         init=np.concatenate([before, placed]), warm_start=False
     )
-    held = np.arange(stacked.shape[0]) < len(before) if anchor > 0.0 else None
-    share = 1.0 if anchor == 1.0 else _STIFFNESS * anchor / (1.0 - anchor + _STIFFNESS * anchor)
-    larger._draw(times_power_of_two(stacked, placement.exponent), None, None, held, share)
+    held = np.arange(stacked.shape[0]) < len(before)
+    pull = _STIFFNESS / len(held) * anchor  # the step length is n
+    share = pull / (1.0 - anchor + pull)
+    larger._draw(
+        times_power_of_two(stacked, placement.exponent), None, None, held if anchor else None, share
+    )
     moved = larger.embedding_[: len(before)].astype(np.float64) - before
     larger.displacement_ = np.sqrt(np.square(moved).sum(axis=1))
     return larger

@@ -197,7 +197,7 @@ def test_bad_arguments(untouched, here, capsys, args, message):
         (["--perplexity", "nan"], "--perplexity must be"),
         (["--random-state", "-1"], "--random-state must be"),
         (["--random-state", "4294967296"], "Got 4294967296 instead"),
-        (["--n-jobs", "0"], "n_jobs"),
+        (["--n-jobs", "0"], "--n-jobs 0"),
     ],
 )
 def test_bad_parameters(here, capsys, args, message):
