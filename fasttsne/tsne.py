@@ -618,7 +618,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         fitted = {name: value for name, value in vars(larger).items() if name.endswith("_")}
         for name in ("n_features_in_", "feature_names_in_"):
             fitted.pop(name, None)
-        vars(forget_descent(self)).update(fitted)
+        self.__dict__.update(fitted)
+        forget_descent(self)
         return self
 
     def save(self, path: str | os.PathLike[str]) -> None:
