@@ -222,7 +222,7 @@ def test_numbers_for_the_learning_rate_can_be_kept(X, caplog):
     [
         ({"learning_rate": -1.0}, "The 'learning_rate' parameter of TSNE must be"),
         ({"learning_rate": "keep"}, "The 'learning_rate' parameter of TSNE must be"),
-        ({"perplexity": 100}, "perplexity .* must be less than n_samples"),
+        ({"perplexity": 100}, "perplexity.* must be less than n_samples"),
     ],
 )
 def test_errors_are_scikit_learns(X, parameters, message):

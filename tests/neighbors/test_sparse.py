@@ -133,7 +133,7 @@ def test_forms_of_one_matrix_have_one_result_and_are_not_modified(metric):
     X = sparse.coo_array(dense("normal", 60, 12, 0.3, seed=4))
     expected = nearest_neighbors(X, 10, metric=metric)
     order = np.random.default_rng(0).permutation(X.nnz)
-    row, column = (np.repeat(part[order], 2) for part in X.coords)
+    row, column = (np.repeat(part[order], 2) for part in (X.row, X.col))
     halves = sparse.coo_array((np.repeat(X.data[order] / 2, 2), (row, column)), shape=X.shape)
     twice = sparse.csr_array((halves.data, (row, column)), shape=X.shape)
     unsorted = sparse.csr_array(X)

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.datasets import make_blobs
 from sklearn.exceptions import NotFittedError
 from sklearn.manifold import Isomap
+from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsTransformer, LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -254,7 +255,7 @@ def test_hdbscan_of_the_graph(X):
     graph = NeighborsTransformer(n_neighbors=60).fit_transform(X)
     labels = HDBSCAN(metric="precomputed", copy=True).fit_predict(graph.maximum(graph.T))
     expected = HDBSCAN(copy=True).fit_predict(X)
-    assert_array_equal(labels, expected)
+    assert adjusted_rand_score(labels, expected) == 1.0  # the numbers may differ
     assert labels.max() > 1
 
 
