@@ -16,7 +16,7 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.utils import Tags
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from fasttsne import saving
@@ -25,6 +25,7 @@ from fasttsne.affinity.build import AffinityParameters, completed
 from fasttsne.affinity.joint import JointProbabilities
 from fasttsne.descent.schedule import N_ITER_HELD, Phase, Settings
 from fasttsne.initialization.start import warn_of_wide
+from fasttsne.neighbors import given
 from fasttsne.neighbors.metrics import METRICS, Metric
 from fasttsne.pipeline import checked_samples, joint_and_start
 from fasttsne.runtime.numbers import with_plain_numbers
@@ -184,13 +185,7 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         "init": [StrOptions({"pca", "random", "spectral"}), "array-like"],
         "random_state": CONSTRAINT,
         "n_jobs": [None, Integral],
-        "neighbors": [
-            StrOptions({"auto", "exact", "approximate"}),
-            tuple,
-            list,
-            "sparse matrix",
-            HasMethods(["fit_transform", "transform"]),
-        ],
+        "neighbors": given.CONSTRAINT,
         "verbose": ["verbose"],
     }
 

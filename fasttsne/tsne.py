@@ -19,7 +19,6 @@ from sklearn.base import (
 )
 from sklearn.utils import Tags, check_scalar
 from sklearn.utils._param_validation import (
-    HasMethods,
     Interval,
     InvalidParameterError,
     StrOptions,
@@ -39,6 +38,7 @@ from fasttsne.descent.schedule import USUAL, Schedule, check_exaggeration
 from fasttsne.descent.state import Descent, check_continues, pin
 from fasttsne.growth import grown
 from fasttsne.initialization.start import warn_of_wide
+from fasttsne.neighbors import given
 from fasttsne.neighbors.metrics import METRICS, Metric
 from fasttsne.pipeline import checked_samples, joint_and_start, may_start_coarse, schedule_of
 from fasttsne.runtime.numbers import with_plain_numbers
@@ -291,13 +291,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         "angle": [Interval(Real, 0, 1, closed="both")],
         "n_jobs": [None, Integral],
         "degrees_of_freedom": [None, _AUTO, Interval(Real, 1e-3, 1e3, closed="both")],
-        "neighbors": [
-            StrOptions({"auto", "exact", "approximate"}),
-            tuple,
-            list,
-            "sparse matrix",
-            HasMethods(["fit_transform", "transform"]),
-        ],
+        "neighbors": given.CONSTRAINT,
         "affinity": [StrOptions({"gaussian", "uniform", "precomputed"})],
         "sigma": [Interval(Real, 0, _LARGEST, closed="right"), None],
         "n_neighbors": [Interval(Integral, 1, None, closed="left"), None],
@@ -649,7 +643,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         -----
         The file is an uncompressed .npz archive of plain numbers, and of text in JSON. It has the
         parameters, the map and the fitted attributes, and the samples of the fit, as `transform`
-        needs them; so whoever has the file has the data. Later versions of fasttsne read it.
+        needs them; so anyone who has the file has the data. Later versions of fasttsne read it.
         `callback` is not in it, nor is a `random_state` other than an integer, nor what a warm
         start continues: use a pickle to go on with a fit.
 

@@ -92,7 +92,8 @@ def test_lazy_modules_stay_unloaded(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "lazy", lazy)
     monkeypatch.setitem(sys.modules, "no module", object())
     with fasttsne.patch_sklearn():
-        pass
+        assert type(lazy) is not types.ModuleType  # an import would make it one
+    assert type(lazy) is not types.ModuleType
 
 
 # ---- twice, nested, and beside other packages ---------------------------------------------------

@@ -8,11 +8,21 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from fasttsne.neighbors.metrics import Found, squared
 from fasttsne.samples.arrays import as_array, row_numbers
 from fasttsne.samples.checks import check_readable
+
+# Of a parameter `neighbors`, as scikit-learn checks it.
+CONSTRAINT: list[Any] = [
+    StrOptions({"auto", "exact", "approximate"}),
+    tuple,
+    list,
+    "sparse matrix",
+    HasMethods(["fit_transform", "transform"]),
+]
 
 
 def checked_neighbors(neighbors: Any, n_samples: int) -> Found:

@@ -65,18 +65,36 @@ FT_INLINE double step_rows(const ft_update *c, int64_t begin, int64_t end)
     FT_DIM_DISPATCH(c->dim, return step_points(DIM, c, begin, end))
 }
 
+FT_INLINE void stay(const ft_update *c, int64_t row)
+{
+    for (int64_t i = row * c->dim; i < (row + 1) * c->dim; i++) {
+        c->velocity[i] = 0.0f;
+        c->moved[i] = c->embedding[i];
+    }
+}
+
+/* The share `anchor` of the way from where the step led to the row's home. */
+FT_INLINE void pull_home(const ft_update *c, int64_t row)
+{
+    for (int64_t i = row * c->dim; i < (row + 1) * c->dim; i++) {
+        const float pull = c->anchor * (c->homes[i] - c->moved[i]);
+        c->velocity[i] += pull;
+        c->moved[i] += pull;
+    }
+}
+
 FT_INLINE void update_body(FT_TASK_ARGUMENTS)
 {
     const ft_update *c = context;
     int64_t begin = c->first + chunk * FT_ROWS, end = ft_least(begin + FT_ROWS, c->last);
     double squared_norm = c->held == NULL ? step_rows(c, begin, end) : 0.0;
     for (int64_t row = begin; c->held != NULL && row < end; row++) {
-        if (!c->held[row] || c->homes != NULL) squared_norm += step_rows(c, row, row + 1);
-        for (int64_t i = row * c->dim; c->held[row] && i < (row + 1) * c->dim; i++) {
-            const float pull = c->homes != NULL ? c->anchor * (c->homes[i] - c->moved[i]) : 0.0f;
-            c->velocity[i] = c->homes != NULL ? c->velocity[i] + pull : 0.0f;
-            c->moved[i] = c->homes != NULL ? c->moved[i] + pull : c->embedding[i];
+        if (c->held[row] && c->homes == NULL) {
+            stay(c, row);
+            continue;
         }
+        squared_norm += step_rows(c, row, row + 1);
+        if (c->held[row]) pull_home(c, row);
     }
     c->partial[chunk] = squared_norm;
 }
