@@ -1,0 +1,262 @@
+"""A map and its columns as plain data for view.js, which draws them in a browser."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fasttsne.plot.axes import check_map, window_around
+from fasttsne.plot.colors import PALETTE, SYMBOLS, class_looks
+from fasttsne.plot.groups import Classes, Quantity, read_labels
+from fasttsne.plot.names import distinct, shortened
+from fasttsne.samples.labels import label_values
+
+_MAX_NAME = 36  # characters in the legend and on the map
+_MAX_SHOWN = 60  # classes with an entry in the legend
+_MAX_COLORED = 1_000  # classes of a column that can be chosen as the colour
+_SHEET = 4096  # pixels along a side of an image of thumbnails
+_WHOLE = (np.int8, np.int16, np.int32)
+
+
+def view_data(
+    Y: ArrayLike,
+    labels: ArrayLike | None = None,
+    *,
+    hover: Sequence[Any] | None = None,
+    thumbnails: ArrayLike | None = None,
+    columns: Any = None,
+    color: str | None = None,
+    title: str = "",
+    size: float | None = None,
+    label_name: str | None = None,
+) -> dict[str, Any]:
+    """Return what view.js draws: lists, texts, numbers, and arrays of NumPy in small types.
+
+    The arrays become bytes by `packed`. Parameters are those of `fasttsne.plot.html`.
+    """
+    Y = check_map(Y)
+    listed = [] if labels is None else [_label(labels, Y, label_name)]
+    if hover is not None:
+        if len(hover) != len(Y):
+            raise ValueError(f"hover must have one entry per point ({len(Y)}); got {len(hover)}")
+        texts = Classes(*_coded([str(text) for text in hover]))
+        listed.append({"bare": True, **_column("text", texts, Y, colored=False)})
+    for name, values in _named(columns):
+        try:
+            what = _read(values, len(Y))
+        except ValueError as error:
+            raise ValueError(f"column {name!r} of columns: {error}") from error
+        listed.append(_column(name, what, Y, colored=_is_colour(what, len(Y))))
+    _check_names([column["name"] for column in listed], color)
+    able = [column["name"] for column in listed if "values" in column or "colors" in column]
+    if color is not None and color not in able:
+        raise ValueError(f"color {color!r} has too many different texts; choose one of {able}")
+    if color is None and able:
+        color = able[0]
+    return {
+        **_placed(Y),
+        "title": str(title),
+        "size": float(np.clip(400 / np.sqrt(len(Y)), 1.5, 9)) if size is None else float(size),
+        "color": color,
+        "plain": PALETTE[0],
+        "columns": listed,
+        "thumbnails": None if thumbnails is None else _thumbnails(thumbnails, len(Y)),
+    }
+
+
+def packed(data: Any, *, text: bool) -> Any:
+    """Return data with each array as its type and its bytes, in base64 for a page of text."""
+    if isinstance(data, np.ndarray):
+        content = np.asarray(data, dtype=data.dtype.newbyteorder("<")).tobytes()
+        packed_array = base64.b64encode(content).decode("ascii") if text else content
+        return {"dtype": data.dtype.name, "data": packed_array}
+    if isinstance(data, dict):
+        return {name: packed(value, text=text) for name, value in data.items()}
+    if isinstance(data, list) and data and isinstance(data[0], dict):
+        return [packed(value, text=text) for value in data]
+    return data
+
+
+def view_script() -> str:
+    """Return the program that draws, which defines one function: `draw`."""
+    return files("fasttsne.plot").joinpath("view.js").read_text(encoding="utf-8")
+
+
+def _placed(Y: NDArray[np.float64]) -> dict[str, Any]:
+    """Return the points in single precision, and their window."""
+    low, high = window_around(Y)
+    middle, half = (low + high) / 2, (high - low) / 2
+    single = Y.astype(np.float32) if np.abs(Y).max() < 1e30 else Y
+    origin, unit = np.zeros(2), 1.0
+    if not np.array_equal(single, Y) or half.max() < 1e-30:
+        # Relative to the middle, so that a map far from 0 keeps its digits.
+        unit = 1.0 if 1e-30 < half.min() <= half.max() < 1e30 else float(half.max())
+        origin, single = middle, (Y - middle) / unit
+    return {
+        "points": single.astype(np.float32),
+        "origin": origin.tolist(),
+        "unit": unit,
+        "middle": ((middle - origin) / unit).tolist(),
+        "half": (half / unit).tolist(),
+    }
+
+
+def _named(columns: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the name and the values of each column of a frame or of a dictionary."""
+    if columns is None:
+        return
+    if isinstance(columns, Mapping):
+        yield from ((str(name), values) for name, values in columns.items())
+        return
+    names = getattr(columns, "columns", None)
+    if names is None or not hasattr(columns, "__getitem__"):
+        raise ValueError(
+            f"columns must be a DataFrame or a dictionary of arrays; got {type(columns).__name__}"
+        )
+    if hasattr(columns, "iloc"):  # pandas, where two columns may have one name
+        index = columns.index
+        if type(index).__name__ != "RangeIndex":
+            yield str(index.name or "index"), np.array([str(name) for name in index], dtype=object)
+        for k, name in enumerate(names):
+            yield str(name), columns.iloc[:, k]
+        return
+    for name in names:
+        yield str(name), columns[name]
+
+
+def _check_names(names: list[str], color: str | None) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f"two columns of the page are called {twice[0]!r}; rename one, or give label_name"
+        )
+    if color is not None and color not in names:
+        raise ValueError(f"color must be the name of a column, one of {names}; got {color!r}")
+
+
+def _label(labels: Any, Y: NDArray[Any], name: str | None) -> dict[str, Any]:
+    """Return the column of the labels, of which every class has a colour."""
+    what = read_labels(labels, len(Y), name)
+    own = getattr(labels, "name", None)
+    return _column(name or (own if isinstance(own, str) and own else "label"), what, Y)
+
+
+def _read(values: Any, n_samples: int) -> Classes | Quantity:
+    """Return a column as classes or as a quantity; names of rows and huge integers are texts."""
+    if not isinstance(values, str | bytes) and hasattr(values, "__len__"):
+        objects, missing = label_values(values)
+        is_text = objects.dtype.kind == "U" or any(isinstance(one, str) for one in objects.flat[:1])
+        if objects.shape == (n_samples,) and is_text:
+            listed = [None if gap else str(one) for one, gap in zip(objects, missing, strict=True)]
+            texts = Classes(*_coded(listed))
+            if not _is_colour(texts, n_samples):  # sorting many names takes long
+                return texts
+    what = read_labels(values, n_samples)
+    if isinstance(what, Quantity) and np.nanmax(np.abs(what.values), initial=0.0) > 2**53:
+        exact = np.asarray(values)
+        if exact.dtype.kind in "iu":
+            return Classes(*_coded([str(value) for value in exact.tolist()]))
+    return what
+
+
+def _coded(texts: Sequence[str | None]) -> tuple[list[str], NDArray[np.int64]]:
+    """Return the different texts in order of appearance, and the number of each row's."""
+    numbers: dict[str | None, int] = {None: -1}
+    codes = [numbers.setdefault(text, len(numbers) - 1) for text in texts]
+    return [text for text in numbers if text is not None], np.array(codes, dtype=np.int64)
+
+
+def _is_colour(what: Classes | Quantity, n_samples: int) -> bool:
+    """Return whether a column can be a colour: names of rows cannot."""
+    if isinstance(what, Quantity):
+        return True
+    return len(what.names) <= min(_MAX_COLORED, max(n_samples // 2, 12))
+
+
+def _column(
+    name: str, what: Classes | Quantity, Y: NDArray[Any], *, colored: bool = True
+) -> dict[str, Any]:
+    """Return a column of numbers, of classes with colours, or of texts."""
+    if isinstance(what, Quantity):
+        return {"name": name, "values": _smallest(what.values)}
+    column: dict[str, Any] = {"name": name, "names": what.names, "codes": None}
+    if len(what.names) > len(Y) // 2:  # a list of texts is shorter than codes and names
+        texts = [*what.names, None]
+        column["names"] = [texts[code] for code in what.codes.tolist()]
+    if not colored:
+        if column["names"] is what.names:
+            column["codes"] = _smallest(what.codes)
+        return column
+    medians, _ = what.medians_and_radii(Y)
+    colors, marks = class_looks(medians, what.counts())
+    shown = np.sort(np.argsort(-what.counts(), kind="stable")[:_MAX_SHOWN])
+    return {
+        "name": name,
+        "names": what.names,
+        "codes": _smallest(what.codes),
+        "short": [shortened(name, _MAX_NAME) for name in distinct(what.names)],
+        "colors": colors,
+        "symbols": [SYMBOLS[mark] for mark in marks],
+        "shown": shown.tolist(),
+    }
+
+
+def _smallest(values: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers in the smallest type that holds them exactly."""
+    if not np.isnan(values).any() and np.array_equal(values, np.round(values)):
+        for whole in _WHOLE:
+            limits = np.iinfo(whole)
+            if limits.min <= values.min() and values.max() <= limits.max:
+                return values.astype(whole)
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    return single if np.array_equal(single, values, equal_nan=True) else values.astype(np.float64)
+
+
+def _thumbnails(thumbnails: ArrayLike, n_samples: int) -> dict[str, Any]:
+    """Return images side by side on sheets, each a PNG in base64, and their layout."""
+    try:
+        from PIL import Image
+    except ModuleNotFoundError as error:
+        raise ImportError("thumbnails need Pillow: pip install 'fasttsne[html]'") from error
+    images = np.asarray(thumbnails)
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
+        raise ValueError(
+            f"thumbnails must have shape (n_samples, height, width[, 3]); got {images.shape}"
+        )
+    if len(images) != n_samples:
+        raise ValueError(f"thumbnails must be one per point ({n_samples}); got {len(images)}")
+    height, width = images.shape[1:3]
+    if min(height, width) < 1 or max(height, width) > _SHEET:
+        raise ValueError(f"thumbnails must have 1 to {_SHEET} pixels per side; got {images.shape}")
+    images = _as_bytes(images)
+    rows, columns = _SHEET // height, _SHEET // width
+    sheets = []
+    for start in range(0, n_samples, rows * columns):
+        part = images[start : start + rows * columns]
+        n_rows = -(-len(part) // columns)
+        sheet = np.zeros((n_rows * columns, *images.shape[1:]), dtype=np.uint8)
+        sheet[: len(part)] = part
+        tiled = sheet.reshape(n_rows, columns, *images.shape[1:]).swapaxes(1, 2)
+        pixels = tiled.reshape(n_rows * height, columns * width, *images.shape[3:])
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        sheets.append(base64.b64encode(buffer.getvalue()).decode("ascii"))
+    return {"sheets": sheets, "rows": rows, "columns": columns, "height": height, "width": width}
+
+
+def _as_bytes(images: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return bytes, scaled from minimum and maximum if the images are other numbers."""
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype.kind not in "biuf" or not np.isfinite(images).all():
+        raise ValueError("thumbnails must be finite numbers")
+    low, high = float(images.min()), float(images.max())
+    scaled = np.round((images - low) * (255 / ((high - low) or 1.0)))
+    return np.asarray(scaled, dtype=np.uint8)
