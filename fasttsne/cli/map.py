@@ -11,7 +11,7 @@ from typing import Any
 
 from fasttsne import TSNE
 from fasttsne.anndata import record_of
-from fasttsne.cli import checkpoint, large, read, write
+from fasttsne.cli import checkpoint, export, large, read, write
 from fasttsne.cli.large_parts import STATE
 from fasttsne.cli.messages import Progress, Refusal, one_line, say
 from fasttsne.cli.options import add_columns
@@ -119,6 +119,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     files.add_argument("--html", **file, help="a page to explore in a browser")
     files.add_argument("--report", **file, help="measures of the map: .txt or .json")
+    files.add_argument(
+        "--export",
+        action="append",
+        metavar="TARGET",
+        default=[],
+        help="the map for another viewer: FILE.parquet for Embedding Atlas, tensorboard:DIR for "
+        "TensorBoard (can be repeated)",
+    )
     files.add_argument("--force", action="store_true", help="overwrite existing files")
     add_columns(parser)
     group = parser.add_argument_group("parameters", "Defaults are those of fasttsne.TSNE.")
@@ -177,6 +185,8 @@ def run(args: argparse.Namespace) -> int:
     if args.landmarks is not None or (args.resume and (args.resume.is_dir() or args.as_folder)):
         if args.transpose or args.log1p or args.pca is not None:
             raise Refusal("--transpose, --log1p and --pca read all of INPUT; leave out --landmarks")
+        if args.export:
+            raise Refusal("--export needs all of INPUT in memory; leave out --landmarks")
         return large.run(args, given, args.resume or kept)
     for option in ("landmark_selection", "block_rows", "dask"):
         if vars(args)[option] is not None:
@@ -185,6 +195,7 @@ def run(args: argparse.Namespace) -> int:
     progress = Progress(args.quiet)
     table = read.read_input(args, args.input)
     write.check_columns(args.output, table.columns, given.get("n_components", 2))
+    export.check_columns(args.export, table.columns)
     progress.note(*table.notes)
     if args.report is not None and table.X.shape[0] < 3:
         raise Refusal("--report compares neighbours and requires at least 3 rows; leave it out")
@@ -222,7 +233,7 @@ def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) ->
     same = bool(args.resume) and os.path.realpath(args.resume) == os.path.realpath(kept)
     named = {f"--{name}": vars(args)[name] for name in ("output", "plot", "html", "report")}
     named |= {"--resume": args.resume, "--checkpoint": None if same else kept}
-    write.check_distinct({"INPUT": args.input, **named})
+    write.check_distinct({"INPUT": args.input, **named, **export.files_of(args.export)})
     write.check_metric(given.get("metric", "euclidean"))
     write.check_output(args.output, "--output", write.KINDS, args.force)
     copies = args.output.suffix.lower() == ".h5ad"
@@ -232,7 +243,12 @@ def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) ->
         raise Refusal(
             "a map is judged by the data or their distances, not by affinities; leave out --report"
         )
-    write.check_pictures(args, flat=given.get("n_components", 2) == 2)
+    n_components = given.get("n_components", 2)
+    write.check_pictures(args, flat=n_components == 2)
+    has_distances = given.get("affinity") != "precomputed"
+    export.check_targets(
+        args.export, args.force, n_components=n_components, has_distances=has_distances
+    )
     if kept.is_dir() and (kept / "manifest.json").exists():
         raise Refusal(
             f"{kept} is left from an earlier run with --landmarks; --resume {kept} goes on, "
@@ -291,3 +307,5 @@ def _written(
         report = write.report_of(X, Y, classes, metric=tsne.metric, n_jobs=tsne.n_jobs)
         write.write_report(args.report, report)
         yield "report", args.report
+    for target in dict.fromkeys(args.export):
+        yield export.export(target, X, tsne, table.columns)

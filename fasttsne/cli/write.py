@@ -103,20 +103,27 @@ def check_columns(
         )
     slashes = [(name, slash) for name in [*columns, *ours] for slash in re.finditer("/", name)]
     groups = {name[: slash.start()] for name, slash in slashes}
-    for name, column in columns.items():
+    for name in columns:
         inner = any(name.startswith(f"{other}/") for other in ours)
         if is_store and (
             name in groups or inner or "\0" in name or {"", ".", ".."} & {*name.split("/")}
         ):
             raise Refusal(f"--output {path}: no array there can be called {name!r}; rename it")
-        if hasattr(column, "null_count") and (is_store or kind in (*TEXT, ".npz")):
-            try:
+    if is_store or kind in (*TEXT, ".npz"):
+        check_printable(f"--output {path}", columns)
+
+
+def check_printable(option: str, columns: Mapping[str, Any]) -> None:
+    """Check that columns of pyarrow, which may be nested, are numbers or print as text."""
+    for name, column in columns.items():
+        try:
+            if hasattr(column, "null_count"):
                 arrow_values(column.slice(0, 0), False, False)
-            except (ValueError, NotImplementedError) as error:  # as pyarrow's are
-                raise Refusal(
-                    f"--output {path}: column {name!r} holds {column.type}, which has no place "
-                    "there; choose a .parquet, or leave the column out"
-                ) from error
+        except (ValueError, NotImplementedError) as error:  # as pyarrow's are
+            raise Refusal(
+                f"{option}: column {name!r} holds {column.type}, which has no place "
+                "there; choose a .parquet, or leave the column out"
+            ) from error
 
 
 def check_pictures(args: argparse.Namespace, *, flat: bool) -> None:
@@ -242,7 +249,7 @@ def write_map(
             from pyarrow.parquet import write_table
 
             ours = dict(zip(places, np.ascontiguousarray(Y.T), strict=True))
-            beside = {name: _arrow(values) for name, values in columns.items()}
+            beside = {name: arrow_column(values) for name, values in columns.items()}
             write_table(indexed(pyarrow.table({**ours, **beside}), index), unfinished)
         else:
             separator = "\t" if kind.startswith(".tsv") else ","
@@ -270,7 +277,7 @@ def rescued(path: Path, Y: NDArray[np.float32]) -> Path | None:
     return None
 
 
-def _arrow(column: Any) -> Any:
+def arrow_column(column: Any) -> Any:
     """Return a column for Parquet."""
     import pyarrow
 
@@ -289,6 +296,11 @@ def _plain(column: Any) -> NDArray[Any]:
         column = arrow_values(column, column.null_count > 0, is_wide(column))
     array = np.asarray(column)
     return np.array([text or "" for text in _texts(array)]) if array.dtype == object else array
+
+
+def texts_of(column: Any) -> list[str | None]:
+    """Return the cells of a column that goes along as text, None where they are missing."""
+    return _texts(values_of(column).astype(object))
 
 
 def _texts(column: Any) -> list[str | None]:
@@ -423,7 +435,7 @@ def hover_texts(columns: Mapping[str, Any], keep: Sequence[str]) -> list[str] | 
     """Return the text of each point on the page, of the columns `keep`; None if there are none."""
     if not keep:
         return None
-    kept = [_texts(values_of(columns[name]).astype(object)) for name in keep]
+    kept = [texts_of(columns[name]) for name in keep]
     return [
         "\n".join(f"{name}: {text or ''}" for name, text in zip(keep, row, strict=True))
         for row in zip(*kept, strict=True)
