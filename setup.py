@@ -1,4 +1,4 @@
-"""The extension module: sources and flags. All else is in pyproject.toml.
+"""The extension module, and the page on the package index. All else is in pyproject.toml.
 
 Environment variable read at build time:
 
@@ -7,9 +7,12 @@ FASTTSNE_SANITIZE=address,undefined
 """
 
 import os
+import re
 import sys
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob
+from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -76,7 +79,28 @@ def in_parallel(compile_in_turn):
     return compile_sources
 
 
+def long_description():
+    """Return README.md with absolute links to this version's files in the repository.
+
+    The package index shows the text alone, so relative links lead nowhere there.
+    """
+    here = Path(__file__).parent
+    project = tomllib.loads((here / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    repository, tag = project["urls"]["Repository"], f"v{project['version']}"
+
+    def absolute(link):
+        image, text, target = link.groups()
+        if target.startswith("#"):
+            return f"{text}({repository}/tree/{tag}{target})"
+        return f"{image}{text}({repository}/{'raw' if image else 'blob'}/{tag}/{target})"
+
+    readme = (here / "README.md").read_text(encoding="utf-8")
+    return re.sub(r"(!?)(\[[^]]*\])\((?!https://)([^)]+)\)", absolute, readme)
+
+
 setup(
+    long_description=long_description(),
+    long_description_content_type="text/markdown",
     ext_modules=[
         Extension(
             "fasttsne._kernels",

@@ -4,7 +4,7 @@
   Each call is a new process on the same finished map. Memory is the peak during the call above
   imports, data and map, after a small call. Fails if the report exceeds its limits.
 - ``page``: how fast the page of plot.html opens, and how smoothly it pans and zooms, a minute.
-  Needs the extra `browser` and Chromium, which opens a page of ten heaps without a window, 1,200 x
+  Needs the group `browser` and Chromium, which opens a page of ten heaps without a window, 1,200 x
   900 pixels. `opened` lasts until the map stands: file read, script run, points drawn. Then a drag
   and a wheel take a hundred steps each, one every 16 ms. A frame is the time from one picture to
   the next, at best the screen's 16.7 ms. `settled` lasts from the last step until all points are

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
@@ -143,7 +143,7 @@ class Store:
             "slot": slot,
             "machine": self.machine,
             "versions": versions,
-            "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+            "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
         }
         self.runs = [run for run in self.runs if run is not self.find(slot)] + [record | figures]

@@ -15,15 +15,11 @@ ABOUT = {
 }
 _EXTRAS = {
     "plot": ("matplotlib",),
-    "video": ("imageio_ffmpeg",),
     "html": ("plotly", "PIL"),
-    "tables": ("pandas", "pyarrow"),
-    "excel": ("openpyxl",),
+    "tables": ("pandas", "pyarrow", "openpyxl"),
     "h5ad": ("anndata",),
+    "dask": ("dask", "distributed", "h5py", "zarr"),
     "progress": ("tqdm",),
-    "dask": ("dask", "distributed"),
-    "hdf5": ("h5py",),
-    "zarr": ("zarr",),
 }
 
 

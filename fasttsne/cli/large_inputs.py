@@ -231,12 +231,12 @@ class StoreSource(Source):
     @contextmanager
     def _opened(self) -> Iterator[Any]:
         if self.path.is_dir():
-            check_package(f"reading {self.path}", "zarr", "zarr")
+            check_package(f"reading {self.path}", "zarr", "dask")
             import zarr
 
             yield zarr.open(str(self.path), mode="r")
             return
-        check_package(f"reading {self.path}", "h5py", "hdf5")
+        check_package(f"reading {self.path}", "h5py", "dask")
         import h5py
 
         with h5py.File(self.path, "r") as file:

@@ -259,9 +259,9 @@ def check_output(path: Path, is_folder: bool, force: bool) -> None:
     else:
         write.check_output(path, "--output", _KINDS, force)
     if kind == ".zarr":
-        check_package(f"writing {path}", "zarr", "zarr")
+        check_package(f"writing {path}", "zarr", "dask")
     elif kind in (".h5", ".hdf5"):
-        check_package(f"writing {path}", "h5py", "hdf5")
+        check_package(f"writing {path}", "h5py", "dask")
 
 
 def join(path: Path, parts: _Parts, shape: tuple[int, int], index: Sequence[str] = ()) -> None:

@@ -267,8 +267,8 @@ def _read_text(text: TextTable, wanted: Mapping[str, Any]) -> Table:
 
 def _read_excel(path: Path, wanted: Mapping[str, Any], sheet: str | None, written: Format) -> Table:
     """Read a sheet as the text of a .csv."""
-    for module, extra in (("pandas", "tables"), ("openpyxl", "excel")):
-        check_package("reading .xlsx", module, extra)
+    for module in ("pandas", "openpyxl"):
+        check_package("reading .xlsx", module, "tables")
     import pandas
 
     with pandas.ExcelFile(path, engine="openpyxl") as book:

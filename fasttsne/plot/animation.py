@@ -41,7 +41,7 @@ def animate(
         :class:`~fasttsne.TSNE` passes to its `callback`.
     path : str or path-like
         File to write, which ends in ``.gif`` or ``.mp4``. MP4 requires the program ffmpeg, from the
-        system or from the extra ``video``. An existing file is replaced when the new one is
+        system or from the package imageio-ffmpeg. An existing file is replaced when the new one is
         complete.
     labels : array-like of shape (n_samples,), default=None
         See :func:`scatter`.
@@ -112,7 +112,7 @@ def animate(
             if not writers.is_available(name):
                 raise RuntimeError(
                     f"writing {path.name} requires the program {name}, which is not on PATH; "
-                    "pip install 'fasttsne[video]', or write a .gif"
+                    "pip install imageio-ffmpeg, or write a .gif"
                 )
             film = FuncAnimation(figure, draw, frames=held, init_func=list, interval=1000 / fps)
             film.save(unfinished, writer=writers[name](fps=fps), dpi=dpi)

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def test_info_prints_the_configuration(capsys):
     assert run("info") == 0
     printed = capsys.readouterr().out
     assert printed.startswith(expected) and expected != ""
-    assert all(f"extra {name}:" in printed for name in ("plot", "video", "progress", "dask"))
+    assert all(f"extra {name}:" in printed for name in ("plot", "tables", "progress", "dask"))
 
 
 @pytest.mark.parametrize(
@@ -57,13 +58,17 @@ def test_a_wrong_option_is_one_line(args, capsys):
     assert line.startswith("fasttsne") and line.endswith(" --help' lists the options")
 
 
-def test_hints_name_extras_that_exist():
-    tomllib = pytest.importorskip("tomllib")
+def test_every_extra_is_listed_and_every_hint_names_one(capsys):
     package, project = Path(fasttsne.__file__).parent, Path(__file__).parents[2]
     facts = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = facts["project"]["optional-dependencies"].keys() - {"test"}
+    assert run("info") == 0
+    assert set(re.findall(r"^extra (\w+):", capsys.readouterr().out, re.MULTILINE)) == extras
     sources = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
-    named = set(re.findall(r"fasttsne\[(\w+)\]", sources))
-    assert named and named <= facts["project"]["optional-dependencies"].keys()
+    named = re.findall(r"fasttsne\[(\w+)\]|check_package\([^)]+\"(\w+)\"\)", sources)
+    assert {hint or checked for hint, checked in named} == extras
+    readme = (project / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` +\|", readme, re.MULTILINE)) == extras
 
 
 @pytest.mark.parametrize("command", [[], ["demo"], ["info"], ["map"], ["judge"], ["run"]])

@@ -73,7 +73,7 @@ def test_animations_that_cannot_be(tmp_path, monkeypatch):
         animate([Y], tmp_path / "a.png")
     monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
-    with pytest.raises(RuntimeError, match=r"pip install 'fasttsne\[video\]', or write a \.gif"):
+    with pytest.raises(RuntimeError, match=r"pip install imageio-ffmpeg, or write a \.gif"):
         animate([Y], tmp_path / "a.mp4")
     assert os.listdir(tmp_path) == []
 

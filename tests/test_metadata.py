@@ -1,0 +1,71 @@
+"""The page on the package index, and files that repeat the version or the repository's address."""
+
+import re
+import tomllib
+from importlib.metadata import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+REPOSITORY, VERSION = PROJECT["urls"]["Repository"], PROJECT["version"]
+
+
+def description():
+    """The long description of the installed package."""
+    facts = metadata("fasttsne")
+    assert facts["Version"] == VERSION, "install again: the metadata are of another version"
+    return facts.get("Description") or facts.get_payload()
+
+
+def check_links(links):
+    """Check that all links are absolute, and those into the repository lead to files of it."""
+    assert len(links) > 20
+    for link in links:
+        assert link.startswith("https://"), link
+        path = re.match(rf"{REPOSITORY}/(?:blob|raw)/v{re.escape(VERSION)}/([^#]+)", link)
+        assert path is None or (ROOT / path[1]).is_file(), link
+        assert path or f"/v{VERSION}#" in link or not link.startswith(REPOSITORY), link
+
+
+def test_links_of_the_long_description_are_absolute():
+    check_links(re.findall(r"\]\(([^)]+)\)", description()))
+
+
+def test_the_long_description_renders():
+    markdown = pytest.importorskip("readme_renderer.markdown")
+    page = markdown.render(description())
+    # Every heading links to itself.
+    check_links(re.findall(r'(?:href|src)="((?!#user-content-)[^"]*)"', page))
+    images = re.findall(r'<img [^>]*src="([^"]*)"', page)
+    assert len(images) > 1 and all("/raw/" in image for image in images)
+    assert "<table>" in page and "](" not in page
+
+
+def test_a_changed_link_is_noticed():
+    for link in ("docs/index.md", "#use", f"{REPOSITORY}/blob/v{VERSION}/no.md", f"{REPOSITORY}/x"):
+        with pytest.raises(AssertionError, match=re.escape(link)):
+            check_links(["https://example.org"] * 30 + [link])
+
+
+def test_the_version_is_the_same_everywhere():
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(r"^## \[(\S+)\]", changes, re.MULTILINE)[1] == VERSION
+    recipe = (ROOT / "packaging/conda/recipe.yaml").read_text(encoding="utf-8")
+    assert re.search(r"^  version: (\S+)$", recipe, re.MULTILINE)[1] == VERSION
+
+
+def test_the_address_is_the_same_everywhere():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nrepository-code: {REPOSITORY}\n" in citation
+    recipe = (ROOT / "packaging/conda/recipe.yaml").read_text(encoding="utf-8")
+    assert f"\n  homepage: {REPOSITORY}\n" in recipe
+    assert all(REPOSITORY in PROJECT["urls"][name] for name in ("Changelog", "Issues"))
+
+
+def test_the_conda_recipe_requires_what_the_package_requires():
+    recipe = (ROOT / "packaging/conda/recipe.yaml").read_text(encoding="utf-8")
+    run = recipe[recipe.index("\n  run:\n") : recipe.index("\ntests:")]
+    required = {re.sub(r" *>=", " >=", line) for line in PROJECT["dependencies"]}
+    assert required | {"python"} == set(re.findall(r"^    - (.+)$", run, re.MULTILINE))
