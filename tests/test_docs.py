@@ -102,7 +102,6 @@ def test_examples_run(name, monkeypatch, tmp_path):
     monkeypatch.setenv("MPLBACKEND", "Agg")
     if name.startswith("fasttsne.plot"):
         pytest.importorskip("matplotlib").use("Agg")
-        pytest.importorskip("plotly")
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
     results = doctest.testmod(importlib.import_module(name), optionflags=flags)
     assert results.failed == 0

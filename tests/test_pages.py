@@ -17,16 +17,16 @@ BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What each page needs beside the package, and what its program must have reached.
 PAGES = {
     "perplexity": (["matplotlib"], ""),
-    "spreadsheet": (["pandas", "pyarrow", "matplotlib", "plotly"], "assert len(table) == 178"),
+    "spreadsheet": (["pandas", "pyarrow", "matplotlib"], "assert len(table) == 178"),
     "texts": (
-        ["matplotlib", "plotly"],
+        ["matplotlib"],
         """
 from fasttsne.quality import knn_accuracy
 assert knn_accuracy(Y, topics) > 0.9
 """,
     ),
     "single-cells": (
-        ["scanpy", "plotly"],
+        ["scanpy"],
         """
 from fasttsne.quality import knn_accuracy
 for key in ("X_tsne", "X_tsne_graph"):

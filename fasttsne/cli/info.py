@@ -15,7 +15,7 @@ ABOUT = {
 }
 _EXTRAS = {
     "plot": ("matplotlib",),
-    "html": ("plotly", "PIL"),
+    "html": ("PIL",),
     "tables": ("pandas", "pyarrow", "openpyxl"),
     "h5ad": ("anndata",),
     "dask": ("dask", "distributed", "h5py", "zarr"),

@@ -350,8 +350,8 @@ class _Run:
             self.progress.note(f"picture{some}: {args.plot}")
         if args.html is not None:
             Y, beside, some = self._some(_ON_PAGE, self.source.along.names)
-            labels = read.values_of(beside.get(args.label))
-            write.write_page(args, Y, labels, beside, self.source.along.kept)
+            columns = {name: read.values_of(column) for name, column in beside.items()}
+            write.write_page(args, Y, columns.get(args.label), columns)
             self.progress.note(f"page{some}: {args.html}")
 
     def _some(self, size: int, names: Sequence[str]) -> tuple[NDArray[np.float32], Any, str]:

@@ -299,13 +299,14 @@ def _written(
         legible = write.draw(args, Y, labels)
         boxes = " with boxes for characters that matplotlib's font does not have"
         yield f"picture{'' if legible else boxes}", args.plot
-    if args.html is not None:
-        write.write_page(args, Y, labels, table.columns, table.along.kept)
-        yield "page", args.html
+    report = None
     if args.report is not None:
         classes = None if labels is None or has_fractions(labels) else labels
         report = write.report_of(X, Y, classes, metric=tsne.metric, n_jobs=tsne.n_jobs)
         write.write_report(args.report, report)
         yield "report", args.report
+    if args.html is not None:
+        write.write_page(args, Y, labels, table.page_columns(), report)
+        yield "page", args.html
     for target in dict.fromkeys(args.export):
         yield export.export(target, X, tsne, table.columns)

@@ -60,6 +60,13 @@ class Table:
         labels = values_of(self.columns[self.along.label])
         return labels if self.written is None else labels_of(labels, self.written)
 
+    def page_columns(self) -> dict[str, Any]:
+        """Return the columns that go along as values to show, columns of numbers as numbers."""
+        values = {name: values_of(column) for name, column in self.columns.items()}
+        if self.written is None:
+            return values
+        return {name: labels_of(column, self.written) for name, column in values.items()}
+
     def description(self) -> str:
         """Return text like "150 rows of 2 columns: length, width"."""
         n_rows, n_columns = self.X.shape

@@ -138,7 +138,6 @@ def check_pictures(args: argparse.Namespace, *, flat: bool) -> None:
         raise Refusal("--legend goes with --plot; give both")
     if args.html is not None:
         check_output(args.html, "--html", (".html", ".htm"), args.force)
-        check_package("--html", "plotly", "html")
     if args.report is not None:
         check_output(args.report, "--report", (".txt", ".json"), args.force)
 
@@ -422,24 +421,25 @@ def draw(args: argparse.Namespace, Y: NDArray[np.float32], labels: Any) -> bool:
 
 
 def write_page(
-    args: argparse.Namespace, Y: NDArray[np.float32], labels: Any, columns: Any, keep: Any
+    args: argparse.Namespace,
+    Y: NDArray[np.float32],
+    labels: Any,
+    columns: Mapping[str, Any],
+    report: Report | None = None,
 ) -> None:
-    """Write --html, whose points show the columns `keep`."""
+    """Write --html with columns of the input, and the quality of points from a report."""
     from fasttsne.plot import html
 
-    hover, title = hover_texts(columns, keep), title_of(args, len(Y))
-    html(Y, labels, args.html, hover=hover, title=title, label_name=args.label)
-
-
-def hover_texts(columns: Mapping[str, Any], keep: Sequence[str]) -> list[str] | None:
-    """Return the text of each point on the page, of the columns `keep`; None if there are none."""
-    if not keep:
-        return None
-    kept = [texts_of(columns[name]) for name in keep]
-    return [
-        "\n".join(f"{name}: {text or ''}" for name, text in zip(keep, row, strict=True))
-        for row in zip(*kept, strict=True)
-    ]
+    shown = {name: values for name, values in named_index(columns).items() if name != args.label}
+    if report is not None:
+        for name, values in report.per_sample.items():
+            quality = np.full(len(Y), np.nan, dtype=np.float32)
+            quality[report.rows] = values
+            heading = name.replace("_", " ")
+            taken = heading in shown or heading == args.label
+            shown[f"{heading} (quality)" if taken else heading] = quality
+    title = title_of(args, len(Y))
+    html(Y, labels, args.html, columns=shown, title=title, label_name=args.label)
 
 
 def report_of(

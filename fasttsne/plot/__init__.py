@@ -1,7 +1,7 @@
 """Pictures of maps, of their quality and of their history.
 
 Pictures are drawn on axes of matplotlib, which is imported on the first use: install the extra
-``plot``. :func:`html` writes a page for a browser and requires the extra ``html``.
+``plot``. :func:`html` writes a page for a browser; thumbnails on it require the extra ``html``.
 """
 
 from fasttsne.plot.animation import animate

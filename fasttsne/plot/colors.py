@@ -33,7 +33,7 @@ _COLORS = (
     """.split(),  # noqa: SIM905
 )
 
-# Marks of matplotlib and, in the same order, of plotly.
+# Marks of matplotlib and, in the same order, of view.js.
 MARKERS = ("o", "s", "^", "P", "D", "v", "X")
 SYMBOLS = ("circle", "square", "triangle-up", "cross", "diamond", "triangle-down", "x")
 

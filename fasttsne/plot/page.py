@@ -60,7 +60,8 @@ def html(
         Columns to show for each point, to colour by, to search, and to write beside the selected
         rows, such as a table of pandas or polars, or ``report(...).per_sample`` of
         :func:`fasttsne.quality.report`. Each is a quantity, classes or, with more than 1,000 or
-        n_samples / 2 different texts, text without colours.
+        n_samples / 2 different texts, text without colours. A column with the name of the labels is
+        left out.
     color : str, default=None
         Name of the column that colours the points at first. None takes the labels, or without
         labels the first column that can be a colour.
@@ -83,8 +84,8 @@ def html(
     ValueError
         If `Y` does not have two columns, or contains NaN, infinity or magnitudes above 1e100; if
         `labels`, `hover`, `thumbnails` or a column does not have one entry per point; if a number
-        is infinite; if `thumbnails` has another shape or contains NaN; if two columns have the same
-        name; if `color` is not the name of a column with a colour.
+        is infinite in `labels`; if `thumbnails` has another shape or contains NaN; if two columns
+        have the same name; if `color` is not the name of a column with a colour.
 
     Notes
     -----

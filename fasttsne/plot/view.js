@@ -36,6 +36,7 @@ function draw(container, data, options = {}) {
   let points = numbers(data.points), { origin, unit, middle, half } = data;
   const n = points.length / 2;
   const columns = data.columns.map((column) => ({ ...column, codes: numbers(column.codes), values: numbers(column.values) }));
+  const able = columns.filter((one) => one.colors || one.values); // can be the colour
   const opacity = n > 200000 ? 0.5 : n > 20000 ? 0.65 : 0.8;
   const count = (k) => k.toLocaleString("en");
 
@@ -126,7 +127,7 @@ function draw(container, data, options = {}) {
   function onTheme(color) { // dark colours become lighter on a dark ground
     let rgb = parsed(color);
     const light = () => 0.2126 * (rgb[0] / 255) ** 2.2 + 0.7152 * (rgb[1] / 255) ** 2.2 + 0.0722 * (rgb[2] / 255) ** 2.2;
-    while (isDark && light() < 0.12) rgb = rgb.map((part) => part + 0.15 * (255 - part));
+    while (isDark && light() < 0.16) rgb = rgb.map((part) => part + 0.15 * (255 - part));
     return hex(rgb);
   }
 
@@ -142,7 +143,7 @@ function draw(container, data, options = {}) {
   let column = null, groups = [], groupOf = new Uint16Array(n), scale = null;
 
   function setColumn(name) {
-    column = columns.find((one) => one.name === name && (one.colors || one.values)) ?? null;
+    column = able.find((one) => one.name === name) ?? null;
     scale = null;
     groupOf.fill(0);
     if (column?.values) {
@@ -562,7 +563,7 @@ function draw(container, data, options = {}) {
       group.entry = entry;
       legend.append(entry);
     }
-    legend.hidden = legend.childElementCount === 0;
+    legend.hidden = able.length === 0; // else the map would change its size with the colour
     shownChanged(false);
   }
 
@@ -807,7 +808,6 @@ function draw(container, data, options = {}) {
     choice.append(make("option", { value: "", textContent: first }));
     for (const one of all) choice.append(make("option", { value: String(columns.indexOf(one)), textContent: one.name }));
   }
-  const able = columns.filter((one) => one.colors || one.values);
   fill(colorChoice, able, "one colour");
   fill(within, texts, "all texts");
   colorChoice.parentElement.hidden = able.length === 0;
@@ -897,7 +897,7 @@ function draw(container, data, options = {}) {
 .fasttsne .names span { position: absolute; left: 0; top: 0; height: 18px; overflow: hidden; font: 600 13px/18px system-ui, sans-serif; text-align: center; white-space: pre; unicode-bidi: isolate;
   text-decoration: underline 3px; text-underline-offset: 2px; text-decoration-skip-ink: none;
   text-shadow: 0 0 2px var(--ground), 0 0 2px var(--ground), 0 0 3px var(--ground), 0 0 3px var(--ground), 0 0 4px var(--ground); }
-.fasttsne .legend { width: max-content; min-width: 7em; max-width: 16em; overflow: auto; padding: 4px 10px; }
+.fasttsne .legend { flex: none; width: min(13em, 30%); overflow: auto; padding: 4px 10px; }
 .fasttsne .entry { display: flex; gap: 7px; align-items: center; width: 100%; min-height: 22px; padding: 1px 4px; border-color: transparent; background: none; text-align: left; font-size: 13px; }
 .fasttsne .entry i { flex: none; width: 11px; height: 11px; }
 .fasttsne .entry span { flex: 1; unicode-bidi: isolate; overflow-wrap: anywhere; }
@@ -916,7 +916,7 @@ function draw(container, data, options = {}) {
 .fasttsne .failed { padding: 1em; }
 @container (max-width: 640px) {
   .fasttsne .middle { flex-direction: column; }
-  .fasttsne .legend { width: auto; max-width: none; max-height: 26%; display: flex; flex-wrap: wrap; align-content: flex-start; gap: 0 4px; padding: 4px 8px; }
+  .fasttsne .legend { width: auto; max-height: 26%; display: flex; flex-wrap: wrap; align-content: flex-start; gap: 0 4px; padding: 4px 8px; }
   .fasttsne .legend h2 { width: 100%; }
   .fasttsne .entry { width: auto; max-width: 100%; }
   .fasttsne .scale { flex-direction: column; width: 100%; height: auto; }

@@ -15,7 +15,7 @@ from fasttsne.plot.axes import check_map, window_around
 from fasttsne.plot.colors import PALETTE, SYMBOLS, class_looks
 from fasttsne.plot.groups import Classes, Quantity, read_labels
 from fasttsne.plot.names import distinct, shortened
-from fasttsne.samples.labels import label_values
+from fasttsne.samples.labels import as_numbers, label_values
 
 _MAX_NAME = 36  # characters in the legend and on the map
 _MAX_SHOWN = 60  # classes with an entry in the legend
@@ -46,13 +46,17 @@ def view_data(
         if len(hover) != len(Y):
             raise ValueError(f"hover must have one entry per point ({len(Y)}); got {len(hover)}")
         texts = Classes(*_coded([str(text) for text in hover]))
-        listed.append({"bare": True, **_column("text", texts, Y, colored=False)})
+        listed.append({"bare": True, **_column("hover", texts, Y, colored=False)})
     for name, values in _named(columns):
+        if labels is not None and name == listed[0]["name"]:
+            continue
         try:
             what = _read(values, len(Y))
         except ValueError as error:
-            raise ValueError(f"column {name!r} of columns: {error}") from error
-        listed.append(_column(name, what, Y, colored=_is_colour(what, len(Y))))
+            reason = str(error).removeprefix("labels ")
+            raise ValueError(f"column {name!r} of columns {reason}") from error
+        colored = isinstance(what, Quantity) or len(what.names) <= _most_classes(len(Y))
+        listed.append(_column(name, what, Y, colored=colored))
     _check_names([column["name"] for column in listed], color)
     able = [column["name"] for column in listed if "values" in column or "colors" in column]
     if color is not None and color not in able:
@@ -92,14 +96,14 @@ def _placed(Y: NDArray[np.float64]) -> dict[str, Any]:
     """Return the points in single precision, and their window."""
     low, high = window_around(Y)
     middle, half = (low + high) / 2, (high - low) / 2
-    single = Y.astype(np.float32) if np.abs(Y).max() < 1e30 else Y
-    origin, unit = np.zeros(2), 1.0
-    if not np.array_equal(single, Y) or half.max() < 1e-30:
+    origin, unit, placed = np.zeros(2), 1.0, Y
+    fits = half.min() > 1e-30 and np.abs(Y).max() < 1e30
+    if not (fits and np.array_equal(Y.astype(np.float32), Y)):
         # Relative to the middle, so that a map far from 0 keeps its digits.
         unit = 1.0 if 1e-30 < half.min() <= half.max() < 1e30 else float(half.max())
-        origin, single = middle, (Y - middle) / unit
+        origin, placed = middle, (Y - middle) / unit
     return {
-        "points": single.astype(np.float32),
+        "points": placed.astype(np.float32),
         "origin": origin.tolist(),
         "unit": unit,
         "middle": ((middle - origin) / unit).tolist(),
@@ -133,9 +137,7 @@ def _named(columns: Any) -> Iterator[tuple[str, Any]]:
 def _check_names(names: list[str], color: str | None) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(
-            f"two columns of the page are called {twice[0]!r}; rename one, or give label_name"
-        )
+        raise ValueError(f"two columns are called {twice[0]!r}; rename one")
     if color is not None and color not in names:
         raise ValueError(f"color must be the name of a column, one of {names}; got {color!r}")
 
@@ -148,21 +150,33 @@ def _label(labels: Any, Y: NDArray[Any], name: str | None) -> dict[str, Any]:
 
 
 def _read(values: Any, n_samples: int) -> Classes | Quantity:
-    """Return a column as classes or as a quantity; names of rows and huge integers are texts."""
-    if not isinstance(values, str | bytes) and hasattr(values, "__len__"):
-        objects, missing = label_values(values)
-        is_text = objects.dtype.kind == "U" or any(isinstance(one, str) for one in objects.flat[:1])
-        if objects.shape == (n_samples,) and is_text:
+    """Return a column as classes or as a quantity; names of rows and huge integers are texts.
+
+    Infinity is a value, unlike in labels.
+    """
+    objects, missing = label_values(values)
+    if objects.shape == (n_samples,):
+        present = as_numbers(objects[~missing])
+        if present.dtype.kind == "U" or any(isinstance(one, str) for one in present[:1]):
             listed = [None if gap else str(one) for one, gap in zip(objects, missing, strict=True)]
             texts = Classes(*_coded(listed))
-            if not _is_colour(texts, n_samples):  # sorting many names takes long
+            if len(texts.names) > _most_classes(n_samples):  # sorting many names takes long
                 return texts
-    what = read_labels(values, n_samples)
-    if isinstance(what, Quantity) and np.nanmax(np.abs(what.values), initial=0.0) > 2**53:
-        exact = np.asarray(values)
-        if exact.dtype.kind in "iu":
-            return Classes(*_coded([str(value) for value in exact.tolist()]))
-    return what
+        if present.dtype.kind == "f" and np.isinf(present).any():
+            return Quantity(_with_gaps(present, missing))
+        if present.dtype.kind in "iu" and np.any(np.abs(present.astype(np.float64)) > 2**53):
+            listed = [None if gap else str(one) for one, gap in zip(objects, missing, strict=True)]
+            return Classes(*_coded(listed))
+        if present.dtype.kind in "iuf" and len(np.unique(present)) > _most_classes(n_samples):
+            return Quantity(_with_gaps(present, missing))
+    return read_labels(values, n_samples)
+
+
+def _with_gaps(present: NDArray[Any], missing: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return a number per point, NaN where it is missing."""
+    values = np.full(len(missing), np.nan)
+    values[~missing] = present
+    return values
 
 
 def _coded(texts: Sequence[str | None]) -> tuple[list[str], NDArray[np.int64]]:
@@ -172,11 +186,9 @@ def _coded(texts: Sequence[str | None]) -> tuple[list[str], NDArray[np.int64]]:
     return [text for text in numbers if text is not None], np.array(codes, dtype=np.int64)
 
 
-def _is_colour(what: Classes | Quantity, n_samples: int) -> bool:
-    """Return whether a column can be a colour: names of rows cannot."""
-    if isinstance(what, Quantity):
-        return True
-    return len(what.names) <= min(_MAX_COLORED, max(n_samples // 2, 12))
+def _most_classes(n_samples: int) -> int:
+    """Return how many classes a column can have to be a colour: names of rows are none."""
+    return min(_MAX_COLORED, max(n_samples // 2, 12))
 
 
 def _column(

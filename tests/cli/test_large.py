@@ -134,7 +134,6 @@ def test_gaps_in_numbers_are_nan_in_arrays_and_empty_in_text(here, data):
 
 def test_picture_page_of_some_rows_and_report(inputs, data, capsys, monkeypatch):
     pytest.importorskip("matplotlib")
-    pytest.importorskip("plotly")
     shown, html = [], fasttsne.plot.html
     monkeypatch.setattr(large, "_ON_PAGE", 200)
     monkeypatch.setattr(

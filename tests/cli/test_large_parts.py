@@ -137,7 +137,6 @@ def test_what_is_done_is_not_done_again(inputs, capsys, monkeypatch, reads):
 
 
 def test_a_resumed_run_knows_the_label(inputs, monkeypatch):
-    pytest.importorskip("plotly")
     begun(monkeypatch)
     assert run("x.parquet", "-o", "map.parquet", "--resume", "--html", "a.html") == 0
     assert "coloured by class" in Path("a.html").read_text(encoding="utf-8")

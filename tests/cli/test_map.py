@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from itertools import chain
 from pathlib import Path
 
@@ -24,7 +25,6 @@ pd = pytest.importorskip("pandas")
 
 def test_a_table_becomes_map_picture_page_and_report(flowers, here, capsys):
     pytest.importorskip("matplotlib")
-    pytest.importorskip("plotly")
     wanted = ["--label", "species", "--keep", "name", "--plot", "a.png", "--html", "a.html"]
     assert mapped("flowers.csv", "-o", "map.csv", *wanted, "--report", "a.json") == 0
     written = pd.read_csv("map.csv")
@@ -32,7 +32,13 @@ def test_a_table_becomes_map_picture_page_and_report(flowers, here, capsys):
     np.testing.assert_allclose(written.iloc[:, :2], expected_map(flowers), rtol=1e-5)
     assert written["name"][7] == "flower <7>"
     assert (here / "a.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    assert "name: flower \\u003c7>" in (here / "a.html").read_text(encoding="utf-8")
+    text = (here / "a.html").read_text(encoding="utf-8")
+    (data,) = re.findall(r'<script id="data" type="application/json">(.*?)</script>', text)
+    columns = json.loads(data)["columns"]
+    assert columns[1]["names"][7] == "flower <7>"
+    measures = ["trustworthiness", "continuity", "neighbor recall", "neighborhood ndcg"]
+    names = ["species", "name", *measures, "knn accuracy"]
+    assert [column["name"] for column in columns] == names
     report = json.loads((here / "a.json").read_text())
     recall = neighbor_recall(flowers, expected_map(flowers))
     assert report["neighbor_recall"] == pytest.approx(recall)
@@ -187,7 +193,6 @@ def test_two_rows_have_no_neighbours_to_report_on(here, capsys, untouched):
 
 def test_ten_thousand_classes_of_any_script_are_mapped(here, capsys):
     pytest.importorskip("matplotlib")
-    pytest.importorskip("plotly")
     names = [f"<b>名前 {i}</b> $x_{{{i}}}$ " + "длинный " * (i % 40) for i in range(10_000)]
     X = np.random.default_rng(0).normal(size=(10_000, 3))
     pd.DataFrame(X, columns=list("abc")).assign(name=names).to_csv("many.csv", index=False)
@@ -262,7 +267,6 @@ def test_bad_parameters(flowers, capsys, args, message):
 )
 def test_only_force_replaces_existing_files(array, capsys, option, name):
     pytest.importorskip("matplotlib")
-    pytest.importorskip("plotly")
     Path(name).write_text("mine")
     output = [] if option == "-o" else ["-o", "new.csv"]
     said = error_of(capsys, "x.npy", *output, option, name)

@@ -115,7 +115,6 @@ def test_options_that_do_not_fit_the_file(flowers, capsys, untouched, args, mess
     [
         ("pandas", ["flowers.csv"], "tables"),
         ("matplotlib", ["flowers.csv", "--plot", "a.png"], "plot"),
-        ("plotly", ["flowers.csv", "--html", "a.html"], "html"),
         ("anndata", ["cells.h5ad"], "h5ad"),
     ],
 )
