@@ -11,7 +11,7 @@
 // data is set as textContent, never as markup.
 "use strict";
 function draw(container, data, options = {}) {
-  const NAMES_COVER = 0.2; // share of the map that names may hide
+  const NAMES_COVER = 0.12, NAME_LENGTH = 24; // share of the map that names may hide; characters
   const QUICK = 60, REST = 150; // milliseconds
   const VIRIDIS = ["#440154", "#482475", "#414487", "#355f8d", "#2a788e", "#21918c", "#22a884", "#44bf70", "#7ad151", "#bddf26", "#fde725"];
   const SYMBOLS = ["circle", "square", "triangle-up", "cross", "diamond", "triangle-down", "x"];
@@ -55,6 +55,10 @@ function draw(container, data, options = {}) {
     if (column.values) return exactly(column.values[row], column.values instanceof Float32Array);
     if (!column.codes) return column.names[row] ?? "";
     return column.codes[row] < 0 ? "" : column.names[column.codes[row]];
+  }
+
+  function shown(column, row) { // six digits are enough to read
+    return column.values && !Number.isNaN(column.values[row]) ? String(Number(column.values[row].toPrecision(6))) : cell(column, row);
   }
 
   function coordinate(row, axis) {
@@ -107,11 +111,11 @@ function draw(container, data, options = {}) {
     make("style", { textContent: STYLE() }),
     make("div", { className: "tools" }, ...heading,
       make("label", { className: "group" }, make("span", { textContent: "Colour" }), colorChoice),
-      group("Search", search, within, found, takeFound),
+      group("Search", search, within),
       group("Mouse", ...Object.values(modes)),
       group("View", button("+", "Zoom in", () => zoomBy(1.5)), button("−", "Zoom out", () => zoomBy(1 / 1.5)), button("Whole map", "Show the whole map", goHome), namesSwitch, darkSwitch)),
     make("div", { className: "middle" }, map, legend),
-    make("div", { className: "selected", role: "group", "aria-label": "Selection" }, status, ...actions),
+    make("div", { className: "selected", role: "group", "aria-label": "Selection" }, status, found, takeFound, ...actions),
     tip);
   if (options.height) root.style.height = options.height;
 
@@ -434,8 +438,8 @@ function draw(container, data, options = {}) {
   // ---- tips over points -------------------------------------------------------------------------
 
   function describe(row) {
-    const head = column ? cell(column, row) || "missing" : "";
-    const lines = columns.filter((one) => one !== column).slice(0, 14).map((one) => (one.bare ? cell(one, row) : `${one.name}: ${cell(one, row)}`));
+    const head = column ? shown(column, row) || "missing" : "";
+    const lines = columns.filter((one) => one !== column).slice(0, 14).map((one) => (one.bare ? cell(one, row) : `${one.name}: ${shown(one, row)}`));
     if (!head && lines.length === 0 && !data.thumbnails) lines.push("point " + (row + 1));
     return [column?.values ? `${column.name}: ${head}` : head, lines.join("\n")];
   }
@@ -494,7 +498,8 @@ function draw(container, data, options = {}) {
       let best = 0, place = median;
       const own = around(index(median[0], 0), index(median[1], 1));
       x.forEach((_, k) => { const sum = around(index(x[k], 0), index(y[k], 1)); if (sum > best) { best = sum; if (own < 0.25 * sum) place = [x[k], y[k]]; } });
-      found.push({ code, size, place, text: short[code], width: 0, group: -1 });
+      const text = short[code].length <= NAME_LENGTH ? short[code] : `${short[code].slice(0, 15).trimEnd()}…${short[code].slice(-8).trimStart()}`;
+      found.push({ code, size, place, text, width: 0, group: -1 });
     }
     found.sort((a, b) => b.size - a.size);
     const own = new Map(groups.map((group, k) => [group.code, k]));
@@ -922,6 +927,8 @@ function draw(container, data, options = {}) {
   .fasttsne .scale { flex-direction: column; width: 100%; height: auto; }
   .fasttsne .bar { width: 100%; height: 12px; background: linear-gradient(to left, var(--stops)); }
   .fasttsne .ticks { flex-direction: row-reverse; }
+  .fasttsne .count { flex: 1 0 100%; }
+  .fasttsne .selected { padding: 5px 8px 6px; }
   .fasttsne .tools { gap: 5px 8px; padding: 6px 8px; }
   .fasttsne .search { width: 9em; }
   .fasttsne select { max-width: 9em; }

@@ -700,7 +700,9 @@ def test_a_phone_shows_the_whole_map_above_its_legend(opened, n_classes):
     tab = opened(Y, names if n_classes else None).tab
     for width, height in [(375, 667), (900, 700)]:
         tab.set_viewport_size({"width": width, "height": height})
-        tab.wait_for_timeout(500)
+        area = "document.querySelector('.map').clientWidth"
+        wait_for(tab, f"{area} > {width / 2} && {area} <= {width}")
+        wait_for(tab, f"document.querySelector('canvas').clientWidth === {area}")
         (left, top), (right, bottom) = (place_of(tab, corner) for corner in ([0, 10], [50, 0]))
         legend = tab.locator(".legend").bounding_box() if n_classes else None
         assert left > 0 and top > 0 and bottom < height and right < width
