@@ -179,7 +179,7 @@ def test_joblib_workers_find_the_same_bits(X, backend):
 @pytest.mark.parametrize("backend", ["loky", "multiprocessing", "threading"])
 def test_joblibs_backend_does_not_matter(backend, method, X):
     expected = fit(X, method=method, n_jobs=2)
-    with joblib.parallel_backend(backend, n_jobs=3):
+    with joblib.parallel_config(backend=backend, n_jobs=3):
         for n_jobs in (2, None):
             assert_same_bits(fit(X, method=method, n_jobs=n_jobs), expected)
 

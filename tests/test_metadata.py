@@ -3,6 +3,7 @@
 import re
 import tomllib
 from importlib.metadata import metadata
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,33 @@ def test_the_conda_recipe_requires_what_the_package_requires():
     run = recipe[recipe.index("\n  run:\n") : recipe.index("\ntests:")]
     required = {re.sub(r" *>=", " >=", line) for line in PROJECT["dependencies"]}
     assert required | {"python"} == set(re.findall(r"^    - (.+)$", run, re.MULTILINE))
+
+
+def test_a_release_is_checked(tmp_path):
+    spec = spec_from_file_location("check_release", ROOT / ".ci/check_release.py")
+    script = module_from_spec(spec)
+    spec.loader.exec_module(script)
+    platforms = [
+        *("manylinux_2_17_x86_64.manylinux2014_x86_64", "manylinux_2_17_aarch64"),
+        *("musllinux_1_2_x86_64", "musllinux_1_2_aarch64"),
+        *("macosx_11_0_arm64", "macosx_10_13_x86_64", "win_amd64"),
+    ]
+    files = [f"fasttsne-{VERSION}.tar.gz"]
+    files += [f"fasttsne-{VERSION}-cp311-abi3-{platform}.whl" for platform in platforms]
+    for file in files:
+        (tmp_path / file).touch()
+    dated = f"## [{VERSION}] – 2026-12-01\n"
+    assert list(script.faults(f"v{VERSION}", tmp_path, dated)) == []
+    assert [*script.faults("v0.9", tmp_path, dated)] == [
+        f"the tag is v0.9, and the version {VERSION}: expected v{VERSION}"
+    ]
+    (found,) = script.faults(f"v{VERSION}", tmp_path, f"## [{VERSION}] – unreleased\n")
+    assert found.startswith("CHANGELOG.md has no heading")
+    for file in files:
+        (tmp_path / file).rename(tmp_path / "aside")
+        (found,) = [f for f in script.faults(f"v{VERSION}", tmp_path, dated) if "aside" not in f]
+        assert found.startswith("there is no ")
+        (tmp_path / "aside").rename(tmp_path / file)
+    (tmp_path / "fasttsne-0.9-cp311-abi3-win_amd64.whl").touch()
+    (found,) = script.faults(f"v{VERSION}", tmp_path, dated)
+    assert found.startswith("fasttsne-0.9-cp311-abi3-win_amd64.whl is no sdist and no wheel")

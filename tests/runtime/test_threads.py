@@ -40,7 +40,7 @@ print(effective_n_threads(None))
 def test_none_means_what_threadpoolctl_or_joblib_says():
     with threadpool_limits(limits=1, user_api="openmp"):
         assert effective_n_threads(None) == 1
-    with joblib.parallel_backend("loky", n_jobs=1):
+    with joblib.parallel_config(n_jobs=1):
         assert effective_n_threads(None) == 1
     jobs = joblib.Parallel(n_jobs=2, backend="threading")(
         joblib.delayed(effective_n_threads)(None) for _ in range(2)
