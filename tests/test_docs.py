@@ -18,6 +18,7 @@ MODULES = ["fasttsne"] + [
     for module in pkgutil.walk_packages(fasttsne.__path__, "fasttsne.")
     if not module.name.rpartition(".")[2].startswith("_")
     and (not module.name.startswith("fasttsne.dask") or find_spec("dask"))
+    and (module.name != "fasttsne.plot.map_widget" or find_spec("anywidget"))
 ]
 SECTIONS = (
     "Parameters",
@@ -102,6 +103,8 @@ def test_examples_run(name, monkeypatch, tmp_path):
     monkeypatch.setenv("MPLBACKEND", "Agg")
     if name.startswith("fasttsne.plot"):
         pytest.importorskip("matplotlib").use("Agg")
+    if name == "fasttsne.plot.notebook":
+        pytest.importorskip("anywidget")
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
     results = doctest.testmod(importlib.import_module(name), optionflags=flags)
     assert results.failed == 0

@@ -16,6 +16,7 @@ ABOUT = {
 _EXTRAS = {
     "plot": ("matplotlib",),
     "html": ("PIL",),
+    "notebook": ("anywidget",),
     "tables": ("pandas", "pyarrow", "openpyxl"),
     "h5ad": ("anndata",),
     "dask": ("dask", "distributed", "h5py", "zarr"),

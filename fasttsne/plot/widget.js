@@ -1,0 +1,42 @@
+// The view in a notebook: draw() of view.js on a model of anywidget, which is fasttsne/plot/map_widget.py.
+function render({ model, el }) {
+  // A copy: buffers of messages are not aligned.
+  const bytes = (name) => { const part = model.get(name); return part.buffer.slice(part.byteOffset, part.byteOffset + part.byteLength); };
+  const isDark = () => { // undefined: as the system
+    const light = document.body.dataset.jpThemeLight; // of JupyterLab
+    return light !== undefined ? light === "false" : document.querySelector("marimo-user-config") ? document.body.classList.contains("dark") : undefined;
+  };
+  let view = null;
+
+  const changes = {
+    "change:_data"() {
+      view?.destroy();
+      view = null;
+      const data = model.get("_data");
+      el.textContent = data.points ? "" : "No map yet: it appears with the first coordinates.";
+      if (!data.points) return;
+      view = draw(el, data, { height: model.get("height") + "px", dark: isDark() });
+      view.onSelect((rows) => {
+        model.set("selection", new DataView(Int32Array.from(rows).buffer));
+        model.save_changes();
+      });
+      changes["change:_places"]();
+      changes["change:selection"]();
+    },
+    "change:_places"() {
+      const places = new Float32Array(bytes("_places")), n = places.length / 2; // x of all points, then y
+      if (n > 0) view?.move(places.subarray(0, n), places.subarray(n));
+    },
+    "change:selection"() { view?.select(new Int32Array(bytes("selection"))); },
+  };
+
+  // Keys on the map are not shortcuts of JupyterLab, which looks for this attribute on the focused element.
+  el.addEventListener("focusin", (event) => { event.target.dataset.lmSuppressShortcuts = "true"; });
+  for (const [event, change] of Object.entries(changes)) model.on(event, change);
+  changes["change:_data"]();
+  return () => {
+    for (const [event, change] of Object.entries(changes)) model.off(event, change);
+    view?.destroy();
+  };
+}
+export default { render };
