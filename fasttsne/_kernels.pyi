@@ -64,6 +64,7 @@ def find_neighbors_approximately(
     n_neighbors: int,
     n_candidates: int,  # n_neighbors .. n - 1, for which exact distances are computed
     n_lists: int,
+    recall: float,  # share of neighbours that the lists looked through must have
     n_threads: int,
 ) -> tuple[Int32, Float64] | None: ...  # None where single precision cannot resolve neighbours
 def prepare_lists(
@@ -73,6 +74,7 @@ def prepare_lists(
     n_neighbors: int,
     n_candidates: int,
     n_lists: int,
+    recall: float,
     n_threads: int,
 ) -> InvertedLists | None: ...
 

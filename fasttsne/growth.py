@@ -32,9 +32,7 @@ def grown(tsne: Any, X: Any, anchor: float) -> Any:
     held = np.arange(stacked.shape[0]) < len(before)
     pull = _STIFFNESS / len(held) * anchor  # the step length is n
     share = pull / (1.0 - anchor + pull)
-    larger._draw(
-        times_power_of_two(stacked, placement.exponent), None, None, held if anchor else None, share
-    )
+    larger._draw(times_power_of_two(stacked, placement.exponent), None, None, held, share)
     moved = larger.embedding_[: len(before)].astype(np.float64) - before
     larger.displacement_ = np.sqrt(np.square(moved).sum(axis=1))
     return larger

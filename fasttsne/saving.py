@@ -39,6 +39,7 @@ _FITTED = (
     "feature_names_in_",
     "history_",
     "kl_per_sample_",
+    "displacement_",
 )
 _PLACEMENT = {field.name: field for field in dataclasses.fields(Placement) if field.init}
 
@@ -308,6 +309,10 @@ def _checked_attribute(name: str, value: Any, n_samples: int) -> Any:
     elif name == "kl_per_sample_":
         if value.shape != (n_samples,) or value.dtype != np.float64 or not np.isfinite(value).all():
             raise ValueError("kl_per_sample_ is not one number per sample")
+    elif name == "displacement_":
+        is_column = value.ndim == 1 and len(value) < n_samples and value.dtype == np.float64
+        if not is_column or not (np.isfinite(value) & (value >= 0.0)).all():
+            raise ValueError("displacement_ is not one distance per earlier sample")
     elif name == "normalization_" and value is None:
         return None
     elif type(value) not in (int, float) or not math.isfinite(value):

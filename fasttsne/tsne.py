@@ -564,7 +564,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
         New samples start where `transform` places them, and the neighbours of all samples are
         found anew. The descent is that of a fit, while a spring holds every earlier point at its
-        place.
+        place relative to the others. Together, earlier points keep their center and their radius.
 
         Parameters
         ----------
@@ -592,8 +592,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Notes
         -----
         The update minimises KL(P||Q) of all samples plus the energy of the springs, by proximal
-        steps. All samples count once, also where the fit had `sample_weight`. After an exception
-        the estimator is as before.
+        steps, at any scale of the map. Then the map gets the scale that it had, at which
+        `kl_divergence_` is a little above the least. All samples count once, also where the fit
+        had `sample_weight`. After an exception the estimator is as before.
 
         Examples
         --------
@@ -732,6 +733,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             self.kl_per_sample_ = shares if original.counts is None else original.counts * shares
         elif hasattr(self, "kl_per_sample_"):
             del self.kl_per_sample_
+        if hasattr(self, "displacement_"):
+            del self.displacement_
 
     def _nu(self) -> float:
         return first_degrees_of_freedom(self.degrees_of_freedom, self.n_components)

@@ -126,6 +126,14 @@ def test_a_contrastive_map_comes_back(tmp_path, loss, n_components):
     assert_array_equal(again.transform(new), tsne.transform(new))
 
 
+def test_a_map_that_grew_comes_back(tmp_path):
+    X, _ = parts()
+    tsne = TSNE(**SHORT).fit(X[:50]).update(X[50:])
+    again = saved(tsne, tmp_path / "map.npz")
+    assert_array_equal(again.displacement_, tsne.displacement_)
+    assert not hasattr(again.fit(X), "displacement_")
+
+
 def test_reports_and_further_fits(tmp_path):
     X, new = parts()
     tsne = TSNE(**SHORT, warm_start=True).fit(X)
@@ -262,6 +270,14 @@ def array(name, damage):
     return change
 
 
+def displacement(values):
+    def change(facts, arrays):
+        arrays["moved"] = values
+        facts["fitted"]["displacement_"] = {"array": "moved"}
+
+    return change
+
+
 def nan_in(values):
     values.flat[-1] = np.nan
     return values
@@ -350,6 +366,12 @@ CHANGES = {
     "map and samples swapped": lambda facts, arrays: arrays.update({X: arrays[Y], Y: arrays[X]}),
     "KL divergences": array("fitted.kl_per_sample_", lambda a: a[1:]),
     "KL divergences: NaN": array("fitted.kl_per_sample_", nan_in),
+    "displacement is text": fact("fitted", displacement_="far"),
+    "displacement: of all": displacement(np.ones(70)),
+    "displacement: a matrix": displacement(np.ones((50, 2))),
+    "displacement: integers": displacement(np.ones(50, dtype=np.int64)),
+    "displacement: infinite": displacement(np.full(50, np.inf)),
+    "displacement: negative": displacement(np.full(50, -1.0)),
     "history: a matrix": array("fitted.history_.seconds", lambda a: a[:, None]),
     "sparse: column out of range": as_sparse(indices=np.full(420, 6, np.int32)),
     "sparse: negative column": as_sparse(indices=np.full(420, -1, np.int32)),

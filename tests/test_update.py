@@ -50,6 +50,55 @@ def test_a_held_row_goes_part_of_the_way_home_after_its_step():
     assert_array_equal(same, gains)
 
 
+def test_a_step_of_the_scale_takes_homes_along():
+    rng = np.random.default_rng(1)
+    joint = joint_probabilities_dense(rng.uniform(size=(30, 30)) ** 2, 5.0)
+    Y, homes = (rng.normal(size=(30, 2)).astype(np.float32) for _ in range(2))
+    held = (np.arange(30) % 3 == 0).astype(np.uint8)
+    maps = []
+    for scale in (False, True):
+        forces = make_forces(joint, 2, 1.0, angle=0.5, n_threads=1)
+        forces.evaluate(Y, True)
+        state = Y.copy(), np.zeros_like(Y), np.ones_like(Y)
+        scaled = homes.copy()
+        _kernels.descend(forces, *state, 1, 20.0, 0.8, 1.0, True, held, scale, scaled, 0.25)
+        maps.append((state[0], scaled))
+    (moved, same), (scaled, along) = maps
+    assert_array_equal(same, homes)
+    mean = moved.mean(axis=0)
+    factor = np.linalg.norm(scaled - mean) / np.linalg.norm(moved - mean)
+    assert abs(factor - 1.0) > 0.01
+    assert_allclose(scaled, mean + factor * (moved - mean), rtol=1e-5, atol=1e-5)
+    assert_allclose(along, mean + factor * (homes - mean), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("anchor", [0.0, 0.5])
+@pytest.mark.parametrize("scale", [0.1, 1.0, 10.0])
+def test_earlier_points_keep_their_center_and_radius(digits, third, anchor, scale):
+    def center_and_radius(Y):
+        return *Y.mean(axis=0), np.sqrt(Y.var(axis=0).sum())
+
+    tsne, seen = pickle.loads(third), []
+    tsne.placement_.embedding = tsne.embedding_ = 5.0 + scale * tsne.embedding_
+    expected = center_and_radius(tsne.embedding_)
+    tsne.set_params(callback=seen.append, callback_every=100, max_iter=300, method="exact")
+    tsne.update(digits[600:900], anchor=anchor)
+    close = {"rtol": 1e-4, "atol": 1e-4 * expected[-1]}
+    assert [snapshot.iteration for snapshot in seen] == [100, 200, 300]
+    for Y in (tsne.embedding_, *(snapshot.embedding for snapshot in seen)):
+        assert_allclose(center_and_radius(Y[:600].astype(np.float64)), expected, **close)
+    # KL divergence is that of the map at its own scale, not at that of the descent.
+    assert tsne.history_["kl_divergence"][-1] == tsne.kl_divergence_
+    exactly = quality.kl_divergence(digits[:900], tsne.embedding_, perplexity=30.0)
+    assert_allclose(tsne.kl_divergence_, exactly, rtol=1e-4)
+
+
+def test_a_later_fit_forgets_the_displacement(digits, third):
+    tsne = pickle.loads(third).update(digits[600:700])
+    assert tsne.displacement_.shape == (600,)
+    assert not hasattr(tsne.fit(digits[:100]), "displacement_")
+
+
 def test_a_map_grown_by_thirds_is_as_good_as_a_whole_one(digits, third):
     tsne = pickle.loads(third)
     for start, stop in ((600, 1200), (1200, len(digits))):

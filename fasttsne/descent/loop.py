@@ -40,6 +40,10 @@ _N_ITER_BAR = 10
 # Below this share of the number of points a learning rate is slow.
 _SLOW_RATE = 0.1
 
+# Root mean square radius of a map of n points on springs at the start, in units of n^(1 / d): its
+# points are about as far from each other as the kernel is wide.
+_NARROW = 0.4
+
 Callback = Callable[[Snapshot], "bool | None"]
 Arrays = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
@@ -229,8 +233,8 @@ def optimize(
 ) -> None:
     """Continue a descent. Like `optimize_embedding`, with the forces already built.
 
-    With an `anchor` below 1 fixed points move, and each iteration takes them back by this share of
-    the way to where they were. The run counts as interrupted until `descent.end_run()`.
+    With an `anchor` below 1 fixed points are on `Springs` of this share: they move. The run counts
+    as interrupted until `descent.end_run()`.
     """
     state = descent.state
     if isinstance(forces, ExactForces):  # which keep the caller's order
@@ -248,7 +252,10 @@ def optimize(
         watch = callback, callback_every, bar, verbose
         run = _Run(forces, rules, learns, mask, *watch, first=state.iteration)
         if anchor < 1.0:
-            run.anchor, run.homes = anchor, state.in_callers_order().embedding
+            assert fixed is not None
+            run.springs = Springs.of(state.in_callers_order().embedding, fixed, anchor)
+            descent.state = replace(state, embedding=run.springs.homes[state.order])
+            _evaluate(forces, descent.state)
         shown = descent
         try:
             early = min(schedule.n_iter_early, end)
@@ -260,6 +267,9 @@ def optimize(
                 shown = Descent(descent.state, descent.point_of_sample)
                 run.first = iteration  # the callback has seen it
                 run.walk(shown, schedule.settling(iteration), iteration + n_iter, judging=False)
+            if run.springs is not None:
+                shown.state = run.springs.at_places(shown.state)
+                _evaluate(forces, shown.state)
             descent.outcome = run.outcome(shown)
         except DivergedError:
             raise
@@ -285,6 +295,42 @@ def _evaluate(forces: Forces, state: State) -> None:
 
 
 @dataclass
+class Springs:
+    """What holds fixed points at their places, relative to a map that changes its scale."""
+
+    share: float  # of the way home that a fixed point goes after each step
+    fixed: NDArray[np.bool_]  # in the caller's order
+    places: NDArray[np.float32]  # of all points, in the caller's order
+    homes: NDArray[np.float32]  # places at the scale of the map
+
+    @classmethod
+    def of(cls, places: NDArray[np.float32], fixed: NDArray[np.bool_], share: float) -> Springs:
+        """Return springs of a map that begins narrow: new points could not move on a wide one."""
+        n_points, n_components = places.shape
+        narrow = _NARROW * n_points ** (1.0 / n_components)
+        factor = narrow / max(_center_and_radius(places)[1], narrow)
+        return cls(share, fixed, places, (factor * places.astype(np.float64)).astype(np.float32))
+
+    def at_places(self, state: State) -> State:
+        """Return a state whose fixed points have the center and the radius of their places."""
+        center, radius = _center_and_radius(state.embedding[self.fixed[state.order]])
+        before, radius_before = _center_and_radius(self.places[self.fixed])
+        factor = radius_before / radius if radius > 0.0 else 1.0
+        embedding = factor * (state.embedding - center) + before
+        return replace(
+            state,
+            embedding=embedding.astype(np.float32),
+            checks=tuple(check for check in state.checks if check.iteration < state.iteration),
+        )
+
+
+def _center_and_radius(points: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
+    """Return the mean of points and their root mean square distance from it."""
+    center = points.mean(axis=0, dtype=np.float64)
+    return center, float(np.sqrt(np.square(points - center).sum(axis=1).mean()))
+
+
+@dataclass
 class _Run:
     """One call of `optimize`: what its two walks, down the schedule and to rest, share."""
 
@@ -298,8 +344,7 @@ class _Run:
     verbose: int
     first: int  # iteration after which the callback is called
     stopped_by: str = ""  # rule or callback that ended the run; empty after convergence
-    anchor: float = 1.0  # share of the way home that fixed points go in each iteration
-    homes: NDArray[np.float32] | None = None  # of every point; None if fixed points do not move
+    springs: Springs | None = None  # of fixed points; None if these do not move
 
     def walk(self, descent: Descent, schedule: Schedule, end: int, *, judging: bool) -> None:
         """Iterate until `end`, or until a rule or the callback stops the run.
@@ -408,7 +453,7 @@ class _Run:
             return False
         self.stopped_by = self.rules.reason_to_stop(comparable)
         phase = schedule.phase_before(state.iteration)
-        counts_scale = phase.counts_scale or not phase.scales or self.fixed is not None
+        counts_scale = phase.counts_scale or not phase.scales or self._has_pins
         rate = phase.last.learning_rate * max(phase.last.exaggeration, 1.0)
         is_slow = rate < _SLOW_RATE * len(state.embedding)
         return bool(self.stopped_by) or _has_converged(
@@ -422,7 +467,8 @@ class _Run:
         iteration = state.iteration
         if self.callback is None or iteration % self.callback_every or iteration <= self.first:
             return False
-        embedding = state.of_samples(point_of_sample)
+        shown = state if self.springs is None else self.springs.at_places(state)
+        embedding = shown.of_samples(point_of_sample)
         embedding.flags.writeable = False
         answer = self.callback(
             Snapshot(
@@ -439,6 +485,11 @@ class _Run:
         if isinstance(answer, (bool, np.bool_)) and answer:
             self.stopped_by = "the callback returned True"
         return bool(self.stopped_by)
+
+    @property
+    def _has_pins(self) -> bool:
+        """Whether points cannot move, which fixes the scale."""
+        return self.fixed is not None and self.springs is None
 
     def _learned(self, state: State, schedule: Schedule, embedding: NDArray[np.float32]) -> State:
         """Return the state after a step of the degrees of freedom, if one is due."""
@@ -463,12 +514,12 @@ class _Run:
             stop = min(stop, schedule.n_iter_early)
         order = self.forces.order
         fixed = None if self.fixed is None else self.fixed[order]
-        homes = None if self.homes is None else self.homes[order]
+        springs = self.springs
+        homes = None if springs is None else springs.homes[order]
         while iteration < stop:
             settings, until = schedule.at(iteration, n_iter_check)
             until = min(until, stop)
-            # Fixed points fix the scale.
-            has_scale_steps = fixed is None and schedule.phase_before(iteration + 1).scales
+            has_scale_steps = not self._has_pins and schedule.phase_before(iteration + 1).scales
             if has_scale_steps:
                 until = min(until, _next_multiple(iteration, N_ITER_HELD))
             if self.bar is not None:
@@ -484,8 +535,10 @@ class _Run:
                 fixed,
                 scale,
                 homes,
-                self.anchor,
+                1.0 if springs is None else springs.share,
             )
+            if springs is not None:  # steps of the scale take the homes along
+                springs.homes[order] = homes
             if self.bar is not None:
                 self.bar.update(n_iter)
             iteration = until

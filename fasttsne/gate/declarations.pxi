@@ -54,7 +54,7 @@ cdef extern from "fasttsne.h" nogil:
         const float *repulsive
         const float *embedding
         const uint8_t *held
-        const float *homes
+        float *homes
         float anchor
         float *moved
         float *velocity
@@ -106,10 +106,10 @@ cdef extern from "fasttsne.h" nogil:
         ft_bits, ft_bits, int64_t, int64_t, int64_t, int, int32_t *, double *, ft_run *)
     ft_status ft_approximate_find(
         const float *, const float *, int64_t, ft_points, int64_t, int64_t, int64_t, int64_t,
-        int64_t, int32_t *, double *, int *, ft_sgemm, ft_run *)
+        int64_t, double, int32_t *, double *, int *, ft_sgemm, ft_run *)
     ft_status ft_approximate_prepare(
         const float *, const float *, int64_t, ft_points, int64_t, int64_t, int64_t, int64_t,
-        int64_t *, int64_t *, int32_t *, float *, int64_t *, int *, ft_sgemm, ft_run *)
+        int64_t *, double, int64_t *, int32_t *, float *, int64_t *, int *, ft_sgemm, ft_run *)
     ft_lists *ft_queries_create(
         const int64_t *, const int32_t *, const float *, int64_t, int64_t, const float *,
         const float *, int64_t, int64_t)

@@ -164,7 +164,7 @@ cdef int expect_lists(
 
 def find_neighbors_approximately(
     const float[:, ::1] screen not None, const float[::1] tails, exact not None,
-    int64_t n_neighbors, int64_t n_candidates, int64_t n_lists, int n_threads
+    int64_t n_neighbors, int64_t n_candidates, int64_t n_lists, double recall, int n_threads
 ):
     """Return most of the k nearest neighbours, or None where single precision is too coarse."""
     cdef int64_t n = screen.shape[0], m = screen.shape[1], d = exact.shape[1]
@@ -178,7 +178,7 @@ def find_neighbors_approximately(
     with nogil:
         check(ft_approximate_find(
             &screen[0, 0], &tails[0] if tails is not None else NULL, m, points, n, d, n_neighbors,
-            n_candidates, n_lists, &indices[0, 0], &distances[0, 0], &resolved,
+            n_candidates, n_lists, recall, &indices[0, 0], &distances[0, 0], &resolved,
             <ft_sgemm> sgemm, &run))
     return (np.asarray(indices), np.asarray(distances)) if resolved else None
 
@@ -247,7 +247,7 @@ cdef class InvertedLists:
 
 def prepare_lists(
     const float[:, ::1] screen not None, const float[::1] tails, points not None,
-    int64_t n_neighbors, int64_t n_candidates, int64_t n_lists, int n_threads
+    int64_t n_neighbors, int64_t n_candidates, int64_t n_lists, double recall, int n_threads
 ):
     """Return `InvertedLists` of the points, or None where single precision is too coarse."""
     cdef int64_t n = screen.shape[0], m = screen.shape[1], d = points.shape[1]
@@ -262,7 +262,7 @@ def prepare_lists(
     with nogil:
         check(ft_approximate_prepare(
             &screen[0, 0], &tails[0] if tails is not None else NULL, m, to_points, n, d,
-            n_neighbors, n_candidates, &n_lists, &start[0], &order[0],
+            n_neighbors, n_candidates, &n_lists, recall, &start[0], &order[0],
             &centroids[0, 0], &budget, &resolved, <ft_sgemm> sgemm, &run))
     if not resolved:
         return None

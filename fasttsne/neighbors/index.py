@@ -26,6 +26,7 @@ from fasttsne.neighbors.metrics import (
     squared,
 )
 from fasttsne.neighbors.screen import (
+    RECALL,
     Screen,
     n_lists_for_search,
     resolved_method,
@@ -88,6 +89,7 @@ def neighbor_index(
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
     method: SearchMethod = "auto",
+    recall: float = RECALL,
     n_threads: int = 1,
 ) -> NeighborIndex:
     """Prepare samples for searches of their k nearest for other samples.
@@ -101,6 +103,8 @@ def neighbor_index(
         k, from 1 to n_samples.
     metric, metric_params, method
         As for `fasttsne.neighbors.nearest_neighbors`; both search approximately for the same data.
+    recall : float, default=0.99
+        Share of the neighbours that an approximate search finds, roughly.
     n_threads : int, default=1
         Number of threads of the preparation.
 
@@ -136,9 +140,9 @@ def neighbor_index(
     metric, metric_params = complete_metric(metric, metric_params, X)
     kernel = kernel_of(X, metric, metric_params, method)
     if kernel == "points":
-        return _Euclidean(X, n_neighbors, method, n_threads)
+        return _Euclidean(X, n_neighbors, method, recall, n_threads)
     if kernel == "directions":
-        return _Directions(X, metric, n_neighbors, method, n_threads)
+        return _Directions(X, metric, n_neighbors, method, recall, n_threads)
     if kernel == "sparse":
         return _Exact(SparsePoints.of(X, str(metric)), n_neighbors)
     if kernel == "bits":
@@ -150,7 +154,12 @@ class _Euclidean(NeighborIndex):
     """Dense samples: exact distances to all where there are few, inverted lists otherwise."""
 
     def __init__(
-        self, X: NDArray[np.floating], n_neighbors: int, method: str, n_threads: int
+        self,
+        X: NDArray[np.floating],
+        n_neighbors: int,
+        method: str,
+        recall: float,
+        n_threads: int,
     ) -> None:
         self.points = checked_points(X)
         self.n_neighbors = n_neighbors
@@ -160,7 +169,7 @@ class _Euclidean(NeighborIndex):
         )
         self.lists: _Lists | None = None
         if n_neighbors < len(X) and resolved_method(method, *X.shape) == "approximate":
-            self.lists = _Lists.of(self.points, self.screen, n_neighbors, n_threads)
+            self.lists = _Lists.of(self.points, self.screen, n_neighbors, recall, n_threads)
         if self.lists is not None:
             self.screen = None
 
@@ -223,6 +232,7 @@ class _Lists(NamedTuple):
         points: NDArray[np.floating],
         centered: NDArray[np.float32],
         n_neighbors: int,
+        recall: float,
         n_threads: int,
     ) -> _Lists | None:
         """Make them; None where single precision can't tell neighbours apart."""
@@ -235,6 +245,7 @@ class _Lists(NamedTuple):
                 n_neighbors,
                 screen.n_candidates,
                 n_lists_for_search(len(points)),
+                recall,
                 n_threads,
             )
         if inverted is None:
@@ -265,10 +276,12 @@ class _Directions(NeighborIndex):
         metric: Metric,
         n_neighbors: int,
         method: str,
+        recall: float,
         n_threads: int,
     ) -> None:
         self.metric = metric
-        self.directions = _Euclidean(directions_of(X, metric), n_neighbors, method, n_threads)
+        points = directions_of(X, metric)
+        self.directions = _Euclidean(points, n_neighbors, method, recall, n_threads)
 
     def squares(self, X: NDArray[np.floating], *, n_threads: int = 1) -> Found:
         directions = directions_of(X, self.metric)

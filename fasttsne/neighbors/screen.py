@@ -18,6 +18,11 @@ from fasttsne.samples.scaling import center_and_scale
 # An exact search is chosen where it costs at most this many seconds of one core, roughly.
 _AFFORDABLE_SECONDS = 0.5
 
+# Share of the neighbours of a few hundred samples that an approximate search must find: for a map,
+# and for neighbours that are the result (benchmarks/NOTES.md).
+RECALL = 0.99
+RECALL_OF_GRAPHS = 0.993
+
 # Candidates for exact distances, beyond the neighbours wanted: few where the screen only rounds,
 # more where it leaves out the lesser principal axes.
 _SPARE = 8

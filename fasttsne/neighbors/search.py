@@ -23,7 +23,13 @@ from fasttsne.neighbors.metrics import (
     kernel_of,
     squared,
 )
-from fasttsne.neighbors.screen import Screen, n_lists_for_search, resolved_method
+from fasttsne.neighbors.screen import (
+    RECALL,
+    RECALL_OF_GRAPHS,
+    Screen,
+    n_lists_for_search,
+    resolved_method,
+)
 from fasttsne.neighbors.sparse import SparsePoints
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import single_threaded_blas
@@ -121,7 +127,9 @@ def nearest_neighbors(
     """
     X, exponent = check_samples(X, metric=metric)
     how: Any = {"metric": metric, "metric_params": metric_params, "method": method}
-    indices, squares = squared_neighbors(X, n_neighbors, **how, n_threads=n_threads)
+    indices, squares = squared_neighbors(
+        X, n_neighbors, **how, recall=RECALL_OF_GRAPHS, n_threads=n_threads
+    )
     return indices, np.ldexp(np.sqrt(squares), 0 if metric in ANGULAR else exponent)
 
 
@@ -132,12 +140,14 @@ def squared_neighbors(
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
     method: str = "auto",
+    recall: float = RECALL,
     centered: NDArray[np.float32] | None = None,
     axes: PrincipalAxes | None = None,
     n_threads: int = 1,
 ) -> Found:
     """Return the indices of `nearest_neighbors` and squared distances, for checked samples.
 
+    An approximate search finds about the share `recall` of the neighbours.
     `centered` is ``center_and_scale(X)`` and `axes` are its axes, where they are known.
     """
     n_samples = X.shape[0]
@@ -150,11 +160,11 @@ def squared_neighbors(
     if metric == "precomputed" and sparse.issparse(X):
         return nearest_in_graph(X, n_neighbors)
     if kernel == "points":
-        return _euclidean(X, n_neighbors, method, centered, axes, n_threads)
+        return _euclidean(X, n_neighbors, method, recall, centered, axes, n_threads)
     is_small = metric == "cosine" and method != "approximate" and n_samples <= _SMALL_COSINE
     if kernel == "directions" and not is_small:
         directions = directions_of(X, metric)
-        indices, chords = _euclidean(directions, n_neighbors, method, None, None, n_threads)
+        indices, chords = _euclidean(directions, n_neighbors, method, recall, None, None, n_threads)
         return indices, (0.5 * chords) ** 2  # 1 - cos = |u - v|^2 / 2, chords are squared
     if kernel == "sparse":
         return SparsePoints.of(X, str(metric)).nearest(None, n_neighbors, n_threads)
@@ -167,6 +177,7 @@ def _euclidean(
     X: NDArray[np.floating],
     n_neighbors: int,
     method: str,
+    recall: float,
     centered: NDArray[np.float32] | None,
     axes: PrincipalAxes | None,
     n_threads: int,
@@ -185,6 +196,7 @@ def _euclidean(
                 n_neighbors,
                 screen.n_candidates,
                 n_lists_for_search(len(X)),
+                recall,
                 n_threads,
             )
     if found is None:  # also where single precision cannot tell neighbours apart

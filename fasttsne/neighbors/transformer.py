@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fasttsne.neighbors.index import NeighborIndex, neighbor_index
 from fasttsne.neighbors.metrics import METRICS, Found, Metric
+from fasttsne.neighbors.screen import RECALL_OF_GRAPHS
 from fasttsne.neighbors.search import squared_neighbors
 from fasttsne.runtime.numbers import plain, with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
@@ -316,20 +317,21 @@ class _Searched:
         """The samples, or None where queries are distances."""
         return None if isinstance(self.metric, str) and self.metric == "precomputed" else self.X
 
+    @property
+    def _how(self) -> dict[str, Any]:
+        how = {"metric": self.metric, "metric_params": self.metric_params}
+        return {**how, "method": self.method, "recall": RECALL_OF_GRAPHS}
+
     def others(self, k: int, n_threads: int) -> Found:
         """Return the k nearest others of every sample, and their distances."""
-        how: Any = {"metric": self.metric, "metric_params": self.metric_params}
-        found = squared_neighbors(self.X, k, **how, method=self.method, n_threads=n_threads)
+        found = squared_neighbors(self.X, k, **self._how, n_threads=n_threads)
         return self._in_users_unit(*found)
 
     def nearest(self, X: Any, k: int, n_threads: int) -> Found:
         """Return the k samples nearest to each of `X`, and their distances."""
         kept = self._index
         if kept is None or kept[0] != k:
-            how: Any = {"metric": self.metric, "metric_params": self.metric_params}
-            index = neighbor_index(
-                self.X_of_index, k, **how, method=self.method, n_threads=n_threads
-            )
+            index = neighbor_index(self.X_of_index, k, **self._how, n_threads=n_threads)
             kept = self._index = k, index
         return self._in_users_unit(*kept[1].squares(X, n_threads=n_threads))
 

@@ -19,7 +19,6 @@
 #define MOST_TOGETHER 8 /* queries that are multiplied with a panel at once */
 #define PILOTS 512      /* queries that determine the budget */
 #define PILOT_BLOCK 8   /* pilots of one task */
-#define RECALL 0.99     /* of the pilots' neighbours that the budget must find */
 #define REACH 8     /* budgets of points in the lists around a list that its queries choose from */
 #define BUDGETS 128 /* budgets that are tried */
 #define UNRESOLVED 0.02   /* largest share of pilots with unresolved neighbours */
@@ -45,6 +44,7 @@ typedef struct {
     ft_points points;
     int64_t n, d, m, k;
     int64_t wanted; /* candidates for exact distances, at least k */
+    double recall;  /* share of the pilots' neighbours that the budget must find */
     int64_t capacity, budget;
     ft_memory memory; /* of all arrays here and in the lists */
     ft_kmeans lists;
@@ -282,7 +282,7 @@ static ft_status find_budget(search *s, int n_threads, int *resolved)
     for (; b < BUDGETS - 1; b++) {
         int64_t hits = 0;
         for (int64_t t = 0; t < n_tasks; t++) hits += s->hits[t * BUDGETS + b];
-        if ((double)hits >= RECALL * (double)(n_pilots * s->k)) break;
+        if ((double)hits >= s->recall * (double)(n_pilots * s->k)) break;
     }
     s->budget = s->budgets[b];
     return FT_OK;
@@ -448,11 +448,11 @@ static ft_status prepare(search *s, int64_t n_lists, int *resolved)
 
 ft_status ft_approximate_find(const float *screen, const float *tails, int64_t m, ft_points points,
                               int64_t n, int64_t d, int64_t k, int64_t n_candidates,
-                              int64_t n_lists, int32_t *indices, double *squared_distances,
-                              int *resolved, ft_sgemm sgemm, ft_run *run)
+                              int64_t n_lists, double recall, int32_t *indices,
+                              double *squared_distances, int *resolved, ft_sgemm sgemm, ft_run *run)
 {
     search s = {.screen = screen, .tails = tails, .points = points, .n = n, .d = d, .m = m, .k = k};
-    s.wanted = n_candidates, s.sgemm = sgemm, s.run = run;
+    s.wanted = n_candidates, s.recall = recall, s.sgemm = sgemm, s.run = run;
     s.indices = indices, s.distances = squared_distances;
     ft_status status = prepare(&s, n_lists, resolved);
     if (status == FT_OK && *resolved) {
@@ -465,12 +465,12 @@ ft_status ft_approximate_find(const float *screen, const float *tails, int64_t m
 
 ft_status ft_approximate_prepare(const float *screen, const float *tails, int64_t m,
                                  ft_points points, int64_t n, int64_t d, int64_t k,
-                                 int64_t n_candidates, int64_t *n_lists, int64_t *start,
-                                 int32_t *order, float *centroids, int64_t *budget, int *resolved,
-                                 ft_sgemm sgemm, ft_run *run)
+                                 int64_t n_candidates, int64_t *n_lists, double recall,
+                                 int64_t *start, int32_t *order, float *centroids, int64_t *budget,
+                                 int *resolved, ft_sgemm sgemm, ft_run *run)
 {
     search s = {.screen = screen, .tails = tails, .points = points, .n = n, .d = d, .m = m, .k = k};
-    s.wanted = n_candidates, s.sgemm = sgemm, s.run = run;
+    s.wanted = n_candidates, s.recall = recall, s.sgemm = sgemm, s.run = run;
     ft_status status = prepare(&s, *n_lists, resolved);
     if (status == FT_OK) {
         const size_t found = (size_t)s.lists.n_lists;

@@ -114,19 +114,22 @@ ft_status ft_bits_find(ft_bits queries, ft_bits points, int64_t n_words, int64_t
 /* As ft_neighbors_find, but a query is compared only with the points of the nearest of about
  * n_lists lists. screen: n x m coordinates that preserve distances (tails is NULL), or the leading
  * ones, with the squared length of the rest in tails. n_candidates, from k to n - 1, are compared
- * by exact distances. *resolved is 0 where single precision cannot distinguish neighbours. */
+ * by exact distances. The lists looked through are so many that they have this share, `recall`, of
+ * the neighbours of a few hundred points. *resolved is 0 where single precision cannot distinguish neighbours. */
 ft_status ft_approximate_find(const float *screen, const float *tails, int64_t m, ft_points points,
                               int64_t n, int64_t d, int64_t k, int64_t n_candidates,
-                              int64_t n_lists, OUT int32_t *indices, OUT double *squared_distances,
-                              OUT int *resolved, ft_sgemm sgemm, INOUT ft_run *run);
+                              int64_t n_lists, double recall, OUT int32_t *indices,
+                              OUT double *squared_distances, OUT int *resolved, ft_sgemm sgemm,
+                              INOUT ft_run *run);
 /* The lists, and the budget: the number of points that a query is compared with. *n_lists becomes
  * the number found, at most twice as many; there must be room for these. List c has the points
  * order[start[c]] .. order[start[c + 1] - 1]. */
 ft_status ft_approximate_prepare(const float *screen, const float *tails, int64_t m,
                                  ft_points points, int64_t n, int64_t d, int64_t k,
-                                 int64_t n_candidates, INOUT int64_t *n_lists, OUT int64_t *start,
-                                 OUT int32_t *order, OUT float *centroids, OUT int64_t *budget,
-                                 OUT int *resolved, ft_sgemm sgemm, INOUT ft_run *run);
+                                 int64_t n_candidates, INOUT int64_t *n_lists, double recall,
+                                 OUT int64_t *start, OUT int32_t *order, OUT float *centroids,
+                                 OUT int64_t *budget, OUT int *resolved, ft_sgemm sgemm,
+                                 INOUT ft_run *run);
 
 /* ---- queries.c: approximate neighbours of new points ----------------------------------------- */
 
@@ -302,7 +305,7 @@ typedef struct {
     int dim;
     const float *attractive, *repulsive, *embedding;
     const uint8_t *held;
-    const float *homes; /* a row each */
+    float *homes; /* a row each */
     float anchor;
     OUT float *moved;
     INOUT float *velocity, *gains;

@@ -12,7 +12,7 @@
  * At any s the curvature is at most e (nu+1)/2 + (nu+1)^2/4, because f (1-f) and a variance of f
  * are at most 1/4. So a step of twice the slope over this bound never raises the objective. On
  * finished maps the curvature is about an eighth of the bound. The slope is that of the map before
- * the last step of its points. */
+ * the last step of its points. Homes to which points are pulled are scaled with the map. */
 #include "dimensions.h"
 #include "fasttsne.h"
 
@@ -79,6 +79,8 @@ FT_INLINE void scale_map_body(FT_TASK_ARGUMENTS)
             const double from_mean = (double)u->moved[i] - mean[axis];
             u->moved[i] = (float)(mean[axis] + c->factor * from_mean);
             u->velocity[i] *= (float)c->factor;
+            if (u->homes != NULL)
+                u->homes[i] = (float)(mean[axis] + c->factor * ((double)u->homes[i] - mean[axis]));
         }
 }
 FT_TASK_VARIANTS(scale_map)
