@@ -239,6 +239,25 @@ class FrozenMap:
         exaggeration: float = 1.0,
         n_threads: int = 1,
     ) -> tuple[Float32, Float64]: ...  # gradient (n_new, d), divergence (n_new,)
+    def place_again(
+        self,
+        own: Int32,  # (n_rows,) points of the map
+        indices: Int32,  # (n_rows, k)
+        weights: Float32,  # (n_rows, k) n p_ij
+        sum_q: float,  # of the map
+        max_iter: int,
+        shortest_step: float,
+        n_threads: int,
+    ) -> Float32: ...  # (n_rows, d)
+
+def curvature_sums(  # P as CSR
+    indptr: Int64,
+    indices: Int32,
+    data: Float32,
+    embedding: Float32,
+    degrees_of_freedom: float,
+    n_threads: int,
+) -> Float64: ...  # (n, 3 + d + d (d + 1)): see curvature.c
 
 def draw_numbers(seed: int, iteration: int, bound: int, count: int) -> Int64: ...  # (count,)
 

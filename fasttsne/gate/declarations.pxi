@@ -169,6 +169,13 @@ cdef extern from "fasttsne.h" nogil:
     ft_status ft_transform_find(
         const ft_frozen *, const int32_t *, const float *, int64_t, int64_t, ft_transform_rules,
         const float *, float *, double *, ft_run *)
+    ft_status ft_transform_again(
+        const ft_frozen *, const int32_t *, const int32_t *, const float *, int64_t, int64_t,
+        double, ft_transform_rules, float *, ft_run *)
+    int FT_CURVATURE_SUMS(int)
+    ft_status ft_curvature_sums(
+        const int64_t *, const int32_t *, const float *, const float *, int64_t, int, ft_student,
+        double *, float *, ft_run *)
     ft_status ft_update_step(const ft_update *, ft_run *)
     double ft_update_squared_norm(const ft_update *)
     int FT_SCALE_SUMS(int)

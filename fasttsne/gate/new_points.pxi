@@ -87,3 +87,41 @@ cdef class FrozenMap:
                 &self.map, &indices[0, 0], &conditional[0, 0], indices.shape[0],
                 indices.shape[1], rules, &at[0, 0], &gradient[0, 0], &divergence[0], &run))
         return np.asarray(gradient), np.asarray(divergence)
+
+    def place_again(self, const int32_t[::1] own not None, const int32_t[:, ::1] indices not None,
+                    const float[:, ::1] weights not None, double sum_q, int max_iter,
+                    double shortest_step, int n_threads):
+        """Return the best places of points of the map, each with the others where they are."""
+        expect_neighbors(indices, weights, self.map.n)
+        expect(own.shape[0] == indices.shape[0], "a row of neighbours for every point")
+        expect_within(own, self.map.n, "a point's index")
+        expect(self.map.odds == 0.0 and sum_q > 0.0, "needs a map without odds, and sum_q > 0")
+        cdef float[:, ::1] placed = np.empty((indices.shape[0], self.map.dim), dtype=np.float32)
+        cdef ft_transform_rules rules = ft_transform_rules(1.0, max_iter, shortest_step)
+        cdef ft_run run = make_run(n_threads)
+        with nogil:
+            check(ft_transform_again(
+                &self.map, &own[0], &indices[0, 0], &weights[0, 0], indices.shape[0],
+                indices.shape[1], sum_q, rules, &placed[0, 0], &run))
+        return np.asarray(placed)
+
+
+def curvature_sums(const int64_t[::1] indptr not None, const int32_t[::1] indices not None,
+                   const float[::1] data not None, const float[:, ::1] embedding not None,
+                   double degrees_of_freedom, int n_threads):
+    """Return the sums that the Hessian by the place of each point consists of: see curvature.c."""
+    cdef int64_t n = embedding.shape[0]
+    cdef int dim = embedding.shape[1]
+    expect(n > 1 and dim > 0, "needs two points and one component")
+    expect_degrees_of_freedom(degrees_of_freedom)
+    expect(indptr.shape[0] == n + 1, "P and the map must have the same points")
+    expect_graph(indptr, indices, data)
+    cdef double[:, ::1] sums = np.empty((n, FT_CURVATURE_SUMS(dim)), dtype=np.float64)
+    cdef float[:, ::1] coordinates = np.empty((dim, n), dtype=np.float32)
+    cdef ft_student student = ft_student(degrees_of_freedom)
+    cdef ft_run run = make_run(n_threads)
+    with nogil:
+        check(ft_curvature_sums(
+            &indptr[0], &indices[0], &data[0], &embedding[0, 0], n, dim, student, &sums[0, 0],
+            &coordinates[0, 0], &run))
+    return np.asarray(sums)

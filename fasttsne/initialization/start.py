@@ -174,6 +174,15 @@ def _principal_components(
     return axes.project(centered, n_found, n_threads=n_threads).astype(np.float64)
 
 
+def principal_coordinates(
+    centered: NDArray[np.float32], n_axes: int, *, n_threads: int = 1
+) -> NDArray[np.float64]:
+    """Return coordinates of `centered` along its first principal axes, in its unit."""
+    return _principal_components(
+        centered, n_axes, np.random.RandomState(0), centered, None, None, n_threads
+    )
+
+
 def _scaled(
     components: NDArray[np.float64],
     shape: tuple[int, int],

@@ -6,14 +6,16 @@
   `neighborhood_ndcg`;
 - neighbourhoods of every size: `q_nx`, `r_nx`, `r_nx_auc`;
 - classes: `knn_accuracy`;
-- distances: `distance_correlation`;
-- the objective of t-SNE: `kl_divergence`.
+- distances: `distance_correlation`, `scale_free_stress`, `triplet_accuracy`, `centroid_recall`;
+- the objective of t-SNE: `kl_divergence`;
+- single points: `reliability`, `stability`.
 
 All are exact, and memory grows with the number of points, not with its square. To save time,
 ``sample=`` evaluates some of the points, each against all others. Every measure is computed from
 data and map alone, not from what an estimator reports.
 """
 
+from fasttsne.quality.arrangement import centroid_recall, scale_free_stress, triplet_accuracy
 from fasttsne.quality.classes import knn_accuracy
 from fasttsne.quality.correlation import distance_correlation
 from fasttsne.quality.curves import q_nx, r_nx, r_nx_auc
@@ -24,10 +26,15 @@ from fasttsne.quality.neighborhoods import (
     neighborhood_ndcg,
     trustworthiness,
 )
+from fasttsne.quality.reliability import Reliability, reliability
 from fasttsne.quality.report import Report, report  # the name `report` is the function
+from fasttsne.quality.stability import Stability, stability
 
 __all__ = [
+    "Reliability",
     "Report",
+    "Stability",
+    "centroid_recall",
     "continuity",
     "distance_correlation",
     "kl_divergence",
@@ -37,6 +44,10 @@ __all__ = [
     "q_nx",
     "r_nx",
     "r_nx_auc",
+    "reliability",
     "report",
+    "scale_free_stress",
+    "stability",
+    "triplet_accuracy",
     "trustworthiness",
 ]

@@ -384,6 +384,25 @@ ft_status ft_transform_find(const ft_frozen *map, const int32_t *indices, const 
                             int64_t n_new, int64_t k, ft_transform_rules rules, const float *at,
                             OUT float *result, OUT double *divergence, INOUT ft_run *run);
 
+/* Places n_rows points of the map again, `own`, each with all others where they are, given the points
+ * that attract it and n p_ij of the joint P: the least of the minima of its share of KL(P || Q) that
+ * are found from its own place and from the two points with the largest p_ij. sum_q is the sum of w
+ * over all ordered pairs of the map, which must have no odds; exaggeration is not used. */
+ft_status ft_transform_again(const ft_frozen *map, const int32_t *own, const int32_t *indices,
+                             const float *weights, int64_t n_rows, int64_t k, double sum_q,
+                             ft_transform_rules rules, OUT float *result, INOUT ft_run *run);
+
+/* ---- curvature.c: second derivatives of the objective by the place of one point -------------- */
+
+/* Sums of which the Hessian of KL(P || Q) by the place of each point consists, one row a point:
+ * sum_j p u, the upper triangle of sum_j p u^2 r r', sum_j w, sum_j w u, sum_j w u r, and the upper
+ * triangle of sum_j w u^2 r r', with r = y_i - y_j, over the edges of P and over all other points.
+ * coordinates is scratch for n x dim floats. */
+#define FT_CURVATURE_SUMS(dim) (3 + (dim) + (dim) * ((dim) + 1))
+ft_status ft_curvature_sums(const int64_t *indptr, const int32_t *indices, const float *data,
+                            const float *embedding, int64_t n, int dim, ft_student student,
+                            OUT double *sums, OUT float *coordinates, INOUT ft_run *run);
+
 /* ---- exact.c: both forces by sums over all pairs, any number of components ------------------ */
 
 /* joint is n x n; masses are as in a tree, or NULL. coordinates is scratch for n x dim floats,

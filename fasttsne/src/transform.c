@@ -13,6 +13,14 @@
  *     f = sum_j p_j log(1 + d_j^2 / nu) + noise sum_j log(1 + 1 / (c t_j))     nu = 1 + 1/c
  *     gradient = 2/nu sum_j p_j r_j / (1 + d_j^2 / nu) - 2 noise sum_j h_j r_j / t_j
  *
+ * A point of the map is placed again, with the others where they are, by its share of KL(P || Q)
+ * times n / 2: with p_j = n p_ij of the joint P, and the sums without the point itself,
+ *
+ *     f = a sum_j p_j log t_j + n/2 log(Z + 2 (S - S_home))          S = sum_j w_j
+ *     gradient = 2a/nu (sum_j p_j u_j r_j - n / (Z + 2 (S - S_home)) sum_j w_j u_j r_j)
+ *
+ * where Z is the sum of w over all ordered pairs of the map, and S_home is S at the point's place.
+ *
  * New points do not act on each other. Each is moved by itself, and vector lanes hold its sources,
  * never several points: its result does not depend on the other points, bit for bit.
  *
@@ -30,6 +38,7 @@
 #define FIRST_ROOM 1024
 
 #define REACH 0.5f /* half the width of the box */
+#define N_STARTS 3 /* of a point that is placed again */
 #define LONGEST_STRETCH 8.0
 #define SHORTEST_STRETCH 0.02
 /* Relative errors of f: rounding in single precision, and the difference between two boxes. */
@@ -57,6 +66,8 @@ typedef struct {
     ft_neighbor *sorted;              /* k, twice */
     double *state;                    /* STATE x dim */
     float *at;                        /* dim */
+    const float *home;                /* dim; of a point that is placed again, or NULL */
+    double home_q, last_q;            /* S at home and at the last place */
     int failed;                       /* no memory */
 } scratch;
 
@@ -74,6 +85,8 @@ typedef struct {
     int64_t n_new, k;
     ft_transform_rules rules;
     const float *at;    /* NULL where points are placed */
+    const int32_t *own; /* the points that are placed again, or NULL */
+    double sum_q;       /* Z of the map, for these */
     float *result;      /* positions, or gradients at `at` */
     double *divergence; /* at `at` */
     scratch *scratches;
@@ -224,6 +237,19 @@ FT_INLINE double repel_by_cells(int dim, ft_student_kind kind, ft_student_consta
     return sum_q;
 }
 
+/* Takes the point itself out of the repulsion of a point that is placed again. */
+FT_INLINE void leave_out(int dim, ft_student_kind kind, ft_student_constants student,
+                         const float *home, const float *at, double *force, double *sum_q)
+{
+    float squared = 0.0f, u, weight;
+    for (int axis = 0; axis < dim; axis++)
+        squared += (at[axis] - home[axis]) * (at[axis] - home[axis]);
+    ft_student_weights(kind, student, squared, &u, &weight);
+    for (int axis = 0; axis < dim; axis++)
+        force[axis] -= (double)(weight * u * (at[axis] - home[axis]));
+    *sum_q = *sum_q > (double)weight ? *sum_q - (double)weight : 0.0;
+}
+
 /* ---- The box ------------------------------------------------------------------------------------ */
 
 /* Lists the sources that repel a point in the box around `at`; returns 0 if there is no room. */
@@ -336,6 +362,16 @@ FT_INLINE double evaluate(int dim, ft_student_kind kind, const placement *c, scr
     }
     const double a = (double)c->student.exponent, e = c->rules.exaggeration;
     const double factor = 2.0 * a * (double)c->student.inverse_nu;
+    if (w->home != NULL) {
+        leave_out(dim, kind, c->student, w->home, w->at, repulsive, &sum_q);
+        w->last_q = sum_q;
+        const double n = (double)c->map->n, change = 2.0 * (sum_q - w->home_q) / c->sum_q;
+        const double share = n / (c->sum_q * (1.0 + change));
+        for (int axis = 0; axis < dim; axis++)
+            gradient[axis] = factor * (attractive[axis] - share * repulsive[axis]);
+        *hold = factor * pull;
+        return a * cross + 0.5 * n * log1p(change);
+    }
     /* No point is in reach where sum_q underflows. */
     const double inverse_q = sum_q > 1e-35 ? 1.0 / sum_q : 0.0;
     for (int axis = 0; axis < dim; axis++)
@@ -408,6 +444,37 @@ FT_INLINE double descend(int dim, ft_student_kind kind, const placement *c, scra
     return f;
 }
 
+/* Where the descent of a point that is placed again begins: at home, and at the places of the
+ * neighbours with the largest p_j. Returns how many starts there are. */
+FT_INLINE int list_starts(int dim, const placement *c, const scratch *w, int64_t row,
+                          const float **starts)
+{
+    int count = 1;
+    starts[0] = w->home;
+    for (; count < N_STARTS; count++) {
+        const float *largest = NULL;
+        float most = 0.0f;
+        for (int64_t j = 0; j < c->k; j++) {
+            const float *place = c->map->embedding + (int64_t)c->indices[row * c->k + j] * dim;
+            int taken = 0;
+            for (int s = 1; s < count; s++) taken |= place == starts[s];
+            if (taken || !(w->probabilities[j] > most)) continue;
+            most = w->probabilities[j];
+            largest = place;
+        }
+        if (largest == NULL) break;
+        starts[count] = largest;
+    }
+    return count;
+}
+
+FT_INLINE int is_near(int dim, const float *a, const float *b)
+{
+    int near = 1;
+    for (int axis = 0; axis < dim; axis++) near &= fabsf(a[axis] - b[axis]) <= REACH;
+    return near;
+}
+
 FT_INLINE void place_point(int dim, ft_student_kind kind, const placement *c, scratch *w,
                            int64_t row)
 {
@@ -420,20 +487,37 @@ FT_INLINE void place_point(int dim, ft_student_kind kind, const placement *c, sc
     }
     for (int axis = 0; axis < 3; axis++) w->center[axis] = INFINITY; /* in no box */
     double *here = w->state + HERE * dim, *gradient = w->state + GRADIENT * dim;
-    if (c->at == NULL) {
-        weighted_median(dim, c, w, here);
-        descend(dim, kind, c, w, c->rules.max_iter);
-        for (int axis = 0; axis < dim; axis++) c->result[row * dim + axis] = (float)here[axis];
-        return;
+    float *result = c->result + row * dim;
+    w->home = c->own != NULL ? c->map->embedding + (int64_t)c->own[row] * dim : NULL;
+    w->home_q = 0.0;
+    /* One start, or with `own` several: the first of them twice, to find S at home. The minimum
+     * from a start next to an earlier one, or next to the best place, is known. */
+    const float *starts[N_STARTS];
+    const int n_starts = w->home != NULL ? list_starts(dim, c, w, row, starts) : 1;
+    double least = 0.0;
+    for (int s = w->home != NULL ? -1 : 0; s < n_starts && !w->failed; s++) {
+        int known = s > 0 && is_near(dim, starts[s], result);
+        for (int t = 0; t < s; t++) known |= is_near(dim, starts[s], starts[t]);
+        if (known) continue;
+        if (w->home == NULL && c->at == NULL) weighted_median(dim, c, w, here);
+        for (int axis = 0; axis < dim; axis++) {
+            if (w->home != NULL) here[axis] = (double)starts[s > 0 ? s : 0][axis];
+            if (c->at != NULL) here[axis] = (double)c->at[row * dim + axis];
+        }
+        const double f = descend(dim, kind, c, w, s < 0 || c->at != NULL ? 0 : c->rules.max_iter);
+        if (s < 0) w->home_q = w->last_q;
+        if (s < 0 || (s > 0 && !(f < least))) continue;
+        least = f;
+        for (int axis = 0; axis < dim; axis++)
+            result[axis] = (float)(c->at != NULL ? gradient[axis] : here[axis]);
     }
-    for (int axis = 0; axis < dim; axis++) here[axis] = (double)c->at[row * dim + axis];
-    double f = descend(dim, kind, c, w, 0), negative_entropy = 0.0;
-    for (int axis = 0; axis < dim; axis++) c->result[row * dim + axis] = (float)gradient[axis];
+    if (c->at == NULL) return;
+    double negative_entropy = 0.0;
     for (int64_t j = 0; j < k; j++) {
         double p = (double)w->probabilities[j];
         negative_entropy += p > 0.0 && c->map->odds == 0.0 ? p * log(p) : 0.0;
     }
-    c->divergence[row] = f + negative_entropy;
+    c->divergence[row] = least + negative_entropy;
 }
 
 FT_INLINE void placement_body(int dim, ft_student_kind kind, FT_TASK_ARGUMENTS)
@@ -479,13 +563,9 @@ static int lay_out(const ft_frozen *map, sources *whole, ft_memory *memory)
     return 1;
 }
 
-ft_status ft_transform_find(const ft_frozen *map, const int32_t *indices, const float *conditional,
-                            int64_t n_new, int64_t k, ft_transform_rules rules, const float *at,
-                            float *result, double *divergence, ft_run *run)
+static ft_status place_all(placement c, ft_run *run)
 {
-    placement c = {.map = map, .indices = indices, .conditional = conditional};
-    c.n_new = n_new, c.k = k, c.rules = rules, c.at = at;
-    c.result = result, c.divergence = divergence;
+    const ft_frozen *map = c.map;
     c.kind = ft_student_kind_of(map->student);
     c.student = ft_student_constants_of(map->student);
     if (map->odds > 0.0) {
@@ -503,7 +583,7 @@ ft_status ft_transform_find(const ft_frozen *map, const int32_t *indices, const 
         complete = allocate_scratch(&c, &c.scratches[t], &memory);
     const ft_task task =
         map->dim <= 3 ? FT_STUDENT_TASK(placement, map->dim, c.kind) : FT_TASK(placement_of_many);
-    const int64_t n_chunks = (n_new + TOGETHER - 1) / TOGETHER;
+    const int64_t n_chunks = (c.n_new + TOGETHER - 1) / TOGETHER;
     ft_status status = FT_NO_MEMORY;
     if (complete) status = ft_parallel_run(run, n_chunks, TOGETHER * POINT_COST, task, &c);
 
@@ -513,4 +593,24 @@ ft_status ft_transform_find(const ft_frozen *map, const int32_t *indices, const 
     }
     ft_memory_free(&memory);
     return status;
+}
+
+ft_status ft_transform_find(const ft_frozen *map, const int32_t *indices, const float *conditional,
+                            int64_t n_new, int64_t k, ft_transform_rules rules, const float *at,
+                            float *result, double *divergence, ft_run *run)
+{
+    placement c = {.map = map, .indices = indices, .conditional = conditional};
+    c.n_new = n_new, c.k = k, c.rules = rules, c.at = at;
+    c.result = result, c.divergence = divergence;
+    return place_all(c, run);
+}
+
+ft_status ft_transform_again(const ft_frozen *map, const int32_t *own, const int32_t *indices,
+                             const float *weights, int64_t n_rows, int64_t k, double sum_q,
+                             ft_transform_rules rules, float *result, ft_run *run)
+{
+    placement c = {.map = map, .indices = indices, .conditional = weights};
+    c.n_new = n_rows, c.k = k, c.rules = rules, c.own = own, c.sum_q = sum_q;
+    c.result = result;
+    return place_all(c, run);
 }

@@ -1,0 +1,223 @@
+"""How the best place of one point depends on its data, all other points left where they are."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.spatial import cKDTree
+from sklearn.utils import gen_batches
+
+from fasttsne import _kernels
+from fasttsne.affinity.conditional import conditional_probabilities
+from fasttsne.affinity.joint import joint_probabilities
+from fasttsne.initialization.start import principal_coordinates
+from fasttsne.neighbors.metrics import Found
+from fasttsne.quality.checks import Anchors, Floats
+from fasttsne.runtime.threads import in_threads
+from fasttsne.samples.scaling import Centering
+
+# Directions in which data are moved, forwards and backwards.
+N_DIRECTIONS = 3
+
+# A block has at most this many neighbours of its points in all, and at least one point.
+_BLOCK_EDGES = 1 << 18
+
+_MAX_ITER = 200
+_SHORTEST_STEP = 1e-3  # the map's kernel has width 1
+_ANGLE = 0.5
+
+# What a gap on the map is, and at how many places of a way it is looked for.
+_GAP = 3.0
+_SPACING = 5
+_SPACING_ROWS = 4096
+_STOPS = 16
+_QUERIES = 1024
+
+_TINY = float(np.finfo(np.float64).tiny)
+_LARGEST_BETA = 1e290  # for neighbours that coincide, in place of infinity
+_LARGEST_EXPONENT = 700.0
+
+
+class LeaveOneOut(NamedTuple):
+    """A map with P, as one point is placed again while the others stay."""
+
+    embedding: NDArray[np.float32]
+    neighbors: Found  # indices and squared distances
+    conditional: NDArray[np.float32]  # p_j|i of these
+    beta: Floats
+    perplexity: float
+    degrees_of_freedom: float
+    sums: Floats  # of the Hessian of every point, see curvature.c
+
+    @classmethod
+    def of(
+        cls,
+        embedding: NDArray[np.float32],
+        neighbors: Found,
+        perplexity: float,
+        degrees_of_freedom: float,
+        n_threads: int,
+    ) -> LeaveOneOut:
+        """Compute P of the neighbours, and the sums of every point."""
+        indices, squares = neighbors
+        conditional, beta = conditional_probabilities(squares, perplexity, n_threads=n_threads)
+        joint = joint_probabilities(indices, conditional, n_threads=n_threads)
+        sums = _kernels.curvature_sums(
+            joint.indptr, joint.indices, joint.data, embedding, degrees_of_freedom, n_threads
+        )
+        return cls(embedding, neighbors, conditional, beta, perplexity, degrees_of_freedom, sums)
+
+    @property
+    def sum_q(self) -> float:
+        """Z, the sum of w over all ordered pairs of points."""
+        dim = self.embedding.shape[1]
+        return float(self.sums[:, 1 + dim * (dim + 1) // 2].sum())
+
+
+def hessians(found: LeaveOneOut) -> Floats:
+    """Return the Hessian of KL(P || Q) by the place of each point, (n, dim, dim)."""
+    nu, dim = found.degrees_of_freedom, found.embedding.shape[1]
+    upper = np.triu_indices(dim)
+    n_products = len(upper[0])
+    pull, pulls, _, push, force, pushes = np.split(
+        found.sums, np.cumsum([1, n_products, 1, 1, dim]), axis=1
+    )
+
+    def matrices(products: Floats) -> Floats:
+        full = np.zeros((len(products), dim, dim))
+        full[:, upper[0], upper[1]] = full[:, upper[1], upper[0]] = products
+        return full
+
+    unit, z = np.eye(dim), found.sum_q
+    attraction = pull[:, :, np.newaxis] * unit - 2.0 / nu * matrices(pulls)
+    repulsion = push[:, :, np.newaxis] * unit - (nu + 3.0) / nu * matrices(pushes)
+    outer = force[:, :, np.newaxis] * force[:, np.newaxis, :]
+    factor = 2.0 * (nu + 1.0) / nu
+    return np.asarray(factor * (attraction - repulsion / z) - (factor / z) ** 2 * outer)
+
+
+def singularity_scores(found: LeaveOneOut) -> Floats:
+    """Return 1 / the smallest eigenvalue of each Hessian; infinity where it is not above 0."""
+    smallest = np.linalg.eigvalsh(hessians(found))[:, 0]
+    scores = np.full(len(smallest), np.inf)
+    np.divide(1.0, smallest, out=scores, where=smallest > _TINY)
+    return scores
+
+
+def usual_step(indices: NDArray[np.int32], along: Floats) -> float:
+    """Return half the root mean square difference of nearest neighbours in one direction."""
+    differences = along - along[indices[:, 0]]
+    return 0.5 * float(np.sqrt((differences**2).mean()))
+
+
+def projections(X: NDArray[np.floating], n_threads: int) -> Floats:
+    """Return the coordinates of X along its first principal directions, in the unit of X."""
+    centering = Centering.of(X, n_threads=n_threads)
+    centered = centering.apply(X, n_threads=n_threads)
+    n_axes = min(N_DIRECTIONS, *X.shape)
+    coordinates = principal_coordinates(centered, n_axes, n_threads=n_threads)
+    return np.asarray(np.ldexp(coordinates.astype(np.float64), centering.exponent))
+
+
+def farthest_places(
+    found: LeaveOneOut, along: Floats, step: float, rows: Anchors, n_threads: int
+) -> NDArray[np.float32]:
+    """Return of the best places of each of the rows, if its data move by `step`, the farthest.
+
+    `along` has the coordinates of the data in the directions, (n, n_directions).
+    """
+    indices, squares = found.neighbors
+    n, k = indices.shape
+    # Squared distances between neighbours in either direction; 0 would be no entry.
+    edges = sparse.csr_matrix(
+        (np.maximum(squares, _TINY).ravel(), indices.ravel(), np.arange(0, n * k + 1, k)),
+        shape=(n, n),
+    )
+    edges = edges.maximum(edges.T).tocsr()
+    frozen = _kernels.FrozenMap(
+        found.embedding, found.degrees_of_freedom, _ANGLE, n_threads=n_threads
+    )
+    nearest = squares[:, 0]
+    norm = 1.0 / np.maximum(found.conditional[:, 0].astype(np.float64), _TINY)
+    beta = np.minimum(found.beta, _LARGEST_BETA)
+    sum_q = found.sum_q
+
+    def weights(of: NDArray[np.int32], distances: Floats) -> Floats:
+        exponents = -beta[of] * (distances - nearest[of])
+        return np.asarray(np.exp(np.clip(exponents, -_LARGEST_EXPONENT, _LARGEST_EXPONENT)))
+
+    def places_of(own: Anchors) -> NDArray[np.float32]:
+        sizes = np.diff(edges.indptr)[own]
+        place = np.arange(sizes.max())
+        present = place < sizes[:, np.newaxis]
+        at = edges.indptr[own][:, np.newaxis] + np.where(present, place, 0)
+        others = np.ascontiguousarray(edges.indices[at], dtype=np.int32)
+        before = edges.data[at]
+        masses = present.astype(np.float32)
+        rest = norm[others] - weights(others, before)
+        home = found.embedding[own]
+        farthest, distance = home.copy(), np.full(len(own), -1.0)
+        for direction in along.T:
+            ahead = direction[own, np.newaxis] - direction[others]
+            for signed in (step, -step):
+                after = np.maximum(before + signed * (2.0 * ahead + signed), 0.0)
+                from_own, _ = _kernels.calibrate(after, found.perplexity, False, 1, masses)
+                back = weights(others, after)
+                back /= np.maximum(rest, 0.0) + np.maximum(back, _TINY)
+                pulls = (0.5 * masses * (from_own + back)).astype(np.float32)
+                placed = frozen.place_again(own, others, pulls, sum_q, _MAX_ITER, _SHORTEST_STEP, 1)
+                moved = np.linalg.norm(placed.astype(np.float64) - home, axis=1)
+                farther = moved > distance
+                farthest[farther], distance[farther] = placed[farther], moved[farther]
+        return farthest
+
+    # Rows of similar width together.
+    widths = np.diff(edges.indptr)[rows]
+    order = np.argsort(widths, kind="stable")
+    places = np.empty((len(rows), found.embedding.shape[1]), dtype=np.float32)
+    blocks, start = [], 0
+    while start < len(order):
+        stop = start + 1
+        while stop < len(order) and (stop + 1 - start) * widths[order[stop]] <= _BLOCK_EDGES:
+            stop += 1
+        blocks.append(order[start:stop])
+        start = stop
+
+    def fill(block: NDArray[np.int64]) -> None:
+        places[block] = places_of(np.ascontiguousarray(rows[block]))
+
+    in_threads(fill, blocks, n_threads)
+    return places
+
+
+def across_gaps(
+    embedding: NDArray[np.float32],
+    rows: Anchors,
+    places: NDArray[np.float32],
+    n_threads: int,
+) -> NDArray[np.bool_]:
+    """Return for which rows the straight way from the point to its new place crosses a gap.
+
+    A gap is where the nearest point of the map is more than `_GAP` times as far as usual neighbours
+    are: the median distance to the `_SPACING`-th nearest point.
+    """
+    tree = cKDTree(embedding, balanced_tree=False)
+    some = embedding[:: max(1, len(embedding) // _SPACING_ROWS)]
+    k = min(_SPACING + 1, len(embedding))
+    gap = _GAP * float(np.median(tree.query(some, k)[0][:, -1]))
+    way = places.astype(np.float64) - embedding[rows]
+    # No point of a shorter way is so far from its beginning.
+    far = np.flatnonzero(np.linalg.norm(way, axis=1) > gap)
+    crossed = np.zeros(len(rows), dtype=bool)
+    shares = np.linspace(0.0, 1.0, _STOPS + 1)[1:, np.newaxis]
+
+    def look(part: slice) -> None:
+        own = far[part]
+        stops = embedding[rows[own], np.newaxis, :] + shares * way[own, np.newaxis, :]
+        crossed[own] = (tree.query(stops)[0] > gap).any(axis=1)
+
+    in_threads(look, gen_batches(len(far), _QUERIES) if len(far) else [], n_threads)
+    return crossed
