@@ -1,6 +1,6 @@
 """How Sphinx builds this site: ``python -m sphinx -W -b html docs docs/_build``."""
 
-from importlib.metadata import version as installed_version
+from importlib.metadata import metadata
 
 import matplotlib
 
@@ -8,7 +8,9 @@ matplotlib.use("Agg")
 
 project = "fasttsne"
 author = "The fasttsne developers"
-release = version = installed_version("fasttsne")
+facts = metadata("fasttsne")
+release = version = facts["Version"]
+addresses = dict(line.split(", ") for line in facts.get_all("Project-URL"))
 
 extensions = [
     "myst_parser",
@@ -44,6 +46,7 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_title = f"fasttsne {release}"
 html_theme_options = {
+    "github_url": addresses["Repository"],
     "show_prev_next": False,
     "navigation_with_keys": False,
     "header_links_before_dropdown": 4,
