@@ -298,7 +298,7 @@ def test_a_kernel_draws_a_fit_and_exchanges_selections(kernel):
     assert {len(frame["_places"]) for frame in frames} == {8 * 150}
     assert frames[0] != frames[-1]
 
-    moved = kernel.run("view.move(tsne.embedding_)\nprint(tsne.embedding_[7].tolist())")
+    moved = kernel.run("view.move(-tsne.embedding_)\nprint((-tsne.embedding_[7]).tolist())")
     (frame,) = [buffers_of(one)["_places"] for one in moved.comms]
     places = np.frombuffer(frame, dtype="<f4").reshape(2, -1)
     assert places[:, 7].tolist() == json.loads(moved.printed)
