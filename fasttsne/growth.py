@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from sklearn.base import clone
 
 from fasttsne.neighbors.given import is_transformer
 from fasttsne.runtime.threads import effective_n_threads
@@ -26,9 +27,10 @@ def grown(tsne: Any, X: Any, anchor: float) -> Any:
     before = placement.embedding
     is_sparse = sparse.issparse(placement.X)
     stacked = (sparse.vstack if is_sparse else np.concatenate)([placement.X, X])
-    larger = type(tsne)(**tsne.get_params(deep=False)).set_params(
-        init=np.concatenate([before, placed]), warm_start=False
-    )
+    # A transformer that the user has fitted knows the earlier samples alone.
+    neighbors = clone(tsne.neighbors) if is_transformer(tsne.neighbors) else tsne.neighbors
+    init = np.concatenate([before, placed])
+    larger = tsne._unfitted(init=init, neighbors=neighbors, warm_start=False)
     held = np.arange(stacked.shape[0]) < len(before)
     pull = _STIFFNESS / len(held) * anchor  # the step length is n
     share = pull / (1.0 - anchor + pull)

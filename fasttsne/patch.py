@@ -16,6 +16,7 @@ import sklearn.manifold
 from sklearn.manifold._t_sne import TSNE as SklearnTSNE
 
 from fasttsne.neighbors.metrics import NOT_OF_ZEROS
+from fasttsne.runtime.numbers import plain
 from fasttsne.tsne import TSNE as OurTSNE
 
 _log = logging.getLogger("fasttsne")
@@ -58,26 +59,32 @@ class TSNE(OurTSNE):
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
         """Draw the map of `X`, and return it."""
-        given = {name: getattr(self, name) for name in _NAMES}
-        rate: Any = self.learning_rate
-        is_number = isinstance(rate, Real)
-        is_read = is_number and rate > 0 and not self._keeps_rate
-        if is_read:
-            _state.say_once(
-                f"fasttsne reads learning_rate={rate:g} as 'auto'; "
-                "fasttsne.patch_sklearn(learning_rate='keep') keeps numbers"
-            )
-        fitted: Any = OurTSNE(**{**given, "learning_rate": "auto" if is_read else rate})
+        fitted: Any = self._unfitted()
         try:
             fitted.fit(X)
         except ValueError as error:
             if self.metric not in NOT_OF_ZEROS:
                 raise
             _state.say_once(f"scikit-learn draws this map: {error}")
+            given = {name: getattr(self, name) for name in _NAMES}
             fitted = _state.original(**given).fit(X)
         finally:  # also where Ctrl-C left a map
             self._take(fitted)
         return self.embedding_
+
+    def _unfitted(self, **changed: Any) -> OurTSNE:
+        """Return fasttsne's estimator with these parameters; a learning rate is read."""
+        ours = super()._unfitted(**changed)
+        rate: Any = plain(ours.learning_rate)
+        is_number = isinstance(rate, Real)
+        if is_number and not self._keeps_rate:
+            OurTSNE(learning_rate=rate)._validate_params()
+            _state.say_once(
+                f"fasttsne reads learning_rate={rate:g} as 'auto'; "
+                "fasttsne.patch_sklearn(learning_rate='keep') keeps numbers"
+            )
+            ours.learning_rate = "auto"
+        return ours
 
     def _take(self, fitted: Any) -> None:
         """Get the attributes of a fitted estimator in place of those of an earlier fit."""

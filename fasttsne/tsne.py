@@ -736,6 +736,11 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if hasattr(self, "displacement_"):
             del self.displacement_
 
+    def _unfitted(self, **changed: Any) -> TSNE:
+        """Return a TSNE with these parameters, also those that a subclass hides."""
+        parameters = {name: getattr(self, name) for name in TSNE._get_param_names()}
+        return TSNE(**{**parameters, **changed})
+
     def _nu(self) -> float:
         return first_degrees_of_freedom(self.degrees_of_freedom, self.n_components)
 

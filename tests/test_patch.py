@@ -222,6 +222,7 @@ def test_numbers_for_the_learning_rate_can_be_kept(X, caplog):
     ("parameters", "message"),
     [
         ({"learning_rate": -1.0}, "The 'learning_rate' parameter of TSNE must be"),
+        ({"learning_rate": np.inf}, "The 'learning_rate' parameter of TSNE must be"),
         ({"learning_rate": "keep"}, "The 'learning_rate' parameter of TSNE must be"),
         ({"perplexity": 100}, "perplexity.* must be less than n_samples"),
     ],
@@ -280,6 +281,14 @@ def test_fitted_estimators_are_ours(X):
         assert piped.fit_transform(X).columns.tolist() == ["tsne0", "tsne1"]
         with sklearn.config_context(transform_output="pandas"):
             assert manifold.TSNE(**FAST).fit_transform(X).shape == (100, 2)
+
+
+def test_maps_grow_at_the_rate_that_is_read(X):
+    expected = fasttsne.TSNE(**FAST).fit(X[:80]).update(X[80:])
+    with fasttsne.patch_sklearn():
+        tsne = manifold.TSNE(learning_rate=1000, **FAST).fit(X[:80]).update(X[80:])
+    assert tsne.learning_rate == 1000
+    np.testing.assert_array_equal(tsne.embedding_, expected.embedding_)
 
 
 def test_a_subclass_of_the_patched_class(X):

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 
 from fasttsne import TSNE, _kernels, load, quality
 from fasttsne.affinity import joint_probabilities_dense
 from fasttsne.descent.forces import make_forces
+from fasttsne.neighbors import NeighborsTransformer
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +158,27 @@ def test_other_kinds_of_samples(digits, kind):
     tsne = TSNE(perplexity=10, random_state=0).fit(first)
     assert tsne.update(last).embedding_.shape == (300, 2)
     assert np.isfinite(tsne.embedding_).all()
+
+
+def test_a_fitted_transformer_is_fitted_again(digits):
+    transformer = NeighborsTransformer(n_neighbors=40).fit(digits[:200])
+    given = {"perplexity": 10, "random_state": 0}
+    tsne = TSNE(neighbors=transformer, **given).fit(digits[:200]).update(digits[200:300])
+    other = TSNE(neighbors=clone(transformer), **given).fit(digits[:200]).update(digits[200:300])
+    assert_array_equal(tsne.embedding_, other.embedding_)
+    assert tsne.neighbors is transformer and transformer.n_samples_fit_ == 200
+
+
+def test_subclasses_whose_parameters_are_others(digits):
+    class Mine(TSNE):
+        def __init__(self, level=10):
+            super().__init__(perplexity=level, random_state=0)
+            self.level = level
+
+    mine = Mine().fit(digits[:200]).update(digits[200:300])
+    plain = TSNE(perplexity=10, random_state=0).fit(digits[:200]).update(digits[200:300])
+    assert type(mine) is Mine
+    assert_array_equal(mine.embedding_, plain.embedding_)
 
 
 def test_values_that_are_too_large_to_square(digits):
