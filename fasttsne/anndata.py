@@ -13,6 +13,8 @@ from scipy import sparse
 from fasttsne.affinity.perplexity import n_neighbors_for
 from fasttsne.neighbors.given import nearest_in_graph
 from fasttsne.runtime.random_state import check_random_state
+from fasttsne.runtime.warn import warn
+from fasttsne.samples.arrays import as_array
 from fasttsne.tsne import TSNE
 
 __all__ = ["tsne"]
@@ -52,7 +54,8 @@ def tsne(
         Key in `uns` of a neighbour graph that `scanpy.pp.neighbors` has made, usually "neighbors".
         Its distances, symmetric or not, are then used as they are: no neighbours are searched.
         ``n_neighbors=15`` of scanpy counts the cell itself, so there are 14 per cell; where some
-        cells have fewer, the nearest of each are used, as many as all have.
+        cells have fewer, the nearest of each are used, as many as all have, with a warning if they
+        are less than half of these 14: leaving out cells also takes them from their neighbours.
     key_added : str, default="X_tsne"
         Key of the map in `obsm`.
     copy : bool, default=False
@@ -95,16 +98,25 @@ def tsne(
     """
     estimator = TSNE(**params)
     estimator._validate_params()
+    if not hasattr(adata, "obsm"):
+        raise TypeError(f"adata must be an AnnData, got {type(adata).__name__}")
     is_backed = bool(getattr(adata, "isbacked", False))
     if is_backed and adata.is_view and not copy:
         raise ValueError(
             "adata is a view of a file and cannot hold a map; give copy=True or adata.to_memory()"
         )
-    key = key_added.removeprefix("X_")
-    if key == neighbors_key:
-        raise ValueError(f"key_added={key_added!r} would overwrite uns[{key!r}]; choose another")
+    key = key_added.removeprefix("X_") if isinstance(key_added, str) else ""
+    if not key:
+        raise ValueError(f"key_added={key_added!r} must be a name for obsm, such as 'X_tsne'")
+    if key == neighbors_key or "distances_key" in _as_dict(adata.uns.get(key)):
+        raise ValueError(
+            f"key_added={key_added!r} would overwrite uns[{key!r}], a neighbour graph; choose"
+            " another"
+        )
     made_of = None
     if neighbors_key is not None:
+        if "neighbors" in params:
+            raise ValueError("neighbors_key and neighbors exclude each other; leave out one")
         neighbors, made_of = _neighbors(adata, neighbors_key, params)
         estimator.set_params(**neighbors)
     use_rep = use_rep or made_of or usual_representation(adata)
@@ -133,19 +145,18 @@ def usual_representation(adata: Any) -> str:
     return "X_pca" if "X_pca" in adata.obsm else "X"
 
 
-def in_memory(array: Any) -> Any:
+def in_memory(array: Any, name: str = "X") -> Any:
     """Return an array of AnnData, also a data frame or one in a file, for `TSNE`."""
-    for method in ("to_memory", "to_numpy"):
-        if hasattr(array, method):
-            array = getattr(array, method)()
-    return sparse.csr_matrix(array) if sparse.issparse(array) else np.asarray(array)
+    if hasattr(array, "to_memory"):
+        array = array.to_memory()
+    return sparse.csr_matrix(array) if sparse.issparse(array) else as_array(array, name)
 
 
 def _samples(adata: Any, name: str) -> Any:
     arrays = representations(adata)
     if name not in arrays:
         raise ValueError(f"use_rep={name!r} is not in adata; it has {', '.join(arrays) or 'none'}")
-    X = in_memory(arrays[name])
+    X = in_memory(arrays[name], name)
     if X.shape[0] != adata.n_obs:
         raise ValueError(
             f"use_rep={name!r} has {X.shape[0]:,} rows, but adata has {adata.n_obs:,} cells"
@@ -162,49 +173,59 @@ def _neighbors(
         raise ValueError(f"neighbors_key={key!r} is not in adata.uns; {remedy}")
     stored = adata.uns[key]
     usual = "distances" if key == "neighbors" else f"{key}_distances"
-    place = stored.get("distances_key", usual) if isinstance(stored, Mapping) else None
+    place = str(stored.get("distances_key", usual)) if isinstance(stored, Mapping) else None
     if place not in adata.obsp:
         raise ValueError(f"neighbors_key={key!r} has no distances in adata.obsp; {remedy}")
     name, n_cells = f"adata.obsp[{place!r}]", adata.n_obs
-    graph = in_memory(adata.obsp[place])
+    graph = in_memory(adata.obsp[place], name)
     if graph.shape != (n_cells, n_cells):
         raise ValueError(
             f"{name} has shape {graph.shape}, but adata has {n_cells:,} cells; {remedy}"
         )
     indices, squares = nearest_in_graph(sparse.csr_matrix(graph), name=name)
-    made = stored.get("params", {})
-    # A symmetric graph has more than were searched; old files hold an array of one number.
-    k = min(int(np.ravel(made.get("n_neighbors", n_cells))[0]) - 1, indices.shape[1])
+    made = _as_dict(stored.get("params"))
+    recorded = np.ravel(made.get("n_neighbors", ""))[:1]  # old files hold an array of one number
+    n_searched = int(recorded[0]) - 1 if recorded.dtype.kind in "iuf" else indices.shape[1]
+    k = min(n_searched, indices.shape[1])  # a symmetric graph has more than were searched
     if k < 2:
         raise ValueError(
             f"{name} has fewer than 2 neighbors in some rows; run scanpy.pp.neighbors with a "
             "higher n_neighbors, or leave out neighbors_key"
         )
+    if 2 * k < n_searched:
+        warn(
+            f"{name} has only {k} neighbors in some rows, but scanpy.pp.neighbors found"
+            f" {n_searched}; the map uses {k} per cell. Run it again if cells were left out since"
+        )
     neighbors = indices[:, :k], np.sqrt(squares[:, :k])
-    known = made.get("use_rep")
-    made_of = str(known) if known in representations(adata) else None
+    known = str(made.get("use_rep"))
+    made_of = known if known in representations(adata) else None
     return {"neighbors": neighbors, **_fitting(params, k, name)}, made_of
+
+
+def _as_dict(stored: Any) -> Mapping[str, Any]:
+    return stored if isinstance(stored, Mapping) else {}
 
 
 def _fitting(params: Mapping[str, Any], k: int, name: str) -> dict[str, Any]:
     """Return parameters for k neighbours per cell, or raise ValueError where they are too few."""
     perplexity, n_neighbors = params.get("perplexity", "auto"), params.get("n_neighbors")
     is_auto = isinstance(perplexity, str)
+    largest = _SHARE * k if is_auto else float(np.max(perplexity, initial=0.0))
     if params.get("affinity") == "uniform":
-        if n_neighbors is None:
-            n_neighbors = k if is_auto else round(np.max(perplexity))
+        n_neighbors = n_neighbors or (k if is_auto else round(largest))
         perplexity = float(n_neighbors)  # that of as many equal neighbours
-        needed = n_neighbors
+        needed = usual = n_neighbors
     else:
-        perplexity = _SHARE * k if is_auto else perplexity
-        largest = float(np.max(perplexity))
-        n_neighbors = n_neighbors or min(k, n_neighbors_for(largest))
+        perplexity = largest if is_auto else perplexity
+        usual = n_neighbors or n_neighbors_for(largest)
+        n_neighbors = n_neighbors or min(k, usual)
         needed = max(n_neighbors, int(largest) + 1)
     if needed > k:
         wanted = ", ".join(f"{key}={params[key]}" for key in _COUNTS if key in params)
         raise ValueError(
             f"{name} has {k} neighbors per row, too few for {wanted}; run scanpy.pp.neighbors with "
-            f"n_neighbors={n_neighbors_for(needed) + 1}, or leave out {wanted.split('=')[0]}"
+            f"n_neighbors={max(needed, usual) + 1}, or leave out {wanted.split('=')[0]}"
         )
     return {"perplexity": perplexity, "n_neighbors": n_neighbors}
 

@@ -215,6 +215,16 @@ def short_rep(cells):
     cells.obsm["X_pca"] = cells.obsm["X_pca"][:-1]
 
 
+def text_rep(cells):
+    pd = pytest.importorskip("pandas")
+    cells.obsm["text"] = pd.DataFrame({"a": ["x"] * N_CELLS})
+
+
+def missing_rep(cells):
+    pd = pytest.importorskip("pandas")
+    cells.obsm["missing"] = pd.DataFrame({"a": pd.array([None, 1] * 60, dtype="Int64")})
+
+
 GRAPH = {"neighbors_key": "neighbors"}
 
 
@@ -231,10 +241,21 @@ GRAPH = {"neighbors_key": "neighbors"}
         (
             add_neighbors,
             {**GRAPH, "perplexity": 30},
-            "has 14 neighbors per row, too few for perplexity=30; .* n_neighbors=95, or leave out",
+            "has 14 neighbors per row, too few for perplexity=30; .* n_neighbors=92, or leave out",
         ),
-        (add_neighbors, {**GRAPH, "n_neighbors": 15}, "too few for n_neighbors=15; run"),
+        (
+            add_neighbors,
+            {**GRAPH, "n_neighbors": 15},
+            "few for n_neighbors=15; .* n_neighbors=16, or",
+        ),
         (add_neighbors, {**GRAPH, "key_added": "X_neighbors"}, "overwrite uns..neighbors"),
+        (add_neighbors, {"key_added": "X_neighbors"}, "overwrite uns..neighbors"),
+        (add_neighbors, {"key_added": "X_"}, "key_added='X_' must be a name for obsm"),
+        (add_neighbors, {"key_added": None}, "key_added=None must be a name for obsm"),
+        (add_neighbors, {**GRAPH, "neighbors": "exact"}, "neighbors_key and neighbors exclude"),
+        (add_neighbors, {**GRAPH, "perplexity": []}, "perplexity"),
+        (text_rep, {"use_rep": "text"}, "text has values that are no real numbers in column 'a'"),
+        (missing_rep, {"use_rep": "missing"}, "X contains NaN"),
         (add_neighbors, {"key_added": "X_pca"}, "key_added='X_pca' would overwrite use_rep"),
         (add_neighbors, {"use_rep": "X_umap"}, "use_rep='X_umap' is not in adata; it has halved, "),
         (short_rep, {}, "use_rep='X_pca' has 119 rows, but adata has 120 cells"),
@@ -254,6 +275,34 @@ def test_bad_input_is_named_and_nothing_is_changed(cells, change, params, messag
 def test_unknown_parameters_are_refused(cells):
     with pytest.raises(TypeError, match="n_pcs"):
         tsne(cells, n_pcs=40)
+
+
+def test_other_objects_are_refused(cells):
+    with pytest.raises(TypeError, match="adata must be an AnnData, got ndarray"):
+        tsne(cells.X)
+
+
+def test_the_remedy_for_a_perplexity_is_enough(cells):
+    add_neighbors(cells, k=91)
+    tsne(cells, neighbors_key="neighbors", perplexity=30, **FAST)
+    assert cells.uns["tsne"]["params"]["n_neighbors"] == 91
+
+
+@pytest.mark.parametrize("params", [None, {}, {"n_neighbors": "many", "use_rep": ["X_pca"]}])
+def test_broken_records_do_not_matter(cells, params):
+    add_neighbors(cells)
+    cells.uns["neighbors"]["params"] = params
+    tsne(cells, neighbors_key="neighbors", **FAST)
+    assert cells.uns["tsne"]["params"]["n_neighbors"] == 14
+
+
+def test_a_graph_that_lost_its_neighbors_is_told_of(cells):
+    add_neighbors(cells)
+    graph = cells.obsp["distances"].tolil()
+    graph[5, graph.rows[5][3:]] = 0
+    cells.obsp["distances"] = graph.tocsr()
+    with pytest.warns(UserWarning, match="has only 3 neighbors in some rows, but .* found 14"):
+        tsne(cells, neighbors_key="neighbors", **FAST)
 
 
 # ---- AnnData itself -----------------------------------------------------------------------------
@@ -296,7 +345,8 @@ class TestAnnData:
         np.testing.assert_array_equal(view.obsm["X_tsne"], expected)
         assert "X_tsne" not in adata.obsm and "tsne" not in adata.uns
         # Neighbours outside of the view are gone.
-        copied = tsne(adata[10:90], neighbors_key="neighbors", copy=True, **FAST)
+        with pytest.warns(UserWarning, match="has only 5 neighbors in some rows"):
+            copied = tsne(adata[10:90], neighbors_key="neighbors", copy=True, **FAST)
         assert 2 <= copied.uns["tsne"]["params"]["n_neighbors"] < 14
         expected = fasttsne.TSNE(**FAST).fit_transform(adata.X[10:90])
         copied = tsne(adata[10:90], use_rep="X", copy=True, **FAST)
