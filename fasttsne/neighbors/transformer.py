@@ -165,7 +165,7 @@ class NeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
             Rows begin with the sample itself; the others follow by distance.
         """
         self.fit(X)
-        k = self._n_entries(self.n_neighbors) - 1
+        k = self.n_neighbors - (self.mode == "connectivity")
         n_samples = self.n_samples_fit_
         indices, distances = np.empty((n_samples, 0), np.int32), np.empty((n_samples, 0))
         if k > 0:
@@ -198,7 +198,9 @@ class NeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
             If `fit` was not called.
         """
         check_is_fitted(self, "n_samples_fit_")
-        return self.kneighbors_graph(X, self._n_entries(self.n_neighbors), self.mode)
+        has_more = self.mode == "distance"
+        k = self._checked(self.n_neighbors, self.n_samples_fit_ - has_more)
+        return self.kneighbors_graph(X, k + has_more, self.mode)
 
     def kneighbors(
         self, X: Any = None, n_neighbors: int | None = None, return_distance: bool = True
@@ -237,13 +239,9 @@ class NeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         (array([[0.25, 1.25]]), array([[1, 0]], dtype=int32))
         """
         check_is_fitted(self, "n_samples_fit_")
-        k = plain(self.n_neighbors if n_neighbors is None else n_neighbors)
         known, n_threads = self._searched, effective_n_threads(self.n_jobs)
-        most = self.n_samples_fit_ - (X is None)
-        if not (isinstance(k, int) and 1 <= k <= most):
-            raise ValueError(
-                f"n_neighbors={k!r} must be an integer in 1 .. {most} for these samples"
-            )
+        n_neighbors = self.n_neighbors if n_neighbors is None else n_neighbors
+        k = self._checked(n_neighbors, self.n_samples_fit_ - (X is None))
         if X is None:
             indices, distances = known.others(k, n_threads)
         else:
@@ -276,9 +274,14 @@ class NeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         distances, indices = self.kneighbors(X, n_neighbors)
         return _graph(indices, distances, self.n_samples_fit_, mode)
 
-    def _n_entries(self, n_neighbors: int) -> int:
-        """Return the number of entries of a row: scikit-learn's convention."""
-        return n_neighbors + (self.mode == "distance")
+    def _checked(self, n_neighbors: Any, most: int) -> int:
+        """Return a number of neighbours, or raise ValueError if it is not in 1 .. `most`."""
+        k = plain(n_neighbors)
+        if not (isinstance(k, int) and 1 <= k <= most):
+            raise ValueError(
+                f"n_neighbors={k!r} must be an integer in 1 .. {most} for these samples"
+            )
+        return k
 
     @property
     def _n_features_out(self) -> int:

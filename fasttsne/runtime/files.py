@@ -13,12 +13,14 @@ from pathlib import Path
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield an empty file beside `path`, with its ending, which replaces `path` after the block.
 
-    After an exception it is removed and `path` is unchanged. An OSError names `path`.
+    After an exception it is removed and `path` is unchanged. An OSError names `path`. Where `path`
+    is a link, the file that it leads to is replaced.
     """
     path = Path(path)
+    target = Path(os.path.realpath(path))
     with naming(path):
         handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent
+            prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=target.parent
         )
     os.close(handle)
     unfinished = Path(name)
@@ -29,7 +31,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             mask = os.umask(0)
             os.umask(mask)
             unfinished.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~mask)
-            os.replace(unfinished, path)
+            os.replace(unfinished, target)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise

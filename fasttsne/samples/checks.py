@@ -71,7 +71,7 @@ def check_samples(
     if is_affinity:
         return X, 0  # the rest is checked in affinity/given.py
     if metric == "precomputed":
-        _check_distances(X, method)
+        _check_distances(X, method, "TSNE" if estimator is None else type(estimator).__name__)
         return X, 0
     if sparse.issparse(X):
         # scikit-learn squares sparse single precision without widening it.
@@ -80,13 +80,13 @@ def check_samples(
     return times_power_of_two(X, -exponent), exponent
 
 
-def _check_distances(X: Any, method: str) -> None:
+def _check_distances(X: Any, method: str, name: str) -> None:
     if X.shape[0] != X.shape[1]:
         raise ValueError(
             f"X should be a square distance matrix with metric='precomputed', got {X.shape}"
         )
     check_non_negative(
-        X, "TSNE.fit(). With metric='precomputed', X should contain positive distances."
+        X, f"{name}.fit(). With metric='precomputed', X should contain positive distances"
     )
     if method == "exact" and sparse.issparse(X):
         raise TypeError(
@@ -105,8 +105,9 @@ def check_new_samples(X: Any, known: Any, n_columns: int, exponent: int, *, esti
             " that raised an error may have changed what this estimator expects: fit it again"
         )
     if known is None:
+        name = type(estimator).__name__
         check_non_negative(
-            X, "TSNE.transform(). With metric='precomputed', X should contain distances."
+            X, f"{name}.transform(). With metric='precomputed', X should contain distances"
         )
         return X
     if sparse.issparse(known):

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.datasets import make_blobs
 from sklearn.exceptions import NotFittedError
 from sklearn.manifold import Isomap
-from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics import adjusted_rand_score, pairwise_distances
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsTransformer, LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -212,14 +212,26 @@ def test_bad_parameters(X, params, message):
         NeighborsTransformer(**params).fit_transform(X)
 
 
+def test_negative_distances_are_refused(X):
+    distances = pairwise_distances(X)
+    known = NeighborsTransformer(metric="precomputed").fit(distances)
+    with pytest.raises(ValueError, match=r"passed to NeighborsTransformer\.fit\(\)"):
+        clone(known).fit(-distances)
+    with pytest.raises(ValueError, match=r"passed to NeighborsTransformer\.transform\(\)"):
+        known.transform(-distances)
+
+
 def test_bad_queries(X, new):
     with pytest.raises(NotFittedError):
         NeighborsTransformer().transform(new)
     fitted = NeighborsTransformer(n_neighbors=200).fit(X)
-    with pytest.raises(ValueError, match=r"n_neighbors=201 must be an integer in 1 \.\. 200"):
+    with pytest.raises(ValueError, match=r"n_neighbors=200 must be an integer in 1 \.\. 199"):
         fitted.transform(new)
     with pytest.raises(ValueError, match=r"n_neighbors=200 must be an integer in 1 \.\. 199"):
         fitted.kneighbors()
+    assert fitted.set_params(mode="connectivity").transform(new).nnz == 200 * len(new)
+    with pytest.raises(ValueError, match=r"n_neighbors='2' must be an integer"):
+        fitted.set_params(mode="distance", n_neighbors="2").transform(new)
     with pytest.raises(ValueError, match=r"n_neighbors=2\.5"):
         fitted.kneighbors(new, 2.5)
     with pytest.raises(ValueError, match="mode='weight'"):
