@@ -214,12 +214,6 @@ def test_a_map_that_was_turned_stays_turned(tmp_path):
     assert_array_equal(again.transform(parts()[1]), tsne.transform(parts()[1]))
 
 
-def test_the_displacement_of_an_update_is_saved(tmp_path):
-    X, new = parts()
-    tsne = TSNE(**SHORT).fit(X).update(new)
-    assert_array_equal(saved(tsne, tmp_path / "map.npz").displacement_, tsne.displacement_)
-
-
 @pytest.mark.skipif(os.name != "posix", reason="links")
 def test_a_link_stays_and_its_file_is_replaced(tmp_path):
     tsne = TSNE(**SHORT).fit(parts()[0])
