@@ -258,7 +258,6 @@ def curvature_sums(  # P as CSR
     degrees_of_freedom: float,
     n_threads: int,
 ) -> Float64: ...  # (n, 3 + d + d (d + 1)): see curvature.c
-
 def draw_numbers(seed: int, iteration: int, bound: int, count: int) -> Int64: ...  # (count,)
 
 class ContrastiveForces(BarnesHutForces):
