@@ -53,7 +53,11 @@ RENDERER = """() => {
     const info = gl.getExtension("WEBGL_debug_renderer_info");
     return gl.getParameter(info.UNMASKED_RENDERER_WEBGL);
 }"""
-DRAWN = "document.querySelector('.gl-container').style.transform === ''"
+DRAWN = """() => new Promise((done) => {
+    const still = () => document.querySelector(".map canvas").style.transform === "";
+    const look = () => (still() ? done() : requestAnimationFrame(look));
+    look();
+})"""
 TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
@@ -137,7 +141,7 @@ def quality_failures(runs):
 
 
 def settle(tab):
-    tab.wait_for_function(DRAWN, timeout=120_000)
+    tab.evaluate(DRAWN)
     tab.evaluate(TWO_FRAMES)
 
 

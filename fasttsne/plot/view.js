@@ -306,7 +306,7 @@ function draw(container, data, options = {}) {
         gl.vertexAttribPointer(1, 4, gl.UNSIGNED_BYTE, true, 0, 0);
         fill(gl.ELEMENT_ARRAY_BUFFER, buffers[2], order.subarray(0, n_drawn));
       },
-      paint() {
+      paint(done) { // calls done when the points are drawn, which the GPU does later
         const ratio = devicePixelRatio || 1, width = Math.round(area.width * ratio), height = Math.round(area.height * ratio);
         if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
         gl.viewport(0, 0, width, height);
@@ -317,6 +317,13 @@ function draw(container, data, options = {}) {
         gl.uniform1f(uniforms.size, ratio * Math.max(data.size, Math.min(9, data.size * Math.sqrt(view.zoom))));
         gl.uniform1f(uniforms.opacity, opacity);
         gl.drawElements(gl.POINTS, n_drawn, gl.UNSIGNED_INT, 0);
+        const fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
+        const look = () => {
+          if (!gl.isContextLost() && gl.getSyncParameter(fence, gl.SYNC_STATUS) !== gl.SIGNALED) { requestAnimationFrame(look); return; }
+          gl.deleteSync(fence);
+          done();
+        };
+        requestAnimationFrame(look);
       },
       end() { gl.getExtension("WEBGL_lose_context")?.loseContext(); },
     };
@@ -335,7 +342,7 @@ function draw(container, data, options = {}) {
   let area = { width: 0, height: 0 };
   let view = { zoom: 1, x: middle[0], y: middle[1] }; // the point in the middle of the area
   let picture = null; // the view that is drawn
-  let cost = Infinity, frame, resting, away = false;
+  let cost = Infinity, n_drawing = 0, frame, resting, away = false;
 
   const fit = () => Math.min(area.width / (2 * half[0]), area.height / (2 * half[1]));
   const pixels = (zoom = view.zoom) => zoom * fit(); // per unit of the map
@@ -350,9 +357,9 @@ function draw(container, data, options = {}) {
     const start = performance.now();
     picture = { ...view };
     canvas.style.transform = "";
-    painter?.paint();
+    n_drawing++;
+    painter?.paint(() => { n_drawing--; cost = performance.now() - start; });
     placeNames();
-    requestAnimationFrame(() => requestAnimationFrame(() => { cost = performance.now() - start; }));
   }
 
   function repaint() { frame ??= requestAnimationFrame(paint); }
@@ -369,7 +376,7 @@ function draw(container, data, options = {}) {
     tip.hidden = true;
     frame ??= requestAnimationFrame(() => {
       frame = undefined;
-      if (cost < QUICK || !picture) paint();
+      if (!picture || (cost < QUICK && n_drawing === 0)) paint();
       else stretch();
     });
     clearTimeout(resting);
