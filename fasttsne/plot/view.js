@@ -886,8 +886,8 @@ function draw(container, data, options = {}) {
 .fasttsne *, .fasttsne *::before { box-sizing: border-box; }
 .fasttsne [hidden] { display: none !important; }
 .fasttsne .tools { display: flex; flex-wrap: wrap; gap: 6px 14px; align-items: center; padding: 8px 12px 6px; }
-.fasttsne h1 { font-size: 17px; line-height: 1.3; margin: 0; unicode-bidi: isolate; overflow-wrap: anywhere; }
-.fasttsne h2 { font-size: 13px; margin: 0 0 4px; unicode-bidi: isolate; overflow-wrap: anywhere; }
+.fasttsne h1 { font-size: 17px; font-weight: bold; line-height: 1.3; margin: 0; unicode-bidi: isolate; overflow-wrap: anywhere; }
+.fasttsne h2 { font-size: 13px; font-weight: bold; margin: 0 0 4px; unicode-bidi: isolate; overflow-wrap: anywhere; }
 .fasttsne .group { display: flex; flex-wrap: wrap; gap: 4px; align-items: center; }
 .fasttsne label.group { gap: 6px; }
 .fasttsne :is(button, select, input) { font: inherit; color: inherit; background: var(--field); border: 1px solid var(--line); border-radius: 5px; padding: 3px 8px; margin: 0; min-height: 28px; }

@@ -2,10 +2,11 @@
 function render({ model, el }) {
   // A copy: buffers of messages are not aligned.
   const bytes = (name) => { const part = model.get(name); return part.buffer.slice(part.byteOffset, part.byteOffset + part.byteLength); };
-  const isDark = () => { // undefined: as the system
-    const light = document.body.dataset.jpThemeLight; // of JupyterLab
-    return light !== undefined ? light === "false" : document.querySelector("marimo-user-config") ? document.body.classList.contains("dark") : undefined;
-  };
+  function isDark() { // by the attributes of JupyterLab and of marimo; undefined: as the system
+    const { jpThemeLight, theme } = document.body.dataset;
+    if (jpThemeLight !== undefined) return jpThemeLight === "false";
+    return theme === undefined ? undefined : theme === "dark";
+  }
   let view = null;
 
   const changes = {

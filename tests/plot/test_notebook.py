@@ -465,3 +465,57 @@ def test_jupyterlab_shows_the_map_and_python_gets_the_lasso(anywidget, browser, 
         )
         assert (errors, elsewhere) == ([], [])
         tab.close()
+
+
+APP = """
+import marimo
+
+app = marimo.App()
+
+
+@app.cell
+def _():
+    import marimo as mo
+    from sklearn.datasets import load_iris
+    from fasttsne import TSNE
+    from fasttsne.plot import widget
+    X, y = load_iris(return_X_y=True)
+    view = widget(labels=y)
+    shown = mo.ui.anywidget(view)
+    shown
+    return TSNE, X, mo, shown, view
+
+
+@app.cell
+def _(TSNE, X, view):
+    tsne = TSNE(callback=view.callback, callback_every=10, random_state=0).fit(X)
+    view.move(tsne.embedding_)
+
+
+@app.cell
+def _(mo, shown, view):
+    shown.value  # this cell runs again when the selection changes
+    mo.md(f"got {len(view.selection)} rows")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.nosan
+def test_marimo_shows_the_map_and_python_gets_the_lasso(anywidget, browser, tmp_path):
+    pytest.importorskip("marimo")
+    (tmp_path / "app.py").write_text(APP)
+    host = f"127.0.0.1:{free_port()}"
+    options = f"--headless --no-token --host 127.0.0.1 --port {host.partition(':')[2]}"
+    command = ["-m", "marimo", "run", "app.py", *options.split()]
+    with served(command, f"http://{host}/health", tmp_path):
+        tab, errors, elsewhere = opened_tab(browser, host)
+        tab.goto(f"http://{host}/")
+        tab.wait_for_selector(".fasttsne canvas")
+        tab.get_by_text("got 0 rows").wait_for()
+        tab.wait_for_timeout(1000)
+        assert drawn_pixels(tab) > 500
+        n_selected = select_left_half(tab)
+        assert 0 < n_selected < 150
+        tab.get_by_text(f"got {n_selected} rows").wait_for()
+        assert (errors, elsewhere) == ([], [])
+        tab.close()
