@@ -23,7 +23,7 @@ from runner import Benchmark, fresh, main, number, table, timed
 from systems import cores, load_average, resident, versions
 
 K = 15
-WANTED = 0.985  # recall that rounds to 0.99
+WANTED = 0.99  # recall
 WARM_UP = 5_000  # samples; pynndescent compares few by brute force
 
 

@@ -39,6 +39,7 @@ THREAD_VARIABLES = (
 )
 GROWTH = 1.15  # exponent of time by points, for estimates
 HELP = {
+    "anchor": "how firmly earlier points are held, 0 to 1",
     "data": "data sets that data.py lists, separated by commas",
     "systems": "systems, separated by semicolons",
     "sizes": "sizes, separated by commas",

@@ -15,7 +15,7 @@ from fasttsne.samples.scaling import times_power_of_two
 # Of a spring at anchor = 1/2, in units of 1/n^2, the mean of p_ij over all pairs. A weaker one lets
 # earlier points move farther; a stronger one keeps the map from becoming as good as a whole one
 # (benchmarks/NOTES.md).
-_STIFFNESS = 10.0
+_STIFFNESS = 12.0
 
 
 def grown(tsne: Any, X: Any, anchor: float) -> Any:

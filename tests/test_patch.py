@@ -103,8 +103,11 @@ def test_patching_twice_and_undoing_twice(module):
     before = Original
     fasttsne.patch_sklearn()
     fasttsne.patch_sklearn()
+    module.Late = manifold.TSNE
+    with pytest.raises(TypeError, match="theta"):  # scikit-learn's, not a call of itself
+        manifold.TSNE(theta=0.1)
     fasttsne.unpatch_sklearn()
-    assert manifold.TSNE is module.TSNE is before
+    assert manifold.TSNE is module.TSNE is module.Late is before
     fasttsne.unpatch_sklearn()
     assert manifold.TSNE is module.TSNE is before
 
@@ -227,11 +230,12 @@ def test_numbers_for_the_learning_rate_can_be_kept(X, caplog):
         ({"perplexity": 100}, "perplexity.* must be less than n_samples"),
     ],
 )
-def test_errors_are_scikit_learns(X, parameters, message):
+def test_errors_are_scikit_learns(X, parameters, message, caplog):
     with pytest.raises(ValueError, match=message):
         Original(**parameters).fit(X)
     with fasttsne.patch_sklearn(), pytest.raises(ValueError, match=message):
         manifold.TSNE(**parameters).fit(X)
+    assert "scikit-learn draws this map" not in caplog.text
 
 
 def test_parameters_that_are_not_ours_go_to_the_class_that_was_there(monkeypatch):

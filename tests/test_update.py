@@ -95,6 +95,14 @@ def test_earlier_points_keep_their_center_and_radius(digits, third, anchor, scal
     assert_allclose(tsne.kl_divergence_, exactly, rtol=1e-4)
 
 
+def test_a_warm_start_begins_again_after_an_update(digits, third):
+    expected = pickle.loads(third).update(digits[600:700]).embedding_
+    tsne = TSNE(random_state=0, warm_start=True).fit(digits[:600]).update(digits[600:700])
+    assert_array_equal(tsne.embedding_, expected)
+    again = TSNE(random_state=0).fit_transform(digits[:600])
+    assert_array_equal(tsne.fit_transform(digits[:600]), again)
+
+
 def test_a_later_fit_forgets_the_displacement(digits, third):
     tsne = pickle.loads(third).update(digits[600:700])
     assert tsne.displacement_.shape == (600,)
