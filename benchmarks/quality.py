@@ -3,6 +3,8 @@
 - ``quality``: seconds and memory of the measures beside scikit-learn's trustworthiness, a minute.
   Each call is a new process on the same finished map. Memory is the peak during the call above
   imports, data and map, after a small call. Fails if the report exceeds its limits.
+- ``reliability``: seconds of the stages of quality.reliability for all points of a map, a minute.
+  Fails if a score takes more than 10 s.
 - ``page``: how fast the page of plot.html opens, and how smoothly it pans and zooms, a minute.
   Needs the group `browser` and Chromium, which opens a page of ten heaps without a window, 1,200 x
   900 pixels. `opened` lasts until the map stands: file read, script run, points drawn. Then a drag
@@ -137,6 +139,77 @@ def quality_failures(runs):
             yield f"quality: the limits of a report are {SECONDS:g} s and {MEGABYTES:g} MB"
 
 
+# ---- Reliability ---------------------------------------------------------------------------------
+
+
+def stages_of_reliability(path):
+    """Return the seconds of each stage for all points of a map, and the result's figures."""
+    from fasttsne.neighbors.search import squared_neighbors
+    from fasttsne.quality import dubious, leave_one_out, reliability
+    from fasttsne.quality.distances import as_distances
+    from fasttsne.runtime.threads import effective_n_threads
+
+    n_threads = effective_n_threads(None)
+    with np.load(path) as file:
+        X, Y = file["X"], file["Y"]
+    rows = np.arange(len(X), dtype=np.int32)
+    seconds = {}
+
+    def stage(name, function, *arguments):
+        value, seconds[name] = timed(function, *arguments)
+        return value
+
+    reliability(X[:500], Y[:500])
+    search = lambda: squared_neighbors(X, 91, n_threads=n_threads)  # noqa: E731
+    neighbors = stage("search for neighbours", search)
+    settings = neighbors, 30.0, 1.0, n_threads
+    found = stage("singularity", leave_one_out.LeaveOneOut.of, Y, *settings)
+    seconds["singularity"] += timed(leave_one_out.singularity_scores, found)[1]
+    along, extra = timed(leave_one_out.projections, X, n_threads)
+    step = leave_one_out.usual_step(neighbors[0], along)
+    places = stage(
+        "perturbation", leave_one_out.farthest_places, found, along, step, rows, n_threads
+    )
+    seconds["perturbation"] += extra
+    seconds["perturbation"] += timed(leave_one_out.across_gaps, Y, rows, places, n_threads)[1]
+    random = np.random.RandomState(0)
+    others = dubious.drawn_others(len(X), random)
+    sides = as_distances(X), as_distances(Y)
+    stage("correlation", dubious.correlations, *sides, rows, others, n_threads)
+    settings = 2, 30.0, "euclidean", None, random, n_threads
+    stage("null of the correlation", dubious.null_correlations, X, *settings)
+    whole, seconds["reliability"] = timed(reliability, X, Y)
+    return {"seconds": seconds, "n_samples": len(X), "found": whole.to_dict()}
+
+
+def measure_reliability(store, args):
+    from fasttsne import TSNE
+
+    found, slot = versions("fasttsne"), {"data": args.data}
+    if not store.needs(slot, found):
+        return
+    X = np.ascontiguousarray(load(args.data).X, dtype=np.float32)
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "map.npz"
+        np.savez(path, X=X, Y=TSNE(random_state=0).fit_transform(X))
+        figures = fresh(stages_of_reliability, path)
+    store.add(slot, found, figures | {"n_features": X.shape[1]})
+
+
+def write_reliability(runs, args):
+    run = runs[-1]
+    rows = [[name, number(seconds)] for name, seconds in run["seconds"].items()]
+    about = f"{run['slot']['data']}, {run['n_samples']:,} x {run['n_features']}, all points."
+    return ["# What the reliability of all points costs", about, table(["", "seconds"], rows)]
+
+
+def reliability_failures(runs):
+    for run in runs:
+        for name in ("singularity", "perturbation", "correlation"):
+            if run["seconds"][name] > SECONDS:
+                yield f"reliability: {name} takes more than {SECONDS:g} s"
+
+
 # ---- The page ------------------------------------------------------------------------------------
 
 
@@ -230,6 +303,13 @@ def write_page(runs, args):
 BENCHMARKS = {
     "quality": Benchmark(
         measure_quality, write_quality, {"data": "mnist"}, {"data": "digits"}, quality_failures
+    ),
+    "reliability": Benchmark(
+        measure_reliability,
+        write_reliability,
+        {"data": "mnist"},
+        {"data": "digits"},
+        reliability_failures,
     ),
     "page": Benchmark(
         measure_page,

@@ -7,7 +7,7 @@ Pictures are drawn on axes of matplotlib, which is imported on the first use: in
 
 from fasttsne.plot.animation import animate
 from fasttsne.plot.colors import PALETTE
-from fasttsne.plot.curves import history, r_nx_curve
+from fasttsne.plot.curves import history, perplexity_curve, r_nx_curve
 from fasttsne.plot.notebook import widget
 from fasttsne.plot.page import html
 from fasttsne.plot.points import quality_map, scatter
@@ -17,6 +17,7 @@ __all__ = [
     "animate",
     "history",
     "html",
+    "perplexity_curve",
     "quality_map",
     "r_nx_curve",
     "scatter",

@@ -128,3 +128,66 @@ def history(fitted: Any, *, ax: Axes | None = None, title: str | None = None) ->
     above: dict[str, Any] = {"xytext": (0, 7), "textcoords": "offset points", "ha": "right"}
     ax.annotate(f"{divergence[-1]:.3f}", last, color="#777777", **above)
     return ax
+
+
+def perplexity_curve(choice: Any, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+    """Draw what maps at several perplexities keep, and how many of their points are unreliable.
+
+    The curves at the left scale are R_NX averaged over small, large and all neighbourhoods; larger
+    is better. Dots at the right scale are the percentages of jumping and dubious points; smaller
+    is better. A vertical line marks the perplexity that was chosen.
+
+    Parameters
+    ----------
+    choice : PerplexityChoice
+        The result of :func:`fasttsne.quality.choose_perplexity`.
+    ax, title
+        See :func:`scatter`. A new figure has 8 x 4 inches.
+
+    Returns
+    -------
+    ax : matplotlib.axes.Axes
+        The axes of the left scale.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fasttsne.plot import perplexity_curve
+    >>> from fasttsne.quality import choose_perplexity
+    >>> ax = perplexity_curve(choose_perplexity(load_iris().data, [5, 15, 40]))
+    >>> ax.get_xlabel()
+    'perplexity'
+    """
+    ax = ax or new_axes(8, 4)
+    prepare_curve(ax, title, "perplexity", "mean of $R_{NX}$")
+    at, handles, names = np.asarray(choice.perplexities), [], []
+    curves = {
+        "local": "small neighbourhoods, to 30",
+        "r_nx_auc": "all (AUC)",
+        "global_": "large neighbourhoods",
+    }
+    for i, (name, text) in enumerate(curves.items()):
+        line = ax.plot(at, choice.figures[name], color=PALETTE[i], linestyle=_DASHES[i], marker=".")
+        handles.append(line[0])
+        names.append(text)
+    right = ax.twinx()
+    right.spines[["top", "left"]].set_visible(False)
+    right.set_ylabel("points, %")
+    for i, (name, marker) in enumerate({"jumping": "o", "dubious": "s"}.items(), start=3):
+        share = 100.0 * choice.figures[name]
+        dots = right.plot(at, share, color=PALETTE[i], marker=marker, linestyle="none", alpha=0.8)
+        handles.append(dots[0])
+        names.append(f"{name} points (right)")
+    right.set_ylim(0.0, max(1.0, 1.15 * right.get_ylim()[1]))
+    ax.axvline(choice.best, color="#777777", linewidth=0.8, linestyle=":")
+    ax.set_xscale("log")
+    ax.set_xticks(at, [f"{p:g}" for p in at])
+    ax.set_xticks([], minor=True)
+    ax.set_ylim(min(0.0, ax.get_ylim()[0]), None)
+    write_legend(ax, handles, names, loc="upper left", bbox_to_anchor=(1.1, 1.0))
+    return ax

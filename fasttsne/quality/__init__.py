@@ -8,7 +8,8 @@
 - classes: `knn_accuracy`;
 - distances: `distance_correlation`, `scale_free_stress`, `triplet_accuracy`, `centroid_recall`;
 - the objective of t-SNE: `kl_divergence`;
-- single points: `reliability`, `stability`.
+- single points: `reliability`, `stability`;
+- perplexities: `choose_perplexity`.
 
 All are exact, and memory grows with the number of points, not with its square. To save time,
 ``sample=`` evaluates some of the points, each against all others. Every measure is computed from
@@ -26,15 +27,18 @@ from fasttsne.quality.neighborhoods import (
     neighborhood_ndcg,
     trustworthiness,
 )
+from fasttsne.quality.perplexity import PerplexityChoice, choose_perplexity
 from fasttsne.quality.reliability import Reliability, reliability
 from fasttsne.quality.report import Report, report  # the name `report` is the function
 from fasttsne.quality.stability import Stability, stability
 
 __all__ = [
+    "PerplexityChoice",
     "Reliability",
     "Report",
     "Stability",
     "centroid_recall",
+    "choose_perplexity",
     "continuity",
     "distance_correlation",
     "kl_divergence",

@@ -319,7 +319,8 @@ def reliability(
             f"embedding has values of magnitude above {LARGEST_COORDINATE:g}; give the map at the "
             "scale of its fit"
         )
-    places = np.ascontiguousarray(Y - np.median(Y, axis=0), dtype=np.float32)
+    exact = Y.astype(np.float64)
+    places = np.ascontiguousarray(exact - np.median(exact, axis=0), dtype=np.float32)
     if degrees_of_freedom is None:
         degrees_of_freedom = default_degrees_of_freedom(Y.shape[1])
     random = check_random_state(random_state)
@@ -340,7 +341,7 @@ def reliability(
         farthest = farthest_places(found, along, step / unit, anchors, n_threads)
         way = farthest.astype(np.float64) - places[anchors]
         perturbation = np.linalg.norm(way, axis=1)
-        best_place = Y[anchors] + way
+        best_place = exact[anchors] + way
         jumps = across_gaps(places, anchors, farthest, n_threads)
     correlation = null = None
     if not isinstance(data, Known) and metric != "precomputed":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
@@ -13,17 +13,33 @@ from numpy.typing import ArrayLike, NDArray
 from fasttsne import _kernels
 from fasttsne.neighbors.metrics import Metric
 from fasttsne.quality import checks
+from fasttsne.quality.arrangement import (
+    accuracy_of,
+    centroid_recall,
+    drawn_triplets,
+    error_of_accuracy,
+    error_of_stress,
+    own_unit,
+    stress_between,
+)
 from fasttsne.quality.checks import Anchors, Floats, Sample
 from fasttsne.quality.classes import as_classes, knn_hits
-from fasttsne.quality.correlation import NoOrder, correlation_of_pairs, standard_error
+from fasttsne.quality.correlation import (
+    NoOrder,
+    correlation_between,
+    drawn_pairs,
+    standard_error,
+)
 from fasttsne.quality.curves import area_under, curve_of, over_chance
 from fasttsne.quality.distances import Distances, both_sides
 from fasttsne.quality.neighborhoods import ndcgs, rank_penalties
-from fasttsne.runtime.numbers import with_plain_numbers
+from fasttsne.quality.reliability import Reliability
+from fasttsne.quality.reliability import reliability as reliability_of
+from fasttsne.runtime.numbers import Positive, with_plain_numbers
 from fasttsne.runtime.random_state import Seed
 from fasttsne.runtime.threads import effective_n_threads
 
-N_PAIRS = 100_000  # pairs of points for the correlation of distances
+N_PAIRS = 100_000  # pairs of points whose distances are compared, and triplets
 
 # Title and meaning of each measure in the table.
 _MEASURES = {
@@ -33,6 +49,12 @@ _MEASURES = {
     "neighborhood_ndcg": ("neighbourhood NDCG", "neighbours ranked as in the data"),
     "r_nx_auc": ("R_NX AUC", "neighbourhoods of all sizes, 0 is chance"),
     "distance_correlation": ("distance correlation", "near and far as in the data"),
+    "triplet_accuracy": (
+        "triplet accuracy",
+        "the nearer of two as in the data, 0.5 is chance",
+    ),
+    "scale_free_stress": ("scale-free stress", "error of distances at the best scale, 0 is best"),
+    "centroid_recall": ("class centroids", "nearest classes that are the same"),
     "knn_accuracy": ("kNN accuracy", "neighbours on the map predict the class"),
 }
 
@@ -54,18 +76,26 @@ class Report:
     r_nx_auc, distance_correlation, knn_accuracy : float or None
         See the functions of these names. None, in this order, if not all ranks were counted; if all
         distances are equal, in the data or on the map; if no evaluated point has a label.
+    triplet_accuracy, scale_free_stress, centroid_recall : float or None
+        See the functions of these names. None if they were not computed: the stress if all
+        distances are 0 in the data or on the map, the recall without labels of at least 3 classes
+        or without data in columns.
+    reliability : Reliability or None
+        The result of `reliability` for these points, if it was asked for.
     rows : ndarray of int32, shape (n_judged,)
         The evaluated points.
     sizes, r_nx : ndarray of int64 and of float64, shape (n_samples - 2,)
         The curve of `fasttsne.quality.r_nx`. Empty if not all ranks were counted.
     per_sample : dict of str to ndarray of float64, shape (n_judged,)
-        Values of every evaluated point by measure, for the measures that have them.
+        Values of every evaluated point by measure, for the measures that have them, and the scores
+        of `reliability`.
     n_judged : int
         Number of evaluated points.
     standard_errors : dict of str to float
         Standard error of each mean over a sample, corrected for the finite number of points, and
-        of "distance_correlation" if its pairs are random, which they are from 448 points on.
-        Empty if all points and all pairs were used.
+        of "distance_correlation", "scale_free_stress" and "triplet_accuracy" if their pairs or
+        triplets are random, which they are from 448 and from 60 points on. Empty if all points and
+        all pairs were used.
 
     Examples
     --------
@@ -93,6 +123,11 @@ class Report:
     sizes: NDArray[np.int64]
     r_nx: Floats
     per_sample: dict[str, Floats]
+    triplet_accuracy: float | None = None
+    scale_free_stress: float | None = None
+    centroid_recall: float | None = None
+    stress_error: float | None = None
+    reliability: Reliability | None = None
 
     @property
     def n_judged(self) -> int:
@@ -105,6 +140,8 @@ class Report:
         errors = {}
         left_out = 1.0 - self.n_judged / self.n_samples
         for name, values in self.per_sample.items():
+            if name not in _MEASURES:
+                continue
             values = values[~np.isnan(values)]
             if left_out > 0.0 and len(values) > 1:
                 errors[name] = float(values.std(ddof=1) * np.sqrt(left_out / len(values)))
@@ -112,6 +149,12 @@ class Report:
             error = standard_error(self.distance_correlation, self.n_samples, N_PAIRS)
             if error is not None:
                 errors["distance_correlation"] = error
+        if self.triplet_accuracy is not None:
+            error = error_of_accuracy(self.triplet_accuracy, self.n_samples, N_PAIRS)
+            if error is not None:
+                errors["triplet_accuracy"] = error
+        if self.stress_error is not None:
+            errors["scale_free_stress"] = self.stress_error
         return errors
 
     def to_dict(self) -> dict[str, Any]:
@@ -120,11 +163,14 @@ class Report:
         Returns
         -------
         figures : dict
-            The measures, the settings, and "standard_errors"; without the curve and without the
-            values of points.
+            The measures, the settings, "standard_errors", and "reliability" if it was asked for;
+            without the curve and without the values of points.
         """
         names = ("n_samples", "n_judged", "n_neighbors", "metric", *_MEASURES, "standard_errors")
-        return {name: getattr(self, name) for name in names}
+        figures = {name: getattr(self, name) for name in names}
+        if self.reliability is not None:
+            figures["reliability"] = self.reliability.to_dict()
+        return figures
 
     def __repr__(self) -> str:
         rows = self._table()
@@ -156,7 +202,7 @@ class Report:
                 rows.append((title, f"{value:.4f}{error}", text))
             elif name == "distance_correlation":
                 rows.append((title, "-", "undefined: all distances are equal"))
-        return rows
+        return rows + ([] if self.reliability is None else self.reliability.table())
 
 
 @with_plain_numbers
@@ -169,6 +215,8 @@ def report(
     sample: Sample = None,
     metric: Metric = "euclidean",
     metric_params: Mapping[str, Any] | None = None,
+    reliability: bool = False,
+    perplexity: Positive = 30.0,
     random_state: Seed = 0,
     n_jobs: int | None = None,
 ) -> Report:
@@ -190,10 +238,14 @@ def report(
     sample, metric, metric_params
         See `trustworthiness`. All points take time that grows with the square of `n_samples`. For
         more than about 10,000 points, ``sample=5000`` is enough.
+    reliability : bool, default=False
+        Whether to judge single points too, by :func:`reliability`, whose table follows.
+    perplexity : float, default=30.0
+        Perplexity of the fit, for `reliability` alone.
     random_state : int, RandomState, Generator or None, default=0
-        Seed of the random sample, and of the 100,000 random pairs of points whose distances are
-        correlated if there are more pairs than that. With None reports differ by about the standard
-        errors, which the table shows after "±".
+        Seed of the random sample, and of the 100,000 random pairs and triplets of points whose
+        distances are compared if there are more than that. With None reports differ by about the
+        standard errors, which the table shows after "±".
     n_jobs : int or None, default=None
         Number of threads. The result does not depend on it.
 
@@ -233,10 +285,21 @@ def report(
     classes = None if labels is None else as_classes(labels, len(Y), n_neighbors)
     anchors = checks.chosen_anchors(len(Y), sample, random_state)
     n_threads = effective_n_threads(n_jobs)
+    pairs = drawn_pairs(len(Y), N_PAIRS, random_state)
+    distances = data.pairs(*pairs, n_threads), on_map.pairs(*pairs, n_threads)
     try:
-        correlation = correlation_of_pairs(data, on_map, N_PAIRS, random_state, n_threads)
+        correlation = correlation_between(*distances)
     except NoOrder:
         correlation = None
+    triplets = drawn_triplets(len(Y), N_PAIRS, random_state)
+    arrangement: dict[str, Any] = {
+        "triplet_accuracy": accuracy_of(data, on_map, triplets, n_threads)
+    }
+    own = own_unit(data, distances[0]), own_unit(on_map, distances[1])
+    if own[0].max() > 0.0 and own[1].max() > 0.0:
+        stress, error = stress_between(*own)
+        arrangement["scale_free_stress"] = stress
+        arrangement["stress_error"] = error_of_stress(error, len(Y), N_PAIRS)
     in_data, there, counts = _ranks(data, on_map, anchors, n_neighbors, n_threads)
     per_sample = {
         "trustworthiness": rank_penalties(in_data, len(Y)),
@@ -246,7 +309,22 @@ def report(
     }
     if classes is not None:
         per_sample["knn_accuracy"] = knn_hits(Y, classes, anchors, n_neighbors, n_threads)
-    return assembled(len(Y), n_neighbors, metric, anchors, per_sample, correlation, counts=counts)
+        if metric in ("euclidean", "l2") and len(np.unique(classes[classes >= 0])) >= 3:
+            arrangement["centroid_recall"] = centroid_recall(X, Y, labels)
+    if reliability:
+        arrangement["reliability"] = reliability_of(
+            X,
+            Y,
+            perplexity=perplexity,
+            sample=anchors,
+            metric=metric,
+            metric_params=metric_params,
+            random_state=random_state,
+            n_jobs=n_jobs,
+        )
+        per_sample |= arrangement["reliability"].per_sample
+    found = assembled(len(Y), n_neighbors, metric, anchors, per_sample, correlation, counts=counts)
+    return replace(found, **arrangement)
 
 
 def assembled(
@@ -264,7 +342,8 @@ def assembled(
     if counts is not None:
         sizes, improvement = over_chance(*curve_of(counts, len(anchors)))
         area = area_under(sizes, improvement)
-    known = {name: values[~np.isnan(values)] for name, values in per_sample.items()}
+    measured = {name: values for name, values in per_sample.items() if name in _MEASURES}
+    known = {name: values[~np.isnan(values)] for name, values in measured.items()}
     means = {name: float(values.mean()) for name, values in known.items() if len(values)}
     return Report(
         n_samples=n_samples,

@@ -13,8 +13,8 @@ matplotlib.use("Agg")
 
 from pictures import axes  # noqa: E402
 
-from fasttsne.plot import animate, history, r_nx_curve  # noqa: E402
-from fasttsne.quality import r_nx, r_nx_auc  # noqa: E402
+from fasttsne.plot import animate, history, perplexity_curve, r_nx_curve  # noqa: E402
+from fasttsne.quality import choose_perplexity, r_nx, r_nx_auc  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +109,13 @@ def test_a_video_that_fails_says_why(tmp_path, monkeypatch):
     ):
         animate([np.eye(3, 2)], tmp_path / "a.mp4", fps=2)
     assert os.listdir(tmp_path) == ["ffmpeg"]
+
+
+def test_the_curve_of_perplexities(X):
+    found = choose_perplexity(X, [5, 20], n_jobs=2)
+    ax = found.plot(ax=axes(), title="iris")
+    np.testing.assert_array_equal(ax.lines[1].get_ydata(), found.figures["r_nx_auc"])
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["5", "20"]
+    assert len(ax.get_legend().get_texts()) == 5
+    dots = perplexity_curve(found, ax=axes()).figure.axes[1].lines
+    np.testing.assert_array_equal(dots[0].get_ydata(), 100.0 * found.figures["jumping"])

@@ -62,7 +62,7 @@ def test_a_report_prints_a_table_and_goes_into_json(judged):
     kept = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert (kept["n_samples"], kept["n_judged"]) == (240, 60)
     assert kept["trustworthiness"] == found.trustworthiness
-    assert set(kept["standard_errors"]) == {*BY_NAME, "knn_accuracy"}
+    assert set(kept["standard_errors"]) == {*BY_NAME, "knn_accuracy", "triplet_accuracy"}
     whole = report(*judged[:2])
     assert str(whole).startswith("240 points; 10 neighbours, euclidean\n")
     assert "±" not in str(whole)
@@ -83,7 +83,7 @@ def test_a_report_in_a_notebook_escapes_what_it_is_told(judged):
     html = report(judged[0][:40], judged[1][:40], metric=metric)._repr_html_()
     assert "&lt;b&gt;&amp;" in html
     assert "<b>" not in html
-    assert html.count("<tr>") == html.count("</tr>") == 6
+    assert html.count("<tr>") == html.count("</tr>") == 8
 
 
 def test_standard_errors_are_what_samples_scatter_by(judged):

@@ -1,0 +1,270 @@
+"""reliability() against its equations in tests/reference, and on maps with a planted island."""
+
+import json
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from reference import reliability as reference
+from reference import tsne
+from scipy import sparse
+from sklearn.datasets import make_swiss_roll
+from sklearn.metrics import roc_auc_score
+
+from fasttsne import TSNE, _kernels
+from fasttsne.affinity import joint_probabilities
+from fasttsne.quality import reliability, report
+from fasttsne.quality.leave_one_out import LeaveOneOut, hessians
+
+PERPLEXITY = 29.9  # at which all 89 others are neighbours, as in the reference
+
+
+@pytest.fixture(scope="module", params=["digits", "Swiss roll"])
+def fitted(request, digits):
+    """Data, their map, and the result."""
+    X = digits[:90] if request.param == "digits" else make_swiss_roll(90, random_state=0)[0]
+    Y = TSNE(perplexity=PERPLEXITY, random_state=0, n_jobs=2).fit_transform(X)
+    return X, Y, reliability(X, Y, perplexity=PERPLEXITY)
+
+
+def neighbors_and_p(X, perplexity):
+    indices, squares = tsne.nearest_neighbors(X, min(len(X) - 1, int(3 * perplexity + 1)))
+    conditional, _ = tsne.conditional_probabilities(squares, perplexity)
+    P = tsne.joint_probabilities(indices, conditional)
+    return (indices.astype(np.int32), squares), P.toarray() if sparse.issparse(P) else P
+
+
+# ---- Against the equations -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("perplexity", [PERPLEXITY, 8.0])
+def test_singularity_scores_are_those_of_the_equation(fitted, perplexity):
+    X, Y, _ = fitted
+    _, P = neighbors_and_p(X, perplexity)
+    expected = reference.singularity(P, Y.astype(float), 1.0)
+    # Second differences have an error of about 1e-5, single precision one of 1e-6.
+    assert_allclose(reliability(X, Y, perplexity=perplexity).singularity, expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("n_components", [1, 2, 3, 4])
+@pytest.mark.parametrize("nu", [0.5, 1.0, 2.0])
+def test_hessians_are_second_differences(isa, digits, n_components, nu):
+    X = digits[:60]
+    Y = np.random.default_rng(0).normal(scale=2.0, size=(60, n_components)).astype(np.float32)
+    neighbors, P = neighbors_and_p(X, 5.0)
+    found = hessians(LeaveOneOut.of(Y, neighbors, 5.0, nu, 2))
+    for i in range(0, 60, 7):
+        expected = reference.hessian(i, P, Y.astype(float), nu)
+        assert_allclose(found[i], expected, rtol=2e-3, atol=2e-3 * np.abs(expected).max())
+
+
+def test_perturbation_scores_are_those_of_the_equation(fitted):
+    X, Y, found = fitted
+    rows = np.arange(0, 90, 6)
+    expected = np.array(
+        [reference.perturbation(i, X, Y.astype(float), 1.0, PERPLEXITY, found.step) for i in rows]
+    )
+    error = np.abs(found.perturbation[rows] - expected)
+    # Steps end at 1e-3. Two descents may also take a flat valley to different minima.
+    assert np.sort(error)[-2] < 0.02
+    assert np.median(error) < 2e-3
+
+
+def test_correlations_are_those_of_the_equation(fitted):
+    X, Y, found = fitted
+    assert_allclose(found.correlation, reference.correlation(X, Y.astype(float)), atol=1e-6)
+
+
+def test_placing_again_minimises_the_loss_of_the_point(isa, digits):
+    X = digits[:80]
+    Y = TSNE(perplexity=10.0, random_state=0, n_jobs=1).fit_transform(X)
+    _, P = neighbors_and_p(X, 10.0)
+    frozen = _kernels.FrozenMap(Y, 1.0, 0.0)
+    own = np.arange(80, dtype=np.int32)
+    others = np.array([np.delete(own, i) for i in own], dtype=np.int32)
+    weights = np.take_along_axis(80 * P, others, axis=1).astype(np.float32)
+    sum_q = tsne.sum_q(Y.astype(float), 1.0)
+    placed = frozen.place_again(own, others, weights, sum_q, 200, 1e-4, 1)
+    assert_array_equal(frozen.place_again(own, others, weights, sum_q, 200, 1e-4, 2), placed)
+    for i in range(0, 80, 9):
+        best = reference.best_place(i, P[i], Y.astype(float), 1.0)
+        assert_allclose(placed[i], best, atol=5e-3)
+    with pytest.raises(ValueError, match="point's index"):
+        frozen.place_again(own + 80, others, weights, sum_q, 200, 1e-4, 1)
+
+
+# ---- What the scores find ------------------------------------------------------------------------
+
+
+def clusters(seed, n_features):
+    """Eight separate Gaussian clusters of 150 points, and their map."""
+    rng = np.random.default_rng(seed)
+    y = np.repeat(np.arange(8), 150)
+    centers = rng.normal(size=(8, n_features)) * 12.0 / np.sqrt(2.0 * n_features)
+    X = centers[y] + rng.normal(size=(1200, n_features))
+    return X, y, TSNE(random_state=0, n_jobs=2).fit_transform(X)
+
+
+def torn(X, y, Y, by):
+    """The map with one half of the first cluster beside all else."""
+    Y, members = Y.copy(), np.flatnonzero(y == 0)
+    half = np.random.default_rng(1).random(len(members)) < 0.5
+    if by == "plane":
+        centred = X[members] - X[members].mean(axis=0)
+        half = centred @ np.linalg.svd(centred, full_matrices=False)[2][0] > 0
+    moved = members[half]
+    low, high = Y.min(axis=0), Y.max(axis=0)
+    Y[moved] += high + 0.1 * (high - low) - Y[moved].mean(axis=0)
+    return Y
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("n_features", [20, 50])
+def test_true_clusters_are_not_accused(seed, n_features):
+    X, _, Y = clusters(seed, n_features)
+    found = reliability(X, Y, n_jobs=2)
+    assert found.jumps.mean() < 0.05
+    assert found.dubious.mean() < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("by", ["chance", "plane"])
+def test_a_false_island_is_found(seed, by):
+    X, y, Y = clusters(seed, 50)
+    found = reliability(X, torn(X, y, Y, by), n_jobs=2)
+    island = y == 0
+    areas = [roc_auc_score(island, found.perturbation), roc_auc_score(island, -found.correlation)]
+    assert areas[1] > 0.9
+    if by == "chance":  # neighbours of every point are in both halves
+        assert areas[0] > 0.9
+    # Points jump between the halves, and to no other island.
+    assert found.jumps[island].mean() > 0.1
+    assert found.jumps[~island].mean() < 0.05
+    assert found.dubious[~island].mean() < 0.05
+
+
+def test_a_jump_ends_in_the_other_half():
+    X, y, Y = clusters(0, 50)
+    map_ = torn(X, y, Y, "chance")
+    found = reliability(X, map_, n_jobs=2)
+    jumping = np.flatnonzero(found.jumps & (y == 0))
+    gaps = np.linalg.norm(map_[np.newaxis] - found.best_place[jumping, np.newaxis], axis=2)
+    assert (y[gaps.argmin(axis=1)] == 0).mean() > 0.9
+
+
+def test_a_small_perplexity_has_large_singularity_scores(digits):
+    X = digits[:600]
+    top = []
+    for perplexity in (4.0, 40.0):
+        Y = TSNE(perplexity=perplexity, random_state=0, n_jobs=2).fit_transform(X)
+        top.append(reliability(X, Y, perplexity=perplexity, n_jobs=2).to_dict()["singularity"])
+    assert top[0] is None or top[0] > 3.0 * top[1]
+
+
+# ---- The record ----------------------------------------------------------------------------------
+
+
+def test_threads_samples_and_dtypes_change_nothing(digits):
+    X = digits[:400]
+    Y = TSNE(random_state=0, n_jobs=2).fit_transform(X)
+    one, two = reliability(X, Y, n_jobs=1), reliability(X, Y.astype(float), n_jobs=2)
+    for name, values in one.per_sample.items():
+        assert_array_equal(two.per_sample[name], values)
+    assert_array_equal(one.best_place, two.best_place)
+    some = reliability(X, Y, sample=[7, 300, 12], n_jobs=2)
+    for name in ("perturbation", "singularity", "correlation"):
+        assert_array_equal(getattr(some, name), getattr(one, name)[[7, 300, 12]])
+    assert not any(np.isnan(values).any() for values in one.per_sample.values())
+
+
+def test_the_table_and_json(fitted):
+    _, _, found = fitted
+    lines = repr(found).splitlines()
+    assert lines[0] == "90 points; perplexity 29.9"
+    assert [line.split("  ")[0] for line in lines[2:]] == [
+        "perturbation score",
+        "jumping points",
+        "singularity score",
+        "dubious points",
+        "trustworthy points",
+    ]
+    figures = json.loads(json.dumps(found.to_dict()))
+    assert figures["n_judged"] == 90
+    assert found._repr_html_().count("<tr>") == 5
+    assert found.trustworthy.shape == found.dubious.shape == (90,)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "manhattan", "precomputed"])
+def test_scores_that_a_metric_does_not_have_are_none(digits, metric):
+    X = digits[:100]
+    Y = TSNE(perplexity=10.0, random_state=0).fit_transform(X)
+    data = np.sqrt(tsne.squared_distances(X)) if metric == "precomputed" else X
+    found = reliability(data, Y, perplexity=10.0, metric=metric)
+    assert found.perturbation is None and found.best_place is None and found.jumps is None
+    assert (found.correlation is None) == (metric == "precomputed")
+    assert found.singularity.shape == (100,)
+    assert "perturbation score" in repr(found)
+    assert found.dubious.dtype == bool
+
+
+def test_sparse_data(digits):
+    X = digits[:150]
+    Y = TSNE(perplexity=10.0, random_state=0).fit_transform(X)
+    found = reliability(sparse.csr_matrix(X), Y, perplexity=10.0)
+    dense = reliability(X, Y, perplexity=10.0)
+    assert found.perturbation is None
+    assert_allclose(found.singularity, dense.singularity, rtol=1e-4)
+    assert_allclose(found.correlation, dense.correlation, atol=1e-6)
+
+
+def test_data_in_any_unit_and_with_duplicates(digits):
+    X = digits[:150].copy()
+    X[100:] = X[:50]
+    Y = TSNE(perplexity=10.0, random_state=0).fit_transform(X)
+    found = reliability(X, Y, perplexity=10.0)
+    assert all(not np.isnan(values).any() for values in found.per_sample.values())
+    large = reliability(X * 2.0**450, Y, perplexity=10.0)
+    assert_allclose(large.step, found.step * 2.0**450)
+    assert_allclose(large.perturbation, found.perturbation, atol=0.05)
+    equal = reliability(np.ones((20, 3)), Y[:20], perplexity=5.0)
+    assert all(not np.isnan(values).any() for values in equal.per_sample.values())
+    coincident = reliability(X, np.zeros((150, 2)), perplexity=10.0)
+    assert all(not np.isnan(values).any() for values in coincident.per_sample.values())
+
+
+def test_bad_arguments_are_named(digits):
+    X = digits[:30]
+    Y = X[:, 10:12]
+    with pytest.raises(ValueError, match=r"perplexity \(30\.0\) must be less than n_samples"):
+        reliability(X, Y)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        reliability(X, Y[:20], perplexity=5)
+    with pytest.raises(ValueError, match="at the scale of its fit"):
+        reliability(X, 1e14 * Y, perplexity=5)
+    with pytest.raises((TypeError, ValueError), match="step"):
+        reliability(X, Y, perplexity=5, step=-1.0)
+    with pytest.raises(ValueError, match="at least 4 samples"):
+        reliability(X[:3], Y[:3], perplexity=1)
+
+
+def test_a_report_has_the_scores(digits):
+    X, y = digits[:300], np.arange(300) % 5
+    Y = TSNE(perplexity=10.0, random_state=0, n_jobs=2).fit_transform(X)
+    options = {"sample": 60, "random_state": 3, "n_jobs": 2}
+    found = report(X, Y, y, reliability=True, perplexity=10.0, **options)
+    alone = reliability(X, Y, perplexity=10.0, sample=found.rows, random_state=3)
+    assert_array_equal(found.per_sample["perturbation"], alone.perturbation)
+    assert_array_equal(found.reliability.correlation, alone.correlation)
+    assert "jumping points" in repr(found)
+    assert found.to_dict()["reliability"] == alone.to_dict()
+    plain = report(X, Y, y, **options)
+    assert plain.reliability is None and "perturbation" not in plain.per_sample
+    assert plain.standard_errors == found.standard_errors
+
+
+def test_curvature_sums_need_a_graph_of_the_map():
+    joint = joint_probabilities(np.array([[1], [0]], np.int32), np.ones((2, 1), np.float32))
+    Y = np.zeros((3, 2), dtype=np.float32)
+    with pytest.raises(ValueError, match="same points"):
+        _kernels.curvature_sums(joint.indptr, joint.indices, joint.data, Y, 1.0, 1)
