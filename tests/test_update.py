@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 from fasttsne import TSNE, _kernels, load, quality
 from fasttsne.affinity import joint_probabilities_dense
 from fasttsne.descent.forces import make_forces
-from fasttsne.neighbors import NeighborsTransformer
+from fasttsne.neighbors import NeighborsTransformer, nearest_neighbors
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +93,15 @@ def test_earlier_points_keep_their_center_and_radius(digits, third, anchor, scal
     assert tsne.history_["kl_divergence"][-1] == tsne.kl_divergence_
     exactly = quality.kl_divergence(digits[:900], tsne.embedding_, perplexity=30.0)
     assert_allclose(tsne.kl_divergence_, exactly, rtol=1e-4)
+
+
+def test_new_points_start_where_transform_places_them(digits, third):
+    tsne, seen = pickle.loads(third), []
+    places = tsne.transform(digits[600:700])
+    tsne.set_params(callback=seen.append, callback_every=1).update(digits[600:700], anchor=1.0)
+    steps = np.linalg.norm(seen[0].embedding[600:] - places, axis=1)
+    assert steps.max() < 1.5  # the longest step is 1.41
+    assert np.linalg.norm(places, axis=1).max() > 10.0
 
 
 def test_a_warm_start_begins_again_after_an_update(digits, third):
@@ -202,11 +211,14 @@ def test_values_that_are_too_large_to_square(digits):
     [
         ({"metric": "precomputed", "init": "random"}, "update needs a map of samples alone"),
         ({"affinity": "precomputed", "init": "random"}, "update needs a map of samples alone"),
-        ({"label_weight": 0.5}, "label_weight=0.5"),
+        ({"label_weight": 0.5}, "the fit had label_weight=0.5"),
+        ({"neighbors": "arrays"}, "the fit had neighbors="),
     ],
 )
 def test_maps_that_cannot_grow(digits, params, match):
     X, y = digits[:100], np.arange(100) % 4
+    if "neighbors" in params:
+        params = {"neighbors": nearest_neighbors(X, 31)}
     if "init" in params:
         X = np.abs(X @ X.T)
         X = (X + X.T) / 2 * (1 - np.eye(100))
