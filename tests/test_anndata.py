@@ -176,6 +176,9 @@ def test_the_start_is_that_of_what_the_graph_was_made_of(cells):
     cells.uns["neighbors"]["params"]["use_rep"] = "halved"
     tsne(cells, neighbors_key="neighbors", **FAST)
     assert cells.uns["tsne"]["params"]["use_rep"] == "halved"
+    cells.uns["neighbors"]["params"]["use_rep"] = "deleted since"
+    tsne(cells, neighbors_key="neighbors", **FAST)
+    assert cells.uns["tsne"]["params"]["use_rep"] == "X_pca"
 
 
 # ---- bad input ----------------------------------------------------------------------------------

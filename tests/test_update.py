@@ -13,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 from fasttsne import TSNE, _kernels, load, quality
 from fasttsne.affinity import joint_probabilities_dense
 from fasttsne.descent.forces import make_forces
+from fasttsne.descent.loop import Springs
 from fasttsne.neighbors import NeighborsTransformer, nearest_neighbors
 
 
@@ -93,6 +94,18 @@ def test_earlier_points_keep_their_center_and_radius(digits, third, anchor, scal
     assert tsne.history_["kl_divergence"][-1] == tsne.kl_divergence_
     exactly = quality.kl_divergence(digits[:900], tsne.embedding_, perplexity=30.0)
     assert_allclose(tsne.kl_divergence_, exactly, rtol=1e-4)
+
+
+def test_a_map_on_springs_begins_narrow_and_is_never_widened(third):
+    Y = pickle.loads(third).embedding_
+    held = np.arange(len(Y)) < 500
+    narrow = 0.4 * np.sqrt(len(Y))
+    for scale in (0.1, 10.0):
+        places = scale * Y
+        homes = Springs.of(places, held, 0.1).homes
+        radius = np.sqrt(places.var(axis=0).sum())
+        assert (radius > narrow) == (scale == 10.0)
+        assert_allclose(homes, min(1.0, narrow / radius) * places, rtol=1e-5, atol=1e-5)
 
 
 def test_new_points_start_where_transform_places_them(digits, third):
