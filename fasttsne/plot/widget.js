@@ -7,7 +7,12 @@ function render({ model, el }) {
     if (jpThemeLight !== undefined) return jpThemeLight === "false";
     return theme === undefined ? undefined : theme === "dark";
   }
-  let view = null;
+  let view = null, frame;
+
+  function move() {
+    const places = new Float32Array(bytes("_places")), n = places.length / 2; // x of all points, then y
+    if (n > 0) view?.move(places.subarray(0, n), places.subarray(n));
+  }
 
   const changes = {
     "change:_data"() {
@@ -21,13 +26,10 @@ function render({ model, el }) {
         model.set("selection", new DataView(Int32Array.from(rows).buffer));
         model.save_changes();
       });
-      changes["change:_places"]();
+      move();
       changes["change:selection"]();
     },
-    "change:_places"() {
-      const places = new Float32Array(bytes("_places")), n = places.length / 2; // x of all points, then y
-      if (n > 0) view?.move(places.subarray(0, n), places.subarray(n));
-    },
+    "change:_places"() { frame ??= requestAnimationFrame(() => { frame = undefined; move(); }); }, // the last is drawn
     "change:selection"() { view?.select(new Int32Array(bytes("selection"))); },
   };
 
