@@ -149,12 +149,15 @@ class DivergedError(FloatingPointError): ...
 
 class Forces:
     degrees_of_freedom: float
+    density: float  # weight of the density term over the exaggeration, 0 without one
     # Read only:
     attractive: Float32  # (n, d) sum_j p_ij u_ij (y_i - y_j)
     repulsive: Float32  # (n, d) sum_j w_ij u_ij (y_i - y_j), not divided by sum_q
     sum_q: float  # Z: sum of w_ij over all ordered pairs
     kl_divergence: float  # at the last evaluation with compute_kl
     masses: Float32 | None  # (n,) points per row, in the order of the arrays here
+    targets: Float32 | None  # (n,) of the density term, in the order of the arrays here
+    density_correlation: float  # at the last evaluation with `density` or compute_kl
     order: Int32  # row of the arrays here -> row of the caller
     negative_entropy: float  # sum of p log p
     n_steps: int  # taken by `descend`
@@ -166,6 +169,9 @@ class Forces:
     ) -> tuple[float, float]: ...  # slope along the log scale, radius
     def evaluate(self, embedding: Float32, compute_kl: bool) -> None: ...
     def reorder(self, *arrays: Float32) -> None: ...
+    def aim_at_radii(
+        self, targets: Float32, *edges: Int64 | Int32
+    ) -> None: ...  # exact: indptr, indices
     def restore_order(self, order: Int32) -> None: ...
 
 class BarnesHutForces(Forces):
@@ -196,6 +202,12 @@ class ExactForces(Forces):
         negative_entropy: float = 0.0,
     ) -> None: ...
 
+def local_radii(
+    indptr: Int64,  # a graph of neighbours
+    indices: Int32,
+    embedding: Float32,  # (n, d)
+    n_threads: int,
+) -> Float32: ...  # (n,) logarithms of squared radii
 def descend(
     forces: Forces,
     embedding: Float32,  # (n, d), changed in place, like the next two

@@ -262,7 +262,7 @@ class ContrastiveTSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         random_state = check_random_state(self.random_state)
         samples = checked_samples(self, X)
         parameters = completed(AffinityParameters.of(self), samples)
-        joint, start = joint_and_start(
+        joint, start, _ = joint_and_start(
             samples,
             parameters,
             self.n_components,

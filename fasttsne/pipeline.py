@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fasttsne.affinity import build
 from fasttsne.affinity.build import AffinityParameters, Joint
+from fasttsne.affinity.radii import Radii, log_radii, nearest_edges
 from fasttsne.affinity.weights import WeightedJoint
 from fasttsne.descent.schedule import (
     COARSE,
@@ -124,10 +125,14 @@ def joint_and_start(
     random_state: np.random.RandomState,
     *,
     needs_start: bool = True,
+    needs_radii: bool = False,
     n_threads: int = 1,
     verbose: int = 0,
-) -> tuple[Joint, NDArray[np.float32] | None]:
-    """Return P and the first coordinates of the map, or None where `needs_start` is False."""
+) -> tuple[Joint, NDArray[np.float32] | None, Radii | None]:
+    """Return P, the first coordinates of the map and the local radii; None for what is not needed.
+
+    Local radii need distances, so `needs_radii` is for samples and not for a given P.
+    """
     X, init, counts = samples.X, samples.init, samples.counts
     how: Any = {"n_threads": n_threads, "verbose": verbose}
     neighborhood = parameters.neighborhood(samples.n_copies, weighted=counts is not None)
@@ -136,7 +141,7 @@ def joint_and_start(
     centered = build.centered_samples(X, parameters, n_threads)
     axes = build.axes_for_search(samples, centered, parameters, n_components, n_threads)
     start_of = partial(initial_embedding, X, init, n_components, random_state, counts=counts)
-    start, from_joint = None, isinstance(init, str) and init == "spectral"
+    start, radii, from_joint = None, None, isinstance(init, str) and init == "spectral"
     if needs_start and not from_joint:
         start = start_of(centered=centered, axes=axes, n_threads=n_threads)
 
@@ -147,8 +152,12 @@ def joint_and_start(
         del centered, axes
         conditional = build.conditional_of(neighbors, neighborhood, samples, parameters, **how)
         indices = neighbors.indices
+        if needs_radii:
+            logarithms = log_radii(indices, neighbors.squared_distances, conditional, counts)
+            k = neighborhood.n_neighbors
+            radii = Radii(logarithms, nearest_edges(conditional, k) if indices is None else None)
         del neighbors
         joint = build.joint_of(indices, conditional, counts, neighborhood.symmetrization, **how)
     if needs_start and from_joint:
         start = start_of(joint=joint.joint() if isinstance(joint, WeightedJoint) else joint)
-    return joint, start
+    return joint, start, radii

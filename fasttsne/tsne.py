@@ -29,6 +29,7 @@ from fasttsne import saving
 from fasttsne._kernels import DivergedError, Forces
 from fasttsne.affinity.build import AffinityParameters, completed, key_of
 from fasttsne.affinity.joint import JointProbabilities
+from fasttsne.affinity.radii import standardized
 from fasttsne.descent.coarse import coarse_start
 from fasttsne.descent.degrees_of_freedom import first_degrees_of_freedom
 from fasttsne.descent.forces import make_forces
@@ -50,6 +51,7 @@ from fasttsne.samples.duplicates import collapse
 from fasttsne.transform import Placement
 
 _LARGEST = sys.float_info.max
+_LARGEST_DENSITY = 1000.0  # KL(P||Q) is a few nats
 _AUTO = StrOptions({"auto"})
 _DRAWN_ALREADY = (
     "with warm_start=True this map is being drawn already, in another thread or around the"
@@ -168,6 +170,12 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Factor on the attraction after early exaggeration, above 0: more than 1 draws clusters
         together, less sets points apart. A list gives the number of iterations of each factor;
         the last factor stays: ``[(300, 1), (200, 4)]``. Stopping rules wait for the last.
+    density : float, default=0.0
+        Weight of density in the objective, from 0 (ignored) to 1000: after early exaggeration the
+        descent minimises KL(P||Q) - density * correlation, of the local radii in the data with
+        those on the map (den-SNE [3]_). Groups that are wide in the data are then wide on the map,
+        at a higher KL(P||Q). 0.2 to 1 are usual; `fasttsne.quality.density_correlation` measures
+        the result. Not with ``affinity="precomputed"``, which has no distances.
     warm_start : bool, default=False
         Continue the map, velocity and gains of the last call of `fit` or `fit_transform`, with
         the present parameters, instead of starting again; see Notes. P stays in memory between
@@ -189,8 +197,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     embedding_ : ndarray of float32, shape (n_samples, n_components)
         The map.
     kl_divergence_ : float
-        KL(P||Q) of `embedding_`, in nats. With ``method="barnes_hut"`` P is that of the nearest
-        neighbours; `fasttsne.quality.kl_divergence` evaluates maps of either method by the same P.
+        KL(P||Q) of `embedding_`, in nats, without the term of `density`. With
+        ``method="barnes_hut"`` P is that of the nearest neighbours;
+        `fasttsne.quality.kl_divergence` evaluates maps of either method by the same P.
     n_features_in_ : int
         Number of features seen during fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -263,6 +272,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
        Machine Learning Research 9, 2579-2605.
     .. [2] van der Maaten, L. (2014). Accelerating t-SNE using tree-based algorithms. Journal of
        Machine Learning Research 15, 3221-3245.
+    .. [3] Narayan, A., Berger, B. and Cho, H. (2021). Assessing single-cell transcriptomic
+       variability through density-preserving data visualization. Nature Biotechnology 39, 765-774.
 
     Examples
     --------
@@ -298,6 +309,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         "label_weight": [Interval(Real, 0, 1, closed="both")],
         "early_exaggeration_iter": [None, Interval(Integral, 0, None, closed="left")],
         "exaggeration": [Interval(Real, 0, _LARGEST, closed="right"), list, tuple],
+        "density": [Interval(Real, 0, _LARGEST_DENSITY, closed="both")],
         "warm_start": ["boolean"],
         "callback": [None, callable],
         "callback_every": [Interval(Integral, 1, None, closed="left")],
@@ -340,6 +352,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         label_weight: float = 0.0,
         early_exaggeration_iter: int | None = None,
         exaggeration: float | Sequence[tuple[int, float]] = 1.0,
+        density: float = 0.0,
         warm_start: bool = False,
         callback: Callback | None = None,
         callback_every: int = 50,
@@ -369,6 +382,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.label_weight = label_weight
         self.early_exaggeration_iter = early_exaggeration_iter
         self.exaggeration = exaggeration
+        self.density = density
         self.warm_start = warm_start
         self.callback = callback
         self.callback_every = callback_every
@@ -436,6 +450,11 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             )
         check_progress(self.progress)
         check_exaggeration(self.exaggeration)
+        if self.density > 0.0 and AffinityParameters.of(self).is_given:
+            raise ValueError(
+                f"density={self.density} compares local radii, which need distances, and"
+                " affinity='precomputed' has none: give samples or distances, or density=0"
+            )
 
         original = checked_samples(self, X, y, sample_weight, fixed, is_new=is_new)
         original = replace(original, anchor=anchor)
@@ -448,15 +467,18 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             n_samples = original.X.shape[0]
             check_continues(descent, n_samples, self.n_components, samples.point_of_sample)
 
-        key = key_of(parameters, samples, self.angle, n_threads) if self.warm_start else None
+        needs_radii = self.density > 0.0
+        others = self.angle, n_threads, needs_radii
+        key = key_of(parameters, samples, *others) if self.warm_start else None
         kept_key, forces = self._kept_forces or (None, None)
         if descent is None or forces is None or key is None or key != kept_key:
-            joint, start = joint_and_start(
+            joint, start, radii = joint_and_start(
                 samples,
                 parameters,
                 self.n_components,
                 check_random_state(self.random_state),
                 needs_start=descent is None,
+                needs_radii=needs_radii,
                 n_threads=n_threads,
                 verbose=self.verbose,
             )
@@ -480,6 +502,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             forces = make_forces(
                 joint, self.n_components, self._nu(), angle=self.angle, n_threads=n_threads
             )
+            if radii is not None:
+                targets = standardized(radii.logarithms, samples.counts)
+                forces.aim_at_radii(targets, *(radii.edges or ()))
             del joint
         assert descent is not None
         n_iter_early, is_coarse = self._EXPLORATION_MAX_ITER, descent.state.is_coarse
@@ -689,6 +714,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 learns=self.degrees_of_freedom == "auto",
                 fixed=samples.fixed,
                 anchor=samples.anchor,
+                density=float(self.density),
                 callback=self.callback,
                 callback_every=self.callback_every,
                 progress=self.progress,

@@ -378,6 +378,7 @@ OUT_OF_BOUNDS = {
     "degrees_of_freedom": [0, -1, np.inf, np.nan, "learned", [1.0]],
     "early_exaggeration_iter": [-1, 10.0],
     "exaggeration": [0, -1.0, np.nan, 10**400, "4"],
+    "density": [-0.1, np.nan, 10**4, "0.5"],
     "warm_start": ["yes"],
     "callback": [3],
     "callback_every": [0],

@@ -19,7 +19,7 @@ from fasttsne.runtime import archive
 from fasttsne.runtime.files import replacing
 from fasttsne.saving import estimator_of
 
-_KIND, _VERSION = "checkpoint", 4
+_KIND, _VERSION = "checkpoint", 5
 _EVERY = 60.0  # seconds
 _ARRAYS = ("order", "embedding", "velocity", "gains")  # of a State
 
@@ -84,7 +84,7 @@ def save(tsne: TSNE, X: Any, path: Path) -> None:
     arrays = {name: getattr(state, name) for name in _ARRAYS}
     arrays |= {"copies": np.arange(len(state.order), dtype=np.int64) if copies is None else copies}
     arrays |= {"numbers": np.array(numbers)}
-    arrays |= {"checks": np.array(checks, dtype=np.float64).reshape(-1, 12)}
+    arrays |= {"checks": np.array(checks, dtype=np.float64).reshape(-1, 13)}
     with replacing(path) as unfinished, open(unfinished, "wb") as file:
         archive.write(file, _KIND, _VERSION, facts, arrays)
 
@@ -126,7 +126,7 @@ def _descent(facts: dict[str, Any], arrays: dict[str, NDArray[Any]], n_samples: 
     """Return the descent of a checkpoint; raise an error if its arrays do not belong together."""
     iteration, norm, nu, learned_at, seconds, is_coarse = arrays["numbers"].tolist()
     checks = tuple(
-        Check._make([int(row[0]), *row[1:5], Problem(*row[5:8]), bool(row[8]), *row[9:]])
+        Check._make([int(row[0]), *row[1:5], Problem(*row[5:9]), bool(row[9]), *row[10:]])
         for row in arrays["checks"].tolist()
     )
     order, *floats = (arrays[name] for name in _ARRAYS)

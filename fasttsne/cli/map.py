@@ -77,6 +77,7 @@ _PARAMETERS: tuple[tuple[str, Any, str, str], ...] = (
         " of groups 40)",
     ),
     ("exaggeration", float, "F", "later factor, above 1 to draw clusters together"),
+    ("density", float, "D", "weight of density, 0.2 to 1 to keep wide groups wide"),
     ("learning-rate", _number_or_auto, "RATE", "step size"),
     ("max-iter", int, "N", "maximum number of iterations"),
     ("metric", str, "NAME", "distance between rows, such as euclidean, cosine or manhattan"),

@@ -51,7 +51,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
     perplexity, early_exaggeration, learning_rate, max_iter, n_iter_without_progress
     min_grad_norm, metric, metric_params, init, verbose, random_state, method, angle, n_jobs
     degrees_of_freedom, neighbors, affinity, sigma, n_neighbors, label_weight
-    early_exaggeration_iter, exaggeration, warm_start, callback, callback_every, progress
+    early_exaggeration_iter, exaggeration, density, warm_start, callback, callback_every, progress
     kl_per_sample
         See :class:`fasttsne.TSNE`, which fits the landmarks: `perplexity` counts landmarks, and an
         `init` array has one row per landmark. Distances or affinities must not be precomputed.
@@ -137,6 +137,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
         label_weight: float = 0.0,
         early_exaggeration_iter: int | None = None,
         exaggeration: float | Sequence[tuple[int, float]] = 1.0,
+        density: float = 0.0,
         warm_start: bool = False,
         callback: Callback | None = None,
         callback_every: int = 50,
@@ -168,6 +169,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, BaseEstimator):
         self.label_weight = label_weight
         self.early_exaggeration_iter = early_exaggeration_iter
         self.exaggeration = exaggeration
+        self.density = density
         self.warm_start = warm_start
         self.callback = callback
         self.callback_every = callback_every

@@ -226,6 +226,7 @@ def optimize(
     learns: bool = False,
     fixed: NDArray[np.bool_] | None = None,
     anchor: float = 1.0,
+    density: float = 0.0,
     callback: Callback | None = None,
     callback_every: int = 50,
     progress: bool = False,
@@ -233,8 +234,9 @@ def optimize(
 ) -> None:
     """Continue a descent. Like `optimize_embedding`, with the forces already built.
 
-    With an `anchor` below 1 fixed points are on `Springs` of this share: they move. The run counts
-    as interrupted until `descent.end_run()`.
+    With an `anchor` below 1 fixed points are on `Springs` of this share: they move. `density` is
+    the weight of the density term after early exaggeration. The run counts as interrupted until
+    `descent.end_run()`.
     """
     state = descent.state
     if isinstance(forces, ExactForces):  # which keep the caller's order
@@ -242,6 +244,8 @@ def optimize(
     if not learns or np.isnan(state.degrees_of_freedom):
         state = replace(state, degrees_of_freedom=forces.degrees_of_freedom)
     descent.state = state
+    # That of the last iteration; the next one may have another.
+    forces.density = _density_at(state.iteration - 1, schedule, density)
     _evaluate(forces, state)
 
     end = descent.n_iter_ended + max_iter
@@ -250,7 +254,7 @@ def optimize(
     mask = fixed.astype(np.uint8) if fixed is not None and fixed.any() else None
     with progress_bar(progress, state.iteration, end) as bar:
         watch = callback, callback_every, bar, verbose
-        run = _Run(forces, rules, learns, mask, *watch, first=state.iteration)
+        run = _Run(forces, rules, learns, mask, density, *watch, first=state.iteration)
         if anchor < 1.0:
             assert fixed is not None
             run.springs = Springs.of(state.in_callers_order().embedding, fixed, anchor)
@@ -284,6 +288,13 @@ def optimize(
         if verbose >= 2 and run.stopped_by:
             print(f"[t-SNE] Iteration {n_iter}: {run.stopped_by}. Finished.")
         print(f"[t-SNE] KL divergence after {n_iter} iterations: {forces.kl_divergence:f}")
+
+
+def _density_at(iteration: int, schedule: Schedule, density: float) -> float:
+    """Return the weight of the density term over the exaggeration in an iteration."""
+    if density == 0.0 or iteration < schedule.n_iter_early:
+        return 0.0
+    return density / schedule.at(iteration)[0].exaggeration
 
 
 def _evaluate(forces: Forces, state: State) -> None:
@@ -338,6 +349,7 @@ class _Run:
     rules: Rules
     learns: bool
     fixed: NDArray[np.uint8] | None  # not 0 for points that do not move
+    density: float  # weight of the density term
     callback: Callback | None
     callback_every: int
     bar: Any
@@ -432,7 +444,8 @@ class _Run:
 
     def _problem(self, state: State, exaggeration: float) -> Problem:
         nu = 0.0 if self.learns else state.degrees_of_freedom
-        return Problem(exaggeration, self.forces.negative_entropy, nu)
+        density = self.forces.density * exaggeration
+        return Problem(exaggeration, self.forces.negative_entropy, nu, density)
 
     def _print_early(self, state: State, early: int) -> None:
         iteration = state.iteration
@@ -519,6 +532,10 @@ class _Run:
         while iteration < stop:
             settings, until = schedule.at(iteration, n_iter_check)
             until = min(until, stop)
+            density = _density_at(iteration, schedule, self.density)
+            if density != self.forces.density:
+                self.forces.density = density
+                self.forces.evaluate(arrays[0], False)
             has_scale_steps = not self._has_pins and schedule.phase_before(iteration + 1).scales
             if has_scale_steps:
                 until = min(until, _next_multiple(iteration, N_ITER_HELD))

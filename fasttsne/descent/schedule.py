@@ -267,7 +267,7 @@ class Schedule:
         """
         (rate, momentum, exaggeration), _ = self.at(iteration)
         settings = Settings(rate, min(momentum, SLOW), exaggeration)
-        return Schedule([Phase(ENDLESS, settings, settings)])
+        return Schedule([Phase(ENDLESS, settings, settings)], n_iter_early=self.n_iter_early)
 
 
 @with_plain_numbers

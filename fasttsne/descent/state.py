@@ -19,6 +19,7 @@ class Problem(NamedTuple):
     exaggeration: float
     negative_entropy: float  # sum of p log p, which differs between different P
     degrees_of_freedom: float  # 0 where they are learned
+    density: float = 0.0  # weight of the density term
 
 
 class Check(NamedTuple):

@@ -1,13 +1,18 @@
 # Groups of points, and P between them.
 
+cdef expect_rows(const int64_t[::1] indptr, const int32_t[::1] indices):
+    cdef int64_t n = indptr.shape[0] - 1
+    expect(0 < n < 2**31, "a graph has between 1 and 2**31 - 1 points")
+    expect(indptr[0] == 0 and indptr[n] == indices.shape[0]
+           and bool((np.diff(indptr) >= 0).all()), "not a CSR graph")
+    expect_within(indices, n, "a column of the graph")
+
+
 cdef expect_graph(
     const int64_t[::1] indptr, const int32_t[::1] indices, const float[::1] data
 ):
-    cdef int64_t n = indptr.shape[0] - 1
-    expect(0 < n < 2**31, "a graph has between 1 and 2**31 - 1 points")
-    expect(indptr[0] == 0 and indptr[n] == indices.shape[0] == data.shape[0]
-           and bool((np.diff(indptr) >= 0).all()), "not a CSR graph")
-    expect_within(indices, n, "a column of the graph")
+    expect_rows(indptr, indices)
+    expect(indices.shape[0] == data.shape[0], "not a CSR graph")
 
 
 def find_groups(

@@ -166,6 +166,22 @@ cdef extern from "fasttsne.h" nogil:
     ft_status ft_exact_compute(
         const float *, const float *, const float *, int64_t, int, ft_student, int64_t, int64_t,
         float *, float *, double *, double *, float *, double *, ft_run *)
+    const int FT_DENSITY_SUMS
+
+    ctypedef struct ft_density:
+        const int64_t *indptr
+        const int32_t *indices
+        const float *masses
+        const float *targets
+        int64_t n
+        int dim
+        float *log_radii
+        float *strengths
+        double *partial
+
+    ft_status ft_density_measure(const ft_density *, const float *, double *, ft_run *)
+    ft_status ft_density_attract(
+        const ft_density *, const float *, double, float *, double *, ft_run *)
     ft_status ft_transform_find(
         const ft_frozen *, const int32_t *, const float *, int64_t, int64_t, ft_transform_rules,
         const float *, float *, double *, ft_run *)

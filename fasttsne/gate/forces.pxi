@@ -16,6 +16,12 @@ cdef class Forces:
     cdef float[:, ::1] _attractive, _repulsive
     cdef double[::1] partial
     cdef float[::1] _masses  # None where every row is one point
+    # The density term: its weight in the objective over the exaggeration, and its correlation at
+    # the last evaluation with a weight or `compute_kl`. The targets are None without one.
+    cdef public double density
+    cdef readonly double density_correlation
+    cdef float[::1] _targets, _log_radii, _strengths
+    cdef double[::1] density_sums
 
     cdef _allocate(self, int64_t n, int dim, double degrees_of_freedom, int n_threads,
                    int64_t n_partial):
@@ -29,7 +35,8 @@ cdef class Forces:
         self.partial = np.zeros(n_partial, dtype=np.float64)
         self.sum_q = self._cross_entropy = self.grad_norm = float("nan")
         self.n_steps = 0
-        self._masses = None
+        self.density = self.density_correlation = 0.0
+        self._masses = self._targets = None
 
     cdef const float *masses_pointer(self) noexcept nogil:
         return &self._masses[0] if self._masses is not None else NULL
@@ -39,8 +46,35 @@ cdef class Forces:
         self._masses = masses.copy()
         self.negative_entropy = negative_entropy
 
+    cdef _aim(self, float[::1] targets):
+        expect(targets.shape[0] == self.n, "targets must be one a point")
+        expect(np.isfinite(targets).all(), "targets must be finite")
+        self._targets = targets.copy()
+        self._log_radii, self._strengths = np.empty((2, self.n), dtype=np.float32)
+        self.density_sums = np.empty((self.n // FT_ROWS + 1) * FT_DENSITY_SUMS)
+
     cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
         return FT_OK
+
+    cdef ft_status add_density(self, const int64_t *indptr, const int32_t *indices,
+                               const float *embedding, bint measure) noexcept nogil:
+        # The density term on a graph of neighbours: the last part of `act`.
+        cdef ft_density density
+        cdef double nu = self.student.degrees_of_freedom
+        if self._targets is None or (self.density == 0.0 and not measure):
+            return FT_OK
+        density.indptr, density.indices = indptr, indices
+        density.masses, density.targets = self.masses_pointer(), &self._targets[0]
+        density.n, density.dim = self.n, self.dim
+        density.log_radii, density.strengths = &self._log_radii[0], &self._strengths[0]
+        density.partial = &self.density_sums[0]
+        if self.density == 0.0:
+            return ft_density_measure(
+                &density, embedding, &self.density_correlation, &self.run)
+        # A step multiplies the attraction by 2 (nu + 1) / nu and the exaggeration.
+        return ft_density_attract(
+            &density, embedding, -self.density * nu / (nu + 1.0), &self._attractive[0, 0],
+            &self.density_correlation, &self.run)
 
     cdef ft_status move(self, ft_update *update) noexcept nogil:
         # From update.embedding to update.moved. Not interruptible: all rows move or none.
@@ -93,8 +127,14 @@ cdef class Forces:
         return self.kl_divergence_exaggerated(1.0)
 
     def objective(self, double exaggeration):
-        """Return the objective of a descent with this exaggeration; KL(P || Q) at 1."""
-        return exaggeration * (self.negative_entropy + self._cross_entropy) + self.log_sum_q() + 0.0
+        """Return the objective of a descent with this exaggeration; KL(P || Q) at 1.
+
+        With a density term, this times the exaggeration and the correlation is subtracted.
+        """
+        return (
+            exaggeration * (self.negative_entropy + self._cross_entropy) + self.log_sum_q()
+            - self.density * exaggeration * self.density_correlation + 0.0
+        )
 
     def slope_and_radius(self, float[:, ::1] embedding not None, double exaggeration):
         """Return the objective's slope along the log scale of the map, and the map's radius.
@@ -127,6 +167,11 @@ cdef class Forces:
     def degrees_of_freedom(self, double degrees_of_freedom):
         expect_degrees_of_freedom(degrees_of_freedom)
         self.student.degrees_of_freedom = degrees_of_freedom
+
+    @property
+    def targets(self):
+        """Logarithms of local radii in the data, standardised, in the order of the arrays."""
+        return None if self._targets is None else np.asarray(self._targets)
 
     @property
     def masses(self):
@@ -220,10 +265,23 @@ cdef class BarnesHutForces(Forces):
         return status
 
     cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
-        return self.act_for(embedding, compute_kl, NULL)
+        cdef ft_status status = self.act_for(embedding, compute_kl, NULL)
+        if status != FT_OK:
+            return status
+        return self.add_density(&self.indptr[0], &self.indices[0], embedding, compute_kl)
 
     cdef ft_status act_and_move(self, ft_update *update) noexcept nogil:
+        if self.density != 0.0:
+            return Forces.act_and_move(self, update)
         return self.act_for(update.embedding, False, update)
+
+    def aim_at_radii(self, float[::1] targets not None):
+        """Let `density` weigh the correlation of the map's local radii with these targets.
+
+        Targets are of the rows as they stand now, with mean 0 and variance 1 over all points.
+        Neighbours are those of P.
+        """
+        self._aim(targets)
 
     @property
     def order(self):
@@ -259,6 +317,7 @@ cdef class BarnesHutForces(Forces):
         cdef int32_t[::1] inverse = inverted(rows)
         new_order = self.order[rows]
         new_masses = None if self._masses is None else self.masses[rows]
+        new_targets = None if self._targets is None else self.targets[rows]
         cdef int64_t[::1] indptr = np.empty(n + 1, dtype=np.int64)
         cdef int32_t[::1] indices = np.empty(self.indices.shape[0], dtype=np.int32)
         cdef float[::1] data = np.empty(self.data.shape[0], dtype=np.float32)
@@ -280,6 +339,8 @@ cdef class BarnesHutForces(Forces):
         self._order = new_order
         if self._masses is not None:  # in place: the tree reads them
             np.asarray(self._masses)[:] = new_masses
+        if self._targets is not None:
+            self._targets = new_targets
 
 
 cdef class ExactForces(Forces):
@@ -287,6 +348,8 @@ cdef class ExactForces(Forces):
 
     cdef const float[:, ::1] _joint
     cdef float[:, ::1] coordinates
+    cdef int64_t[::1] indptr  # of the neighbours whose distances make a local radius
+    cdef int32_t[::1] indices
 
     def __init__(self, const float[:, ::1] joint not None, int n_components,
                  double degrees_of_freedom, int n_threads, masses=None,
@@ -309,8 +372,44 @@ cdef class ExactForces(Forces):
         return np.asarray(self._joint)
 
     cdef ft_status act(self, const float *embedding, bint compute_kl) noexcept nogil:
-        return ft_exact_compute(
+        cdef ft_status status = ft_exact_compute(
             &self._joint[0, 0], self.masses_pointer(), embedding, self.n, self.dim, self.student, 0,
             self.n, &self._attractive[0, 0], &self._repulsive[0, 0], &self.sum_q,
             &self._cross_entropy if compute_kl else NULL, &self.coordinates[0, 0],
             &self.partial[0], &self.run)
+        if status != FT_OK or self._targets is None:
+            return status
+        return self.add_density(&self.indptr[0], &self.indices[0], embedding, compute_kl)
+
+    def aim_at_radii(self, float[::1] targets not None, int64_t[::1] indptr not None,
+                     int32_t[::1] indices not None):
+        """Let `density` weigh the correlation of the map's local radii with these targets.
+
+        Targets have mean 0 and variance 1 over all points; neighbours are a symmetric graph.
+        """
+        expect(indptr.shape[0] == self.n + 1, "the graph must have a row a point")
+        expect_rows(indptr, indices)
+        self._aim(targets)
+        self.indptr, self.indices = indptr, indices
+
+
+def local_radii(const int64_t[::1] indptr not None, const int32_t[::1] indices not None,
+                const float[:, ::1] embedding not None, int n_threads):
+    """Return the logarithms of the squared local radii on a map, by a graph of neighbours."""
+    cdef int64_t n = embedding.shape[0]
+    expect(n > 0 and indptr.shape[0] == n + 1, "the graph must have a row a point")
+    expect(embedding.shape[1] > 0, "a map needs one component")
+    expect_rows(indptr, indices)
+    cdef float[::1] log_radii = np.empty(n, dtype=np.float32)
+    cdef float[::1] strengths = np.empty(n, dtype=np.float32)
+    cdef ft_run run = make_run(n_threads)
+    cdef ft_density density
+    cdef double unused
+    density.indptr, density.indices = &indptr[0], &indices[0]
+    density.masses = density.targets = NULL
+    density.n, density.dim = n, embedding.shape[1]
+    density.log_radii, density.strengths = &log_radii[0], &strengths[0]
+    density.partial = NULL
+    with nogil:
+        check(ft_density_measure(&density, &embedding[0, 0], &unused, &run))
+    return np.asarray(log_radii)

@@ -7,6 +7,7 @@
 - neighbourhoods of every size: `q_nx`, `r_nx`, `r_nx_auc`;
 - classes: `knn_accuracy`;
 - distances: `distance_correlation`, `scale_free_stress`, `triplet_accuracy`, `centroid_recall`;
+- local radii: `density_correlation`;
 - the objective of t-SNE: `kl_divergence`;
 - single points: `reliability`, `stability`;
 - perplexities: `choose_perplexity`.
@@ -20,6 +21,7 @@ from fasttsne.quality.arrangement import centroid_recall, scale_free_stress, tri
 from fasttsne.quality.classes import knn_accuracy
 from fasttsne.quality.correlation import distance_correlation
 from fasttsne.quality.curves import q_nx, r_nx, r_nx_auc
+from fasttsne.quality.density import density_correlation
 from fasttsne.quality.kl import kl_divergence
 from fasttsne.quality.neighborhoods import (
     continuity,
@@ -40,6 +42,7 @@ __all__ = [
     "centroid_recall",
     "choose_perplexity",
     "continuity",
+    "density_correlation",
     "distance_correlation",
     "kl_divergence",
     "knn_accuracy",

@@ -352,6 +352,31 @@ ft_status ft_attraction_compute(const int64_t *indptr, const int32_t *indices, c
                                 OUT double *partial, INOUT const ft_update *update,
                                 INOUT ft_run *run);
 
+/* ---- density.c: local radii, and their correlation with those in the data --------------------- */
+
+#define FT_DENSITY_SUMS 4
+
+/* A symmetric graph of neighbours, the masses of n points or NULL, and targets of mean 0 and
+ * variance 1, or NULL. strengths is scratch for n floats, partial for FT_DENSITY_SUMS doubles per
+ * FT_ROWS rows. log_radii are the logarithms of squared radii. */
+typedef struct {
+    const int64_t *indptr;
+    const int32_t *indices;
+    const float *masses, *targets;
+    int64_t n;
+    int dim;
+    OUT float *log_radii, *strengths;
+    OUT double *partial;
+} ft_density;
+
+/* The radii on a map and, unless there are no targets, their correlation with these, with 0.1 added
+ * to the variance of the radii. */
+ft_status ft_density_measure(INOUT const ft_density *density, const float *embedding,
+                             OUT double *correlation, INOUT ft_run *run);
+/* The same, and attractive_i += weight / 2 times the slope of the correlation along y_i. */
+ft_status ft_density_attract(INOUT const ft_density *density, const float *embedding, double weight,
+                             INOUT float *attractive, OUT double *correlation, INOUT ft_run *run);
+
 /* ---- transform.c: new points on a fixed map -------------------------------------------------- */
 
 /* A map of n x dim points and its tree. Without a tree, the `others` repel one by one.

@@ -71,7 +71,7 @@ def assert_sound(estimator):
 
 
 @both_methods
-@pytest.mark.parametrize("params", [{}, {"degrees_of_freedom": "auto"}], ids=str)
+@pytest.mark.parametrize("params", [{}, {"degrees_of_freedom": "auto"}, {"density": 0.5}], ids=str)
 @pytest.mark.nosan
 def test_interrupted_at_any_line_it_ends_where_it_would_have(X, method, params):
     X, params = X[:60], {"method": method, **params}

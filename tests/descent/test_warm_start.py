@@ -45,6 +45,8 @@ def assert_same_run(a, b):
         ({**LONG, "early_exaggeration_iter": 230}, [250, 250]),
         ({**LONG, "exaggeration": [(40, 1.0), (93, 3.0), (40, 1.5)]}, [250, 250]),
         ({**LONG, "degrees_of_freedom": "auto"}, [250, 250]),
+        ({**LONG, "density": 0.5}, [150, 1, 199, 150]),
+        ({**LONG, "density": 0.5, "exaggeration": [(40, 1.0), (93, 3.0)]}, [250, 250]),
         ({**LONG, "n_components": 1, "degrees_of_freedom": 2.5, "init": "random"}, [250, 250]),
     ],
     ids=str,

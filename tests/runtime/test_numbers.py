@@ -59,6 +59,7 @@ CALLS = {
         label_weight=f(0.1),
         early_exaggeration_iter=i(120),
         exaggeration=f(1.3),
+        density=f(0.3),
         callback=lambda state: None,
         callback_every=i(50),
     ).fit_transform(X, LABELS),
