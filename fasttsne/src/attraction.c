@@ -1,14 +1,10 @@
 /* attraction.c - attraction along the edges of P, a row at a time.
  *
  * P is symmetric and stored whole, so one thread sums a row and nothing is scattered. Only the
- * neighbour's position is far away in memory. For maps of two components it is one 64-bit load; the
- * vector variant combines eight of them, faster than a gather instruction or sixteen of them. */
+ * neighbour's position is far away in memory: see planar.h for maps of two components. */
 #include "edges.h"
+#include "planar.h"
 #include "student.h"
-
-#if FT_X86_VARIANTS
-#include <immintrin.h>
-#endif
 
 #define EDGE_COST 0.4 /* nanoseconds */
 #define AHEAD 256     /* edges between the one at work and the one that is fetched */
@@ -141,34 +137,13 @@ FT_TASK_VARIANTS(attraction)
 
 #if FT_X86_VARIANTS
 
-typedef double pairs4 __attribute__((vector_size(32)));
-
-FT_INLINE double pair_of(const float *y, int32_t j) /* (x, y) of point j */
-{
-    double pair;
-    memcpy(&pair, y + 2 * (int64_t)j, sizeof pair);
-    return pair;
-}
-
-/* The vectors from the ends of eight edges. Pairs go in as 0 1 4 5 and 2 3 6 7, so that edges are
- * in order within a 128-bit half after the shuffle. */
-FT_TARGET_AVX2 FT_INLINE void ways8(const float *y, const int32_t *j, __m256 x0, __m256 x1,
-                                    __m256 *rx, __m256 *ry)
-{
-    pairs4 low = {pair_of(y, j[0]), pair_of(y, j[1]), pair_of(y, j[4]), pair_of(y, j[5])};
-    pairs4 high = {pair_of(y, j[2]), pair_of(y, j[3]), pair_of(y, j[6]), pair_of(y, j[7])};
-    __m256 a = (__m256)low, b = (__m256)high;
-    *rx = _mm256_sub_ps(x0, _mm256_shuffle_ps(a, b, 0x88));
-    *ry = _mm256_sub_ps(x1, _mm256_shuffle_ps(a, b, 0xdd));
-}
-
 /* inverse_nu is NULL for nu = 1. */
 FT_TARGET_AVX2 FT_INLINE void edges8(const float *y, const int32_t *j, __m256 p, __m256 x0,
                                      __m256 x1, const __m256 *inverse_nu, __m256 *fx, __m256 *fy)
 {
     const __m256 one = _mm256_set1_ps(1.0f);
     __m256 rx, ry, t;
-    ways8(y, j, x0, x1, &rx, &ry);
+    ft_planar_ways(y, j, x0, x1, &rx, &ry);
     if (inverse_nu == NULL)
         t = _mm256_fmadd_ps(rx, rx, _mm256_fmadd_ps(ry, ry, one));
     else
@@ -187,17 +162,10 @@ FT_TARGET_AVX2 FT_INLINE void planar_squared_distances_avx2(const attraction *c,
     int64_t e = begin;
     for (; e + 8 <= end; e += 8) {
         __m256 rx, ry;
-        ways8(y, c->indices + e, x0, x1, &rx, &ry);
+        ft_planar_ways(y, c->indices + e, x0, x1, &rx, &ry);
         _mm256_storeu_ps(squared + (e - begin), _mm256_fmadd_ps(rx, rx, _mm256_mul_ps(ry, ry)));
     }
     any_squared_distances(c, row, e, end, squared + (e - begin));
-}
-
-FT_TARGET_AVX2 FT_INLINE float sum8(__m256 v)
-{
-    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
-    return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
 }
 
 FT_TARGET_AVX2 FT_INLINE void planar_row(const attraction *c, int64_t row, const __m256 *inverse_nu)
@@ -222,8 +190,8 @@ FT_TARGET_AVX2 FT_INLINE void planar_row(const attraction *c, int64_t row, const
         }
         edges8(y, j, _mm256_loadu_ps(p), x0, x1, inverse_nu, &fx, &fy);
     }
-    c->attractive[2 * row] = sum8(fx);
-    c->attractive[2 * row + 1] = sum8(fy);
+    c->attractive[2 * row] = ft_planar_sum(fx);
+    c->attractive[2 * row + 1] = ft_planar_sum(fy);
 }
 
 FT_TARGET_AVX2 FT_INLINE void planar_row_avx2(const attraction *c, int64_t row)

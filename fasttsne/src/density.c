@@ -16,6 +16,7 @@
  * factor. With masses, sums over j and means count each point so often. */
 #include "dimensions.h"
 #include "fasttsne.h"
+#include "planar.h"
 
 #include <math.h>
 
@@ -23,6 +24,7 @@
 #define VARIANCE_SHIFT 0.1   /* as den-SNE */
 #define EDGE_COST 0.8        /* nanoseconds */
 #define ROW_COST 2.0         /* nanoseconds */
+#define AHEAD 256            /* edges between the one at work and the one that is fetched */
 
 typedef struct {
     const ft_density *density;
@@ -31,6 +33,8 @@ typedef struct {
     double of_target, of_radius, mean;
     float *attractive;
 } densities;
+
+typedef void (*row_kernel)(const densities *, int64_t row);
 
 FT_INLINE float squared_between(int dim, const float *a, const float *b)
 {
@@ -45,6 +49,15 @@ FT_INLINE float count_at(const float *masses, int64_t row, int64_t to)
     if (masses == NULL) return 1.0f;
     if (to != row) return masses[to];
     return masses[row] > 1.0f ? masses[row] - 1.0f : 0.0f;
+}
+
+/* From the sums of u and u d^2; without neighbours the radius is 0 and has no slope. */
+FT_INLINE void set_radius(const ft_density *d, int64_t row, float sum, float sum_of_squares)
+{
+    const double total = (double)sum, radius = total > 0.0 ? (double)sum_of_squares / total : 0.0;
+    const double above = radius + SMALLEST_RADIUS;
+    d->log_radii[row] = (float)log(above);
+    d->strengths[row] = total > 0.0 ? (float)((1.0 + radius) / (above * total)) : 0.0f;
 }
 
 FT_INLINE void row_radius(int dim, const densities *c, const float *masses, int64_t row)
@@ -62,24 +75,24 @@ FT_INLINE void row_radius(int dim, const densities *c, const float *masses, int6
         sum += u;
         sum_of_squares += u * squared;
     }
-    const double total = (double)sum, radius = total > 0.0 ? (double)sum_of_squares / total : 0.0;
-    const double above = radius + SMALLEST_RADIUS;
-    d->log_radii[row] = (float)log(above);
-    d->strengths[row] = total > 0.0 ? (float)((1.0 + radius) / (above * total)) : 0.0f;
+    set_radius(d, row, sum, sum_of_squares);
 }
 
-FT_INLINE void radii_body(FT_TASK_ARGUMENTS)
+FT_INLINE void any_radius(const densities *c, int64_t row)
 {
-    const densities *c = context;
+    const ft_density *d = c->density;
+    if (d->masses == NULL)
+        FT_ANY_DIM_DISPATCH(d->dim, row_radius(DIM, c, NULL, row))
+    else
+        FT_ANY_DIM_DISPATCH(d->dim, row_radius(DIM, c, d->masses, row))
+}
+
+FT_INLINE void radii_of_chunk(const densities *c, int64_t chunk, row_kernel radius)
+{
     const ft_density *d = c->density;
     const int64_t begin = chunk * FT_ROWS, end = ft_least(begin + FT_ROWS, d->n);
     double *sums = d->partial + chunk * FT_DENSITY_SUMS;
-    for (int64_t row = begin; row < end; row++) {
-        if (d->masses == NULL)
-            FT_ANY_DIM_DISPATCH(d->dim, row_radius(DIM, c, NULL, row))
-        else
-            FT_ANY_DIM_DISPATCH(d->dim, row_radius(DIM, c, d->masses, row))
-    }
+    for (int64_t row = begin; row < end; row++) radius(c, row);
     if (d->targets == NULL) return;
     for (int i = 0; i < FT_DENSITY_SUMS; i++) sums[i] = 0.0;
     for (int64_t row = begin; row < end; row++) {
@@ -91,6 +104,8 @@ FT_INLINE void radii_body(FT_TASK_ARGUMENTS)
         sums[3] += mass * r * (double)d->targets[row];
     }
 }
+
+FT_INLINE void radii_body(FT_TASK_ARGUMENTS) { radii_of_chunk(context, chunk, any_radius); }
 FT_TASK_VARIANTS(radii)
 
 FT_INLINE void strengths_body(FT_TASK_ARGUMENTS)
@@ -144,21 +159,129 @@ FT_INLINE void row_force_of_many(const densities *c, const float *masses, int64_
     }
 }
 
-FT_INLINE void forces_body(FT_TASK_ARGUMENTS)
+FT_INLINE void any_force(const densities *c, int64_t row)
 {
-    const densities *c = context;
     const ft_density *d = c->density;
-    const int64_t begin = chunk * FT_ROWS, end = ft_least(begin + FT_ROWS, d->n);
-    for (int64_t row = begin; row < end; row++) {
-        if (d->dim > 3)
-            row_force_of_many(c, d->masses, row);
-        else if (d->masses == NULL)
-            FT_DIM_DISPATCH(d->dim, row_force(DIM, c, NULL, row))
-        else
-            FT_DIM_DISPATCH(d->dim, row_force(DIM, c, d->masses, row))
-    }
+    if (d->dim > 3)
+        row_force_of_many(c, d->masses, row);
+    else if (d->masses == NULL)
+        FT_DIM_DISPATCH(d->dim, row_force(DIM, c, NULL, row))
+    else
+        FT_DIM_DISPATCH(d->dim, row_force(DIM, c, d->masses, row))
 }
+
+FT_INLINE void forces_of_chunk(const densities *c, int64_t chunk, row_kernel force)
+{
+    const int64_t begin = chunk * FT_ROWS, end = ft_least(begin + FT_ROWS, c->density->n);
+    for (int64_t row = begin; row < end; row++) force(c, row);
+}
+
+FT_INLINE void forces_body(FT_TASK_ARGUMENTS) { forces_of_chunk(context, chunk, any_force); }
 FT_TASK_VARIANTS(forces)
+
+#if FT_X86_VARIANTS
+
+/* Eight edges from e on of a row that ends at `end`; their counts are 1 or, beyond it, 0. */
+typedef struct {
+    int32_t ends[8];
+    __m256 counts, rx, ry, u, squared;
+} edges8;
+
+FT_TARGET_AVX2 FT_INLINE void take8(const densities *c, int64_t row, int64_t e, int64_t end,
+                                    edges8 *edges)
+{
+    const float *y = c->embedding;
+    const __m256 one = _mm256_set1_ps(1.0f);
+    edges->counts = one;
+    if (e + 8 <= end) {
+        memcpy(edges->ends, c->density->indices + e, sizeof edges->ends);
+    } else {
+        float counts[8];
+        for (int l = 0; l < 8; l++) {
+            edges->ends[l] = e + l < end ? c->density->indices[e + l] : (int32_t)row;
+            counts[l] = e + l < end ? 1.0f : 0.0f;
+        }
+        edges->counts = _mm256_loadu_ps(counts);
+    }
+    ft_planar_ways(y, edges->ends, _mm256_set1_ps(y[2 * row]), _mm256_set1_ps(y[2 * row + 1]),
+                   &edges->rx, &edges->ry);
+    edges->squared = _mm256_fmadd_ps(edges->rx, edges->rx, _mm256_mul_ps(edges->ry, edges->ry));
+    edges->u = _mm256_div_ps(edges->counts, _mm256_add_ps(one, edges->squared));
+}
+
+FT_TARGET_AVX2 FT_INLINE void planar_radius_avx2(const densities *c, int64_t row)
+{
+    const ft_density *d = c->density;
+    const int64_t end = d->indptr[row + 1];
+    __m256 sum = _mm256_setzero_ps(), sum_of_squares = _mm256_setzero_ps();
+    edges8 edges;
+    for (int64_t e = d->indptr[row]; e < end; e += 8) {
+        FT_PREFETCH(d->indices + e + AHEAD);
+        take8(c, row, e, end, &edges);
+        sum = _mm256_add_ps(sum, edges.u);
+        sum_of_squares = _mm256_fmadd_ps(edges.u, edges.squared, sum_of_squares);
+    }
+    set_radius(d, row, ft_planar_sum(sum), ft_planar_sum(sum_of_squares));
+}
+
+FT_TARGET_AVX2 FT_INLINE void planar_force_avx2(const densities *c, int64_t row)
+{
+    const ft_density *d = c->density;
+    const float *strengths = d->strengths;
+    const int64_t end = d->indptr[row + 1];
+    const __m256 own = _mm256_set1_ps(strengths[row]);
+    __m256 fx = _mm256_setzero_ps(), fy = _mm256_setzero_ps();
+    edges8 edges;
+    for (int64_t e = d->indptr[row]; e < end; e += 8) {
+        FT_PREFETCH(d->indices + e + AHEAD);
+        take8(c, row, e, end, &edges);
+        const int32_t *j = edges.ends;
+        const __m256 there =
+            _mm256_setr_ps(strengths[j[0]], strengths[j[1]], strengths[j[2]], strengths[j[3]],
+                           strengths[j[4]], strengths[j[5]], strengths[j[6]], strengths[j[7]]);
+        const __m256 g = _mm256_mul_ps(_mm256_mul_ps(edges.u, edges.u), _mm256_add_ps(own, there));
+        fx = _mm256_fmadd_ps(g, edges.rx, fx);
+        fy = _mm256_fmadd_ps(g, edges.ry, fy);
+    }
+    c->attractive[2 * row] += ft_planar_sum(fx);
+    c->attractive[2 * row + 1] += ft_planar_sum(fy);
+}
+
+FT_TARGET_AVX2 static void planar_radii_avx2(FT_TASK_ARGUMENTS)
+{
+    radii_of_chunk(context, chunk, planar_radius_avx2);
+}
+
+FT_TARGET_AVX2 static void planar_forces_avx2(FT_TASK_ARGUMENTS)
+{
+    forces_of_chunk(context, chunk, planar_force_avx2);
+}
+
+#endif
+
+/* The hand-written variants are for the common case: two components, without masses. */
+#if FT_X86_VARIANTS
+static int is_planar(const ft_density *d)
+{
+    return d->dim == 2 && d->masses == NULL && ft_parallel_isa() >= FT_ISA_AVX2;
+}
+#endif
+
+static ft_task radii_task(FT_UNUSED const ft_density *d)
+{
+#if FT_X86_VARIANTS
+    if (is_planar(d)) return planar_radii_avx2;
+#endif
+    return FT_TASK(radii);
+}
+
+static ft_task forces_task(FT_UNUSED const ft_density *d)
+{
+#if FT_X86_VARIANTS
+    if (is_planar(d)) return planar_forces_avx2;
+#endif
+    return FT_TASK(forces);
+}
 
 /* Radii, strengths without g_i, the constants of g_i, and the correlation. */
 static ft_status measure(densities *c, double *correlation, ft_run *run)
@@ -167,7 +290,7 @@ static ft_status measure(densities *c, double *correlation, ft_run *run)
     const int64_t n_chunks = FT_ROW_CHUNKS(d->n);
     const double edges = (double)d->indptr[d->n];
     ft_status status =
-        ft_parallel_run(run, n_chunks, EDGE_COST * edges / (double)n_chunks, FT_TASK(radii), c);
+        ft_parallel_run(run, n_chunks, EDGE_COST * edges / (double)n_chunks, radii_task(d), c);
     if (status != FT_OK || d->targets == NULL) return status;
     double sums[FT_DENSITY_SUMS] = {0.0};
     for (int64_t chunk = 0; chunk < n_chunks; chunk++)
@@ -203,6 +326,6 @@ ft_status ft_density_attract(const ft_density *density, const float *embedding, 
         status = ft_parallel_run(run, n_chunks, FT_ROWS * ROW_COST, FT_TASK(strengths), &c);
     if (status == FT_OK)
         status = ft_parallel_run(run, n_chunks, EDGE_COST * edges / (double)n_chunks,
-                                 FT_TASK(forces), &c);
+                                 forces_task(density), &c);
     return status;
 }
