@@ -80,6 +80,8 @@ class Report:
         See the functions of these names. None if they were not computed: the stress if all
         distances are 0 in the data or on the map, the recall without labels of at least 3 classes
         or without data in columns.
+    stress_error : float or None
+        Standard error of `scale_free_stress`; None if all pairs were used.
     reliability : Reliability or None
         The result of `reliability` for these points, if it was asked for.
     rows : ndarray of int32, shape (n_judged,)
@@ -307,7 +309,7 @@ def report(
         "neighbor_recall": (in_data <= n_neighbors).mean(axis=1),
         "neighborhood_ndcg": ndcgs(there, len(Y)),
     }
-    if classes is not None:
+    if classes is not None and labels is not None:
         per_sample["knn_accuracy"] = knn_hits(Y, classes, anchors, n_neighbors, n_threads)
         if metric in ("euclidean", "l2") and len(np.unique(classes[classes >= 0])) >= 3:
             arrangement["centroid_recall"] = centroid_recall(X, Y, labels)
@@ -344,7 +346,9 @@ def assembled(
         area = area_under(sizes, improvement)
     measured = {name: values for name, values in per_sample.items() if name in _MEASURES}
     known = {name: values[~np.isnan(values)] for name, values in measured.items()}
-    means = {name: float(values.mean()) for name, values in known.items() if len(values)}
+    means: dict[str, Any] = {
+        name: float(values.mean()) for name, values in known.items() if len(values)
+    }
     return Report(
         n_samples=n_samples,
         n_neighbors=int(n_neighbors),
