@@ -6,9 +6,11 @@ FASTTSNE_SANITIZE=address,undefined
     Build with these sanitizers, for tests.
 """
 
+import gzip
 import os
 import re
 import sys
+import tarfile
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob
@@ -16,6 +18,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 
 # -std=c11 alone turns fused multiply-add off; -ffp-contract=fast turns it on again.
 # The two -fno- flags let the compiler vectorise square roots and comparisons.
@@ -23,7 +26,7 @@ from setuptools.command.build_ext import build_ext
 # Never -ffast-math: it drops the checks for NaN and infinity and reorders the sums
 # whose order makes results independent of the number of threads. Never
 # -march=native: the kernels hold variants for several CPUs and choose at run time.
-GCC_FLAGS = [
+FLAGS = [
     "-std=c11",
     "-O3",
     "-ffp-contract=fast",
@@ -34,13 +37,18 @@ GCC_FLAGS = [
     "-Wall",
     "-Wextra",
 ]
-MSVC_FLAGS = ["/O2", "/std:c11", "/experimental:c11atomics"]
 
 
 class BuildExt(build_ext):
     """Choose the flags once the compiler is known."""
 
     def finalize_options(self):
+        # MSVC has no variants of a function for several CPUs. Zig is clang for MinGW, in a package.
+        # Without a target it would compile for this machine's CPU.
+        if sys.platform == "win32":
+            self.compiler = "mingw32"
+            python = Path(sys.executable).as_posix()
+            os.environ.setdefault("CC", f'"{python}" -m ziglang cc -target x86_64-windows-gnu')
         super().finalize_options()
         self.force = True  # flags depend on the environment, which time stamps do not show
         self.cython_c_in_temp = True  # keep the generated C out of the source tree
@@ -50,22 +58,42 @@ class BuildExt(build_ext):
         for extension in self.extensions:
             extension.extra_compile_args = compile_flags
             extension.extra_link_args = link_flags
-        if self.compiler.compiler_type == "unix":
-            self.compiler.compile = in_parallel(self.compiler.compile)
+        self.compiler.compile = in_parallel(self.compiler.compile)
         super().build_extensions()
 
     def flags(self):
-        msvc = self.compiler.compiler_type == "msvc"
-        compile_flags = list(MSVC_FLAGS if msvc else GCC_FLAGS)
-        # Threads are a library of their own in older glibc.
-        link_flags = ["-pthread"] if sys.platform not in ("win32", "darwin") else []
+        compile_flags = list(FLAGS)
+        # Threads are a library of their own in older glibc. No symbols for debuggers: CFLAGS of
+        # some Pythons ask for them, and they are four fifths of the file.
+        link_flags = ["-pthread", "-Wl,--strip-debug"] if sys.platform == "linux" else []
 
         sanitizers = os.environ.get("FASTTSNE_SANITIZE")
         if sanitizers:
             compile_flags += ["-O1", "-g", "-fno-omit-frame-pointer"]
             compile_flags += [f"-fsanitize={sanitizers}", "-fno-sanitize-recover=undefined"]
-            link_flags += [f"-fsanitize={sanitizers}"]
+            link_flags = ["-pthread", f"-fsanitize={sanitizers}"]
         return compile_flags, link_flags
+
+
+class SDist(sdist):
+    """Write the same bytes for the same files: in order, with fixed times, modes and owners."""
+
+    def make_archive(self, base_name, format, root_dir=None, base_dir=None, owner=None, group=None):
+        time = int(os.environ.get("SOURCE_DATE_EPOCH", 315532800))  # 1980 is the first year of zip
+        name = f"{base_name}.tar.gz"
+        self.mkpath(os.path.dirname(name))
+        with (
+            open(name, "wb") as file,
+            gzip.GzipFile("", "wb", fileobj=file, mtime=time) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+        ):
+            for path in sorted(path for path in Path(base_dir).rglob("*") if path.is_file()):
+                entry = tarfile.TarInfo(path.as_posix())  # its owner is root
+                entry.size, entry.mtime = path.stat().st_size, time
+                entry.mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
+                with path.open("rb") as content:
+                    archive.addfile(entry, content)
+        return name
 
 
 def in_parallel(compile_in_turn):
@@ -109,5 +137,5 @@ setup(
             include_dirs=["fasttsne/src"],
         )
     ],
-    cmdclass={"build_ext": BuildExt},
+    cmdclass={"build_ext": BuildExt, "sdist": SDist},
 )
