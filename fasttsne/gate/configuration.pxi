@@ -1,6 +1,10 @@
 # The instruction set.
 
-_ISA_NAMES = ("baseline", "avx2", "avx512")
+cdef extern from "port.h":
+    const bint FT_NEON
+
+# Every AArch64 CPU has NEON, so that kernels have one variant there.
+_ISA_NAMES = ("neon",) if FT_NEON else ("baseline", "avx2", "avx512")
 
 ft_parallel_init()
 
@@ -16,7 +20,9 @@ def current_isa():
 
 
 def select_isa(name):
-    """Make the kernels use one of `available_isas()`."""
+    """Make the kernels use one of `available_isas()`; "baseline" is the first of them."""
+    if name == "baseline":
+        name = _ISA_NAMES[0]
     if name not in available_isas():
         raise ValueError(f"instruction set {name!r} is not one of {available_isas()}")
     ft_parallel_select_isa(<ft_isa> <int> _ISA_NAMES.index(name))

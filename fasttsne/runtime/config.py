@@ -42,8 +42,9 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
 
     Notes
     -----
-    The environment variable ``FASTTSNE_ISA`` (``baseline``, ``avx2`` or ``avx512``), read at
-    import, forces an instruction set; ``OMP_NUM_THREADS`` limits the threads.
+    The environment variable ``FASTTSNE_ISA``, read at import, forces an instruction set:
+    ``baseline``, ``avx2`` or ``avx512`` on x86-64; on AArch64 there is ``neon`` alone, which
+    ``baseline`` selects as well. ``OMP_NUM_THREADS`` limits the threads.
 
     Examples
     --------

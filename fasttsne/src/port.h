@@ -9,37 +9,33 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(_MSC_VER) && !defined(__clang__)
-#define FT_INLINE static __forceinline
-#define FT_UNUSED
-#define restrict __restrict
-#else
+#ifndef __GNUC__
+#error "GCC or clang is needed; on Windows, setup.py takes clang from the package ziglang."
+#endif
+
 #define FT_INLINE static inline __attribute__((always_inline))
 #define FT_UNUSED __attribute__((unused))
-#endif
 
 /* In a loop around a vectorised loop: otherwise GCC takes two iterations at once and does an odd
  * one without vectors. */
-#ifdef __GNUC__
 #define FT_NO_JAM __asm__ volatile("");
 #define FT_PREFETCH(address) __builtin_prefetch(address)
 #define FT_PREFETCH_WRITE(address) __builtin_prefetch(address, 1)
-#else
-#define FT_NO_JAM
-#define FT_PREFETCH(address) ((void)(address))
-#define FT_PREFETCH_WRITE(address) ((void)(address))
-#endif
 
 /* Before a short loop over rows of an array that is to stay in registers. */
-#if defined(__clang__)
+#ifdef __clang__
 #define FT_UNROLL _Pragma("unroll")
-#elif defined(__GNUC__)
-#define FT_UNROLL _Pragma("GCC unroll 8")
 #else
-#define FT_UNROLL
+#define FT_UNROLL _Pragma("GCC unroll 8")
 #endif
 
-#if (defined(__x86_64__) || defined(_M_X64)) && defined(__GNUC__)
+#ifdef __aarch64__
+#define FT_NEON 1
+#else
+#define FT_NEON 0
+#endif
+
+#ifdef __x86_64__
 #define FT_X86_VARIANTS 1
 #define FT_TARGET_AVX2 __attribute__((target("avx2,fma,bmi,bmi2")))
 #ifdef __clang__
@@ -56,19 +52,8 @@
 #endif
 
 /* The place of the lowest set bit, for x != 0; and the number of set bits. */
-#if defined(_MSC_VER) && !defined(__clang__)
-#include <intrin.h>
-FT_INLINE int ft_lowest_bit(uint64_t x)
-{
-    unsigned long place;
-    _BitScanForward64(&place, x);
-    return (int)place;
-}
-FT_INLINE int ft_count_bits(uint64_t x) { return (int)__popcnt64(x); }
-#else
 FT_INLINE int ft_lowest_bit(uint64_t x) { return __builtin_ctzll(x); }
 FT_INLINE int ft_count_bits(uint64_t x) { return __builtin_popcountll(x); }
-#endif
 
 /* Widest vector of floats in any variant: arrays are padded to a multiple of it. */
 #define FT_LANES 16
