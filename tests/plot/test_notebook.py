@@ -390,13 +390,20 @@ def select_left_half(tab):
     return int(tab.inner_text(".fasttsne .count").split()[0])
 
 
-def drawn_pixels(tab):
-    """How many pixels of the map have a colour."""
+def wait_for_points(tab):
+    """Wait until coloured points are drawn and stand still."""
     import io
 
     image = pytest.importorskip("PIL.Image")
-    shot = image.open(io.BytesIO(tab.locator(".fasttsne .map").screenshot())).convert("RGB")
-    return int(np.count_nonzero(np.ptp(np.asarray(shot, dtype=int), axis=2) > 40))
+    before = b""
+    for _ in range(60):
+        tab.wait_for_timeout(1000)
+        shot = tab.locator(".fasttsne .map").screenshot()
+        pixels = np.asarray(image.open(io.BytesIO(shot)).convert("RGB"), dtype=int)
+        if shot == before and np.count_nonzero(np.ptp(pixels, axis=2) > 40) > 500:
+            return
+        before = shot
+    pytest.fail("no points are drawn, or they move on")
 
 
 CELLS = [
@@ -442,10 +449,9 @@ def test_jupyterlab_shows_the_map_and_python_gets_the_lasso(anywidget, browser, 
         tab.keyboard.press("Shift+Enter")
         tab.wait_for_selector(".fasttsne canvas")
         tab.get_by_text("[2]:", exact=True).wait_for()
-        tab.wait_for_timeout(1000)
+        wait_for_points(tab)
         assert tab.inner_text(".fasttsne h1") == "<b>Iris"
         assert tab.locator(".fasttsne .legend .entry").count() == 3
-        assert drawn_pixels(tab) > 500
 
         n_selected = select_left_half(tab)
         assert 0 < n_selected < 150
@@ -512,8 +518,7 @@ def test_marimo_shows_the_map_and_python_gets_the_lasso(anywidget, browser, tmp_
         tab.goto(f"http://{host}/")
         tab.wait_for_selector(".fasttsne canvas")
         tab.get_by_text("got 0 rows").wait_for()
-        tab.wait_for_timeout(1000)
-        assert drawn_pixels(tab) > 500
+        wait_for_points(tab)
         n_selected = select_left_half(tab)
         assert 0 < n_selected < 150
         tab.get_by_text(f"got {n_selected} rows").wait_for()
