@@ -2,7 +2,8 @@
 //
 // data      what fasttsne.plot.view.view_data returns. An array is a typed array, or
 //           {dtype, data} with its bytes as base64, an ArrayBuffer or a view of one.
-// options   {height: "500px", dark: true or false; without it, as the system}
+// options   {height: "500px"; dark: true or false, without it as the system; page: true where the
+//           view is all of the page, whose scroll bars and controls then have its colours}
 // returns   {select(rows), selection(), onSelect(callback), colorBy(name), move(x, y), place(x, y),
 //           destroy()}; rows count from 0, and colorBy(null) is one colour
 //
@@ -12,7 +13,7 @@
 "use strict";
 function draw(container, data, options = {}) {
   const NAMES_COVER = 0.12, NAME_LENGTH = 24; // share of the map that names may hide; characters
-  const QUICK = 60, REST = 150; // milliseconds
+  const QUICK = 60, REST = 150, LONG = 800; // milliseconds
   const VIRIDIS = ["#440154", "#482475", "#414487", "#355f8d", "#2a788e", "#21918c", "#22a884", "#44bf70", "#7ad151", "#bddf26", "#fde725"];
   const SYMBOLS = ["circle", "square", "triangle-up", "cross", "diamond", "triangle-down", "x"];
   const FADED = 0, NORMAL = 1, RAISED = 2; // levels of a point
@@ -72,7 +73,7 @@ function draw(container, data, options = {}) {
   function make(tag, properties = {}, ...children) {
     const element = document.createElement(tag);
     for (const [name, value] of Object.entries(properties)) {
-      if (name in element && name !== "list") element[name] = value;
+      if (name in element) element[name] = value;
       else element.setAttribute(name, value);
     }
     element.append(...children);
@@ -380,7 +381,7 @@ function draw(container, data, options = {}) {
       else stretch();
     });
     clearTimeout(resting);
-    resting = setTimeout(paint, REST);
+    resting = setTimeout(paint, Math.max(REST, Math.min(LONG, cost / 2))); // a slow drawing waits longer
   }
 
   function shift(dx, dy) {
@@ -447,7 +448,7 @@ function draw(container, data, options = {}) {
   function describe(row) {
     const head = column ? shown(column, row) || "missing" : "";
     const lines = columns.filter((one) => one !== column).slice(0, 14).map((one) => (one.bare ? cell(one, row) : `${one.name}: ${shown(one, row)}`));
-    if (!head && lines.length === 0 && !data.thumbnails) lines.push("point " + (row + 1));
+    if (!head && lines.length === 0 && !data.thumbnails) lines.push("row " + row);
     return [column?.values ? `${column.name}: ${head}` : head, lines.join("\n")];
   }
 
@@ -740,6 +741,7 @@ function draw(container, data, options = {}) {
       shift((now[0] - before[0]) / 2, (now[1] - before[1]) / 2);
       zoomBy(distance(now, other) / Math.max(1, distance(before, other)), (now[0] + other[0]) / 2, (now[1] + other[1]) / 2);
     } else if (drag?.mode === "pan") {
+      drag.moved = true;
       shift(now[0] - before[0], now[1] - before[1]);
     } else if (drag?.mode === "lasso") {
       const last = drag.path.at(-1);
@@ -757,7 +759,7 @@ function draw(container, data, options = {}) {
       const polygon = drag.mode === "lasso" ? drag.path : drag.path.length === 2 ? boxOf(drag.path) : [];
       trace([]);
       if (polygon.length > 2) choose(inside(polygon), drag.how);
-    } else if (drag?.mode === "pan" && event.pointerType === "touch" && drag.path.length === 1) {
+    } else if (drag?.mode === "pan" && event.pointerType === "touch" && !drag.moved) {
       hover(place(event));
     }
     drag = null;
@@ -769,7 +771,7 @@ function draw(container, data, options = {}) {
     const delta = event.deltaY * (event.deltaMode === 1 ? 20 : 1);
     zoomBy(Math.exp(-Math.max(-200, Math.min(200, delta)) / 400), ...place(event));
   }, { passive: false });
-  map.addEventListener("dblclick", goHome);
+  map.addEventListener("dblclick", () => { if (mode === "pan") goHome(); });
 
   function hover([left, top]) {
     const row = nearest(left, top);
@@ -838,6 +840,7 @@ function draw(container, data, options = {}) {
   const sizes = new ResizeObserver(resized);
   sizes.observe(map);
   resized();
+  const preparing = setTimeout(() => { grid ??= makeGrid(); }, 1000); // before the first pointer, or by it
 
   return {
     select, // programs' selections do not call the listeners
@@ -869,8 +872,7 @@ function draw(container, data, options = {}) {
     destroy() {
       sizes.disconnect();
       system.removeEventListener("change", followSystem);
-      clearTimeout(resting);
-      clearTimeout(waiting);
+      for (const timer of [preparing, resting, waiting]) clearTimeout(timer);
       cancelAnimationFrame(frame);
       listeners.clear();
       painter?.end();
@@ -898,6 +900,7 @@ function draw(container, data, options = {}) {
 .fasttsne .tools button[aria-pressed=true] { background: var(--press); border-color: var(--mark); }
 .fasttsne :focus-visible { outline: 2px solid var(--mark); outline-offset: 1px; }
 .fasttsne .found, .fasttsne .count { color: var(--quiet); font-variant-numeric: tabular-nums; }
+.fasttsne .found:empty { margin-right: -8px; }
 .fasttsne .middle { flex: 1; min-height: 0; display: flex; }
 .fasttsne .map { position: relative; flex: 1; min-width: 0; min-height: 0; overflow: hidden; touch-action: none; cursor: grab; user-select: none; -webkit-user-select: none; }
 .fasttsne .map:focus-visible { outline-offset: -2px; }

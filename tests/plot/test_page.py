@@ -655,7 +655,7 @@ def test_other_labels_open_too(opened, labels):
     assert ink_at(seen.tab, [0.0, 0.0]) > 10
     assert (
         hover(seen.tab, [0.0, 0.0])
-        == {None: ("", "point 1"), float: ("label: 0.5", ""), type(None): ("missing", "")}[
+        == {None: ("", "row 0"), float: ("label: 0.5", ""), type(None): ("missing", "")}[
             labels and type(labels[0])
         ]
     )
