@@ -1,12 +1,13 @@
 """Check that a tag and files to publish belong together: python .ci/check_release.py TAG DIRECTORY.
 
 The tag is v<version>, CHANGELOG.md has the date of the version, and the directory has one sdist and
-a wheel for every platform, all of this version.
+a wheel for every platform and Python, all of this version.
 """
 
 import re
 import sys
 import tomllib
+from itertools import product
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -38,9 +39,12 @@ def faults(tag, directory, changelog=None):
             yield f"{file} is no sdist and no wheel of {name} {version}"
     if f"{name}-{version}.tar.gz" not in files:
         yield "there is no sdist"
-    for platform in PLATFORMS:
-        if not any(re.search(rf"-{platform}\.whl$", file) for file in files):
-            yield f"there is no wheel for {platform.replace('.*', '*')}"
+    pythons = re.findall(r":: 3\.(\d+)", " ".join(project["classifiers"]))
+    for python, platform in product(pythons, PLATFORMS):
+        if not any(
+            re.search(rf"-cp3{python}-cp3{python}-{platform}\.whl$", file) for file in files
+        ):
+            yield f"there is no wheel for Python 3.{python} and {platform.replace('.*', '*')}"
 
 
 if __name__ == "__main__":

@@ -82,7 +82,8 @@ def test_a_release_is_checked(tmp_path):
         *("macosx_11_0_arm64", "macosx_10_13_x86_64", "win_amd64"),
     ]
     files = [f"fasttsne-{VERSION}.tar.gz"]
-    files += [f"fasttsne-{VERSION}-cp311-abi3-{platform}.whl" for platform in platforms]
+    pythons = ("cp311-cp311", "cp312-cp312", "cp313-cp313", "cp314-cp314")
+    files += [f"fasttsne-{VERSION}-{tag}-{name}.whl" for tag in pythons for name in platforms]
     for file in files:
         (tmp_path / file).touch()
     dated = f"## [{VERSION}] – 2026-12-01\n"
