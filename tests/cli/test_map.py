@@ -219,6 +219,7 @@ def test_options_reach_the_estimator(array, monkeypatch):
     fit = lambda self, X: seen.append(self.get_params()) or 1 / 0  # noqa: E731
     monkeypatch.setattr(fasttsne.TSNE, "fit", fit)
     wanted = {"early_exaggeration": 4.0, "exaggeration": 1.5, "learning_rate": 100.0}
+    wanted |= {"density": 0.5}
     wanted |= {"early_exaggeration_iter": 90, "max_iter": 300, "random_state": 7, "n_jobs": 1}
     wanted |= {"metric": "cosine", "affinity": "uniform", "neighbors": "exact", "init": "random"}
     wanted |= {"method": "exact", "angle": 0.3, "n_components": 3, "degrees_of_freedom": "auto"}
