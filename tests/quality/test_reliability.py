@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from fasttsne import TSNE, _kernels
 from fasttsne.affinity import joint_probabilities
 from fasttsne.quality import reliability, report
-from fasttsne.quality.leave_one_out import LeaveOneOut, hessians
+from fasttsne.quality.leave_one_out import LeaveOneOut, across_gaps, hessians
 
 PERPLEXITY = 29.9  # at which all 89 others are neighbours, as in the reference
 
@@ -160,6 +160,15 @@ def test_a_small_perplexity_has_large_singularity_scores(digits):
         Y = TSNE(perplexity=perplexity, random_state=0, n_jobs=2).fit_transform(X)
         top.append(reliability(X, Y, perplexity=perplexity, n_jobs=2).to_dict()["singularity"])
     assert top[0] is None or top[0] > 3.0 * top[1]
+
+
+def test_a_way_crosses_a_gap_between_islands_and_not_within():
+    grid = np.stack(np.meshgrid(np.arange(10.0), np.arange(10.0)), axis=-1).reshape(-1, 2)
+    Y = np.concatenate([grid, grid + [30.0, 0.0]]).astype(np.float32)
+    rows = np.array([0, 0, 0, 150], dtype=np.int32)
+    # Across its island, to the other one, to its nearest neighbour, and back to the first.
+    places = Y[[99, 100, 1, 50]]
+    assert_array_equal(across_gaps(Y, rows, places, 2), [False, True, False, True])
 
 
 # ---- The record ----------------------------------------------------------------------------------
