@@ -76,6 +76,13 @@ class Report:
     r_nx_auc, distance_correlation, knn_accuracy : float or None
         See the functions of these names. None, in this order, if not all ranks were counted; if all
         distances are equal, in the data or on the map; if no evaluated point has a label.
+    rows : ndarray of int32, shape (n_judged,)
+        The evaluated points.
+    sizes, r_nx : ndarray of int64 and of float64, shape (n_samples - 2,)
+        The curve of `fasttsne.quality.r_nx`. Empty if not all ranks were counted.
+    per_sample : dict of str to ndarray of float64, shape (n_judged,)
+        Values of every evaluated point by measure, for the measures that have them, and the scores
+        of `reliability`.
     triplet_accuracy, scale_free_stress, centroid_recall : float or None
         See the functions of these names. None if they were not computed: the stress if all
         distances are 0 in the data or on the map, the recall without labels of at least 3 classes
@@ -84,13 +91,6 @@ class Report:
         Standard error of `scale_free_stress`; None if all pairs were used.
     reliability : Reliability or None
         The result of `reliability` for these points, if it was asked for.
-    rows : ndarray of int32, shape (n_judged,)
-        The evaluated points.
-    sizes, r_nx : ndarray of int64 and of float64, shape (n_samples - 2,)
-        The curve of `fasttsne.quality.r_nx`. Empty if not all ranks were counted.
-    per_sample : dict of str to ndarray of float64, shape (n_judged,)
-        Values of every evaluated point by measure, for the measures that have them, and the scores
-        of `reliability`.
     n_judged : int
         Number of evaluated points.
     standard_errors : dict of str to float
