@@ -1,6 +1,6 @@
 # cython: language_level=3
 # cython: boundscheck=False, wraparound=False, initializedcheck=False
-# cython: embedsignature=False, binding=True, freethreading_compatible=False
+# cython: embedsignature=False, binding=True, freethreading_compatible=True
 """The gate to the C kernels: check, release the GIL, call, raise.
 
 Nothing here computes. Callers pass C-contiguous arrays of the types in the signatures; the gate
