@@ -67,7 +67,7 @@ def test_a_report_prints_a_table_and_goes_into_json(judged):
     assert str(whole).startswith("240 points; 10 neighbours, euclidean\n")
     assert str(whole).count("±") == 1  # of random triplets
     assert "kNN accuracy" not in str(whole)
-    assert whole.standard_errors == {}
+    assert {*whole.standard_errors} == {"triplet_accuracy"}
     assert whole.knn_accuracy is None
     unlabelled = report(*judged, sample=[7])
     assert unlabelled.knn_accuracy is None
