@@ -1,5 +1,6 @@
 """Quality of a large map: the numbers of fasttsne.quality.report for the same rows."""
 
+import dataclasses
 import importlib
 
 import numpy as np
@@ -25,6 +26,10 @@ def crowded(n_samples, seed=0):
 
 
 def assert_same(found, expected):
+    # Not computed in blocks.
+    only = ("triplet_accuracy", "scale_free_stress", "centroid_recall", "stress_error")
+    assert all(getattr(found, name) is None for name in only)
+    expected = dataclasses.replace(expected, **dict.fromkeys(only))
     assert found.to_dict() == expected.to_dict()
     assert found.per_sample.keys() == expected.per_sample.keys()
     for name, values in expected.per_sample.items():
