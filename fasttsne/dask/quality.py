@@ -70,9 +70,9 @@ def quality(
     """Report how good a large map is, from a sample of its points ranked against all points.
 
     The numbers equal those of `fasttsne.quality.report` for the same points. Triplet accuracy,
-    scale-free stress, class centroids and reliability are not computed: they are None. `X` and `Y` are read
-    three times or more, in memory that does not depend on the number of rows or blocks. Time grows
-    with the number of rows times the sample.
+    scale-free stress, class centroids and reliability are not computed: they are None. `X` and
+    `Y` are read three times or more, in memory that does not depend on the number of rows or
+    blocks. Time grows with the number of rows times the sample.
 
     Parameters
     ----------
