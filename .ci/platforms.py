@@ -9,9 +9,9 @@ All C is compiled with -O1: what CI looks for are warnings and headers, not spee
 
 Python's headers are this interpreter's, for every platform. They differ in pyconfig.h alone. Linux
 and macOS have the C types of this machine, so they get its pyconfig.h; it may promise functions of
-the C library that only Python itself uses. Windows gets the macros below, after PC/pyconfig.h of
-Python. The import library for Windows has the names that the extension uses, so linking shows that
-nothing else is missing, and not that Python has these names there.
+the C library that only Python itself uses. Windows gets the macros below, as in PC/pyconfig.h
+for MinGW. The import library for Windows has the names that the extension uses, so linking
+shows that nothing else is missing, and not that Python has these names there.
 """
 
 import os
@@ -46,9 +46,6 @@ WINDOWS_PYCONFIG = """
 #define HAVE_DECLSPEC_DLL 1
 #define Py_ENABLE_SHARED 1
 #define NT_THREADS 1
-#define HAVE_PY_SSIZE_T 1
-typedef __int64 Py_ssize_t;
-#define PY_SSIZE_T_MAX LLONG_MAX
 #define SIZEOF_SHORT 2
 #define SIZEOF_INT 4
 #define SIZEOF_LONG 4
