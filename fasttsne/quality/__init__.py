@@ -12,9 +12,11 @@
 - single points: `reliability`, `stability`;
 - perplexities: `choose_perplexity`.
 
-All are exact, and memory grows with the number of points, not with its square. To save time,
-``sample=`` evaluates some of the points, each against all others. Every measure is computed from
-data and map alone, not from what an estimator reports.
+Memory grows with the number of points, not with its square. To save time, ``sample=`` evaluates
+some of the points, each against all others. Neighbours are exact; above 100,000 pairs or triplets
+the measures of distances use random ones. Every measure is computed from data and map alone, not
+from what an estimator reports. `reliability` fits a map of permuted data; `choose_perplexity`, and
+`stability` of data, fit the maps that they compare.
 """
 
 from fasttsne.quality.arrangement import centroid_recall, scale_free_stress, triplet_accuracy

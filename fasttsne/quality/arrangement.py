@@ -12,9 +12,14 @@ from scipy import sparse
 from sklearn.utils import check_scalar
 
 from fasttsne.neighbors.metrics import Metric
-from fasttsne.quality.checks import Anchors, Floats, as_embedding, check_at_least
-from fasttsne.quality.checks import check_same_length as check_length
-from fasttsne.quality.correlation import drawn_pairs, takes_all_pairs
+from fasttsne.quality.checks import (
+    Anchors,
+    Floats,
+    as_embedding,
+    check_at_least,
+    check_same_length,
+)
+from fasttsne.quality.correlation import drawn_pairs
 from fasttsne.quality.distances import Distances, Points, as_distances, both_sides
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.random_state import Seed, check_random_state
@@ -23,6 +28,8 @@ from fasttsne.samples.checks import check_samples
 from fasttsne.samples.labels import class_codes
 
 _N_CENTROIDS = 4  # neighbours of a class
+
+Triplets = tuple[Anchors, Anchors, Anchors]  # rows i, j and k
 
 
 @with_plain_numbers
@@ -86,9 +93,6 @@ def triplet_accuracy(
     n_threads = effective_n_threads(n_jobs)
     triplets = drawn_triplets(data.n_samples, n_triplets, random_state)
     return accuracy_of(data, on_map, triplets, n_threads)
-
-
-Triplets = tuple[Anchors, Anchors, Anchors]
 
 
 def drawn_triplets(n_samples: int, n_triplets: int, random_state: Seed) -> Triplets:
@@ -186,7 +190,7 @@ def centroid_recall(
     """
     Y = as_embedding(embedding)
     X, _ = check_samples(X)
-    check_length(X.shape[0], len(Y))
+    check_same_length(X.shape[0], len(Y))
     classes = class_codes(labels, len(Y))
     n_classes = len(np.unique(classes[classes >= 0]))
     if n_classes < 3:
@@ -280,13 +284,13 @@ def scale_free_stress(
     pairs = drawn_pairs(data.n_samples, n_pairs, random_state)
     n_threads = effective_n_threads(n_jobs)
     stress, _ = stress_between(
-        own_unit(data, data.pairs(*pairs, n_threads)),
-        own_unit(on_map, on_map.pairs(*pairs, n_threads)),
+        in_metric_unit(data, data.pairs(*pairs, n_threads)),
+        in_metric_unit(on_map, on_map.pairs(*pairs, n_threads)),
     )
     return stress
 
 
-def own_unit(points: Distances, distances: Floats) -> Floats:
+def in_metric_unit(points: Distances, distances: Floats) -> Floats:
     """Return the distances that `Distances.pairs` returned in the unit of the metric."""
     if not isinstance(points, Points) or points.metric == "sqeuclidean":
         return distances
@@ -310,8 +314,3 @@ def stress_between(distances: Floats, on_map: Floats) -> tuple[float, float]:
     terms = d * e / products[0] - d * d / (2.0 * products[1]) - e * e / (2.0 * products[2])
     error = cosine**2 * float(np.sqrt((terms**2).sum())) / stress
     return stress, error
-
-
-def error_of_stress(error: float, n_samples: int, n_pairs: int) -> float | None:
-    """Return the standard error, or None if all pairs were used."""
-    return None if takes_all_pairs(n_samples, n_pairs) else error

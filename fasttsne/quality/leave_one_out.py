@@ -1,8 +1,12 @@
-"""How the best place of one point depends on its data, all other points left where they are."""
+"""The best place and the curvature of one point of a map, all other points left where they are.
+
+`singularity_scores` needs the Hessian of the objective by a point's place, `farthest_places` its
+minima after the point's data moved. For the objective see `fasttsne.quality.reliability`.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,19 +26,20 @@ from fasttsne.samples.scaling import Centering
 # Directions in which data are moved, forwards and backwards.
 N_DIRECTIONS = 3
 
-# A block has at most this many neighbours of its points in all, and at least one point.
+# Neighbours in a block of points that are placed together, at most; a block has at least one point.
 _BLOCK_EDGES = 1 << 18
 
 _MAX_ITER = 200
 _SHORTEST_STEP = 1e-3  # the map's kernel has width 1
 _ANGLE = 0.5
 
-# What a gap on the map is, and at how many places of a way it is looked for.
+# A gap is wider than _GAP times the median distance to the _SPACING-th nearest point, over about
+# _SPACING_ROWS points. A way is checked at _STOPS places.
 _GAP = 3.0
 _SPACING = 5
 _SPACING_ROWS = 4096
 _STOPS = 16
-_QUERIES = 1024
+_QUERIES = 1024  # ways of one task
 
 _TINY = float(np.finfo(np.float64).tiny)
 _LARGEST_BETA = 1e290  # for neighbours that coincide, in place of infinity
@@ -125,22 +130,16 @@ def projections(X: NDArray[np.floating], n_threads: int) -> Floats:
 def farthest_places(
     found: LeaveOneOut, along: Floats, step: float, rows: Anchors, n_threads: int
 ) -> NDArray[np.float32]:
-    """Return of the best places of each of the rows, if its data move by `step`, the farthest.
+    """Return the farthest of the best places of each row when its data move by `step`.
 
     `along` has the coordinates of the data in the directions, (n, n_directions).
     """
-    indices, squares = found.neighbors
-    n, k = indices.shape
-    # Squared distances between neighbours in either direction; 0 would be no entry.
-    edges = sparse.csr_matrix(
-        (np.maximum(squares, _TINY).ravel(), indices.ravel(), np.arange(0, n * k + 1, k)),
-        shape=(n, n),
-    )
-    edges = edges.maximum(edges.T).tocsr()
+    edges = _symmetric_edges(found.neighbors)
     frozen = _kernels.FrozenMap(
         found.embedding, found.degrees_of_freedom, _ANGLE, n_threads=n_threads
     )
-    nearest = squares[:, 0]
+    # p_j|i is the weight of j over the sum of weights of row i; the nearest neighbour has weight 1.
+    nearest = found.neighbors[1][:, 0]
     norm = 1.0 / np.maximum(found.conditional[:, 0].astype(np.float64), _TINY)
     beta = np.minimum(found.beta, _LARGEST_BETA)
     sum_q = found.sum_q
@@ -157,12 +156,14 @@ def farthest_places(
         others = np.ascontiguousarray(edges.indices[at], dtype=np.int32)
         before = edges.data[at]
         masses = present.astype(np.float32)
+        # Sums of weights in the rows of the others, without the weight of the point that moves.
         rest = norm[others] - weights(others, before)
         home = found.embedding[own]
         farthest, distance = home.copy(), np.full(len(own), -1.0)
         for direction in along.T:
             ahead = direction[own, np.newaxis] - direction[others]
             for signed in (step, -step):
+                # |x + s v - z|^2 = |x - z|^2 + s (2 v.(x - z) + s) for a unit vector v.
                 after = np.maximum(before + signed * (2.0 * ahead + signed), 0.0)
                 from_own, _ = _kernels.calibrate(after, found.perplexity, False, 1, masses)
                 back = weights(others, after)
@@ -174,10 +175,30 @@ def farthest_places(
                 farthest[farther], distance[farther] = placed[farther], moved[farther]
         return farthest
 
-    # Rows of similar width together.
-    widths = np.diff(edges.indptr)[rows]
-    order = np.argsort(widths, kind="stable")
     places = np.empty((len(rows), found.embedding.shape[1]), dtype=np.float32)
+
+    def fill(block: NDArray[np.int64]) -> None:
+        places[block] = places_of(np.ascontiguousarray(rows[block]))
+
+    in_threads(fill, _blocks_of_similar_width(np.diff(edges.indptr)[rows]), n_threads)
+    return places
+
+
+def _symmetric_edges(neighbors: Found) -> Any:
+    """Return the squared distances between neighbours in either direction, as a CSR matrix."""
+    indices, squares = neighbors
+    n, k = indices.shape
+    # A distance of 0 would be no entry.
+    edges = sparse.csr_matrix(
+        (np.maximum(squares, _TINY).ravel(), indices.ravel(), np.arange(0, n * k + 1, k)),
+        shape=(n, n),
+    )
+    return edges.maximum(edges.T).tocsr()
+
+
+def _blocks_of_similar_width(widths: NDArray[np.integer]) -> list[NDArray[np.int64]]:
+    """Return all places in blocks of at most _BLOCK_EDGES edges, padded to the widest row."""
+    order = np.argsort(widths, kind="stable")
     blocks, start = [], 0
     while start < len(order):
         stop = start + 1
@@ -185,12 +206,7 @@ def farthest_places(
             stop += 1
         blocks.append(order[start:stop])
         start = stop
-
-    def fill(block: NDArray[np.int64]) -> None:
-        places[block] = places_of(np.ascontiguousarray(rows[block]))
-
-    in_threads(fill, blocks, n_threads)
-    return places
+    return blocks
 
 
 def across_gaps(

@@ -168,9 +168,9 @@ def choose_perplexity(
     sample : int or None, default=None
         Number of points that the maps are judged by. None is 2,000, or all if there are fewer.
     random_state : int, RandomState, Generator or None, default=0
-        Seed of the fits, and of the sample.
+        Seed of the sample, and without `tsne` of the fits.
     n_jobs : int or None, default=None
-        Number of threads. The result does not depend on it.
+        Number of threads, in fits only without `tsne`. The result does not depend on it.
 
     Returns
     -------
@@ -226,9 +226,8 @@ def choose_perplexity(
         one.set_params(perplexity=perplexity, neighbors=(indices[:, :near], distances[:, :near]))
         Y = one.fit_transform(X)
         judged: dict[str, Any] = {"sample": size, "random_state": seed, "n_jobs": n_jobs} | how
-        scores.append(
-            reliability(X, Y, perplexity=perplexity, degrees_of_freedom=_degrees(one), **judged)
-        )
+        nu = one.degrees_of_freedom_
+        scores.append(reliability(X, Y, perplexity=perplexity, degrees_of_freedom=nu, **judged))
         rows.append(_figures(X, Y, perplexity, scores[-1], judged))
         maps.append(Y)
     figures = {name: np.array([row[name] for row in rows], dtype=np.float64) for name in _COLUMNS}
@@ -258,12 +257,6 @@ def _checked(candidates: Sequence[float] | None, n_samples: int) -> tuple[float,
                 f"{most:.4g}, a third of n_samples ({n_samples})"
             )
     return tuple(found)
-
-
-def _degrees(one: Any) -> float | None:
-    """Return nu of the last fit, learned or given."""
-    learned = getattr(one, "degrees_of_freedom_", None)
-    return float(learned) if learned is not None else None
 
 
 def _figures(

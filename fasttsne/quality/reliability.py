@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from fasttsne.affinity.perplexity import n_neighbors_for
 from fasttsne.descent.degrees_of_freedom import default_degrees_of_freedom
 from fasttsne.neighbors.metrics import Metric
 from fasttsne.neighbors.search import squared_neighbors
-from fasttsne.quality import checks
+from fasttsne.quality import checks, tables
 from fasttsne.quality.checks import Anchors, Floats, Sample
 from fasttsne.quality.distances import Known, Points, both_sides
 from fasttsne.quality.dubious import correlations, drawn_others, null_correlations
@@ -32,11 +31,12 @@ from fasttsne.runtime.threads import effective_n_threads
 from fasttsne.samples.checks import check_samples
 from fasttsne.transform import LARGEST_COORDINATE
 
-# Of the map's correlations: below the one quantile of the null a point is dubious, above the other
-# it is trustworthy.
+# Quantiles of the correlations on a map of permuted data. A point with a lower correlation than the
+# first is dubious, one with a higher correlation than the second is trustworthy.
 _LOW, _HIGH = 0.05, 0.95
 
-_SINGULAR = 0.05  # share of the largest singularity scores, whose median is printed
+# The table has the median of this share of the largest singularity scores.
+_SINGULAR = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,22 +174,14 @@ class Reliability:
         ]
 
     def __repr__(self) -> str:
-        lines = self.table()
-        widths = [max(len(line[column]) for line in lines) for column in range(2)]
-        rows = [f"{name:{widths[0]}}  {value:{widths[1]}}  {text}" for name, value, text in lines]
-        return "\n".join([self._headline(), "", *rows])
+        return tables.as_text(self._headline(), self.table())
 
     def _repr_html_(self) -> str:
-        body = ""
-        for line in self.table():
-            cells = [f"<td style='text-align: left'>{escape(cell)}</td>" for cell in line]
-            body += f"<tr>{''.join(cells)}</tr>"
-        return f"<table><caption>{escape(self._headline())}</caption><tbody>{body}</tbody></table>"
+        return tables.as_html(self._headline(), self.table())
 
     def _headline(self) -> str:
-        few = len(self.rows) < self.n_samples
-        judged = f", {len(self.rows):,} of them judged" if few else ""
-        return f"{self.n_samples:,} points{judged}; perplexity {self.perplexity:g}"
+        points = tables.counted(self.n_samples, len(self.rows))
+        return f"{points}; perplexity {self.perplexity:g}"
 
 
 @with_plain_numbers

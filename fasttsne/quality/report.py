@@ -1,10 +1,9 @@
-"""All measures of a map but the KL divergence, in one pass over the distances."""
+"""Measures of a map in one record: those of one pass over the distances, and on demand more."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from fasttsne import _kernels
 from fasttsne.neighbors.metrics import Metric
-from fasttsne.quality import checks
+from fasttsne.quality import checks, tables
 from fasttsne.quality.arrangement import (
     accuracy_of,
     centroid_recall,
     drawn_triplets,
     error_of_accuracy,
-    error_of_stress,
-    own_unit,
+    in_metric_unit,
     stress_between,
 )
 from fasttsne.quality.checks import Anchors, Floats, Sample
@@ -29,6 +27,7 @@ from fasttsne.quality.correlation import (
     correlation_between,
     drawn_pairs,
     standard_error,
+    takes_all_pairs,
 )
 from fasttsne.quality.curves import area_under, curve_of, over_chance
 from fasttsne.quality.distances import Distances, both_sides
@@ -138,7 +137,7 @@ class Report:
 
     @property
     def standard_errors(self) -> dict[str, float]:
-        """Return the standard errors of means over a sample and of the correlation."""
+        """Return the standard errors of means over a sample, and of random pairs and triplets."""
         errors = {}
         left_out = 1.0 - self.n_judged / self.n_samples
         for name, values in self.per_sample.items():
@@ -175,22 +174,14 @@ class Report:
         return figures
 
     def __repr__(self) -> str:
-        rows = self._table()
-        widths = [max(len(row[column]) for row in rows) for column in range(2)]
-        lines = [self._headline(), ""]
-        lines += [f"{name:{widths[0]}}  {value:{widths[1]}}  {text}" for name, value, text in rows]
-        return "\n".join(lines)
+        return tables.as_text(self._headline(), self._table())
 
     def _repr_html_(self) -> str:
-        body = ""
-        for row in self._table():
-            cells = [f"<td style='text-align: left'>{escape(cell)}</td>" for cell in row]
-            body += f"<tr>{''.join(cells)}</tr>"
-        return f"<table><caption>{escape(self._headline())}</caption><tbody>{body}</tbody></table>"
+        return tables.as_html(self._headline(), self._table())
 
     def _headline(self) -> str:
-        judged = "" if self.n_judged == self.n_samples else f", {self.n_judged:,} of them judged"
-        return f"{self.n_samples:,} points{judged}; {self.n_neighbors} neighbours, {self.metric}"
+        points = tables.counted(self.n_samples, self.n_judged)
+        return f"{points}; {self.n_neighbors} neighbours, {self.metric}"
 
     def _table(self) -> list[tuple[str, str, str]]:
         """Return title, value and meaning of every measure that was computed."""
@@ -222,11 +213,12 @@ def report(
     random_state: Seed = 0,
     n_jobs: int | None = None,
 ) -> Report:
-    """Evaluate a map by every measure of `fasttsne.quality` except the KL divergence.
+    """Evaluate a map by the measures of `fasttsne.quality` that need no perplexity.
 
     Each number equals the result of the function of that name for the same points. One pass over
-    the distances computes them all, in little more time than `r_nx` alone. For the KL divergence,
-    which requires a perplexity, use `kl_divergence`.
+    the distances computes them all, in little more time than `r_nx` alone. `reliability` takes more
+    time and is computed on demand; `kl_divergence`, `density_correlation` and `stability` are not
+    part of a report.
 
     Parameters
     ----------
@@ -234,7 +226,7 @@ def report(
         See `trustworthiness`.
     labels : array-like of shape (n_samples,), default=None
         The class of each point: numbers or strings; None or NaN where it is not known. Without
-        labels there is no `knn_accuracy`.
+        labels there is no `knn_accuracy` and no `centroid_recall`.
     n_neighbors : int, default=10
         Size of a neighbourhood: at least 1 and less than half of `n_samples`.
     sample, metric, metric_params
@@ -297,11 +289,12 @@ def report(
     arrangement: dict[str, Any] = {
         "triplet_accuracy": accuracy_of(data, on_map, triplets, n_threads)
     }
-    own = own_unit(data, distances[0]), own_unit(on_map, distances[1])
+    own = in_metric_unit(data, distances[0]), in_metric_unit(on_map, distances[1])
     if own[0].max() > 0.0 and own[1].max() > 0.0:
         stress, error = stress_between(*own)
         arrangement["scale_free_stress"] = stress
-        arrangement["stress_error"] = error_of_stress(error, len(Y), N_PAIRS)
+        if not takes_all_pairs(len(Y), N_PAIRS):
+            arrangement["stress_error"] = error
     in_data, there, counts = _ranks(data, on_map, anchors, n_neighbors, n_threads)
     per_sample = {
         "trustworthiness": rank_penalties(in_data, len(Y)),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fasttsne.quality import checks
+from fasttsne.quality import checks, tables
 from fasttsne.quality.checks import Floats, as_embedding
 from fasttsne.quality.distances import as_distances
 from fasttsne.runtime.numbers import with_plain_numbers
@@ -42,8 +42,8 @@ class Stability:
     >>> stability([one, -one])
     50 points on 2 maps; 10 neighbours
     <BLANKLINE>
-    neighbour overlap  1.0000  share of neighbours that two maps have in common
-    displacement       0.0000  from map to map after alignment, in radii of the map
+    neighbour overlap  1.0000  neighbours that two maps have in common
+    displacement       0.0000  between maps after alignment, in radii of the map
     """
 
     n_neighbors: int
@@ -53,16 +53,17 @@ class Stability:
 
     def __repr__(self) -> str:
         n_maps, n_samples = self.aligned.shape[:2]
-        return "\n".join(
-            [
-                f"{n_samples:,} points on {n_maps} maps; {self.n_neighbors} neighbours",
-                "",
-                f"neighbour overlap  {self.overlap.mean():.4f}  share of neighbours that two maps"
-                " have in common",
-                f"displacement       {np.sqrt(np.mean(self.displacement**2)) + 0.0:.4f}  from map"
-                " to map after alignment, in radii of the map",
-            ]
-        )
+        overlap, moved = self.overlap.mean(), np.sqrt(np.mean(self.displacement**2))
+        rows = [
+            ("neighbour overlap", f"{overlap:.4f}", "neighbours that two maps have in common"),
+            (
+                "displacement",
+                f"{moved:.4f}",
+                "between maps after alignment, in radii of the map",
+            ),
+        ]
+        points = tables.counted(n_samples, n_samples)
+        return tables.as_text(f"{points} on {n_maps} maps; {self.n_neighbors} neighbours", rows)
 
 
 @with_plain_numbers
@@ -130,7 +131,7 @@ def stability(
     (150,)
     """
     if (maps is None) == (X is None):
-        raise ValueError("give either maps or X, not both and not neither")
+        raise ValueError("give either maps or X, and not both")
     if maps is None:
         maps = _fitted(X, n_maps, tsne, n_jobs)
     checked = [as_embedding(one).astype(np.float64) for one in maps]
