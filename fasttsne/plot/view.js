@@ -9,7 +9,8 @@
 //
 // The file declares this one function and no module, so that a page contains it as it is and a
 // widget adds its own export. Points are drawn by WebGL; all else is HTML, and every text of the
-// data is set as textContent, never as markup.
+// data is set as textContent, never as markup. Sections: data, elements, colours, layers, WebGL, the
+// view, the nearest point, tips, names, legend, search, selection, mouse and keys, start, style.
 "use strict";
 function draw(container, data, options = {}) {
   const NAMES_COVER = 0.12, NAME_LENGTH = 24; // share of the map that names may hide; characters
@@ -36,7 +37,7 @@ function draw(container, data, options = {}) {
 
   let points = numbers(data.points), { origin, unit, middle, half } = data;
   const n = points.length / 2;
-  const columns = data.columns.map((column) => ({ ...column, codes: numbers(column.codes), values: numbers(column.values) }));
+  const columns = data.columns.map((one) => ({ ...one, codes: numbers(one.codes), values: numbers(one.values) }));
   const able = columns.filter((one) => one.colors || one.values); // can be the colour
   const opacity = n > 200000 ? 0.5 : n > 20000 ? 0.65 : 0.8;
   const count = (k) => k.toLocaleString("en");
@@ -52,14 +53,14 @@ function draw(container, data, options = {}) {
   }
   const rounded = (value) => String(Number(value.toPrecision(4)));
 
-  function cell(column, row) { // "" if missing
-    if (column.values) return exactly(column.values[row], column.values instanceof Float32Array);
-    if (!column.codes) return column.names[row] ?? "";
-    return column.codes[row] < 0 ? "" : column.names[column.codes[row]];
+  function cell(one, row) { // the text of a column in a row, "" if missing
+    if (one.values) return exactly(one.values[row], one.values instanceof Float32Array);
+    if (!one.codes) return one.names[row] ?? "";
+    return one.codes[row] < 0 ? "" : one.names[one.codes[row]];
   }
 
-  function shown(column, row) { // six digits are enough to read
-    return column.values && !Number.isNaN(column.values[row]) ? String(Number(column.values[row].toPrecision(6))) : cell(column, row);
+  function readable(one, row) { // the same with at most six digits
+    return one.values && !Number.isNaN(one.values[row]) ? String(Number(one.values[row].toPrecision(6))) : cell(one, row);
   }
 
   function coordinate(row, axis) {
@@ -85,7 +86,7 @@ function draw(container, data, options = {}) {
   const search = make("input", { className: "search", type: "search", placeholder: "Search", autocomplete: "off", "aria-label": "Search texts" });
   const within = make("select", { className: "within", "aria-label": "Search in" });
   const found = make("span", { className: "found", role: "status" });
-  const takeFound = button("Select found", "Select the points found", () => choose(foundRows()));
+  const takeFound = button("Select found", "Select the points found", () => choose(rowsOf(hits)));
   const modes = Object.fromEntries([
     ["pan", "Pan", "Drag moves the map"], ["lasso", "Lasso", "Drag a loop around points to select them"], ["box", "Box", "Drag a box around points to select them"],
   ].map(([mode, text, label]) => [mode, button(text, `${text}: ${label}`, () => setMode(mode))]));
@@ -98,23 +99,23 @@ function draw(container, data, options = {}) {
     button("Clear", "Clear the selection", () => choose([])),
   ];
   const canvas = make("canvas", { "aria-hidden": "true" });
-  const shape = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const outline = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  shape.setAttribute("aria-hidden", "true");
-  shape.append(outline);
-  const names = make("div", { className: "names", "aria-hidden": "true" });
-  const map = make("div", { className: "map", tabIndex: 0, role: "application", "aria-roledescription": "map of points" }, canvas, names, shape);
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(outline);
+  const nameLayer = make("div", { className: "names", "aria-hidden": "true" });
+  const map = make("div", { className: "map", tabIndex: 0, role: "application", "aria-roledescription": "map of points" }, canvas, nameLayer, svg);
   const legend = make("section", { className: "legend", "aria-label": "Legend" });
   const tip = make("div", { className: "tip", role: "tooltip" }, make("b"), make("span"), make("i"));
   const heading = data.title ? [make("h1", { textContent: data.title })] : [];
-  const group = (label, ...children) => make("div", { className: "group", role: "group", "aria-label": label }, ...children);
+  const labelled = (label, ...children) => make("div", { className: "group", role: "group", "aria-label": label }, ...children);
   const root = make("div", { className: "fasttsne" },
     make("style", { textContent: STYLE() }),
     make("div", { className: "tools" }, ...heading,
       make("label", { className: "group" }, make("span", { textContent: "Colour" }), colorChoice),
-      group("Search", search, within),
-      group("Mouse", ...Object.values(modes)),
-      group("View", button("+", "Zoom in", () => zoomBy(1.5)), button("−", "Zoom out", () => zoomBy(1 / 1.5)), button("Whole map", "Show the whole map", goHome), namesSwitch, darkSwitch)),
+      labelled("Search", search, within),
+      labelled("Mouse", ...Object.values(modes)),
+      labelled("View", button("+", "Zoom in", () => zoomBy(1.5)), button("−", "Zoom out", () => zoomBy(1 / 1.5)), button("Whole map", "Show the whole map", goHome), namesSwitch, darkSwitch)),
     make("div", { className: "middle" }, map, legend),
     make("div", { className: "selected", role: "group", "aria-label": "Selection" }, status, found, takeFound, ...actions),
     tip);
@@ -185,14 +186,14 @@ function draw(container, data, options = {}) {
     const steps = scale && ramp(256);
     for (let i = 0; i < n; i++) {
       const g = groupOf[i];
-      const rgb = groups[g].kind !== "scale" ? flat[g] : steps[Math.round(255 * share(column.values[i]))];
+      const rgb = groups[g].kind !== "scale" ? flat[g] : steps[Math.round(255 * alongScale(column.values[i]))];
       looks[4 * i] = rgb[0]; looks[4 * i + 1] = rgb[1]; looks[4 * i + 2] = rgb[2];
       looks[4 * i + 3] = groups[g].symbol ?? 0;
     }
     setLevels();
   }
 
-  const share = (value) => Math.max(0, Math.min(1, scale.high > scale.low ? (value - scale.low) / (scale.high - scale.low) : 0.5));
+  const alongScale = (value) => Math.max(0, Math.min(1, scale.high > scale.low ? (value - scale.low) / (scale.high - scale.low) : 0.5));
 
   function ramp(n_steps) { // in the dark from its second colour: the first is nearly black
     const stops = VIRIDIS.slice(isDark ? 1 : 0).map(parsed);
@@ -216,23 +217,25 @@ function draw(container, data, options = {}) {
   const order = new Uint32Array(n);
   let n_drawn = 0;
 
+  // Layers from the lowest: missing, faded, normal, missing of a small group, raised.
+  const N_LAYERS = 5, HIDDEN = 5;
+
   function setLevels() {
     const some = n_selected > 0 || hits !== null;
-    const few = groups.map((group) => group.kind === "missing" && group.size < n / 20); // drawn above others
-    const parts = [0, 0, 0, 0, 0]; // missing, faded, normal, few missing, raised: counts, then places
-    const part = new Uint8Array(n);
+    const few = groups.map((group) => group.kind === "missing" && group.size < n / 20);
+    const layerOf = new Uint8Array(n), next = new Uint32Array(N_LAYERS); // next place in each layer
     for (let i = 0; i < n; i++) {
       const g = groupOf[i], group = groups[g];
-      if (group.hidden) { part[i] = 9; continue; }
+      if (group.hidden) { layerOf[i] = HIDDEN; continue; }
       const raised = selected[i] || (hits !== null && hits[i]);
       const level = some ? (raised ? RAISED : FADED) : NORMAL;
       looks[4 * i + 3] = (looks[4 * i + 3] & 7) + 8 * level;
-      part[i] = level === RAISED ? 4 : level === FADED ? 1 : group.kind !== "missing" ? 2 : few[g] ? 3 : 0;
-      parts[part[i]]++;
+      layerOf[i] = level === RAISED ? 4 : level === FADED ? 1 : group.kind !== "missing" ? 2 : few[g] ? 3 : 0;
+      next[layerOf[i]]++;
     }
     n_drawn = 0;
-    for (let k = 0; k < 5; k++) { const size = parts[k]; parts[k] = n_drawn; n_drawn += size; }
-    for (let k = 0; k < n; k++) { const row = shuffled[k]; if (part[row] < 9) order[parts[part[row]]++] = row; }
+    for (let k = 0; k < N_LAYERS; k++) { const size = next[k]; next[k] = n_drawn; n_drawn += size; }
+    for (let k = 0; k < n; k++) { const row = shuffled[k]; if (layerOf[row] !== HIDDEN) order[next[layerOf[row]]++] = row; }
     painter?.looks();
     repaint();
   }
@@ -414,18 +417,21 @@ function draw(container, data, options = {}) {
 
   let grid = null;
 
-  function makeGrid() {
-    const side = Math.max(1, Math.min(2048, Math.round(Math.sqrt(n / 4))));
-    const starts = new Uint32Array(side * side + 1), rows = new Uint32Array(n), cells = new Uint32Array(n);
-    const index = (value, axis) => Math.max(0, Math.min(side - 1, Math.floor(((value - middle[axis]) / half[axis] + 1) / 2 * side)));
-    for (let i = 0; i < n; i++) {
-      cells[i] = index(points[2 * i + 1], 1) * side + index(points[2 * i], 0);
-      starts[cells[i] + 1]++;
-    }
-    for (let k = 0; k < side * side; k++) starts[k + 1] += starts[k];
+  // Rows sorted by key: rows[starts[k]] .. rows[starts[k + 1] - 1] have key k, negative keys are left out.
+  function rowsByKey(keys, n_keys) {
+    const starts = new Uint32Array(n_keys + 1), rows = new Uint32Array(n);
+    for (let i = 0; i < n; i++) if (keys[i] >= 0) starts[keys[i] + 1]++;
+    for (let k = 0; k < n_keys; k++) starts[k + 1] += starts[k];
     const next = starts.slice();
-    for (let i = 0; i < n; i++) rows[next[cells[i]]++] = i;
-    return { side, starts, rows, index };
+    for (let i = 0; i < n; i++) if (keys[i] >= 0) rows[next[keys[i]]++] = i;
+    return { starts, rows };
+  }
+
+  function makeGrid() {
+    const side = Math.max(1, Math.min(2048, Math.round(Math.sqrt(n / 4)))), cells = new Uint32Array(n);
+    const index = (value, axis) => Math.max(0, Math.min(side - 1, Math.floor(((value - middle[axis]) / half[axis] + 1) / 2 * side)));
+    for (let i = 0; i < n; i++) cells[i] = index(points[2 * i + 1], 1) * side + index(points[2 * i], 0);
+    return { side, index, ...rowsByKey(cells, side * side) };
   }
 
   function nearest(left, top, reach = 12) {
@@ -446,8 +452,8 @@ function draw(container, data, options = {}) {
   // ---- tips over points -------------------------------------------------------------------------
 
   function describe(row) {
-    const head = column ? shown(column, row) || "missing" : "";
-    const lines = columns.filter((one) => one !== column).slice(0, 14).map((one) => (one.bare ? cell(one, row) : `${one.name}: ${shown(one, row)}`));
+    const head = column ? readable(column, row) || "missing" : "";
+    const lines = columns.filter((one) => one !== column).slice(0, 14).map((one) => (one.bare ? cell(one, row) : `${one.name}: ${readable(one, row)}`));
     if (!head && lines.length === 0 && !data.thumbnails) lines.push("row " + row);
     return [column?.values ? `${column.name}: ${head}` : head, lines.join("\n")];
   }
@@ -484,35 +490,39 @@ function draw(container, data, options = {}) {
   let anchors = null, showNames = true;
   const pool = [], ruler = document.createElement("canvas").getContext("2d");
 
-  // The median of a class, or if few of its points are near it, the densest place of the class.
-  function makeAnchors() {
-    const { codes, names: all, short } = column, sizes = new Uint32Array(all.length + 1);
-    for (let i = 0; i < n; i++) if (codes[i] >= 0) sizes[codes[i] + 1]++;
-    for (let k = 0; k < all.length; k++) sizes[k + 1] += sizes[k];
-    const next = sizes.slice(), rows = new Uint32Array(n);
-    for (let i = 0; i < n; i++) if (codes[i] >= 0) rows[next[codes[i]]++] = i;
-    ruler.font = "600 13px system-ui, sans-serif";
-    const SIDE = 24, found = [];
-    for (let code = 0; code < all.length; code++) {
-      const size = sizes[code + 1] - sizes[code], step = Math.ceil(size / 1500);
-      if (size === 0) continue;
-      const x = [], y = [], cells = new Map();
-      for (let k = sizes[code]; k < sizes[code + 1]; k += step) { x.push(points[2 * rows[k]]); y.push(points[2 * rows[k] + 1]); }
-      const median = [x, y].map((list) => Float32Array.from(list).sort()[list.length >> 1]);
-      const index = (value, axis) => Math.floor(((value - middle[axis]) / Math.max(...half) + 1) / 2 * SIDE);
-      const key = (u, v) => 1000 * (u + 1) + v + 1;
-      x.forEach((_, k) => { const at = key(index(x[k], 0), index(y[k], 1)); cells.set(at, (cells.get(at) ?? 0) + 1); });
-      const around = (u, v) => { let sum = 0; for (let a = -1; a < 2; a++) for (let b = -1; b < 2; b++) sum += cells.get(key(u + a, v + b)) ?? 0; return sum; };
-      let best = 0, place = median;
-      const own = around(index(median[0], 0), index(median[1], 1));
-      x.forEach((_, k) => { const sum = around(index(x[k], 0), index(y[k], 1)); if (sum > best) { best = sum; if (own < 0.25 * sum) place = [x[k], y[k]]; } });
-      const text = short[code].length <= NAME_LENGTH ? short[code] : `${short[code].slice(0, 15).trimEnd()}…${short[code].slice(-8).trimStart()}`;
-      found.push({ code, size, place, text, width: 0, group: -1 });
+  // The median of points, or if few of them are near it, the densest place: a point with most others
+  // in the 3 x 3 cells around it, of SIDE x SIDE cells of the map.
+  function anchorOf(x, y) {
+    const SIDE = 24, cells = new Map();
+    const median = [x, y].map((values) => Float32Array.from(values).sort()[values.length >> 1]);
+    const index = (value, axis) => Math.floor(((value - middle[axis]) / Math.max(...half) + 1) / 2 * SIDE);
+    const key = (u, v) => 1000 * (u + 1) + v + 1;
+    const u = x.map((value) => index(value, 0)), v = y.map((value) => index(value, 1));
+    u.forEach((_, k) => { const at = key(u[k], v[k]); cells.set(at, (cells.get(at) ?? 0) + 1); });
+    function around(a, b) {
+      let sum = 0;
+      for (let da = -1; da < 2; da++) for (let db = -1; db < 2; db++) sum += cells.get(key(a + da, b + db)) ?? 0;
+      return sum;
     }
-    found.sort((a, b) => b.size - a.size);
-    const own = new Map(groups.map((group, k) => [group.code, k]));
-    for (const anchor of found) anchor.group = own.get(anchor.code) ?? groups.length - 2;
-    return found;
+    const at_median = around(index(median[0], 0), index(median[1], 1));
+    let most = 0, densest = 0;
+    u.forEach((_, k) => { const sum = around(u[k], v[k]); if (sum > most) { most = sum; densest = k; } });
+    return at_median < 0.25 * most ? [x[densest], y[densest]] : median;
+  }
+
+  function makeAnchors() {
+    const { codes, names, short } = column, made = [];
+    const { starts, rows } = rowsByKey(codes, names.length);
+    const groupOfCode = new Map(groups.map((group, k) => [group.code, k])), others = groups.length - 2;
+    ruler.font = "600 13px system-ui, sans-serif";
+    for (let code = 0; code < names.length; code++) {
+      const size = starts[code + 1] - starts[code], step = Math.ceil(size / 1500), x = [], y = [];
+      if (size === 0) continue;
+      for (let k = starts[code]; k < starts[code + 1]; k += step) { x.push(points[2 * rows[k]]); y.push(points[2 * rows[k] + 1]); }
+      const text = short[code].length <= NAME_LENGTH ? short[code] : `${short[code].slice(0, 15).trimEnd()}…${short[code].slice(-8).trimStart()}`;
+      made.push({ size, text, place: anchorOf(x, y), width: 0, group: groupOfCode.get(code) ?? others });
+    }
+    return made.sort((a, b) => b.size - a.size);
   }
 
   function placeNames() {
@@ -538,7 +548,7 @@ function draw(container, data, options = {}) {
       }
     }
     placed.forEach(({ anchor, left, top }, k) => {
-      const span = (pool[k] ??= names.appendChild(make("span")));
+      const span = (pool[k] ??= nameLayer.appendChild(make("span")));
       span.hidden = false;
       if (span.textContent !== anchor.text) span.textContent = anchor.text;
       span.style.transform = `translate(${left}px, ${top}px)`;
@@ -614,21 +624,17 @@ function draw(container, data, options = {}) {
     setLevels();
   }
 
-  function foundRows() {
-    const rows = [];
-    if (hits) for (let i = 0; i < n; i++) if (hits[i]) rows.push(i);
-    return rows;
-  }
-
   // ---- selection --------------------------------------------------------------------------------
 
   const listeners = new Set();
 
-  function selection() {
+  function rowsOf(mask) {
     const rows = [];
-    for (let i = 0; i < n; i++) if (selected[i]) rows.push(i);
+    for (let i = 0; i < n; i++) if (mask[i]) rows.push(i);
     return rows;
   }
+
+  const selection = () => rowsOf(selected);
 
   function select(rows) {
     selected.fill(0);
@@ -666,7 +672,7 @@ function draw(container, data, options = {}) {
     return rows;
   }
 
-  const whole = () => [[0, 0], [area.width, 0], [area.width, area.height], [0, area.height]];
+  const viewCorners = () => [[0, 0], [area.width, 0], [area.width, area.height], [0, area.height]];
 
   function table(separator) {
     const quoted = (text) => (/["\r\n]/.test(text) || text.includes(separator) ? `"${text.replaceAll('"', '""')}"` : text);
@@ -682,11 +688,11 @@ function draw(container, data, options = {}) {
       await navigator.clipboard.writeText(text);
       done = true;
     } catch { // not allowed, or not there: the old way
-      const area = make("textarea", { value: text, className: "copied" });
-      root.append(area);
-      area.select();
+      const field = make("textarea", { value: text, className: "copied" });
+      root.append(field);
+      field.select();
       done = document.execCommand("copy");
-      area.remove();
+      field.remove();
     }
     status.textContent = done ? `${count(n_selected)} rows copied` : "The browser does not allow copying; use Download";
   }
@@ -718,22 +724,22 @@ function draw(container, data, options = {}) {
     setPressed();
   }
 
-  const place = (event) => { const box = map.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
+  const pointerAt = (event) => { const box = map.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
   const trace = (polygon) => outline.setAttribute("d", polygon.length ? "M" + polygon.map((p) => p.join(" ")).join("L") + "Z" : "");
   const boxOf = ([[a, b], [c, d]]) => [[a, b], [c, b], [c, d], [a, d]];
 
   map.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
-    fingers.set(event.pointerId, place(event));
+    fingers.set(event.pointerId, pointerAt(event));
     map.setPointerCapture(event.pointerId);
     tip.hidden = true;
     if (fingers.size > 1) { drag = null; trace([]); return; }
     const how = event.shiftKey ? "add" : event.altKey ? "remove" : "new";
-    drag = { mode, how, path: [place(event)] };
+    drag = { mode, how, path: [pointerAt(event)] };
   });
 
   map.addEventListener("pointermove", (event) => {
-    const now = place(event), before = fingers.get(event.pointerId);
+    const now = pointerAt(event), before = fingers.get(event.pointerId);
     if (!before) { if (event.pointerType !== "touch") hover(now); return; }
     if (fingers.size === 2) { // two fingers move and zoom
       const other = [...fingers].find(([id]) => id !== event.pointerId)[1];
@@ -760,7 +766,7 @@ function draw(container, data, options = {}) {
       trace([]);
       if (polygon.length > 2) choose(inside(polygon), drag.how);
     } else if (drag?.mode === "pan" && event.pointerType === "touch" && !drag.moved) {
-      hover(place(event));
+      hover(pointerAt(event));
     }
     drag = null;
   });
@@ -769,7 +775,7 @@ function draw(container, data, options = {}) {
   map.addEventListener("wheel", (event) => {
     event.preventDefault();
     const delta = event.deltaY * (event.deltaMode === 1 ? 20 : 1);
-    zoomBy(Math.exp(-Math.max(-200, Math.min(200, delta)) / 400), ...place(event));
+    zoomBy(Math.exp(-Math.max(-200, Math.min(200, delta)) / 400), ...pointerAt(event));
   }, { passive: false });
   map.addEventListener("dblclick", () => { if (mode === "pan") goHome(); });
 
@@ -781,7 +787,7 @@ function draw(container, data, options = {}) {
 
   let reading = -1;
   function read(step) { // the next point of the selection, or of those in view, as text
-    const rows = n_selected ? selection() : inside(whole());
+    const rows = n_selected ? selection() : inside(viewCorners());
     if (rows.length === 0) return;
     const k = rows.indexOf(reading);
     reading = rows[k < 0 ? (step > 0 ? 0 : rows.length - 1) : (k + step + rows.length) % rows.length];
@@ -792,7 +798,7 @@ function draw(container, data, options = {}) {
   const KEYS = {
     ArrowLeft: () => shift(60, 0), ArrowRight: () => shift(-60, 0), ArrowUp: () => shift(0, 60), ArrowDown: () => shift(0, -60),
     "+": () => zoomBy(1.5), "=": () => zoomBy(1.5), "-": () => zoomBy(1 / 1.5), 0: goHome, Home: goHome,
-    Enter: (event) => choose(inside(whole()), event.shiftKey ? "add" : "new"),
+    Enter: (event) => choose(inside(viewCorners()), event.shiftKey ? "add" : "new"),
     Escape: () => { tip.hidden = true; if (drag) { drag = null; trace([]); } else choose([]); },
     n: () => read(1), p: () => read(-1),
   };
@@ -804,9 +810,13 @@ function draw(container, data, options = {}) {
 
   // ---- start ------------------------------------------------------------------------------------
 
-  function setTheme() {
+  function wearTheme() {
     root.dataset.theme = isDark ? "dark" : "light";
     if (options.page) document.documentElement.style.colorScheme = root.dataset.theme;
+  }
+
+  function setTheme() {
+    wearTheme();
     setPressed();
     writeLegend();
     paintColors();
@@ -832,13 +842,12 @@ function draw(container, data, options = {}) {
   container.append(root);
   painter = newPainter();
   if (!painter) map.append(make("p", { className: "failed", role: "alert", textContent: "The points cannot be drawn: this browser has no WebGL 2." }));
-  root.dataset.theme = isDark ? "dark" : "light";
-  if (options.page) document.documentElement.style.colorScheme = root.dataset.theme;
+  wearTheme();
   setMode("pan");
   setColumn(data.color);
   select([]);
-  const sizes = new ResizeObserver(resized);
-  sizes.observe(map);
+  const observer = new ResizeObserver(resized);
+  observer.observe(map);
   resized();
   const preparing = setTimeout(() => { grid ??= makeGrid(); }, 1000); // before the first pointer, or by it
 
@@ -870,7 +879,7 @@ function draw(container, data, options = {}) {
       return [box.left + at[0], box.top + at[1]];
     },
     destroy() {
-      sizes.disconnect();
+      observer.disconnect();
       system.removeEventListener("change", followSystem);
       for (const timer of [preparing, resting, waiting]) clearTimeout(timer);
       cancelAnimationFrame(frame);

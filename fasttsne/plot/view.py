@@ -36,9 +36,9 @@ def view_data(
     size: float | None = None,
     label_name: str | None = None,
 ) -> dict[str, Any]:
-    """Return what view.js draws: lists, texts, numbers, and arrays of NumPy in small types.
+    """Return what view.js draws: lists, texts, numbers, and NumPy arrays in small types.
 
-    The arrays become bytes by `packed`. Parameters are those of `fasttsne.plot.html`.
+    `packed` turns the arrays into bytes. Parameters are those of `fasttsne.plot.html`.
     """
     Y = check_map(Y)
     listed = [] if labels is None else [_label(labels, Y, label_name)]
@@ -156,18 +156,17 @@ def _read(values: Any, n_samples: int) -> Classes | Quantity:
     """
     objects, missing = label_values(values)
     if objects.shape == (n_samples,):
-        present = as_numbers(objects[~missing])
-        if present.dtype.kind == "U" or any(isinstance(one, str) for one in present[:1]):
+        present, most = as_numbers(objects[~missing]), _most_classes(n_samples)
+        kind = present.dtype.kind
+        is_huge = kind in "iu" and np.any(np.abs(present.astype(np.float64)) > 2**53)
+        if is_huge or kind == "U" or any(isinstance(one, str) for one in present[:1]):
             listed = [None if gap else str(one) for one, gap in zip(objects, missing, strict=True)]
             texts = Classes(*_coded(listed))
-            if len(texts.names) > _most_classes(n_samples):  # sorting many names takes long
+            if is_huge or len(texts.names) > most:  # sorting many names takes long
                 return texts
-        if present.dtype.kind == "f" and np.isinf(present).any():
-            return Quantity(_with_gaps(present, missing))
-        if present.dtype.kind in "iu" and np.any(np.abs(present.astype(np.float64)) > 2**53):
-            listed = [None if gap else str(one) for one, gap in zip(objects, missing, strict=True)]
-            return Classes(*_coded(listed))
-        if present.dtype.kind in "iuf" and len(np.unique(present)) > _most_classes(n_samples):
+        elif (kind == "f" and np.isinf(present).any()) or (
+            kind in "iuf" and len(np.unique(present)) > most
+        ):
             return Quantity(_with_gaps(present, missing))
     return read_labels(values, n_samples)
 
@@ -180,14 +179,14 @@ def _with_gaps(present: NDArray[Any], missing: NDArray[np.bool_]) -> NDArray[np.
 
 
 def _coded(texts: Sequence[str | None]) -> tuple[list[str], NDArray[np.int64]]:
-    """Return the different texts in order of appearance, and the number of each row's."""
+    """Return the different texts in order of appearance, and the number of the text in each row."""
     numbers: dict[str | None, int] = {None: -1}
     codes = [numbers.setdefault(text, len(numbers) - 1) for text in texts]
     return [text for text in numbers if text is not None], np.array(codes, dtype=np.int64)
 
 
 def _most_classes(n_samples: int) -> int:
-    """Return how many classes a column can have to be a colour: names of rows are none."""
+    """Return how many classes a column can have to be a colour; names of rows have more."""
     return min(_MAX_COLORED, max(n_samples // 2, 12))
 
 
