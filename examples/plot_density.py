@@ -34,8 +34,8 @@ for (weight, tsne), ax in zip(maps.items(), axes, strict=True):
 
 # %%
 # The local radius of a sample is its distance to its neighbours, by root mean square. The measure
-# correlates the logarithms of the radii in the data and on the map; the recall says how many of the
-# neighbours the map keeps.
+# correlates the logarithms of the radii in the data and on the map; the recall is the share of
+# neighbours that the map keeps.
 print("density   correlation of radii   recall   KL divergence")
 for weight, tsne in maps.items():
     correlation = density_correlation(X, tsne.embedding_)

@@ -12,9 +12,9 @@ from fasttsne.neighbors.given import is_transformer
 from fasttsne.runtime.threads import effective_n_threads
 from fasttsne.samples.scaling import times_power_of_two
 
-# Of a spring at anchor = 1/2, in units of 1/n^2, the mean of p_ij over all pairs. A weaker one lets
-# earlier points move farther; a stronger one keeps the map from becoming as good as a whole one
-# (benchmarks/NOTES.md).
+# Stiffness of a spring at anchor = 1/2, in units of 1/n^2, the mean of p_ij over all pairs.
+# With weaker springs earlier points move farther; with stronger ones the map stays worse than a map
+# of all samples drawn at once (benchmarks/NOTES.md).
 _STIFFNESS = 12.0
 
 
@@ -27,7 +27,7 @@ def grown(tsne: Any, X: Any, anchor: float) -> Any:
     before = placement.embedding
     is_sparse = sparse.issparse(placement.X)
     stacked = (sparse.vstack if is_sparse else np.concatenate)([placement.X, X])
-    # A transformer that the user has fitted knows the earlier samples alone.
+    # A fitted transformer has only the earlier samples.
     neighbors = clone(tsne.neighbors) if is_transformer(tsne.neighbors) else tsne.neighbors
     init = np.concatenate([before, placed])
     larger = tsne._unfitted(init=init, neighbors=neighbors, warm_start=False)
@@ -41,7 +41,7 @@ def grown(tsne: Any, X: Any, anchor: float) -> Any:
 
 
 def _check_can_grow(tsne: Any) -> None:
-    """Raise ValueError where the fit depends on more than samples and parameters."""
+    """Raise ValueError if the fit depended on more than samples and parameters."""
     given = tsne.neighbors if not isinstance(tsne.neighbors, str) else None
     for is_so, what in (
         (tsne.placement_.X is None, f"metric={tsne.metric!r}, affinity={tsne.affinity!r}"),

@@ -14,12 +14,12 @@ from fasttsne.samples.weights import LEAST_COUNT
 # Rows computed at once.
 _BLOCK_ROWS = 1 << 16
 
-# Logarithms that vary less are equal but for rounding.
+# Logarithms that vary less differ by rounding only.
 _SPREAD = 1e-6
 
 
 class Radii(NamedTuple):
-    """Local radii of the samples, and the neighbours that they are of."""
+    """Local radii of the samples, and the graph of neighbours over which they are means."""
 
     logarithms: NDArray[np.float64]  # of the squared radii, (n_samples,)
     # Symmetric, as CSR arrays indptr and indices; None where these are the edges of a sparse P.

@@ -40,8 +40,8 @@ _N_ITER_BAR = 10
 # Below this share of the number of points a learning rate is slow.
 _SLOW_RATE = 0.1
 
-# Root mean square radius of a map of n points on springs at the start, in units of n^(1 / d): its
-# points are about as far from each other as the kernel is wide.
+# Root mean square radius at the start of a map of n points on springs, in units of n^(1 / d): there
+# the distance between neighbouring points is about the width of the kernel.
 _NARROW = 0.4
 
 Callback = Callable[[Snapshot], "bool | None"]
@@ -244,7 +244,7 @@ def optimize(
     if not learns or np.isnan(state.degrees_of_freedom):
         state = replace(state, degrees_of_freedom=forces.degrees_of_freedom)
     descent.state = state
-    # That of the last iteration; the next one may have another.
+    # The weight of the last iteration: the next one may have another.
     forces.density = _density_at(state.iteration - 1, schedule, density)
     _evaluate(forces, state)
 
@@ -307,16 +307,16 @@ def _evaluate(forces: Forces, state: State) -> None:
 
 @dataclass
 class Springs:
-    """What holds fixed points at their places, relative to a map that changes its scale."""
+    """Springs between fixed points and their places, on a map that changes its scale."""
 
-    share: float  # of the way home that a fixed point goes after each step
+    share: float  # of the way to its home that a fixed point moves after each step
     fixed: NDArray[np.bool_]  # in the caller's order
     places: NDArray[np.float32]  # of all points, in the caller's order
     homes: NDArray[np.float32]  # places at the scale of the map
 
     @classmethod
     def of(cls, places: NDArray[np.float32], fixed: NDArray[np.bool_], share: float) -> Springs:
-        """Return springs of a map that begins narrow: new points could not move on a wide one."""
+        """Return springs whose homes are narrow: new points cannot move far on a wide map."""
         n_points, n_components = places.shape
         narrow = _NARROW * n_points ** (1.0 / n_components)
         factor = narrow / max(_center_and_radius(places)[1], narrow)

@@ -20,9 +20,7 @@ from fasttsne.runtime.numbers import Positive, with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
 from fasttsne.samples.checks import check_samples
 from fasttsne.samples.scaling import ANGULAR
-
-# Of a coordinate: its square fits into single precision.
-_LARGEST_COORDINATE = 1e13
+from fasttsne.transform import LARGEST_COORDINATE
 
 
 @with_plain_numbers
@@ -110,9 +108,9 @@ def density_correlation(
     check_same_length(X.shape[0], len(Y))
     check_at_least(3, len(Y))
     neighborhood = neighborhood_of(len(Y), perplexity=perplexity)
-    if np.abs(Y).max() > _LARGEST_COORDINATE:
+    if np.abs(Y).max() > LARGEST_COORDINATE:
         raise ValueError(
-            f"embedding has values of magnitude above {_LARGEST_COORDINATE:g}, whose squared"
+            f"embedding has values of magnitude above {LARGEST_COORDINATE:g}, whose squared"
             " distances overflow; divide it by a constant"
         )
     Y -= Y.mean(axis=0)
