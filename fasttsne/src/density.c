@@ -257,10 +257,7 @@ FT_TARGET_AVX2 static void planar_forces_avx2(FT_TASK_ARGUMENTS)
     forces_of_chunk(context, chunk, planar_force_avx2);
 }
 
-#endif
-
 /* The hand-written variants are for the common case: two components, without masses. */
-#if FT_X86_VARIANTS
 static int is_planar(const ft_density *d)
 {
     return d->dim == 2 && d->masses == NULL && ft_parallel_isa() >= FT_ISA_AVX2;

@@ -114,8 +114,8 @@ ft_status ft_bits_find(ft_bits queries, ft_bits points, int64_t n_words, int64_t
 /* As ft_neighbors_find, but a query is compared only with the points of the nearest of about
  * n_lists lists. screen: n x m coordinates that preserve distances (tails is NULL), or the leading
  * ones, with the squared length of the rest in tails. n_candidates, from k to n - 1, are compared
- * by exact distances. The lists looked through are so many that they have this share, `recall`, of
- * the neighbours of a few hundred points. *resolved is 0 where single precision cannot distinguish neighbours. */
+ * by exact distances. The fewest lists are searched that hold the share `recall` of the neighbours of
+ * a few hundred points. *resolved is 0 where single precision cannot distinguish neighbours. */
 ft_status ft_approximate_find(const float *screen, const float *tails, int64_t m, ft_points points,
                               int64_t n, int64_t d, int64_t k, int64_t n_candidates,
                               int64_t n_lists, double recall, OUT int32_t *indices,
@@ -305,10 +305,10 @@ typedef struct {
     int dim;
     const float *attractive, *repulsive, *embedding;
     const uint8_t *held;
-    float *homes; /* a row each */
     float anchor;
     OUT float *moved;
     INOUT float *velocity, *gains;
+    INOUT float *homes; /* a row each; a step of the scale moves them */
     OUT double *partial;
 } ft_update;
 
@@ -409,10 +409,11 @@ ft_status ft_transform_find(const ft_frozen *map, const int32_t *indices, const 
                             int64_t n_new, int64_t k, ft_transform_rules rules, const float *at,
                             OUT float *result, OUT double *divergence, INOUT ft_run *run);
 
-/* Places n_rows points of the map again, `own`, each with all others where they are, given the points
- * that attract it and n p_ij of the joint P: the least of the minima of its share of KL(P || Q) that
- * are found from its own place and from the two points with the largest p_ij. sum_q is the sum of w
- * over all ordered pairs of the map, which must have no odds; exaggeration is not used. */
+/* Places the n_rows points `own` of the map again, each with all others where they are. indices are
+ * the points that attract each, weights their n p_ij of the joint P. The result is the lowest minimum
+ * of the point's share of KL(P || Q) found from its own place and from the two points with the largest
+ * p_ij. sum_q is the sum of w over all ordered pairs of the map, which must have no odds; exaggeration
+ * is not used. */
 ft_status ft_transform_again(const ft_frozen *map, const int32_t *own, const int32_t *indices,
                              const float *weights, int64_t n_rows, int64_t k, double sum_q,
                              ft_transform_rules rules, OUT float *result, INOUT ft_run *run);

@@ -67,7 +67,7 @@ typedef struct {
     double *state;                    /* STATE x dim */
     float *at;                        /* dim */
     const float *home;                /* dim; of a point that is placed again, or NULL */
-    double home_q, last_q;            /* S at home and at the last place */
+    double home_q;                    /* S at home; below 0 before the first evaluation, there */
     int failed;                       /* no memory */
 } scratch;
 
@@ -364,7 +364,7 @@ FT_INLINE double evaluate(int dim, ft_student_kind kind, const placement *c, scr
     const double factor = 2.0 * a * (double)c->student.inverse_nu;
     if (w->home != NULL) {
         leave_out(dim, kind, c->student, w->home, w->at, repulsive, &sum_q);
-        w->last_q = sum_q;
+        if (w->home_q < 0.0) w->home_q = sum_q;
         const double n = (double)c->map->n, change = 2.0 * (sum_q - w->home_q) / c->sum_q;
         const double share = n / (c->sum_q * (1.0 + change));
         for (int axis = 0; axis < dim; axis++)
@@ -444,14 +444,14 @@ FT_INLINE double descend(int dim, ft_student_kind kind, const placement *c, scra
     return f;
 }
 
-/* Where the descent of a point that is placed again begins: at home, and at the places of the
- * neighbours with the largest p_j. Returns how many starts there are. */
+/* Where the descents of a point begin; returns how many there are. A point that is placed again has
+ * its home and the places of the neighbours with the largest p_j, a new point NULL: their median. */
 FT_INLINE int list_starts(int dim, const placement *c, const scratch *w, int64_t row,
                           const float **starts)
 {
     int count = 1;
-    starts[0] = w->home;
-    for (; count < N_STARTS; count++) {
+    starts[0] = c->at != NULL ? c->at + row * dim : w->home;
+    for (; w->home != NULL && count < N_STARTS; count++) {
         const float *largest = NULL;
         float most = 0.0f;
         for (int64_t j = 0; j < c->k; j++) {
@@ -475,8 +475,26 @@ FT_INLINE int is_near(int dim, const float *a, const float *b)
     return near;
 }
 
-FT_INLINE void place_point(int dim, ft_student_kind kind, const placement *c, scratch *w,
-                           int64_t row)
+/* Whether the minimum from start s is known: next to an earlier start, or to the best place. */
+FT_INLINE int is_known(int dim, const float **starts, int s, const float *best)
+{
+    int known = s > 0 && is_near(dim, starts[s], best);
+    for (int t = 0; t < s; t++) known |= is_near(dim, starts[s], starts[t]);
+    return known;
+}
+
+/* sum_j p_j log p_j of the neighbours that are laid out. */
+static double negative_entropy(const placement *c, const scratch *w)
+{
+    double sum = 0.0;
+    for (int64_t j = 0; j < c->k; j++) {
+        double p = (double)w->probabilities[j];
+        sum += p > 0.0 ? p * log(p) : 0.0;
+    }
+    return sum;
+}
+
+FT_INLINE void lay_out_neighbors(int dim, const placement *c, scratch *w, int64_t row)
 {
     const int64_t k = c->k, padded = FT_PAD(k);
     const int32_t *indices = c->indices + row * k;
@@ -485,39 +503,34 @@ FT_INLINE void place_point(int dim, ft_student_kind kind, const placement *c, sc
         for (int axis = 0; axis < dim; axis++) w->neighbors[axis * padded + j] = neighbor[axis];
         w->probabilities[j] = j < k ? c->conditional[row * k + j] : 0.0f;
     }
+}
+
+FT_INLINE void place_point(int dim, ft_student_kind kind, const placement *c, scratch *w,
+                           int64_t row)
+{
+    lay_out_neighbors(dim, c, w, row);
     for (int axis = 0; axis < 3; axis++) w->center[axis] = INFINITY; /* in no box */
     double *here = w->state + HERE * dim, *gradient = w->state + GRADIENT * dim;
     float *result = c->result + row * dim;
     w->home = c->own != NULL ? c->map->embedding + (int64_t)c->own[row] * dim : NULL;
-    w->home_q = 0.0;
-    /* One start, or with `own` several: the first of them twice, to find S at home. The minimum
-     * from a start next to an earlier one, or next to the best place, is known. */
+    w->home_q = -1.0;
     const float *starts[N_STARTS];
-    const int n_starts = w->home != NULL ? list_starts(dim, c, w, row, starts) : 1;
+    const int n_starts = list_starts(dim, c, w, row, starts);
     double least = 0.0;
-    for (int s = w->home != NULL ? -1 : 0; s < n_starts && !w->failed; s++) {
-        int known = s > 0 && is_near(dim, starts[s], result);
-        for (int t = 0; t < s; t++) known |= is_near(dim, starts[s], starts[t]);
-        if (known) continue;
-        if (w->home == NULL && c->at == NULL) weighted_median(dim, c, w, here);
-        for (int axis = 0; axis < dim; axis++) {
-            if (w->home != NULL) here[axis] = (double)starts[s > 0 ? s : 0][axis];
-            if (c->at != NULL) here[axis] = (double)c->at[row * dim + axis];
-        }
-        const double f = descend(dim, kind, c, w, s < 0 || c->at != NULL ? 0 : c->rules.max_iter);
-        if (s < 0) w->home_q = w->last_q;
-        if (s < 0 || (s > 0 && !(f < least))) continue;
+    for (int s = 0; s < n_starts && !w->failed; s++) {
+        if (is_known(dim, starts, s, result)) continue;
+        if (starts[s] == NULL)
+            weighted_median(dim, c, w, here);
+        else
+            for (int axis = 0; axis < dim; axis++) here[axis] = (double)starts[s][axis];
+        const double f = descend(dim, kind, c, w, c->at != NULL ? 0 : c->rules.max_iter);
+        if (s > 0 && !(f < least)) continue;
         least = f;
         for (int axis = 0; axis < dim; axis++)
             result[axis] = (float)(c->at != NULL ? gradient[axis] : here[axis]);
     }
-    if (c->at == NULL) return;
-    double negative_entropy = 0.0;
-    for (int64_t j = 0; j < k; j++) {
-        double p = (double)w->probabilities[j];
-        negative_entropy += p > 0.0 && c->map->odds == 0.0 ? p * log(p) : 0.0;
-    }
-    c->divergence[row] = least + negative_entropy;
+    if (c->at != NULL)
+        c->divergence[row] = least + (c->map->odds == 0.0 ? negative_entropy(c, w) : 0.0);
 }
 
 FT_INLINE void placement_body(int dim, ft_student_kind kind, FT_TASK_ARGUMENTS)
