@@ -135,7 +135,7 @@ def perplexity_curve(choice: Any, *, ax: Axes | None = None, title: str | None =
 
     The curves at the left scale are R_NX averaged over small, large and all neighbourhoods; larger
     is better. Dots at the right scale are the percentages of jumping and dubious points; smaller
-    is better. A vertical line marks the perplexity that was chosen.
+    is better. A vertical line marks the best perplexity, by the area under R_NX.
 
     Parameters
     ----------
@@ -184,7 +184,9 @@ def perplexity_curve(choice: Any, *, ax: Axes | None = None, title: str | None =
         handles.append(dots[0])
         names.append(f"{name} points (right)")
     right.set_ylim(0.0, max(1.0, 1.15 * right.get_ylim()[1]))
-    ax.axvline(choice.best, color="#777777", linewidth=0.8, linestyle=":")
+    mark = ax.axvline(choice.best, color="#777777", linewidth=0.8, linestyle=":")
+    handles.append(mark)
+    names.append(f"best: perplexity {choice.best:g}")
     ax.set_xscale("log")
     ax.set_xticks(at, [f"{p:g}" for p in at])
     ax.set_xticks([], minor=True)

@@ -141,8 +141,12 @@ class Reliability:
         largest = float(np.quantile(self.singularity, 1.0 - _SINGULAR / 2.0, method="lower"))
         known = self.correlation is not None
         return {
-            "perturbation": ("perturbation score", jump, "median way that the best place moves"),
-            "jumping": ("jumping points", jumping, "best place is beyond a gap on the map"),
+            "perturbation": (
+                "perturbation score",
+                jump,
+                "median way that the best place moves, in units of the map",
+            ),
+            "jumping": ("jumping points", jumping, "share whose best place is beyond a gap"),
             "singularity": (
                 "singularity score",
                 largest if np.isfinite(largest) else None,
@@ -151,12 +155,12 @@ class Reliability:
             "dubious": (
                 "dubious points",
                 float(self.dubious.mean()) if known else None,
-                "neighbours are worse than in permuted data",
+                "share whose neighbours are worse than in permuted data",
             ),
             "trustworthy": (
                 "trustworthy points",
                 float(self.trustworthy.mean()) if known else None,
-                "neighbours are better than in permuted data",
+                "share whose neighbours are better than in permuted data",
             ),
         }
 
@@ -166,11 +170,19 @@ class Reliability:
         Returns
         -------
         lines : list of tuple of str
-            "-" stands for what was not computed, or is infinite.
+            "-" stands for what was not computed, or is infinite; the meaning is then the reason.
         """
+        moved = "requires dense X, not distances, and the metric euclidean"
+        missing = {
+            "perturbation": moved,
+            "jumping": moved,
+            "singularity": "infinite: no minimum for this X, perplexity and scale",
+            "dubious": "requires X, not distances",
+            "trustworthy": "requires X, not distances",
+        }
         return [
-            (title, "-" if value is None else f"{value:.4g}", text)
-            for title, value, text in self._figures().values()
+            (title, "-", missing[name]) if value is None else (title, f"{value:.4g}", text)
+            for name, (title, value, text) in self._figures().items()
         ]
 
     def __repr__(self) -> str:
@@ -297,7 +309,7 @@ def reliability(
     >>> print(reliability(X, TSNE(random_state=0).fit_transform(X)))
     150 points; perplexity 30
     <BLANKLINE>
-    perturbation score  ...  median way that the best place moves
+    perturbation score  ...  median way that the best place moves, in units of the map
     jumping points      ...
     """
     Y = checks.as_embedding(embedding)

@@ -116,6 +116,7 @@ def test_the_curve_of_perplexities(X):
     ax = found.plot(ax=axes(), title="iris")
     np.testing.assert_array_equal(ax.lines[1].get_ydata(), found.figures["r_nx_auc"])
     assert [text.get_text() for text in ax.get_xticklabels()] == ["5", "20"]
-    assert len(ax.get_legend().get_texts()) == 5
+    assert len(ax.get_legend().get_texts()) == 6
+    assert ax.get_legend().get_texts()[-1].get_text() == f"best: perplexity {found.best:g}"
     dots = perplexity_curve(found, ax=axes()).figure.axes[1].lines
     np.testing.assert_array_equal(dots[0].get_ydata(), 100.0 * found.figures["jumping"])

@@ -213,8 +213,16 @@ def test_scores_that_a_metric_does_not_have_are_none(digits, metric):
     assert found.perturbation is None and found.best_place is None and found.jumps is None
     assert (found.correlation is None) == (metric == "precomputed")
     assert found.singularity.shape == (100,)
-    assert "perturbation score" in repr(found)
+    assert "perturbation score  -" in repr(found)
+    assert repr(found).count("requires dense X") == 2
+    assert repr(found).count("requires X, not distances") == 2 * (metric == "precomputed")
     assert found.dubious.dtype == bool
+
+
+def test_a_map_that_is_no_minimum_is_said_to_be_none(digits):
+    X = digits[:100]
+    found = reliability(np.random.default_rng(0).normal(size=(100, 2)), X, perplexity=10.0)
+    assert "singularity score   -" in repr(found) and "no minimum" in repr(found)
 
 
 def test_sparse_data(digits):
