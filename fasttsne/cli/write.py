@@ -387,9 +387,9 @@ def hdf5_file(path: Path, mode: Literal["r", "w"]) -> Iterator[Any]:
 
 
 def title_of(args: argparse.Namespace, n_points: int) -> str:
-    """Return the title of a picture or page."""
+    """Return the title of a page, and the beginning of that of a picture."""
     name = "t-SNE map" if str(args.input) == "-" else args.input.stem
-    return f"{name}: {n_points:,} points" + (f", coloured by {args.label}" if args.label else "")
+    return f"{name}: {n_points:,} points"
 
 
 def draw(args: argparse.Namespace, Y: NDArray[np.float32], labels: Any) -> bool:
@@ -400,7 +400,8 @@ def draw(args: argparse.Namespace, Y: NDArray[np.float32], labels: Any) -> bool:
     from fasttsne.plot.axes import map_size
 
     size, path = map_size(Y, 8), args.plot
-    title = fill(title_of(args, len(Y)), int(size[0] * 10))  # ten letters per inch
+    title = title_of(args, len(Y)) + (f", coloured by {args.label}" if args.label else "")
+    title = fill(title, int(size[0] * 10))  # ten letters per inch
     figure = Figure(figsize=size, dpi=150, layout="constrained")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
