@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
 from fasttsne.plot.colors import FRAME, INK
-from fasttsne.samples.arrays import unmasked
+from fasttsne.samples.arrays import unmasked_map
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,9 @@ _LARGEST = 1e100
 
 def check_map(Y: ArrayLike) -> NDArray[np.float64]:
     """Return a map as two columns of finite numbers, or raise ValueError."""
-    checked: NDArray[np.float64] = check_array(unmasked(Y, "Y"), dtype=np.float64, input_name="Y")
+    checked: NDArray[np.float64] = check_array(
+        unmasked_map(Y, "Y"), dtype=np.float64, input_name="Y"
+    )
     if np.abs(checked).max() > _LARGEST:
         raise ValueError(
             f"Y must have coordinates of magnitude up to {_LARGEST:g}, because larger squares "

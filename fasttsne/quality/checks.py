@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, gen_batches
 
 from fasttsne.runtime.random_state import Seed, check_random_state
-from fasttsne.samples.arrays import row_numbers, unmasked
+from fasttsne.samples.arrays import row_numbers, unmasked_map
 
 Sample = int | float | ArrayLike | None
 Anchors = NDArray[np.int32]  # rows of the points that are evaluated
@@ -23,7 +23,7 @@ _FEWEST_ROWS = 16
 def as_embedding(embedding: ArrayLike) -> NDArray[np.floating]:
     """Return a map as a two-dimensional array of finite floats, or raise ValueError."""
     return check_array(
-        unmasked(embedding, "embedding"),
+        unmasked_map(embedding, "embedding"),
         dtype=[np.float64, np.float32],
         order="C",
         input_name="embedding",

@@ -68,6 +68,8 @@ def read(path: Path, kind: str, version: int) -> tuple[dict[str, Any], Arrays]:
         try:
             with ZipFile(file) as archive:
                 members = _checked_members(archive, size)
+                if "facts" not in members:
+                    raise ValueError("without its facts")
                 text = _read_member(archive, members.pop("facts"))
                 facts = json.loads(text.tobytes())
                 found = str(facts["format"]), int(facts["version"])

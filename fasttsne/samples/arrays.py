@@ -37,6 +37,16 @@ def unmasked(values: Any, name: str) -> Any:
     return values
 
 
+def unmasked_map(values: Any, name: str) -> Any:
+    """Return a map as `unmasked` does, or raise TypeError for the estimator that drew it."""
+    if hasattr(values, "fit") and hasattr(values, "get_params"):
+        raise TypeError(
+            f"{name} must be an array, got the estimator {type(values).__name__}; its map is "
+            ".embedding_ after a fit"
+        )
+    return unmasked(values, name)
+
+
 def _check_columns(frame: Any, name: str) -> None:
     for i, (column, dtype) in enumerate(zip(frame.columns, map(str, frame.dtypes), strict=True)):
         if re.match(_NUMBERS, dtype.lower()):

@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import sparse
 
-from fasttsne import TSNE
+from fasttsne import TSNE, plot, quality
 from fasttsne.affinity import (
     conditional_probabilities,
     gaussian_probabilities,
@@ -238,6 +238,12 @@ def test_sparse_arrays_are_refused_where_dense_ones_are_required(use):
     plain = X if use in MATRICES else Y[:, None]
     with pytest.raises(TypeError, match=rf"{name} is sparse|Sparse data was passed for {name}"):
         function(sparse.csr_matrix(plain))
+
+
+@pytest.mark.parametrize("use", [quality.trustworthiness, plot.html])
+def test_an_estimator_is_no_map(use):
+    with pytest.raises(TypeError, match=r"must be an array, got the estimator TSNE; .*embedding_"):
+        use(*[X] * (use is quality.trustworthiness), TSNE())
 
 
 @pytest.mark.parametrize("use", ["weights", "relevance", "scores", "counts"])
