@@ -128,7 +128,7 @@ def html(
     script = re.sub("\r\n?", "\n", script)
     code = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     text = Template(folder.joinpath("page.html").read_text(encoding="utf-8")).substitute(
-        title=escape(title),
+        title=escape(data["title"]),
         script=script,
         allowed=f"'sha256-{code}'",
         # Escaped brackets, so that no text can end the element with the data.

@@ -193,7 +193,8 @@ function draw(container, data, options = {}) {
     setLevels();
   }
 
-  const alongScale = (value) => Math.max(0, Math.min(1, scale.high > scale.low ? (value - scale.low) / (scale.high - scale.low) : 0.5));
+  // By halves, which do not overflow.
+  const alongScale = (value) => Math.max(0, Math.min(1, scale.high > scale.low ? (value / 2 - scale.low / 2) / (scale.high / 2 - scale.low / 2) : 0.5));
 
   function ramp(n_steps) { // in the dark from its second colour: the first is nearly black
     const stops = VIRIDIS.slice(isDark ? 1 : 0).map(parsed);
@@ -409,6 +410,7 @@ function draw(container, data, options = {}) {
     const { clientWidth: width, clientHeight: height } = map;
     if (width === area.width && height === area.height) return;
     area = { width, height };
+    tip.hidden = true; // its place was in the other size
     Object.assign(canvas.style, { width: width + "px", height: height + "px" });
     paint();
   }
@@ -572,7 +574,7 @@ function draw(container, data, options = {}) {
         make("h2", { textContent: column.name }),
         make("div", { className: "scale", role: "img", "aria-label": `Colours of ${column.name} from ${low} to ${high}` },
           make("div", { className: "bar", style: `--stops: ${stops}` }),
-          make("div", { className: "ticks" }, ...[high, rounded((scale.low + scale.high) / 2), low].map((textContent) => make("span", { textContent })))));
+          make("div", { className: "ticks" }, ...[high, rounded(scale.low / 2 + scale.high / 2), low].map((textContent) => make("span", { textContent })))));
     } else if (column) {
       legend.append(make("h2", { textContent: column.name }));
     }
@@ -897,7 +899,7 @@ function draw(container, data, options = {}) {
 .fasttsne *, .fasttsne *::before { box-sizing: border-box; }
 .fasttsne [hidden] { display: none !important; }
 .fasttsne .tools { display: flex; flex-wrap: wrap; gap: 6px 14px; align-items: center; padding: 8px 12px 6px; }
-.fasttsne h1 { font-size: 17px; font-weight: bold; line-height: 1.3; margin: 0; unicode-bidi: isolate; overflow-wrap: anywhere; }
+.fasttsne h1 { font-size: 17px; font-weight: bold; line-height: 1.3; margin: 0; max-height: 4em; overflow: auto; unicode-bidi: isolate; overflow-wrap: anywhere; }
 .fasttsne h2 { font-size: 13px; font-weight: bold; margin: 0 0 4px; unicode-bidi: isolate; overflow-wrap: anywhere; }
 .fasttsne .group { display: flex; flex-wrap: wrap; gap: 4px; align-items: center; }
 .fasttsne label.group { gap: 6px; }

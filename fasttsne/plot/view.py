@@ -15,7 +15,8 @@ from fasttsne.plot.axes import check_map, window_around
 from fasttsne.plot.colors import PALETTE, SYMBOLS, class_looks
 from fasttsne.plot.groups import Classes, Quantity, read_labels
 from fasttsne.plot.names import distinct, shortened
-from fasttsne.samples.labels import as_numbers, label_values
+from fasttsne.runtime.numbers import plain
+from fasttsne.samples.labels import as_numbers, is_missing, label_values
 
 _MAX_NAME = 36  # characters in the legend and on the map
 _MAX_SHOWN = 60  # classes with an entry in the legend
@@ -41,11 +42,16 @@ def view_data(
     `packed` turns the arrays into bytes. Parameters are those of `fasttsne.plot.html`.
     """
     Y = check_map(Y)
+    number = plain(size)
+    if size is not None and not (type(number) in (int, float) and 0.0 < number < np.inf):
+        raise ValueError(f"size={size!r:.80} must be a number of pixels above 0")
     listed = [] if labels is None else [_label(labels, Y, label_name)]
     if hover is not None:
+        if isinstance(hover, str | bytes) or not hasattr(hover, "__len__"):
+            raise ValueError(f"hover must be a list of texts; got {type(hover).__name__}")
         if len(hover) != len(Y):
             raise ValueError(f"hover must have one entry per point ({len(Y)}); got {len(hover)}")
-        texts = Classes(*_coded([str(text) for text in hover]))
+        texts = Classes(*_coded([None if is_missing(text) else str(text) for text in hover]))
         listed.append({"bare": True, **_column("hover", texts, Y, colored=False)})
     for name, values in _named(columns):
         if labels is not None and name == listed[0]["name"]:
@@ -65,7 +71,7 @@ def view_data(
         color = able[0]
     return {
         **_placed(Y),
-        "title": str(title),
+        "title": "" if title is None else str(title),
         "size": float(np.clip(400 / np.sqrt(len(Y)), 1.5, 9)) if size is None else float(size),
         "color": color,
         "plain": PALETTE[0],
@@ -118,7 +124,9 @@ def _named(columns: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(columns, Mapping):
         yield from ((str(name), values) for name, values in columns.items())
         return
-    names = getattr(columns, "columns", None)
+    names = None if hasattr(columns, "collect") else getattr(columns, "columns", None)  # not lazy
+    if hasattr(columns, "column_names") and not hasattr(columns, "iloc"):  # of pyarrow
+        names = columns.column_names
     if names is None or not hasattr(columns, "__getitem__"):
         raise ValueError(
             f"columns must be a DataFrame or a dictionary of arrays; got {type(columns).__name__}"
@@ -145,8 +153,11 @@ def _check_names(names: list[str], color: str | None) -> None:
 def _label(labels: Any, Y: NDArray[Any], name: str | None) -> dict[str, Any]:
     """Return the column of the labels, of which every class has a colour."""
     what = read_labels(labels, len(Y), name)
+    if isinstance(what, Quantity):
+        what = _huge_integers(labels, len(Y)) or what
     own = getattr(labels, "name", None)
-    return _column(name or (own if isinstance(own, str) and own else "label"), what, Y)
+    name = str(name) if name else own if isinstance(own, str) and own else "label"
+    return _column(name, what, Y)
 
 
 def _read(values: Any, n_samples: int) -> Classes | Quantity:
@@ -156,19 +167,33 @@ def _read(values: Any, n_samples: int) -> Classes | Quantity:
     """
     objects, missing = label_values(values)
     if objects.shape == (n_samples,):
+        huge = _huge_integers(values, n_samples)
+        if huge is not None:
+            return huge
         present, most = as_numbers(objects[~missing]), _most_classes(n_samples)
         kind = present.dtype.kind
-        is_huge = kind in "iu" and np.any(np.abs(present.astype(np.float64)) > 2**53)
-        if is_huge or kind == "U" or any(isinstance(one, str) for one in present[:1]):
+        if kind == "U" or any(isinstance(one, str) for one in present[:1]):
             listed = [None if gap else str(one) for one, gap in zip(objects, missing, strict=True)]
             texts = Classes(*_coded(listed))
-            if is_huge or len(texts.names) > most:  # sorting many names takes long
+            if len(texts.names) > most:  # sorting many names takes long
                 return texts
         elif (kind == "f" and np.isinf(present).any()) or (
             kind in "iuf" and len(np.unique(present)) > most
         ):
             return Quantity(_with_gaps(present, missing))
     return read_labels(values, n_samples)
+
+
+def _huge_integers(values: Any, n_samples: int) -> Classes | None:
+    """Return integers as texts if a quantity, which is made of doubles, would round them."""
+    objects, missing = label_values(values)
+    present = as_numbers(objects[~missing])
+    if present.dtype.kind not in "iu" or not np.any(np.abs(present.astype(np.float64)) > 2**53):
+        return None
+    if objects.shape != (n_samples,):
+        return None
+    listed = [None if gap else str(one) for one, gap in zip(objects, missing, strict=True)]
+    return Classes(*_coded(listed))
 
 
 def _with_gaps(present: NDArray[Any], missing: NDArray[np.bool_]) -> NDArray[np.float64]:

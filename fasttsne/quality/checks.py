@@ -20,13 +20,10 @@ _BLOCK_VALUES = 1 << 22
 _FEWEST_ROWS = 16
 
 
-def as_embedding(embedding: ArrayLike) -> NDArray[np.floating]:
+def as_embedding(embedding: ArrayLike, name: str = "embedding") -> NDArray[np.floating]:
     """Return a map as a two-dimensional array of finite floats, or raise ValueError."""
     return check_array(
-        unmasked_map(embedding, "embedding"),
-        dtype=[np.float64, np.float32],
-        order="C",
-        input_name="embedding",
+        unmasked_map(embedding, name), dtype=[np.float64, np.float32], order="C", input_name=name
     )
 
 

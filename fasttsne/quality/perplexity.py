@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from fasttsne.affinity.perplexity import n_neighbors_for
 from fasttsne.neighbors.search import nearest_neighbors
+from fasttsne.quality import checks
 from fasttsne.quality.curves import area_under, r_nx
 from fasttsne.quality.kl import kl_divergence
 from fasttsne.quality.reliability import Reliability, reliability
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.random_state import Seed, check_random_state
 from fasttsne.runtime.threads import effective_n_threads
+from fasttsne.samples.checks import check_samples
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -211,10 +213,13 @@ def choose_perplexity(
 
     n_threads = effective_n_threads(n_jobs)
     seed = check_random_state(random_state).randint(2**31 - 1)
+    if tsne is not None and not isinstance(tsne, TSNE):
+        raise TypeError(f"tsne must be a fasttsne.TSNE; got {tsne!r:.80}")
     one = clone(tsne) if tsne is not None else TSNE(random_state=seed, n_jobs=n_jobs)
-    n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
-    perplexities = _checked(candidates, n_samples)
     how: dict[str, Any] = {"metric": one.metric, "metric_params": one.metric_params}
+    n_samples = check_samples(X, metric=one.metric)[0].shape[0]
+    checks.check_at_least(4, n_samples)
+    perplexities = _checked(candidates, n_samples)
     k = min(n_samples - 1, n_neighbors_for(perplexities[-1]))
     indices, distances = nearest_neighbors(X, k, **how, n_threads=n_threads)
     if sample is not None and not 1 <= sample <= n_samples:
@@ -223,7 +228,9 @@ def choose_perplexity(
     maps, scores, rows = [], [], []
     for perplexity in perplexities:
         near = n_neighbors_for(perplexity)
-        one.set_params(perplexity=perplexity, neighbors=(indices[:, :near], distances[:, :near]))
+        one.set_params(perplexity=perplexity)
+        if one.method != "exact":  # which takes all pairs
+            one.set_params(neighbors=(indices[:, :near], distances[:, :near]))
         Y = one.fit_transform(X)
         judged: dict[str, Any] = {"sample": size, "random_state": seed, "n_jobs": n_jobs} | how
         nu = one.degrees_of_freedom_
@@ -247,14 +254,19 @@ def _checked(candidates: Sequence[float] | None, n_samples: int) -> tuple[float,
     if candidates is None:
         possible = tuple(p for p in _CANDIDATES if p <= most)
         return possible or (max(1.0, most),)
-    found = sorted({float(p) for p in np.ravel(np.asarray(candidates, dtype=np.float64))})
+    try:
+        found = sorted({float(p) for p in np.ravel(np.asarray(candidates, dtype=np.float64))})
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"candidates must be a sequence of numbers; got {candidates!r:.80}"
+        ) from error
     if not found:
         raise ValueError("candidates is empty; give at least one perplexity")
     for perplexity in found:
         if not 0.0 < perplexity <= most:
             raise ValueError(
                 f"candidates has {perplexity:g}, but perplexities must be above 0 and at most "
-                f"{most:.4g}, a third of n_samples ({n_samples})"
+                f"{most:.4g}, a third of n_samples ({n_samples}) less 2"
             )
     return tuple(found)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -134,7 +134,9 @@ def stability(
         raise ValueError("give either maps or X, and not both")
     if maps is None:
         maps = _fitted(X, n_maps, tsne, n_jobs)
-    checked = [as_embedding(one).astype(np.float64) for one in maps]
+    if isinstance(maps, str | Mapping) or not hasattr(maps, "__iter__"):
+        raise TypeError(f"maps must be a sequence of maps; got {type(maps).__name__}")
+    checked = [as_embedding(one, "maps").astype(np.float64) for one in maps]
     if len(checked) < 2:
         raise ValueError(f"maps must be at least two maps; got {len(checked)}")
     shapes = {one.shape for one in checked}
@@ -160,6 +162,8 @@ def _fitted(X: Any, n_maps: int, tsne: Any, n_jobs: int | None) -> list[NDArray[
 
     if not isinstance(n_maps, int) or n_maps < 2:
         raise ValueError(f"n_maps={n_maps!r} must be an integer of at least 2")
+    if tsne is not None and (isinstance(tsne, type) or not hasattr(tsne, "get_params")):
+        raise TypeError(f"tsne must be an estimator, such as TSNE(); got {tsne!r:.80}")
     one = clone(tsne) if tsne is not None else TSNE(n_jobs=n_jobs)
     one.set_params(init="random")
     return [one.set_params(random_state=seed).fit_transform(X) for seed in range(n_maps)]
@@ -180,7 +184,9 @@ def aligned_maps(maps: list[Floats], n_rounds: int = 10) -> Floats:
     """Return maps centred, at radius 1, turned and mirrored onto their mean."""
     scaled = []
     for one in maps:
-        centred = one - one.mean(axis=0)
+        # By a power of two, so that squares neither overflow nor vanish.
+        unit = np.ldexp(one, -int(np.frexp(np.abs(one).max())[1]))
+        centred = unit - unit.mean(axis=0)
         radius = np.sqrt((centred**2).sum(axis=1).mean())
         if radius == 0.0:
             raise ValueError("maps must not have all points in one place")

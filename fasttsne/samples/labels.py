@@ -25,7 +25,7 @@ def label_values(labels: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     if values.dtype.kind in "fcmM":
         missing = np.asarray(values != values)
     elif values.dtype.kind == "O":
-        flat = np.fromiter(map(_is_missing, values.flat), dtype=bool, count=values.size)
+        flat = np.fromiter(map(is_missing, values.flat), dtype=bool, count=values.size)
         missing = flat.reshape(values.shape)
     else:
         missing = np.zeros(values.shape, dtype=bool)
@@ -169,7 +169,8 @@ def _filled(values: Sequence[Any]) -> NDArray[Any]:
     return array
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+    """Return whether a label is None, NaN, NaT, pandas.NA or masked."""
     if value is None or value is np.ma.masked:
         return True
     try:

@@ -860,3 +860,25 @@ def test_without_webgl_the_page_says_so(tab, page):
     tab.tab.wait_for_selector("[role=alert]")
     assert "no WebGL 2" in tab.tab.inner_text("[role=alert]")
     assert tab.errors == []
+
+
+@pytest.mark.slow
+def test_no_number_text_or_size_breaks_the_page(opened):
+    Y, _ = corners(5)
+    tab = opened(Y, columns={"range": np.linspace(-1, 1, len(Y)) * 1.7e308}, title="title " * 500)
+    assert tab.tab.locator(".ticks span").all_text_contents() == ["1.7e+308", "0", "-1.7e+308"]
+    assert tab.tab.evaluate("document.querySelector('.map').clientHeight") > 300
+    tab.tab.focus(".map")
+    tab.tab.keyboard.press("p")  # reads the last point, on the right
+    assert tab.tab.is_visible(".tip")
+    tab.tab.set_viewport_size({"width": 400, "height": 600})
+    wait_for(tab.tab, "document.documentElement.scrollWidth === 400")
+    assert not tab.tab.is_visible(".tip")
+    assert tab.errors == []
+
+
+@pytest.mark.parametrize("title", [None, 3])
+def test_a_title_may_be_none_or_a_number(page, title):
+    html(np.eye(3, 2), path=page, title=title)
+    text = page.read_text(encoding="utf-8")
+    assert f"<title>{'' if title is None else '3'}</title>" in text

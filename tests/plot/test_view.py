@@ -93,7 +93,9 @@ def test_a_quantity_is_in_the_smallest_type_that_holds_it(values, dtype):
 
 def test_integers_beyond_doubles_are_texts():
     values = np.arange(N) + 2**60
-    assert cells(column(values)) == [str(value) for value in values]
+    texts = [str(value) for value in values]
+    assert cells(column(values)) == texts
+    assert cells(view_data(rows(), values.astype(np.uint64))["columns"][0]) == texts
 
 
 @pytest.mark.parametrize(
@@ -151,6 +153,30 @@ def test_frames_of_pandas_and_polars_and_dictionaries_are_alike():
     assert cells(named["columns"][0])[3] == "r3"
     polars = pytest.importorskip("polars")
     assert packed(view_data(rows(), columns=polars.DataFrame(content)), text=True) == found[0]
+
+
+def test_tables_of_pyarrow_are_read():
+    pyarrow = pytest.importorskip("pyarrow")
+    content = {"a": np.arange(N) / 7, "b": ["u", None] * (N // 2)}
+    found = [view_data(rows(), columns=one) for one in (pyarrow.table(content), content)]
+    assert packed(found[0], text=True) == packed(found[1], text=True)
+
+
+def test_hover_may_be_missing():
+    (found,) = view_data(rows(4), hover=["a", None, np.nan, pd.NA])["columns"]
+    assert cells(found) == ["a", None, None, None]
+
+
+def test_bad_arguments_are_named():
+    for wrong in (0, -1.0, np.nan, np.inf, "a", [3]):
+        with pytest.raises(ValueError, match=r"size=.* must be a number of pixels above 0"):
+            view_data(rows(), size=wrong)
+    for wrong in ("a" * N, 3, iter("a" * N)):
+        with pytest.raises(ValueError, match="hover must be a list of texts; got"):
+            view_data(rows(), hover=wrong)
+    lazy = pytest.importorskip("polars").LazyFrame({"a": [1] * N})
+    with pytest.raises(ValueError, match=r"columns must be a DataFrame .* got LazyFrame"):
+        view_data(rows(), columns=lazy)
 
 
 def test_labels_are_first_and_a_column_of_their_name_is_the_same_column():

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 
 from fasttsne import TSNE
 from fasttsne.quality import choose_perplexity, kl_divergence, r_nx_auc, reliability
@@ -62,3 +63,22 @@ def test_bad_arguments_are_named(digits):
         choose_perplexity(X, [5, 20])
     with pytest.raises(ValueError, match="sample=41"):
         choose_perplexity(X, [5], sample=41)
+    for wrong in ("a", [5, "a"], {5}, [1j]):
+        with pytest.raises(ValueError, match="candidates must be a sequence of numbers"):
+            choose_perplexity(X, wrong)
+    for wrong in ("a", TSNE):
+        with pytest.raises(TypeError, match=r"tsne must be a fasttsne\.TSNE"):
+            choose_perplexity(X, [5], tsne=wrong)
+    for wrong in (None, np.array(3.0), 3):
+        with pytest.raises(ValueError, match="Expected 2D array"):
+            choose_perplexity(wrong, [5])
+    with pytest.raises(ValueError, match="at least 4 samples; got 3"):
+        choose_perplexity(X[:3])
+
+
+def test_fits_of_all_pairs_are_judged_too(digits):
+    tsne = TSNE(method="exact", max_iter=250, random_state=0)
+    found = choose_perplexity(digits[:40], [5, 10], tsne=tsne)
+    assert_array_equal(
+        found.maps[1], clone(tsne).set_params(perplexity=10).fit_transform(digits[:40])
+    )

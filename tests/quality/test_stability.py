@@ -74,3 +74,19 @@ def test_bad_arguments_are_named(maps, digits):
         stability([maps[0], np.zeros((60, 2))])
     with pytest.raises(ValueError, match="n_maps=1"):
         stability(X=digits, n_maps=1)
+    with pytest.raises(ValueError, match="Input maps contains NaN"):
+        stability([maps[0], np.full((60, 2), np.nan)])
+    for wrong in ("ab", 3, {"a": maps[0]}):
+        with pytest.raises(TypeError, match="maps must be a sequence of maps; got"):
+            stability(wrong)
+    for wrong in ("a", TSNE):
+        with pytest.raises(TypeError, match="tsne must be an estimator"):
+            stability(X=digits, tsne=wrong)
+
+
+@pytest.mark.parametrize("exponent", [1000, -1050])
+def test_the_scale_of_a_map_does_not_matter(maps, exponent):
+    far = [np.round(one * 64) for one in maps]  # so that no digit is lost where numbers are tiny
+    found = [stability(some) for some in (far, [far[0], *(np.ldexp(far[1:], exponent))])]
+    for name in ("overlap", "displacement", "aligned"):
+        assert_allclose(getattr(found[1], name), getattr(found[0], name), rtol=1e-12, atol=1e-12)
