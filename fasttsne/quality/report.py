@@ -279,22 +279,7 @@ def report(
     classes = None if labels is None else as_classes(labels, len(Y), n_neighbors)
     anchors = checks.chosen_anchors(len(Y), sample, random_state)
     n_threads = effective_n_threads(n_jobs)
-    pairs = drawn_pairs(len(Y), N_PAIRS, random_state)
-    distances = data.pairs(*pairs, n_threads), on_map.pairs(*pairs, n_threads)
-    try:
-        correlation = correlation_between(*distances)
-    except NoOrder:
-        correlation = None
-    triplets = drawn_triplets(len(Y), N_PAIRS, random_state)
-    arrangement: dict[str, Any] = {
-        "triplet_accuracy": accuracy_of(data, on_map, triplets, n_threads)
-    }
-    own = in_metric_unit(data, distances[0]), in_metric_unit(on_map, distances[1])
-    if own[0].max() > 0.0 and own[1].max() > 0.0:
-        stress, error = stress_between(*own)
-        arrangement["scale_free_stress"] = stress
-        if not takes_all_pairs(len(Y), N_PAIRS):
-            arrangement["stress_error"] = error
+    correlation, further = _of_pairs_and_triplets(data, on_map, random_state, n_threads)
     in_data, there, counts = _ranks(data, on_map, anchors, n_neighbors, n_threads)
     per_sample = {
         "trustworthiness": rank_penalties(in_data, len(Y)),
@@ -305,9 +290,9 @@ def report(
     if classes is not None and labels is not None:
         per_sample["knn_accuracy"] = knn_hits(Y, classes, anchors, n_neighbors, n_threads)
         if metric in ("euclidean", "l2") and len(np.unique(classes[classes >= 0])) >= 3:
-            arrangement["centroid_recall"] = centroid_recall(X, Y, labels)
+            further["centroid_recall"] = centroid_recall(X, Y, labels)
     if reliability:
-        arrangement["reliability"] = reliability_of(
+        further["reliability"] = reliability_of(
             X,
             Y,
             perplexity=perplexity,
@@ -317,9 +302,9 @@ def report(
             random_state=random_state,
             n_jobs=n_jobs,
         )
-        per_sample |= arrangement["reliability"].per_sample
+        per_sample |= further["reliability"].per_sample
     found = assembled(len(Y), n_neighbors, metric, anchors, per_sample, correlation, counts=counts)
-    return replace(found, **arrangement)
+    return replace(found, **further)
 
 
 def assembled(
@@ -355,6 +340,27 @@ def assembled(
         knn_accuracy=means.pop("knn_accuracy", None),
         **means,
     )
+
+
+def _of_pairs_and_triplets(
+    data: Distances, on_map: Distances, random_state: Seed, n_threads: int
+) -> tuple[float | None, dict[str, Any]]:
+    """Return the correlation of distances, None if undefined, and fields of triplets and stress."""
+    n_samples = data.n_samples
+    pairs = drawn_pairs(n_samples, N_PAIRS, random_state)
+    distances = data.pairs(*pairs, n_threads), on_map.pairs(*pairs, n_threads)
+    try:
+        correlation = correlation_between(*distances)
+    except NoOrder:
+        correlation = None
+    triplets = drawn_triplets(n_samples, N_PAIRS, random_state)
+    fields: dict[str, Any] = {"triplet_accuracy": accuracy_of(data, on_map, triplets, n_threads)}
+    own = in_metric_unit(data, distances[0]), in_metric_unit(on_map, distances[1])
+    if own[0].max() > 0.0 and own[1].max() > 0.0:
+        fields["scale_free_stress"], error = stress_between(*own)
+        if not takes_all_pairs(n_samples, N_PAIRS):
+            fields["stress_error"] = error
+    return correlation, fields
 
 
 def _ranks(
