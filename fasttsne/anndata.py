@@ -73,8 +73,9 @@ def tsne(
     Raises
     ------
     ValueError
-        If there is no such representation or graph, if it has another number of cells, or if its
-        neighbours are too few for the perplexity. `adata` is then as it was.
+        If there is no such representation or graph, if it has another number of cells, if its
+        neighbours are too few for the perplexity, or if `metric` is given with `neighbors_key`.
+        `adata` is then as it was.
     TypeError
         If `params` has a name that `TSNE` does not have.
 
@@ -117,6 +118,11 @@ def tsne(
     if neighbors_key is not None:
         if "neighbors" in params:
             raise ValueError("neighbors_key and neighbors exclude each other; leave out one")
+        if params.get("metric", "euclidean") != "euclidean":
+            raise ValueError(
+                "metric has no effect on the graph of neighbors_key; leave it out, and choose it in"
+                " scanpy.pp.neighbors"
+            )
         neighbors, made_of = _neighbors(adata, neighbors_key, params)
         estimator.set_params(**neighbors)
     use_rep = use_rep or made_of or usual_representation(adata)

@@ -256,6 +256,7 @@ GRAPH = {"neighbors_key": "neighbors"}
         (add_neighbors, {"key_added": "X_"}, "key_added='X_' must be a name for obsm"),
         (add_neighbors, {"key_added": None}, "key_added=None must be a name for obsm"),
         (add_neighbors, {**GRAPH, "neighbors": "exact"}, "neighbors_key and neighbors exclude"),
+        (add_neighbors, {**GRAPH, "metric": "cosine"}, "metric has no effect on the graph of"),
         (add_neighbors, {**GRAPH, "perplexity": []}, "perplexity"),
         (text_rep, {"use_rep": "text"}, "text has values that are no real numbers in column 'a'"),
         (missing_rep, {"use_rep": "missing"}, "X contains NaN"),
