@@ -325,20 +325,33 @@ ft_status ft_parallel_run(ft_run *run, int64_t n_chunks, double chunk_cost, ft_t
 
 /* ---- Instruction sets ------------------------------------------------------------------------------ */
 
+#if FT_X86_VARIANTS
+#include <cpuid.h>
+#define SAVES_AVX 0x6u     /* the registers of SSE and AVX */
+#define SAVES_AVX512 0xe6u /* with the masks, upper halves and upper 16 registers of AVX-512 */
+#endif
+
 static volatile ft_isa selected_isa = FT_ISA_BASELINE;
 
 void ft_parallel_init(void) { selected_isa = ft_parallel_best_isa(); }
 
+/* CPUID says what the CPU has, and XCR0 which registers the system saves. __builtin_cpu_supports
+ * would do the same, but where zig links it is a stub that knows no CPU. */
 ft_isa ft_parallel_best_isa(void)
 {
 #if FT_X86_VARIANTS
-    __builtin_cpu_init();
-    if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-          __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2")))
-        return FT_ISA_BASELINE;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return FT_ISA_AVX512;
+    const unsigned needed = bit_FMA | bit_AVX | bit_OSXSAVE;
+    const unsigned avx2 = bit_AVX2 | bit_BMI | bit_BMI2;
+    const unsigned avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+    unsigned a, b, c, d, saved;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & needed) != needed) return FT_ISA_BASELINE;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (b & avx2) != avx2) return FT_ISA_BASELINE;
+    __asm__ volatile("xgetbv" : "=a"(saved), "=d"(d) : "c"(0));
+#ifdef __APPLE__
+    saved |= SAVES_AVX512; /* macOS does from a thread's first use on */
+#endif
+    if ((saved & SAVES_AVX) != SAVES_AVX) return FT_ISA_BASELINE;
+    if ((saved & SAVES_AVX512) == SAVES_AVX512 && (b & avx512) == avx512) return FT_ISA_AVX512;
     return FT_ISA_AVX2;
 #else
     return FT_ISA_BASELINE;
