@@ -210,6 +210,7 @@ def report(
     metric_params: Mapping[str, Any] | None = None,
     reliability: bool = False,
     perplexity: Positive = 30.0,
+    degrees_of_freedom: Positive | None = None,
     random_state: Seed = 0,
     n_jobs: int | None = None,
 ) -> Report:
@@ -234,8 +235,8 @@ def report(
         more than about 10,000 points, ``sample=5000`` is enough.
     reliability : bool, default=False
         Whether to judge single points too, by :func:`reliability`, whose table follows.
-    perplexity : float, default=30.0
-        Perplexity of the fit, for `reliability` alone.
+    perplexity, degrees_of_freedom
+        Of the fit, for `reliability` alone: see the function of that name.
     random_state : int, RandomState, Generator or None, default=0
         Seed of the random sample, and of the 100,000 random pairs and triplets of points whose
         distances are compared if there are more than that. With None reports differ by about the
@@ -296,6 +297,7 @@ def report(
             X,
             Y,
             perplexity=perplexity,
+            degrees_of_freedom=degrees_of_freedom,
             sample=anchors,
             metric=metric,
             metric_params=metric_params,
