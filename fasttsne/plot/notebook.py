@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
+from fasttsne.runtime.numbers import with_plain_numbers
+
 if TYPE_CHECKING:
     from fasttsne.plot.map_widget import MapWidget
 
 _LEAST_HEIGHT = 200  # pixels: less has no room for the map
 
 
+@with_plain_numbers
 def widget(
     Y: ArrayLike | None = None,
     labels: ArrayLike | None = None,
@@ -62,7 +65,7 @@ def widget(
     ImportError
         If anywidget is not installed.
     ValueError
-        As :func:`html`; if `height` is below 200.
+        As :func:`html`; if `height` is not an integer of at least 200.
 
     Notes
     -----

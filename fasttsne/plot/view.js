@@ -935,7 +935,7 @@ function draw(container, data, options = {}) {
 .fasttsne .selected { display: flex; flex-wrap: wrap; gap: 6px 8px; align-items: center; padding: 6px 12px 8px; border-top: 1px solid var(--line); }
 .fasttsne .count { flex: 1; min-width: 12em; unicode-bidi: isolate; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .fasttsne .tip { position: absolute; pointer-events: none; z-index: 9; max-width: min(24em, 90%); padding: 7px 10px; background: var(--field); border: 1px solid var(--line); border-left-width: 5px; border-radius: 4px; box-shadow: 0 2px 8px rgb(0 0 0 / 25%); overflow-wrap: anywhere; }
-.fasttsne .tip b { display: block; unicode-bidi: isolate; }
+.fasttsne .tip b { display: block; max-height: 5.4em; overflow: hidden; unicode-bidi: isolate; }
 .fasttsne .tip span { display: block; white-space: pre-line; max-height: 19em; overflow: hidden; unicode-bidi: plaintext; }
 .fasttsne .tip i { display: block; margin-top: 5px; image-rendering: pixelated; background-repeat: no-repeat; }
 .fasttsne .copied { position: fixed; left: 0; top: 0; width: 1px; height: 1px; opacity: 0; }

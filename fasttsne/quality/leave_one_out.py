@@ -27,7 +27,8 @@ from fasttsne.samples.scaling import Centering
 N_DIRECTIONS = 3
 
 # Neighbours in a block of points that are placed together, at most; a block has at least one point.
-_BLOCK_EDGES = 1 << 18
+# Ctrl-C waits for the end of the blocks that were begun.
+_BLOCK_EDGES = 1 << 14
 
 _MAX_ITER = 200
 _SHORTEST_STEP = 1e-3  # the map's kernel has width 1

@@ -191,6 +191,8 @@ def test_arrays_of_the_user_are_left_alone():
         ({"Y": Y, "labels": [0, 1]}, "labels"),
         ({"Y": Y, "hover": ["a"]}, r"hover must have one entry per point \(150\); got 1"),
         ({"Y": Y, "height": 10}, "height must be at least 200 pixels; got 10"),
+        ({"Y": Y, "height": "a"}, "height='a' must be an integer"),
+        ({"Y": Y, "height": np.inf}, "height=inf must be an integer"),
         ({"labels": SPECIES, "hover": ["a"]}, r"one entry per point \(150\); got 1"),
         ({"hover": ["a"], "color": "size"}, "color must be the name of a column"),
         ({"columns": {"a": [1, 2], "b": [1]}}, "b"),

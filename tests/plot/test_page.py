@@ -865,15 +865,24 @@ def test_without_webgl_the_page_says_so(tab, page):
 @pytest.mark.slow
 def test_no_number_text_or_size_breaks_the_page(opened):
     Y, _ = corners(5)
-    tab = opened(Y, columns={"range": np.linspace(-1, 1, len(Y)) * 1.7e308}, title="title " * 500)
+    tab = opened(
+        Y,
+        columns={"range": np.linspace(-1, 1, len(Y)) * 1.7e308, "long": ["long " * 5000] * len(Y)},
+        title="title " * 500,
+    )
     assert tab.tab.locator(".ticks span").all_text_contents() == ["1.7e+308", "0", "-1.7e+308"]
     assert tab.tab.evaluate("document.querySelector('.map').clientHeight") > 300
     tab.tab.focus(".map")
     tab.tab.keyboard.press("p")  # reads the last point, on the right
     assert tab.tab.is_visible(".tip")
+    tab.tab.select_option(".color", label="long")
+    tab.tab.keyboard.press("Home")
+    tab.tab.focus(".map")
+    tab.tab.keyboard.press("p")
+    assert tab.tab.evaluate("document.documentElement.scrollHeight") == 700
     tab.tab.set_viewport_size({"width": 400, "height": 600})
-    wait_for(tab.tab, "document.documentElement.scrollWidth === 400")
-    assert not tab.tab.is_visible(".tip")
+    wait_for(tab.tab, "document.querySelector('.tip').hidden")
+    assert tab.tab.evaluate("document.documentElement.scrollWidth") == 400
     assert tab.errors == []
 
 

@@ -251,6 +251,21 @@ def test_data_in_any_unit_and_with_duplicates(digits):
     assert all(not np.isnan(values).any() for values in coincident.per_sample.values())
 
 
+def test_points_are_placed_in_small_blocks(digits, monkeypatch):
+    """Ctrl-C waits for the end of a block."""
+    edges = []
+
+    class Recorded(_kernels.FrozenMap):
+        def place_again(self, own, others, *more):
+            edges.append(others.size)
+            return super().place_again(own, others, *more)
+
+    monkeypatch.setattr(_kernels, "FrozenMap", Recorded)
+    X = digits[:400]
+    reliability(X, X[:, [20, 21]], perplexity=30)
+    assert max(edges) <= 1 << 14
+
+
 def test_bad_arguments_are_named(digits):
     X = digits[:30]
     Y = X[:, 10:12]
