@@ -169,7 +169,7 @@ def perplexity_curve(choice: Any, *, ax: Axes | None = None, title: str | None =
     curves = {
         "local": "small neighbourhoods, to 30",
         "r_nx_auc": "all (AUC)",
-        "global_": "large neighbourhoods",
+        "global": "large neighbourhoods",
     }
     for i, (name, text) in enumerate(curves.items()):
         line = ax.plot(at, choice.figures[name], color=PALETTE[i], linestyle=_DASHES[i], marker=".")

@@ -35,7 +35,7 @@ _CLOSE = 0.01
 _COLUMNS = {
     "r_nx_auc": ("R_NX AUC", "{:.3f}"),
     "local": ("local", "{:.3f}"),
-    "global_": ("global", "{:.3f}"),
+    "global": ("global", "{:.3f}"),
     "jumping": ("jumping", "{:.4f}"),
     "dubious": ("dubious", "{:.4f}"),
     "singularity": ("singularity", "{:.3g}"),
@@ -57,7 +57,7 @@ class PerplexityChoice:
         The smallest perplexity whose R_NX AUC is within 0.01 of the largest.
     figures : dict of str to ndarray of float64, shape (n_candidates,)
         "r_nx_auc", and the mean of R_NX over neighbourhoods up to 30 points ("local") and above 30
-        ("global_"), weighted as in the area; "jumping" and "dubious", shares of points, and
+        ("global"), weighted as in the area; "jumping" and "dubious", shares of points, and
         "singularity", as `reliability` prints them; "kl_divergence" at the map's best scale. NaN
         where a figure was not computed.
     maps : tuple of ndarray of float32, shape (n_samples, 2)
@@ -288,7 +288,7 @@ def _figures(
     return {
         "r_nx_auc": area_under(sizes, improvement),
         "local": area_under(sizes[near], improvement[near]),
-        "global_": area_under(sizes[~near], improvement[~near]) if not near.all() else None,
+        "global": area_under(sizes[~near], improvement[~near]) if not near.all() else None,
         "jumping": known["jumping"],
         "dubious": known["dubious"],
         "singularity": known["singularity"],
