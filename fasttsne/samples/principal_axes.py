@@ -98,10 +98,12 @@ def principal_axes(
         total_variance = float(np.trace(covariance))
         if not np.isfinite(total_variance):
             raise ValueError("X has NaN, infinity or values too large to square; remove them")
+        # Asked for all by number, SciPy before 1.10 writes beyond an array (its issue 16527).
+        wanted = (n_features - n_axes, n_features - 1) if n_axes < n_features else None
         variances, components = eigh(
             covariance,
             lower=False,
-            subset_by_index=(n_features - n_axes, n_features - 1),
+            subset_by_index=wanted,
             overwrite_a=True,
             check_finite=False,
         )

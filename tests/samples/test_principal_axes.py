@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import linalg
 from sklearn.decomposition import PCA
 
 from fasttsne.samples import principal_axes as module
@@ -57,6 +58,20 @@ def test_same_bits_with_any_number_of_threads(n_threads):
     assert_array_equal(many.variances, one.variances)
     assert_array_equal(one.project(X, 5, n_threads=n_threads), coordinates)
     assert_array_equal(one.squared_rest(X, coordinates, n_threads=n_threads), rest)
+
+
+def test_all_axes_are_not_asked_for_by_number(monkeypatch):
+    """Then SciPy before 1.10 writes beyond an array."""
+    subsets = []
+
+    def eigh(*args, **kwargs):
+        subsets.append(kwargs["subset_by_index"])
+        return linalg.eigh(*args, **kwargs)
+
+    monkeypatch.setattr(module, "eigh", eigh)
+    for n_axes in (1, 4, 5):
+        principal_axes(elongated(100, 5), n_axes)
+    assert subsets == [(4, 4), (1, 4), None]
 
 
 def test_constant_data_have_no_variance():
