@@ -67,8 +67,8 @@ def test_every_extra_is_listed_and_every_hint_names_one(capsys):
     sources = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
     named = re.findall(r"fasttsne\[(\w+)\]|check_package\([^)]+\"(\w+)\"\)", sources)
     assert {hint or checked for hint, checked in named} == extras
-    readme = (project / "README.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `(\w+)` +\|", readme, re.MULTILINE)) == extras
+    page = (project / "docs/quick-start.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` +\|", page, re.MULTILINE)) == extras
 
 
 @pytest.mark.parametrize("command", [[], ["demo"], ["info"], ["map"], ["judge"], ["run"]])
