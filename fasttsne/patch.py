@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -48,7 +49,7 @@ class TSNE(OurTSNE):
 
     def __init__(self, n_components: int = 2, **params: Any) -> None:
         super().__init__(n_components, **params)
-        self._keeps_rate = _state.learning_rate == "keep"  # also in a pickle
+        self._keeps_rate = _state.learning_rate == "keep"  # also in a pickle or clone
 
     __init__.__signature__ = Signature(_FIRST)  # type: ignore[attr-defined]
 
@@ -72,6 +73,18 @@ class TSNE(OurTSNE):
             self._take(fitted)
         return self.embedding_
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the map as that of a `fasttsne.TSNE`, with the learning rate that was read."""
+        ours = self._unfitted()
+        ours.__dict__.update(_fitted_attributes(self))
+        ours.save(path)
+
+    def __sklearn_clone__(self) -> Any:
+        """Return an unfitted copy that reads a learning rate as this one does."""
+        copied = super().__sklearn_clone__()
+        copied._keeps_rate = self._keeps_rate
+        return copied
+
     def _unfitted(self, **changed: Any) -> OurTSNE:
         """Return fasttsne's estimator with these parameters; a learning rate is read."""
         ours = super()._unfitted(**changed)
@@ -89,9 +102,13 @@ class TSNE(OurTSNE):
     def _take(self, fitted: Any) -> None:
         """Get the attributes of a fitted estimator in place of those of an earlier fit."""
         if hasattr(fitted, "embedding_"):
-            for name in [name for name in self.__dict__ if name.endswith("_")]:
+            for name in _fitted_attributes(self):
                 delattr(self, name)
-            self.__dict__.update({k: v for k, v in vars(fitted).items() if k.endswith("_")})
+            self.__dict__.update(_fitted_attributes(fitted))
+
+
+def _fitted_attributes(estimator: Any) -> dict[str, Any]:
+    return {name: value for name, value in vars(estimator).items() if name.endswith("_")}
 
 
 @dataclass
@@ -115,19 +132,24 @@ _lock = RLock()
 
 
 class Patch:
-    """The patch that a call of `patch_sklearn` made, undone at the end of a with block."""
+    """A patch, made by `patch_sklearn` and again by every further with block that uses it."""
 
-    def __init__(self, before: str | None) -> None:
-        self._before = before  # learning_rate of the patch around this one; None without one
+    def __init__(self, learning_rate: str) -> None:
+        self._learning_rate = learning_rate
+        self._around = [_replace(learning_rate)]  # for every block that is to end
+        self._was_used = False
 
     def __enter__(self) -> None:
-        pass
+        if self._was_used or not _state.replaced:
+            self._around.append(_replace(self._learning_rate))
+        self._was_used = True
 
     def __exit__(self, *exception: object) -> None:
-        if self._before is None:
+        around = self._around.pop()
+        if around is None:
             unpatch_sklearn()
-        else:
-            _state.learning_rate = self._before
+        elif _state.replaced:
+            _state.learning_rate = around
 
 
 def patch_sklearn(*, learning_rate: str = "auto") -> Patch:
@@ -150,7 +172,8 @@ def patch_sklearn(*, learning_rate: str = "auto") -> Patch:
     Returns
     -------
     patch : context manager
-        Undoes the patch at the end of a with block. It need not be used.
+        Undoes the patch at the end of a with block. It need not be used. A second block patches
+        again.
 
     Raises
     ------
@@ -169,6 +192,11 @@ def patch_sklearn(*, learning_rate: str = "auto") -> Patch:
     need fasttsne. Lines go to the logger "fasttsne". Processes that a program starts are patched
     if they are forked.
 
+    An estimator reads numbers for `learning_rate` as the patch under which it was made, wherever it
+    is fitted; so do its clones, copies and pickles, and `save` writes the rate that it read. An
+    estimator made of its `get_params` is a new one: the patch of that moment counts, and without a
+    patch numbers are read as "auto".
+
     Examples
     --------
     >>> import fasttsne
@@ -182,8 +210,13 @@ def patch_sklearn(*, learning_rate: str = "auto") -> Patch:
     """
     if learning_rate not in ("auto", "keep"):
         raise ValueError(f"learning_rate={learning_rate!r} must be 'auto' or 'keep'")
+    return Patch(learning_rate)
+
+
+def _replace(learning_rate: str) -> str | None:
+    """Patch, and return `learning_rate` of the patch around this one; None without one."""
     with _lock:
-        before = _state.learning_rate if _state.replaced else None
+        around = _state.learning_rate if _state.replaced else None
         _state.learning_rate = learning_rate
         if sklearn.manifold.TSNE is not TSNE:
             _state.original = sklearn.manifold.TSNE
@@ -192,7 +225,7 @@ def patch_sklearn(*, learning_rate: str = "auto") -> Patch:
                 if value is SklearnTSNE or value is _state.original:
                     _state.replaced.append((table, key, value))
                     table[key] = TSNE
-    return Patch(before)
+    return around
 
 
 def unpatch_sklearn() -> None:

@@ -124,6 +124,38 @@ def test_a_patch_in_a_patch_ends_alone(small_digits):
     assert manifold.TSNE is not patched
 
 
+def test_a_patch_that_is_used_again_patches_again(small_digits, module):
+    def rate():
+        return manifold.TSNE(learning_rate=20, **FAST).fit(small_digits).learning_rate_
+
+    before = Original
+    used = fasttsne.patch_sklearn(learning_rate="keep")
+    for _ in range(2):
+        with used:
+            assert manifold.TSNE is module.TSNE is patch.TSNE and rate() == 240
+        assert manifold.TSNE is module.TSNE is before
+    fasttsne.patch_sklearn()
+    with used:
+        with used, pytest.raises(ZeroDivisionError), used:
+            raise ZeroDivisionError
+        assert rate() == 240
+    assert manifold.TSNE is patch.TSNE and rate() == 300
+
+
+def test_a_patch_that_was_undone_before_or_in_its_block():
+    before = Original
+    used = fasttsne.patch_sklearn()
+    fasttsne.unpatch_sklearn()
+    with used:
+        assert manifold.TSNE is patch.TSNE
+    assert manifold.TSNE is before
+    fasttsne.patch_sklearn(learning_rate="keep")
+    with fasttsne.patch_sklearn():
+        fasttsne.unpatch_sklearn()
+    assert manifold.TSNE is before
+    assert not patch.TSNE()._keeps_rate
+
+
 def test_another_package_was_first_and_is_restored(monkeypatch, module):
     class Accelerated(Original):
         pass
@@ -219,6 +251,34 @@ def test_numbers_for_the_learning_rate_can_be_kept(X, caplog):
     with pytest.raises(ValueError, match="learning_rate='number' must be 'auto' or 'keep'"):
         fasttsne.patch_sklearn(learning_rate="number")
     assert manifold.TSNE is Original
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("around", [None, "auto", "keep"])
+def test_copies_read_the_learning_rate_as_the_estimator_does(X, tmp_path, kept, around):
+    with fasttsne.patch_sklearn(learning_rate="keep" if kept else "auto"):
+        tsne = manifold.TSNE(learning_rate=5, **FAST)
+    if around is not None:
+        fasttsne.patch_sklearn(learning_rate=around)
+    copies = {
+        "clone": clone(tsne),
+        "clone of a clone": clone(clone(tsne)),
+        "clone of a pipeline": clone(make_pipeline(tsne))[-1],
+        "pickle of a clone": pickle.loads(pickle.dumps(clone(tsne))),
+        "copy": copy.deepcopy(tsne),
+        "changed": clone(tsne).set_params(learning_rate=7).set_params(learning_rate=5),
+    }
+    tsne.fit(X).save(tmp_path / "map.npz")
+    copies["file"] = fasttsne.load(tmp_path / "map.npz")
+    expected = fasttsne.TSNE(learning_rate=5 if kept else "auto", **FAST).fit_transform(X)
+    np.testing.assert_array_equal(tsne.embedding_, expected)
+    np.testing.assert_array_equal(copies["file"].embedding_, expected)
+    for name, copied in copies.items():
+        np.testing.assert_array_equal(copied.fit_transform(X), expected, err_msg=name)
+        assert name == "file" or copied.get_params() == tsne.get_params()
+    assert not hasattr(clone(tsne), "embedding_")
+    # An estimator made of the parameters is a new one.
+    assert type(tsne)(**tsne.get_params())._keeps_rate == (around == "keep")
 
 
 @pytest.mark.parametrize(
