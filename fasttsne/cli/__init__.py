@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None, prog: str = "fasttsne") -> int:
 def _run(argv: Sequence[str] | None, prog: str, args: argparse.Namespace) -> int:
     """Run a command other than ``run``, return its status; print an exception as one line."""
     try:
-        _, unknown = _parser(prog).parse_known_args(argv, args)
+        given = _separated(sys.argv[1:] if argv is None else argv)
+        _, unknown = _parser(prog).parse_known_args(given, args)
         if unknown:  # the command's parser, unlike that of all commands, knows the options
             args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         if args.command == "run":
@@ -66,6 +67,19 @@ def _run(argv: Sequence[str] | None, prog: str, args: argparse.Namespace) -> int
         else:
             say(f"{args.parser.prog}: error: {one_line(error)}")
         return 2
+
+
+def _separated(argv: Sequence[str]) -> Sequence[str]:
+    """Return ``run -mMODULE`` as ``run -m MODULE``: argparse does not leave it what follows."""
+    if argv[:1] == ["run"]:
+        for place in range(1, len(argv)):
+            before, arg = argv[place - 1], argv[place]
+            if arg.startswith("-m") and arg != "-m":
+                return [*argv[:place], "-m", arg[2:], *argv[place + 1 :]]
+            is_value = before.startswith("--") and "=" not in before
+            if arg == "--" or not (arg.startswith("-") or is_value):
+                break
+    return argv
 
 
 class _Parser(argparse.ArgumentParser):

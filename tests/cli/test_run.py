@@ -39,10 +39,12 @@ def found():
     return pickle.loads(Path("found.pickle").read_bytes())
 
 
-@pytest.mark.parametrize("given", [["a", "--debug", "-m", "--", "b"], ["--", "--help"], []])
+@pytest.mark.parametrize(
+    "given", [["a", "--debug", "-m", "--", "b"], ["--", "--help"], ["-mscripts.draw"], ["-mb"], []]
+)
 def test_a_script_is_run_under_the_patch(script, given):
     before = manifold.TSNE
-    first = [] if given else ["--"]
+    first = ["--"] if given in ([], ["-mb"]) else []
     assert run("run", *first, "scripts/draw.py", *given) == 0
     assert found()["argv"] == ["scripts/draw.py", *given]
     assert found()["path"] == str(script.parent)
@@ -51,15 +53,27 @@ def test_a_script_is_run_under_the_patch(script, given):
 
 
 def test_numbers_for_the_learning_rate_are_kept_on_request(script):
-    assert run("run", "--learning-rate", "keep", "scripts/draw.py") == 0
-    assert found()["rate"] == 36
+    for option in (["--learning-rate", "keep"], ["--learning-rate=keep"]):
+        assert run("run", *option, "scripts/draw.py", "-mb") == 0
+        assert found()["rate"] == 36 and found()["argv"] == ["scripts/draw.py", "-mb"]
 
 
-def test_a_module_is_run_under_the_patch(script, here):
+@pytest.mark.parametrize(
+    ("options", "rate"),
+    [
+        (["-m", "scripts.draw"], 150),
+        (["-mscripts.draw"], 150),
+        (["--learning-rate", "keep", "-mscripts.draw"], 36),
+        (["--learning-rate=keep", "-mscripts.draw"], 36),
+    ],
+)
+@pytest.mark.parametrize("given", [[], ["-x"], ["a", "--help", "-mb", "--", "-m"]])
+def test_a_module_is_run_under_the_patch(script, here, options, rate, given):
     (here / "scripts" / "__init__.py").touch()
-    assert run("run", "-m", "scripts.draw", "-x") == 0
-    assert found()["argv"] == [str(script), "-x"] and found()["path"] == str(here)
-    assert found()["rate"] == 150
+    sys.modules.pop("scripts", None)  # that of another folder
+    assert run("run", *options, *given) == 0
+    assert found()["argv"] == [str(script), *given] and found()["path"] == str(here)
+    assert found()["rate"] == rate
 
 
 @pytest.mark.parametrize(
@@ -68,6 +82,8 @@ def test_a_module_is_run_under_the_patch(script, here):
         (["nowhere.py"], "there is no file 'nowhere.py'"),
         ([], "the following arguments are required: SCRIPT"),
         (["-m", "nowhere"], "there is no module 'nowhere'"),
+        (["-mnowhere.at.all", "-x"], "there is no module 'nowhere.at.all'"),
+        (["-m"], "the following arguments are required: SCRIPT"),
         (["-m", "nowhere.at.all"], "there is no module 'nowhere.at.all'"),
         (["--learning-rate", "1", "x.py"], "argument --learning-rate: invalid choice: "),
     ],
