@@ -39,7 +39,8 @@ def tsne(
 
     The map goes to ``adata.obsm[key_added]``, and ``adata.uns[key_added without "X_"]`` gets a
     dictionary: "params", all parameters that are not None, with `use_rep`, `neighbors_key` and the
-    seed; "kl_divergence"; "n_iter"; and "versions" of packages.
+    seed; "kl_divergence"; "n_iter"; and "versions" of packages. With `neighbors_key`, "metric" is
+    that of the graph, if known.
 
     Parameters
     ----------
@@ -74,8 +75,8 @@ def tsne(
     ------
     ValueError
         If there is no such representation or graph, if it has another number of cells, if its
-        neighbours are too few for the perplexity, or if `metric` is given with `neighbors_key`.
-        `adata` is then as it was.
+        neighbours are too few for the perplexity, if `metric` is given with `neighbors_key`, or if
+        `label_weight` is positive: pass labels to `TSNE.fit`. `adata` is then as it was.
     TypeError
         If `params` has a name that `TSNE` does not have.
 
@@ -99,6 +100,13 @@ def tsne(
     """
     estimator = TSNE(**params)
     estimator._validate_params()
+    weight = estimator.label_weight
+    if weight > 0.0:
+        raise ValueError(
+            f"label_weight={weight} needs labels, which this function does not take; assign"
+            f" fasttsne.TSNE(label_weight={weight}).fit_transform(X, adata.obs[...]) to"
+            " adata.obsm['X_tsne']"
+        )
     if not hasattr(adata, "obsm"):
         raise TypeError(f"adata must be an AnnData, got {type(adata).__name__}")
     is_backed = bool(getattr(adata, "isbacked", False))
@@ -114,7 +122,7 @@ def tsne(
             f"key_added={key_added!r} would overwrite uns[{key!r}], a neighbour graph; choose"
             " another"
         )
-    made_of = None
+    made_of, graph = None, {}
     if neighbors_key is not None:
         if "neighbors" in params:
             raise ValueError("neighbors_key and neighbors exclude each other; leave out one")
@@ -123,7 +131,8 @@ def tsne(
                 "metric has no effect on the graph of neighbors_key; leave it out, and choose it in"
                 " scanpy.pp.neighbors"
             )
-        neighbors, made_of = _neighbors(adata, neighbors_key, params)
+        neighbors, made_of, metric = _neighbors(adata, neighbors_key, params)
+        graph = {"neighbors_key": neighbors_key, "metric": metric}
         estimator.set_params(**neighbors)
     use_rep = use_rep or made_of or usual_representation(adata)
     if key_added == use_rep:
@@ -133,7 +142,7 @@ def tsne(
     if copy:
         adata = adata.to_memory() if is_backed else adata.copy()
     adata.obsm[key_added] = estimator.embedding_
-    adata.uns[key] = record_of(estimator, use_rep=use_rep, neighbors_key=neighbors_key)
+    adata.uns[key] = record_of(estimator, use_rep=use_rep, **graph)
     return adata if copy else None
 
 
@@ -172,8 +181,8 @@ def _samples(adata: Any, name: str) -> Any:
 
 def _neighbors(
     adata: Any, key: str, params: Mapping[str, Any]
-) -> tuple[dict[str, Any], str | None]:
-    """Return parameters of `TSNE` for a graph, and the name of what it was made of if known."""
+) -> tuple[dict[str, Any], str | None, Any]:
+    """Return parameters of `TSNE` for a graph, and from what and by which metric it was made."""
     remedy = "run scanpy.pp.neighbors, with key_added for a key other than 'neighbors'"
     if key not in adata.uns:
         raise ValueError(f"neighbors_key={key!r} is not in adata.uns; {remedy}")
@@ -206,7 +215,7 @@ def _neighbors(
     neighbors = indices[:, :k], np.sqrt(squares[:, :k])
     known = str(made.get("use_rep"))
     made_of = known if known in representations(adata) else None
-    return {"neighbors": neighbors, **_fitting(params, k, name)}, made_of
+    return {"neighbors": neighbors, **_fitting(params, k, name)}, made_of, made.get("metric")
 
 
 def _as_dict(stored: Any) -> Mapping[str, Any]:

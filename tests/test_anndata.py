@@ -58,7 +58,8 @@ def test_the_map_is_that_of_the_array(cells, use_rep):
     np.testing.assert_array_equal(cells.obsm["X_tsne"], expected.embedding_)
     assert cells.uns["tsne"]["kl_divergence"] == expected.kl_divergence_
     assert cells.uns["tsne"]["n_iter"] == expected.n_iter_
-    assert cells.uns["tsne"]["params"]["use_rep"] == use_rep or "X_pca"
+    assert cells.uns["tsne"]["params"]["use_rep"] == (use_rep or "X_pca")
+    assert cells.uns["tsne"]["params"]["metric"] == "euclidean"
 
 
 def test_without_principal_components_x_is_mapped(cells):
@@ -181,6 +182,20 @@ def test_the_start_is_that_of_what_the_graph_was_made_of(cells):
     assert cells.uns["tsne"]["params"]["use_rep"] == "X_pca"
 
 
+def test_the_recorded_metric_is_that_of_the_graph(cells):
+    add_neighbors(cells)
+    tsne(cells, neighbors_key="neighbors", **FAST)
+    assert "metric" not in cells.uns["tsne"]["params"]  # it is not known
+    cells.uns["neighbors"]["params"]["metric"] = "cosine"
+    expected = cells.obsm["X_tsne"]
+    tsne(cells, neighbors_key="neighbors", **FAST)
+    assert cells.uns["tsne"]["params"]["metric"] == "cosine"
+    np.testing.assert_array_equal(cells.obsm["X_tsne"], expected)
+    tsne(cells, metric="cosine", **FAST)
+    assert cells.uns["tsne"]["params"]["metric"] == "cosine"
+    assert "neighbors_key" not in cells.uns["tsne"]["params"]
+
+
 # ---- bad input ----------------------------------------------------------------------------------
 
 
@@ -258,6 +273,11 @@ GRAPH = {"neighbors_key": "neighbors"}
         (add_neighbors, {**GRAPH, "neighbors": "exact"}, "neighbors_key and neighbors exclude"),
         (add_neighbors, {**GRAPH, "metric": "cosine"}, "metric has no effect on the graph of"),
         (add_neighbors, {**GRAPH, "perplexity": []}, "perplexity"),
+        (
+            add_neighbors,
+            {"label_weight": 0.5},
+            "label_weight=0.5 needs labels, which .*; assign fasttsne.TSNE.label_weight=0.5.",
+        ),
         (text_rep, {"use_rep": "text"}, "text has values that are no real numbers in column 'a'"),
         (missing_rep, {"use_rep": "missing"}, "X contains NaN"),
         (add_neighbors, {"key_added": "X_pca"}, "key_added='X_pca' would overwrite use_rep"),
