@@ -27,7 +27,7 @@ from fasttsne.samples.scaling import Centering
 N_DIRECTIONS = 3
 
 # Neighbours in a block of points that are placed together, at most; a block has at least one point.
-# Ctrl-C waits for the end of the blocks that were begun.
+# Ctrl-C waits for the end of the blocks that were begun. No result depends on the blocks.
 _BLOCK_EDGES = 1 << 14
 
 _MAX_ITER = 200
@@ -135,7 +135,8 @@ def farthest_places(
 
     `along` has the coordinates of the data in the directions, (n, n_directions).
     """
-    edges = _symmetric_edges(found.neighbors)
+    edges, lists_own = _symmetric_edges(found.neighbors)
+    widths = np.diff(edges.indptr)
     frozen = _kernels.FrozenMap(
         found.embedding, found.degrees_of_freedom, _ANGLE, n_threads=n_threads
     )
@@ -150,15 +151,12 @@ def farthest_places(
         return np.asarray(np.exp(np.clip(exponents, -_LARGEST_EXPONENT, _LARGEST_EXPONENT)))
 
     def places_of(own: Anchors) -> NDArray[np.float32]:
-        sizes = np.diff(edges.indptr)[own]
-        place = np.arange(sizes.max())
-        present = place < sizes[:, np.newaxis]
-        at = edges.indptr[own][:, np.newaxis] + np.where(present, place, 0)
+        at = edges.indptr[own][:, np.newaxis] + np.arange(widths[own[0]])
         others = np.ascontiguousarray(edges.indices[at], dtype=np.int32)
         before = edges.data[at]
-        masses = present.astype(np.float32)
-        # Sums of weights in the rows of the others, without the weight of the point that moves.
-        rest = norm[others] - weights(others, before)
+        # Sums of weights in the rows of the others, without the weight of the point that moves,
+        # which only rows that list it have.
+        rest = norm[others] - np.where(lists_own[at], weights(others, before), 0.0)
         home = found.embedding[own]
         farthest, distance = home.copy(), np.full(len(own), -1.0)
         for direction in along.T:
@@ -166,10 +164,10 @@ def farthest_places(
             for signed in (step, -step):
                 # |x + s v - z|^2 = |x - z|^2 + s (2 v.(x - z) + s) for a unit vector v.
                 after = np.maximum(before + signed * (2.0 * ahead + signed), 0.0)
-                from_own, _ = _kernels.calibrate(after, found.perplexity, False, 1, masses)
+                from_own, _ = _kernels.calibrate(after, found.perplexity, False, 1)
                 back = weights(others, after)
                 back /= np.maximum(rest, 0.0) + np.maximum(back, _TINY)
-                pulls = (0.5 * masses * (from_own + back)).astype(np.float32)
+                pulls = (0.5 * (from_own + back)).astype(np.float32)
                 placed = frozen.place_again(own, others, pulls, sum_q, _MAX_ITER, _SHORTEST_STEP, 1)
                 moved = np.linalg.norm(placed.astype(np.float64) - home, axis=1)
                 farther = moved > distance
@@ -181,33 +179,38 @@ def farthest_places(
     def fill(block: NDArray[np.int64]) -> None:
         places[block] = places_of(np.ascontiguousarray(rows[block]))
 
-    in_threads(fill, _blocks_of_similar_width(np.diff(edges.indptr)[rows]), n_threads)
+    in_threads(fill, _blocks_of_equal_width(widths[rows]), n_threads)
     return places
 
 
-def _symmetric_edges(neighbors: Found) -> Any:
-    """Return the squared distances between neighbours in either direction, as a CSR matrix."""
+def _symmetric_edges(neighbors: Found) -> tuple[Any, NDArray[np.bool_]]:
+    """Return the squared distances between neighbours in either direction, as a CSR matrix.
+
+    The second array has for each entry (i, j) whether i is among the neighbours of j.
+    """
     indices, squares = neighbors
     n, k = indices.shape
     # A distance of 0 would be no entry.
-    edges = sparse.csr_matrix(
+    unsorted = sparse.csr_matrix(
         (np.maximum(squares, _TINY).ravel(), indices.ravel(), np.arange(0, n * k + 1, k)),
         shape=(n, n),
     )
-    return edges.maximum(edges.T).tocsr()
+    # A transposition sorts indices. Sums of sorted terms have their entries in the same order.
+    listed_by = unsorted.T.tocsr()
+    lists = listed_by.T.tocsr()
+    directions = lists.sign() + 2.0 * listed_by.sign()
+    return lists.maximum(listed_by), directions.data >= 2.0
 
 
-def _blocks_of_similar_width(widths: NDArray[np.integer]) -> list[NDArray[np.int64]]:
-    """Return all places in blocks of at most _BLOCK_EDGES edges, padded to the widest row."""
+def _blocks_of_equal_width(widths: NDArray[np.integer]) -> list[NDArray[np.int64]]:
+    """Return all places in blocks of one width and of at most _BLOCK_EDGES edges."""
     order = np.argsort(widths, kind="stable")
-    blocks, start = [], 0
-    while start < len(order):
-        stop = start + 1
-        while stop < len(order) and (stop + 1 - start) * widths[order[stop]] <= _BLOCK_EDGES:
-            stop += 1
-        blocks.append(order[start:stop])
-        start = stop
-    return blocks
+    groups = np.split(order, np.flatnonzero(np.diff(widths[order])) + 1)
+    return [
+        group[part]
+        for group in groups
+        for part in gen_batches(len(group), max(1, _BLOCK_EDGES // widths[group[0]]))
+    ]
 
 
 def across_gaps(

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from fasttsne import TSNE, _kernels
 from fasttsne.affinity import joint_probabilities
 from fasttsne.quality import reliability, report
-from fasttsne.quality.leave_one_out import LeaveOneOut, across_gaps, hessians
+from fasttsne.quality.leave_one_out import LeaveOneOut, across_gaps, farthest_places, hessians
 
 PERPLEXITY = 29.9  # at which all 89 others are neighbours, as in the reference
 
@@ -68,6 +68,34 @@ def test_perturbation_scores_are_those_of_the_equation(fitted):
     # Steps end at 1e-3. Two descents may also take a flat valley to different minima.
     assert np.sort(error)[-2] < 0.02
     assert np.median(error) < 2e-3
+
+
+def test_moved_affinities_are_those_of_the_equation(digits, monkeypatch):
+    """Of mutual neighbours, and of pairs of which only one lists the other."""
+    calls = []
+
+    class Recorded(_kernels.FrozenMap):
+        def place_again(self, own, others, weights, *more):
+            calls.append((own, others, weights))
+            return super().place_again(own, others, weights, *more)
+
+    monkeypatch.setattr(_kernels, "FrozenMap", Recorded)
+    X, perplexity, step = digits[:120], 5.0, 3.0
+    Y = np.ascontiguousarray(X[:, [20, 21]], dtype=np.float32)
+    neighbors, _ = neighbors_and_p(X, perplexity)
+    found = LeaveOneOut.of(Y, neighbors, perplexity, 1.0, 1)
+    axes = reference.directions(X)
+    rows = np.arange(0, 120, 4, dtype=np.int32)
+    farthest_places(found, X @ axes.T, step, rows, 1)
+    moves = [sign * step * axis for axis in axes for sign in (1, -1)]
+    n_seen = one_sided = 0
+    for at, (own, others, weights) in enumerate(calls):
+        for i, js, p in zip(own, others, weights, strict=True):
+            expected = reference.moved_p(i, moves[at % 6], X, found.beta, perplexity, neighbors[0])
+            assert_allclose(p, 120 * expected[js], rtol=1e-5, atol=1e-9)
+            one_sided += sum(i not in neighbors[0][j] for j in js)
+            n_seen += 1
+    assert n_seen == 6 * len(rows) and one_sided > 100
 
 
 def test_correlations_are_those_of_the_equation(fitted):
@@ -249,6 +277,20 @@ def test_data_in_any_unit_and_with_duplicates(digits):
     assert all(not np.isnan(values).any() for values in equal.per_sample.values())
     coincident = reliability(X, np.zeros((150, 2)), perplexity=10.0)
     assert all(not np.isnan(values).any() for values in coincident.per_sample.values())
+
+
+def test_blocks_change_nothing(isa, digits, monkeypatch):
+    X = digits[:600]
+    neighbors, _ = neighbors_and_p(X, 20.0)
+    Y = np.random.default_rng(0).normal(scale=5.0, size=(600, 2)).astype(np.float32)
+    found = LeaveOneOut.of(Y, neighbors, 20.0, 1.0, 2)
+    along, rows = X[:, [20, 21, 22]], np.arange(600, dtype=np.int32)
+    expected = farthest_places(found, along, 1.0, rows, 2)
+    for edges in (1, 1000, 1 << 20):
+        monkeypatch.setattr("fasttsne.quality.leave_one_out._BLOCK_EDGES", edges)
+        assert_array_equal(farthest_places(found, along, 1.0, rows, 1), expected)
+    some = rows[::-7].copy()
+    assert_array_equal(farthest_places(found, along, 1.0, some, 1), expected[some])
 
 
 def test_points_are_placed_in_small_blocks(digits, monkeypatch):

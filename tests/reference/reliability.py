@@ -51,19 +51,23 @@ def directions(X):
     return axes[:N_DIRECTIONS]
 
 
-def moved_p(i, move, X, betas, perplexity):
-    """Row i of P, (p_j|i + p_i|j) / 2n over all pairs, after x_i has moved."""
+def moved_p(i, move, X, betas, perplexity, lists=None):
+    """Row i of P, (p_j|i + p_i|j) / 2n, after x_i has moved.
+
+    lists[j] has the neighbours of j; None is all others. The pairs are those of i with its
+    neighbours and with the points that list it. The row of each of these has its neighbours and i.
+    """
     n = len(X)
-    others = np.delete(np.arange(n), i)
+    lists = [np.delete(np.arange(n), j) for j in range(n)] if lists is None else lists
+    others = [j for j in range(n) if j != i and (j in lists[i] or i in lists[j])]
     after = np.square(X[i] + move - X[others]).sum(axis=1)
     own, _ = reference.calibrate_row(after, perplexity)
-    back = np.empty(n - 1)
+    back = np.empty(len(others))
     for at, j in enumerate(others):
-        squares = np.square(X[j] - X).sum(axis=1)
-        squares[i] = after[at]
-        row = np.exp(-betas[j] * (squares - np.delete(squares, j).min()))
-        row[j] = 0
-        back[at] = row[i] / row.sum()
+        rest = np.setdiff1d(lists[j], [i])
+        squares = np.append(np.square(X[j] - X[rest]).sum(axis=1), after[at])
+        row = np.exp(-betas[j] * (squares - squares.min()))
+        back[at] = row[-1] / row.sum()
     p = np.zeros(n)
     p[others] = (own + back) / (2 * n)
     return p
