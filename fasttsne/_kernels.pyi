@@ -220,8 +220,8 @@ def descend(
     compute_kl: bool = True,
     held: NDArray[np.uint8] | None = None,  # (n,) not 0 where a row does not move
     scale: bool = False,  # whether a step of the map's scale follows
-    homes: Float32 | None = None,  # (n, d): held rows return `anchor` of the way; scaled too
-    anchor: float = 1.0,
+    homes: Float32 | None = None,  # (n, d): held rows return `pull` of the way; scaled too
+    pull: float = 1.0,
 ) -> float: ...  # gradient norm of the last iteration
 
 class FrozenMap:

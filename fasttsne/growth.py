@@ -32,9 +32,9 @@ def grown(tsne: Any, X: Any, anchor: float) -> Any:
     init = np.concatenate([before, placed])
     larger = tsne._unfitted(init=init, neighbors=neighbors, warm_start=False)
     held = np.arange(stacked.shape[0]) < len(before)
-    pull = _STIFFNESS / len(held) * anchor  # the step length is n
-    share = pull / (1.0 - anchor + pull)
-    larger._draw(times_power_of_two(stacked, placement.exponent), None, None, held, share)
+    stiff = _STIFFNESS / len(held) * anchor  # the step length is n
+    pull = stiff / (1.0 - anchor + stiff)
+    larger._draw(times_power_of_two(stacked, placement.exponent), None, None, held, pull)
     moved = larger.embedding_[: len(before)].astype(np.float64) - before
     larger.displacement_ = np.sqrt(np.square(moved).sum(axis=1))
     return larger

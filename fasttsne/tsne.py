@@ -435,7 +435,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return self._draw(X, y, sample_weight, fixed)
 
     def _draw(
-        self, X: Any, y: Any, sample_weight: Any, fixed: Any, anchor: float = 1.0
+        self, X: Any, y: Any, sample_weight: Any, fixed: Any, pull: float = 1.0
     ) -> NDArray[np.float32]:
         """Draw the map as `fit_transform` does, or with fixed points on springs (`optimize`)."""
         n_threads = effective_n_threads(self.n_jobs)
@@ -457,9 +457,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             )
 
         original = checked_samples(self, X, y, sample_weight, fixed, is_new=is_new)
-        original = replace(original, anchor=anchor)
+        original = replace(original, pull=pull)
         is_exaggerated = self.early_exaggeration != 1.0 and self.early_exaggeration_iter != 0
-        if is_new and fixed is None and is_exaggerated and anchor == 1.0:
+        if is_new and fixed is None and is_exaggerated and pull == 1.0:
             warn_of_wide(original.init)
         parameters = completed(AffinityParameters.of(self), original)
         samples = collapse(original) if parameters.equal_rows_are_equal_samples else original
@@ -713,7 +713,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 rules=Rules(self.n_iter_without_progress, self.min_grad_norm, self._N_ITER_CHECK),
                 learns=self.degrees_of_freedom == "auto",
                 fixed=samples.fixed,
-                anchor=samples.anchor,
+                pull=samples.pull,
                 density=float(self.density),
                 callback=self.callback,
                 callback_every=self.callback_every,

@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 from fasttsne import TSNE, _kernels, load, quality
 from fasttsne.affinity import joint_probabilities_dense
 from fasttsne.descent.forces import make_forces
-from fasttsne.descent.loop import Springs
+from fasttsne.descent.springs import Springs
 from fasttsne.neighbors import NeighborsTransformer, nearest_neighbors
 
 

@@ -26,6 +26,7 @@ from fasttsne.descent.degrees_of_freedom import (
 )
 from fasttsne.descent.forces import make_forces
 from fasttsne.descent.schedule import N_ITER_HELD, Schedule, standard_schedule
+from fasttsne.descent.springs import Springs
 from fasttsne.descent.state import Check, Descent, Outcome, Problem, Snapshot, State, pin
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.progress import complete, progress_bar
@@ -39,10 +40,6 @@ _N_ITER_BAR = 10
 
 # Below this share of the number of points a learning rate is slow.
 _SLOW_RATE = 0.1
-
-# Root mean square radius at the start of a map of n points on springs, in units of n^(1 / d): there
-# the distance between neighbouring points is about the width of the kernel.
-_NARROW = 0.4
 
 Callback = Callable[[Snapshot], "bool | None"]
 Arrays = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
@@ -225,7 +222,7 @@ def optimize(
     rules: Rules,
     learns: bool = False,
     fixed: NDArray[np.bool_] | None = None,
-    anchor: float = 1.0,
+    pull: float = 1.0,
     density: float = 0.0,
     callback: Callback | None = None,
     callback_every: int = 50,
@@ -234,8 +231,8 @@ def optimize(
 ) -> None:
     """Continue a descent. Like `optimize_embedding`, with the forces already built.
 
-    With an `anchor` below 1 fixed points are on `Springs` of this share: they move. `density` is
-    the weight of the density term after early exaggeration. The run counts as interrupted until
+    With a `pull` below 1 fixed points move, and `Springs` of this pull hold them. `density` is the
+    weight of the density term after early exaggeration. The run counts as interrupted until
     `descent.end_run()`.
     """
     state = descent.state
@@ -243,58 +240,22 @@ def optimize(
         state = state.in_callers_order()
     if not learns or np.isnan(state.degrees_of_freedom):
         state = replace(state, degrees_of_freedom=forces.degrees_of_freedom)
-    descent.state = state
-    # The weight of the last iteration: the next one may have another.
-    forces.density = _density_at(state.iteration - 1, schedule, density)
-    _evaluate(forces, state)
-
     end = descent.n_iter_ended + max_iter
-    if fixed is not None and fixed.all() and anchor == 1.0:
-        end = state.iteration  # nothing can move
-    mask = fixed.astype(np.uint8) if fixed is not None and fixed.any() else None
+    mask = springs = None
+    if fixed is not None and fixed.any():
+        mask = fixed.astype(np.uint8)
+        if pull < 1.0:
+            springs = Springs.of(state.in_callers_order().embedding, fixed, pull)
+            state = replace(state, embedding=springs.homes[state.order])
+        elif fixed.all():
+            end = state.iteration  # nothing can move
+    descent.state = state
     with progress_bar(progress, state.iteration, end) as bar:
         watch = callback, callback_every, bar, verbose
-        run = _Run(forces, rules, learns, mask, density, *watch, first=state.iteration)
-        if anchor < 1.0:
-            assert fixed is not None
-            run.springs = Springs.of(state.in_callers_order().embedding, fixed, anchor)
-            descent.state = replace(state, embedding=run.springs.homes[state.order])
-            _evaluate(forces, descent.state)
-        shown = descent
-        try:
-            early = min(schedule.n_iter_early, end)
-            run.walk(descent, schedule, max(end - schedule.n_iter_settling, early), judging=True)
-            iteration = descent.state.iteration
-            n_iter = min(schedule.n_iter_settling, end - iteration)
-            if not run.stopped_by and n_iter > 0:
-                # The map settles on a branch, and the descent stays where it is.
-                shown = Descent(descent.state, descent.point_of_sample)
-                run.first = iteration  # the callback has seen it
-                run.walk(shown, schedule.settling(iteration), iteration + n_iter, judging=False)
-            if run.springs is not None:
-                shown.state = run.springs.at_places(shown.state)
-                _evaluate(forces, shown.state)
-            descent.outcome = run.outcome(shown)
-        except DivergedError:
-            raise
-        except BaseException:
-            # Ctrl-C, or an exception of the callback: the outcome is the map so far.
-            _evaluate(forces, shown.state)
-            descent.outcome = run.outcome(shown)
-            raise
+        run = _Run(forces, rules, learns, mask, springs, density, *watch)
+        run.descend(descent, schedule, end)
         complete(bar)
-    if verbose:
-        n_iter = shown.state.iteration
-        if verbose >= 2 and run.stopped_by:
-            print(f"[t-SNE] Iteration {n_iter}: {run.stopped_by}. Finished.")
-        print(f"[t-SNE] KL divergence after {n_iter} iterations: {forces.kl_divergence:f}")
-
-
-def _density_at(iteration: int, schedule: Schedule, density: float) -> float:
-    """Return the weight of the density term over the exaggeration in an iteration."""
-    if density == 0.0 or iteration < schedule.n_iter_early:
-        return 0.0
-    return density / schedule.at(iteration)[0].exaggeration
+    run.print_end(descent.outcome)
 
 
 def _evaluate(forces: Forces, state: State) -> None:
@@ -306,57 +267,50 @@ def _evaluate(forces: Forces, state: State) -> None:
 
 
 @dataclass
-class Springs:
-    """Springs between fixed points and their places, on a map that changes its scale."""
-
-    share: float  # of the way to its home that a fixed point moves after each step
-    fixed: NDArray[np.bool_]  # in the caller's order
-    places: NDArray[np.float32]  # of all points, in the caller's order
-    homes: NDArray[np.float32]  # places at the scale of the map
-
-    @classmethod
-    def of(cls, places: NDArray[np.float32], fixed: NDArray[np.bool_], share: float) -> Springs:
-        """Return springs whose homes are narrow: new points cannot move far on a wide map."""
-        n_points, n_components = places.shape
-        narrow = _NARROW * n_points ** (1.0 / n_components)
-        factor = narrow / max(_center_and_radius(places)[1], narrow)
-        return cls(share, fixed, places, (factor * places.astype(np.float64)).astype(np.float32))
-
-    def at_places(self, state: State) -> State:
-        """Return a state whose fixed points have the center and the radius of their places."""
-        center, radius = _center_and_radius(state.embedding[self.fixed[state.order]])
-        before, radius_before = _center_and_radius(self.places[self.fixed])
-        factor = radius_before / radius if radius > 0.0 else 1.0
-        embedding = factor * (state.embedding - center) + before
-        return replace(
-            state,
-            embedding=embedding.astype(np.float32),
-            checks=tuple(check for check in state.checks if check.iteration < state.iteration),
-        )
-
-
-def _center_and_radius(points: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
-    """Return the mean of points and their root mean square distance from it."""
-    center = points.mean(axis=0, dtype=np.float64)
-    return center, float(np.sqrt(np.square(points - center).sum(axis=1).mean()))
-
-
-@dataclass
 class _Run:
     """One call of `optimize`: what its two walks, down the schedule and to rest, share."""
 
     forces: Forces
     rules: Rules
     learns: bool
-    fixed: NDArray[np.uint8] | None  # not 0 for points that do not move
+    fixed: NDArray[np.uint8] | None  # not 0 for points that do not move, or are on springs
+    springs: Springs | None
     density: float  # weight of the density term
     callback: Callback | None
     callback_every: int
     bar: Any
     verbose: int
-    first: int  # iteration after which the callback is called
+    first: int = 0  # iteration after which the callback is called
     stopped_by: str = ""  # rule or callback that ended the run; empty after convergence
-    springs: Springs | None = None  # of fixed points; None if these do not move
+
+    def descend(self, descent: Descent, schedule: Schedule, end: int) -> None:
+        """Walk down the schedule and to rest. The outcome is the map at the end, or so far."""
+        self.first = begin = descent.state.iteration
+        # The last iteration had this weight; the next one may have another.
+        self.forces.density = self._density_at(begin - 1, schedule)
+        _evaluate(self.forces, descent.state)
+        shown = descent
+        try:
+            early = min(schedule.n_iter_early, end)
+            self.walk(descent, schedule, max(end - schedule.n_iter_settling, early), judging=True)
+            iteration = descent.state.iteration
+            rest = min(iteration + schedule.n_iter_settling, end)
+            if not self.stopped_by and rest > iteration:
+                # The map settles on a branch, and the descent stays where it is.
+                shown = Descent(descent.state, descent.point_of_sample)
+                self.first = iteration  # the callback has seen it
+                self.walk(shown, schedule.settling(iteration), rest, judging=False)
+            if self.springs is not None:
+                shown.state = self.springs.at_places(shown.state)
+                _evaluate(self.forces, shown.state)
+            descent.outcome = self.outcome(shown)
+        except DivergedError:
+            raise
+        except BaseException:
+            # Ctrl-C, or an exception of the callback.
+            _evaluate(self.forces, shown.state)
+            descent.outcome = self.outcome(shown)
+            raise
 
     def walk(self, descent: Descent, schedule: Schedule, end: int, *, judging: bool) -> None:
         """Iterate until `end`, or until a rule or the callback stops the run.
@@ -455,6 +409,16 @@ class _Run:
                 f" {self.forces.kl_divergence:f}"
             )
 
+    def print_end(self, outcome: Outcome | None) -> None:
+        assert outcome is not None
+        if self.verbose >= 2 and self.stopped_by:
+            print(f"[t-SNE] Iteration {outcome.n_iter}: {self.stopped_by}. Finished.")
+        if self.verbose:
+            print(
+                f"[t-SNE] KL divergence after {outcome.n_iter} iterations:"
+                f" {outcome.kl_divergence:f}"
+            )
+
     def _must_stop(self, state: State, schedule: Schedule) -> bool:
         """Whether a rule ends the descent, by the last checks of the present problem alone."""
         if not state.checks or state.checks[-1].iteration < state.iteration:
@@ -514,51 +478,52 @@ class _Run:
         forces.evaluate(embedding, False)
         return replace(state, degrees_of_freedom=nu, learned_at=iteration)
 
+    def _density_at(self, iteration: int, schedule: Schedule) -> float:
+        """Return the weight of the density term over the exaggeration in an iteration."""
+        if self.density == 0.0 or iteration < schedule.n_iter_early:
+            return 0.0
+        return self.density / schedule.at(iteration)[0].exaggeration
+
     def _advance(self, arrays: Arrays, schedule: Schedule, iteration: int, end: int) -> None:
         """Take iterations up to the next at which something is checked, shown or learned."""
-        n_iter_check = self.rules.n_iter_check
-        periods = [n_iter_check]
-        if self.callback is not None:
-            periods.append(self.callback_every)
-        if self.learns:
-            periods.append(N_ITER_LEARNING)
-        stop = min(end, *(_next_multiple(iteration, period) for period in periods))
-        if iteration < schedule.n_iter_early:
-            stop = min(stop, schedule.n_iter_early)
-        order = self.forces.order
+        forces, stop = self.forces, self._next_stop(schedule, iteration, end)
+        order = forces.order
         fixed = None if self.fixed is None else self.fixed[order]
-        springs = self.springs
-        homes = None if springs is None else springs.homes[order]
+        homes, pull = None, 1.0
+        if self.springs is not None:
+            homes, pull = self.springs.homes[order], self.springs.pull
         while iteration < stop:
-            settings, until = schedule.at(iteration, n_iter_check)
+            settings, until = schedule.at(iteration, self.rules.n_iter_check)
             until = min(until, stop)
-            density = _density_at(iteration, schedule, self.density)
-            if density != self.forces.density:
-                self.forces.density = density
-                self.forces.evaluate(arrays[0], False)
+            density = self._density_at(iteration, schedule)
+            if density != forces.density:
+                forces.density = density
+                forces.evaluate(arrays[0], False)
             has_scale_steps = not self._has_pins and schedule.phase_before(iteration + 1).scales
             if has_scale_steps:
                 until = min(until, _next_multiple(iteration, N_ITER_HELD))
             if self.bar is not None:
                 until = min(until, _next_multiple(iteration, _N_ITER_BAR))
-            n_iter = until - iteration
+            n_iter, is_last = until - iteration, until == stop
             scale = has_scale_steps and until % N_ITER_HELD == 0
-            descend(
-                self.forces,
-                *arrays,
-                n_iter,
-                *settings,
-                until == stop,
-                fixed,
-                scale,
-                homes,
-                1.0 if springs is None else springs.share,
-            )
-            if springs is not None:  # steps of the scale take the homes along
-                springs.homes[order] = homes
+            descend(forces, *arrays, n_iter, *settings, is_last, fixed, scale, homes, pull)
+            if self.springs is not None:  # steps of the scale take the homes along
+                self.springs.homes[order] = homes
             if self.bar is not None:
                 self.bar.update(n_iter)
             iteration = until
+
+    def _next_stop(self, schedule: Schedule, iteration: int, end: int) -> int:
+        """Return the next iteration at which something is checked, shown or learned."""
+        periods = [self.rules.n_iter_check]
+        if self.callback is not None:
+            periods.append(self.callback_every)
+        if self.learns:
+            periods.append(N_ITER_LEARNING)
+        stops = [end, *(_next_multiple(iteration, period) for period in periods)]
+        if iteration < schedule.n_iter_early:
+            stops.append(schedule.n_iter_early)
+        return min(stops)
 
 
 def _next_multiple(iteration: int, of: int) -> int:

@@ -55,7 +55,7 @@ cdef extern from "fasttsne.h" nogil:
         const float *embedding
         const uint8_t *held
         float *homes
-        float anchor
+        float pull
         float *moved
         float *velocity
         float *gains

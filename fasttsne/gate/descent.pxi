@@ -40,7 +40,7 @@ def descend(Forces forces not None, float[:, ::1] embedding not None,
             float[:, ::1] velocity not None, float[:, ::1] gains not None, int n_iter,
             double learning_rate, double momentum, double exaggeration, bint compute_kl=True,
             const uint8_t[::1] held=None, bint scale=False, float[:, ::1] homes=None,
-            float anchor=1.0):
+            float pull=1.0):
     """Take n_iter steps from the last evaluated embedding, and return the last gradient norm.
 
     With `scale`, a step of the map's scale follows the last one.
@@ -67,7 +67,7 @@ def descend(Forces forces not None, float[:, ::1] embedding not None,
     update.embedding = update.moved = descent.embedding
     update.held = &held[0] if held is not None else NULL
     update.homes = &homes[0, 0] if homes is not None else NULL
-    update.anchor = anchor
+    update.pull = pull
     update.velocity, update.gains = &velocity[0, 0], &gains[0, 0]
     update.partial = &forces.partial[0]
     cdef ft_status status

@@ -33,7 +33,7 @@ class Samples:
     counts: NDArray[np.float64] | None = None  # copies each stands for; None is one each
     init: str | NDArray[Any] = "pca"  # where the map starts, (n_samples, n_components)
     fixed: NDArray[np.bool_] | None = None  # which points stay where they are
-    anchor: float = 1.0  # share of the way back that fixed points go; 1 is all the way
+    pull: float = 1.0  # share of the way back that fixed points go; 1 is all the way
     # The row here of each of the caller's samples, where equal ones were collapsed (duplicates.py).
     point_of_sample: NDArray[np.int64] | None = None
 

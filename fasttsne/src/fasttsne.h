@@ -298,14 +298,14 @@ typedef struct {
 /* A step of the rows [first, last). The gradient is
  * 2 (nu+1)/nu (exaggeration attractive - repulsive / sum_q). `moved` is the new embedding and may
  * be `embedding` itself; partial: one double per FT_ROWS rows. Rows with a non-zero `held` do not
- * move, or, with `homes`, return `anchor` of the way to their home after the step; both may be NULL. */
+ * move, or, with `homes`, return `pull` of the way to their home after the step; both may be NULL. */
 typedef struct {
     ft_step step;
     int64_t first, last;
     int dim;
     const float *attractive, *repulsive, *embedding;
     const uint8_t *held;
-    float anchor;
+    float pull;
     OUT float *moved;
     INOUT float *velocity, *gains;
     INOUT float *homes; /* a row each; a step of the scale moves them */

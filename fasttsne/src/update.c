@@ -73,13 +73,13 @@ FT_INLINE void stay(const ft_update *c, int64_t begin, int64_t end)
     }
 }
 
-/* The share `anchor` of the way from where the step led to the row's home. */
+/* The share `pull` of the way from where the step led to the row's home. */
 FT_INLINE void pull_home(const ft_update *c, int64_t row)
 {
     for (int64_t i = row * c->dim; i < (row + 1) * c->dim; i++) {
-        const float pull = c->anchor * (c->homes[i] - c->moved[i]);
-        c->velocity[i] += pull;
-        c->moved[i] += pull;
+        const float way = c->pull * (c->homes[i] - c->moved[i]);
+        c->velocity[i] += way;
+        c->moved[i] += way;
     }
 }
 
