@@ -121,6 +121,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     files.add_argument("--html", **file, help="a page to explore in a browser")
     files.add_argument("--report", **file, help="measures of the map: .txt or .json")
     files.add_argument(
+        "--reliability",
+        action="store_true",
+        help="report points at doubtful places, and on the page the scores of each point, too",
+    )
+    files.add_argument(
         "--export",
         action="append",
         metavar="TARGET",
@@ -188,6 +193,8 @@ def run(args: argparse.Namespace) -> int:
             raise Refusal("--transpose, --log1p and --pca read all of INPUT; leave out --landmarks")
         if args.export:
             raise Refusal("--export needs all of INPUT in memory; leave out --landmarks")
+        if args.reliability:
+            raise Refusal("--reliability needs all of INPUT in memory; leave out --landmarks")
         return large.run(args, given, args.resume or kept)
     for option in ("landmark_selection", "block_rows", "dask"):
         if vars(args)[option] is not None:
@@ -200,8 +207,13 @@ def run(args: argparse.Namespace) -> int:
     progress.note(*table.notes)
     if args.report is not None and table.X.shape[0] < 3:
         raise Refusal("--report compares neighbours and requires at least 3 rows; leave it out")
+    if args.reliability and table.X.shape[0] < 4:
+        raise Refusal("--reliability requires at least 4 rows; leave it out")
     X = read.scaled(table.X, args)
     tsne = _resumed(args.resume, X, given, progress) if args.resume else TSNE(**given)
+    is_judged_by = isinstance(tsne.perplexity, int | float) and tsne.affinity == "gaussian"
+    if args.reliability and not is_judged_by:
+        raise Refusal("--reliability requires --affinity gaussian and one number as --perplexity")
     progress.note(f"mapping {table.description()}")
     if not str(tsne.metric).startswith("precomputed") and tsne.affinity != "precomputed":
         progress.note(*read.doubts(table, chosen=bool(args.features), scaled=args.standardize))
@@ -237,6 +249,8 @@ def _check_files(args: argparse.Namespace, kept: Path, given: dict[str, Any]) ->
     write.check_distinct({"INPUT": args.input, **named, **export.files_of(args.export)})
     write.check_metric(given.get("metric", "euclidean"))
     write.check_output(args.output, "--output", write.KINDS, args.force)
+    if args.reliability and args.report is None:
+        raise Refusal("--reliability goes with --report; give both")
     copies = args.output.suffix.lower() == ".h5ad"
     if copies and (args.transpose or args.input.suffix.lower() != ".h5ad"):
         raise Refusal("--output .h5ad is a copy of an .h5ad INPUT as it is; choose .csv or .npz")
@@ -303,7 +317,11 @@ def _written(
     report = None
     if args.report is not None:
         classes = None if labels is None or has_fractions(labels) else labels
-        report = write.report_of(X, Y, classes, metric=tsne.metric, n_jobs=tsne.n_jobs)
+        how: dict[str, Any] = {"metric": tsne.metric, "n_jobs": tsne.n_jobs}
+        if args.reliability:
+            how |= {"reliability": True, "perplexity": tsne.perplexity}
+            how["degrees_of_freedom"] = tsne.degrees_of_freedom_
+        report = write.report_of(X, Y, classes, **how)
         write.write_report(args.report, report)
         yield "report", args.report
     if args.html is not None:

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 import fasttsne
 from fasttsne.cli import write
-from fasttsne.quality import neighbor_recall
+from fasttsne.quality import neighbor_recall, reliability
 
 pd = pytest.importorskip("pandas")
 
@@ -46,6 +46,31 @@ def test_a_table_becomes_map_picture_page_and_report(flowers, here, capsys):
     said = capsys.readouterr()
     assert said.out == ""
     assert "mapping 150 rows of 4 columns" in said.err
+
+
+def test_reliability_is_that_of_the_fit(flowers, here):
+    wanted = ["--report", "a.json", "--reliability", "--html", "a.html", "--quiet"]
+    fit = ["--perplexity", 12, "--degrees-of-freedom", 0.8, "--random-state", 0]
+    assert run("map", "flowers.csv", "-o", "map.npy", *wanted, *fit) == 0
+    found = json.loads((here / "a.json").read_text())["reliability"]
+    Y = np.load("map.npy")
+    alone = reliability(flowers, Y, perplexity=12, degrees_of_freedom=0.8)
+    assert found == alone.to_dict()
+    assert {"jumping", "dubious"} <= found.keys()
+    text = (here / "a.html").read_text(encoding="utf-8")
+    assert '"perturbation"' in text and '"singularity"' in text
+
+
+def test_reliability_requires_a_report_and_one_perplexity(array, capsys):
+    options = ["x.npy", "-o", "map.npy", "--reliability"]
+    assert "goes with --report; give both" in error_of(capsys, *options)
+    options += ["--report", "a.txt"]
+    for more in (["--perplexity", "5,12"], ["--affinity", "uniform"]):
+        assert "and one number as --perplexity" in error_of(capsys, *options, *more)
+    assert "leave out --landmarks" in error_of(capsys, *options, "--landmarks", "50")
+    np.save("x.npy", array[:3])
+    said = error_of(capsys, *options, "--perplexity", "1")
+    assert "--reliability requires at least 4 rows" in said
 
 
 @pytest.mark.parametrize(("text", "perplexity"), [("auto", "auto"), ("5,12", [5, 12]), ("7", 7)])
