@@ -109,7 +109,9 @@ def load(path: str | os.PathLike[str]) -> Any:
         return unpacked(*archive.read(path, _KIND, _VERSION))
     except archive.ArchiveError as error:
         raise ValueError(f"{path} {error}") from error
-    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # contents that do not belong together can fail in any way
         raise ValueError(f"{path} is no map that fasttsne can use: {error}") from error
 
 
@@ -120,9 +122,7 @@ def packed(estimator: Any) -> tuple[dict[str, Any], Arrays]:
     """Return facts, which JSON can hold, and arrays of a fitted estimator."""
     check_is_fitted(estimator, "embedding_")
     placement, arrays = estimator.placement_, Arrays()
-    ours = {(module, name) for name, module in _ESTIMATORS.items()}
-    classes = [(kind.__module__, kind.__name__) for kind in type(estimator).__mro__]
-    name = next(kind[1] for kind in classes if kind in ours)
+    name = next(name for name in _ESTIMATORS if isinstance(estimator, _class_of(name)))
     facts = {
         "estimator": name,
         "placement": {

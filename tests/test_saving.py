@@ -315,6 +315,10 @@ def as_sparse(**changed):
     return change
 
 
+def nested(depth):
+    return [nested(depth - 1)] if depth else []
+
+
 X, Y = "placement.X", "placement.embedding"
 CHANGES = {
     "no placement": lambda facts, arrays: facts.pop("placement"),
@@ -327,6 +331,7 @@ CHANGES = {
     "unknown parameter": fact("parameters", colour=1),
     "unfit parameter": fact("parameters", angle="wide"),
     "unfit nested parameter": fact("parameters", metric_params={"csr": []}),
+    "nested as deeply as JSON may be": fact("parameters", metric_params=nested(600)),
     "unknown placement": fact("placement", colour=1),
     "odds of another estimator": fact("placement", odds=0.5),
     "a transformer": fact("placement", transformer="KNeighborsTransformer"),

@@ -49,10 +49,13 @@ def write_npz(file: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
 def write(
     file: IO[bytes], kind: str, version: int, facts: Mapping[str, Any], arrays: Arrays
 ) -> None:
-    """Write facts, which JSON can hold, and arrays of plain numbers."""
-    head: dict[str, Any] = {"format": f"fasttsne {kind}", "version": version}
+    """Write facts, which JSON can hold, and arrays of plain numbers.
+
+    "format", "version", "fasttsne" and "arrays" are no names of facts.
+    """
+    head = {"format": f"fasttsne {kind}", "version": version}  # first, for `is_one`
     head |= {"fasttsne": __version__, "arrays": list(arrays)}
-    text = json.dumps({**head, **facts, **head}).encode()  # the head first, for `is_one`
+    text = json.dumps({**head, **facts}).encode()
     write_npz(file, {"facts": np.frombuffer(text, np.uint8), **arrays})
 
 

@@ -3,12 +3,14 @@
 import json
 import os
 import pickle
+import re
 import zipfile
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+import fasttsne
 from fasttsne.runtime import archive
 
 FACTS = {"word": "ä", "list": [1, 2.5, None, True], "digits": 10**30}
@@ -71,6 +73,9 @@ def test_facts_and_arrays_come_back(path):
     assert read(path)[1]["f8.fortran"].flags.f_contiguous
     assert archive.is_one(path, "thing") and not archive.is_one(path, "map")
     assert not archive.is_one(path.parent / "none", "thing")
+    with open(path, "wb") as file:
+        archive.write(file, "thing", 3, {"long": "x" * 5000}, {})
+    assert archive.is_one(path, "thing")
 
 
 def test_numpy_reads_the_file_and_two_files_are_alike(path):
@@ -80,6 +85,24 @@ def test_numpy_reads_the_file_and_two_files_are_alike(path):
     with open("again.npz", "wb") as file:
         archive.write(file, "thing", 3, FACTS, ARRAYS)
     assert path.read_bytes() == (path.parent / "again.npz").read_bytes()
+
+
+def test_arrays_are_read_in_pieces(path, monkeypatch):
+    monkeypatch.setattr(archive, "_CHUNK", 5)
+    assert_whole(path)
+
+
+def test_arrays_of_more_than_a_plain_zip_holds(path, monkeypatch):
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 100)
+    with open(path, "wb") as file:
+        archive.write(file, "thing", 3, FACTS, ARRAYS)
+    monkeypatch.undo()
+    assert_whole(path)
+
+
+def test_objects_are_not_written(path):
+    with open(path, "wb") as file, pytest.raises(ValueError, match="Object arrays cannot be saved"):
+        archive.write(file, "thing", 3, {}, {"x": np.array([Evil()])})
 
 
 def test_the_other_byte_order(path):
@@ -144,6 +167,8 @@ def header(dtype="<f4", shape="(2, 3)", fortran="False"):
         (npy(header(shape="(0, 999999999999999999)")), None),
         (npy(header(shape=f"({'1, ' * 100})"), b"1234"), "dimension"),
         (npy(header(shape="(-2, -3)"), b"1234" * 6), "no array of plain numbers"),
+        (npy(header()[:-1], b"1234" * 6), "no array of plain numbers"),
+        (npy(header(shape="(-2, 3)"), b"1234" * 6), "no array of plain numbers"),
         (npy(header(shape="(2, 3"), b"1234" * 6), "no array of plain numbers"),
         (npy(header(shape="(" + "1" * 60_000), b"1234"), "no array of plain numbers"),
         (npy(header(shape="(" * 60_000), b"1234"), "no array of plain numbers"),
@@ -223,8 +248,7 @@ def test_a_fifo_is_not_waited_for(path):
 def test_kinds_and_versions(path):
     with pytest.raises(archive.ArchiveError, match=r"^holds a fasttsne thing, not a map$"):
         archive.read(path, "map", 3)
-    with pytest.raises(
-        archive.ArchiveError, match=r"^is of fasttsne .*format 3 .*upgrade fasttsne$"
-    ):
+    expected = rf"^is of fasttsne {re.escape(fasttsne.__version__)}, whose format 3 .*upgrade"
+    with pytest.raises(archive.ArchiveError, match=expected):
         archive.read(path, "thing", 2)
     assert archive.read(path, "thing", 4)[0]["version"] == 3
