@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from numbers import Integral
 from pathlib import Path
@@ -154,9 +154,7 @@ def unpacked(facts: Mapping[str, Any], arrays: Arrays) -> Any:
         for part in ("parameters", "placement", "fitted")
     }
     estimator = estimator_of(found["parameters"], facts["estimator"])
-    unknown = [name for name in found["placement"] if name not in _PLACEMENT]
-    if unknown:
-        raise ValueError(f"it has {unknown[0]!r}, which this version does not know; upgrade")
+    _check_known(found["placement"], _PLACEMENT)
     estimator.placement_ = _checked_placement(Placement(**found["placement"]))
     if (estimator.placement_.odds > 0.0) != (facts["estimator"] == "ContrastiveTSNE"):
         raise ValueError("odds and estimator do not belong together")
@@ -180,12 +178,18 @@ def unpacked(facts: Mapping[str, Any], arrays: Arrays) -> Any:
 def estimator_of(parameters: Mapping[str, Any], name: str = "TSNE") -> Any:
     """Return an estimator of parameters that a file holds; raise an error if they are unfit."""
     kind = _class_of(name)
-    unknown = sorted({*parameters} - {*kind._get_param_names()})
-    if unknown:
-        raise ValueError(f"it has the parameter {unknown[0]!r}, which this version does not know")
+    _check_known(parameters, kind._get_param_names())
     estimator = kind(**parameters)
     estimator._validate_params()
     return estimator
+
+
+def _check_known(found: Iterable[str], known: Iterable[str]) -> None:
+    unknown = sorted({*found} - {*known})
+    if unknown:
+        raise ValueError(
+            f"it has {unknown[0]!r}, which this version does not know; upgrade fasttsne"
+        )
 
 
 def _class_of(name: str) -> Any:
@@ -195,7 +199,7 @@ def _class_of(name: str) -> Any:
 def _as_list(value: Any) -> Any:
     """Return an array of names as a list of text, which JSON can hold."""
     is_text = isinstance(value, np.ndarray) and value.dtype.kind in "OU"
-    return [str(name) for name in value] if is_text else value
+    return value.tolist() if is_text else value
 
 
 # ---- one value ----------------------------------------------------------------------------------

@@ -85,10 +85,14 @@ FITS = {
     "init": {"init": 1e-4 * parts()[0][:, :2], "kl_per_sample": True},
     "neighbours": {"neighbors": given_neighbors()},
     "neighbour graph": {"neighbors": sparse.csr_matrix(distances(parts()[0]))},
+    "neighbour graph by columns": {
+        "neighbors": sparse.csc_matrix(distances(parts()[0]) * np.arange(1, 71)[:, np.newaxis])
+    },
     "NumPy's numbers": {
         "perplexity": np.float32(6),
         "angle": np.float64(0.25),
         "n_jobs": np.int8(1),
+        "kl_per_sample": np.bool_(True),
     },
     "warm start": {"warm_start": True, "affinity": "uniform", "n_neighbors": 10},
 }
@@ -229,7 +233,7 @@ def test_a_link_stays_and_its_file_is_replaced(tmp_path):
 @pytest.fixture(scope="module")
 def contents():
     tsne = TSNE(**SHORT, kl_per_sample=True).fit(parts()[0])
-    tsne.feature_names_in_ = np.array(list("abcdef"), dtype=object)
+    tsne.feature_names_in_ = np.array(list("abcdef"))
     return fasttsne.saving.packed(tsne)
 
 
@@ -417,6 +421,15 @@ def test_crafted_files_are_refused(tmp_path, contents, change):
     facts, arrays = copy.deepcopy(contents)
     CHANGES[change](facts, arrays)
     with pytest.raises(ValueError, match=r"map\.npz is no map that fasttsne can use: "):
+        written(tmp_path, facts, arrays)
+
+
+@pytest.mark.parametrize("part", ["parameters", "placement"])
+def test_what_this_version_does_not_know_asks_for_another_one(tmp_path, contents, part):
+    facts, arrays = copy.deepcopy(contents)
+    facts[part]["colour"] = 1
+    message = "it has 'colour', which this version does not know; upgrade fasttsne$"
+    with pytest.raises(ValueError, match=message):
         written(tmp_path, facts, arrays)
 
 

@@ -128,13 +128,11 @@ def _read_member(archive: ZipFile, info: ZipInfo) -> NDArray[Any]:
             raise ValueError(f"{info.filename} has another size than its header says")
         values = np.empty(math.prod(shape), dtype)
         into, done = values.view(np.uint8), 0
-        while done < n_bytes:
-            part = member.read(min(_CHUNK, n_bytes - done))
+        while done < n_bytes:  # the last read compares the checksum
+            part = member.read(_CHUNK)
             if not part:
                 raise ValueError(f"{info.filename} ends early")
             into[done : done + len(part)] = np.frombuffer(part, np.uint8)
             done += len(part)
-        if member.read(1):  # and the checksum of what was read is right
-            raise ValueError(f"{info.filename} is longer than its header says")
     values = values.astype(dtype.newbyteorder("="), copy=False)
     return values.reshape(shape, order="F" if header["fortran"] == b"True" else "C")

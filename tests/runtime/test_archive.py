@@ -167,6 +167,7 @@ def header(dtype="<f4", shape="(2, 3)", fortran="False"):
         (npy(header(shape="(0, 999999999999999999)")), None),
         (npy(header(shape=f"({'1, ' * 100})"), b"1234"), "dimension"),
         (npy(header(shape="(-2, -3)"), b"1234" * 6), "no array of plain numbers"),
+        (npy(header() + " ", b"1234" * 6), "no array of plain numbers"),
         (npy(header()[:-1], b"1234" * 6), "no array of plain numbers"),
         (npy(header(shape="(-2, 3)"), b"1234" * 6), "no array of plain numbers"),
         (npy(header(shape="(2, 3"), b"1234" * 6), "no array of plain numbers"),
@@ -204,14 +205,44 @@ def test_sizes_are_checked_before_anything_is_read(path, monkeypatch):
     path.unlink()
     with open(path, "wb") as file:
         archive.write(file, "thing", 3, FACTS, ARRAYS)
+    whole = path.read_bytes()
     with_member(path, b"12", file_size=1 << 40, compress_size=1 << 40)
     assert "it claims more bytes than it has" in message(path)
+    path.write_bytes(whole)
+    with_member(path, npy(header(shape="(1099511627776,)")), file_size=1 << 42)
+    assert "it claims more bytes than it has" in message(path)
+
+
+def test_members_that_end_early(path):
+    content = npy(header(shape="(2, 4)"), b"1234" * 6)
+    with_member(path, content, file_size=len(content) + 8)
+    assert "f4.npy ends early" in message(path)
 
 
 def test_members_of_one_name(path):
     with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "a") as file:
         file.writestr("f4.npy", npy(header(), b"1234" * 6))
     assert "a name occurs twice" in message(path)
+
+
+def test_members_that_are_missing_or_have_other_names(path):
+    with zipfile.ZipFile(path) as old:
+        kept = {name: old.read(name) for name in old.namelist()}
+    moved = kept.pop("f4.npy")
+    for more in ({}, {"f5.npy": moved}, {"f4.npy": moved, "f5.npy": moved}):
+        with zipfile.ZipFile(path, "w") as new:
+            for name, content in {**kept, **more}.items():
+                new.writestr(zipfile.ZipInfo(name), content)
+        assert "(arrays are missing)" in message(path)
+
+
+def test_too_little_memory_is_no_damage(path, monkeypatch):
+    def allocate(*args, **kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr(archive.np, "empty", allocate)
+    with pytest.raises(MemoryError):
+        read(path)
 
 
 @pytest.mark.parametrize(
@@ -223,6 +254,15 @@ def test_facts_that_are_none(path, text):
     data = text.encode("latin1")
     with_member(path, npy(header("|u1", f"({len(data)},)"), data), name="facts.npy")
     assert message(path).startswith("is damaged, or no thing that fasttsne has written (")
+
+
+@pytest.mark.parametrize("kind", ["thing", 1000 * "x"])
+def test_messages_are_short(path, kind):
+    facts = {"format": f"fasttsne {kind}", "version": 4, "fasttsne": 1000 * "1.", "arrays": []}
+    data = json.dumps(facts).encode()
+    with zipfile.ZipFile(path, "w") as new:
+        new.writestr("facts.npy", npy(header("|u1", f"({len(data)},)"), data))
+    assert len(message(path)) < 200
 
 
 def test_other_files(path):
