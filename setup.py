@@ -20,8 +20,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.sdist import sdist
 
-# No symbols for debuggers: CFLAGS of some Pythons ask for them, and they are four fifths of the file
-# and a quarter of the time to compile.
+# No symbols for debuggers: CFLAGS of some Pythons ask for them, and they are four fifths of the
+# file and a quarter of the time to compile.
 # -std=c11 alone turns fused multiply-add off; -ffp-contract=fast turns it on again.
 # The two -fno- flags let the compiler vectorise square roots and comparisons.
 # -fopenmp-simd is for `omp simd`; it needs no run-time library.

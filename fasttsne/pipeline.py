@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fasttsne._kernels import Forces
 from fasttsne.affinity import build
 from fasttsne.affinity.build import AffinityParameters, Joint
-from fasttsne.affinity.radii import Radii, log_radii, nearest_edges
+from fasttsne.affinity.joint import JointProbabilities
+from fasttsne.affinity.radii import Radii, log_radii, nearest_edges, standardized
 from fasttsne.affinity.weights import WeightedJoint
+from fasttsne.descent.coarse import coarse_start
+from fasttsne.descent.degrees_of_freedom import first_degrees_of_freedom
+from fasttsne.descent.forces import make_forces
 from fasttsne.descent.schedule import (
     COARSE,
     COARSE_EXAGGERATION,
@@ -23,7 +28,9 @@ from fasttsne.descent.schedule import (
     check_exaggeration,
     standard_schedule,
 )
+from fasttsne.descent.state import Descent
 from fasttsne.initialization.start import check_start, initial_embedding
+from fasttsne.runtime.random_state import check_random_state
 from fasttsne.runtime.warn import warn
 from fasttsne.samples.arrays import as_array
 from fasttsne.samples.checks import Samples, check_fixed, check_samples
@@ -116,6 +123,44 @@ def schedule_of(
         exaggeration=check_exaggeration(tsne.exaggeration),
         pace=pace,
     )
+
+
+def forces_and_start(
+    tsne: Any,
+    samples: Samples,
+    parameters: AffinityParameters,
+    n_threads: int,
+    *,
+    is_new: bool = True,
+) -> tuple[Forces, Descent | None]:
+    """Return the forces of P, and the descent at its first map; None for a map that is not new."""
+    how: Any = {"n_threads": n_threads, "verbose": tsne.verbose}
+    joint, start, radii = joint_and_start(
+        samples,
+        parameters,
+        tsne.n_components,
+        check_random_state(tsne.random_state),
+        needs_start=is_new,
+        needs_radii=tsne.density > 0.0,
+        **how,
+    )
+    descent = None
+    if start is not None:
+        coarse = None  # also where the groups have too many neighbours
+        if may_start_coarse(tsne, samples):
+            assert isinstance(joint, JointProbabilities)
+            coarse = coarse_start(joint, start, tsne.early_exaggeration, angle=tsne.angle, **how)
+        descent = Descent.at_rest(
+            start if coarse is None else coarse,
+            samples.point_of_sample,
+            is_coarse=coarse is not None,
+        )
+    nu = first_degrees_of_freedom(tsne.degrees_of_freedom, tsne.n_components)
+    forces = make_forces(joint, tsne.n_components, nu, angle=tsne.angle, n_threads=n_threads)
+    if radii is not None:
+        targets = standardized(radii.logarithms, samples.counts)
+        forces.aim_at_radii(targets, *(radii.edges or ()))
+    return forces, descent
 
 
 def joint_and_start(

@@ -28,11 +28,7 @@ from sklearn.utils.validation import check_is_fitted
 from fasttsne import saving
 from fasttsne._kernels import DivergedError, Forces
 from fasttsne.affinity.build import AffinityParameters, completed, key_of
-from fasttsne.affinity.joint import JointProbabilities
-from fasttsne.affinity.radii import standardized
-from fasttsne.descent.coarse import coarse_start
 from fasttsne.descent.degrees_of_freedom import first_degrees_of_freedom
-from fasttsne.descent.forces import make_forces
 from fasttsne.descent.kl_per_sample import kl_per_copy
 from fasttsne.descent.loop import Callback, Rules, optimize
 from fasttsne.descent.schedule import USUAL, Schedule, check_exaggeration
@@ -41,10 +37,10 @@ from fasttsne.growth import grown
 from fasttsne.initialization.start import warn_of_wide
 from fasttsne.neighbors import given
 from fasttsne.neighbors.metrics import METRICS, Metric
-from fasttsne.pipeline import checked_samples, joint_and_start, may_start_coarse, schedule_of
+from fasttsne.pipeline import checked_samples, forces_and_start, schedule_of
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.progress import check_progress
-from fasttsne.runtime.random_state import CONSTRAINT, Seed, check_random_state
+from fasttsne.runtime.random_state import CONSTRAINT, Seed
 from fasttsne.runtime.threads import effective_n_threads
 from fasttsne.samples.checks import Samples
 from fasttsne.samples.duplicates import collapse
@@ -438,24 +434,11 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self, X: Any, y: Any, sample_weight: Any, fixed: Any, pull: float = 1.0
     ) -> NDArray[np.float32]:
         """Draw the map as `fit_transform` does, or with fixed points on springs (`optimize`)."""
-        n_threads = effective_n_threads(self.n_jobs)
         descent = self._descent if self.warm_start else None
         if descent is not None and descent.lock.locked():
             raise RuntimeError(_DRAWN_ALREADY)
         is_new = descent is None
-        if is_new and self.max_iter < self._LEAST_MAX_ITER:
-            raise InvalidParameterError(
-                f"The 'max_iter' parameter of TSNE must be an int in the range"
-                f" [{self._LEAST_MAX_ITER}, inf). Got {self.max_iter} instead."
-            )
-        check_progress(self.progress)
-        check_exaggeration(self.exaggeration)
-        if self.density > 0.0 and AffinityParameters.of(self).is_given:
-            raise ValueError(
-                f"density={self.density} compares local radii, which need distances, and"
-                " affinity='precomputed' has none: give samples or distances, or density=0"
-            )
-
+        self._check_parameters(is_new)
         original = checked_samples(self, X, y, sample_weight, fixed, is_new=is_new)
         original = replace(original, pull=pull)
         is_exaggerated = self.early_exaggeration != 1.0 and self.early_exaggeration_iter != 0
@@ -467,45 +450,12 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             n_samples = original.X.shape[0]
             check_continues(descent, n_samples, self.n_components, samples.point_of_sample)
 
-        needs_radii = self.density > 0.0
-        others = self.angle, n_threads, needs_radii
-        key = key_of(parameters, samples, *others) if self.warm_start else None
+        n_threads, others = effective_n_threads(self.n_jobs), (self.angle, self.density > 0.0)
+        key = key_of(parameters, samples, n_threads, *others) if self.warm_start else None
         kept_key, forces = self._kept_forces or (None, None)
         if descent is None or forces is None or key is None or key != kept_key:
-            joint, start, radii = joint_and_start(
-                samples,
-                parameters,
-                self.n_components,
-                check_random_state(self.random_state),
-                needs_start=descent is None,
-                needs_radii=needs_radii,
-                n_threads=n_threads,
-                verbose=self.verbose,
-            )
-            if start is not None:
-                coarse = None
-                if may_start_coarse(self, samples):
-                    assert isinstance(joint, JointProbabilities)
-                    coarse = coarse_start(
-                        joint,
-                        start,
-                        self.early_exaggeration,
-                        angle=self.angle,
-                        n_threads=n_threads,
-                        verbose=self.verbose,
-                    )
-                descent = Descent.at_rest(
-                    start if coarse is None else coarse,
-                    samples.point_of_sample,
-                    is_coarse=coarse is not None,
-                )
-            forces = make_forces(
-                joint, self.n_components, self._nu(), angle=self.angle, n_threads=n_threads
-            )
-            if radii is not None:
-                targets = standardized(radii.logarithms, samples.counts)
-                forces.aim_at_radii(targets, *(radii.edges or ()))
-            del joint
+            forces, start = forces_and_start(self, samples, parameters, n_threads, is_new=is_new)
+            descent = descent or start
         assert descent is not None
         n_iter_early, is_coarse = self._EXPLORATION_MAX_ITER, descent.state.is_coarse
         schedule = schedule_of(self, samples.n_copies, n_iter_early, is_coarse=is_coarse)
@@ -687,6 +637,21 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         saving.save(self, path)
 
     # ---- What fit_transform is made of ---------------------------------------------------------
+
+    def _check_parameters(self, is_new: bool) -> None:
+        """Check what constraints of single parameters do not."""
+        if is_new and self.max_iter < self._LEAST_MAX_ITER:
+            raise InvalidParameterError(
+                f"The 'max_iter' parameter of TSNE must be an int in the range"
+                f" [{self._LEAST_MAX_ITER}, inf). Got {self.max_iter} instead."
+            )
+        check_progress(self.progress)
+        check_exaggeration(self.exaggeration)
+        if self.density > 0.0 and AffinityParameters.of(self).is_given:
+            raise ValueError(
+                f"density={self.density} compares local radii, which need distances, and"
+                " affinity='precomputed' has none: give samples or distances, or density=0"
+            )
 
     def _descend(
         self,
