@@ -269,7 +269,7 @@ def curvature_sums(  # P as CSR
     embedding: Float32,
     degrees_of_freedom: float,
     n_threads: int,
-) -> Float64: ...  # (n, 3 + d + d (d + 1)): see curvature.c
+) -> Float64: ...  # (n, 3 + d + d (d + 1)): see fasttsne.h
 def draw_numbers(seed: int, iteration: int, bound: int, count: int) -> Int64: ...  # (count,)
 
 class ContrastiveForces(BarnesHutForces):

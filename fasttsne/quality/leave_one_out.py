@@ -47,6 +47,26 @@ _LARGEST_BETA = 1e290  # for neighbours that coincide, in place of infinity
 _LARGEST_EXPONENT = 700.0
 
 
+class CurvatureSums(NamedTuple):
+    """Sums over all other points of which the Hessian of a point consists, with r = y_i - y_j.
+
+    One row a point, and the columns of a triangle are its upper entries, row by row.
+    """
+
+    pull: Floats  # (n, 1): p u
+    pulls: Floats  # the triangle of p u^2 r r'
+    q: Floats  # (n, 1): w
+    push: Floats  # (n, 1): w u
+    force: Floats  # (n, dim): w u r
+    pushes: Floats  # the triangle of w u^2 r r'
+
+    @classmethod
+    def of(cls, columns: Floats, dim: int) -> CurvatureSums:
+        """Name the columns of `ft_curvature_sums` (fasttsne.h)."""
+        ends = np.cumsum([1, dim * (dim + 1) // 2, 1, 1, dim])
+        return cls(*np.split(columns, ends, axis=1))
+
+
 class LeaveOneOut(NamedTuple):
     """A map with P, as one point is placed again while the others stay."""
 
@@ -56,7 +76,7 @@ class LeaveOneOut(NamedTuple):
     beta: Floats
     perplexity: float
     degrees_of_freedom: float
-    sums: Floats  # of the Hessian of every point, see curvature.c
+    sums: CurvatureSums  # at every point
 
     @classmethod
     def of(
@@ -71,26 +91,22 @@ class LeaveOneOut(NamedTuple):
         indices, squares = neighbors
         conditional, beta = conditional_probabilities(squares, perplexity, n_threads=n_threads)
         joint = joint_probabilities(indices, conditional, n_threads=n_threads)
-        sums = _kernels.curvature_sums(
+        columns = _kernels.curvature_sums(
             joint.indptr, joint.indices, joint.data, embedding, degrees_of_freedom, n_threads
         )
+        sums = CurvatureSums.of(columns, embedding.shape[1])
         return cls(embedding, neighbors, conditional, beta, perplexity, degrees_of_freedom, sums)
 
     @property
     def sum_q(self) -> float:
         """Z, the sum of w over all ordered pairs of points."""
-        dim = self.embedding.shape[1]
-        return float(self.sums[:, 1 + dim * (dim + 1) // 2].sum())
+        return float(self.sums.q[:, 0].sum())
 
 
 def hessians(found: LeaveOneOut) -> Floats:
     """Return the Hessian of KL(P || Q) by the place of each point, (n, dim, dim)."""
     nu, dim = found.degrees_of_freedom, found.embedding.shape[1]
-    upper = np.triu_indices(dim)
-    n_products = len(upper[0])
-    pull, pulls, _, push, force, pushes = np.split(
-        found.sums, np.cumsum([1, n_products, 1, 1, dim]), axis=1
-    )
+    upper, sums = np.triu_indices(dim), found.sums
 
     def matrices(products: Floats) -> Floats:
         full = np.zeros((len(products), dim, dim))
@@ -98,9 +114,9 @@ def hessians(found: LeaveOneOut) -> Floats:
         return full
 
     unit, z = np.eye(dim), found.sum_q
-    attraction = pull[:, :, np.newaxis] * unit - 2.0 / nu * matrices(pulls)
-    repulsion = push[:, :, np.newaxis] * unit - (nu + 3.0) / nu * matrices(pushes)
-    outer = force[:, :, np.newaxis] * force[:, np.newaxis, :]
+    attraction = sums.pull[:, :, np.newaxis] * unit - 2.0 / nu * matrices(sums.pulls)
+    repulsion = sums.push[:, :, np.newaxis] * unit - (nu + 3.0) / nu * matrices(sums.pushes)
+    outer = sums.force[:, :, np.newaxis] * sums.force[:, np.newaxis, :]
     factor = 2.0 * (nu + 1.0) / nu
     return np.asarray(factor * (attraction - repulsion / z) - (factor / z) ** 2 * outer)
 
