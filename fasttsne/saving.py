@@ -267,12 +267,11 @@ def _checked_placement(placement: Placement) -> Placement:
         raise ValueError("samples and metric do not belong together")
     if placement.transformer is not None:
         raise ValueError("a file without code holds no transformer")
-    if not isinstance(metric, str) or metric not in METRICS:
+    if metric not in METRICS:
         raise ValueError(f"metric={metric!r:.80} is unknown")
     if has_samples:
         values = X.data if sparse.issparse(X) else X
-        is_array = isinstance(X, np.ndarray) or sparse.issparse(X)
-        if not is_array or X.ndim != 2 or X.shape[0] != len(Y) or X.shape[1] < 1:
+        if X.ndim != 2 or X.shape[0] != len(Y) or X.shape[1] < 1:
             raise ValueError("the samples are not one row per point")
         if values.dtype not in (np.float32, np.float64) or not np.isfinite(values).all():
             raise ValueError("the samples are not finite floats")

@@ -195,6 +195,23 @@ def test_what_a_file_without_code_cannot_hold(tmp_path):
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["map.npz"]
 
 
+@pytest.mark.parametrize("w", [np.arange(6) > 1, np.arange(1.0, 7.0, dtype=np.longdouble)])
+def test_numbers_that_files_do_not_hold_become_others(tmp_path, w):
+    X, new = parts()
+    tsne = TSNE(**SHORT, metric="minkowski", metric_params={"p": 3, "w": w}).fit(X)
+    again = saved(tsne, tmp_path / "map.npz")
+    assert_array_equal(again.metric_params["w"], w)
+    assert_array_equal(again.transform(new), tsne.transform(new))
+
+
+@pytest.mark.parametrize("w", [np.array([1j]), np.array(["x" * 10_000])])
+def test_arrays_of_no_real_numbers_are_not_saved(tmp_path, w):
+    tsne = TSNE(**SHORT).fit(parts()[0]).set_params(metric_params={"w": w})
+    with pytest.raises(ValueError, match=r"^metric_params\.w=array.*cannot be saved") as caught:
+        tsne.save(tmp_path / "map.npz")
+    assert len(str(caught.value)) < 300 and not os.listdir(tmp_path)
+
+
 class Ours(TSNE):
     """Users' subclasses, which another process may not have."""
 
@@ -294,6 +311,22 @@ def displacement(values):
     return change
 
 
+def turned(damage):
+    """Give embedding_ an array of its own."""
+
+    def change(facts, arrays):
+        arrays["turned"] = arrays[Y].copy()
+        facts["fitted"]["embedding_"] = {"array": "turned"}
+        damage(facts, arrays)
+
+    return change
+
+
+def no_columns(facts, arrays):
+    arrays[X] = arrays[X][:, :0]
+    facts["fitted"].update(n_features_in_=0, feature_names_in_=[])
+
+
 def nan_in(values):
     values.flat[-1] = np.nan
     return values
@@ -352,17 +385,18 @@ CHANGES = {
     "large perplexity": fact("placement", perplexity=71.0),
     "perplexity is text": fact("placement", perplexity="30"),
     "perplexity is NaN": fact("placement", perplexity=float("nan")),
-    "degrees of freedom": fact("placement", degrees_of_freedom=-1.0),
-    "angle": fact("placement", angle=1e300),
-    "exponent": fact("placement", exponent=10**9),
+    "perplexity is a bool": fact("placement", perplexity=True),
+    "degrees of freedom": fact("placement", degrees_of_freedom=9e-4),
+    "many degrees of freedom": fact("placement", degrees_of_freedom=1001.0),
+    "angle": fact("placement", angle=1.01),
+    "negative angle": fact("placement", angle=-0.01),
+    "exponent": fact("placement", exponent=1101),
+    "negative exponent": fact("placement", exponent=-1101),
     "exponent is a fraction": fact("placement", exponent=0.5),
     "method": fact("placement", method="fast"),
-    "odds": fact("placement", odds=-1.0, n_negatives=5),
+    "negative odds": fact("placement", odds=-1.0),
+    "negative negatives": fact("placement", n_negatives=-1),
     "odds of TSNE": fact("placement", odds=1.0, n_negatives=5),
-    "odds are NaN": fact("placement", odds=float("nan"), n_negatives=5),
-    "odds without negatives": fact("placement", odds=1.0),
-    "negatives": fact("placement", odds=1.0, n_negatives=10**9),
-    "half a negative": fact("placement", odds=1.0, n_negatives=0.5),
     "names": fact("fitted", feature_names_in_=["a"] * 7),
     "names are numbers": fact("fitted", feature_names_in_=[1] * 6),
     "names are text": fact("fitted", feature_names_in_="abcdef"),
@@ -377,13 +411,18 @@ CHANGES = {
     "samples: half precision": array(X, lambda a: a.astype(np.float16)),
     "samples: one less": array(X, lambda a: a[:-1]),
     "samples: flat": array(X, np.ravel),
+    "samples: one more": array(X, lambda a: a[[*range(70), 0]]),
+    "samples: three axes": array(X, lambda a: a[:, :, np.newaxis]),
     "samples: no columns": array(X, lambda a: a[:, :0]),
+    "samples: no columns, as their number says": no_columns,
     "map: NaN": array(Y, nan_in),
     "map: double precision": array(Y, lambda a: a.astype(np.float64)),
     "map: one less": array(Y, lambda a: a[:-1]),
     "map: flat": array(Y, np.ravel),
     "map: empty": array(Y, lambda a: a[:0]),
     "map: transposed": array(Y, lambda a: np.asfortranarray(a)),
+    "map: NaN where samples are placed": turned(lambda facts, arrays: nan_in(arrays[Y])),
+    "map: NaN where it is shown": turned(lambda facts, arrays: nan_in(arrays["turned"])),
     "map and samples swapped": lambda facts, arrays: arrays.update({X: arrays[Y], Y: arrays[X]}),
     "KL divergences": array("fitted.kl_per_sample_", lambda a: a[1:]),
     "KL divergences: NaN": array("fitted.kl_per_sample_", nan_in),
@@ -399,6 +438,7 @@ CHANGES = {
     "sparse: rows out of order": as_sparse(indptr=np.arange(420, -1, -6, dtype=np.int32)),
     "sparse: past the end": as_sparse(indptr=np.arange(0, 427, 6, dtype=np.int32) * 100),
     "sparse: fractions": as_sparse(indices=np.full(420, 0.5)),
+    "sparse: fractions of entries": as_sparse(indptr=np.arange(0.0, 427.0, 6.0)),
     "sparse: NaN": as_sparse(data=np.full(420, np.nan)),
     "sparse: another shape": as_sparse(shape=[71, 6]),
     "sparse: many columns": as_sparse(shape=[70, 10**15]),
@@ -431,6 +471,42 @@ def test_what_this_version_does_not_know_asks_for_another_one(tmp_path, contents
     message = "it has 'colour', which this version does not know; upgrade fasttsne$"
     with pytest.raises(ValueError, match=message):
         written(tmp_path, facts, arrays)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"odds": 0.0, "n_negatives": 0},
+        {"odds": float("nan")},
+        {"odds": float("inf")},
+        {"n_negatives": 0},
+        {"n_negatives": 5.0},
+        {"n_negatives": 2**20 + 1},
+    ],
+    ids=str,
+)
+def test_crafted_odds_are_refused(tmp_path, values):
+    params = {"loss": "infonce", "n_epochs": 20, "perplexity": 5.0, "random_state": 0}
+    facts, arrays = fasttsne.saving.packed(ContrastiveTSNE(**params).fit(parts()[0]))
+    assert written(tmp_path, facts, arrays).placement_.odds > 0.0
+    facts["placement"].update(values)
+    with pytest.raises(ValueError, match=r"map\.npz is no map that fasttsne can use: .*(odds|neg)"):
+        written(tmp_path, facts, arrays)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"perplexity": 69.0, "degrees_of_freedom": 1e3, "angle": 1.0, "exponent": 1100},
+        {"perplexity": 1e-300, "degrees_of_freedom": 1e-3, "angle": 0.0, "exponent": -1100},
+    ],
+)
+def test_extreme_values_are_read(tmp_path, contents, values):
+    facts, arrays = copy.deepcopy(contents)
+    facts["placement"].update(values)
+    displacement(np.zeros(69))(facts, arrays)
+    placement = written(tmp_path, facts, arrays).placement_
+    assert {name: getattr(placement, name) for name in values} == values
 
 
 def test_other_files_are_refused(tmp_path, contents):
