@@ -19,7 +19,7 @@ from fasttsne.quality.checks import (
     check_at_least,
     check_same_length,
 )
-from fasttsne.quality.correlation import drawn_pairs
+from fasttsne.quality.correlation import distances_of_pairs
 from fasttsne.quality.distances import Distances, Points, as_distances, both_sides
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.random_state import Seed, check_random_state
@@ -278,15 +278,9 @@ def scale_free_stress(
     >>> round(scale_free_stress(X, X[:, 2:]), 2)
     0.11
     """
-    data, on_map = both_sides(X, embedding, metric, metric_params)
-    check_at_least(2, data.n_samples)
-    check_scalar(n_pairs, "n_pairs", Integral, min_val=2)
-    pairs = drawn_pairs(data.n_samples, n_pairs, random_state)
-    n_threads = effective_n_threads(n_jobs)
-    stress, _ = stress_between(
-        in_metric_unit(data, data.pairs(*pairs, n_threads)),
-        in_metric_unit(on_map, on_map.pairs(*pairs, n_threads)),
-    )
+    sides = both_sides(X, embedding, metric, metric_params)
+    distances = distances_of_pairs(*sides, n_pairs, random_state, n_jobs)
+    stress, _ = stress_between(*map(in_metric_unit, sides, distances))
     return stress
 
 

@@ -79,18 +79,19 @@ def distance_correlation(
     >>> round(distance_correlation(X, X[:, 2:]), 4)
     0.9756
     """
-    data, on_map = both_sides(X, embedding, metric, metric_params)
+    sides = both_sides(X, embedding, metric, metric_params)
+    return correlation_between(*distances_of_pairs(*sides, n_pairs, random_state, n_jobs))
+
+
+def distances_of_pairs(
+    data: Distances, on_map: Distances, n_pairs: int, random_state: Seed, n_jobs: int | None
+) -> tuple[Floats, Floats]:
+    """Check the arguments, and return the distances of random pairs, or of all, on both sides."""
     check_at_least(2, data.n_samples)
     check_scalar(n_pairs, "n_pairs", Integral, min_val=2)
-    return correlation_of_pairs(data, on_map, n_pairs, random_state, effective_n_threads(n_jobs))
-
-
-def correlation_of_pairs(
-    data: Distances, on_map: Distances, n_pairs: int, random_state: Seed, n_threads: int
-) -> float:
-    """Return Spearman's correlation of the distances of random pairs, or of all pairs."""
     pairs = drawn_pairs(data.n_samples, n_pairs, random_state)
-    return correlation_between(data.pairs(*pairs, n_threads), on_map.pairs(*pairs, n_threads))
+    n_threads = effective_n_threads(n_jobs)
+    return data.pairs(*pairs, n_threads), on_map.pairs(*pairs, n_threads)
 
 
 def correlation_between(distances: Floats, on_map: Floats) -> float:
