@@ -16,12 +16,14 @@ from sklearn.utils import gen_batches
 
 from fasttsne import _kernels
 from fasttsne.affinity.conditional import conditional_probabilities
-from fasttsne.affinity.joint import joint_probabilities
+from fasttsne.affinity.joint import JointProbabilities, joint_probabilities
+from fasttsne.descent.forces import make_forces
 from fasttsne.initialization.start import principal_coordinates
 from fasttsne.neighbors.metrics import Found
 from fasttsne.quality.checks import Anchors, Floats
 from fasttsne.runtime.threads import in_threads
 from fasttsne.samples.scaling import Centering
+from fasttsne.transform import LARGEST_COORDINATE
 
 # Directions in which data are moved, forwards and backwards.
 N_DIRECTIONS = 3
@@ -41,6 +43,11 @@ _SPACING = 5
 _SPACING_ROWS = 4096
 _STOPS = 16
 _QUERIES = 1024  # ways of one task
+
+# A fitted map has a larger KL divergence at a third of its scale, and none clearly smaller at three
+# times its scale. See benchmarks/NOTES.md for the figures.
+_OTHER_SCALE = 3.0
+_LOWER_KL = 0.02
 
 _TINY = float(np.finfo(np.float64).tiny)
 _LARGEST_BETA = 1e290  # for neighbours that coincide, in place of infinity
@@ -73,6 +80,7 @@ class LeaveOneOut(NamedTuple):
     embedding: NDArray[np.float32]
     neighbors: Found  # indices and squared distances
     conditional: NDArray[np.float32]  # p_j|i of these
+    joint: JointProbabilities
     beta: Floats
     perplexity: float
     degrees_of_freedom: float
@@ -95,12 +103,32 @@ class LeaveOneOut(NamedTuple):
             joint.indptr, joint.indices, joint.data, embedding, degrees_of_freedom, n_threads
         )
         sums = CurvatureSums.of(columns, embedding.shape[1])
-        return cls(embedding, neighbors, conditional, beta, perplexity, degrees_of_freedom, sums)
+        return cls(
+            embedding, neighbors, conditional, joint, beta, perplexity, degrees_of_freedom, sums
+        )
 
     @property
     def sum_q(self) -> float:
         """Z, the sum of w over all ordered pairs of points."""
         return float(self.sums.q[:, 0].sum())
+
+
+def better_scale(found: LeaveOneOut, n_threads: int) -> float:
+    """Return 3 or 1/3 if the map has a clearly lower KL(P || Q) at this scale, and 1 if not."""
+    nu, dim = found.degrees_of_freedom, found.embedding.shape[1]
+    largest = _OTHER_SCALE * float(np.abs(found.embedding).max())
+    if dim > 3 or not largest < LARGEST_COORDINATE:  # no tree, or no squares
+        return 1.0
+    forces = make_forces(found.joint, dim, nu, n_threads=n_threads)
+
+    def divergence(scale: float) -> float:
+        forces.evaluate((scale * found.embedding).astype(np.float32), True)
+        return forces.kl_divergence
+
+    here = divergence(1.0)
+    if divergence(1.0 / _OTHER_SCALE) < here:
+        return 1.0 / _OTHER_SCALE
+    return _OTHER_SCALE if divergence(_OTHER_SCALE) < here - _LOWER_KL else 1.0
 
 
 def hessians(found: LeaveOneOut) -> Floats:

@@ -20,6 +20,7 @@ from fasttsne.quality.dubious import correlations, drawn_others, null_correlatio
 from fasttsne.quality.leave_one_out import (
     LeaveOneOut,
     across_gaps,
+    better_scale,
     farthest_places,
     projections,
     singularity_scores,
@@ -28,6 +29,7 @@ from fasttsne.quality.leave_one_out import (
 from fasttsne.runtime.numbers import Positive, with_plain_numbers
 from fasttsne.runtime.random_state import Seed, check_random_state
 from fasttsne.runtime.threads import effective_n_threads
+from fasttsne.runtime.warn import warn
 from fasttsne.samples.checks import check_samples
 from fasttsne.transform import LARGEST_COORDINATE
 
@@ -258,6 +260,15 @@ def reliability(
         As in `trustworthiness`; if there are fewer than 4 samples, if `perplexity` is not less than
         `n_samples`, or if `embedding` has values that are too large to square.
 
+    Warns
+    -----
+    UserWarning
+        If the map, of at most three components, has a lower KL divergence at a third of its scale,
+        or one lower by 0.02 at three times its scale: it was scaled after the fit, `perplexity` or
+        `degrees_of_freedom` are not those of the fit, or the fit had an `exaggeration`. There may
+        be no warning of a map that was enlarged if its perplexity is about 10 or less: its
+        divergence hardly changes with a larger scale.
+
     Notes
     -----
     Both scores of [1]_ are about the objective as a function of the place of one point, with all
@@ -336,6 +347,14 @@ def reliability(
     how: Any = {"metric": metric, "metric_params": metric_params, "n_threads": n_threads}
     neighbors = squared_neighbors(samples, n_neighbors, **how)
     found = LeaveOneOut.of(places, neighbors, perplexity, degrees_of_freedom, n_threads)
+    scale = better_scale(found, n_threads)
+    if scale != 1.0:
+        warn(
+            f"embedding has a lower KL divergence at {'3 times' if scale > 1.0 else 'a third of'} "
+            "its scale, so it is no map of X fitted with these parameters, and the scores mean "
+            "little; give the map as the fit returned it, not scaled, and the perplexity "
+            f"(now {perplexity:g}) and degrees_of_freedom ({degrees_of_freedom:g}) of the fit"
+        )
 
     best_place = perturbation = jumps = None
     if isinstance(data, Points) and metric in ("euclidean", "l2"):

@@ -13,8 +13,15 @@ from sklearn.metrics import roc_auc_score
 
 from fasttsne import TSNE, _kernels
 from fasttsne.affinity import joint_probabilities
+from fasttsne.neighbors import nearest_neighbors
 from fasttsne.quality import reliability, report
-from fasttsne.quality.leave_one_out import LeaveOneOut, across_gaps, farthest_places, hessians
+from fasttsne.quality.leave_one_out import (
+    LeaveOneOut,
+    across_gaps,
+    better_scale,
+    farthest_places,
+    hessians,
+)
 
 PERPLEXITY = 29.9  # at which all 89 others are neighbours, as in the reference
 
@@ -37,6 +44,7 @@ def neighbors_and_p(X, perplexity):
 # ---- Against the equations -----------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:embedding has a lower KL")  # the fit's perplexity is not 8
 @pytest.mark.parametrize("perplexity", [PERPLEXITY, 8.0])
 def test_singularity_scores_are_those_of_the_equation(fitted, perplexity):
     X, Y, _ = fitted
@@ -200,6 +208,52 @@ def test_a_way_crosses_a_gap_between_islands_and_not_within():
     assert_array_equal(across_gaps(Y, rows, places, 2), [False, True, False, True])
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"perplexity": 8.0},
+        {"perplexity": 80.0},
+        {"max_iter": 250},
+        {"degrees_of_freedom": 0.5},
+        {"degrees_of_freedom": 3.0},
+        {"density": 0.5},
+        {"n_components": 1},
+        {"n_components": 3},
+    ],
+    ids=str,
+)
+def test_a_map_that_was_scaled_has_a_lower_divergence_at_another_scale(digits, parameters):
+    X = digits[:1000]
+    Y = TSNE(**parameters, random_state=0, n_jobs=2).fit_transform(X)
+    perplexity = parameters.get("perplexity", 30.0)
+    nu = parameters.get("degrees_of_freedom", max(Y.shape[1] - 1.0, 1.0))
+    neighbors = nearest_neighbors(X, int(3 * perplexity + 1))
+    neighbors = neighbors[0], neighbors[1] ** 2
+
+    def better(scale):
+        places = np.ascontiguousarray(scale * (Y - np.median(Y, axis=0)), dtype=np.float32)
+        return better_scale(LeaveOneOut.of(places, neighbors, perplexity, nu, 2), 2)
+
+    assert better(1.0) == 1.0
+    assert better(1 / 3) == 3.0
+    if perplexity > 10.0:  # else the divergence hardly changes with a larger scale
+        assert better(3.0) == pytest.approx(1 / 3)
+
+
+def test_a_map_that_was_scaled_is_warned_of(digits):
+    X = digits[:400]
+    Y = TSNE(random_state=0, n_jobs=2).fit_transform(X)
+    reliability(X, Y)
+    with pytest.warns(UserWarning, match=r"at a third of its scale.*perplexity \(now 30\)"):
+        reliability(X, 3 * Y)
+    with pytest.warns(UserWarning, match="at 3 times its scale"):
+        reliability(X, Y / 3)
+    with pytest.warns(UserWarning, match="scale"):
+        reliability(X, Y, perplexity=3.0)
+    reliability(X, np.full((400, 2), 3e12) * np.sign(Y), degrees_of_freedom=20.0)
+
+
 # ---- The record ----------------------------------------------------------------------------------
 
 
@@ -273,7 +327,8 @@ def test_data_in_any_unit_and_with_duplicates(digits):
     large = reliability(X * 2.0**450, Y, perplexity=10.0)
     assert_allclose(large.step, found.step * 2.0**450)
     assert_allclose(large.perturbation, found.perturbation, atol=0.05)
-    equal = reliability(np.ones((20, 3)), Y[:20], perplexity=5.0)
+    with pytest.warns(UserWarning, match="scale"):  # a map of other data
+        equal = reliability(np.ones((20, 3)), Y[:20], perplexity=5.0)
     assert all(not np.isnan(values).any() for values in equal.per_sample.values())
     coincident = reliability(X, np.zeros((150, 2)), perplexity=10.0)
     assert all(not np.isnan(values).any() for values in coincident.per_sample.values())
@@ -304,7 +359,8 @@ def test_points_are_placed_in_small_blocks(digits, monkeypatch):
 
     monkeypatch.setattr(_kernels, "FrozenMap", Recorded)
     X = digits[:400]
-    reliability(X, X[:, [20, 21]], perplexity=30)
+    with pytest.warns(UserWarning, match="scale"):  # two columns are no map
+        reliability(X, X[:, [20, 21]], perplexity=30)
     assert max(edges) <= 1 << 14
 
 
