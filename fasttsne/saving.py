@@ -306,8 +306,7 @@ def _checked_attribute(name: str, value: Any, n_samples: int) -> Any:
             raise ValueError("feature_names_in_ are not names")
         return np.array(value, dtype=object)
     elif name == "history_":
-        columns = list(value.values())
-        if not all(isinstance(column, np.ndarray) and column.ndim == 1 for column in columns):
+        if not all(column.ndim == 1 for column in value.values()):
             raise ValueError("history_ is not columns of numbers")
     elif name == "kl_per_sample_":
         if value.shape != (n_samples,) or value.dtype != np.float64 or not np.isfinite(value).all():
