@@ -664,7 +664,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     ) -> None:
         """Optimise the map and set the fitted attributes, also where the run is interrupted."""
         if self.degrees_of_freedom != "auto":
-            forces.degrees_of_freedom = self._nu()
+            nu = first_degrees_of_freedom(self.degrees_of_freedom, self.n_components)
+            forces.degrees_of_freedom = nu
         pin(descent, samples.fixed)
         descent.outcome = None
         self._descent = descent
@@ -731,9 +732,6 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """Return a TSNE with these parameters, also those that a subclass hides."""
         parameters = {name: getattr(self, name) for name in TSNE._get_param_names()}
         return TSNE(**{**parameters, **changed})
-
-    def _nu(self) -> float:
-        return first_degrees_of_freedom(self.degrees_of_freedom, self.n_components)
 
     @property
     def _n_features_out(self) -> int:

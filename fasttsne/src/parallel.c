@@ -335,7 +335,7 @@ static volatile ft_isa selected_isa = FT_ISA_BASELINE;
 
 void ft_parallel_init(void) { selected_isa = ft_parallel_best_isa(); }
 
-/* CPUID has what the CPU can do, and XCR0 which registers the system saves. __builtin_cpu_supports
+/* CPUID lists what the CPU has, and XCR0 which registers the system saves. __builtin_cpu_supports
  * would do the same, but where zig links it is a stub that knows no CPU. */
 ft_isa ft_parallel_best_isa(void)
 {

@@ -100,8 +100,9 @@ FT_INLINE void update_body(FT_TASK_ARGUMENTS)
         else
             squared_norm += step_rows(c, row, stop);
     }
-    for (int64_t row = begin; c->homes != NULL && c->held != NULL && row < end; row++)
-        if (c->held[row]) pull_home(c, row);
+    if (c->homes != NULL && c->held != NULL)
+        for (int64_t row = begin; row < end; row++)
+            if (c->held[row]) pull_home(c, row);
     c->partial[chunk] = squared_norm;
 }
 FT_TASK_VARIANTS(update)
