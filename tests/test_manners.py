@@ -99,7 +99,7 @@ print("fitted again")
         ("n_jobs=1", (40_000, 200), "nearest neighbors...", "Computed neighbors"),
         (FOREVER, (3000, 3), "Iteration 200:", "Finished"),
         (f"{FOREVER}, angle=0.0", (3000, 3), "Iteration 200:", "Finished"),
-        (f"{FOREVER}, method='exact'", (3000, 3), "Iteration 200:", "Finished"),
+        (f"{FOREVER}, method='exact'", (1500, 3), "Iteration 200:", "Finished"),
     ],
     ids=["neighbors", "barnes_hut", "angle 0", "exact"],
 )

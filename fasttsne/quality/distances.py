@@ -174,11 +174,15 @@ class Pairwise(Distances):
 
     def pairs(self, first: Anchors, second: Anchors, n_threads: int) -> Floats:
         """Return the distances from first[i] to second[i]."""
+        by_pair = callable(self.metric) and not sparse.issparse(self.X)
+        if self.n_samples**2 <= len(first) * (1 if by_pair else _BLOCK_PAIRS):
+            every = np.arange(self.n_samples, dtype=np.int32)
+            return self.rows(every, n_threads)[first, second]
         distances = np.empty(len(first))
 
         def fill(part: slice) -> None:
             a, b = self.X[first[part]], self.X[second[part]]
-            if callable(self.metric) and not sparse.issparse(a):
+            if by_pair:
                 pairs = zip(a, b, strict=True)
                 distances[part] = [self.metric(*pair, **self.metric_params) for pair in pairs]
             else:

@@ -106,7 +106,7 @@ def test_a_worker_gets_the_model_once_whatever_the_number_of_blocks(
 @pytest.mark.slow
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_a_worker_that_is_killed_changes_nothing(digits, fitted, placed, n_workers):
-    X = np.tile(digits, (10, 1))
+    X = np.tile(digits, (4, 1))
     with local_cluster(n_workers) as cluster, distributed.Client(cluster) as client:
         client.wait_for_workers(n_workers)
         before = client.run(os.getpid)
@@ -118,7 +118,7 @@ def test_a_worker_that_is_killed_changes_nothing(digits, fitted, placed, n_worke
             time.sleep(0.05)
         assert not future.done()
         os.kill(min(before.values()), signal.SIGKILL)
-        assert_array_equal(future.result(timeout=PATIENCE), np.tile(placed, (10, 1)))
+        assert_array_equal(future.result(timeout=PATIENCE), np.tile(placed, (4, 1)))
         client.wait_for_workers(n_workers)
         assert set(client.run(os.getpid).values()) != set(before.values())
         del lazy, future

@@ -141,17 +141,28 @@ def test_sparse_data_with_entries_given_twice(small_digits):
         assert measure(twice, Y) == measure(X, Y)
 
 
-@pytest.mark.parametrize("form", ["data", "P", "sparse"])
-@pytest.mark.parametrize("nu", [1.0, 3.0])
-@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
-def test_best_scale_is_where_the_divergence_is_least(small_digits, form, nu, size):
-    Y = size * np.random.default_rng(0).normal(size=(300, 2))
+def least_divergence(P, Y, nu, scales):
+    """The divergence of `Y` at the best of some scales."""
+    return min(reference.kl_divergence(P, scale * Y, nu) for scale in scales)
+
+
+@pytest.fixture(scope="module", params=[1.0, 3.0])
+def scaled(request, small_digits):
+    """Data, P of perplexity 20, a map, degrees of freedom, and the divergence at the best scale."""
+    Y = np.random.default_rng(0).normal(size=(300, 2))
     P = reference.joint_probabilities_dense(reference.squared_distances(small_digits), 20.0)
-    X = {"data": small_digits, "P": P, "sparse": sparse.csr_array(P)}[form]
+    expected = least_divergence(P, Y, request.param, np.geomspace(0.01, 1e4, 400))
+    return small_digits, P, Y, request.param, expected
+
+
+@pytest.mark.parametrize("form", ["data", "P", "sparse"])
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_best_scale_is_where_the_divergence_is_least(scaled, form, size):
+    data, P, Y, nu, expected = scaled
+    Y = size * Y
+    X = {"data": data, "P": P, "sparse": sparse.csr_array(P)}[form]
     options = {"perplexity": 20.0 if form == "data" else None, "degrees_of_freedom": nu}
     best = kl_divergence(X, Y, scale="best", **options)
-    scales = np.geomspace(0.01, 1e4, 400) / size
-    expected = min(reference.kl_divergence(P, scale * Y, nu) for scale in scales)
     assert best == pytest.approx(expected, rel=1e-5)
     assert best == pytest.approx(
         kl_divergence(X, 7.0 * Y + size, scale="best", **options), rel=1e-5
@@ -160,20 +171,20 @@ def test_best_scale_is_where_the_divergence_is_least(small_digits, form, nu, siz
     assert shares.sum() == pytest.approx(best, rel=1e-9)
 
 
-@pytest.mark.parametrize("unit", [1.0, np.float32(1e-30), 1e-200, np.float32(1e25)])
-def test_best_scale_does_not_depend_on_the_unit_of_a_map_of_two_scales(unit):
+def test_best_scale_does_not_depend_on_the_unit_of_a_map_of_two_scales():
     rng = np.random.default_rng(0)
     X = np.concatenate([0.01 * rng.normal(size=(300, 4)), 5.0 * rng.normal(size=(600, 4))])
     P = reference.joint_probabilities_dense(reference.squared_distances(X), 30.0)
-    Y = X[:, :2] * unit
-    at = [reference.kl_divergence(P, s * X[:, :2], 1.0) for s in np.geomspace(0.01, 1e4, 150)]
-    assert kl_divergence(X, Y, scale="best") == pytest.approx(min(at), rel=2e-3)
+    expected = least_divergence(P, X[:, :2], 1.0, np.geomspace(0.01, 1e4, 150))
+    for unit in (1.0, np.float32(1e-30), 1e-200, np.float32(1e25)):
+        best = kl_divergence(X, X[:, :2] * unit, scale="best")
+        assert best == pytest.approx(expected, rel=2e-3)
 
 
 def test_best_scale_by_some_rows_loses_little(digits):
     Y = PCA(2).fit_transform(digits)
     P = reference.joint_probabilities_dense(reference.squared_distances(digits), 30.0)
-    expected = min(reference.kl_divergence(P, s * Y, 1.0) for s in np.geomspace(0.1, 100.0, 60))
+    expected = least_divergence(P, Y, 1.0, np.geomspace(0.1, 10.0, 40))
     best = kl_divergence(digits, Y, scale="best")
     assert best == pytest.approx(expected, rel=2e-3)
     assert best == kl_divergence(digits, Y, scale="best", n_jobs=2)
