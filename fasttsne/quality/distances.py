@@ -51,6 +51,8 @@ _SPARE = 4  # neighbours beyond those that are wanted
 # Rows, and pairs of rows, per call of scikit-learn.
 _BLOCK_ROWS = 16
 _BLOCK_PAIRS = 32
+# A pair in such a block takes the time of about so many distances between rows and all points.
+_DISTANCES_PER_PAIR = 64
 
 
 class Distances(ABC):
@@ -174,15 +176,18 @@ class Pairwise(Distances):
 
     def pairs(self, first: Anchors, second: Anchors, n_threads: int) -> Floats:
         """Return the distances from first[i] to second[i]."""
-        by_pair = callable(self.metric) and not sparse.issparse(self.X)
-        if self.n_samples**2 <= len(first) * (1 if by_pair else _BLOCK_PAIRS):
-            every = np.arange(self.n_samples, dtype=np.int32)
-            return self.rows(every, n_threads)[first, second]
         distances = np.empty(len(first))
+        if self.n_samples**2 <= len(first) * (1 if callable(self.metric) else _DISTANCES_PER_PAIR):
+            every = np.arange(self.n_samples, dtype=np.int32)
+            for block, rows in blocks_of(every, self.n_samples):
+                here = np.flatnonzero((first >= block.start) & (first < block.stop))
+                from_rows = self.rows(rows, n_threads)
+                distances[here] = from_rows[first[here] - block.start, second[here]]
+            return distances
 
         def fill(part: slice) -> None:
             a, b = self.X[first[part]], self.X[second[part]]
-            if by_pair:
+            if callable(self.metric) and not sparse.issparse(a):
                 pairs = zip(a, b, strict=True)
                 distances[part] = [self.metric(*pair, **self.metric_params) for pair in pairs]
             else:
