@@ -1,6 +1,6 @@
-# New points on a fixed map.
+# New points on a fixed map, and points of the map placed again.
 
-# Points that stand for all as negatives of a contrastive loss.
+# At most this many points of the map stand for all as negatives of a contrastive loss.
 N_OTHERS = 4096
 
 

@@ -4,7 +4,7 @@
  *
  *     L = 2a sum_j p_ij log t_ij + log Z                    a = (nu+1)/2
  *
- * and with r = y_i - y_j and S = sum_j w u r its Hessian is
+ * and with t, u and w of student.h, r = y_i - y_j and S = sum_j w u r its Hessian is
  *
  *     4a/nu (sum_j p u (I - 2/nu u r r') - 1/Z sum_j w u (I - (2a+2)/nu u r r'))
  *         - 16 a^2 / nu^2 / Z^2 S S'

@@ -10,10 +10,13 @@
  *
  *     corr = C / sqrt(V)      C = mean of z_i r_i      V = var(r) + VARIANCE_SHIFT
  *
- * Its slope along r_i is g_i = (z_i - (r_i - mean) C / V) / (n sqrt(V)), and that of r_i along d_ij^2
- * is u_ij^2 (1 + R_i) / ((R_i + eps) sum_j u_ij). Every edge belongs to both of its ends, so the
- * gradient is 2 sum_j u_ij^2 (h_i + h_j) (y_i - y_j), where h_i is the product of g_i and the second
- * factor. With masses, sums over j and means count each point so often. */
+ * The slope of corr along r_i is g_i = (z_i - (r_i - mean) C / V) / (n sqrt(V)), and that of r_i
+ * along d_ij^2 is u_ij^2 s_i with s_i = (1 + R_i) / ((R_i + eps) sum_j u_ij). Every edge belongs to
+ * both of its ends, so with h_i = g_i s_i the gradient of corr is
+ *
+ *     2 sum_j u_ij^2 (h_i + h_j) (y_i - y_j)
+ *
+ * With masses m, point j counts m_j times in sums and means. */
 #include "dimensions.h"
 #include "fasttsne.h"
 #include "planar.h"
@@ -280,7 +283,7 @@ static ft_task forces_task(FT_UNUSED const ft_density *d)
     return FT_TASK(forces);
 }
 
-/* Radii, strengths without g_i, the constants of g_i, and the correlation. */
+/* Sets radii, s_i as strengths, the constants of g_i, and the correlation. */
 static ft_status measure(densities *c, double *correlation, ft_run *run)
 {
     const ft_density *d = c->density;

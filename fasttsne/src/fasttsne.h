@@ -46,6 +46,10 @@ ft_status ft_parallel_run(INOUT ft_run *run, int64_t n_chunks, double chunk_cost
 int ft_parallel_stopped(INOUT ft_run *run, int thread); /* for tasks with long chunks */
 int ft_parallel_threads(const ft_run *run);             /* largest number that may run */
 
+/* Rows of a chunk of work where rows are independent. */
+#define FT_ROWS 256
+#define FT_ROW_CHUNKS(rows) (((rows) + FT_ROWS - 1) / FT_ROWS)
+
 typedef enum { FT_ISA_BASELINE = 0, FT_ISA_AVX2 = 1, FT_ISA_AVX512 = 2 } ft_isa;
 ft_isa ft_parallel_best_isa(void);
 ft_isa ft_parallel_isa(void);
@@ -281,9 +285,6 @@ int64_t ft_repulsion_groups(const ft_tree *tree);
 ft_status ft_repulsion_compute(const ft_tree *tree, ft_student student, double angle, int64_t first,
                                int64_t last, OUT float *repulsive, OUT double *sum_q,
                                INOUT ft_run *run);
-/* Rows of a chunk of work where rows are independent. */
-#define FT_ROWS 256
-#define FT_ROW_CHUNKS(rows) (((rows) + FT_ROWS - 1) / FT_ROWS)
 
 /* ---- update.c: one step of gradient descent --------------------------------------------------- */
 

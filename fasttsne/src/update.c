@@ -4,16 +4,16 @@
  * have opposite directions, times 0.8 elsewhere. The length of a step is bounded: at a high
  * momentum the repulsion of a dense region would throw single points out of the map. Gains and
  * bounds, usually per coordinate, are per point here: clusters that separate at full speed would
- * otherwise all move along the diagonals. */
+ * otherwise all move along the diagonals. The coordinates of a point have the same gain. */
 #include "dimensions.h"
 #include "fasttsne.h"
 
 #include <math.h>
 
 #define SMALLEST_GAIN 0.01f
-#define LONGEST_STEP 1.4142135f  /* 1 along both axes */
-#define LARGEST_COORDINATE 1e15f /* of a step, to be squared */
-#define COORDINATE_COST 0.5      /* nanoseconds */
+#define LONGEST_STEP 1.4142135f /* 1 along both axes */
+#define LARGEST_WAY 1e15f       /* along an axis before the bound, to be squared */
+#define COORDINATE_COST 0.5     /* nanoseconds */
 
 /* A step of the points [begin, end); returns their share of the squared norm. */
 FT_INLINE double step_points(int dim, const ft_update *c, int64_t begin, int64_t end)
@@ -42,8 +42,8 @@ FT_INLINE double step_points(int dim, const ft_update *c, int64_t begin, int64_t
             gradient *= gain;
             gains[i] = gain;
             float way = momentum * velocity[i] - learning_rate * gradient;
-            way = way > LARGEST_COORDINATE ? LARGEST_COORDINATE : way;
-            way = way < -LARGEST_COORDINATE ? -LARGEST_COORDINATE : way;
+            way = way > LARGEST_WAY ? LARGEST_WAY : way;
+            way = way < -LARGEST_WAY ? -LARGEST_WAY : way;
             velocity[i] = way;
             squared_length += way * way;
             squared_norm += (double)gradient * (double)gradient;
@@ -73,7 +73,7 @@ FT_INLINE void stay(const ft_update *c, int64_t begin, int64_t end)
     }
 }
 
-/* The share `pull` of the way from where the step led to the row's home. */
+/* Moves a row by the share `pull` of its way home. */
 FT_INLINE void pull_home(const ft_update *c, int64_t row)
 {
     for (int64_t i = row * c->dim; i < (row + 1) * c->dim; i++) {
@@ -83,8 +83,8 @@ FT_INLINE void pull_home(const ft_update *c, int64_t row)
     }
 }
 
-/* Rows are stepped in runs as long as can be: with none held, the run is that of a plain descent,
- * and so are the bits, whichever products the compiler fuses in one loop and not in another. */
+/* Consecutive rows that step are one call of step_rows. If no row is held, the call is that of a
+ * plain descent, and so are the bits, which depend on the products that the compiler fuses. */
 FT_INLINE void update_body(FT_TASK_ARGUMENTS)
 {
     const ft_update *c = context;
