@@ -114,7 +114,7 @@ def schedule_of(
             f"learning_rate={tsne.learning_rate:g} is low for {n_samples:g} samples;"
             ' learning_rate="auto" gives a map of lower KL divergence.',
         )
-    if share < 1.0:  # an iteration gains less, and more of it by the scale
+    if share < 1.0:  # an iteration gains less, and a larger part of the gain is by the scale
         pace = pace._replace(least_gain=pace.least_gain * max(share, 0.25), counts_scale=True)
     return standard_schedule(
         rate,
@@ -146,9 +146,10 @@ def forces_and_start(
     )
     descent = None
     if start is not None:
-        coarse = None  # also where the groups have too many neighbours
+        coarse = None
         if may_start_coarse(tsne, samples):
             assert isinstance(joint, JointProbabilities)
+            # None if no edges join the groups, or too many.
             coarse = coarse_start(joint, start, tsne.early_exaggeration, angle=tsne.angle, **how)
         descent = Descent.at_rest(
             start if coarse is None else coarse,

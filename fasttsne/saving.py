@@ -26,14 +26,17 @@ from fasttsne.samples.checks import check_readable
 from fasttsne.transform import Placement
 
 _KIND = "map"
-# Raised when older versions would misread a file. A later version reads all files of earlier ones:
-# what they lack has its default.
+# Raised when older versions would misread a file. A later version reads all earlier files, and
+# parameters that they lack have their defaults.
 _VERSION = 1
 
 _ESTIMATORS = {"TSNE": "fasttsne.tsne", "ContrastiveTSNE": "fasttsne.contrastive"}
-_NUMBERS = ("kl_divergence_", "n_iter_", "degrees_of_freedom_", "learning_rate_", "n_features_in_")
 _FITTED = (
-    *_NUMBERS,
+    "kl_divergence_",
+    "n_iter_",
+    "degrees_of_freedom_",
+    "learning_rate_",
+    "n_features_in_",
     "normalization_",
     "embedding_",
     "feature_names_in_",
@@ -41,7 +44,7 @@ _FITTED = (
     "kl_per_sample_",
     "displacement_",
 )
-_PLACEMENT = {field.name: field for field in dataclasses.fields(Placement) if field.init}
+_PLACEMENT = tuple(field.name for field in dataclasses.fields(Placement) if field.init)
 
 
 def save(estimator: Any, path: str | os.PathLike[str]) -> None:

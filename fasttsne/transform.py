@@ -67,6 +67,7 @@ class Placement:
     n_negatives: int = 0
     _index: tuple[int, NeighborIndex] | None = field(default=None, init=False)
     _frozen: FrozenMap | None = field(default=None, init=False)
+    _limits: Any = field(default=None, init=False)  # of coordinates, low and high
     _unit: float = field(default=0.0, init=False)
 
     @classmethod

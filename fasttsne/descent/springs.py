@@ -1,4 +1,4 @@
-"""Springs between fixed points and their places, for maps that grow (`TSNE.update`)."""
+"""Springs between earlier points and their homes, for maps that grow (`TSNE.update`)."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from numpy.typing import NDArray
 
 from fasttsne.descent.state import State
 
-# Root mean square radius at the start of a map of n points on springs, in units of n^(1 / d): there
-# the distance between neighbouring points is about the width of the kernel.
+# Root mean square radius at which a map of n points on springs starts, in units of n^(1 / d): at
+# this radius the distance between neighbouring points is about the width of the kernel.
 _NARROW = 0.4
 
 
 @dataclass
 class Springs:
-    """Springs on a map that changes its scale, and takes the homes of fixed points along."""
+    """Springs on a map whose scale changes; the homes of fixed points are scaled with it."""
 
     pull: float  # share of the way to its home that a fixed point moves after each step
     fixed: NDArray[np.bool_]  # in the caller's order
-    places: NDArray[np.float32]  # of all points, in the caller's order
-    homes: NDArray[np.float32]  # places at the scale of the map
+    places: NDArray[np.float32]  # of all points before the run, in the caller's order
+    homes: NDArray[np.float32]  # the same at the present scale of the map
 
     @classmethod
     def of(cls, places: NDArray[np.float32], fixed: NDArray[np.bool_], pull: float) -> Springs:
-        """Return springs whose homes are narrow: new points cannot move far on a wide map."""
+        """Return springs with homes on a narrow map: on a wide one new points cannot move far."""
         n_points, n_components = places.shape
         narrow = _NARROW * n_points ** (1.0 / n_components)
         factor = narrow / max(_center_and_radius(places)[1], narrow)

@@ -1,4 +1,4 @@
-"""Whether the neighbours of a point on the map are as near as its neighbours in the data."""
+"""Correlation of a point's distances on the map to its neighbours there and in the data."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from fasttsne.quality.checks import Anchors, Floats
 from fasttsne.quality.distances import Distances, Points, as_distances
 from fasttsne.runtime.threads import in_threads
 
-# A point is compared with this many others at most, drawn at random, or with all.
-N_OTHERS = 500
+# Largest number of points that a point is compared with; a larger number is sampled at random.
+_N_OTHERS = 500
 
-# Samples of the map that the null is taken from.
-N_NULL = 5_000
+# Largest number of samples for the null; a larger number is sampled at random.
+_N_NULL = 5_000
 
-_SHARE = 0.5  # of the others, that are neighbours
-_ROWS = 512
-_BLOCK_VALUES = 1 << 22
+_SHARE = 0.5  # of the others that count as neighbours
+_ROWS = 512  # anchors of one task
+_BLOCK_VALUES = 1 << 22  # distances computed at once
 
 
 def correlations(
@@ -71,10 +71,10 @@ def _pearson(a: Floats, b: Floats) -> Floats:
 
 
 def drawn_others(n_samples: int, random_state: np.random.RandomState) -> Anchors:
-    """Return all rows, or N_OTHERS of them drawn at random, ascending."""
-    if n_samples <= N_OTHERS:
+    """Return all rows, or _N_OTHERS of them drawn at random, ascending."""
+    if n_samples <= _N_OTHERS:
         return np.arange(n_samples, dtype=np.int32)
-    drawn = random_state.choice(n_samples, N_OTHERS, replace=False)
+    drawn = random_state.choice(n_samples, _N_OTHERS, replace=False)
     return np.sort(drawn).astype(np.int32)
 
 
@@ -90,7 +90,7 @@ def null_correlations(
     """Return the correlations on a map of data without structure: X, each column permuted."""
     from fasttsne.tsne import TSNE
 
-    n_samples = min(X.shape[0], N_NULL)
+    n_samples = min(X.shape[0], _N_NULL)
     rows = np.sort(random_state.choice(X.shape[0], n_samples, replace=False))
     permuted = X[rows]
     if sparse.issparse(permuted):

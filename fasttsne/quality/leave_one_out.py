@@ -26,14 +26,15 @@ from fasttsne.samples.scaling import Centering
 from fasttsne.transform import LARGEST_COORDINATE
 
 # Directions in which data are moved, forwards and backwards.
-N_DIRECTIONS = 3
+_N_DIRECTIONS = 3
 
 # Neighbours in a block of points that are placed together, at most; a block has at least one point.
 # Ctrl-C waits for the end of the blocks that were begun. No result depends on the blocks.
 _BLOCK_EDGES = 1 << 14
 
+# Of the descent that places a point again; the map's kernel has width 1.
 _MAX_ITER = 200
-_SHORTEST_STEP = 1e-3  # the map's kernel has width 1
+_SHORTEST_STEP = 1e-3
 _ANGLE = 0.5
 
 # A gap is wider than _GAP times the median distance to the _SPACING-th nearest point, over about
@@ -57,7 +58,7 @@ _LARGEST_EXPONENT = 700.0
 class CurvatureSums(NamedTuple):
     """Sums over all other points of which the Hessian of a point consists, with r = y_i - y_j.
 
-    One row a point, and the columns of a triangle are its upper entries, row by row.
+    One row per point. A triangle has the upper entries of a matrix, row by row.
     """
 
     pull: Floats  # (n, 1): p u
@@ -167,7 +168,7 @@ def projections(X: NDArray[np.floating], n_threads: int) -> Floats:
     """Return the coordinates of X along its first principal directions, in the unit of X."""
     centering = Centering.of(X, n_threads=n_threads)
     centered = centering.apply(X, n_threads=n_threads)
-    n_axes = min(N_DIRECTIONS, *X.shape)
+    n_axes = min(_N_DIRECTIONS, *X.shape)
     coordinates = principal_coordinates(centered, n_axes, n_threads=n_threads)
     return np.asarray(np.ldexp(coordinates.astype(np.float64), centering.exponent))
 
@@ -239,7 +240,8 @@ def _symmetric_edges(neighbors: Found) -> tuple[Any, NDArray[np.bool_]]:
         (np.maximum(squares, _TINY).ravel(), indices.ravel(), np.arange(0, n * k + 1, k)),
         shape=(n, n),
     )
-    # A transposition sorts indices. Sums of sorted terms have their entries in the same order.
+    # A transposition sorts indices. If these are sorted, the sum and the maximum of two matrices
+    # have their entries in the same order.
     listed_by = unsorted.T.tocsr()
     lists = listed_by.T.tocsr()
     directions = lists.sign() + 2.0 * listed_by.sign()

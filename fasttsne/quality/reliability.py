@@ -15,7 +15,7 @@ from fasttsne.neighbors.metrics import Metric
 from fasttsne.neighbors.search import squared_neighbors
 from fasttsne.quality import checks, tables
 from fasttsne.quality.checks import Anchors, Floats, Sample
-from fasttsne.quality.distances import Known, Points, both_sides
+from fasttsne.quality.distances import Points, both_sides
 from fasttsne.quality.dubious import correlations, drawn_others, null_correlations
 from fasttsne.quality.leave_one_out import (
     LeaveOneOut,
@@ -37,7 +37,7 @@ from fasttsne.transform import LARGEST_COORDINATE
 # first is dubious, one with a higher correlation than the second is trustworthy.
 _LOW, _HIGH = 0.05, 0.95
 
-# The table has the median of this share of the largest singularity scores.
+# The table has the median singularity score of this share of the points, those with the largest.
 _SINGULAR = 0.05
 
 
@@ -296,8 +296,8 @@ def reliability(
     and the half that is nearest on the map in that order. The score is Pearson's correlation of the
     distances on the map in the two lists. With more than 500 points, 500 random ones stand for all.
     For the null, each column of `X` is permuted and a map of the result is fitted by
-    :class:`~fasttsne.TSNE` at the same perplexity, with 5,000 random rows if there are more; [2]_
-    permutes and maps all rows.
+    :class:`~fasttsne.TSNE` at the same perplexity, at most a third of the number of rows, with
+    5,000 random rows if there are more; [2]_ permutes and maps all rows.
 
     Time of the singularity score grows with the square of `n_samples`, all else about linearly.
     Memory is 4 kB per judged point.
@@ -357,17 +357,18 @@ def reliability(
         )
 
     best_place = perturbation = jumps = None
+    moved_by = 0.0
     if isinstance(data, Points) and metric in ("euclidean", "l2"):
         unit = float(np.ldexp(1.0, exponent))
         along = projections(samples, n_threads)
-        step = usual_step(neighbors[0], along) * unit if step is None else float(step)
-        farthest = farthest_places(found, along, step / unit, anchors, n_threads)
+        moved_by = usual_step(neighbors[0], along) * unit if step is None else float(step)
+        farthest = farthest_places(found, along, moved_by / unit, anchors, n_threads)
         way = farthest.astype(np.float64) - places[anchors]
         perturbation = np.linalg.norm(way, axis=1)
         best_place = exact[anchors] + way
         jumps = across_gaps(places, anchors, farthest, n_threads)
     correlation = null = None
-    if not isinstance(data, Known) and metric != "precomputed":
+    if metric != "precomputed":
         others = drawn_others(n_samples, random)
         correlation = correlations(data, on_map, anchors, others, n_threads)
         settings = (Y.shape[1], perplexity, metric, metric_params, random, n_threads)
@@ -376,7 +377,7 @@ def reliability(
     return Reliability(
         n_samples=n_samples,
         perplexity=float(perplexity),
-        step=float(step or 0.0) if perturbation is not None else 0.0,
+        step=moved_by,
         rows=anchors,
         perturbation=perturbation,
         best_place=best_place,
