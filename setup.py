@@ -43,7 +43,7 @@ FLAGS = [
 
 
 class BuildExt(build_ext):
-    """Choose the flags once the compiler is known."""
+    """Use Zig on Windows, and compile several sources at once."""
 
     def finalize_options(self):
         # MSVC has no variants of a function for several CPUs. Zig is clang for MinGW, in a package.
@@ -57,24 +57,8 @@ class BuildExt(build_ext):
         self.cython_c_in_temp = True  # keep the generated C out of the source tree
 
     def build_extensions(self):
-        compile_flags, link_flags = self.flags()
-        for extension in self.extensions:
-            extension.extra_compile_args = compile_flags
-            extension.extra_link_args = link_flags
         self.compiler.compile = in_parallel(self.compiler.compile)
         super().build_extensions()
-
-    def flags(self):
-        compile_flags = list(FLAGS)
-        # Threads are a library of their own in older glibc.
-        link_flags = ["-pthread"] if sys.platform == "linux" else []
-
-        sanitizers = os.environ.get("FASTTSNE_SANITIZE")
-        if sanitizers:
-            compile_flags += ["-O1", "-g", "-fno-omit-frame-pointer"]
-            compile_flags += [f"-fsanitize={sanitizers}", "-fno-sanitize-recover=undefined"]
-            link_flags = ["-pthread", f"-fsanitize={sanitizers}"]
-        return compile_flags, link_flags
 
 
 class SDist(sdist):
@@ -96,6 +80,19 @@ class SDist(sdist):
                 with path.open("rb") as content:
                     archive.addfile(entry, content)
         return name
+
+
+def flags():
+    """Return the flags of the compiler and of the linker."""
+    compile_flags = list(FLAGS)
+    # Threads are a separate library in older glibc.
+    link_flags = ["-pthread"] if sys.platform == "linux" else []
+    sanitizers = os.environ.get("FASTTSNE_SANITIZE")
+    if sanitizers:
+        compile_flags += ["-O1", "-g", "-fno-omit-frame-pointer"]
+        compile_flags += [f"-fsanitize={sanitizers}", "-fno-sanitize-recover=undefined"]
+        link_flags.append(f"-fsanitize={sanitizers}")
+    return compile_flags, link_flags
 
 
 def in_parallel(compile_in_turn):
@@ -128,6 +125,7 @@ def long_description():
     return re.sub(r"(!?)(\[[^]]*\])\((?!https://)([^)]+)\)", absolute, readme)
 
 
+compile_flags, link_flags = flags()
 setup(
     long_description=long_description(),
     long_description_content_type="text/markdown",
@@ -137,6 +135,8 @@ setup(
             sources=["fasttsne/gate/_kernels.pyx", *sorted(glob("fasttsne/src/*.c"))],
             depends=sorted(glob("fasttsne/gate/*.pxi") + glob("fasttsne/src/*.h")),
             include_dirs=["fasttsne/src"],
+            extra_compile_args=compile_flags,
+            extra_link_args=link_flags,
         )
     ],
     cmdclass={"build_ext": BuildExt, "sdist": SDist},

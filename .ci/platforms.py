@@ -3,8 +3,8 @@
     python .ci/platforms.py FOLDER [TARGET...]
 
 Needs Linux, and the packages ziglang (a clang with the headers and libraries of all platforms),
-Cython and scipy. Works in FOLDER. Fails at the first warning. Without TARGET,
-it takes all of the table below.
+Cython and scipy. Works in FOLDER. Fails at the first warning. TARGET is one of the names for zig
+in TARGETS below; without it, all are compiled.
 
 All C is compiled with -O1: what CI looks for are warnings and headers, not speed.
 
@@ -129,6 +129,10 @@ def build(target, generated, headers, folder, pool):
 
 
 def main():
+    wanted = sys.argv[2:] or [*TARGETS.values()]
+    unknown = {*wanted} - {*TARGETS.values()}
+    if unknown:
+        sys.exit(f"unknown targets: {', '.join(sorted(unknown))}")
     folder = Path(sys.argv[1]).absolute()
     os.environ["ZIG_GLOBAL_CACHE_DIR"] = os.environ["ZIG_LOCAL_CACHE_DIR"] = str(folder / "cache")
     os.chdir(Path(__file__).parents[1])
@@ -137,7 +141,6 @@ def main():
     headers = {windows: python_headers(folder, windows) for windows in (False, True)}
     print(f"| platform | compiled without a warning | linked |\n|{'---|' * 3}")
     with ThreadPoolExecutor(2) as pool:
-        wanted = sys.argv[2:] or TARGETS.values()
         for name, target in TARGETS.items():
             if target not in wanted:
                 continue
