@@ -1,12 +1,13 @@
 """Check that a tag and files to publish belong together: python .ci/check_release.py TAG DIRECTORY.
 
 The tag is v<version>, CHANGELOG.md has the date of the version, and the directory has one sdist and
-a wheel for every platform and Python, all of this version.
+every wheel that [tool.cibuildwheel] builds, all of this version.
 """
 
 import re
 import sys
 import tomllib
+from fnmatch import fnmatch
 from itertools import product
 from pathlib import Path
 
@@ -24,7 +25,8 @@ PLATFORMS = (
 
 def faults(tag, directory, changelog=None):
     """Return what is wrong, one sentence each."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project, wheels = settings["project"], settings["tool"]["cibuildwheel"]
     version, name = project["version"], project["name"]
     changelog = changelog or (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     files = sorted(path.name for path in Path(directory).iterdir())
@@ -39,12 +41,12 @@ def faults(tag, directory, changelog=None):
             yield f"{file} is no sdist and no wheel of {name} {version}"
     if f"{name}-{version}.tar.gz" not in files:
         yield "there is no sdist"
-    pythons = re.findall(r":: 3\.(\d+)", " ".join(project["classifiers"]))
-    for python, platform in product(pythons, PLATFORMS):
-        if not any(
-            re.search(rf"-cp3{python}-cp3{python}-{platform}\.whl$", file) for file in files
-        ):
-            yield f"there is no wheel for Python 3.{python} and {platform.replace('.*', '*')}"
+    for build, platform in product(wheels["build"].split(), PLATFORMS):
+        abi = build.removesuffix("-*")  # cp314, or cp314t for free-threaded Python
+        wheel = rf"-{abi.rstrip('t')}-{abi}-{platform}\.whl$"
+        is_skipped = fnmatch(f"{abi}-{platform}", wheels["skip"])
+        if not is_skipped and not any(re.search(wheel, file) for file in files):
+            yield f"there is no wheel of {abi} for {platform.replace('.*', '*')}"
 
 
 if __name__ == "__main__":
