@@ -1,4 +1,4 @@
-"""`sklearn.manifold.TSNE` replaced, for programs that import it and stay as they are."""
+"""Replace `sklearn.manifold.TSNE` in programs that import it, without changing them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NOT_REPLACED_IN = {"sklearn", "sklearnex", "daal4py", "onedal", "cuml", "fastts
 
 
 class TSNE(OurTSNE):
-    """What `sklearn.manifold.TSNE` is under `patch_sklearn`: its parameters, drawn by `TSNE`.
+    """The class that replaces `sklearn.manifold.TSNE`: its parameters, and fasttsne's maps.
 
     A module-level class, so that pickles of it load wherever fasttsne is installed.
     """
@@ -74,7 +74,7 @@ class TSNE(OurTSNE):
         return self.embedding_
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the map as that of a `fasttsne.TSNE`, with the learning rate that was read."""
+        """Write the map as that of a `fasttsne.TSNE`, with the learning rate that was used."""
         ours = self._unfitted()
         ours.__dict__.update(_fitted_attributes(self))
         ours.save(path)
@@ -100,7 +100,7 @@ class TSNE(OurTSNE):
         return ours
 
     def _take(self, fitted: Any) -> None:
-        """Get the attributes of a fitted estimator in place of those of an earlier fit."""
+        """Replace the attributes of an earlier fit by those of a fitted estimator."""
         if hasattr(fitted, "embedding_"):
             for name in _fitted_attributes(self):
                 delattr(self, name)
@@ -132,11 +132,11 @@ _lock = RLock()
 
 
 class Patch:
-    """A patch, made by `patch_sklearn` and again by every further with block that uses it."""
+    """A patch, made by `patch_sklearn` and made again by every with block after the first."""
 
     def __init__(self, learning_rate: str) -> None:
         self._learning_rate = learning_rate
-        self._around = [_replace(learning_rate)]  # for every block that is to end
+        self._around = [_replace(learning_rate)]  # what each open block restores
         self._was_used = False
 
     def __enter__(self) -> None:
@@ -214,7 +214,7 @@ def patch_sklearn(*, learning_rate: str = "auto") -> Patch:
 
 
 def _replace(learning_rate: str) -> str | None:
-    """Patch, and return `learning_rate` of the patch around this one; None without one."""
+    """Patch, and return the `learning_rate` of the patch before; None if there was none."""
     with _lock:
         around = _state.learning_rate if _state.replaced else None
         _state.learning_rate = learning_rate

@@ -16,6 +16,9 @@ from fasttsne.quality.distances import as_distances
 from fasttsne.runtime.numbers import with_plain_numbers
 from fasttsne.runtime.threads import effective_n_threads
 
+# Times that maps are turned onto their mean, which changes with them.
+_N_ROUNDS = 10
+
 
 @dataclass(frozen=True, eq=False)
 class Stability:
@@ -180,7 +183,7 @@ def neighbor_overlap(maps: list[Floats], n_neighbors: int, n_threads: int) -> Fl
     return np.asarray(np.mean(shares, axis=0))
 
 
-def aligned_maps(maps: list[Floats], n_rounds: int = 10) -> Floats:
+def aligned_maps(maps: list[Floats]) -> Floats:
     """Return maps centred, at radius 1, turned and mirrored onto their mean."""
     scaled = []
     for one in maps:
@@ -192,7 +195,7 @@ def aligned_maps(maps: list[Floats], n_rounds: int = 10) -> Floats:
             raise ValueError("maps must not have all points in one place")
         scaled.append(centred / radius)
     target = scaled[0]
-    for _ in range(n_rounds):
+    for _ in range(_N_ROUNDS):
         turned = [_turned(one, target) for one in scaled]
         mean = np.mean(turned, axis=0)
         radius = np.sqrt((mean**2).sum(axis=1).mean())
