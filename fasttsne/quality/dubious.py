@@ -34,24 +34,26 @@ def correlations(
     Of the `others`, the first list has the half that is nearest in the data, in the order of the
     data; the second the half that is nearest on the map, in the order of the map.
     """
-    in_data = _to_others(data, anchors, others, n_threads)
-    there = np.sqrt(_to_others(on_map, anchors, others, n_threads))
-    size = max(2, int(_SHARE * min(len(others), data.n_samples)))
+    data_distances = _to_others(data, anchors, others, n_threads)
+    map_distances = np.sqrt(_to_others(on_map, anchors, others, n_threads))
+    size = max(2, int(_SHARE * len(others)))
     found = np.empty(len(anchors))
 
     def fill(rows: slice) -> None:
         own = others[np.newaxis, :] == anchors[rows, np.newaxis]
-        by_data = np.where(own, np.inf, in_data[rows])
-        on = np.where(own, np.inf, there[rows]).astype(np.float64)
-        order = np.argsort(by_data, axis=1, kind="stable")[:, :size]
-        found[rows] = _pearson(np.take_along_axis(on, order, axis=1), np.sort(on, axis=1)[:, :size])
+        distances = np.where(own, np.inf, map_distances[rows]).astype(np.float64)
+        order = np.argsort(np.where(own, np.inf, data_distances[rows]), axis=1, kind="stable")
+        by_data = np.take_along_axis(distances, order[:, :size], axis=1)
+        found[rows] = _pearson(by_data, np.sort(distances, axis=1)[:, :size])
 
     in_threads(fill, gen_batches(len(anchors), _ROWS), n_threads)
     return found
 
 
-def _to_others(data: Distances, anchors: Anchors, others: Anchors, n_threads: int) -> Any:
-    """Return the distances, or their squares, from the anchors to the others, float32."""
+def _to_others(
+    data: Distances, anchors: Anchors, others: Anchors, n_threads: int
+) -> NDArray[np.float32]:
+    """Return the distances, or their squares, from the anchors to the others."""
     found = np.empty((len(anchors), len(others)), dtype=np.float32)
     size = max(1, _BLOCK_VALUES // data.n_samples)
     for part in gen_batches(len(others), size):
