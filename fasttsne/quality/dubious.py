@@ -53,13 +53,21 @@ def correlations(
 def _to_others(
     data: Distances, anchors: Anchors, others: Anchors, n_threads: int
 ) -> NDArray[np.float32]:
-    """Return the distances, or their squares, from the anchors to the others."""
+    """Return the distances, or their squares, from the anchors to the others, in one unit."""
     found = np.empty((len(anchors), len(others)), dtype=np.float32)
     size = max(1, _BLOCK_VALUES // data.n_samples)
     for part in gen_batches(len(others), size):
         rows = data.rows(others[part], n_threads)
-        found[:, part] = rows[:, anchors].T
+        if part.start == 0:
+            unit = _unit_of(float(rows.max()))
+        np.multiply(rows[:, anchors].T, unit, out=found[:, part], casting="same_kind")
     return found
+
+
+def _unit_of(largest: float) -> float:
+    """Return a power of 4 at which `largest` and its square root are moderate in float32."""
+    exponent = max(int(np.frexp(largest)[1]), -1000)
+    return float(np.ldexp(1.0, -exponent + exponent % 2))
 
 
 def _pearson(a: Floats, b: Floats) -> Floats:

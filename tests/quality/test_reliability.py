@@ -111,6 +111,15 @@ def test_correlations_are_those_of_the_equation(fitted):
     assert_allclose(found.correlation, reference.correlation(X, Y.astype(float)), atol=1e-6)
 
 
+@pytest.mark.parametrize("factor", [2.0**400, 2.0**-400])
+def test_correlations_do_not_depend_on_the_unit(digits, factor):
+    X = digits[:60]
+    Y = TSNE(perplexity=10.0, metric="cityblock", random_state=0).fit_transform(X)
+    params = {"perplexity": 10.0, "metric": "cityblock"}
+    expected = reliability(X, Y, **params).correlation
+    assert_array_equal(reliability(factor * X, Y, **params).correlation, expected)
+
+
 def test_placing_again_minimises_the_loss_of_the_point(isa, digits):
     X = digits[:80]
     Y = TSNE(perplexity=10.0, random_state=0, n_jobs=1).fit_transform(X)
