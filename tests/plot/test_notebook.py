@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -20,10 +19,6 @@ from fasttsne.plot import widget
 
 X, SPECIES = load_iris(return_X_y=True)
 Y = X[:, :2].astype(np.float32)
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-SOFTWARE_GL = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 PATIENCE = 120  # seconds for a server or a kernel to start
 
 needs_anywidget = pytest.mark.usefixtures("anywidget")
@@ -317,18 +312,6 @@ def test_a_kernel_draws_a_fit_and_exchanges_selections(kernel):
 
 
 # ---- in a browser -------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Chromium without a window."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here")
-    with playwright.sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=CHROMIUM, args=SOFTWARE_GL)
-        yield chromium
-        chromium.close()
 
 
 @contextmanager
