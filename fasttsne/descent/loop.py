@@ -174,9 +174,9 @@ def optimize_embedding(
 class Rules:
     """When a descent stops before `max_iter`: see `optimize_embedding`."""
 
-    n_iter_without_progress: int = 300
-    min_grad_norm: float = 1e-7
-    n_iter_check: int = 50
+    n_iter_without_progress: int
+    min_grad_norm: float
+    n_iter_check: int
 
     def reason_to_stop(self, checks: Sequence[Check]) -> str:
         """Return the rule that stops a descent after checks of one problem; empty if none does."""
