@@ -94,7 +94,8 @@ class TSNE(OurTSNE):
             OurTSNE(learning_rate=rate)._validate_params()
             _state.say_once(
                 f"fasttsne reads learning_rate={rate:g} as 'auto'; "
-                "fasttsne.patch_sklearn(learning_rate='keep') keeps numbers"
+                "fasttsne.patch_sklearn(learning_rate='keep') uses numbers, as does fasttsne run "
+                "--learning-rate keep"
             )
             ours.learning_rate = "auto"
         return ours

@@ -141,7 +141,7 @@ def counts_of_nearest(
 
 def _perplexities(perplexity: Any, n_samples: float, total: str) -> tuple[float, ...]:
     if isinstance(perplexity, str):  # "auto"
-        return (max(1.0, min(USUAL_PERPLEXITY, (n_samples - 1.0) / 3.0)),)
+        return (_automatic(n_samples),)
     numbers = [*map(plain, [perplexity] if np.ndim(perplexity) == 0 else perplexity)]
     if not numbers:
         raise ValueError("perplexity is an empty list; give at least one number")
@@ -150,7 +150,12 @@ def _perplexities(perplexity: Any, n_samples: float, total: str) -> tuple[float,
             raise ValueError(f"perplexity={perplexity!r} must consist of numbers greater than 0")
         if number >= n_samples:
             raise ValueError(
-                f"perplexity ({number}) must be less than {total} ({n_samples:g}); lower it, such "
-                f"as to {max(1.0, (n_samples - 1.0) / 3.0):.3g}"
+                f"perplexity ({number}) must be less than {total} ({n_samples:g}); lower it, or "
+                f'give "auto", which is {_automatic(n_samples):.3g} here'
             )
     return tuple(float(number) for number in numbers)
+
+
+def _automatic(n_samples: float) -> float:
+    """Return the perplexity "auto"."""
+    return max(1.0, min(USUAL_PERPLEXITY, (n_samples - 1.0) / 3.0))

@@ -141,8 +141,8 @@ def _draw(
         ax.set_title(_METHODS[method], loc="left", size=13, weight="bold", color=ink)
         seconds, divergence, recall, accuracy = figures[method].values()
         caption = (
-            f"{seconds} s    KL divergence {divergence}    "
-            f"recall@10 {recall}    kNN accuracy@10 {accuracy}"
+            f"{seconds} s   KL divergence {divergence}   "
+            f"recall@10 {recall}   kNN accuracy@10 {accuracy}"
         )
-        ax.set_xlabel(caption, loc="left", size=10, color=grey, labelpad=8)
+        ax.set_xlabel(caption, loc="left", size=9.5, color=grey, labelpad=8)
     return figure

@@ -111,7 +111,10 @@ def scaled(X: Any, args: argparse.Namespace) -> Any:
 
     most = min(X.shape) - sparse.issparse(X)
     if not 1 <= args.pca <= most:
-        raise Refusal(f"--pca {args.pca}: these data have 1 to {most:,} components")
+        raise Refusal(
+            f"--pca {args.pca}: give 1 to {most:,}, the number of principal components that these "
+            "data have"
+        )
     return PCA(args.pca, random_state=0).fit_transform(X)
 
 

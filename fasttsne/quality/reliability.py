@@ -146,7 +146,7 @@ class Reliability:
             "perturbation": (
                 "perturbation score",
                 jump,
-                "median way that the best place moves, in units of the map",
+                "median distance that the best place moves, in units of the map",
             ),
             "jumping": ("jumping points", jumping, "share whose best place is beyond a gap"),
             "singularity": (
@@ -320,7 +320,7 @@ def reliability(
     >>> print(reliability(X, TSNE(random_state=0).fit_transform(X)))
     150 points; perplexity 30
     <BLANKLINE>
-    perturbation score  ...  median way that the best place moves, in units of the map
+    perturbation score  ...  median distance that the best place moves, in units of the map
     jumping points      ...
     """
     Y = checks.as_embedding(embedding)

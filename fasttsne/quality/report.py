@@ -85,7 +85,7 @@ class Report:
     triplet_accuracy, scale_free_stress, centroid_recall : float or None
         See the functions of these names. None if they were not computed: the stress if all
         distances are 0 in the data or on the map, the recall without labels of at least 3 classes
-        or without data in columns.
+        or by a metric other than Euclidean distances.
     stress_error : float or None
         Standard error of `scale_free_stress`; None if all pairs were used.
     reliability : Reliability or None
@@ -227,7 +227,7 @@ def report(
         See `trustworthiness`.
     labels : array-like of shape (n_samples,), default=None
         The class of each point: numbers or strings; None or NaN where it is not known. Without
-        labels there is no `knn_accuracy` and no `centroid_recall`.
+        labels there is no `knn_accuracy`, and without Euclidean distances no `centroid_recall`.
     n_neighbors : int, default=10
         Size of a neighbourhood: at least 1 and less than half of `n_samples`.
     sample, metric, metric_params

@@ -72,7 +72,7 @@ def read(path: Path, kind: str, version: int) -> tuple[dict[str, Any], Arrays]:
             with ZipFile(file) as archive:
                 members = _checked_members(archive, size)
                 if "facts" not in members:
-                    raise ValueError("without its facts")
+                    raise ValueError("it has arrays only")
                 text = _read_member(archive, members.pop("facts"))
                 facts = json.loads(text.tobytes())
                 found = str(facts["format"]), int(facts["version"])

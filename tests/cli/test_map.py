@@ -118,8 +118,8 @@ def test_counts_are_prepared(here, capsys, is_sparse):
     ("given", "message"),
     [
         (["--log1p"], "--log1p needs numbers of at least 0, and x.npy holds -"),
-        (["--pca", "4"], "--pca 4: these data have 1 to 3 components"),
-        (["--pca", "0"], "--pca 0: these data have 1 to 3 components"),
+        (["--pca", "4"], "--pca 4: give 1 to 3, the number of principal components"),
+        (["--pca", "0"], "--pca 0: give 1 to 3, the number of principal components"),
         (["--pca", "0", "--landmarks", "20"], "--transpose, --log1p and --pca read all of INPUT"),
         (["--transpose", "--label", "a"], "--label and --keep name columns, which --transpose"),
     ],

@@ -270,7 +270,7 @@ def test_other_files(path):
         path.write_bytes(content)
         assert "is damaged, or no thing that fasttsne has written" in message(path)
     np.savez(path, X=np.zeros(3))
-    assert "is damaged, or no thing that fasttsne has written (without its facts)" in message(path)
+    assert "is damaged, or no thing that fasttsne has written (it has arrays only)" in message(path)
     np.savez(path, facts=np.array([Evil()], dtype=object))
     assert "facts.npy is no array of plain numbers" in message(path)
     with pytest.raises(FileNotFoundError):
