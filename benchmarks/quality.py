@@ -166,7 +166,7 @@ def stages_of_reliability(path):
     found = stage("singularity", leave_one_out.LeaveOneOut.of, Y, *settings)
     seconds["singularity"] += timed(leave_one_out.singularity_scores, found)[1]
     along, extra = timed(leave_one_out.projections, X, n_threads)
-    step = leave_one_out.usual_step(neighbors[0], along)
+    step = leave_one_out.usual_step(neighbors, along)
     places = stage(
         "perturbation", leave_one_out.farthest_places, found, along, step, rows, n_threads
     )

@@ -158,10 +158,18 @@ def singularity_scores(found: LeaveOneOut) -> Floats:
     return scores
 
 
-def usual_step(indices: NDArray[np.int32], along: Floats) -> float:
-    """Return half the root mean square difference of nearest neighbours in one direction."""
-    differences = along - along[indices[:, 0]]
-    return 0.5 * float(np.sqrt((differences**2).mean()))
+def usual_step(neighbors: Found, along: Floats) -> float:
+    """Return half the root mean square difference, in one direction, of nearest neighbours.
+
+    Copies of a sample are no neighbours, so that samples move where each is there twice. The step
+    is 0 if all listed neighbours are copies.
+    """
+    indices, squares = neighbors
+    differ = squares > 0.0
+    own = np.flatnonzero(differ.any(axis=1))
+    nearest = indices[own, differ[own].argmax(axis=1)]
+    differences = along[own] - along[nearest]
+    return 0.5 * float(np.sqrt((differences**2).sum() / max(1, differences.size)))
 
 
 def projections(X: NDArray[np.floating], n_threads: int) -> Floats:

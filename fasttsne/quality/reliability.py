@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fasttsne.affinity.perplexity import n_neighbors_for
 from fasttsne.descent.degrees_of_freedom import default_degrees_of_freedom
-from fasttsne.neighbors.metrics import Metric
+from fasttsne.neighbors.metrics import LARGEST_VALUE, Metric
 from fasttsne.neighbors.search import squared_neighbors
 from fasttsne.quality import checks, tables
 from fasttsne.quality.checks import Anchors, Floats, Sample
@@ -235,7 +235,8 @@ def reliability(
         Of the fit. None is ``max(n_components - 1, 1)``.
     step : float or None, default=None
         Length by which the data of a point are moved, in the unit of `X`. None is half the root
-        mean square difference between nearest neighbours along one of the directions.
+        mean square difference between nearest neighbours, other than copies, along one of the
+        directions.
     sample : int, float, array-like or None, default=None
         Number, share or rows of the points to judge; None judges all. The singularity score
         takes the same time for some points as for all.
@@ -361,7 +362,9 @@ def reliability(
     if isinstance(data, Points) and metric in ("euclidean", "l2"):
         unit = float(np.ldexp(1.0, exponent))
         along = projections(samples, n_threads)
-        moved_by = usual_step(neighbors[0], along) * unit if step is None else float(step)
+        moved_by = usual_step(neighbors, along) * unit if step is None else float(step)
+        if not moved_by / unit < LARGEST_VALUE:
+            raise ValueError(f"step={step:g} is too large for X; give it in the unit of X, or None")
         farthest = farthest_places(found, along, moved_by / unit, anchors, n_threads)
         way = farthest.astype(np.float64) - places[anchors]
         perturbation = np.linalg.norm(way, axis=1)

@@ -373,6 +373,20 @@ def test_points_are_placed_in_small_blocks(digits, monkeypatch):
     assert max(edges) <= 1 << 14
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_copies_are_no_neighbours_for_the_step(dtype):
+    X = np.random.default_rng(0).normal(size=(60, 5)).astype(dtype)
+    Y = TSNE(perplexity=10.0, random_state=0, n_jobs=2).fit_transform(X)
+    alone = reliability(X, Y, perplexity=10.0)
+    # The null is drawn from other permutations, and the map is none of each sample twice.
+    with pytest.warns(UserWarning, match="scale"):
+        twice = reliability(np.repeat(X, 2, axis=0), np.repeat(Y, 2, axis=0), perplexity=10.0)
+        equal = reliability(np.ones_like(X), Y, perplexity=10.0)
+    assert_allclose(twice.step, alone.step, rtol=1e-6)
+    assert alone.step > 0.1 and equal.step == 0.0
+
+
+@pytest.mark.filterwarnings("ignore:embedding has a lower KL")  # two columns are no map
 def test_bad_arguments_are_named(digits):
     X = digits[:30]
     Y = X[:, 10:12]
@@ -384,6 +398,10 @@ def test_bad_arguments_are_named(digits):
         reliability(X, 1e14 * Y, perplexity=5)
     with pytest.raises((TypeError, ValueError), match="step"):
         reliability(X, Y, perplexity=5, step=-1.0)
+    with pytest.raises(ValueError, match=r"step=1e\+300 is too large for X"):
+        reliability(X, Y, perplexity=5, step=1e300)
+    with pytest.raises(ValueError, match=r"step=1e\+30 is too large for X"):
+        reliability(1e-300 * X, Y, perplexity=5, step=1e30)
     with pytest.raises(ValueError, match="at least 4 samples"):
         reliability(X[:3], Y[:3], perplexity=1)
 
