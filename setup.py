@@ -9,6 +9,7 @@ FASTTSNE_SANITIZE=address,undefined
 import gzip
 import os
 import re
+import shutil
 import sys
 import tarfile
 import tomllib
@@ -57,6 +58,14 @@ class BuildExt(build_ext):
         self.cython_c_in_temp = True  # keep the generated C out of the source tree
 
     def build_extensions(self):
+        compiler = self.compiler.compiler_so[0]
+        if shutil.which(compiler) is None:
+            raise SystemExit(
+                f"error: the C compiler {compiler!r} is not found. Install GCC or clang, for "
+                "example by `apt install gcc` or `xcode-select --install`, or name one in the "
+                "environment variable CC, a path with spaces in quotation marks. Wheels of "
+                "fasttsne need none."
+            )
         self.compiler.compile = in_parallel(self.compiler.compile)
         super().build_extensions()
 
