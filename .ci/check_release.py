@@ -34,11 +34,10 @@ def faults(tag, directory, changelog=None):
         yield f"the tag is {tag}, and the version {version}: expected v{version}"
     if not re.search(rf"^## \[{re.escape(version)}\] – \d{{4}}-\d\d-\d\d$", changelog, re.M):
         yield f"CHANGELOG.md has no heading '## [{version}] – YYYY-MM-DD'"
+    wheel = rf"{name}-{re.escape(version)}-cp3\d+-cp3\d+t?-({'|'.join(PLATFORMS)})\.whl"
     for file in files:
-        if file != f"{name}-{version}.tar.gz" and not re.match(
-            rf"{name}-{re.escape(version)}-cp.+\.whl$", file
-        ):
-            yield f"{file} is no sdist and no wheel of {name} {version}"
+        if file != f"{name}-{version}.tar.gz" and not re.fullmatch(wheel, file):
+            yield f"{file} is no sdist and no wheel of {name} {version} for a platform with wheels"
     if f"{name}-{version}.tar.gz" not in files:
         yield "there is no sdist"
     for build, platform in product(wheels["build"].split(), PLATFORMS):

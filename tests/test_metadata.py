@@ -1,6 +1,9 @@
 """The page on the package index, and files that repeat the version or the repository's address."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import metadata
 from importlib.util import module_from_spec, spec_from_file_location
@@ -99,6 +102,41 @@ def test_a_release_is_checked(tmp_path):
         (found,) = [f for f in script.faults(f"v{VERSION}", tmp_path, dated) if "aside" not in f]
         assert found.startswith("there is no ")
         (tmp_path / "aside").rename(tmp_path / file)
-    (tmp_path / "fasttsne-0.9-cp311-abi3-win_amd64.whl").touch()
-    (found,) = script.faults(f"v{VERSION}", tmp_path, dated)
-    assert found.startswith("fasttsne-0.9-cp311-abi3-win_amd64.whl is no sdist and no wheel")
+    (tmp_path / f"fasttsne-{VERSION}-cp314-cp314t-macosx_11_0_arm64.whl").touch()
+    assert list(script.faults(f"v{VERSION}", tmp_path, dated)) == []
+    # The package index takes no wheel for linux_x86_64, and refuses it after others were uploaded.
+    untagged = f"fasttsne-{VERSION}-cp311-cp311-linux_x86_64.whl"
+    for file in ("fasttsne-0.9-cp311-cp311-win_amd64.whl", untagged):
+        (tmp_path / file).touch()
+        (found,) = script.faults(f"v{VERSION}", tmp_path, dated)
+        assert found.startswith(f"{file} is no sdist and no wheel")
+        (tmp_path / file).unlink()
+
+
+@pytest.mark.parametrize("compiler", ["no-compiler", "/a b/cc"])
+def test_a_build_without_a_compiler_says_what_to_install(tmp_path, compiler):
+    pytest.importorskip("Cython")
+    pytest.importorskip("setuptools")
+    folders = ["--build-lib", tmp_path, "--build-temp", tmp_path]
+    build = [sys.executable, "setup.py", "-q", "build_ext", *folders]
+    environment = {**os.environ, "CC": compiler}
+    done = subprocess.run(build, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode != 0
+    message = f"error: the C compiler {compiler.split()[0]!r} is not found. Install GCC or clang"
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_sdist_has_nothing_that_git_ignores(tmp_path, monkeypatch):
+    filelist = pytest.importorskip("setuptools.command.egg_info").FileList()
+    monkeypatch.chdir(tmp_path)
+    kept = {"docs/index.md", "docs/images/digits.png", "tests/test_x.py", "examples/x.py"}
+    built = {"docs/_build/index.html", "docs/api/x.rst", "docs/gallery/x.rst"}
+    built |= {"docs/sg_execution_times.rst", "tests/__pycache__/x.pyc"}
+    for name in kept | built:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    for line in (ROOT / "MANIFEST.in").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            filelist.process_template_line(line)
+    assert {name.replace("\\", "/") for name in filelist.files} == kept
