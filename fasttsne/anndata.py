@@ -200,7 +200,8 @@ def _neighbors(
     indices, squares = nearest_in_graph(sparse.csr_matrix(graph), name=name)
     made = _as_dict(stored.get("params"))
     recorded = np.ravel(made.get("n_neighbors", ""))[:1]  # old files hold an array of one number
-    n_searched = int(recorded[0]) - 1 if recorded.dtype.kind in "iuf" else indices.shape[1]
+    is_number = recorded.dtype.kind in "iuf" and np.isfinite(recorded).sum() == 1
+    n_searched = int(recorded[0]) - 1 if is_number else indices.shape[1]
     k = min(n_searched, indices.shape[1])  # a symmetric graph has more than were searched
     if k < 2:
         raise ValueError(

@@ -312,7 +312,11 @@ def test_the_remedy_for_a_perplexity_is_enough(cells):
     assert cells.uns["tsne"]["params"]["n_neighbors"] == 91
 
 
-@pytest.mark.parametrize("params", [None, {}, {"n_neighbors": "many", "use_rep": ["X_pca"]}])
+BROKEN = [None, {}, {"n_neighbors": "many", "use_rep": ["X_pca"]}]
+BROKEN += [{"n_neighbors": n} for n in (np.nan, np.inf, [], [np.nan])]
+
+
+@pytest.mark.parametrize("params", BROKEN, ids=str)
 def test_broken_records_do_not_matter(cells, params):
     add_neighbors(cells)
     cells.uns["neighbors"]["params"] = params
