@@ -34,18 +34,18 @@ def faults(tag, directory, changelog=None):
         yield f"the tag is {tag}, and the version {version}: expected v{version}"
     if not re.search(rf"^## \[{re.escape(version)}\] – \d{{4}}-\d\d-\d\d$", changelog, re.M):
         yield f"CHANGELOG.md has no heading '## [{version}] – YYYY-MM-DD'"
-    wheel = rf"{name}-{re.escape(version)}-cp3\d+-cp3\d+t?-({'|'.join(PLATFORMS)})\.whl"
-    for file in files:
-        if file != f"{name}-{version}.tar.gz" and not re.fullmatch(wheel, file):
-            yield f"{file} is no sdist and no wheel of {name} {version} for a platform with wheels"
-    if f"{name}-{version}.tar.gz" not in files:
-        yield "there is no sdist"
+    expected = {"the sdist": rf"{name}-{re.escape(version)}\.tar\.gz"}
     for build, platform in product(wheels["build"].split(), PLATFORMS):
         abi = build.removesuffix("-*")  # cp314, or cp314t for free-threaded Python
-        wheel = rf"-{abi.rstrip('t')}-{abi}-{platform}\.whl$"
-        is_skipped = fnmatch(f"{abi}-{platform}", wheels["skip"])
-        if not is_skipped and not any(re.search(wheel, file) for file in files):
-            yield f"there is no wheel of {abi} for {platform.replace('.*', '*')}"
+        if not fnmatch(f"{abi}-{platform}", wheels["skip"]):
+            wheel = rf"{name}-{re.escape(version)}-{abi.rstrip('t')}-{abi}-{platform}\.whl"
+            expected[f"the wheel of {abi} for {platform.replace('.*', '*')}"] = wheel
+    for what, pattern in expected.items():
+        if not any(re.fullmatch(pattern, file) for file in files):
+            yield f"{what} is missing"
+    for file in files:
+        if not any(re.fullmatch(pattern, file) for pattern in expected.values()):
+            yield f"{file} is no part of {name} {version}"
 
 
 if __name__ == "__main__":

@@ -217,8 +217,8 @@ def test_how_many_neighbors_count(params, n_neighbors):
     [
         (
             {"perplexity": [5, 120]},
-            r"perplexity \(120\) must be less than n_samples \(120\); lower it, or give \"auto\", which "
-            "is 30 here",
+            r"perplexity \(120\) must be less than n_samples \(120\); lower it, or give \"auto\", "
+            "which is 30 here",
         ),
         ({"perplexity": []}, "perplexity"),
         ({"perplexity": [5, -1]}, "perplexity"),
