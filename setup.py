@@ -98,7 +98,7 @@ def flags():
     link_flags = ["-pthread"] if sys.platform == "linux" else []
     sanitizers = os.environ.get("FASTTSNE_SANITIZE")
     if sanitizers:
-        compile_flags += ["-O1", "-g", "-fno-omit-frame-pointer"]
+        compile_flags += ["-O1", "-g1", "-fno-omit-frame-pointer"]
         compile_flags += [f"-fsanitize={sanitizers}", "-fno-sanitize-recover=undefined"]
         link_flags.append(f"-fsanitize={sanitizers}")
     return compile_flags, link_flags

@@ -1,10 +1,12 @@
-"""Compile and link the extension for every platform that has wheels, and print a table.
+"""Compile and link the extension for every platform that has wheels, run kernels, print a table.
 
     python .ci/platforms.py FOLDER [TARGET...]
 
 Needs Linux, and the packages ziglang (a clang with the headers and libraries of all platforms),
 Cython and scipy. Works in FOLDER. Fails at the first warning. TARGET is one of the names for zig
-in TARGETS below; without it, all are compiled.
+in TARGETS below; without it, all are compiled. kernels.c is run for x86-64, for AArch64 where
+qemu-user-static is installed and for Windows where Wine is; it prints a sum per instruction set,
+which is the same everywhere.
 
 All C is compiled with -O1: what CI looks for are warnings and headers, not speed.
 
@@ -31,6 +33,14 @@ TARGETS = {
     "macOS arm64": "aarch64-macos",
     "macOS x86-64": "x86_64-macos",
     "Windows x86-64": "x86_64-windows-gnu",
+}
+
+# What runs a program here, where it is installed.
+RUNNERS = {
+    "x86_64-linux-gnu.2.17": [],
+    "x86_64-linux-musl": [],
+    "aarch64-linux-musl": ["qemu-aarch64-static"],
+    "x86_64-windows-gnu": ["wine"],
 }
 
 FLAGS = [
@@ -104,7 +114,7 @@ def windows_python(objects, folder):
 
 
 def build(target, generated, headers, folder, pool):
-    """Compile all and link; return the number of files compiled and the library's size."""
+    """Compile all, link and run; return cells of the table."""
     folder.mkdir()
 
     def compile_source(source):
@@ -125,7 +135,19 @@ def build(target, generated, headers, folder, pool):
     else:
         library, further = "_kernels.so", ["-lm", "-lpthread"]
     zig("cc", "-target", target, "-shared", "-s", *objects, *further, "-o", folder / library)
-    return len(objects), (folder / library).stat().st_size
+    size = (folder / library).stat().st_size
+    return f"{len(objects)} files", f"{size / 1e6:.1f} MB", run_kernels(target, objects[1:], folder)
+
+
+def run_kernels(target, objects, folder):
+    """Run kernels.c if the target can run here, and return the sums that it prints."""
+    runner = RUNNERS.get(target)
+    if runner is None or not all(map(shutil.which, runner)):
+        return "no"
+    program = folder / "kernels.exe"
+    source = Path(".ci/kernels.c")
+    zig("cc", "-target", target, *FLAGS, *STRICT, "-Ifasttsne/src", source, *objects, "-o", program)
+    return run(*runner, program)
 
 
 def main():
@@ -139,15 +161,13 @@ def main():
     generated = folder / "_kernels.c"
     run(sys.executable, "-m", "cython", "fasttsne/gate/_kernels.pyx", "-o", generated)
     headers = {windows: python_headers(folder, windows) for windows in (False, True)}
-    print(f"| platform | compiled without a warning | linked |\n|{'---|' * 3}")
+    print(f"| platform | compiled without a warning | linked | run: sum_q |\n|{'---|' * 4}")
     with ThreadPoolExecutor(2) as pool:
         for name, target in TARGETS.items():
             if target not in wanted:
                 continue
-            n_files, size = build(
-                target, generated, headers["windows" in target], folder / target, pool
-            )
-            print(f"| {name} | {n_files} files | {size / 1e6:.1f} MB |", flush=True)
+            cells = build(target, generated, headers["windows" in target], folder / target, pool)
+            print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

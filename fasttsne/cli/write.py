@@ -262,7 +262,8 @@ def write_map(
 def _write_npy(path: Path, Y: NDArray[np.float32]) -> None:
     content = BytesIO()  # into a file numpy.save hides the error of a full disk by another
     np.save(content, Y)
-    path.write_bytes(content.getbuffer())
+    # Not getbuffer: after an error, Python 3.12 crashes when it collects a buffer in a cycle.
+    path.write_bytes(content.getvalue())
 
 
 def rescued(path: Path, Y: NDArray[np.float32]) -> Path | None:
@@ -416,7 +417,7 @@ def draw(args: argparse.Namespace, Y: NDArray[np.float32], labels: Any) -> bool:
         kind = path.suffix.lower().removeprefix(".")
         figure.savefig(picture, format=kind, bbox_inches="tight" if has_legend else None)
     with replacing(path) as unfinished:
-        unfinished.write_bytes(picture.getbuffer())
+        unfinished.write_bytes(picture.getvalue())
     # Glyphs are "missing from font(s) ..." or, in older versions, "missing from current font".
     return not any(re.search("missing from .*font", str(warning.message)) for warning in caught)
 
