@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define N 60000
+#define N 20000
 
 typedef struct {
     ft_run run;
@@ -21,7 +21,7 @@ static ft_status repulsions(void *context)
     work *w = context;
     const ft_student student = {1.0};
     ft_status status = FT_OK;
-    for (int i = 0; i < 20 && status == FT_OK; i++) {
+    for (int i = 0; i < 5 && status == FT_OK; i++) {
         status = ft_tree_build(w->tree, w->embedding, &w->run);
         if (status != FT_OK) break;
         const int64_t groups = ft_repulsion_groups(w->tree);

@@ -4,7 +4,7 @@
 
 Needs Linux, and the packages ziglang (a clang with the headers and libraries of all platforms),
 Cython and scipy. Works in FOLDER. Fails at the first warning. TARGET is one of the names for zig
-in TARGETS below; without it, all are compiled. kernels.c is run for x86-64, for AArch64 where
+in TARGETS below; without it, all are compiled, and kernels.c is run for x86-64, for AArch64 where
 qemu-user-static is installed and for Windows where Wine is; it prints a sum per instruction set,
 which is the same everywhere.
 
@@ -136,7 +136,9 @@ def build(target, generated, headers, folder, pool):
         library, further = "_kernels.so", ["-lm", "-lpthread"]
     zig("cc", "-target", target, "-shared", "-s", *objects, *further, "-o", folder / library)
     size = (folder / library).stat().st_size
-    return f"{len(objects)} files", f"{size / 1e6:.1f} MB", run_kernels(target, objects[1:], folder)
+    # A program needs the whole C library, which zig compiles for minutes.
+    ran = "no" if sys.argv[2:] else run_kernels(target, objects[1:], folder)
+    return f"{len(objects)} files", f"{size / 1e6:.1f} MB", ran
 
 
 def run_kernels(target, objects, folder):
@@ -157,6 +159,7 @@ def main():
         sys.exit(f"unknown targets: {', '.join(sorted(unknown))}")
     folder = Path(sys.argv[1]).absolute()
     os.environ["ZIG_GLOBAL_CACHE_DIR"] = os.environ["ZIG_LOCAL_CACHE_DIR"] = str(folder / "cache")
+    os.environ["WINEPREFIX"] = str(folder / "wine")
     os.chdir(Path(__file__).parents[1])
     generated = folder / "_kernels.c"
     run(sys.executable, "-m", "cython", "fasttsne/gate/_kernels.pyx", "-o", generated)

@@ -223,6 +223,7 @@ def fit(X, **params):
     return ContrastiveTSNE(**{"n_epochs": 100, "random_state": 0, **params}).fit(X)
 
 
+@pytest.mark.nosan
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("n_components", [1, 2, 3, 5])
 def test_the_number_of_threads_changes_no_bit(digits, loss, n_components):
@@ -243,6 +244,7 @@ def test_the_seed_decides_and_models_are_pickled(small_digits):
     assert_array_equal(pickle.loads(pickle.dumps(models[0])).embedding_, first)
 
 
+@pytest.mark.nosan
 @pytest.mark.parametrize("loss", LOSSES)
 def test_maps_are_good(digits, loss):
     """Measured: 0.41 to 0.48 of the ten nearest neighbours; by chance 0.006."""
@@ -276,6 +278,7 @@ def test_kl_divergence_above_three_components(n, dim):
     assert found == pytest.approx(expected, rel=1e-5 if n < 2049 else 1e-3)
 
 
+@pytest.mark.nosan
 @pytest.mark.parametrize("loss", LOSSES)
 def test_more_components_keep_more_neighbors(digits, loss):
     recall = [
@@ -486,6 +489,7 @@ def vote(model, classes, new, expected):
     return nearest.score(model.transform(new), expected)
 
 
+@pytest.mark.nosan
 @pytest.mark.parametrize(
     "params",
     [

@@ -48,6 +48,7 @@ def test_the_reference_is_the_central_difference(nu):
 
 
 @both_methods
+@pytest.mark.nosan
 def test_what_is_learned_is_about_the_best(digits, method):
     X = digits[:500]
     learned = fit(X, method=method, degrees_of_freedom="auto", perplexity=30, max_iter=700)

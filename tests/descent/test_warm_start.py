@@ -35,6 +35,7 @@ def assert_same_run(a, b):
 
 
 @both_methods
+@pytest.mark.nosan
 @pytest.mark.parametrize(
     ("params", "lengths"),
     [

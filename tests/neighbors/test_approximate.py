@@ -267,6 +267,7 @@ def test_where_there_is_no_approximate_search_it_is_refused(metric, metric_param
     neighbors.squared_neighbors(X, 5, method="auto", **params)
 
 
+@pytest.mark.nosan
 @pytest.mark.parametrize("choice", ["auto", "exact", "approximate"])
 def test_tsne_takes_the_choice_of_search(choice, digits):
     estimator = TSNE(neighbors=choice, max_iter=250, random_state=0)

@@ -181,6 +181,7 @@ def test_best_scale_does_not_depend_on_the_unit_of_a_map_of_two_scales():
         assert best == pytest.approx(expected, rel=2e-3)
 
 
+@pytest.mark.nosan
 def test_best_scale_by_some_rows_loses_little(digits):
     Y = PCA(2).fit_transform(digits)
     P = reference.joint_probabilities_dense(reference.squared_distances(digits), 30.0)

@@ -66,6 +66,7 @@ def test_hessians_are_second_differences(isa, digits, n_components, nu):
         assert_allclose(found[i], expected, rtol=2e-3, atol=2e-3 * np.abs(expected).max())
 
 
+@pytest.mark.nosan
 def test_perturbation_scores_are_those_of_the_equation(fitted):
     X, Y, found = fitted
     rows = np.arange(0, 90, 6)
@@ -163,6 +164,7 @@ def torn(X, y, Y, by):
     return Y
 
 
+@pytest.mark.nosan
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("n_features", [20, 50])
 def test_true_clusters_are_not_accused(seed, n_features):
@@ -217,6 +219,7 @@ def test_a_way_crosses_a_gap_between_islands_and_not_within():
     assert_array_equal(across_gaps(Y, rows, places, 2), [False, True, False, True])
 
 
+@pytest.mark.nosan
 @pytest.mark.parametrize(
     "parameters",
     [
