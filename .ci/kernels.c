@@ -20,15 +20,15 @@ static ft_status repulsions(void *context)
 {
     work *w = context;
     const ft_student student = {1.0};
-    ft_status status = FT_OK;
-    for (int i = 0; i < 5 && status == FT_OK; i++) {
-        status = ft_tree_build(w->tree, w->embedding, &w->run);
-        if (status != FT_OK) break;
+    for (int i = 0; i < 5; i++) {
+        ft_status status = ft_tree_build(w->tree, w->embedding, &w->run);
+        if (status != FT_OK) return status;
         const int64_t groups = ft_repulsion_groups(w->tree);
         status = ft_repulsion_compute(w->tree, student, 0.5, 0, groups, w->repulsive, &w->sum_q,
                                       &w->run);
+        if (status != FT_OK) return status;
     }
-    return status;
+    return FT_OK;
 }
 
 int main(void)
@@ -49,7 +49,10 @@ int main(void)
                       .embedding = embedding,
                       .repulsive = repulsive};
             if (ft_parallel_team(&w.run, repulsions, &w) != FT_OK) return 2;
-            if (threads == 1) memcpy(first, repulsive, sizeof first), sum_q = w.sum_q;
+            if (threads == 1) {
+                memcpy(first, repulsive, sizeof first);
+                sum_q = w.sum_q;
+            }
             if (w.sum_q != sum_q || memcmp(first, repulsive, sizeof first) != 0) return 3;
         }
         printf("%s%.6f", isa > 0 ? ", " : "", sum_q);

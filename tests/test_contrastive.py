@@ -223,7 +223,6 @@ def fit(X, **params):
     return ContrastiveTSNE(**{"n_epochs": 100, "random_state": 0, **params}).fit(X)
 
 
-@pytest.mark.nosan
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("n_components", [1, 2, 3, 5])
 def test_the_number_of_threads_changes_no_bit(digits, loss, n_components):

@@ -115,8 +115,8 @@ def test_a_release_is_checked(tmp_path):
 
 @pytest.mark.parametrize("compiler", ["no-compiler", "/a b/cc"])
 def test_a_build_without_a_compiler_says_what_to_install(tmp_path, compiler):
-    pytest.importorskip("Cython")
-    pytest.importorskip("setuptools")
+    pytest.importorskip("Cython", reason="a build needs Cython")
+    pytest.importorskip("setuptools", reason="a build needs setuptools")
     folders = ["--build-lib", tmp_path, "--build-temp", tmp_path]
     build = [sys.executable, "setup.py", "-q", "build_ext", *folders]
     environment = {**os.environ, "CC": compiler}
@@ -128,7 +128,8 @@ def test_a_build_without_a_compiler_says_what_to_install(tmp_path, compiler):
 
 
 def test_the_sdist_has_nothing_that_git_ignores(tmp_path, monkeypatch):
-    filelist = pytest.importorskip("setuptools.command.egg_info").FileList()
+    egg_info = pytest.importorskip("setuptools.command.egg_info", reason="reads MANIFEST.in")
+    filelist = egg_info.FileList()
     monkeypatch.chdir(tmp_path)
     kept = {"docs/index.md", "docs/images/digits.png", "tests/test_x.py", "examples/x.py"}
     built = {"docs/_build/index.html", "docs/api/x.rst", "docs/gallery/x.rst"}

@@ -51,7 +51,7 @@ _SPARE = 4  # neighbours beyond those that are wanted
 # Rows, and pairs of rows, per call of scikit-learn.
 _BLOCK_ROWS = 16
 _BLOCK_PAIRS = 32
-# A pair in such a block takes the time of about so many distances between rows and all points.
+# A pair in such a block takes about as long as this many distances between rows and all points.
 _DISTANCES_PER_PAIR = 64
 
 

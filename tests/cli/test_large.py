@@ -217,7 +217,7 @@ def test_memory_does_not_grow_with_the_file(here, kind):
         "sys.exit(status)"
     )
     peaks = []
-    for n_rows in (50_000, 250_000):  # 20 and 100 MB
+    for n_rows in (100_000, 400_000):  # 40 and 160 MB
         X = np.random.default_rng(0).normal(size=(n_rows, 100)).astype(np.float32)
         if kind == "npy":
             np.save("x.npy", X)
